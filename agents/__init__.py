@@ -1,0 +1,1 @@
+"""The society that does the science: roles, their conversation, one cycle, the campaign, model clients."""

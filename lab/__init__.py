@@ -1,0 +1,1 @@
+"""The science: tasks, gates, probes, training, statistics, archive. Lazy: part of it travels into the sandbox."""

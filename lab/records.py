@@ -1,0 +1,193 @@
+"""The nouns of the lab, as frozen data. Standard library only: these files also travel into the sandbox.
+
+Read in the order in which an experiment meets them:
+`Brief -> Hypothesis -> Candidate -> GateResult -> Measurement -> Verdict -> Analysis`, all held by `Experiment`.
+`Recollection` lives in memory/records.py, `Job` and `Outcome` in sandbox/job.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What is measured, in which unit, and which direction is better."""
+
+    name: str  # e.g. "bits_per_byte"
+    unit: str  # e.g. "bits/byte"
+    higher_is_better: bool
+
+    def gain(self, value: float, reference: float) -> float:
+        """How much better `value` is than `reference`: positive is better, in the metric's unit."""
+        return value - reference if self.higher_is_better else reference - value
+
+
+BITS_PER_BYTE = Metric(name="bits_per_byte", unit="bits/byte", higher_is_better=False)
+COMBINED_SCORE = Metric(name="combined_score", unit="score", higher_is_better=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """What the person wants and may spend."""
+
+    task: str = "mixers"  # or "program:DIR"
+    text: str = ""  # the research direction, Markdown
+    preset: str = "quick"
+    budget: int = 12  # experiments with role candidate
+    seed: int = 0
+    max_seconds: float | None = None  # wall clock
+    max_tokens: int | None = None  # prompt and completion tokens of all models
+    max_cost: float | None = None  # US dollars
+    model: str = "designer"
+    corpus: str | None = None  # path of the user's own text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypothesis:
+    """What the Researcher believes and how it would show."""
+
+    name: str  # short, in snake_case
+    family: str  # e.g. "gated_delta"; "other" when none fits
+    motivation: str
+    change: str  # what differs from the parents, in one or two sentences
+    predicted_effect: str
+    probe: str  # the probe or metric that should move
+    risk: str
+    cites: tuple[str, ...] = ()  # keys of recollections that it rests on
+    plan: str = ""  # machine-readable plan of the author (the designer's genome as JSON), or empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Source text to the candidate contract."""
+
+    source: str
+    author: str  # who signs: "designer (search)", "openai:gpt-x", "baseline"
+    family: str = "other"
+    attempt: int = 1  # 1 for the first writing, +1 for each debugging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One gate: a number, its limit, and a sentence that the author can act on."""
+
+    name: str
+    passed: bool | None  # None: could not run
+    value: float | None
+    limit: float | None
+    message: str
+    traceback: str = ""  # of the candidate's own exception, trimmed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One number from one run."""
+
+    metric: str  # name of a Metric, or of a probe's metric
+    value: float  # in the metric's own unit
+    rung: int  # 1 probes, 2 small language model, ...
+    seed: int
+    steps: int = 0  # optimiser steps behind the number; 0 where there are none
+    learning_rate: float = 0.0
+    fresh: bool = False  # a confirming seed, not the one that selected
+    witness: bool = False  # the candidate could have touched the number
+    diverged: bool = False
+    train_seconds: float = 0.0  # wall clock, measured outside the candidate's process
+    cpu_seconds: float = 0.0
+    eval_seconds: float = 0.0  # wall clock of the scoring job
+    tokens_seen: int = 0  # training tokens (bytes) consumed
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be said about a candidate against a baseline. Positive effect is better."""
+
+    baseline: str  # experiment id
+    effect: float  # mean gain, in the metric's unit
+    low: float | None  # interval, adjusted for `tried`; None with one seed
+    high: float | None
+    tried: int  # candidates that the claim was picked from
+    text: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What the Analyst makes of it; goes into memory."""
+
+    expected: str
+    seen: str
+    why: str
+    next: str
+    symptoms: tuple[str, ...] = ()  # what one would observe when this applies
+    author: str = ""
+
+
+class Role(StrEnum):
+    """Baselines are candidates of the lab's own, written to the same contract."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+class ExperimentStatus(StrEnum):
+    """Moves to the right only; never back to running."""
+
+    RUNNING = "running"
+    FAILED = "failed"  # a gate, the model's replies, a divergence or the training ended it
+    REJECTED = "rejected"  # the Critic, the Researcher or the person ended it before it was measured
+    MEASURED = "measured"
+    PROMOTED = "promoted"  # went up at least one rung
+    CONFIRMED = "confirmed"  # fresh seeds and held-out text
+
+
+class Stage(StrEnum):
+    """The durable steps of one experiment, in order. A stage is keyed by (stage, rung, seed)."""
+
+    HYPOTHESIS = "hypothesis"
+    CANDIDATE = "candidate"
+    GATES = "gates"
+    PROBES = "probes"  # rung 1
+    TRAIN = "train"  # rung 2 and up; one a seed and step count
+    VERDICT = "verdict"
+    ANALYSIS = "analysis"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """One finished stage; `payload` is what it gave back, as JSON."""
+
+    stage: str  # a Stage, with a suffix where a rung has several steps: "train-100"
+    rung: int
+    seed: int
+    finished_at: str  # ISO 8601, UTC
+    payload: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """The record that holds one of each. Later fields are empty until their stage has finished."""
+
+    id: str
+    campaign: int
+    number: int  # order in the campaign; baselines and candidates count apart
+    role: Role
+    status: ExperimentStatus
+    parents: tuple[str, ...] = ()
+    name: str = ""
+    family: str = ""
+    rung: int = 0  # highest rung with a measurement
+    hypothesis: Hypothesis | None = None
+    candidate: Candidate | None = None
+    gates: tuple[GateResult, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    verdict: Verdict | None = None
+    analysis: Analysis | None = None
+    stages: tuple[StageRecord, ...] = ()
+    reason: str = ""  # why it failed or was rejected, one sentence
+    created_at: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)  # versions, device, sandbox, image digest

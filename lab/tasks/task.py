@@ -1,0 +1,150 @@
+"""What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
+
+`lab.tasks.mixers` and `lab.tasks.program` implement `Task`. To add one: a file here and a line in
+`lab/tasks/__init__.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lab.records import Candidate, GateResult, Measurement, Metric
+from sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of the ladder. Rungs of equal `number` differ in steps and continue each other's training."""
+
+    number: int  # 1 probes, 2 small language model, ...
+    name: str  # unique in a schedule, e.g. "probes", "lm@100"
+    steps: int = 0  # total optimiser steps reached; 0 where there are none
+    keep: int | None = None  # how many candidates go on from here; None: all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What a preset does, and what it left out."""
+
+    preset: str
+    candidates: int  # default budget
+    generation: int  # candidates screened between two climbs
+    rungs: tuple[Rung, ...]  # the first one screens every candidate; later ones only who was kept
+    baseline_rungs: tuple[Rung, ...]
+    learning_rate: float
+    finalist_rates: tuple[float, ...] = ()  # further learning rates tried for finalists and baselines
+    finalists: int = 1  # candidates that get fresh seeds
+    confirm_seeds: int = 5  # fresh seeds of a finalist and of the best baseline
+    max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
+    shortened: tuple[str, ...] = ()  # printed under every table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What the novelty gate compares: never prose."""
+
+    experiment: str
+    tree: str  # hash of the normalised syntax tree
+    outputs: tuple[float, ...] = ()  # outputs on fixed weights and inputs, rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The answer of the gates."""
+
+    results: tuple[GateResult, ...]
+    fingerprint: Fingerprint | None = None  # None when the file could not even be parsed
+    facts: Mapping[str, float] = field(default_factory=dict)  # e.g. parameters, mlp_width; for measure()
+
+    @property
+    def passed(self) -> bool:
+        """True when no gate is false (a gate that could not run does not fail the candidate)."""
+        return all(r.passed is not False for r in self.results)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A running measurement's sign of life, for the display only (it comes from the witness)."""
+
+    experiment: str
+    rung: str
+    seed: int
+    step: int
+    steps: int
+    loss: float | None  # in the primary metric's unit
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one rung gave. `failure` is the candidate's fault in one sentence; the lab's own are exceptions."""
+
+    measurements: tuple[Measurement, ...]
+    failure: str = ""
+    sandbox: Mapping[str, str] = field(default_factory=dict)  # backend, image digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A candidate of the lab's own."""
+
+    name: str
+    candidate: Candidate
+
+
+class Task(Protocol):
+    """One kind of science."""
+
+    @property
+    def name(self) -> str:
+        """As given to --task."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """The primary metric, with its direction."""
+        ...
+
+    @property
+    def contract(self) -> str:
+        """The candidate contract, as the Engineer reads it (Markdown)."""
+        ...
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Judged by the same gates (less novelty) and rungs as candidates."""
+        ...
+
+    def schedule(self, preset: str) -> Schedule:
+        """What `quick` and `full` mean here."""
+        ...
+
+    async def check(
+        self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
+    ) -> Checked:
+        """Run every gate; `known` are the fingerprints of the archive (empty: novelty is null)."""
+        ...
+
+    async def measure(
+        self,
+        candidate: Candidate,
+        *,
+        experiment: str,
+        rung: Rung,
+        seed: int,
+        learning_rate: float,
+        fresh: bool,
+        sandbox: Sandbox,
+        workdir: Path,
+        on_progress: OnProgress | None = None,
+    ) -> Measured:
+        """Run one rung with one seed. `workdir` is this experiment's own folder for checkpoints.
+
+        Raises `MeasurementBroken` when the fault is ours.
+        """
+        ...

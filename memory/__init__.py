@@ -1,0 +1,1 @@
+"""What papers teach and what we learned, embedded and searchable."""

@@ -1,0 +1,1 @@
+"""Runs code that we do not trust: Docker where it is, bare processes otherwise."""
