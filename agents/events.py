@@ -1,0 +1,102 @@
+"""What the campaign tells whoever watches: frozen events, in the order in which they happen. No display here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.records import Experiment, GateResult
+from lab.tasks.task import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoke:
+    """Somebody said something in an experiment's conversation."""
+
+    experiment: str
+    source: str  # Researcher, Critic, Engineer, Debugger, Analyst, Lab, or the person's name
+    to: str  # the next speaker where it is known, or "all"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted:
+    """A durable step begins."""
+
+    experiment: str
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFinished:
+    """A durable step is stored; `restored` says that it was found in the archive instead."""
+
+    experiment: str
+    stage: str
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSeen:
+    """One gate's answer."""
+
+    experiment: str
+    gate: GateResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingMoved:
+    """A training's sign of life."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentMoved:
+    """An experiment's record changed for good (measured, promoted, failed, ...)."""
+
+    experiment: Experiment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetMoved:
+    """What is spent and what is left."""
+
+    done: int  # candidates that have ended their cycle
+    budget: int
+    seconds: float  # since the start of this process's part of the campaign
+    seconds_left: float | None
+    tokens: int
+    cost: float  # US dollars
+    phase: str  # "baselines", "search", "climb", "confirm", "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonNeeded:
+    """Somebody has to /approve or /veto."""
+
+    experiment: str
+    kind: str  # "hypothesis", "code", "promotion"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One sentence for the person."""
+
+    text: str
+
+
+Event = (
+    Spoke
+    | StageStarted
+    | StageFinished
+    | GateSeen
+    | TrainingMoved
+    | ExperimentMoved
+    | BudgetMoved
+    | PersonNeeded
+    | Notice
+)
+OnEvent = Callable[[Event], None]

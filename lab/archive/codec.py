@@ -1,0 +1,60 @@
+"""Records <-> JSON, by their type hints: what the archive stores and what it gives back are the same records."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+def encode(value: Any) -> Any:
+    """A record (or anything made of records, tuples, mappings, enums and scalars) as JSON-ready data."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(k): encode(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(v) for v in value]
+    return value
+
+
+def decode(kind: type[R], data: Any) -> R:
+    """The record of type `kind` that `encode` made `data` from. Unknown keys are dropped, missing ones default.
+
+    Raises `TypeError` or `ValueError` when a required field is missing or an enum has no such value.
+    """
+    return typing.cast(R, _decode(kind, data))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _decode(kind: Any, data: Any) -> Any:
+    origin = typing.get_origin(kind)
+    if origin is typing.Union or origin is types.UnionType:
+        if data is None:
+            return None
+        return _decode(next(k for k in typing.get_args(kind) if k is not type(None)), data)
+    if dataclasses.is_dataclass(kind):
+        hints = _hints(typing.cast(type, kind))
+        known = {f.name for f in dataclasses.fields(kind)}
+        return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in data.items() if k in known})
+    if origin is tuple:
+        return tuple(_decode(typing.get_args(kind)[0], v) for v in data)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return {k: _decode(typing.get_args(kind)[1], v) for k, v in data.items()}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(data)
+    if kind is float and isinstance(data, int):
+        return float(data)
+    return data
