@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ def encode(value: Any) -> Any:
         return {str(k): encode(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [encode(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no nan and no inf, and SQLite refuses them
     return value
 
 
@@ -55,6 +58,6 @@ def _decode(kind: Any, data: Any) -> Any:
         return {k: _decode(typing.get_args(kind)[1], v) for k, v in data.items()}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
-    if kind is float and isinstance(data, int):
+    if kind is float and isinstance(data, int | str):
         return float(data)
     return data

@@ -1,0 +1,404 @@
+"""The archive: one SQLite file (WAL) in the home that holds every attempt, failures first of all.
+
+Read in this order: `Archive.open`, `begin_campaign`, `begin_experiment`, `finish_stage` (the durable step: stage,
+status, team state in one transaction, synced before it returns), then the readers. Standard library only, so that a
+reading command and the first second of a run need no torch. One writer a home (`HomeLock`); any number of readers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.archive.assemble import experiment_from
+from lab.archive.codec import decode, encode
+from lab.archive.lock import HomeLock
+from lab.archive.schema import STEPS, upgrade
+from lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
+from lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
+
+FILE = "archive.sqlite"
+_RANK = {
+    ExperimentStatus.RUNNING: 0,
+    ExperimentStatus.MEASURED: 1,
+    ExperimentStatus.PROMOTED: 2,
+    ExperimentStatus.CONFIRMED: 3,
+    ExperimentStatus.FAILED: 4,
+    ExperimentStatus.REJECTED: 4,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """One run of the loop under one brief."""
+
+    id: int
+    brief: Brief
+    status: str  # running, finished, stopped
+    started_at: str
+    finished_at: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # schedule, what was shortened, versions, costs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Something that was said."""
+
+    source: str
+    to: str
+    text: str
+    at: str  # ISO 8601, UTC
+    person: bool = False
+    experiment: str | None = None  # None: said, and no experiment was there yet
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a model."""
+
+    role: str
+    model: str
+    prompt_version: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float  # US dollars; 0 where no price is known
+    seconds: float
+
+
+def now() -> str:
+    """The time, as the archive writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Archive:
+    """The truth about what was tried."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, lock: HomeLock | None) -> None:
+        self._db = connection
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def open(cls, home: Path, *, readonly: bool = False) -> Archive:
+        """Open (and create, unless `readonly`) the archive of `home`.
+
+        Raises `ArchiveBusy` when another campaign writes here, `ArchiveCorrupt` when the file is damaged (a copy is
+        made and named), `ArchiveError` when there is nothing to read.
+        """
+        path = home / FILE
+        if readonly:
+            if not path.is_file():
+                raise ArchiveError(f"no campaign has run in {home} yet: start one with `move37 run`")
+            return cls(_connect(path, readonly=True), path, None)
+        home.mkdir(parents=True, exist_ok=True)
+        lock = HomeLock.acquire(home)
+        try:
+            return cls(_connect(path, readonly=False), path, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the file and let go of the home."""
+        self._db.close()
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # Writing -------------------------------------------------------------------------------------------------
+
+    def begin_campaign(self, brief: Brief, facts: Mapping[str, Any] | None = None) -> Campaign:
+        """Commit the campaign's row: the first thing that a run does."""
+        with self._write() as db:
+            cursor = db.execute(
+                "INSERT INTO campaigns (brief, status, started_at, facts) VALUES (?, 'running', ?, ?)",
+                (_json(brief), now(), _json(facts or {})),
+            )
+        return self.campaign(int(cursor.lastrowid or 0))
+
+    def update_campaign(self, campaign: int, *, status: str | None = None, **facts: Any) -> Campaign:
+        """Change the status (finished and stopped set the end) and add facts."""
+        known = dict(self.campaign(campaign).facts) | {k: encode(v) for k, v in facts.items()}
+        with self._write() as db:
+            db.execute("UPDATE campaigns SET facts = ? WHERE id = ?", (_json(known), campaign))
+            if status:
+                ended = None if status == "running" else now()
+                db.execute("UPDATE campaigns SET status = ?, finished_at = ? WHERE id = ?", (status, ended, campaign))
+        return self.campaign(campaign)
+
+    def begin_experiment(
+        self,
+        campaign: int,
+        number: int,
+        role: Role,
+        *,
+        name: str = "",
+        family: str = "",
+        parents: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Experiment:
+        """Commit an experiment's row, or give back the one that is already there.
+
+        What a person said while no experiment was there belongs to the first candidate that begins after it.
+        """
+        ident = f"c{campaign}-{name}" if role is Role.BASELINE else f"c{campaign}-{number:03d}"
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO experiments (id, campaign, number, role, status, parents, name, family,"
+                " created_at, environment) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+                (ident, campaign, number, role.value, _json(parents), name, family, now(), _json(environment or {})),
+            )
+            if role is Role.CANDIDATE:
+                db.execute(
+                    "UPDATE lines SET experiment = ? WHERE experiment IS NULL AND campaign = ?", (ident, campaign)
+                )
+        return self.experiment(ident)
+
+    def finish_stage(
+        self,
+        experiment: str,
+        stage: str,
+        payload: object,
+        *,
+        rung: int = 0,
+        seed: int = 0,
+        status: ExperimentStatus | None = None,
+        name: str | None = None,
+        family: str | None = None,
+        reason: str | None = None,
+        reached: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        team_state: str | None = None,
+    ) -> None:
+        """Store one finished stage with everything it changed, in one synced transaction.
+
+        A stage that is already there is left as it is (nothing runs twice). A status only moves forward.
+        """
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO stages VALUES (?, ?, ?, ?, ?, ?)",
+                (experiment, stage, rung, seed, now(), _json(payload)),
+            )
+            row = db.execute("SELECT status, environment FROM experiments WHERE id = ?", (experiment,)).fetchone()
+            if row is None:
+                raise UnknownExperiment(f"no experiment {experiment!r} in {self.path}")
+            changes: dict[str, Any] = {"name": name, "family": family, "reason": reason}
+            if status is not None and _RANK[status] > _RANK[ExperimentStatus(row[0])]:
+                changes["status"] = status.value
+            if environment:
+                changes["environment"] = _json(json.loads(row[1]) | dict(environment))
+            for column, value in changes.items():
+                if value is not None:
+                    db.execute(f"UPDATE experiments SET {column} = ? WHERE id = ?", (value, experiment))
+            if reached is not None:
+                db.execute("UPDATE experiments SET rung = max(rung, ?) WHERE id = ?", (reached, experiment))
+            if team_state is not None:
+                db.execute("INSERT OR REPLACE INTO teams VALUES (?, ?)", (experiment, team_state))
+
+    def begin_conversation(self, experiment: str, stage: str) -> None:
+        """Forget the agents' lines of an unfinished stage that is about to be repeated; a person's stay."""
+        with self._write() as db:
+            db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
+
+    def say(self, campaign: int, line: Line) -> None:
+        """Store something that was said."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (campaign, line.experiment, line.stage, line.source, line.to, line.text, line.at, int(line.person)),
+            )
+
+    def log_call(self, campaign: int, experiment: str | None, call: Call) -> None:
+        """Store what one model call cost."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO calls (campaign, experiment, role, model, prompt_version, prompt_tokens,"
+                " completion_tokens, cost, seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    campaign,
+                    experiment,
+                    call.role,
+                    call.model,
+                    call.prompt_version,
+                    call.prompt_tokens,
+                    call.completion_tokens,
+                    call.cost,
+                    call.seconds,
+                    now(),
+                ),
+            )
+
+    # Reading -------------------------------------------------------------------------------------------------
+
+    def campaigns(self) -> tuple[Campaign, ...]:
+        """All campaigns of this home, oldest first."""
+        rows = self._read("SELECT id, brief, status, started_at, finished_at, facts FROM campaigns ORDER BY id")
+        return tuple(_campaign(r) for r in rows)
+
+    def campaign(self, ident: int) -> Campaign:
+        """One campaign. Raises `ArchiveError` for an unknown number."""
+        for campaign in self.campaigns():
+            if campaign.id == ident:
+                return campaign
+        raise ArchiveError(f"no campaign {ident} in {self.path}: see `move37 list --all`")
+
+    def experiments(self, campaign: int | None = None) -> tuple[Experiment, ...]:
+        """The experiments of one campaign (or all), baselines first, in order."""
+        where, values = ("WHERE campaign = ?", (campaign,)) if campaign is not None else ("", ())
+        rows = self._read(f"SELECT * FROM experiments {where} ORDER BY campaign, role, number", values)
+        stages: dict[str, list[StageRecord]] = {}
+        for ident, record in self._stages(where.replace("campaign", "e.campaign"), values):
+            stages.setdefault(ident, []).append(record)
+        return tuple(experiment_from(r, stages.get(r["id"], [])) for r in rows)
+
+    def experiment(self, ident: str) -> Experiment:
+        """One experiment. Raises `UnknownExperiment`."""
+        rows = self._read("SELECT * FROM experiments WHERE id = ?", (ident,))
+        if not rows:
+            raise UnknownExperiment(f"no experiment {ident!r} here: see `move37 list`")
+        return experiment_from(rows[0], [r for _, r in self._stages("WHERE e.id = ?", (ident,))])
+
+    def stage(self, experiment: str, stage: str, *, rung: int = 0, seed: int = 0) -> Any | None:
+        """The payload of a finished stage, or None."""
+        rows = self._read(
+            "SELECT payload FROM stages WHERE experiment = ? AND stage = ? AND rung = ? AND seed = ?",
+            (experiment, stage, rung, seed),
+        )
+        return json.loads(rows[0]["payload"]) if rows else None
+
+    def team_state(self, experiment: str) -> str | None:
+        """The AutoGen team's state after the last finished conversation."""
+        rows = self._read("SELECT state FROM teams WHERE experiment = ?", (experiment,))
+        return rows[0]["state"] if rows else None
+
+    def lines(self, experiment: str | None = None, *, campaign: int | None = None) -> tuple[Line, ...]:
+        """What was said in an experiment, or in a whole campaign, in order."""
+        where, values = ("experiment = ?", (experiment,)) if experiment else ("campaign = ?", (campaign,))
+        rows = self._read(f"SELECT * FROM lines WHERE {where} ORDER BY id", values)
+        return tuple(
+            Line(
+                source=r["source"],
+                to=r["addressee"],
+                text=r["text"],
+                at=r["at"],
+                person=bool(r["person"]),
+                experiment=r["experiment"],
+                stage=r["stage"],
+            )
+            for r in rows
+        )
+
+    def spent(self, campaign: int) -> tuple[int, float]:
+        """Tokens and US dollars of a campaign's model calls."""
+        row = self._read(
+            "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0), coalesce(sum(cost), 0)"
+            " FROM calls WHERE campaign = ?",
+            (campaign,),
+        )[0]
+        return int(row[0]), float(row[1])
+
+    def _stages(self, where: str, values: tuple[Any, ...]) -> Iterator[tuple[str, StageRecord]]:
+        rows = self._read(
+            f"SELECT s.* FROM stages s JOIN experiments e ON e.id = s.experiment {where} ORDER BY s.rowid", values
+        )
+        for r in rows:
+            yield (
+                r["experiment"],
+                StageRecord(
+                    stage=r["stage"],
+                    rung=r["rung"],
+                    seed=r["seed"],
+                    finished_at=r["finished_at"],
+                    payload=json.loads(r["payload"]),
+                ),
+            )
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise ArchiveCorrupt(f"{self.path} cannot be read ({error}); {_keep_copy(self.path)}") from error
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+        except sqlite3.DatabaseError as error:
+            raise ArchiveError(f"{self.path} cannot be written ({error}): is the disk full or read-only?") from error
+
+
+def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
+    try:
+        if readonly:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        else:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout = 5000")
+        if not readonly:
+            _sound(connection)
+            upgrade(connection)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise ArchiveCorrupt(
+            f"{path} is damaged ({error}); {_keep_copy(path)}. `move37 list` shows what can still be read; "
+            "start anew with another --home"
+        ) from error
+    if version > len(STEPS):
+        raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
+    return connection
+
+
+def _sound(connection: sqlite3.Connection) -> None:
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        raise sqlite3.DatabaseError(str(answer))
+
+
+def _keep_copy(path: Path) -> str:
+    """Copy a damaged archive once; returns the sentence that names the copy."""
+    stamp = int(path.stat().st_mtime)
+    copy = path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        if not copy.exists():
+            for suffix in ("", "-wal"):
+                source = path.with_name(path.name + suffix)
+                if source.exists():
+                    shutil.copy2(source, copy.with_name(copy.name + suffix))
+    except OSError as error:
+        return f"no copy could be made ({error})"
+    return f"a copy is kept at {copy}"
+
+
+def _campaign(row: sqlite3.Row) -> Campaign:
+    return Campaign(
+        id=row["id"],
+        brief=decode(Brief, json.loads(row["brief"])),
+        status=row["status"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        facts=json.loads(row["facts"]),
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(encode(value), ensure_ascii=False)
