@@ -1,0 +1,48 @@
+"""The price of having tried many: corrected confidence, and what luck alone would show. Pure.
+
+Not covered: false discovery rates. A campaign claims one finalist at a time, so the family-wise error is the one kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from scipy import special
+
+
+def adjusted_confidence(tried: int, confidence: float = 0.95) -> float:
+    """The confidence each of `tried` intervals needs so that all hold together (Sidak 1967): confidence^(1/tried).
+
+    Holds for independent and for positively dependent estimates; a shared baseline makes them the latter.
+    """
+    if tried < 1:
+        raise ValueError("at least one was tried")
+    return float(confidence ** (1.0 / tried))
+
+
+@functools.cache
+def expected_maximum(tried: int) -> float:
+    """Mean of the largest of `tried` independent standard normal draws, in standard deviations (0 for one)."""
+    if tried < 1:
+        raise ValueError("at least one was tried")
+
+    # E max = integral over x > 0 of P(max > x) - P(max < -x); the integrand is smooth, a fine grid suffices.
+    x = np.linspace(0.0, 12.0, 12_001)
+    above = -np.expm1(tried * special.log_ndtr(x))
+    below = np.exp(tried * special.log_ndtr(-x))
+    return max(0.0, float(np.trapezoid(above - below, x)))
+
+
+def luck(tried: int, sd: float) -> float:
+    """The lead over one baseline run that the best of `tried` worthless candidates shows on one seed each.
+
+    `sd` is that of a single run, in the metric's unit. The baseline's own error does not grow with `tried`.
+    """
+    return expected_maximum(tried) * sd
+
+
+def expected_records(tried: int) -> float:
+    """How many of `tried` worthless ideas the rule "keep if better than the best so far" keeps: 1 + 1/2 + ... + 1/n."""
+    return math.fsum(1.0 / k for k in range(1, tried + 1))

@@ -1,0 +1,47 @@
+"""What n seeds can find: power of the paired t test. Pure.
+
+The noncentral t distribution is averaged over the sample's standard deviation at fixed quantiles, because SciPy's
+own `nct` gives NaN in places that a root finder visits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+_QUANTILES = (np.arange(4000) + 0.5) / 4000
+
+
+def power(effect: float, *, n: int, sd: float, confidence: float = 0.95) -> float:
+    """Chance that a paired t test on `n` seeds finds `effect`; `sd` is that of one difference, in the same unit."""
+    if n < 2:
+        return 0.0
+    df = n - 1
+    critical = float(special.stdtrit(df, 0.5 + confidence / 2))
+    shift = abs(effect) / sd * math.sqrt(n)
+    ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)  # sample sd over true sd
+    return float(np.mean(special.ndtr(shift - critical * ratio) + special.ndtr(-shift - critical * ratio)))
+
+
+def minimum_detectable_effect(n: int, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95) -> float:
+    """The smallest effect that `n` seeds find with `power_wanted`, in the unit of `sd`; infinite for one seed."""
+    if n < 2:
+        return math.inf
+    low, high = 0.0, 100.0 * sd
+    for _ in range(60):  # power grows with the effect: bisect
+        middle = (low + high) / 2
+        if power(middle, n=n, sd=sd, confidence=confidence) < power_wanted:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def seeds_needed(effect: float, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95) -> int:
+    """The fewest seeds that find `effect` with `power_wanted`. Raises `ValueError` past 10,000."""
+    for n in range(2, 10_001):
+        if power(effect, n=n, sd=sd, confidence=confidence) >= power_wanted:
+            return n
+    raise ValueError("an effect this small needs more than 10,000 seeds")

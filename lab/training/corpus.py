@@ -1,0 +1,204 @@
+"""The text that rung 2 learns: bytes, split once, verified each time. Runs outside the sandbox only.
+
+Read in this order: `Corpus` (what the rest of the lab sees), `open_corpus` (cache or build), `_pinned_files` (the
+default: the sources of the pinned sympy, which torch installs anyway), `_own_files` (the person's own text), `_split`.
+The default is split by file, through a hash of the path, so that no file gives both training and validation text.
+A person's text is split by file where it has enough files, else by position.
+
+Not covered: held-out text is written to the cache but there is no way here to read it; `move37 confirm`, a later
+command, will open it and log each opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from lab.errors import BadCorpus
+
+log = structlog.get_logger()
+
+Bytes = NDArray[np.uint8]
+
+PINNED = "sympy"
+PINNED_VERSION = "1.14.0"
+# Over the path, size and content of every source file, in order: the same on every platform.
+PINNED_SHA256 = "0b75b5fdbeaea052b86800507c035911ff5a59a92a0ef0752c0f9cf361579012"
+
+HELD_OUT_SHARE = 0.065
+VALIDATION_SHARE = 0.067
+LEAST_BYTES = 1_000_000  # a person's own text; one run of 500 steps draws 1.03 MB
+LEAST_VALIDATION = 100_000
+LARGEST_BYTES = 2_000_000_000
+_LAYOUT = 1  # raise when the split changes, so that an old cache is not taken for a new one
+_SPLITS = ("train", "validation", "held_out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Text as bytes, memory-mapped."""
+
+    name: str  # "sympy 1.14.0", or the person's path
+    sha256: str  # of the sources, which decides the split too
+    train: Bytes  # [bytes]
+    validation: Bytes  # [bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One file of text; `key` decides in which split it lands."""
+
+    key: str
+    content: bytes
+
+
+def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
+    """The pinned corpus, or the person's own at `path`; built under `cache` once and verified at every opening.
+
+    Raises `BadCorpus`: unreadable, too small, not text, or the pinned sources differ from their checksum.
+    """
+    sources = _pinned_files() if path is None else _own_files(path)
+    name = f"{PINNED} {PINNED_VERSION}" if path is None else str(path)
+    sha256 = _checksum(sources)
+    if path is None and sha256 != PINNED_SHA256:
+        raise BadCorpus(
+            f"the sources of {PINNED} {PINNED_VERSION} differ from the pinned checksum: "
+            f"reinstall them with `pip install --force-reinstall --no-deps {PINNED}=={PINNED_VERSION}`"
+        )
+    folder = cache / f"corpus-{_LAYOUT}-{sha256[:16]}"
+    if not _intact(folder):
+        _write(folder, _split(sources, least_validation=LEAST_VALIDATION), sha256=sha256)
+        log.info("corpus_built", corpus=name, sha256=sha256)
+    return Corpus(name=name, sha256=sha256, train=_mapped(folder, "train"), validation=_mapped(folder, "validation"))
+
+
+def _pinned_files() -> list[_Source]:
+    try:
+        version = importlib.metadata.version(PINNED)
+        spec = importlib.util.find_spec(PINNED)  # does not import it
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        version, spec = "", None
+    if version != PINNED_VERSION or spec is None or spec.origin is None:
+        raise BadCorpus(
+            f"the default corpus is {PINNED} {PINNED_VERSION}, found {version or 'none'}: run `make install`"
+        )
+    root = Path(spec.origin).parent
+    return [_Source(key=p.relative_to(root.parent).as_posix(), content=_read(p)) for p in sorted(root.rglob("*.py"))]
+
+
+def _own_files(path: Path) -> list[_Source]:
+    try:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if _is_visible_file(p, path))
+        elif path.exists():
+            found = [path]
+        else:
+            raise BadCorpus(f"no such corpus: {path}; give --corpus a text file or a folder of text files")
+    except OSError as error:
+        raise BadCorpus(f"cannot read the corpus {path}: {error.strerror}") from error
+    if sum(p.stat().st_size for p in found) > LARGEST_BYTES:
+        raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
+    sources = [_Source(key=p.name if p == path else p.relative_to(path).as_posix(), content=_read(p)) for p in found]
+    texts = [s for s in sources if _is_text(s.content)]
+    if sources and not texts:
+        raise BadCorpus(f"the corpus {path} is not text: give plain text files, not archives or binaries")
+    size = sum(len(s.content) for s in texts)
+    if size < LEAST_BYTES:
+        raise BadCorpus(f"the corpus {path} has {size:,} bytes of text, at least {LEAST_BYTES:,} are needed")
+    return texts
+
+
+def _is_visible_file(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.is_file() and not path.is_symlink() and not hidden
+
+
+def _is_text(content: bytes) -> bool:
+    """No NUL, and few other control characters: any encoding that extends ASCII passes, archives do not."""
+    sample = content[:65536]
+    control = sum(sample.count(bytes([c])) for c in range(32) if c not in (9, 10, 12, 13, 27))
+    return b"\0" not in sample and control <= len(sample) // 100
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadCorpus(f"cannot read {path}: {error.strerror}") from error
+
+
+def _checksum(sources: Iterable[_Source]) -> str:
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.key}\0{len(source.content)}\0".encode())
+        digest.update(source.content)
+    return digest.hexdigest()
+
+
+def _split(sources: Sequence[_Source], *, least_validation: int) -> dict[str, bytes]:
+    """By file, through a hash of its key; by position where that leaves a split too small to measure with."""
+    parts: dict[str, list[bytes]] = {name: [] for name in _SPLITS}
+    for source in sources:
+        draw = int.from_bytes(hashlib.sha256(source.key.encode()).digest()[:8], "big") / 2**64
+        if draw < HELD_OUT_SHARE:
+            parts["held_out"].append(source.content)
+        elif draw < HELD_OUT_SHARE + VALIDATION_SHARE:
+            parts["validation"].append(source.content)
+        else:
+            parts["train"].append(source.content)
+    split = {name: b"".join(contents) for name, contents in parts.items()}
+    total = sum(map(len, split.values()))
+    by_file = len(split["validation"]) >= least_validation and len(split["train"]) >= total / 2
+    if by_file and len(split["held_out"]) >= total * HELD_OUT_SHARE / 3:
+        return split
+    return _split_by_position(b"".join(s.content for s in sources), least_validation)
+
+
+def _split_by_position(text: bytes, least_validation: int) -> dict[str, bytes]:
+    held_out = int(len(text) * HELD_OUT_SHARE)
+    validation = max(int(len(text) * VALIDATION_SHARE), least_validation)
+    cut = len(text) - held_out - validation
+    return {"train": text[:cut], "validation": text[cut : cut + validation], "held_out": text[cut + validation :]}
+
+
+def _write(folder: Path, split: dict[str, bytes], *, sha256: str) -> None:
+    """Into a temporary folder first, so that a killed build leaves nothing that looks whole."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+        for name, content in split.items():
+            (building / f"{name}.bin").write_bytes(content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in split.items()}
+        (building / "corpus.json").write_text(json.dumps({"sha256": sha256, "splits": digests}))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(building, folder)
+    except OSError as error:
+        raise BadCorpus(f"cannot write the corpus to {folder}: {error.strerror}") from error
+
+
+def _intact(folder: Path) -> bool:
+    """The splits that are read here still have the digests they were written with."""
+    try:
+        digests = json.loads((folder / "corpus.json").read_text())["splits"]
+        return all(
+            hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == digests[name]
+            for name in ("train", "validation")
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _mapped(folder: Path, name: str) -> Bytes:
+    return np.memmap(folder / f"{name}.bin", dtype=np.uint8, mode="r")
