@@ -1,1 +1,47 @@
-"""What papers teach and what we learned, embedded and searchable."""
+"""What papers teach and what we learned, embedded and searchable.
+
+`open_memory(home)` gives a `Memory`: `recall`, `is_new`, `is_dead_end`, `remember`, `load_builtin`, `close`. The
+built-in papers are text files under `memory/cognition/`; the engine is Qdrant's own in this process, or a server by URL.
+Read records.py, store.py, rank.py, library.py, recall.py in this order. Imports here are lazy: naming a record or an
+error loads neither an engine nor a model.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memory.errors import MemoryFault, MemoryUnavailable
+    from memory.recall import Memory, open_memory
+    from memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
+
+_HOMES = {
+    "DeadEnd": "records",
+    "Entry": "records",
+    "Lesson": "records",
+    "Memory": "recall",
+    "MemoryFault": "errors",
+    "MemoryUnavailable": "errors",
+    "Newness": "records",
+    "Recollection": "records",
+    "open_memory": "recall",
+}
+
+__all__ = [
+    "DeadEnd",
+    "Entry",
+    "Lesson",
+    "Memory",
+    "MemoryFault",
+    "MemoryUnavailable",
+    "Newness",
+    "Recollection",
+    "open_memory",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'memory' has no attribute {name!r}")
+    return getattr(import_module(f"memory.{_HOMES[name]}"), name)

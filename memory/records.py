@@ -11,6 +11,7 @@ class Recollection:
     """One item that memory returned, and why."""
 
     key: str  # "2412.06464" or an experiment id
+    id: str = ""  # the item in the store; `move37 memory show` takes it
     kind: str  # "cognition" or "analysis"
     title: str
     text: str  # what goes into a prompt, within its budget of tokens
@@ -60,3 +61,26 @@ class DeadEnd:
     tried: tuple[Recollection, ...]  # failed or losing experiments like it
     evidence: float  # 0 none .. 1 strong (seeds, rungs, tight intervals)
     text: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One insight of one paper, as memory stores it in the collection `cognition`."""
+
+    key: str  # the file's stem: an arXiv id in the built-in base
+    number: int  # position of the insight in its file, from 0
+    origin: str  # "builtin" or "person"
+    title: str
+    name: str = ""  # of the insight
+    arxiv: str = ""
+    year: int = 0  # 0 is unknown
+    area: str = ""
+    families: tuple[str, ...] = ()
+    mechanism: str = ""
+    insight: str = ""
+    symptoms: tuple[str, ...] = ()
+    remedy: str = ""
+    equations: str = ""
+    complexity: str = ""
+    operators: tuple[str, ...] = ()
+    source: str = ""  # where it was read: owner/repository:path, a URL, or a file's name

@@ -1,0 +1,235 @@
+"""Qdrant's own engine in this process (qdrant-edge-py): the default.
+
+One shard (a folder) a collection, with `move37.json` beside the engine's files: model, dimension, schema. One process
+at a time holds a shard; a second one gets `HomeLocked`. A write is acknowledged when it is in the engine's write-ahead
+log, which outlives a killed process; `settle` also flushes it to the disk and builds the graph.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from memory.errors import (
+    BackendMissing,
+    HomeLocked,
+    MemoryFault,
+    MemoryUnavailable,
+    NotFound,
+    OtherSchema,
+    StoreBroken,
+    WrongDimension,
+)
+from memory.schema import compare
+from memory.store import Collection, Hit, Nearest, Point, Sparse, Where
+
+PAGE = 512  # points in one page of a scan
+MANIFEST = "move37.json"
+
+
+class EdgeStore:
+    """Collections under a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import qdrant_edge
+        except ImportError as error:
+            raise BackendMissing("qdrant-edge-py is not installed; install it, or give the URL of a server.") from error
+        self._engine = qdrant_edge
+        self._folder = folder
+        self._shards: dict[str, Any] = {}
+
+    def open(self, collection: Collection) -> None:
+        """Load or create the shard."""
+        if collection.name in self._shards:
+            return
+        path = self._folder / collection.name
+        manifest = path / MANIFEST
+        if manifest.exists():
+            compare(collection, json.loads(manifest.read_text()))
+            self._shards[collection.name] = self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
+            return
+        shutil.rmtree(path, ignore_errors=True)  # a creation that was cut off: nothing in it was acknowledged
+        path.mkdir(parents=True)
+        shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
+        for name, kind in collection.indexes.items():
+            schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
+            self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
+        self._call(shard.flush)
+        self._shards[collection.name] = shard
+        half = path / (MANIFEST + ".new")
+        half.write_text(
+            json.dumps({"model": collection.model, "dimension": collection.dimension, "schema": collection.schema})
+        )
+        os.replace(half, manifest)
+
+    def _config(self, collection: Collection) -> Any:
+        engine = self._engine
+        dense = engine.EdgeVectorParams(
+            size=collection.dimension,
+            distance=engine.Distance.Cosine,
+            multivector_config=engine.MultiVectorConfig(engine.MultiVectorComparator.MaxSim),
+        )
+        return engine.EdgeConfig(
+            vectors=dict.fromkeys(collection.dense, dense),
+            sparse_vectors={
+                name: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf) for name in collection.sparse
+            },
+        )
+
+    def upsert(self, name: str, points: Sequence[Point]) -> None:
+        """In the write-ahead log when it returns."""
+        if not points:
+            return
+        engine = self._engine
+        rows = [
+            engine.Point(
+                point.id,
+                {
+                    **{key: value.tolist() for key, value in point.dense.items() if len(value)},
+                    **{
+                        key: engine.SparseVector(list(value.indices), list(value.values))
+                        for key, value in point.sparse.items()
+                        if value.indices
+                    },
+                },
+                dict(point.payload),
+            )
+            for point in points
+        ]
+        self._call(lambda: self._shard(name).update(engine.UpdateOperation.upsert_points(rows)))
+
+    def nearest(
+        self, name: str, queries: Sequence[Nearest], *, limit: int, where: Where | None = None
+    ) -> list[list[Hit]]:
+        """All queries as one planned batch."""
+        engine = self._engine
+        condition = self._filter(where)
+        requests = [
+            engine.QueryRequest(
+                limit,
+                query=engine.Query.Nearest(self._vector(query.vector), using=query.using),
+                filter=condition,
+                params=engine.SearchParams(exact=query.exact),
+            )
+            for query in queries
+        ]
+        shard = self._shard(name)
+        answers = self._call(lambda: [shard.query(request) for request in requests])
+        return [[Hit(str(hit.id), float(hit.score)) for hit in answer] for answer in answers]
+
+    def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
+        """By id."""
+        if not ids:
+            return {}
+        found = self._call(lambda: self._shard(name).retrieve(list(ids), True, vectors))
+        return {str(record.id): self._point(record) for record in found}
+
+    def scan(
+        self, name: str, *, where: Where | None = None, vectors: bool = False, after: str | None = None
+    ) -> Iterator[Point]:
+        """Page by page."""
+        shard = self._shard(name)
+        offset: Any = after
+        while True:
+            request = self._engine.ScrollRequest(
+                offset=offset, limit=PAGE, filter=self._filter(where), with_payload=True, with_vector=vectors
+            )
+            records, offset = self._call(lambda r=request: shard.scroll(r))
+            for record in records:
+                if str(record.id) != after:
+                    yield self._point(record)
+            if offset is None:
+                return
+
+    def count(self, name: str, where: Where | None = None) -> int:
+        """Exactly."""
+        request = self._engine.CountRequest(exact=True, filter=self._filter(where))
+        return int(self._call(lambda: self._shard(name).count(request)))
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        """In the write-ahead log when it returns."""
+        if ids:
+            self._call(lambda: self._shard(name).update(self._engine.UpdateOperation.delete_points(list(ids))))
+
+    def drop(self, name: str) -> None:
+        """Close the shard and remove its folder."""
+        shard = self._shards.pop(name, None)
+        if shard is not None:
+            self._call(shard.close)
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def settle(self, name: str) -> None:
+        """Optimise, then flush."""
+        shard = self._shard(name)
+        self._call(shard.optimize)
+        self._call(shard.flush)
+
+    def close(self) -> None:
+        """Close every shard."""
+        while self._shards:
+            _, shard = self._shards.popitem()
+            self._call(shard.close)
+
+    def _shard(self, name: str) -> Any:
+        if name not in self._shards:
+            raise NotFound(f"There is no collection {name!r} here.")
+        return self._shards[name]
+
+    def _vector(self, vector: Any) -> Any:
+        if isinstance(vector, Sparse):
+            return self._engine.SparseVector(list(vector.indices), list(vector.values))
+        return vector.tolist()
+
+    def _point(self, record: Any) -> Point:
+        import numpy as np
+
+        dense, sparse = {}, {}
+        for key, value in (record.vector or {}).items():
+            if isinstance(value, self._engine.SparseVector):
+                sparse[key] = Sparse(tuple(value.indices), tuple(value.values))
+            else:
+                dense[key] = np.asarray(value, dtype=np.float32)
+        return Point(id=str(record.id), dense=dense, sparse=sparse, payload=dict(record.payload or {}))
+
+    def _filter(self, where: Where | None) -> Any:
+        if where is None:
+            return None
+        engine = self._engine
+        must = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.any_of.items()]
+        must += [
+            engine.FieldCondition(k, range=engine.RangeFloat(gte=low, lte=high))
+            for k, (low, high) in where.between.items()
+        ]
+        must_not = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.none_of.items()]
+        return engine.Filter(must=must, must_not=must_not)
+
+    def _call(self, work: Any, path: Path | None = None) -> Any:
+        """Run, and translate: the engine raises nothing but bare `Exception`s with a text."""
+        try:
+            return work()
+        except MemoryFault:
+            raise
+        except Exception as error:
+            raise translate(str(error), path or self._folder) from error
+
+
+def translate(text: str, path: Path) -> MemoryFault:
+    """The engine's text as one of our errors."""
+    if "WouldBlock" in text:
+        return HomeLocked(
+            f"Another process is using the memory in {path}; wait until it ends, or give another --home, or use a server."
+        )
+    if "dimension error" in text:
+        return WrongDimension(f"A vector does not fit the collection: {text}.")
+    if "No space left" in text:
+        return MemoryUnavailable("The disk is full; the memory cannot be written.")
+    if "Permission denied" in text or "Read-only file system" in text:
+        return MemoryUnavailable(f"The memory in {path} cannot be written; check its permissions.")
+    if "does not exist" in text or "cannot load edge shard" in text:
+        return OtherSchema(f"The memory in {path} cannot be loaded ({text}); move it away and import it again.")
+    return StoreBroken(f"The memory's engine failed: {text}.")

@@ -1,0 +1,366 @@
+"""The memory itself, synchronous: two collections in one store, written and searched with one embedder.
+
+`put_entries` and `put_lessons` write, `search` answers with `Found`s, `Library.near` is the plain cosine question that
+`questions.py` builds on. `recall.py` puts threads, a budget and a queue around this. Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from memory import rank, words
+from memory.embed import Embedder, digest, passages
+from memory.errors import NotFound
+from memory.records import Entry, Lesson
+from memory.schema import (
+    ANALYSES,
+    COGNITION,
+    collection,
+    entry_id,
+    entry_of,
+    entry_payload,
+    lesson_id,
+    lesson_of,
+    lesson_payload,
+)
+from memory.store import Nearest, Point, Store, Where
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KINDS = {COGNITION: "cognition", ANALYSES: "analysis"}
+BATCH = 64  # points in one write
+POOL = 24  # candidates that are read back for weighting and diversity
+Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
+Progress = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One item that a search brought back."""
+
+    id: str
+    kind: str  # "cognition" or "analysis"
+    score: float  # after fusion and weighting
+    item: Entry | Lesson
+    why: str
+    similarity: float | None = None  # best cosine of a passage, where a dense list held it
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The paper's or the experiment's."""
+        return self.item.key if isinstance(self.item, Entry) else self.item.experiment
+
+
+class Library:
+    """Both collections."""
+
+    def __init__(self, store: Store, embedder: Embedder, *, reranker: Reranker | None = None) -> None:
+        self.store = store
+        self.embedder = embedder
+        self._reranker = reranker
+        for name in KINDS:
+            store.open(collection(name, model=embedder.name, dimension=embedder.dimension))
+
+    def put_entries(self, entries: Sequence[Entry], *, progress: Progress | None = None) -> int:
+        """Write insights; those of the same file that are not among them are forgotten. Gives how many were new or
+        changed: an unchanged file is neither embedded nor written again."""
+        changed: list[tuple[Entry, str]] = []
+        for origin, key in dict.fromkeys((entry.origin, entry.key) for entry in entries):
+            mine = [entry for entry in entries if (entry.origin, entry.key) == (origin, key)]
+            where = Where(any_of={"key": (key,), "origin": (origin,)})
+            stored = {point.id: point.payload.get("digest") for point in self.store.scan(COGNITION, where=where)}
+            fresh = {entry_id(entry): (entry, digest(json.dumps(asdict(entry)))) for entry in mine}
+            changed += [(entry, mark) for id, (entry, mark) in fresh.items() if stored.get(id) != mark]
+            self.store.delete(COGNITION, [id for id in stored if id not in fresh])
+        for start in range(0, len(changed), BATCH):
+            batch = changed[start : start + BATCH]
+            vectors = self._vectors([_entry_texts(entry) for entry, _ in batch])
+            points = [
+                Point(id=entry_id(entry), payload=entry_payload(entry, digest=mark, at=_now()), **parts)
+                for (entry, mark), parts in zip(batch, vectors, strict=True)
+            ]
+            self.store.upsert(COGNITION, points)
+            if progress is not None:
+                progress(min(start + BATCH, len(changed)), len(changed))
+        return len(changed)
+
+    def put_lessons(self, lessons: Sequence[Lesson]) -> None:
+        """Write what experiments taught; the same experiment again replaces what it said before."""
+        vectors = self._vectors([_lesson_texts(lesson) for lesson in lessons])
+        points = [
+            Point(
+                id=lesson_id(lesson.experiment),
+                payload=lesson_payload(
+                    lesson, digest=digest(json.dumps(asdict(lesson))), at=lesson.finished_at or _now()
+                ),
+                **parts,
+            )
+            for lesson, parts in zip(lessons, vectors, strict=True)
+        ]
+        self.store.upsert(ANALYSES, points)
+
+    def _vectors(self, texts: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[dict[str, Any]]:
+        """(symptoms, insight texts) -> the named vectors; every passage is embedded once, in one sorted batch."""
+        rows = [(tuple(s for t in symptoms for s in passages(t)), tuple(s for t in parts for s in passages(t)))
+                for symptoms, parts in texts]  # fmt: skip
+        flat = list(dict.fromkeys(piece for pair in rows for side in pair for piece in side))
+        at = {piece: place for place, piece in enumerate(flat)}
+        matrix = self.embedder.embed(flat) if flat else None
+        out = []
+        for (symptoms, parts), (said, shown) in zip(rows, texts, strict=True):
+            dense = {
+                name: matrix[[at[piece] for piece in side]]
+                for name, side in (("symptom", symptoms), ("insight", parts))
+                if side and matrix is not None
+            }
+            sparse = {
+                name: words.document(" \n".join(side))
+                for name, side in (("symptom_words", said), ("insight_words", shown))
+                if side
+            }
+            out.append({"dense": dense, "sparse": sparse})
+        return out
+
+    def search(
+        self,
+        text: str,
+        *,
+        limit: int = 6,
+        collections: Sequence[str] = (COGNITION, ANALYSES),
+        where: Where | None = None,
+        weights: Mapping[str, float] = rank.WEIGHTS,
+        now: datetime | None = None,
+    ) -> tuple[Found, ...]:
+        """Hybrid search: one hit an item, best first. An empty text finds nothing."""
+        queries = self._queries(text, weights)
+        if not queries or limit <= 0:
+            return ()
+        found: list[tuple[Found, NDArray[np.float32] | None]] = []
+        for name in collections:
+            found += self._search_one(
+                name, text, queries, max(POOL, 2 * limit), where, weights, now or datetime.now(UTC)
+            )
+        if self._reranker is not None and found:
+            judged = self._reranker(text, [gist(item.item) for item, _ in found])
+            found = [(_rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
+        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
+        items = {item.id: item for item, _ in found}
+        chosen = rank.spread(
+            [(item.id, item.score) for item, _ in found],
+            {i.id: row for i, row in found if row is not None},
+            limit=limit,
+        )
+        return tuple(items[id] for id in chosen)
+
+    def _queries(self, text: str, weights: Mapping[str, float]) -> dict[str, Nearest]:
+        pieces = passages(text)
+        sparse = words.question(text)
+        queries: dict[str, Nearest] = {}
+        for name in weights:
+            if name.endswith("_words"):
+                if sparse.indices:
+                    queries[name] = Nearest(using=name, vector=sparse)
+            elif pieces:
+                queries[name] = Nearest(using=name, vector=self.embedder.embed(pieces))
+        return queries
+
+    def _search_one(
+        self,
+        name: str,
+        text: str,
+        queries: Mapping[str, Nearest],
+        pool: int,
+        where: Where | None,
+        weights: Mapping[str, float],
+        now: datetime,
+    ) -> list[tuple[Found, NDArray[np.float32] | None]]:
+        answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=where)
+        lists = dict(zip(queries, answers, strict=True))
+        ranked = rank.fuse(lists, weights)[:pool]
+        points = self.store.fetch(name, [item.id for item in ranked], vectors=True)
+        out = []
+        for item in ranked:
+            point = points.get(item.id)
+            if point is None:  # forgotten between the two calls
+                continue
+            record = _record(name, point.payload)
+            score = item.score
+            if isinstance(record, Lesson):
+                age = _age_days(str(point.payload.get("at", "")), now)
+                score = rank.weigh(score, evidence=rank.evidence(record), recency=rank.recency(age))
+            cosines = {
+                side: item.scores[side] / len(queries[side].vector)  # type: ignore[arg-type]
+                for side in ("symptom", "insight")
+                if side in item.scores
+            }
+            best = max(cosines.values(), default=None)
+            found = Found(
+                id=item.id,
+                kind=KINDS[name],
+                score=score,
+                item=record,
+                why=_why(text, record, item, best),
+                similarity=best,
+                payload=point.payload,
+            )
+            out.append((found, _middle(point)))
+        return out
+
+    def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
+        """The nearest items by meaning alone, with the cosine of the whole text and their nearest passage, 0..1."""
+        pieces = passages(text)
+        if not pieces:
+            return []
+        rows = self.embedder.embed(pieces)
+        queries = [Nearest(using=side, vector=rows) for side in ("symptom", "insight")]
+        best: dict[str, float] = {}
+        for hits in self.store.nearest(name, queries, limit=limit, where=where):
+            for hit in hits:
+                best[hit.id] = max(best.get(hit.id, 0.0), hit.score / len(rows))
+        chosen = sorted(best, key=lambda id: (-best[id], id))[:limit]
+        points = self.store.fetch(name, chosen)
+        out = []
+        for id in chosen:
+            if id in points:
+                record = _record(name, points[id].payload)
+                said = ", ".join(words.shared(text, gist(record))) or "no word"
+                why = f"shares {said}"
+                found = Found(id=id, kind=KINDS[name], score=best[id], item=record, why=why, similarity=best[id],
+                              payload=points[id].payload)  # fmt: skip
+                out.append((found, best[id]))
+        return out
+
+    def get(self, id: str) -> Found:
+        """One item by its id, a paper's key or an experiment's id.
+
+        Raises:
+            NotFound: none of the three.
+        """
+        for name in KINDS:
+            if _is_uuid(id):
+                for point in self.store.fetch(name, [id]).values():
+                    return _found(name, point)
+        for name in KINDS:
+            for point in self.store.scan(name, where=Where(any_of={"key": (id,)})):
+                return _found(name, point)
+        raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
+
+    def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
+        """Every item of a collection."""
+        for point in self.store.scan(name, where=where):
+            yield _found(name, point)
+
+    def forget(self, id: str) -> int:
+        """Remove an item by its id, or everything under a key; gives how many."""
+        for name in KINDS:
+            ids = [id] if _is_uuid(id) and self.store.fetch(name, [id]) else []
+            ids = ids or [point.id for point in self.store.scan(name, where=Where(any_of={"key": (id,)}))]
+            if ids:
+                self.store.delete(name, ids)
+                return len(ids)
+        raise NotFound(f"The memory holds nothing called {id!r}.")
+
+
+def gist(item: Entry | Lesson) -> str:
+    """What an item says, as one text: for prompts, rerankers and people."""
+    if isinstance(item, Entry):
+        head = f"{item.title} ({item.key}{f', {item.year}' if item.year else ''})"
+        body = [f"{item.name}: {item.insight}" if item.name else item.insight]
+        body += [f"Symptoms: {' '.join(item.symptoms)}"] if item.symptoms else []
+        body += [f"Remedy: {item.remedy}"] if item.remedy else []
+        body += [f"Operators: {', '.join(item.operators)}"] if item.operators else []
+        body += [f"Mechanism: {item.mechanism}"] if item.mechanism else []
+        return "\n".join([head, *body])
+    effect = "" if item.effect is None else f", effect {item.effect:+.4g}"
+    bounds = "" if item.low is None or item.high is None else f" [{item.low:+.4g}, {item.high:+.4g}]"
+    head = (
+        f"Own experiment {item.experiment} {item.name} ({item.family}, {item.status}, rung {item.rung}{effect}{bounds})"
+    )
+    parts = {"Expected": item.expected, "Seen": item.seen, "Why": item.why, "Next": item.next}
+    return "\n".join([head, *(f"{name}: {text}" for name, text in parts.items() if text)])
+
+
+def _entry_texts(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    parts = (
+        f"{entry.title}. {entry.name}",
+        entry.insight,
+        entry.mechanism,
+        entry.remedy,
+        entry.equations,
+        entry.complexity,
+    )
+    return entry.symptoms, tuple(part for part in parts if part.strip(" ."))
+
+
+def _lesson_texts(lesson: Lesson) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    parts = (f"{lesson.name} {lesson.family}", lesson.expected, lesson.why, lesson.next)
+    return (*lesson.symptoms, lesson.seen), tuple(part for part in parts if part.strip())
+
+
+def _record(name: str, payload: Mapping[str, Any]) -> Entry | Lesson:
+    return entry_of(payload) if name == COGNITION else lesson_of(payload)
+
+
+def _found(name: str, point: Point) -> Found:
+    record = _record(name, point.payload)
+    return Found(id=point.id, kind=KINDS[name], score=0.0, item=record, why="", payload=point.payload)
+
+
+def _rescored(found: Found, score: float) -> Found:
+    why = f"{found.why}; judged {score:.3g} by the reranker"
+    return Found(
+        id=found.id,
+        kind=found.kind,
+        score=float(score),
+        item=found.item,
+        why=why,
+        similarity=found.similarity,
+        payload=found.payload,
+    )
+
+
+def _why(text: str, record: Entry | Lesson, item: rank.Ranked, cosine: float | None) -> str:
+    parts = []
+    said = words.shared(text, gist(record))
+    if said:
+        parts.append("words " + ", ".join(said))
+    if cosine is not None:
+        parts.append(f"meaning {cosine:.2f}")
+    parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in item.places.items()))
+    if isinstance(record, Lesson):
+        parts.append(f"evidence {rank.evidence(record):.2f}")
+    return "; ".join(parts)
+
+
+def _middle(point: Point) -> NDArray[np.float32] | None:
+    """The direction of the whole item, for diversity: the mean of its passages."""
+    import numpy as np
+
+    rows = [row for name in ("insight", "symptom") if (row := point.dense.get(name)) is not None]
+    if not rows:
+        return None
+    mean = np.concatenate(rows).mean(axis=0)
+    return (mean / (np.linalg.norm(mean) or 1.0)).astype(np.float32)
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4
+
+
+def _age_days(at: str, now: datetime) -> float:
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return 0.0
+    return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds() / 86400.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

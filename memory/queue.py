@@ -1,0 +1,53 @@
+"""Lessons that wait on disk until the store takes them: an unreachable memory loses no finished experiment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+
+from memory.records import Lesson
+from memory.schema import lesson_of
+
+log = structlog.get_logger()
+
+
+class LessonQueue:
+    """One file a lesson, named after its experiment: the same lesson waits once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, lesson: Lesson) -> Path:
+        """On the disk (fsync, then rename) when it returns.
+
+        Raises:
+            OSError: the disk is full or read-only.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{hashlib.sha256(lesson.experiment.encode()).hexdigest()[:20]}.json"
+        half = path.with_suffix(f".{os.getpid()}.new")
+        with half.open("w", encoding="utf-8") as file:
+            json.dump(asdict(lesson), file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+        return path
+
+    def waiting(self) -> Iterator[tuple[Path, Lesson]]:
+        """Oldest first. A file that cannot be read is left where it is and logged."""
+        if not self._folder.is_dir():
+            return
+        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+            try:
+                yield path, lesson_of(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError, OSError) as error:
+                log.warning("queued_lesson_unreadable", path=str(path), error=str(error))
+
+    def __len__(self) -> int:
+        return len(list(self._folder.glob("*.json"))) if self._folder.is_dir() else 0

@@ -1,0 +1,140 @@
+"""From the engine's lists to one ranking: fusion, weights, diversity, near-duplicates, budget (pure).
+
+Read in the order of use: `fuse` joins the lists, `evidence` and `recency` weigh what we learned ourselves, `spread`
+picks (maximal marginal relevance, near-duplicates left out), `tokens` and `cut` keep a hard budget. The weights were
+chosen by validation: docs/figures/memory.md has the table. Nothing here knows an engine, a clock or a text's origin.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memory.records import Lesson
+from memory.store import Hit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEPTH = 60  # candidates asked of each list
+RANK_CONSTANT = 10.0  # of reciprocal rank fusion; small, because our lists are short and their heads are good
+WEIGHTS: Mapping[str, float] = {"symptom": 1.0, "insight": 1.0, "symptom_words": 2.0, "insight_words": 2.0}
+DUPLICATE = 0.97  # cosine above which two items say the same
+DIVERSITY = 0.85  # 1 is relevance alone
+HALF_LIFE_DAYS = 30.0  # of an own result's recency
+
+_TOKEN = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,3}|\s*\n|[^\sA-Za-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An id with its fused score and each list's share of it."""
+
+    id: str
+    score: float
+    places: Mapping[str, int]  # list -> rank from 1
+    scores: Mapping[str, float]  # list -> the list's own score
+
+
+def fuse(lists: Mapping[str, Sequence[Hit]], weights: Mapping[str, float] = WEIGHTS) -> tuple[Ranked, ...]:
+    """Weighted reciprocal rank fusion (Cormack et al. 2009), best first; ties by id, so that it repeats."""
+    total: dict[str, float] = {}
+    places: dict[str, dict[str, int]] = {}
+    scores: dict[str, dict[str, float]] = {}
+    for name, hits in lists.items():
+        for place, hit in enumerate(hits, 1):
+            total[hit.id] = total.get(hit.id, 0.0) + weights.get(name, 1.0) / (RANK_CONSTANT + place)
+            places.setdefault(hit.id, {})[name] = place
+            scores.setdefault(hit.id, {})[name] = hit.score
+    best = sum(weights.get(name, 1.0) for name in lists) / (RANK_CONSTANT + 1.0) or 1.0
+    ranked = [Ranked(id, score / best, places[id], scores[id]) for id, score in total.items()]
+    return tuple(sorted(ranked, key=lambda item: (-item.score, item.id)))
+
+
+def evidence(lesson: Lesson) -> float:
+    """How much an own result is worth, 0..1: seeds, rung, and how tight the interval is against the effect.
+
+    One seed without an interval gives at most .3; a gate that failed is certain, whatever the seeds.
+    """
+    if lesson.status in ("failed", "rejected") and lesson.effect is None:
+        return 0.5
+    seeds = 1.0 - 0.5 ** max(lesson.seeds - 1, 0)
+    rung = min(max(lesson.rung, 0), 4) / 4.0
+    sure = 0.0
+    if lesson.effect is not None and lesson.low is not None and lesson.high is not None:
+        half = abs(lesson.high - lesson.low) / 2.0
+        sure = abs(lesson.effect) / (abs(lesson.effect) + half) if half > 0 or lesson.effect else 0.0
+    confirmed = {"confirmed": 1.0, "promoted": 0.7}.get(lesson.status, 0.3)
+    return 0.35 * seeds + 0.15 * rung + 0.3 * sure + 0.2 * confirmed
+
+
+def recency(age_days: float) -> float:
+    """1 for today, a half after `HALF_LIFE_DAYS`."""
+    return float(0.5 ** (max(age_days, 0.0) / HALF_LIFE_DAYS))
+
+
+def weigh(score: float, *, evidence: float, recency: float) -> float:
+    """An own result's score: weak evidence costs up to a third, age up to a tenth."""
+    return score * (0.67 + 0.33 * evidence) * (0.9 + 0.1 * recency)
+
+
+def spread(
+    order: Sequence[tuple[str, float]],
+    vectors: Mapping[str, NDArray[np.float32]],
+    *,
+    limit: int,
+    diversity: float = DIVERSITY,
+    duplicate: float = DUPLICATE,
+) -> tuple[str, ...]:
+    """Maximal marginal relevance over (id, score) pairs, best first; `vectors` are of length 1.
+
+    The first stays first. An item over `duplicate` to a chosen one is left out; one without a vector is kept.
+    """
+    chosen: list[str] = []
+    left = list(order)
+    top = max((score for _, score in left), default=1.0) or 1.0
+    nearest = {id: 0.0 for id, _ in left}
+    while left and len(chosen) < limit:
+        best = max(left, key=lambda item: (diversity * item[1] / top - (1 - diversity) * nearest[item[0]], item[1]))
+        left.remove(best)
+        chosen.append(best[0])
+        mine = vectors.get(best[0])
+        kept = []
+        for id, score in left:
+            other = vectors.get(id)
+            likeness = float(mine @ other) if mine is not None and other is not None else 0.0
+            nearest[id] = max(nearest[id], likeness)
+            if likeness < duplicate:
+                kept.append((id, score))
+        left = kept
+    return tuple(chosen)
+
+
+def tokens(text: str) -> int:
+    """An upper estimate of a language model's tokens: five letters, three digits or one sign each."""
+    return len(_TOKEN.findall(text))
+
+
+def cut(text: str, budget: int) -> str:
+    """The longest beginning within the budget, at a word's end, marked when something is missing."""
+    if tokens(text) <= budget:
+        return text
+    ends = [match.end() for match in _TOKEN.finditer(text)]
+    keep = text[: ends[budget - 2]] if budget >= 2 else ""
+    keep = keep[: keep.rfind(" ")] if " " in keep else keep
+    return f"{keep} …" if keep else ""
+
+
+def share(lengths: Sequence[int], budget: int) -> tuple[int, ...]:
+    """Divide a budget among texts of these lengths, in their order: nobody gets more than needed, all get some."""
+    out: list[int] = []
+    left = budget
+    for place, length in enumerate(lengths):
+        fair = math.ceil(left / (len(lengths) - place))
+        out.append(min(length, max(fair, 0), left))
+        left -= out[-1]
+    return tuple(out)

@@ -1,0 +1,141 @@
+"""The border to a vector engine: what `edge`, `server` and `local` all offer, in our own words.
+
+A collection holds points; a point has named dense vectors (several rows each, one a passage), named sparse vectors and
+a payload. A query asks for the nearest points by one named vector. Fusion, weighting and texts are not here: the engine
+gives lists, `rank.py` decides. So a filter belongs to every list by construction, and no engine's idea of a filter on
+a fused query (qdrant-client #1372) can leak an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float32]  # [passages, dimension], unit length
+
+
+class Index(Enum):
+    """How a payload field is indexed for filters."""
+
+    KEYWORD = "keyword"
+    INTEGER = "integer"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A collection's shape. It is stored beside the data and compared when the collection is opened."""
+
+    name: str
+    schema: int  # version of the payload's layout
+    model: str  # name of the embedding model
+    dimension: int  # of every dense vector
+    dense: tuple[str, ...] = ()
+    sparse: tuple[str, ...] = ()  # the engine weighs their terms by IDF
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A sparse vector: term ids (ascending) and their weights."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One item as the engine keeps it."""
+
+    id: str  # a UUID
+    dense: Mapping[str, Rows] = field(default_factory=dict)
+    sparse: Mapping[str, Sparse] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nearest:
+    """One question to the engine: the nearest points by one named vector.
+
+    Several dense rows mean the sum over the rows of the best passage (late interaction).
+    """
+
+    using: str
+    vector: Rows | Sparse
+    exact: bool = False  # compare with every point instead of walking the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An answer: cosine (summed over the query's rows) or BM25, higher is nearer."""
+
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A filter: all conditions hold. `any_of` of a list field means that one of its items is among the values."""
+
+    any_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    none_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    between: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  # inclusive, None is open
+
+
+class Store(Protocol):
+    """Every backend. All calls may raise the errors of `errors.py` and no others."""
+
+    def open(self, collection: Collection) -> None:
+        """Create the collection, or check that the stored one has the same model, dimension and schema.
+
+        Raises:
+            OtherModel, WrongDimension, OtherSchema: it was made for something else.
+            HomeLocked, ServerUnreachable, ServerRefused: it cannot be used now.
+        """
+        ...
+
+    def upsert(self, name: str, points: Sequence[Point]) -> None:
+        """Write points. Returning means acknowledged: the points survive `kill -9` of this process."""
+        ...
+
+    def nearest(
+        self, name: str, queries: Sequence[Nearest], *, limit: int, where: Where | None = None
+    ) -> list[list[Hit]]:
+        """One list for each query, best first."""
+        ...
+
+    def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
+        """Those of the points that exist, by id."""
+        ...
+
+    def scan(
+        self, name: str, *, where: Where | None = None, vectors: bool = False, after: str | None = None
+    ) -> Iterator[Point]:
+        """All points in the order of their ids; `after` leaves out everything up to that id."""
+        ...
+
+    def count(self, name: str, where: Where | None = None) -> int:
+        """How many points."""
+        ...
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        """Forget points; unknown ids are ignored."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Remove the collection."""
+        ...
+
+    def settle(self, name: str) -> None:
+        """Build indexes for what was written, and make it survive a power cut."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; a second call does nothing."""
+        ...

@@ -1,0 +1,107 @@
+"""Text to words: the half of retrieval that needs no model (pure).
+
+`terms` splits, folds case, drops stop words, strips endings and adds pairs of neighbours; `document` and `question`
+make the sparse vectors of BM25 out of them: term frequency with saturation and length normalisation here, inverse
+document frequency in the engine, which knows the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+
+from memory.store import Sparse
+
+SATURATION = 1.2  # BM25's k1
+LENGTH_WEIGHT = 0.6  # BM25's b
+MEAN_LENGTH = 120.0  # terms; a constant, so that a stored vector stays right when the collection grows
+PAIR_WEIGHT = 0.35  # of two neighbouring words against one word
+
+_WORD = re.compile(r"[a-z]+(?:[0-9]+[a-z]*)*|[0-9]+(?:\.[0-9]+)?[a-z]*")
+_STOP = frozenset(
+    "a an and are as at be been but by can could did do does for from had has have he her here his how i if in into is it "
+    "its just may might more most must no not of on one only or other our out over own same she should so some such than "
+    "that the their them then there these they this those through to too under until up very was we were what when where "
+    "which while who why will with would you your also each both about after again all any because before being between "
+    "during few further now off once per via using use used uses".split()
+)
+_ENDINGS = (
+    ("ational", "ate"), ("ization", "ize"), ("isation", "ize"), ("iveness", "ive"), ("fulness", "ful"), ("ations", "ate"),
+    ("ation", "ate"), ("ities", ""), ("ments", ""), ("ment", ""), ("ness", ""), ("ings", ""), ("ing", ""), ("edly", ""),
+    ("ies", "y"), ("ely", "e"), ("ity", ""), ("ive", ""), ("ous", ""), ("ise", "ize"), ("ers", ""), ("ed", ""), ("er", ""),
+    ("ly", ""), ("es", ""), ("s", ""),
+)  # fmt: skip
+
+
+def stem(word: str) -> str:
+    """A light stemmer: strips one ending when enough is left, then undoubles and drops a last e.
+
+    >>> stem("gating"), stem("gated"), stem("gates"), stem("gate")
+    ('gat', 'gat', 'gat', 'gat')
+    """
+    if len(word) <= 3 or any(sign.isdigit() for sign in word):
+        return word
+    for ending, instead in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word[: -len(ending)] + instead
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
+        word = word[:-1]
+    if len(word) > 3 and word.endswith("e"):
+        word = word[:-1]
+    return word
+
+
+def words(text: str) -> list[str]:
+    """The stems in order, stop words left out."""
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return [stem(word) for word in _WORD.findall(folded) if word not in _STOP and (len(word) > 1 or word.isdigit())]
+
+
+def terms(text: str) -> Counter[str]:
+    """Words and pairs of neighbours, with their frequencies."""
+    single = words(text)
+    counts = Counter(single)
+    counts.update(f"{first} {second}" for first, second in zip(single, single[1:], strict=False) if first != second)
+    return counts
+
+
+def term_id(term: str) -> int:
+    """A stable number for a term (32 bits; two of 10,000 terms share one with probability .01)."""
+    return zlib.crc32(term.encode())
+
+
+def document(text: str) -> Sparse:
+    """A text as it is stored: saturated frequencies, normalised by length."""
+    counts = terms(text)
+    length = sum(count for term, count in counts.items() if " " not in term)
+    norm = SATURATION * (1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length / MEAN_LENGTH)
+    return _sparse({term: count * (SATURATION + 1.0) / (count + norm) for term, count in counts.items()})
+
+
+def question(text: str) -> Sparse:
+    """A text as it asks: each term once, repeated ones a little more, pairs less than words."""
+    counts = terms(text)
+    return _sparse(
+        {term: (PAIR_WEIGHT if " " in term else 1.0) * min(count, 3) ** 0.5 for term, count in counts.items()}
+    )
+
+
+def _sparse(weights: dict[str, float]) -> Sparse:
+    merged: dict[int, float] = {}
+    for term, weight in weights.items():
+        merged[term_id(term)] = merged.get(term_id(term), 0.0) + weight
+    pairs = sorted(merged.items())
+    return Sparse(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))
+
+
+def shared(asked: str, found: str, *, limit: int = 5) -> tuple[str, ...]:
+    """Words of the question that stand in the text, longest first, in the question's own spelling."""
+    have = set(words(found))
+    out: dict[str, str] = {}
+    for word in _WORD.findall(asked.lower()):
+        if word not in _STOP and len(word) > 2 and stem(word) in have:
+            out.setdefault(stem(word), word)
+    return tuple(sorted(out.values(), key=lambda word: (-len(word), word))[:limit])
