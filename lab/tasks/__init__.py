@@ -1,0 +1,34 @@
+"""What there is to discover: a `Task` is a candidate contract, gates, rungs and baselines. `open_task` names them all.
+
+To add one: a file beside `mixers.py` and a line in `open_task`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import BadTask
+
+if TYPE_CHECKING:
+    from lab.tasks.task import Task
+
+PROGRAM_PREFIX = "program:"
+
+
+def open_task(name: str, *, cache: Path, corpus: Path | None = None) -> Task:
+    """The task called `name`: "mixers", or "program:DIR". `cache` holds the built corpus; `corpus` is the person's own.
+
+    Raises `BadTask` (unknown task, a folder that cannot be used) and `BadCorpus`, each with one line to act on.
+    """
+    if name == "mixers":
+        from lab.tasks.mixers import MixersTask
+
+        return MixersTask.open(cache=cache, corpus=corpus)
+    if name.startswith(PROGRAM_PREFIX):
+        from lab.tasks.program import ProgramTask
+
+        if corpus is not None:
+            raise BadTask("--corpus goes with --task mixers only")
+        return ProgramTask.open(Path(name.removeprefix(PROGRAM_PREFIX)).expanduser())
+    raise BadTask(f"unknown task {name!r}: use mixers, or program:DIR")

@@ -1,0 +1,35 @@
+"""Selective copy: 8 symbols among 40 blanks, then 8 marks at which the symbols are due in their order.
+
+Needs a mixer that decides by content what to keep (the selective copying of MAD, arXiv 2403.17844, cut down to a CPU).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lab.probes.probe import IGNORE, Probe, Tokens
+
+SYMBOLS, KEPT, SPAN = 16, 8, 48
+BLANK, MARK = SYMBOLS, SYMBOLS + 1
+
+
+def make(rng: np.random.Generator, count: int) -> tuple[Tokens, Tokens]:
+    """Symbols at random places of the first 48 positions; the answers stand at the last 8."""
+    places = np.sort(rng.permuted(np.broadcast_to(np.arange(SPAN), (count, SPAN)), axis=1)[:, :KEPT], axis=1)
+    symbols = rng.integers(0, SYMBOLS, size=(count, KEPT), dtype=np.uint8)
+    inputs = np.full((count, SPAN + KEPT), BLANK, dtype=np.uint8)
+    np.put_along_axis(inputs, places, symbols, axis=1)
+    inputs[:, SPAN:] = MARK
+    answers = np.full_like(inputs, IGNORE)
+    answers[:, SPAN:] = symbols
+    return inputs, answers
+
+
+SELECTIVE_COPY = Probe(
+    name="selective_copy",
+    vocabulary=SYMBOLS + 2,
+    length=SPAN + KEPT,
+    steps=400,
+    learning_rate=3e-3,
+    make=make,
+)

@@ -1,0 +1,338 @@
+"""The task `program:DIR`: improve the marked region of a start program, judged by the folder's own evaluator.
+
+DIR holds `initial_program.py`, whose changeable region stands between `# EVOLVE-BLOCK-START` and `# EVOLVE-BLOCK-END`,
+and `evaluator.py`, which defines either
+    evaluate(program_path) -> dict                     runs beside the program: its score is a witness's
+    run(program_path) -> data, score(data) -> dict     two jobs in two processes: the score counts
+with `combined_score` (higher is better) among the numbers of the dict. A candidate is the whole file, untouched
+outside the region. The start program is the baseline.
+
+Read in this order: `ProgramTask.open` (what makes a folder usable), `check`, `measure`, `_scored` (the two jobs).
+The half that runs inside is `program_entry.py`.
+Not covered: evaluators in stages, artifacts, and feedback text that some evolutionary tools pass on.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import BadTask
+from lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
+from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
+from lab.training.outcomes import fault
+from sandbox.job import MIB, Job, Limits, Outcome, Status
+from sandbox.sandbox import Sandbox
+
+START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
+PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"
+WALL_SECONDS = 60.0  # of one job; ends everything that it started
+LARGEST_FOLDER = 64 * MIB
+LARGEST_SHOWN = 20_000  # characters of a file in the contract
+GATE_NAMES = (
+    "import shape finite causality truncation batch purity dead_parameters parameters complexity dtype determinism novelty"
+).split()
+_REGION = re.compile(rf"^[ \t]*{START}[^\n]*\n(.*?)^[ \t]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramTask:
+    """One folder, read once. Make it with `ProgramTask.open`."""
+
+    name: str
+    program: str  # the start program's text
+    evaluator: str
+    two_processes: bool  # the evaluator has run() and score()
+    files: Mapping[str, bytes]  # the whole folder, relative path -> content
+    wall_seconds: float = WALL_SECONDS
+    metric: Metric = field(default=COMBINED_SCORE)
+
+    @classmethod
+    def open(cls, folder: Path, *, wall_seconds: float = WALL_SECONDS) -> ProgramTask:
+        """Read DIR. Raises `BadTask`: a file is missing or unreadable, there is no region, or no evaluator function."""
+        files = _folder(folder)
+        program, evaluator = (_text(files, name, folder) for name in (PROGRAM, EVALUATOR))
+        if not _REGION.search(program):
+            raise BadTask(f"{folder / PROGRAM} has no region between `{START}` and `{END}`: mark what may change")
+        try:
+            ast.parse(program)
+            defined = _defined(ast.parse(evaluator))
+        except (SyntaxError, ValueError) as error:
+            raise BadTask(f"{folder} holds a file that is not Python: {error}") from error
+        if "evaluate" not in defined and not {"run", "score"} <= defined:
+            raise BadTask(
+                f"{folder / EVALUATOR} defines neither evaluate(program_path) nor run(program_path) and score(data)"
+            )
+        return cls(
+            name=f"program:{folder}",
+            program=program,
+            evaluator=evaluator,
+            two_processes={"run", "score"} <= defined,
+            files=files,
+            wall_seconds=wall_seconds,
+        )
+
+    @property
+    def contract(self) -> str:
+        """The candidate contract, with the start program and the evaluator in full (cut at 20,000 characters)."""
+        return _CONTRACT.format(
+            start=START, end=END, seconds=self.wall_seconds, program=self.program[:LARGEST_SHOWN],
+            evaluator=self.evaluator[:LARGEST_SHOWN],
+        )  # fmt: skip
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The start program."""
+        candidate = Candidate(source=self.program, author="baseline", family="program")
+        return (Baseline(name="start program", candidate=candidate),)
+
+    def schedule(self, preset: str) -> Schedule:
+        """One rung: the evaluator. Quick and full differ in how many candidates and fresh seeds they run."""
+        rung = Rung(number=1, name="score")
+        quick = preset == "quick"
+        if not quick and preset != "full":
+            raise BadTask(f"unknown preset {preset!r}: use quick or full")
+        return Schedule(
+            preset=preset,
+            candidates=12 if quick else 100,
+            generation=4 if quick else 10,
+            rungs=(rung,),
+            baseline_rungs=(rung,),
+            learning_rate=0.0,
+            finalists=1,
+            confirm_seeds=5 if quick else 8,
+            max_seconds=570.0 if quick else None,
+            shortened=("Quick preset: 12 candidates, one finalist on five fresh seeds, ten minutes.",) if quick else (),
+        )
+
+    async def check(
+        self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
+    ) -> Checked:
+        """Syntax, region and import under the gate `import`, and novelty; the other gates do not apply and are null."""
+        problem = self._text_problem(candidate.source)
+        traceback = ""
+        if not problem:
+            job = self._job(candidate, mode="import", seed=0, trust=trust, collect=())
+            outcome = await sandbox.run(job)
+            if outcome.status is not Status.DONE:
+                problem, traceback = fault(outcome, doing="importing the program")
+        passed = GateResult(
+            name="import", passed=True, value=1.0, limit=1.0, message="the program imports; the region alone differs"
+        )
+        failed = GateResult(name="import", passed=False, value=0.0, limit=1.0, message=problem, traceback=traceback)
+        tree = tree_of(candidate.source)
+        results = {"import": failed if problem else passed}
+        if tree is not None and known:
+            results["novelty"] = _novelty(tree, known)
+        skipped = "does not apply to programs"
+        return Checked(
+            results=tuple(
+                results.get(n, GateResult(name=n, passed=None, value=None, limit=None, message=skipped))
+                for n in GATE_NAMES
+            ),
+            fingerprint=None if tree is None else Fingerprint(experiment=trust, tree=tree),
+        )
+
+    async def measure(
+        self,
+        candidate: Candidate,
+        *,
+        experiment: str,
+        rung: Rung,
+        seed: int,
+        learning_rate: float,
+        fresh: bool,
+        sandbox: Sandbox,
+        workdir: Path,
+        on_progress: OnProgress | None = None,
+    ) -> Measured:
+        """Every number that the evaluator gives, `combined_score` first; `workdir` and `learning_rate` are not used."""
+        outcomes, numbers, failure = await self._scored(candidate, experiment=experiment, seed=seed, sandbox=sandbox)
+        score = numbers.pop(self.metric.name, math.nan)
+        if not failure and not math.isfinite(score):
+            failure = f"the evaluator gave no finite number under `{self.metric.name}`"
+        where = {"backend": outcomes[-1].backend, "image": outcomes[-1].image}
+        if failure:
+            return Measured(measurements=(), failure=failure, sandbox=where)
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        ran, judged = outcomes[0], outcomes[1:]
+        return Measured(
+            measurements=tuple(
+                Measurement(
+                    metric=name,
+                    value=value,
+                    rung=rung.number,
+                    seed=seed,
+                    fresh=fresh,
+                    witness=not self.two_processes,
+                    train_seconds=ran.wall_seconds,
+                    cpu_seconds=sum(o.cpu_seconds for o in outcomes),
+                    eval_seconds=sum(o.wall_seconds for o in judged),
+                    peak_memory_bytes=max(o.peak_memory_bytes for o in outcomes),
+                )
+                for name, value in {self.metric.name: score, **finite}.items()
+            ),
+            sandbox=where,
+        )
+
+    async def _scored(
+        self, candidate: Candidate, *, experiment: str, seed: int, sandbox: Sandbox
+    ) -> tuple[list[Outcome], dict[str, float], str]:
+        """The jobs' outcomes, the evaluator's numbers, and the candidate's fault or an empty string."""
+        if not self.two_processes:
+            job = self._job(candidate, mode="evaluate", seed=seed, trust=experiment, collect=("metrics.json",))
+            outcome = await sandbox.run(job)
+            numbers, failure = _numbers(outcome, doing="evaluate()")
+            return [outcome], numbers, failure
+        job = self._job(candidate, mode="run", seed=seed, trust=experiment, collect=("data.json",))
+        ran = await sandbox.run(job)
+        data = ran.files.get("data.json")
+        if ran.status is not Status.DONE or data is None:
+            return [ran], {}, fault(ran, doing="run()")[0]
+        judge = f"{experiment}-score"  # its own trust: what ran beside the program is never reused to judge it
+        try:
+            judged = await sandbox.run(
+                self._job(None, mode="score", seed=seed, trust=judge, collect=("metrics.json",), data=data)
+            )
+        finally:
+            await sandbox.release(judge)
+        numbers, failure = _numbers(judged, doing="score()")
+        return [ran, judged], numbers, failure
+
+    def _text_problem(self, source: str) -> str:
+        """Why this text is no candidate, or an empty string."""
+        try:
+            ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return f"the program is not Python: {error}"
+        ours, theirs = _outside(self.program), _outside(source)
+        if len(theirs) != len(ours):
+            return f"keep the lines `{START}` and `{END}` exactly as in the start program"
+        if ours != theirs:
+            return f"only the text between `{START}` and `{END}` may change; restore the rest of the start program"
+        return ""
+
+    def _job(
+        self, candidate: Candidate | None, *, mode: str, seed: int, trust: str, collect: tuple[str, ...],
+        data: bytes | None = None,
+    ) -> Job:  # fmt: skip
+        files = {f"task/{name}": content for name, content in self.files.items()}
+        files["main.py"] = Path(__file__).with_name("program_entry.py").read_bytes()
+        if candidate is not None:
+            files["candidate.py"] = candidate.source.encode()
+        if data is not None:
+            files["data.json"] = data
+        return Job(
+            id=f"{trust}-{mode}-{uuid.uuid4().hex[:8]}",
+            trust=trust,
+            argv=("python", "main.py", mode, str(seed)),
+            files=files,
+            env={"PYTHONHASHSEED": str(seed % 2**32)},
+            collect=collect,
+            limits=Limits(wall_seconds=self.wall_seconds, output_bytes=MIB, result_bytes=16 * MIB),
+        )
+
+
+def tree_of(source: str) -> str | None:
+    """A hash of the program's syntax tree: comments and layout do not count. None where it is not Python."""
+    try:
+        return hashlib.sha256(ast.dump(ast.parse(source)).encode()).hexdigest()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _novelty(tree: str, known: Sequence[Fingerprint]) -> GateResult:
+    twin = next((k.experiment for k in known if k.tree == tree), None)
+    message = (
+        "no earlier program has this syntax tree" if twin is None else f"the same program as {twin}: change something"
+    )
+    return GateResult(name="novelty", passed=twin is None, value=float(twin is not None), limit=0.0, message=message)
+
+
+def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
+    """The metrics file, which the candidate may have written: anything but a flat JSON object of numbers is a fault."""
+    text = outcome.files.get("metrics.json")
+    if outcome.status is not Status.DONE or text is None:
+        return {}, fault(outcome, doing=doing)[0]
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
+        return {str(name): float(value) for name, value in found.items()}, ""
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return {}, f"{doing} left no readable metrics"
+
+
+def _outside(source: str) -> list[str]:
+    """The text outside the regions, markers included, one piece before, between and after them."""
+    text = source.replace("\r\n", "\n")
+    pieces, last = [], 0
+    for found in _REGION.finditer(text):
+        pieces.append(text[last : found.start(1)])
+        last = found.end(1)
+    return [piece.rstrip() for piece in [*pieces, text[last:]]]
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names that a module's top level binds: functions, imports, assignments."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {a.asname or a.name for a in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+    return names
+
+
+def _folder(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise BadTask(f"no such folder: {folder}; --task program:DIR needs one with {PROGRAM} and {EVALUATOR}")
+    files: dict[str, bytes] = {}
+    try:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder)
+            if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
+                continue
+            if path.is_file() and not path.is_symlink():
+                files[name.as_posix()] = path.read_bytes()
+            if sum(map(len, files.values())) > LARGEST_FOLDER:
+                raise BadTask(f"{folder} is over {LARGEST_FOLDER // MIB} MiB: the whole folder travels with every job")
+    except OSError as error:
+        raise BadTask(f"cannot read {folder}: {error}") from error
+    return files
+
+
+def _text(files: Mapping[str, bytes], name: str, folder: Path) -> str:
+    if name not in files:
+        raise BadTask(f"{folder} has no {name}: --task program:DIR needs {PROGRAM} and {EVALUATOR}")
+    try:
+        return files[name].decode()
+    except UnicodeDecodeError as error:
+        raise BadTask(f"{folder / name} is not UTF-8 text") from error
+
+
+_CONTRACT = """\
+A candidate is the complete text of the program below, changed only between the lines `{start}` and `{end}`.
+Everything outside that region stays as it is, letter for letter. It is judged by the evaluator below;
+`combined_score` counts, higher is better. It may import numpy and scipy, start processes and write temporary files;
+it has no network and {seconds:.0f} seconds.
+
+The start program:
+```python
+{program}
+```
+
+The evaluator:
+```python
+{evaluator}
+```
+"""

@@ -1,0 +1,131 @@
+"""Beside a program candidate: import it, evaluate it, run it, or score what it gave. Standard library only.
+
+Travels alone as `main.py` with `task/` (the task's folder) and `candidate.py`, and copies the folder to a writable
+place first. One word says what to do:
+
+    import      import the candidate, so that its own exception reaches the Debugger
+    evaluate    evaluator.evaluate(path) -> metrics       beside the candidate: a witness
+    run         evaluator.run(path) -> data.json          beside the candidate: a witness
+    score       evaluator.score(data) -> metrics          in a process that never met the candidate
+
+Data crosses as JSON (floats exact, arrays as tagged bytes), never as a pickle.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ARRAY = "__ndarray__"
+MOST_METRICS = 64
+_ARRAY_KINDS = "biuf"  # booleans, integers, floats: kinds whose bytes carry no object
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status; the candidate's and the evaluator's own exceptions pass through as tracebacks."""
+    mode, seed = arguments[0], int(arguments[1])
+    here = Path.cwd()
+    out = Path(os.environ["MOVE37_OUT"])
+    folder = Path(tempfile.mkdtemp(prefix="task-"))
+    shutil.copytree(here / "task", folder, dirs_exist_ok=True)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700)  # the job's own files are read-only, the copy must not be
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    _seed(seed)
+    program = folder / "candidate_program.py"
+    if mode != "score":
+        program.write_bytes((here / "candidate.py").read_bytes())
+    if mode == "import":
+        _load("candidate_program", program)
+        return 0
+    evaluator = _load("evaluator", folder / "evaluator.py")
+    if mode == "run":
+        (out / "data.json").write_text(json.dumps(encode(evaluator.run(str(program)))))
+    elif mode == "evaluate":
+        (out / "metrics.json").write_text(json.dumps(metrics(evaluator.evaluate(str(program)))))
+    else:
+        data = decode(json.loads((here / "data.json").read_text()))
+        (out / "metrics.json").write_text(json.dumps(metrics(evaluator.score(data))))
+    return 0
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    if importlib.util.find_spec("numpy"):
+        import numpy
+
+        numpy.random.seed(seed % 2**32)
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {path.name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def metrics(answer: Any) -> dict[str, float]:
+    """The real numbers among an evaluator's answer (a dict, or an object with one under `metrics`); the rest drops."""
+    found = answer if isinstance(answer, dict) else getattr(answer, "metrics", None)
+    if not isinstance(found, dict):
+        raise TypeError(f"the evaluator returned {type(answer).__name__}, not a dict of metrics")
+    numbers: dict[str, float] = {}
+    for name, value in found.items():
+        if isinstance(value, (str, bytes, complex)) or len(numbers) >= MOST_METRICS:
+            continue
+        try:
+            numbers[str(name)[:64]] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+    return numbers
+
+
+def encode(data: Any) -> Any:
+    """Plain data as JSON-able data. Raises `TypeError` on anything that is not numbers, text, lists, dicts, arrays."""
+    if data is None or isinstance(data, (bool, int, float, str)):
+        return data
+    if isinstance(data, (list, tuple)):
+        return [encode(item) for item in data]
+    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
+        return {key: encode(value) for key, value in data.items()}
+    dtype = getattr(data, "dtype", None)
+    if getattr(dtype, "kind", "") in _ARRAY_KINDS and hasattr(data, "tobytes"):
+        raw = base64.b64encode(data.tobytes()).decode()
+        return {ARRAY: raw, "dtype": dtype.str, "shape": list(data.shape)}  # type: ignore[union-attr]
+    raise TypeError(
+        f"run() returned a {type(data).__name__}; give numbers, strings, lists, dicts with string keys, numeric arrays"
+    )
+
+
+def decode(data: Any) -> Any:
+    """The inverse of `encode`, with lists for tuples. Raises `ValueError` on an array that does not fit its shape."""
+    if isinstance(data, list):
+        return [decode(item) for item in data]
+    if isinstance(data, dict) and ARRAY in data:
+        import numpy
+
+        dtype = numpy.dtype(str(data["dtype"]))
+        if dtype.kind not in _ARRAY_KINDS:
+            raise ValueError("an array of objects is not data")
+        flat = numpy.frombuffer(base64.b64decode(data[ARRAY]), dtype=dtype)
+        return flat.reshape([int(n) for n in data["shape"]]).copy()
+    if isinstance(data, dict):
+        return {key: decode(value) for key, value in data.items()}
+    return data
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""What is sent to a candidate: training batches by seed and step, and scoring windows. Drawn outside its process.
+
+A candidate receives the bytes of its own training steps and nothing else of the corpus; scoring inputs go to another
+job (`score`). The same seed gives every arm the same batches, so that differences pair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+BATCH = 16  # sequences a step
+LENGTH = 128  # bytes predicted a sequence
+WINDOW = LENGTH + 1  # the last byte is only ever a target
+
+SCREEN_WINDOWS = 512  # 65,536 predicted bytes: standard error of a paired difference .0057 bpb
+DECIDE_WINDOWS = 1536  # 196,608 predicted bytes: .0033 bpb
+_WINDOW_SEED = 37
+
+
+def draw_batches(text: Bytes, *, seed: int, start: int, stop: int) -> Bytes:
+    """Training windows of steps start..stop-1 of `seed`: [steps, BATCH, WINDOW], about 2 kB a step.
+
+    Each step has its own generator, so that a continued training sees what an unbroken one would have seen.
+    """
+    batches = np.empty((stop - start, BATCH, WINDOW), dtype=np.uint8)
+    reach = np.arange(WINDOW)
+    for step in range(start, stop):
+        first = np.random.default_rng((seed, step)).integers(0, len(text) - WINDOW, size=BATCH)
+        batches[step - start] = text[first[:, None] + reach]
+    return batches
+
+
+def scoring_windows(text: Bytes, *, fresh: bool) -> Bytes:
+    """Validation windows, [count, WINDOW]: disjoint, in a fixed shuffled order, others to decide than to screen.
+
+    Disjoint, so that no row's input holds another row's target. A short text gives fewer windows, split 1 : 3.
+    """
+    whole = len(text) // WINDOW
+    order = np.random.default_rng(_WINDOW_SEED).permutation(whole)
+    screen = min(SCREEN_WINDOWS, whole // 4)
+    chosen = order[screen : screen + DECIDE_WINDOWS] if fresh else order[:screen]
+    return np.ascontiguousarray(text[: whole * WINDOW].reshape(whole, WINDOW)[chosen])
