@@ -1,0 +1,65 @@
+"""Every room's error tree -> the exit statuses of the command, in one place.
+
+    0  done
+    1  the answer is no (a gate failed)
+    2  wrong use or bad input
+    3  an environment fault (no daemon, no GPU, memory server gone, disk full)
+    130  interrupted by Ctrl-C
+
+Errors are found by the name of a class in their ancestry, so that mapping one imports no room.
+Not covered: `move37 exec` passes its program's own status and knows 124, 125 and 137 itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the shell sees."""
+
+    DONE = 0
+    NO = 1
+    WRONG_USE = 2
+    ENVIRONMENT = 3
+    INTERRUPTED = 130
+
+
+class BadInput(Exception):
+    """What the person gave cannot be used; the message is one line that says what to do."""
+
+
+class EnvironmentFault(Exception):
+    """This machine cannot do it now; the message is one line that says what to do."""
+
+
+# The deepest class that is listed decides, so that a branch may differ from its tree.
+STATUS: Mapping[str, Exit] = {
+    "app.exits.BadInput": Exit.WRONG_USE,
+    "app.exits.EnvironmentFault": Exit.ENVIRONMENT,
+    "lab.errors.LabError": Exit.ENVIRONMENT,
+    "lab.errors.BadTask": Exit.WRONG_USE,
+    "lab.errors.BadCorpus": Exit.WRONG_USE,
+    "lab.errors.BadCandidate": Exit.WRONG_USE,
+    "lab.errors.ArchiveError": Exit.WRONG_USE,
+    "lab.errors.ArchiveBusy": Exit.ENVIRONMENT,
+    "lab.errors.ArchiveCorrupt": Exit.ENVIRONMENT,
+    "sandbox.errors.SandboxError": Exit.ENVIRONMENT,
+    "sandbox.errors.RefusedRequest": Exit.WRONG_USE,
+    "memory.errors.MemoryFault": Exit.ENVIRONMENT,
+    "memory.errors.BadInput": Exit.WRONG_USE,
+    "memory.errors.NotFound": Exit.WRONG_USE,
+    "memory.errors.Mismatch": Exit.WRONG_USE,
+    "agents.errors.AgentError": Exit.ENVIRONMENT,
+    "agents.errors.BadModel": Exit.WRONG_USE,
+}
+
+
+def status_of(error: BaseException) -> Exit | None:
+    """The status for an error of one of our trees; None for a fault that nobody has translated."""
+    for kind in type(error).__mro__:
+        known = STATUS.get(f"{kind.__module__}.{kind.__qualname__}")
+        if known is not None:
+            return known
+    return None

@@ -1,0 +1,58 @@
+"""Quantities as people type them ("10m", "50k", "2.00") and as people read them. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([km]?)")
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "90s", "10m", "1h30m". Raises `ValueError` that shows the form."""
+    plain = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", plain):
+        return float(plain)
+    parts = _PART.findall(plain)
+    if not parts or "".join(n + u for n, u in parts) != plain:
+        raise ValueError("write a duration such as 90s, 10m or 1h30m")
+    return math.fsum(float(n) * _UNITS[u] for n, u in parts)
+
+
+def count(text: str) -> int:
+    """The number that "12", "50k" or "1.5m" means. Raises `ValueError` that shows the form."""
+    found = _COUNT.fullmatch(text.strip().lower().replace("_", "").replace(",", ""))
+    value = float(found[1]) * _SCALES[found[2]] if found else math.nan
+    if not value.is_integer():
+        raise ValueError("write a whole number such as 12, 50k or 2m")
+    return int(value)
+
+
+def dollars(text: str) -> float:
+    """US dollars of "2", "2.00" or "$2". Raises `ValueError` that shows the form."""
+    plain = text.strip().removeprefix("$")
+    if not re.fullmatch(r"\d+(\.\d+)?", plain):
+        raise ValueError("write US dollars such as 2 or 2.50")
+    return float(plain)
+
+
+def spell_seconds(value: float) -> str:
+    """12 s, 3 min 05 s, 2 h 10 min."""
+    whole = max(0, round(value))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def spell_count(value: int) -> str:
+    """950, 12.3k, 4.1M."""
+    if value < 1_000:
+        return str(value)
+    if value < 1_000_000:
+        return f"{value / 1_000:.1f}k"
+    return f"{value / 1_000_000:.1f}M"

@@ -1,0 +1,277 @@
+"""The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
+
+Read in this order: `Settings` and its frozen slices (what the rooms get), `_Sources` (what a person may write),
+`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Imports no room of ours.
+Keys of model providers come from the environment alone, under the names that the providers themselves use.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from app.exits import BadInput
+from app.quantities import count, dollars, seconds
+
+FILE = Path("move37.toml")
+Approve = Literal["never", "hypotheses", "code", "promotions"]
+Backend = Literal["auto", "docker", "process"]
+Preset = Literal["quick", "full"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignSettings:
+    """What is to be done, and what it may cost."""
+
+    task: str = "mixers"  # or "program:DIR"
+    preset: Preset = "quick"
+    budget: int | None = None  # experiments with role candidate; None: the preset's own
+    seed: int = 0
+    max_seconds: float | None = None  # wall clock
+    max_tokens: int | None = None  # prompt and completion tokens of all models
+    max_cost: float | None = None  # US dollars
+    brief: Path | None = None  # the person's research direction, Markdown
+    corpus: Path | None = None  # the person's own text
+    approve: Approve = "never"
+    workers: int | None = None  # experiments that run at once; None: from the cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationSettings:
+    """The limits of a conversation."""
+
+    negotiation_rounds: int = 2  # objections that the Researcher may answer
+    debug_attempts: int = 3  # files that the Debugger may write
+    recollections: int = 6
+    recollection_tokens: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Which model, and how it is reached. Keys are left out of every repr."""
+
+    model: str = "designer"  # URI
+    base_url: str | None = None  # of an OpenAI-compatible endpoint
+    openai_api_key: str | None = field(default=None, repr=False)
+    anthropic_api_key: str | None = field(default=None, repr=False)
+    ollama_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Where code that we do not trust runs."""
+
+    backend: Backend = "auto"
+    runtime: str | None = None  # of Docker: "runsc", "crun"
+    image: str | None = None  # of Docker; None: the one that `move37 sandbox build` makes
+    gpu: bool = False  # ask for a GPU for trainings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySettings:
+    """Where lessons are kept."""
+
+    url: str | None = None  # of a Qdrant server; None: embedded in the home
+    api_key: str | None = field(default=None, repr=False)
+    kinds: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")  # which are recalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything, as one frozen record; each room gets its own slice."""
+
+    home: Path
+    log_level: LogLevel = "info"
+    campaign: CampaignSettings = field(default_factory=CampaignSettings)
+    conversation: ConversationSettings = field(default_factory=ConversationSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    flags: Mapping[str, Any] = field(default_factory=dict)  # as given on the command line so far
+
+    def with_flags(self, **flags: Any) -> Settings:
+        """The same sources read again under more flags; a flag that is None was not given."""
+        return load(dict(self.flags) | {k: v for k, v in flags.items() if v is not None})
+
+
+def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settings:
+    """Read every source. Raises `BadInput` with one line that names the place and the remedy."""
+    given = {k: v for k, v in (flags or {}).items() if v is not None}
+    try:
+        found = _Sources(_file=file, **given)
+        keys = _Keys()
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{file} is not valid TOML ({error}): correct it or move it away") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 text: correct it or move it away") from error
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror}): correct its permissions or move it away") from error
+    except ValidationError as error:
+        raise BadInput(_one_line(error, given, file)) from error
+    return _settings(found, keys, given)
+
+
+def _seconds(value: Any) -> Any:
+    return seconds(value) if isinstance(value, str) else value
+
+
+def _count(value: Any) -> Any:
+    return count(value) if isinstance(value, str) else value
+
+
+def _dollars(value: Any) -> Any:
+    return dollars(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
+Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Memory(BaseModel):
+    """[memory]"""
+
+    model_config = ConfigDict(extra="forbid")
+    url: Text | None = None
+    kinds: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")
+
+
+class _Docker(BaseModel):
+    """[docker]"""
+
+    model_config = ConfigDict(extra="forbid")
+    runtime: Text | None = None
+    image: Text | None = None
+    gpu: bool = False
+
+
+class _Sources(BaseSettings):
+    """What a person may write: the same names as flags, as MOVE37_NAME, and as keys of move37.toml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MOVE37_", env_nested_delimiter="__", extra="forbid", env_ignore_empty=True
+    )
+    home: Path = Path(".move37")
+    log_level: LogLevel = "info"
+    task: Text = "mixers"
+    model: Text = "designer"
+    base_url: Text | None = None
+    budget: Count | None = None
+    max_time: Duration | None = None
+    max_tokens: Count | None = None
+    max_cost: Dollars | None = None
+    brief: Path | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    sandbox: Backend = "auto"
+    preset: Preset = "quick"
+    corpus: Path | None = None
+    approve: Approve = "never"
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
+    debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
+    recollections: Annotated[int, Field(ge=0, le=50)] = 6
+    recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 900
+    memory: _Memory = _Memory()
+    docker: _Docker = _Docker()
+
+    def __init__(self, *, _file: Path, **flags: Any) -> None:
+        super().__init__(_toml=_file, **flags)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file that `load` named."""
+        assert isinstance(init_settings, InitSettingsSource)
+        file = init_settings.init_kwargs.pop("_toml", FILE)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+class _Keys(BaseSettings):
+    """Secrets, under the names that their providers use; never from a file."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    ollama_host: str | None = Field(default=None, validation_alias="OLLAMA_HOST")
+    qdrant_api_key: SecretStr | None = Field(default=None, validation_alias="QDRANT_API_KEY")
+
+
+def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Settings:
+    return Settings(
+        home=found.home.expanduser(),
+        log_level=found.log_level,
+        campaign=CampaignSettings(
+            task=found.task,
+            preset=found.preset,
+            budget=found.budget,
+            seed=found.seed,
+            max_seconds=found.max_time,
+            max_tokens=found.max_tokens,
+            max_cost=found.max_cost,
+            brief=found.brief,
+            corpus=found.corpus,
+            approve=found.approve,
+            workers=found.workers,
+        ),
+        conversation=ConversationSettings(
+            negotiation_rounds=found.negotiation_rounds,
+            debug_attempts=found.debug_attempts,
+            recollections=found.recollections,
+            recollection_tokens=found.recollection_tokens,
+        ),
+        models=ModelSettings(
+            model=found.model,
+            base_url=found.base_url,
+            openai_api_key=_plain(keys.openai_api_key),
+            anthropic_api_key=_plain(keys.anthropic_api_key),
+            ollama_host=keys.ollama_host,
+        ),
+        sandbox=SandboxSettings(
+            backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image, gpu=found.docker.gpu
+        ),
+        memory=MemorySettings(url=found.memory.url, api_key=_plain(keys.qdrant_api_key), kinds=found.memory.kinds),
+        flags=dict(flags),
+    )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _one_line(error: ValidationError, flags: Mapping[str, Any], file: Path) -> str:
+    """The first complaint, with the place where the person wrote the value."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    name = path[0] if path else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"{file} has an unknown key {'.'.join(path)!r}: known are {', '.join(sorted(_Sources.model_fields))}"
+    place = f"--{name.replace('_', '-')}" if name in flags else f"{'.'.join(path)} (MOVE37_{name.upper()} or {file})"
+    field = _Sources.model_fields.get(name)
+    choices = get_args(field.annotation) if field is not None and first["type"] == "literal_error" else ()
+    reason = f"choose one of {', '.join(map(str, choices))}" if choices else _reason(first)
+    return f"{place}: {first['input']!r} cannot be used: {reason}"
+
+
+def _reason(first: Any) -> str:
+    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return message[0].lower() + message[1:]
