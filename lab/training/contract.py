@@ -1,0 +1,111 @@
+"""The candidate contract: from source text to `class Mixer`, with errors that an author can act on.
+
+Read `check_source` (no execution: may judge outside the sandbox) and then `load_mixer` (executes the candidate:
+inside the sandbox only). Torch is imported where it is needed, so that the judging half stays light.
+
+Not covered: confinement. The list of imports keeps candidates portable and readable; what a candidate can do to
+the machine is the sandbox's business.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import types
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE_NAME = "candidate.py"  # as tracebacks show it
+MODULE_NAME = "candidate"
+ALLOWED_IMPORTS = ("torch", "einops", "math", "kernels")
+HARMLESS_IMPORTS = ("__future__", "typing")  # no behaviour of their own; authors write them out of habit
+MAX_SOURCE_CHARACTERS = 200_000
+
+CONTRACT = """\
+A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
+
+- `__init__(self, d_model: int, n_heads: int)`; `d_model` is a multiple of `n_heads`.
+- `forward(self, x)` with `x: [batch, time, d_model]` returns a tensor of the same shape and dtype, for any
+  batch >= 1 and any time >= 1, in float32, float64 and bfloat16.
+- It may import torch, einops, math and kernels. Nothing else.
+- Causal: output t depends on inputs 0..t of its own row alone, and not on how long the sequence is.
+- No state between calls, no change to `x`, no randomness in `eval()`.
+- Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer.
+- Time and memory grow at most like time ** 1.15: softmax only inside a fixed window.
+
+Norms, MLPs, embedding, head, optimiser and data are fixed by the task: candidates differ in their mixer alone.
+"""
+
+
+class ContractError(Exception):
+    """The source breaks the contract; the message says where and what to do."""
+
+
+def check_source(source: str) -> ast.Module:
+    """Parse `source` and check what can be known without running it.
+
+    Raises `ContractError`: not Python, too long, a forbidden import, no class `Mixer`.
+    """
+    if len(source) > MAX_SOURCE_CHARACTERS:
+        raise ContractError(f"the file has {len(source)} characters; {MAX_SOURCE_CHARACTERS} is the most that is read")
+    try:
+        tree = ast.parse(source, FILE_NAME)
+    except SyntaxError as error:
+        raise ContractError(f"not Python: line {error.lineno}: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, absurd nesting
+        raise ContractError(f"not Python: {error or 'nested too deeply'}") from error
+    try:
+        nodes = list(ast.walk(tree))
+    except RecursionError as error:
+        raise ContractError("not Python: nested too deeply") from error
+    for node in nodes:
+        _check_import(node)
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    names = classes + [t.id for node in tree.body if isinstance(node, ast.Assign) for t in _targets(node)]
+    if "Mixer" not in names:
+        found = f"; it defines {', '.join(classes)}" if classes else ""
+        raise ContractError(f"the file defines no `class Mixer(torch.nn.Module)` at its top level{found}")
+    return tree
+
+
+def load_mixer(source: str) -> type[nn.Module]:
+    """Execute `source` in a fresh module and return its `Mixer`. Inside the sandbox only.
+
+    Raises `ContractError` when the contract is broken before or while the file runs; the candidate's own exception
+    is its cause.
+    """
+    from torch import nn
+
+    check_source(source)
+    linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
+    module = types.ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module  # dataclasses and torch.jit look a class's module up
+    try:
+        exec(compile(source, FILE_NAME, "exec"), module.__dict__)
+    except Exception as error:
+        raise ContractError(f"importing the file raised {type(error).__name__}: {error}") from error
+    mixer = getattr(module, "Mixer", None)
+    if not isinstance(mixer, type) or not issubclass(mixer, nn.Module):
+        raise ContractError("Mixer must be a class derived from torch.nn.Module")
+    return mixer
+
+
+def _check_import(node: ast.AST) -> None:
+    if isinstance(node, ast.Import):
+        modules = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        modules = ["." * node.level + (node.module or "")]
+    else:
+        return
+    for module in modules:
+        if module.split(".")[0] not in ALLOWED_IMPORTS + HARMLESS_IMPORTS:
+            raise ContractError(
+                f"line {node.lineno} imports {module}: a candidate may import torch, einops, math and kernels only"
+            )
+
+
+def _targets(node: ast.Assign) -> list[ast.Name]:
+    return [target for target in node.targets if isinstance(target, ast.Name)]

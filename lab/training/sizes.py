@@ -1,0 +1,47 @@
+"""How large the network is, and how the MLP makes room for the mixer. Arithmetic only: no torch.
+
+The mixer's parameters are whatever the candidate brings; the MLP's hidden width is the one thing that gives way,
+so that all networks agree within 1 % in total. Nothing else is resized.
+"""
+
+from __future__ import annotations
+
+VOCAB = 256  # bytes
+D_MODEL = 64
+N_HEADS = 4
+N_LAYERS = 2
+TARGET_PARAMETERS = 98_600  # the whole network of rung 2
+TOLERANCE = 0.01  # of the target
+
+
+def network_parameters(
+    mixer_parameters: int, mlp_width: int, *, vocab: int = VOCAB, d_model: int = D_MODEL, n_layers: int = N_LAYERS
+) -> int:
+    """Trainable numbers of a `ByteModel` whose every mixer has `mixer_parameters`. Embedding and head are tied."""
+    mlp = 2 * d_model * mlp_width if mlp_width else 0
+    norms = 2 * d_model if mlp_width else d_model
+    return vocab * d_model + n_layers * (mixer_parameters + mlp + norms) + d_model
+
+
+def fit_mlp_width(
+    mixer_parameters: int,
+    target_parameters: int = TARGET_PARAMETERS,
+    *,
+    vocab: int = VOCAB,
+    d_model: int = D_MODEL,
+    n_layers: int = N_LAYERS,
+) -> int:
+    """The hidden width that brings the network closest to `target_parameters`; at least 1.
+
+    Raises `ValueError` when even that misses the target by more than 1 %: the mixer is too large or the target is.
+    """
+    rest = network_parameters(mixer_parameters, 1, vocab=vocab, d_model=d_model, n_layers=n_layers)
+    per_unit = n_layers * 2 * d_model
+    width = max(1, 1 + round((target_parameters - rest) / per_unit))
+    total = network_parameters(mixer_parameters, width, vocab=vocab, d_model=d_model, n_layers=n_layers)
+    if abs(total - target_parameters) > TOLERANCE * target_parameters:
+        raise ValueError(
+            f"a mixer of {mixer_parameters} parameters makes a network of {total}, not of {target_parameters}: "
+            "make the mixer smaller or the target larger"
+        )
+    return width

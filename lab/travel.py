@@ -1,0 +1,30 @@
+"""Which of our files travel with a job: what runs beside the candidate, and nothing else of the house.
+
+A job's working directory holds them read-only, so `import lab.training.model` and `import kernels` work there in
+every backend, whatever is installed. They import torch, einops and each other only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+_ROOT = Path(__file__).resolve().parent.parent
+_FILES = ("lab/__init__.py", "lab/records.py")
+_FOLDERS = ("lab/training", "lab/gates", "lab/probes", "kernels")  # with everything below them
+
+
+@cache
+def inside() -> Mapping[str, bytes]:
+    """Relative path -> content of every file that travels; read once a process."""
+    paths = [_ROOT / name for name in _FILES]
+    for folder in _FOLDERS:
+        paths += sorted((_ROOT / folder).rglob("*.py"))
+    return MappingProxyType({path.relative_to(_ROOT).as_posix(): path.read_bytes() for path in paths})
+
+
+def main_file(module: str) -> Mapping[str, bytes]:
+    """A `main.py` that runs `main()` of one of those modules: ("python", "main.py") starts it in the warm interpreter."""
+    return {"main.py": f"from {module} import main\n\nmain()\n".encode()}
