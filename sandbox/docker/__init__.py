@@ -1,0 +1,29 @@
+"""The Docker backend: one warm container for one candidate, one forked child for one of its jobs.
+
+Read in this order: `isolation` (how the candidate is confined), `settings`, `engine` (the only door to the Docker SDK,
+where its errors are translated), `member` (one container and its channel), `pool`, `reap`, `backend`; aside from
+them `image` and `build` (what the containers are made of) and `seccomp`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sandbox.docker.backend import DockerSandbox
+    from sandbox.docker.settings import DockerSettings
+
+__all__ = ["DockerSandbox", "DockerSettings"]
+
+
+def __getattr__(name: str) -> Any:
+    """Lazy: `move37 --help` must not import the Docker SDK."""
+    if name == "DockerSandbox":
+        from sandbox.docker.backend import DockerSandbox
+
+        return DockerSandbox
+    if name == "DockerSettings":
+        from sandbox.docker.settings import DockerSettings
+
+        return DockerSettings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,61 @@
+"""Which image the containers are made of: its recipe, its name, its digest.
+
+The recipe is a hash over the files that decide what is inside; the image carries it as a label, so that an image built
+before the last change of worker.py is refused instead of speaking yesterday's protocol. Building is in `build`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sandbox.errors import ImageMissing
+
+Variant = Literal["cpu", "cuda"]
+
+IMAGE_FOLDER = Path(__file__).parent.parent / "image"
+RECIPE_FILES = ("Dockerfile", "requirements.txt", "worker.py", "program.py")
+REPOSITORY = "move37-sandbox"
+RECIPE_LABEL = "move37.recipe"
+VARIANT_LABEL = "move37.variant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image on this machine that can run our worker."""
+
+    id: str  # "sha256:...": the digest of its configuration, and through it of every layer
+    name: str
+    recipe: str  # empty for an image that is not of our making
+
+
+def tag(variant: Variant) -> str:
+    """The name that `move37 sandbox build` gives."""
+    return f"{REPOSITORY}:{variant}"
+
+
+def recipe(folder: Path = IMAGE_FOLDER) -> str:
+    """SHA-256 over names and contents of the files that decide what is in the image."""
+    digest = hashlib.sha256()
+    for name in RECIPE_FILES:
+        content = (folder / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def judge_image(name: str, attributes: Mapping[str, Any] | None, wanted: str, variant: Variant = "cpu") -> Image:
+    """Decide from what the engine says about `name` whether it serves; pure. Raises `ImageMissing`.
+
+    Only our own tags are held to the recipe: an image that a person names is their choice.
+    """
+    build = "move37 sandbox build" + (" --cuda" if variant == "cuda" else "")
+    if attributes is None:
+        raise ImageMissing(f"the image {name} is not on this machine: run `{build}`")
+    labels = (attributes.get("Config") or {}).get("Labels") or {}
+    found = labels.get(RECIPE_LABEL, "")
+    if name == tag(variant) and found != wanted:
+        raise ImageMissing(f"the image {name} was built from an older recipe: run `{build}`")
+    return Image(id=attributes["Id"], name=name, recipe=found)

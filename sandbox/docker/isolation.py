@@ -1,0 +1,176 @@
+"""How a candidate is confined: `Shape` and `Limits` -> the Docker engine's request bodies. Pure.
+
+`create_body` is everything a container is made with, `resources` what can still be changed when it is running. A warm
+member is started before anybody knows its job, so what cannot be changed later (devices, disk, runtime) is its `Shape`,
+and a job only gets a member of its own shape.
+
+Not covered here: what the worker does to each job inside (rlimits of the child, the sweep between jobs), which is
+`image/worker.py`; the wall-clock limit, which is `member`; gVisor's own kernel, which ignores the seccomp profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sandbox.docker.seccomp import PROFILE_FILE
+from sandbox.job import MIB, Limits
+
+NOBODY = "65534:65534"
+OWNER_LABEL = "move37.owner"
+ROLE_LABEL = "move37.sandbox"
+NAME_PREFIX = "move37-member-"
+
+# Our zygote's own share of the container's memory (measured: 216 MiB private after the Adam step) and of its processes.
+ZYGOTE_BYTES = 256 * MIB
+ZYGOTE_PIDS = 8
+SHM_BYTES = 64 * MIB
+OPEN_FILES = 1024
+GVISOR = "runsc"
+CPU_PERIOD_US = 100_000
+
+# Docker's list, and what else a program has no business reading: the host's hardware, interrupts (a side channel to
+# other tenants' keystrokes), the power meter and the kernel's tables.
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/bus",
+    "/proc/config.gz",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/modules",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/slabinfo",
+    "/proc/softirqs",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/class/dmi",
+    "/sys/devices/virtual/dmi",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+    "/sys/kernel",
+)
+READONLY_PATHS = ("/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a container is born with and keeps."""
+
+    image: str  # id or name
+    runtime: str = ""  # empty: the daemon's default
+    devices: tuple[str, ...] = ()  # UUIDs of leased GPUs or MIG slices, in the order the job sees them
+    disk_bytes: int = 512 * MIB  # of the one writable file system, /tmp
+    file_bytes: int = 512 * MIB  # the largest single file
+
+
+def create_body(shape: Shape, limits: Limits, *, owner: str) -> dict[str, Any]:
+    """The body of POST /containers/create for one member; every protection of the Docker backend stands here."""
+    return {
+        "Image": shape.image,
+        "User": NOBODY,
+        "Env": _environment(shape),
+        "Labels": {ROLE_LABEL: "member", OWNER_LABEL: owner},
+        "Hostname": "sandbox",
+        # The channel: attached stdin. It closes when we die, PID 1 then ends, and AutoRemove leaves nothing behind.
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "Tty": False,
+        # Together with NetworkMode "none" this skips the 70 ms that Docker < 28 spends on a network of no use.
+        # gVisor takes the host's network namespace for its own then, and refuses to start.
+        "NetworkDisabled": True,
+        "HostConfig": {
+            **resources(limits),
+            **_runtime(shape.runtime),
+            "NetworkMode": "none",
+            "IpcMode": "private",
+            "ShmSize": SHM_BYTES,
+            "ReadonlyRootfs": True,
+            "Tmpfs": {"/tmp": _tmpfs_options(shape.disk_bytes)},
+            "CapDrop": ["ALL"],
+            "Privileged": False,
+            "SecurityOpt": ["no-new-privileges:true", f"seccomp={_seccomp()}"],
+            "MaskedPaths": list(MASKED_PATHS),
+            "ReadonlyPaths": list(READONLY_PATHS),
+            "Ulimits": [
+                _ulimit("core", 0),
+                _ulimit("nofile", OPEN_FILES),
+                _ulimit("fsize", shape.file_bytes),
+                _ulimit("memlock", 64 * 1024),
+                _ulimit("msgqueue", 0),
+            ],
+            "DeviceRequests": _device_requests(shape.devices),
+            "LogConfig": {"Type": "none", "Config": {}},
+            "AutoRemove": True,
+            "Init": False,
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        },
+    }
+
+
+def resources(limits: Limits) -> dict[str, Any]:
+    """The limits that a running container can still be given; memory without swap, processor time as a quota."""
+    memory = limits.memory_bytes + ZYGOTE_BYTES
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "CpuPeriod": CPU_PERIOD_US,
+        "CpuQuota": max(1, limits.threads) * CPU_PERIOD_US,
+        "PidsLimit": limits.pids + ZYGOTE_PIDS,
+    }
+
+
+def shape_for(limits: Limits, *, image: str, runtime: str = "", devices: tuple[str, ...] = ()) -> Shape:
+    """The shape that a job with these limits needs."""
+    return Shape(
+        image=image,
+        runtime=runtime,
+        devices=devices,
+        disk_bytes=limits.disk_bytes,
+        file_bytes=min(limits.file_bytes, limits.disk_bytes),
+    )
+
+
+def _environment(shape: Shape) -> list[str]:
+    environment = {"HOME": "/tmp", "TMPDIR": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    if shape.devices:
+        # Inside, CUDA numbers what it sees; the toolkit shows it the leased devices and nothing else.
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(shape.devices)
+    else:
+        environment["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return [f"{name}={value}" for name, value in sorted(environment.items())]
+
+
+def _device_requests(devices: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    if not devices:
+        return []
+    return [{"Driver": "nvidia", "DeviceIDs": list(devices), "Capabilities": [["gpu", "compute", "utility"]]}]
+
+
+def _tmpfs_options(size_bytes: int) -> str:
+    # exec: Triton loads what it has compiled, and shell blocks run their own files. noexec would stop nobody:
+    # a program can execute a memfd.
+    return f"rw,exec,nosuid,nodev,size={size_bytes},mode=1777,uid=65534,gid=65534"
+
+
+def _ulimit(name: str, value: int) -> dict[str, Any]:
+    return {"Name": name, "Soft": value, "Hard": value}
+
+
+def _runtime(runtime: str) -> dict[str, str]:
+    return {"Runtime": runtime} if runtime else {}
+
+
+@cache
+def _seccomp() -> str:
+    return PROFILE_FILE.read_text()
