@@ -39,6 +39,7 @@ class Inbox:
         self._lines: deque[Said] = deque()
         self._proposals: deque[Said] = deque()
         self._decisions: deque[Decision] = deque()
+        self._unstored: deque[Said] = deque()
         self._paused = False
         self._stopped = False
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -47,8 +48,10 @@ class Inbox:
 
     def say(self, text: str, source: str = "person") -> None:
         """Put a line before the next speaker."""
+        said = _said(text, source)
         with self._lock:
-            self._lines.append(_said(text, source))
+            self._lines.append(said)
+            self._unstored.append(said)
         self._wake()
 
     def propose(self, text: str, source: str = "person") -> None:
@@ -103,6 +106,18 @@ class Inbox:
             lines = tuple(self._lines)
             self._lines.clear()
         return lines
+
+    def take_unstored(self) -> tuple[Said, ...]:
+        """Lines that the archive does not hold yet: stored before anybody has heard them."""
+        with self._lock:
+            lines = tuple(self._unstored)
+            self._unstored.clear()
+        return lines
+
+    def put_back(self, said: Said) -> None:
+        """A line that an earlier sitting stored and nobody heard."""
+        with self._lock:
+            self._lines.append(said)
 
     def take_proposal(self) -> Said | None:
         """The oldest proposal, if there is one."""

@@ -25,6 +25,7 @@ from lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
 from lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
 FILE = "archive.sqlite"
+UNHEARD = "unheard"  # stage of a person's line that no speaker has heard yet
 _RANK = {
     ExperimentStatus.RUNNING: 0,
     ExperimentStatus.MEASURED: 1,
@@ -216,11 +217,18 @@ class Archive:
     def say(self, campaign: int, line: Line) -> None:
         """Store something that was said."""
         with self._write() as db:
-            db.execute(
-                "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (campaign, line.experiment, line.stage, line.source, line.to, line.text, line.at, int(line.person)),
+            self._say(db, campaign, line)
+
+    def heard(self, campaign: int, line: Line) -> None:
+        """A person's line that was stored unheard reached a speaker: it belongs to that experiment now."""
+        with self._write() as db:
+            found = db.execute(
+                "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"
+                " WHERE campaign = ? AND person = 1 AND stage = ? AND at = ? AND text = ?",
+                (line.experiment, line.stage, line.to, campaign, UNHEARD, line.at, line.text),
             )
+            if found.rowcount == 0:
+                self._say(db, campaign, line)
 
     def log_call(self, campaign: int, experiment: str | None, call: Call) -> None:
         """Store what one model call cost."""
@@ -310,6 +318,14 @@ class Archive:
             (campaign,),
         )[0]
         return int(row[0]), float(row[1])
+
+    @staticmethod
+    def _say(db: sqlite3.Connection, campaign: int, line: Line) -> None:
+        db.execute(
+            "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (campaign, line.experiment, line.stage, line.source, line.to, line.text, line.at, int(line.person)),
+        )
 
     def _stages(self, where: str, values: tuple[Any, ...]) -> Iterator[tuple[str, StageRecord]]:
         rows = self._read(

@@ -1,0 +1,49 @@
+"""When a person has to say yes: one request at a time, answered by the inbox's next decision."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from agents.events import OnEvent, PersonNeeded
+from agents.inbox import Inbox
+
+Approve = Literal["never", "hypotheses", "code", "promotions"]
+Kind = Literal["hypothesis", "code", "promotion"]
+_ASKS: dict[Approve, Kind | None] = {
+    "never": None,
+    "hypotheses": "hypothesis",
+    "code": "code",
+    "promotions": "promotion",
+}
+
+
+class Approvals:
+    """Asks the person for what the mode names, and for nothing else."""
+
+    def __init__(self, mode: Approve, inbox: Inbox, on_event: OnEvent) -> None:
+        self._kind = _ASKS[mode]
+        self._inbox = inbox
+        self._on_event = on_event
+        self._turn = asyncio.Lock()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a request is open: then the next decision answers it."""
+        return self._turn.locked()
+
+    async def asked(self, experiment: str, kind: Kind, text: str) -> str:
+        """The reason of the person's veto, or "" when it may go on. Waits until somebody answers.
+
+        Raises `asyncio.CancelledError` when the campaign is stopped meanwhile.
+        """
+        if kind != self._kind:
+            return ""
+        async with self._turn:
+            self._on_event(PersonNeeded(experiment=experiment, kind=kind, text=text))
+            while not self._inbox.stopped:
+                decision = self._inbox.take_decision()
+                if decision is not None:
+                    return decision.reason if decision.kind == "veto" else ""
+                await self._inbox.changed(timeout=1.0)
+        raise asyncio.CancelledError

@@ -1,0 +1,41 @@
+"""What can go wrong with the society itself (an experiment that fails is data, not an error).
+
+    AgentError
+    |- BadModel            no such model URI, or it lacks what it needs
+    |- ModelUnavailable    the endpoint does not answer, refuses us, or keeps failing
+    |- ModelReplyInvalid   no valid reply after all retries; carries the last text
+    |- ConversationBroken  the group chat itself failed
+    '- BudgetSpent         a limit of the brief is reached
+
+Every message is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """The society broke."""
+
+
+class BadModel(AgentError):
+    """The model cannot be used."""
+
+
+class ModelUnavailable(AgentError):
+    """The model does not answer."""
+
+
+class ModelReplyInvalid(AgentError):
+    """The model answered, and never in the requested form."""
+
+    def __init__(self, message: str, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+
+class ConversationBroken(AgentError):
+    """The group chat failed."""
+
+
+class BudgetSpent(AgentError):
+    """Nothing more may be spent."""

@@ -1,0 +1,133 @@
+"""What each durable step gives back: frozen records that the archive stores as they are.
+
+Fields named like those of `Experiment` (hypothesis, candidate, gates, measurements, ...) become part of it.
+`changes` says what else the step does to the experiment's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lab.records import Analysis, Candidate, ExperimentStatus, GateResult, Hypothesis, Measurement, Verdict
+from lab.tasks.task import Fingerprint
+
+
+class StepResult(Protocol):
+    """Anything a step may give back."""
+
+    def changes(self) -> Mapping[str, Any]:
+        """Keyword arguments of `Archive.finish_stage`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """The end of a negotiation."""
+
+    hypothesis: Hypothesis | None
+    accepted: bool
+    reason: str = ""
+    malformed: bool = False  # a model never gave a valid reply: failed, not rejected
+    objections: int = 0
+
+    def changes(self) -> Mapping[str, Any]:
+        """Name and family; the end of the experiment when nothing was agreed."""
+        named = {"name": self.hypothesis.name, "family": self.hypothesis.family} if self.hypothesis else {}
+        if self.accepted:
+            return named
+        status = ExperimentStatus.FAILED if self.malformed else ExperimentStatus.REJECTED
+        return named | {"status": status, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The Engineer's file; None when no valid reply came or the person refused it."""
+
+    candidate: Candidate | None
+    reason: str = ""
+    vetoed: bool = False
+
+    def changes(self) -> Mapping[str, Any]:
+        """The end of the experiment when there is no file."""
+        if self.candidate is not None:
+            return {"family": self.candidate.family}
+        return {"status": ExperimentStatus.REJECTED if self.vetoed else ExperimentStatus.FAILED, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One file and what the gates said to it."""
+
+    source: str
+    gates: tuple[GateResult, ...]
+    diagnosis: str = ""  # the Debugger's, for the attempts after the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """The end of the debugging."""
+
+    candidate: Candidate
+    gates: tuple[GateResult, ...]
+    passed: bool
+    reason: str = ""
+    fingerprint: Fingerprint | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+
+    def changes(self) -> Mapping[str, Any]:
+        """A failed gate ends the experiment."""
+        return {} if self.passed else {"status": ExperimentStatus.FAILED, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One rung with one seed."""
+
+    measurements: tuple[Measurement, ...]
+    rung: int
+    climbed: bool = False  # beyond the screening rung
+    failure: str = ""
+    sandbox: Mapping[str, str] = field(default_factory=dict)
+
+    def changes(self) -> Mapping[str, Any]:
+        """Measured, promoted, or failed by its own fault; a divergence rejects."""
+        if self.failure:
+            return {"status": ExperimentStatus.FAILED, "reason": self.failure, "environment": self.sandbox}
+        status = ExperimentStatus.PROMOTED if self.climbed else ExperimentStatus.MEASURED
+        return {"status": status, "reached": self.rung, "environment": self.sandbox}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What may be said against the baselines."""
+
+    verdict: Verdict | None
+
+    def changes(self) -> Mapping[str, Any]:
+        """Nothing: a verdict is words."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """The Analyst's report, or the lab's own words when no model could give one."""
+
+    analysis: Analysis
+
+    def changes(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Memory has taken the lesson (or queued it on disk)."""
+
+    kept: bool = True
+
+    def changes(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}

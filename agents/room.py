@@ -1,0 +1,57 @@
+"""Everything that a cycle needs around it, built by app/wiring.py and used by the stages. No logic here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from autogen_core.models import ChatCompletionClient
+
+from agents.approval import Approvals
+from agents.budget import Allowance, Tally
+from agents.clock import Clock
+from agents.events import OnEvent
+from agents.inbox import Inbox
+from agents.remembers import Remembers
+from lab.archive.store import Archive, Campaign
+from lab.tasks.task import Schedule, Task
+from sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """The limits of the conversation; settings."""
+
+    negotiation_rounds: int = 2  # objections that the Researcher may answer
+    debug_attempts: int = 3
+    recollections: int = 6
+    recollection_tokens: int = 900
+    memory: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")  # which kinds are recalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """One campaign's surroundings."""
+
+    archive: Archive
+    campaign: Campaign
+    task: Task
+    schedule: Schedule
+    sandbox: Sandbox
+    memory: Remembers
+    models: Mapping[str, ChatCompletionClient]  # role -> shared client
+    signatures: Mapping[str, str]  # role -> who signs
+    prices: Callable[[str, int, int], float]  # (role, prompt tokens, completion tokens) -> US dollars
+    operators_of: Callable[[str], Sequence[str]]  # source -> operators of the grammar that it uses
+    inbox: Inbox
+    approvals: Approvals
+    tally: Tally
+    allowance: Allowance
+    on_event: OnEvent
+    clock: Clock
+    workdir: Path  # checkpoints
+    manners: Manners = field(default_factory=Manners)
+    workers: int = 2  # experiments that run at once
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,59 @@
+"""The durable step: give back what the archive holds, or run, store, and only then go on.
+
+Resume is not a second path: a restarted cycle walks the same lines, and finished stages answer from the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from agents.events import OnEvent, StageFinished, StageStarted
+from agents.results import StepResult
+from lab.archive.codec import decode
+from lab.archive.store import Archive
+
+R = TypeVar("R", bound=StepResult)
+
+
+class Steps:
+    """The steps of one experiment."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        experiment: str,
+        on_event: OnEvent,
+        *,
+        team_state: Callable[[], str | None],
+        on_begin: Callable[[str], None],
+    ) -> None:
+        self._archive = archive
+        self._experiment = experiment
+        self._on_event = on_event
+        self._team_state = team_state
+        self._on_begin = on_begin
+
+    async def __call__(
+        self,
+        stage: str,
+        kind: type[R],
+        work: Callable[..., Awaitable[R]],
+        *args: Any,
+        rung: int = 0,
+        seed: int = 0,
+    ) -> R:
+        """Run `work(*args)` once in the life of the experiment; its result is stored before this returns."""
+        stored = self._archive.stage(self._experiment, stage, rung=rung, seed=seed)
+        if stored is not None:
+            self._on_event(StageFinished(experiment=self._experiment, stage=stage, restored=True))
+            return decode(kind, stored)
+        self._on_event(StageStarted(experiment=self._experiment, stage=stage))
+        self._archive.begin_conversation(self._experiment, stage)
+        self._on_begin(stage)
+        result = await work(*args)
+        self._archive.finish_stage(
+            self._experiment, stage, result, rung=rung, seed=seed, team_state=self._team_state(), **result.changes()
+        )
+        self._on_event(StageFinished(experiment=self._experiment, stage=stage))
+        return result
