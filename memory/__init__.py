@@ -1,7 +1,7 @@
 """What papers teach and what we learned, embedded and searchable.
 
 `open_memory(home)` gives a `Memory`: `recall`, `is_new`, `is_dead_end`, `remember`, `load_builtin`, `close`. The
-built-in papers are text files under `memory/cognition/`; the engine is Qdrant's own in this process, or a server by URL.
+built-in papers are text files under `memory/cognition/`; the engine is Qdrant's own in this process, or a server.
 Read records.py, store.py, rank.py, library.py, recall.py in this order. Imports here are lazy: naming a record or an
 error loads neither an engine nor a model.
 """

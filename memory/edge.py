@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from memory import lease
 from memory.errors import (
     BackendMissing,
     HomeLocked,
@@ -24,9 +27,10 @@ from memory.errors import (
     StoreBroken,
     WrongDimension,
 )
-from memory.schema import compare
+from memory.schema import compare, manifest
 from memory.store import Collection, Hit, Nearest, Point, Sparse, Where
 
+log = structlog.get_logger()
 PAGE = 512  # points in one page of a scan
 MANIFEST = "move37.json"
 
@@ -48,24 +52,38 @@ class EdgeStore:
         if collection.name in self._shards:
             return
         path = self._folder / collection.name
-        manifest = path / MANIFEST
-        if manifest.exists():
-            compare(collection, json.loads(manifest.read_text()))
-            self._shards[collection.name] = self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
-            return
+        if (path / MANIFEST).exists():
+            compare(collection, json.loads((path / MANIFEST).read_text()))
+        self._shards[collection.name] = lease.take(path, lambda: self._load(path, collection))
+
+    def _load(self, path: Path, collection: Collection) -> Any:
+        manifest_file = path / MANIFEST
+        if manifest_file.exists():
+            return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
+        if (path / "wal").exists() and (path / "segments").exists():
+            self._refuse_if_busy(path)
         shutil.rmtree(path, ignore_errors=True)  # a creation that was cut off: nothing in it was acknowledged
         path.mkdir(parents=True)
         shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
         for name, kind in collection.indexes.items():
             schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
-            self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
+            self._call(
+                lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s))  # type: ignore[misc]
+            )
         self._call(shard.flush)
-        self._shards[collection.name] = shard
         half = path / (MANIFEST + ".new")
-        half.write_text(
-            json.dumps({"model": collection.model, "dimension": collection.dimension, "schema": collection.schema})
-        )
-        os.replace(half, manifest)
+        half.write_text(json.dumps(manifest(collection)))
+        os.replace(half, manifest_file)
+        return shard
+
+    def _refuse_if_busy(self, path: Path) -> None:
+        """Somebody may be creating it at this moment: removing it under them would lose their points."""
+        try:
+            self._call(lambda: self._engine.EdgeShard.load(str(path)), path).close()
+        except HomeLocked:
+            raise
+        except MemoryFault as error:
+            log.warning("half_made_shard_removed", path=str(path), error=str(error))
 
     def _config(self, collection: Collection) -> Any:
         engine = self._engine
@@ -158,9 +176,8 @@ class EdgeStore:
 
     def drop(self, name: str) -> None:
         """Close the shard and remove its folder."""
-        shard = self._shards.pop(name, None)
-        if shard is not None:
-            self._call(shard.close)
+        if self._shards.pop(name, None) is not None:
+            lease.give(self._folder / name, lambda shard: self._call(shard.close))
         shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def settle(self, name: str) -> None:
@@ -172,8 +189,8 @@ class EdgeStore:
     def close(self) -> None:
         """Close every shard."""
         while self._shards:
-            _, shard = self._shards.popitem()
-            self._call(shard.close)
+            name, _ = self._shards.popitem()
+            lease.give(self._folder / name, lambda shard: self._call(shard.close))
 
     def _shard(self, name: str) -> Any:
         if name not in self._shards:
@@ -222,7 +239,7 @@ def translate(text: str, path: Path) -> MemoryFault:
     """The engine's text as one of our errors."""
     if "WouldBlock" in text:
         return HomeLocked(
-            f"Another process is using the memory in {path}; wait until it ends, or give another --home, or use a server."
+            f"Another process is using the memory in {path}; wait until it ends, give another --home, or use a server."
         )
     if "dimension error" in text:
         return WrongDimension(f"A vector does not fit the collection: {text}.")

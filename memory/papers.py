@@ -1,4 +1,4 @@
-"""The text files of the cognition base: parse, validate, turn into entries. The format is in memory/cognition/README.md.
+"""The text files of the cognition base: parse, validate, turn into entries (format: memory/cognition/README.md).
 
 `parse` reads one file, `problems` says what a reviewer would object to (length, phrasing, unknown operators),
 `check_folder` adds what only shows across files. Whether an arXiv id and a title belong together cannot be seen here:
@@ -25,8 +25,8 @@ _PATHS = re.compile(r"(?:^|\s)/(?:home|root|tmp|work|opt|Users|mnt)/\S")
 _SECTIONS = ("symptoms", "remedy", "operators", "equations", "complexity")
 
 Area = Literal[
-    "attention", "conv", "decay", "delta", "hybrid", "kernel", "linear", "memory", "norm_gate", "optim", "position", "probe",
-    "residual", "routing", "scaling", "science", "search", "sparse", "ssm", "test_time", "theory", "token_mix",
+    "attention", "conv", "decay", "delta", "hybrid", "kernel", "linear", "memory", "norm_gate", "optim", "position",
+    "probe", "residual", "routing", "scaling", "science", "search", "sparse", "ssm", "test_time", "theory", "token_mix",
 ]  # fmt: skip
 Family = Literal["softmax", "linear", "retention", "ssd", "gla", "delta", "gated_delta", "conv", "other"]
 

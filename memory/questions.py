@@ -1,4 +1,4 @@
-"""The two questions that agents ask in every cycle: is this new, is this a dead end (pure, over what a search found)."""
+"""The two questions that agents ask in every cycle: is this new, is this a dead end (pure, over what was found)."""
 
 from __future__ import annotations
 

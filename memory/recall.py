@@ -1,10 +1,9 @@
-"""What agents call: `open_memory` gives a `Memory` whose methods run in threads, within budgets, and never lose a lesson.
+"""What agents call: `open_memory` gives a `Memory` whose methods run in threads, within budgets, and lose no lesson.
 
-The store is opened at the first use, so that a command which only wants to know where memory lies pays nothing. Reading
-raises the errors of `errors.py` when the store cannot be used; `remember` does not: the lesson is on disk first (this is
-the moment when it is acknowledged: a killed process or a dead server no longer loses it) and moves into the store when
-the store can be reached, now or at a later call. Not here: ranking (`library.py`, `rank.py`), files (`papers.py`,
-`ingest.py`).
+The store is opened at the first use, so that a command which only asks where memory lies pays nothing. Reading raises
+the errors of `errors.py` when the store cannot be used; `remember` does not: the lesson is on disk first (this is when
+it is acknowledged: neither a killed process nor a dead server loses it any more) and moves into the store when that can
+be reached, now or at a later call. Not here: ranking (`library.py`, `rank.py`), files (`papers.py`, `ingest.py`).
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ def open_memory(
     embedder: Embedder | None = None,
     reranker: Reranker | None = None,
 ) -> Memory:
-    """The memory of a home: embedded under `home/memory`, or on a Qdrant server when a URL is given. Opens nothing yet."""
+    """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet."""
     return Memory(home, url=url, api_key=api_key, embedder=embedder, reranker=reranker)
 
 
 def open_store(folder: Path, *, url: str | None = None, api_key: str | None = None) -> Store:
-    """The backend: a server by URL, Qdrant's engine in this process, or the client's local mode where its wheel is missing.
+    """The backend: a server by URL, Qdrant's engine in this process, or the client's local mode without its wheel.
 
     Raises:
         BackendMissing: none of them is installed.
@@ -207,7 +206,7 @@ class Memory:
             log.info("lesson_remembered", experiment=lesson.experiment)
 
     async def load_builtin(self, *, progress: Progress | None = None) -> int:
-        """Bring the built-in cognition base into the store; gives how many insights were new or changed (0: up to date).
+        """Bring the built-in cognition base into the store; gives how many insights were new or changed.
 
         Raises:
             InvalidPaper: a file of the base is broken.

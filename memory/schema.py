@@ -66,8 +66,8 @@ def compare(wanted: Collection, stored: Mapping[str, Any]) -> None:
     name = wanted.name
     if stored.get("model") != wanted.model:
         raise OtherModel(
-            f"The collection {name!r} was built with the embedding model {stored.get('model')}, this is {wanted.model}; "
-            "export it and import it into a new home."
+            f"The collection {name!r} was built with the embedding model {stored.get('model')}, this is {wanted.model};"
+            " export it and import it into a new home."
         )
     if stored.get("dimension") != wanted.dimension:
         raise WrongDimension(

@@ -11,6 +11,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
+from itertools import pairwise
 
 from memory.store import Sparse
 
@@ -21,17 +22,19 @@ PAIR_WEIGHT = 0.35  # of two neighbouring words against one word
 
 _WORD = re.compile(r"[a-z]+(?:[0-9]+[a-z]*)*|[0-9]+(?:\.[0-9]+)?[a-z]*")
 _STOP = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have he her here his how i if in into is it "
-    "its just may might more most must no not of on one only or other our out over own same she should so some such than "
-    "that the their them then there these they this those through to too under until up very was we were what when where "
-    "which while who why will with would you your also each both about after again all any because before being between "
-    "during few further now off once per via using use used uses".split()
+    """
+    a an and are as at be been but by can could did do does for from had has have he her here his how i if in into
+    is it its just may might more most must no not of on one only or other our out over own same she should so
+    some such than that the their them then there these they this those through to too under until up very was we
+    were what when where which while who why will with would you your also each both about after again all any
+    because before being between during few further now off once per via using use used uses
+    """.split()
 )
 _ENDINGS = (
-    ("ational", "ate"), ("ization", "ize"), ("isation", "ize"), ("iveness", "ive"), ("fulness", "ful"), ("ations", "ate"),
-    ("ation", "ate"), ("ities", ""), ("ments", ""), ("ment", ""), ("ness", ""), ("ings", ""), ("ing", ""), ("edly", ""),
-    ("ies", "y"), ("ely", "e"), ("ity", ""), ("ive", ""), ("ous", ""), ("ise", "ize"), ("ers", ""), ("ed", ""), ("er", ""),
-    ("ly", ""), ("es", ""), ("s", ""),
+    ("ational", "ate"), ("ization", "ize"), ("isation", "ize"), ("iveness", "ive"), ("fulness", "ful"),
+    ("ations", "ate"), ("ation", "ate"), ("ities", ""), ("ments", ""), ("ment", ""), ("ness", ""), ("ings", ""),
+    ("ing", ""), ("edly", ""), ("ies", "y"), ("ely", "e"), ("ity", ""), ("ive", ""), ("ous", ""), ("ise", "ize"),
+    ("ers", ""), ("ed", ""), ("er", ""), ("ly", ""), ("es", ""), ("s", ""),
 )  # fmt: skip
 
 
@@ -64,7 +67,7 @@ def terms(text: str) -> Counter[str]:
     """Words and pairs of neighbours, with their frequencies."""
     single = words(text)
     counts = Counter(single)
-    counts.update(f"{first} {second}" for first, second in zip(single, single[1:], strict=False) if first != second)
+    counts.update(f"{first} {second}" for first, second in pairwise(single) if first != second)
     return counts
 
 

@@ -1,0 +1,128 @@
+"""The backends that the store suite runs on, and small honest records."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memory.edge import EdgeStore
+from memory.embed import MiniLM
+from memory.library import Library
+from memory.local import open_local
+from memory.records import Entry, Lesson
+from memory.store import Collection, Index, Point, Sparse, Store
+
+BACKENDS = ("edge", "local", "memory", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
+SHAPE = Collection(
+    name="things",
+    schema=1,
+    model="toy",
+    dimension=4,
+    dense=("a", "b"),
+    sparse=("w",),
+    indexes={"tag": Index.KEYWORD, "year": Index.INTEGER},
+)
+
+
+def make_store(kind: str, folder: Path) -> Store:
+    """A backend in a folder; the server of MOVE37_QDRANT_URL when one is named."""
+    if kind == "edge":
+        return EdgeStore(folder)
+    if kind == "server":
+        from memory.server import connect
+
+        return connect(os.environ["MOVE37_QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
+    return open_local(folder if kind == "local" else None)
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = make_store(request.param, tmp_path)
+    if request.param == "server":
+        made.drop(SHAPE.name)
+    made.open(SHAPE)
+    yield made
+    if request.param == "server":
+        made.drop(SHAPE.name)
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def embedder() -> MiniLM:
+    return MiniLM()
+
+
+@pytest.fixture
+def library(tmp_path: Path, embedder: MiniLM) -> Iterator[Library]:
+    store = EdgeStore(tmp_path / "edge")
+    yield Library(store, embedder)
+    store.close()
+
+
+def point_id(number: int) -> str:
+    return str(uuid.UUID(int=number + 1))
+
+
+def a_point(
+    number: int, a: list[float] | None = None, *, words: dict[int, float] | None = None, **payload: Any
+) -> Point:
+    rows = np.asarray([a or [1.0, 0.0, 0.0, 0.0]], dtype=np.float32)
+    terms = words or {}
+    return Point(
+        id=point_id(number),
+        dense={"a": rows / np.linalg.norm(rows, axis=1, keepdims=True)},
+        sparse={"w": Sparse(tuple(sorted(terms)), tuple(terms[key] for key in sorted(terms)))} if terms else {},
+        payload=payload,
+    )
+
+
+def an_entry(**changes: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "key": "2400.00001",
+        "number": 0,
+        "origin": "person",
+        "title": "Gates that forget",
+        "name": "Forget what is stale",
+        "year": 2024,
+        "families": ("gla",),
+        "mechanism": "A gate multiplies the state before each write.",
+        "insight": "Without forgetting the state fills up and later writes drown.",
+        "symptoms": ("Recall of early tokens stays while that of late tokens collapses.",),
+        "remedy": "Add a learned decay.",
+        "operators": ("gla",),
+    }
+    return Entry(**(fields | changes))
+
+
+def a_lesson(**changes: Any) -> Lesson:
+    fields: dict[str, Any] = {
+        "experiment": "exp-1",
+        "task": "mixers",
+        "name": "doubled_beta",
+        "family": "delta",
+        "parents": ("delta",),
+        "status": "measured",
+        "rung": 2,
+        "operators": ("beta_two",),
+        "expected": "parity is solved and the loss stays",
+        "seen": "the loss rose by 0.02 bits per byte once beta could reach two",
+        "why": "the state oscillates",
+        "next": "clip beta at 1.8",
+        "symptoms": ("the loss oscillates after warm-up",),
+        "effect": -0.02,
+        "low": -0.03,
+        "high": -0.01,
+        "seeds": 5,
+        "deltas": {"parity": 0.4},
+        "finished_at": "2026-11-20T10:00:00+00:00",
+    }
+    return Lesson(**(fields | changes))
+
+
+Builder = Callable[..., Any]
