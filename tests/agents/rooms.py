@@ -1,0 +1,204 @@
+"""A campaign's surroundings in memory: a task that measures by arithmetic, no sandbox, no model but a scripted one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.approval import Approvals, Approve
+from agents.budget import Allowance, Tally
+from agents.clock import Clock
+from agents.events import Event
+from agents.inbox import Inbox
+from agents.roles import MEMBERS
+from agents.room import Manners, Room
+from lab.archive.store import Archive
+from lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
+from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
+from memory.records import DeadEnd, Lesson, Newness, Recollection
+from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
+
+SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)
+TOP = Rung(number=2, name="lm@200", steps=200, keep=1)
+
+
+class Arithmetic:
+    """Source "BAD" fails a gate, "DIVERGE" diverges, "SLOW" takes ten minutes; other sources get a number by hash."""
+
+    name = "mixers"
+    contract = "A class named Mixer."
+    metric: Metric = BITS_PER_BYTE
+
+    def __init__(self, fresh_seeds: int = 3) -> None:
+        self.fresh_seeds = fresh_seeds
+        self.measured: list[tuple[str, str, int]] = []
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        return tuple(
+            Baseline(name=n, candidate=Candidate(source=f"class Mixer: {n}", author="baseline", family=n))
+            for n in ("linear", "gated_delta")
+        )
+
+    def schedule(self, preset: str) -> Schedule:
+        return Schedule(
+            preset=preset,
+            candidates=4,
+            generation=4,
+            rungs=(SCREEN, TOP),
+            baseline_rungs=(SCREEN, TOP),
+            learning_rate=1e-2,
+            confirm_seeds=self.fresh_seeds,
+            shortened=("one learning rate",),
+        )
+
+    async def check(self, candidate: Candidate, *, trust: str, sandbox: Any, known: Sequence[Fingerprint]) -> Checked:
+        bad = "BAD" in candidate.source
+        gate = GateResult(
+            name="shape",
+            passed=not bad,
+            value=1.0 * bad,
+            limit=0.0,
+            message="the output has another shape" if bad else "ok",
+        )
+        tree = hashlib.sha256(candidate.source.encode()).hexdigest()
+        return Checked(results=(gate,), fingerprint=Fingerprint(experiment="", tree=tree))
+
+    async def measure(
+        self,
+        candidate: Candidate,
+        *,
+        experiment: str,
+        rung: Rung,
+        seed: int,
+        learning_rate: float,
+        fresh: bool,
+        sandbox: Any,
+        workdir: Path,
+        on_progress: Any = None,
+    ) -> Measured:
+        self.measured.append((experiment, rung.name, seed))
+        await asyncio.sleep(600 if "SLOW" in candidate.source else 0)
+        if "CRASH" in candidate.source:
+            return Measured(measurements=(), failure="the training crashed: ZeroDivisionError")
+        noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24
+        measurement = Measurement(
+            metric=self.metric.name,
+            value=3.0 - rung.steps / 1000 + noise / 10,
+            rung=rung.number,
+            seed=seed,
+            steps=rung.steps,
+            learning_rate=learning_rate,
+            fresh=fresh,
+            diverged="DIVERGE" in candidate.source,
+            train_seconds=1.0,
+        )
+        return Measured(measurements=(measurement,), sandbox={"backend": "none"})
+
+
+@dataclass
+class Remembered:
+    """A memory that keeps its lessons in a list."""
+
+    lessons: list[Lesson] = field(default_factory=list)
+    advice: tuple[Recollection, ...] = ()
+    queries: list[str] = field(default_factory=list)
+    similarity: float = 0.0
+
+    async def recall(self, query: str, **_: Any) -> tuple[Recollection, ...]:
+        self.queries.append(query)
+        return self.advice
+
+    async def is_new(self, text: str) -> Newness:
+        return Newness(nearest=(), similarity=self.similarity, text="the nearest is c1-001")
+
+    async def is_dead_end(self, text: str, *, family: str = "") -> DeadEnd:
+        return DeadEnd(tried=(), evidence=0.0, text="nothing like it was tried")
+
+    async def remember(self, lesson: Lesson) -> None:
+        self.lessons.append(lesson)
+
+
+class NoSandbox:
+    """Nothing runs in it."""
+
+    name = "none"
+    released: list[str]
+
+    def __init__(self) -> None:
+        self.released = []
+
+    async def run(self, job: Any, *, on_output: Any = None) -> Any:
+        raise AssertionError("this task needs no sandbox")
+
+    async def release(self, trust: str) -> None:
+        self.released.append(trust)
+
+    async def protections(self) -> Any:
+        return ()
+
+    async def close(self) -> None: ...
+
+
+def numbered_code() -> Callable[[Any], Any]:
+    """Every file differs from the last one."""
+    count = iter(range(1_000_000))
+    return lambda _: some_code(f"class Mixer:\n    number = {next(count)}\n")
+
+
+def a_script(**changes: Any) -> Scripted:
+    answers: dict[str, Any] = {
+        "Proposal": a_proposal(),
+        "Critique": accepted(),
+        "Code": numbered_code(),
+        "Fix": a_fix(),
+        "Report": a_report(),
+    }
+    return Scripted(**(answers | changes))
+
+
+def a_room(
+    home: Path,
+    client: Scripted | None = None,
+    *,
+    budget: int = 4,
+    archive: Archive | None = None,
+    approve: Approve = "never",
+    allowance: Allowance | None = None,
+    task: Arithmetic | None = None,
+    inbox: Inbox | None = None,
+    **changes: Any,
+) -> tuple[Room, list[Event]]:
+    """A room over a new campaign, or over the archive's last one."""
+    events: list[Event] = []
+    inbox = inbox or Inbox()
+    task = task or Arithmetic()
+    client = client or a_script()
+    archive = archive or Archive.open(home)
+    campaign = archive.campaigns()[-1] if archive.campaigns() else archive.begin_campaign(Brief(budget=budget))
+    allowance = allowance or Allowance()
+    fields: dict[str, Any] = {
+        "archive": archive,
+        "campaign": campaign,
+        "task": task,
+        "schedule": task.schedule("quick"),
+        "sandbox": NoSandbox(),
+        "memory": Remembered(),
+        "models": {m.name: client for m in MEMBERS},
+        "signatures": {m.name: "scripted" for m in MEMBERS},
+        "prices": lambda role, prompt, completion: 0.01,
+        "operators_of": lambda source: ("gla",),
+        "inbox": inbox,
+        "approvals": Approvals(approve, inbox, events.append),
+        "tally": Tally(),
+        "allowance": allowance,
+        "on_event": events.append,
+        "clock": Clock(hard=allowance.seconds),
+        "workdir": home / "work",
+        "manners": Manners(debug_attempts=2),
+    }
+    return Room(**(fields | changes)), events

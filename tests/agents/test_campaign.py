@@ -1,0 +1,256 @@
+"""The campaign walks to its budget, keeps every attempt, hears the person, and resumes without repeating anything."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import campaign
+from agents.budget import Allowance
+from agents.errors import ModelReplyInvalid
+from agents.events import GateSeen, PersonNeeded, Spoke
+from agents.inbox import Inbox
+from lab.archive.store import Archive
+from lab.records import Experiment, ExperimentStatus, Role
+from memory.errors import MemoryUnavailable
+from tests.agents.rooms import Arithmetic, Remembered, a_room, a_script
+from tests.agents.scripted import a_fix, a_proposal, objection, some_code
+
+
+def candidates(archive: Archive) -> list[Experiment]:
+    return [e for e in archive.experiments() if e.role is Role.CANDIDATE]
+
+
+async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, budget=4)
+    ending = await campaign.run(room)
+    found = candidates(room.archive)
+    assert ending.status == "finished" and room.archive.campaigns()[0].status == "finished"
+    assert [e.id for e in found] == ["c1-001", "c1-002", "c1-003", "c1-004"]
+    assert all(e.analysis is not None and e.verdict is not None for e in found)
+    assert sum(e.status is ExperimentStatus.PROMOTED for e in found) == 2
+    assert [e.verdict.low is not None for e in found if e.verdict].count(True) == 1
+    assert all(len({(s.stage, s.rung, s.seed) for s in e.stages}) == len(e.stages) for e in found)
+
+
+async def test_baselines_climb_as_far_as_candidates_and_the_best_gets_the_same_fresh_seeds(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path)
+    await campaign.run(room)
+    everything = room.archive.experiments()
+    baselines = [e for e in everything if e.role is Role.BASELINE]
+    assert len(baselines) == 2 and all({m.steps for m in b.measurements} >= {100, 200} for b in baselines)
+    fresh = [{m.seed for m in e.measurements if m.fresh} for e in everything]
+    assert [f for f in fresh if f] == [fresh[0] or fresh[1]] * 2 and len(fresh[0] or fresh[1]) == 3
+
+
+async def test_every_finished_experiment_teaches_memory_and_memory_is_asked_before_each(tmp_path: Path) -> None:
+    memory = Remembered()
+    room, _ = a_room(tmp_path, memory=memory)
+    await campaign.run(room)
+    assert {lesson.experiment for lesson in memory.lessons} == {e.id for e in candidates(room.archive)}
+    assert len(memory.queries) == 4
+
+
+async def test_a_gate_sends_its_own_words_to_the_debugger_who_mends_the_file(tmp_path: Path) -> None:
+    client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=a_fix("good = 1  # a Mixer"))
+    room, events = a_room(tmp_path, client, budget=1)
+    await campaign.run(room)
+    (experiment,) = candidates(room.archive)
+    assert experiment.status is not ExperimentStatus.FAILED and experiment.candidate
+    assert experiment.candidate.source.startswith("good") and experiment.candidate.attempt == 2
+    asked = next(texts for kind, texts in client.heard if kind == "Fix")
+    assert any("the output has another shape" in text for text in asked)
+    assert [e.gate.passed for e in events if isinstance(e, GateSeen)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "fix, word", [(a_fix("BAD = 2  # a Mixer"), "gate shape"), (a_fix("BAD = 1  # a Mixer"), "changed nothing")]
+)
+async def test_debugging_ends_after_its_attempts_and_the_failure_is_kept(tmp_path: Path, fix: Any, word: str) -> None:
+    client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=[fix, a_fix("BAD = 3  # a Mixer")])
+    room, _ = a_room(tmp_path, client, budget=1)
+    await campaign.run(room)
+    (experiment,) = candidates(room.archive)
+    assert experiment.status is ExperimentStatus.FAILED and word in experiment.reason
+    assert experiment.analysis is not None and experiment.gates[0].passed is False
+
+
+async def test_a_reply_that_never_validates_fails_the_experiment_and_not_the_campaign(tmp_path: Path) -> None:
+    client = a_script(Proposal=[ModelReplyInvalid("no valid JSON after 3 tries"), a_proposal()])
+    room, _ = a_room(tmp_path, client, budget=2)
+    ending = await campaign.run(room)
+    statuses = [e.status for e in candidates(room.archive)]
+    assert ending.status == "finished" and statuses.count(ExperimentStatus.FAILED) == 1
+    assert any("no valid JSON" in e.reason for e in candidates(room.archive))
+
+
+async def test_an_analyst_that_cannot_answer_leaves_the_labs_own_words(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, a_script(Report=ModelReplyInvalid("never")), budget=1)
+    await campaign.run(room)
+    (experiment,) = candidates(room.archive)
+    assert experiment.analysis and experiment.analysis.author == "the lab, without a model"
+
+
+async def test_an_objection_that_stands_rejects_the_experiment(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, a_script(Critique=objection()), budget=1)
+    await campaign.run(room)
+    (experiment,) = candidates(room.archive)
+    assert experiment.status is ExperimentStatus.REJECTED and "novelty" in experiment.reason
+    assert experiment.candidate is None and not experiment.measurements
+
+
+async def test_one_divergence_rejects(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, a_script(Code=some_code("DIVERGE = 1  # a Mixer")), budget=1)
+    await campaign.run(room)
+    (experiment,) = candidates(room.archive)
+    assert experiment.status is ExperimentStatus.FAILED and "diverged" in experiment.reason
+
+
+async def test_a_campaign_of_failures_only_still_ends_well(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, a_script(Code=some_code("CRASH = 1  # a Mixer")), budget=3)
+    assert (await campaign.run(room)).status == "finished"
+    assert all(e.status is ExperimentStatus.FAILED for e in candidates(room.archive))
+
+
+@pytest.mark.parametrize("stop_after", range(1, 40, 3))
+async def test_resume_repeats_no_stage_and_loses_none(tmp_path: Path, stop_after: int) -> None:
+    """Cut the campaign after the n-th stored stage, resume it, and compare with what was stored before."""
+    task = Arithmetic()
+    room, _ = a_room(tmp_path, task=task, budget=3)
+    stored, finish = 0, room.archive.finish_stage
+
+    def cut(*args: Any, **kwargs: Any) -> None:
+        nonlocal stored
+        finish(*args, **kwargs)
+        stored += 1
+        if stored == stop_after:
+            room.inbox.stop()
+
+    room.archive.finish_stage = cut  # type: ignore[method-assign]
+    await campaign.run(room)
+    before = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in room.archive.experiments() for s in e.stages}
+    room.archive.finish_stage = finish  # type: ignore[method-assign]
+    again, _ = a_room(tmp_path, task=task, archive=room.archive)
+    assert (await campaign.run(again)).status == "finished"
+    after = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in room.archive.experiments() for s in e.stages}
+    assert before.items() <= after.items()
+    finished = [m for m in task.measured if task.measured.count(m) > 1]
+    kept = {(e, stage, seed) for (e, stage, _, seed) in before}
+    assert not kept & set(finished), "a stored training ran again"
+    assert len(candidates(room.archive)) == 3 and room.archive.campaigns()[0].status == "finished"
+    assert all(e.status is not ExperimentStatus.RUNNING for e in room.archive.experiments())
+
+
+async def test_the_token_limit_ends_the_campaign_as_finished_with_nothing_left_running(tmp_path: Path) -> None:
+    room, _ = a_room(tmp_path, budget=50, allowance=Allowance(tokens=100))
+    ending = await campaign.run(room)
+    assert ending.status == "finished" and "tokens" in ending.reason
+    assert all(e.status is not ExperimentStatus.RUNNING for e in room.archive.experiments())
+    assert room.archive.spent(1)[0] >= 100
+
+
+async def test_the_time_limit_ends_a_training_that_is_under_way(tmp_path: Path) -> None:
+    client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
+    room, _ = a_room(tmp_path, client, budget=2, allowance=Allowance(seconds=0.5))
+    ending = await asyncio.wait_for(campaign.run(room), 10)
+    assert ending.status == "finished" and "time" in ending.reason
+    assert all("not finished" in e.reason for e in candidates(room.archive))
+
+
+async def test_stop_leaves_a_campaign_that_can_be_resumed(tmp_path: Path) -> None:
+    inbox = Inbox()
+    room, _ = a_room(tmp_path, a_script(Code=some_code("SLOW = 1  # a Mixer")), inbox=inbox)
+    asyncio.get_running_loop().call_later(0.3, inbox.stop)
+    ending = await asyncio.wait_for(campaign.run(room), 10)
+    assert ending.status == "stopped" and room.archive.campaigns()[0].status == "stopped"
+
+
+async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> None:
+    inbox = Inbox()
+    client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
+    room, _ = a_room(tmp_path, client, inbox=inbox, budget=1)
+    asyncio.get_running_loop().call_later(0.3, inbox.veto, "I know that one")
+    await asyncio.wait_for(campaign.run(room), 10)
+    (experiment,) = candidates(room.archive)
+    assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
+    assert experiment.analysis is not None
+
+
+async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> None:
+    inbox = Inbox()
+    room, events = a_room(tmp_path, inbox=inbox, budget=2, approve="hypotheses", workers=1)
+    answers = iter([inbox.approve, lambda: inbox.veto("too close to c1-001")])
+
+    def answer(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, PersonNeeded):
+            next(answers)()
+
+    from dataclasses import replace
+
+    from agents.approval import Approvals
+
+    room = replace(room, on_event=answer, approvals=Approvals("hypotheses", inbox, answer))
+    await asyncio.wait_for(campaign.run(room), 10)
+    first, second = candidates(room.archive)
+    assert first.measurements and second.status is ExperimentStatus.REJECTED and "too close" in second.reason
+
+
+async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.say("think of decays", source="Ada")
+    room, events = a_room(tmp_path, a_script(Proposal=a_proposal(to_person="I will.")), inbox=inbox, budget=1)
+    await campaign.run(room)
+    lines = room.archive.lines("c1-001")
+    said = next(line for line in lines if line.source == "Ada")
+    assert said.person and said.to == "Researcher" and said.text == "think of decays"
+    assert any(line.source == "Researcher" and line.to == "person" for line in lines)
+    assert sum(isinstance(e, Spoke) and e.source == "Ada" for e in events) == 1
+
+
+async def test_a_line_that_nobody_heard_survives_to_the_next_sitting(tmp_path: Path) -> None:
+    inbox = Inbox()
+    room, _ = a_room(tmp_path, inbox=inbox, budget=1)
+    inbox.stop()
+    inbox.say("do not forget me")
+    await campaign.run(room)
+    again, _ = a_room(tmp_path, archive=room.archive)
+    await campaign.run(again)
+    assert [line.text for line in again.archive.lines("c1-001") if line.person] == ["do not forget me"]
+
+
+async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.propose("combine a short convolution with retention")
+    client = a_script()
+    room, _ = a_room(tmp_path, client, inbox=inbox, budget=1)
+    await campaign.run(room)
+    asked = next(texts for kind, texts in client.heard if kind == "Proposal")
+    assert any("combine a short convolution with retention" in text for text in asked)
+    assert any(line.stage == "proposal" for line in room.archive.lines("c1-001"))
+
+
+async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.pause()
+    task = Arithmetic()
+    room, _ = a_room(tmp_path, inbox=inbox, task=task, budget=1)
+    running = asyncio.create_task(campaign.run(room))
+    await asyncio.sleep(0.3)
+    assert task.measured == []
+    inbox.resume()
+    await asyncio.wait_for(running, 10)
+    assert task.measured
+
+
+async def test_a_memory_that_is_gone_loses_no_experiment(tmp_path: Path) -> None:
+    class Gone(Remembered):
+        async def recall(self, query: str, **_: Any) -> Any:
+            raise MemoryUnavailable("the server is gone")
+
+    room, _ = a_room(tmp_path, memory=Gone(), budget=2)
+    await campaign.run(room)
+    assert all(e.measurements for e in candidates(room.archive))
