@@ -37,8 +37,20 @@ WALL_SECONDS = 60.0  # of one job; ends everything that it started
 LARGEST_FOLDER = 64 * MIB
 LARGEST_SHOWN = 20_000  # characters of a file in the contract
 GATE_NAMES = (
-    "import shape finite causality truncation batch purity dead_parameters parameters complexity dtype determinism novelty"
-).split()
+    "import",
+    "shape",
+    "finite",
+    "causality",
+    "truncation",
+    "batch",
+    "purity",
+    "dead_parameters",
+    "parameters",
+    "complexity",
+    "dtype",
+    "determinism",
+    "novelty",
+)
 _REGION = re.compile(rf"^[ \t]*{START}[^\n]*\n(.*?)^[ \t]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,0 +1,84 @@
+"""Run one probe: train on sent examples, answer test inputs in another job, score the answers outside.
+
+Test inputs are drawn anew for each measurement, from no seed: no candidate can have prepared for them, and with
+thousands of answers the draw moves an accuracy by less than .005. Prefixes are not checked as for text, because here
+no input gives the answer of an earlier position away.
+Runs outside only; the makers of the data are the files beside it.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from lab.probes.copying import SELECTIVE_COPY
+from lab.probes.mqar import MQAR
+from lab.probes.overwrite import OVERWRITE_RECALL
+from lab.probes.parity import PARITY
+from lab.probes.probe import IGNORE, Probe, accuracy
+from lab.records import Candidate, Measurement
+from lab.training.jobs import Network, Tokens
+from lab.training.runs import OnLoss, train
+from lab.training.score import score
+from sandbox.sandbox import Sandbox
+
+QUICK_PROBES = (OVERWRITE_RECALL, PARITY)
+PROBES = (*QUICK_PROBES, SELECTIVE_COPY, MQAR)
+
+ENOUGH = 0.997  # training accuracy that ends a probe early when it lasts
+MOST_PARAMETERS = 60_000  # one mixer of at most 1.05 x the largest baseline, an embedding, and buffers
+WALL_SECONDS = 180.0
+
+
+async def run_probe(
+    probe: Probe, candidate: Candidate, *, experiment: str, seed: int, sandbox: Sandbox, on_loss: OnLoss | None = None,
+) -> tuple[Measurement | None, str, dict[str, str]]:  # fmt: skip
+    """The accuracy of `candidate` on `probe`, or None and its fault; and which sandbox ran it."""
+    network = Network(kind="probe", vocabulary=probe.vocabulary, total_steps=probe.steps, enough=ENOUGH)
+
+    def draw(first: int, stop: int) -> tuple[Tokens, Tokens]:
+        rng = np.random.default_rng((seed, zlib.crc32(probe.name.encode())))
+        inputs, answers = probe.make(rng, (stop - first) * probe.batch)
+        shape = (stop - first, probe.batch, probe.length)
+        return inputs.reshape(shape), due(answers).reshape(shape)
+
+    trained = await train(
+        candidate, network, draw, experiment=experiment, seed=seed, stop=probe.steps,
+        learning_rate=probe.learning_rate, most_parameters=MOST_PARAMETERS, wall_seconds=WALL_SECONDS,
+        sandbox=sandbox, shelf=None, on_loss=on_loss,
+    )  # fmt: skip
+    where = {"backend": trained.backend, "image": trained.image}
+    if trained.weights is None and not trained.diverged:
+        return None, f"{probe.name}: {trained.failure}", where
+    inputs, answers = probe.make(np.random.default_rng(), probe.tests)
+    value, spent, scored = 0.0, trained.spent, None
+    if trained.weights is not None:
+        scored = await score(
+            candidate, network, trained.weights, inputs, due(answers), experiment=experiment, sandbox=sandbox,
+            wall_seconds=WALL_SECONDS, check_prefixes=False,
+        )  # fmt: skip
+        if scored.failure:
+            return None, f"{probe.name}: {scored.failure}", where
+        if scored.log_probabilities is not None:
+            value = accuracy(scored.log_probabilities, answers)
+    measurement = Measurement(
+        metric=probe.name,
+        value=value,
+        rung=1,
+        seed=seed,
+        steps=probe.steps,
+        learning_rate=probe.learning_rate,
+        diverged=trained.diverged or (scored is not None and scored.diverged),
+        train_seconds=spent.wall_seconds,
+        cpu_seconds=spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
+        eval_seconds=scored.wall_seconds if scored else 0.0,
+        tokens_seen=probe.steps * probe.batch * probe.length,
+        peak_memory_bytes=max(spent.peak_memory_bytes, scored.peak_memory_bytes if scored else 0),
+    )
+    return measurement, "", where
+
+
+def due(answers: Tokens) -> Tokens:
+    """Answers as targets: -1 where none is due."""
+    return np.where(answers == IGNORE, -1, answers.astype(np.int16))

@@ -1,0 +1,218 @@
+"""The task `mixers`: sequence mixers in a small byte-level language model, with probes of what a mixer alone can do.
+
+Read in this order: `schedule` (what quick and full do, after 237 measured trainings), `measure` (one rung, one seed),
+`_language` (train, answer elsewhere, score outside). Gates live in `lab/gates`, probes in `lab/probes`, the loop and
+the judge in `lab/training`, the seven baselines in `lab/baselines`.
+
+Not covered: held-out text, ablations, longer training and twice the width. Without them nothing is a discovery.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lab import baselines
+from lab.errors import BadTask
+from lab.probes.run import PROBES, QUICK_PROBES, run_probe
+from lab.records import BITS_PER_BYTE, Candidate, Measurement, Metric
+from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Progress, Rung, Schedule
+from lab.training import data
+from lab.training.contract import CONTRACT
+from lab.training.corpus import Corpus, open_corpus
+from lab.training.jobs import Network, Tokens
+from lab.training.runs import OnLoss, train
+from lab.training.schedule import TOTAL_STEPS
+from lab.training.score import score
+from lab.training.sizes import TARGET_PARAMETERS
+from sandbox.sandbox import Sandbox
+
+LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
+FINALIST_RATES = (5e-3, 2e-2)
+UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
+# A loss well above a uniform guess, after the first fifty steps, does not come back.
+BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
+MOST_PARAMETERS = int(1.05 * TARGET_PARAMETERS)  # the 1 % of the fit, and what buffers a mixer keeps
+QUICK_SECONDS = 570.0
+
+PROBE_RUNG, ALL_PROBES_RUNG = Rung(number=1, name="probes"), Rung(number=1, name="all probes")
+_SHORTENED = (
+    "Quick preset: candidates are screened on one seed at learning rate 1e-2; two of three stop at 100 of 500 steps.",
+    "Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at 100 steps.",
+    "One finalist and the best baseline are confirmed, on at most five fresh seeds and at one learning rate: "
+    "differences under about .04 bits/byte cannot be told from noise.",
+    "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixersTask:
+    """Byte-level language modelling of one corpus. Make it with `MixersTask.open`."""
+
+    corpus: Corpus
+    name: str = "mixers"
+    metric: Metric = BITS_PER_BYTE
+    contract: str = CONTRACT
+
+    @classmethod
+    def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
+        """Open (or build in `cache`) the pinned corpus, or the person's own. Raises `BadCorpus`."""
+        return cls(corpus=open_corpus(cache, corpus))
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Seven mixers of the literature, each with the modifiers that its family profits from."""
+        return tuple(
+            Baseline(
+                name=name,
+                candidate=Candidate(source=baselines.source(name), author="baseline", family=baselines.FAMILIES[name]),
+            )
+            for name in baselines.NAMES
+        )
+
+    def schedule(self, preset: str) -> Schedule:
+        """Quick: ten minutes on two cores. Full: no time limit; half are kept at 100 steps, rates are tuned."""
+        if preset == "quick":
+            screens = _screens(keep_100=4, keep_200=2)
+            return Schedule(
+                preset=preset,
+                candidates=12,
+                generation=12,
+                rungs=(screens[0], PROBE_RUNG, *screens[1:]),
+                baseline_rungs=(*_screens(), PROBE_RUNG),
+                learning_rate=LEARNING_RATE,
+                finalists=1,
+                confirm_seeds=5,
+                max_seconds=QUICK_SECONDS,
+                shortened=_SHORTENED,
+            )
+        if preset != "full":
+            raise BadTask(f"unknown preset {preset!r}: use quick or full")
+        screens = _screens(keep_100=6, keep_200=3)
+        return Schedule(
+            preset=preset,
+            candidates=120,
+            generation=12,
+            rungs=(screens[0], ALL_PROBES_RUNG, *screens[1:]),
+            baseline_rungs=(*_screens(), ALL_PROBES_RUNG),
+            learning_rate=LEARNING_RATE,
+            finalist_rates=FINALIST_RATES,
+            finalists=3,
+            confirm_seeds=8,
+            shortened=(
+                "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery yet.",
+            ),
+        )
+
+    async def check(
+        self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
+    ) -> Checked:
+        """Run every gate in the sandbox."""
+        from lab.gates.run import run_gates
+
+        return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known)
+
+    async def measure(
+        self,
+        candidate: Candidate,
+        *,
+        experiment: str,
+        rung: Rung,
+        seed: int,
+        learning_rate: float,
+        fresh: bool,
+        sandbox: Sandbox,
+        workdir: Path,
+        on_progress: OnProgress | None = None,
+    ) -> Measured:
+        """Rung 1: every probe of the rung. Rung 2: train to `rung.steps` and score on validation text."""
+
+        def on_loss(step: int, loss: float) -> None:
+            if on_progress is not None:
+                on_progress(
+                    Progress(
+                        experiment=experiment, rung=rung.name, seed=seed, step=step, steps=rung.steps,
+                        loss=loss / math.log(2),
+                    )
+                )  # fmt: skip
+
+        if rung.number == 1:
+            return await self._probes(candidate, experiment=experiment, rung=rung, seed=seed, sandbox=sandbox)
+        return await self._language(
+            candidate, experiment=experiment, rung=rung, seed=seed, learning_rate=learning_rate, fresh=fresh,
+            sandbox=sandbox, workdir=workdir, on_loss=on_loss,
+        )  # fmt: skip
+
+    async def _probes(
+        self, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, sandbox: Sandbox
+    ) -> Measured:
+        found: list[Measurement] = []
+        where: dict[str, str] = {}
+        for probe in PROBES if rung == ALL_PROBES_RUNG else QUICK_PROBES:
+            measurement, failure, where = await run_probe(
+                probe, candidate, experiment=experiment, seed=seed, sandbox=sandbox
+            )
+            if measurement is None:
+                return Measured(measurements=tuple(found), failure=failure, sandbox=where)
+            found.append(measurement)
+        return Measured(measurements=tuple(found), sandbox=where)
+
+    async def _language(
+        self, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, learning_rate: float, fresh: bool,
+        sandbox: Sandbox, workdir: Path, on_loss: OnLoss,
+    ) -> Measured:  # fmt: skip
+        def draw(first: int, stop: int) -> tuple[Tokens, Tokens]:
+            windows = data.draw_batches(self.corpus.train, seed=seed, start=first, stop=stop)
+            return windows[..., :-1], windows[..., 1:]
+
+        trained = await train(
+            candidate, BYTES, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
+            most_parameters=MOST_PARAMETERS, wall_seconds=_patience(rung.steps), sandbox=sandbox, shelf=workdir,
+            on_loss=on_loss,
+        )  # fmt: skip
+        where = {"backend": trained.backend, "image": trained.image}
+        if trained.failure:
+            return Measured(measurements=(), failure=trained.failure, sandbox=where)
+        scored = None
+        if trained.weights is not None:
+            windows = data.scoring_windows(self.corpus.validation, fresh=fresh)
+            scored = await score(
+                candidate, BYTES, trained.weights, windows[:, :-1], windows[:, 1:], experiment=experiment,
+                sandbox=sandbox, wall_seconds=_patience(0),
+            )  # fmt: skip
+            if scored.failure:
+                return Measured(measurements=(), failure=scored.failure, sandbox=where)
+        bits = float(np.mean(scored.nats)) / math.log(2) if scored and scored.nats is not None else UNIFORM_BITS
+        measurement = Measurement(
+            metric=self.metric.name,
+            value=min(bits, UNIFORM_BITS),
+            rung=rung.number,
+            seed=seed,
+            steps=rung.steps,
+            learning_rate=learning_rate,
+            fresh=fresh,
+            diverged=bits >= UNIFORM_BITS,
+            train_seconds=trained.spent.wall_seconds,
+            cpu_seconds=trained.spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
+            eval_seconds=scored.wall_seconds if scored else 0.0,
+            tokens_seen=rung.steps * data.BATCH * data.LENGTH,
+            peak_memory_bytes=max(trained.spent.peak_memory_bytes, scored.peak_memory_bytes if scored else 0),
+        )
+        return Measured(measurements=(measurement,), sandbox=where)
+
+
+def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tuple[Rung, ...]:
+    return (
+        Rung(number=2, name="lm@100", steps=100, keep=keep_100),
+        Rung(number=2, name="lm@200", steps=200, keep=keep_200),
+        Rung(number=2, name="lm@500", steps=500),
+    )
+
+
+def _patience(steps: int) -> float:
+    """Seconds of wall time for `steps`: eight times what the slowest baseline needs on one core, and a start."""
+    return 60.0 + 0.4 * steps

@@ -1,0 +1,164 @@
+"""One training, from checkpoint to checkpoint: the job, its sign of life, and what came back. Outside only.
+
+A checkpoint is kept for each (seed, learning rate) in the experiment's own folder, beside a small record of the wall
+and CPU seconds behind it; the next rung continues from there, and a resumed campaign finds it where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from lab.records import Candidate
+from lab.training.jobs import CHECKPOINT, REPORT, Network, Stretch, Tokens, train_job
+from lab.training.outcomes import fault
+from lab.training.score import clean_weights
+from sandbox.job import Outcome, Status, Stream
+from sandbox.sandbox import Sandbox
+
+log = structlog.get_logger()
+
+Draw = Callable[[int, int], tuple[Tokens, Tokens]]  # (first, stop) -> inputs, targets: [steps, batch, time]
+OnLoss = Callable[[int, float], None]  # steps done, loss in nats
+
+LARGEST_LINE = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a training has cost so far, all its stretches together, as measured outside."""
+
+    steps: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    def plus(self, outcome: Outcome, *, steps: int) -> Spent:
+        """After one more job."""
+        return Spent(
+            steps=steps,
+            wall_seconds=self.wall_seconds + outcome.wall_seconds,
+            cpu_seconds=self.cpu_seconds + outcome.cpu_seconds,
+            peak_memory_bytes=max(self.peak_memory_bytes, outcome.peak_memory_bytes),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Weights that were checked, or why there are none."""
+
+    weights: bytes | None
+    spent: Spent
+    failure: str = ""  # the candidate's fault
+    diverged: bool = False
+    backend: str = ""
+    image: str = ""
+
+
+async def train(
+    candidate: Candidate, network: Network, draw: Draw, *, experiment: str, seed: int, stop: int, learning_rate: float,
+    most_parameters: int, wall_seconds: float, sandbox: Sandbox, shelf: Path | None, on_loss: OnLoss | None = None,
+) -> Trained:  # fmt: skip
+    """Train to step `stop`, continuing from the checkpoint on `shelf` (None: nothing is kept)."""
+    kept = Shelf(shelf, seed=seed, learning_rate=learning_rate) if shelf is not None else None
+    spent, checkpoint = kept.latest(stop) if kept else (Spent(), None)
+    outcome: Outcome | None = None
+    if checkpoint is None or spent.steps < stop:
+        inputs, targets = await asyncio.to_thread(draw, spent.steps, stop)
+        stretch = Stretch(
+            seed=seed, first=spent.steps, stop=stop, learning_rate=learning_rate, inputs=inputs, targets=targets,
+            checkpoint=checkpoint,
+        )  # fmt: skip
+        job = train_job(candidate, network, stretch, trust=experiment, wall_seconds=wall_seconds)
+        outcome = await sandbox.run(job, on_output=_listener(on_loss))
+        spent = spent.plus(outcome, steps=stop)
+        log.info("training_ended", job=job.id, status=str(outcome.status), seconds=round(outcome.wall_seconds, 2))
+        checkpoint = outcome.files.get(CHECKPOINT)
+        if outcome.status is not Status.DONE or checkpoint is None:
+            failure = fault(outcome, doing="training")[0]
+            return Trained(weights=None, spent=spent, failure=failure, backend=outcome.backend, image=outcome.image)
+    where = {"backend": outcome.backend, "image": outcome.image} if outcome else {"backend": "", "image": ""}
+    if outcome is not None and _says_diverged(outcome.files.get(REPORT)):
+        return Trained(weights=None, spent=spent, diverged=True, **where)
+    weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
+    if weights is None:
+        diverged = problem == "the weights are not finite"
+        return Trained(weights=None, spent=spent, failure="" if diverged else problem, diverged=diverged, **where)
+    if kept:
+        await asyncio.to_thread(kept.put, checkpoint, spent)
+    return Trained(weights=weights, spent=spent, **where)
+
+
+class Shelf:
+    """The one checkpoint of a (seed, learning rate), replaced whole: a killed write leaves the older one."""
+
+    def __init__(self, folder: Path, *, seed: int, learning_rate: float) -> None:
+        self.folder, self.stem = folder, f"seed{seed}-lr{learning_rate:g}"
+
+    def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
+        """The checkpoint and its cost, if it is not past `most_steps`; otherwise training starts at 0."""
+        for record in sorted(self.folder.glob(f"{self.stem}-*.json"), key=lambda p: -_steps_of(p)):
+            try:
+                spent = Spent(**json.loads(record.read_text()))
+                checkpoint = record.with_suffix(".safetensors").read_bytes()
+            except (OSError, ValueError, TypeError):
+                continue
+            if 0 < spent.steps <= most_steps:
+                return spent, checkpoint
+        return Spent(), None
+
+    def put(self, checkpoint: bytes, spent: Spent) -> None:
+        """Write weights, then the record that makes them count, then drop the older ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{self.stem}-{spent.steps}"
+        for name, content in (
+            (f"{stem}.safetensors", checkpoint),
+            (f"{stem}.json", json.dumps(asdict(spent)).encode()),
+        ):
+            fresh = self.folder / f"{name}.new"
+            fresh.write_bytes(content)
+            os.replace(fresh, self.folder / name)
+        for old in self.folder.glob(f"{self.stem}-*"):
+            if not old.name.startswith(f"{stem}."):
+                old.unlink(missing_ok=True)
+
+
+def _steps_of(record: Path) -> int:
+    tail = record.stem.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
+def _says_diverged(report: bytes | None) -> bool:
+    """The witness's own word, which can only hurt it."""
+    try:
+        return bool(json.loads(report or b"{}")["diverged"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _listener(on_loss: OnLoss | None) -> Callable[[Stream, bytes], None] | None:
+    """Reads progress lines out of stdout; whatever else a candidate prints there is skipped."""
+    if on_loss is None:
+        return None
+    held = bytearray()
+
+    def hear(stream: Stream, chunk: bytes) -> None:
+        if stream != "stdout":
+            return
+        held.extend(chunk)
+        *lines, rest = held.split(b"\n")
+        held[:] = rest[-LARGEST_LINE:]
+        for line in lines:
+            try:
+                told = json.loads(line)
+                on_loss(int(told["step"]), float(told["loss"]))
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                continue
+
+    return hear
