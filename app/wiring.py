@@ -1,0 +1,235 @@
+"""The only place that names concrete rooms: settings -> `Room`, and a campaign run or resumed in it.
+
+Order matters: bad input is found before anything is created, the campaign's row is committed before torch is imported,
+and only then come the model, the sandbox and the memory. Not here: what is shown (display, chat) and the report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.exits import BadInput
+from app.settings import Settings
+from lab.archive.codec import encode
+from lab.archive.store import Archive, Campaign
+from lab.records import Brief
+from lab.tasks import open_task
+from lab.tasks.task import Schedule, Task
+
+if TYPE_CHECKING:
+    from agents.campaign import Ending
+    from agents.events import OnEvent
+    from agents.inbox import Inbox
+    from agents.room import Room
+
+OnReady = Callable[[Campaign, Schedule], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOutcome:
+    """A sitting that ended."""
+
+    campaign: int
+    ending: Ending
+
+
+async def run_campaign(
+    settings: Settings, *, inbox: Inbox, on_event: OnEvent, on_ready: OnReady | None = None
+) -> CampaignOutcome:
+    """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
+
+    Raises `BadInput`, `BadTask`, `BadCorpus` or `BadModel` before anything is created; `ArchiveBusy` when another
+    campaign holds the home; later whatever broke, after everything finished is stored.
+    """
+    from agents.models import check_model
+
+    check_model(settings.models.model)
+    task = _task(settings, settings.campaign.task, settings.campaign.corpus)
+    schedule = task.schedule(settings.campaign.preset)
+    brief = _brief(settings, task, schedule)
+    with Archive.open(settings.home) as archive:
+        campaign = archive.begin_campaign(brief, _facts(task, schedule, settings))
+        if on_ready:
+            on_ready(campaign, schedule)
+        return await _sitting(settings, archive, campaign, task, inbox, on_event)
+
+
+async def resume_campaign(
+    settings: Settings,
+    *,
+    inbox: Inbox,
+    on_event: OnEvent,
+    campaign: int | None = None,
+    on_ready: OnReady | None = None,
+) -> CampaignOutcome | None:
+    """Go on with the home's last campaign (or the one named); None when it has already finished.
+
+    The brief, the model and the task are those it began with. Raises as `run_campaign`.
+    """
+    with Archive.open(settings.home, readonly=True) as reading:
+        campaigns = reading.campaigns()
+    if not campaigns:
+        raise BadInput(f"no campaign has run in {settings.home} yet: start one with `move37 run`")
+    chosen = next((c for c in campaigns if c.id == campaign), None) if campaign is not None else campaigns[-1]
+    if chosen is None:
+        raise BadInput(f"no campaign {campaign} in {settings.home}: see `move37 list --all`")
+    if chosen.status == "finished":
+        return None
+    brief = chosen.brief
+    task = _task(settings, brief.task, Path(brief.corpus) if brief.corpus else None)
+    with Archive.open(settings.home) as archive:
+        going = archive.update_campaign(chosen.id, status="running")
+        if on_ready:
+            on_ready(going, task.schedule(brief.preset))
+        return await _sitting(settings, archive, going, task, inbox, on_event)
+
+
+async def _sitting(
+    settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
+) -> CampaignOutcome:
+    from agents import campaign as campaigns
+
+    try:
+        async with _room(settings, archive, campaign, task, inbox, on_event) as room:
+            ending = await campaigns.run(room)
+    except BaseException:
+        archive.update_campaign(campaign.id, status="stopped")
+        raise
+    return CampaignOutcome(campaign=campaign.id, ending=ending)
+
+
+@asynccontextmanager
+async def _room(
+    settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
+) -> AsyncIterator[Room]:
+    from agents.approval import Approvals
+    from agents.budget import Allowance, Tally
+    from agents.clock import Clock
+    from agents.events import Notice
+    from agents.models import open_model, price_of, signature
+    from agents.models.designer.grammar import operators_of
+    from agents.roles import MEMBERS
+    from agents.room import Manners, Room
+    from memory.recall import open_memory
+    from sandbox.choose import open_sandbox
+
+    brief = campaign.brief
+    schedule = task.schedule(brief.preset)
+    workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
+    async with AsyncExitStack() as stack:
+        client = open_model(brief.model, base_url=settings.models.base_url, keys=settings.models, seed=brief.seed)
+        stack.push_async_callback(client.close)
+        trusted = "grammar" if brief.model == "designer" else "model"
+        sandbox = await open_sandbox(settings.sandbox.backend, trusted_source=trusted, workers=workers)
+        stack.push_async_callback(sandbox.close)
+        on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
+        memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
+        stack.push_async_callback(asyncio.to_thread, memory.close)
+        await _load_papers(memory, on_event)
+        tokens, cost = archive.spent(campaign.id)
+        conversation = settings.conversation
+        yield Room(
+            archive=archive,
+            campaign=campaign,
+            task=task,
+            schedule=schedule,
+            sandbox=sandbox,
+            memory=memory,
+            models={m.name: client for m in MEMBERS},
+            signatures={m.name: signature(client) for m in MEMBERS},
+            prices=lambda role, prompt, completion: price_of(brief.model, prompt, completion) or 0.0,
+            operators_of=operators_of,
+            inbox=inbox,
+            approvals=Approvals(settings.campaign.approve, inbox, on_event),
+            tally=Tally(tokens, cost),
+            allowance=Allowance(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
+            on_event=on_event,
+            clock=Clock(
+                before=float(campaign.facts.get("seconds", 0.0)), soft=schedule.max_seconds, hard=brief.max_seconds
+            ),
+            workdir=settings.home / "checkpoints",
+            manners=Manners(
+                negotiation_rounds=conversation.negotiation_rounds,
+                debug_attempts=conversation.debug_attempts,
+                recollections=conversation.recollections,
+                recollection_tokens=conversation.recollection_tokens,
+                memory=settings.memory.kinds,
+            ),
+            workers=workers,
+            environment=_environment(sandbox.name),
+        )
+
+
+async def _load_papers(memory, on_event: OnEvent) -> None:  # type: ignore[no-untyped-def]
+    from agents.events import Notice
+    from memory.errors import MemoryFault
+
+    try:
+        if added := await memory.load_builtin():
+            on_event(Notice(text=f"{added} insights from papers were put into memory."))
+    except MemoryFault as error:
+        on_event(Notice(text=f"The campaign goes on without the papers: {error}"))
+
+
+def _task(settings: Settings, name: str, corpus: Path | None) -> Task:
+    return open_task(name, cache=settings.home / "cache", corpus=corpus)
+
+
+def _brief(settings: Settings, task: Task, schedule: Schedule) -> Brief:
+    wanted = settings.campaign
+    text = ""
+    if wanted.brief is not None:
+        try:
+            text = wanted.brief.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"--brief {wanted.brief} cannot be read ({error}): give a Markdown file") from error
+    return Brief(
+        task=wanted.task,
+        text=text,
+        preset=wanted.preset,
+        budget=wanted.budget or schedule.candidates,
+        seed=wanted.seed,
+        max_seconds=wanted.max_seconds,
+        max_tokens=wanted.max_tokens,
+        max_cost=wanted.max_cost,
+        model=settings.models.model,
+        corpus=str(wanted.corpus) if wanted.corpus else None,
+    )
+
+
+def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
+    return {
+        "metric": encode(task.metric),
+        "shortened": list(schedule.shortened),
+        "schedule": encode(schedule),
+        "versions": _versions(),
+        "base_url": settings.models.base_url,
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("move37", "torch", "autogen-agentchat", "qdrant-edge-py", "sentence-transformers", "numpy", "sympy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _environment(sandbox: str) -> dict[str, str]:
+    return _versions() | {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": str(os.cpu_count() or 1),
+        "sandbox": sandbox,
+    }
