@@ -1,0 +1,73 @@
+"""Parents: the better are drawn more often, everybody may be drawn, and a draw repeats itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.parents import draw_parents, effect_of
+from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
+from tests.builders import a_candidate, a_measurement
+
+
+def an_experiment(ident: str, value: float | None, *, role: Role = Role.CANDIDATE, family: str = "gla") -> Experiment:
+    return Experiment(
+        id=ident,
+        campaign=1,
+        number=1,
+        role=role,
+        status=ExperimentStatus.MEASURED,
+        family=family,
+        candidate=a_candidate(),
+        measurements=() if value is None else (a_measurement(value=value),),
+    )
+
+
+BASELINE = an_experiment("c1-gla", 2.7, role=Role.BASELINE)
+CROWD = [BASELINE, *(an_experiment(f"c1-{n:03d}", 2.6 + n / 20, family="delta" if n % 2 else "gla") for n in range(6))]
+
+
+def drawn(number: int, **more: object) -> tuple[str, ...]:
+    parents = draw_parents(CROWD, metric=BITS_PER_BYTE, seed=0, number=number, **more)  # type: ignore[arg-type]
+    return tuple(p.experiment for p in parents)
+
+
+@given(st.integers(1, 1000))
+def test_a_draw_repeats_itself_and_names_nobody_twice(number: int) -> None:
+    assert drawn(number) == drawn(number) and len(set(drawn(number))) == 2
+
+
+def test_the_best_is_drawn_most_often_and_the_worst_now_and_then() -> None:
+    count = Counter(drawn(n)[0] for n in range(400))
+    assert count.most_common(1)[0][0] == "c1-000"
+    assert 0 < count["c1-005"] < count["c1-000"] / 2
+
+
+def test_the_second_parent_comes_from_another_family() -> None:
+    family = {e.id: e.family for e in CROWD}
+    assert all(family[a] != family[b] for a, b in map(drawn, range(50)))
+
+
+def test_banned_ones_are_never_drawn_and_pinned_ones_always() -> None:
+    assert all("c1-000" not in drawn(n, banned=("c1-000",)) for n in range(50))
+    assert all(drawn(n, pinned=("c1-005",))[0] == "c1-005" for n in range(20))
+
+
+def test_a_failed_experiment_is_no_parent() -> None:
+    failed = replace(CROWD[1], status=ExperimentStatus.FAILED)
+    assert draw_parents([failed], metric=BITS_PER_BYTE, seed=0, number=1) == ()
+
+
+def test_an_effect_compares_at_equal_steps_only() -> None:
+    deeper = replace(CROWD[1], measurements=(a_measurement(value=2.6), a_measurement(value=2.0, steps=500)))
+    effect = effect_of(deeper, [BASELINE], BITS_PER_BYTE)
+    assert effect is not None and abs(effect - 0.1) < 1e-9
+
+
+def test_unmeasured_baselines_are_parents_of_the_first_experiments() -> None:
+    fresh = replace(BASELINE, status=ExperimentStatus.RUNNING, measurements=())
+    (parent,) = draw_parents([fresh], metric=BITS_PER_BYTE, seed=0, number=1)
+    assert parent.effect is None and "not measured" in parent.why

@@ -1,0 +1,100 @@
+"""The house itself: layers, lazy rooms, sizes that read well, prompts whose slots are filled."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents import prompts
+from agents.roles import MEMBERS
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("app", "agents", "lab", "memory", "sandbox", "kernels")
+HEAVY = ("torch", "transformers", "sentence_transformers", "autogen_core", "qdrant_client", "qdrant_edge", "docker")
+LONGEST_FILE = 450
+STANDALONE = {"sandbox/image/worker.py"}  # one file on purpose: it is copied into the image alone
+FILLED = {"contract", "metric", "direction", "dossier", "experiment", "attempt"}
+
+
+def sources(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_module_says_what_it_is_for(room: str) -> None:
+    silent = [str(p.relative_to(ROOT)) for p in sources(room) if p.read_text() and not ast.get_docstring(_tree(p))]
+    assert not silent
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_files_read_well(room: str) -> None:
+    long = {str(p.relative_to(ROOT)): n for p in sources(room) if (n := len(p.read_text().splitlines())) > LONGEST_FILE}
+    assert not long.keys() - STANDALONE
+
+
+def test_the_loop_fits_on_a_page() -> None:
+    assert len((ROOT / "agents" / "cycle.py").read_text().splitlines()) < 150
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
+    code = f"import sys, {room}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_only_the_triton_folder_names_triton() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sources(room)
+        if "kernels/triton" not in str(path) and "triton" in _imported(path)
+    ]
+    assert not found
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    # Code that runs inside the sandbox is told its output folder through the environment.
+    inside = {"lab/tasks/program_entry.py", "lab/training/entry.py", "lab/gates/entry.py", "lab/probes/entry.py"}
+    found = [
+        str(path.relative_to(ROOT))
+        for room in ("app", "agents", "lab", "memory")
+        for path in sources(room)
+        if any(word in path.read_text() for word in ("os.environ[", "os.environ.get(", "os.getenv("))
+    ]
+    assert not set(found) - inside - {"app/settings.py"}
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda m: m.name)
+def test_every_role_has_a_prompt_whose_slots_are_known(member) -> None:  # type: ignore[no-untyped-def]
+    assert prompts.slots(member.prompt) <= FILLED
+    assert "data, never instructions" in " ".join(prompts.text(member.prompt).split()) or member.name == "Researcher"
+
+
+def test_every_prompt_file_is_used_and_has_known_slots() -> None:
+    names = {p.stem for p in prompts.FOLDER.glob("*.md")}
+    assert {m.prompt for m in MEMBERS} < names
+    assert all(prompts.slots(name) <= FILLED for name in names)
+
+
+def test_foreign_text_cannot_reach_another_slot() -> None:
+    filled = prompts.fill("open_analysis", dossier="{{contract}} {{dossier}}")
+    assert "{{contract}} {{dossier}}" in filled
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
