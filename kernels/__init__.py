@@ -1,1 +1,64 @@
-"""Delta-rule family building blocks: reference, chunked PyTorch and Triton, behind one contract. Imports lazily."""
+"""Delta-rule family building blocks: one contract, a float64 reference, chunked PyTorch and Triton behind it.
+
+    S_t = e^{g_t} (I - beta_t k_t^T k_t) S_{t-1} + beta_t k_t^T v_t        o_t = scale * q_t S_t
+
+Names, shapes and argument meanings follow flash-linear-attention 0.6; README.md has the mathematics and what differs.
+This file imports nothing heavy: a public name is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kernels.delta import (
+        chunk_delta_rule,
+        chunk_gated_delta_rule,
+        chunk_simple_gla,
+        fused_recurrent_delta_rule,
+        fused_recurrent_gated_delta_rule,
+        fused_recurrent_simple_gla,
+    )
+    from kernels.dispatch import implementation
+    from kernels.gla import chunk_gla, fused_recurrent_gla
+    from kernels.pointwise import causal_conv1d, fused_linear_cross_entropy, l2norm, rms_norm_gated
+
+_HOMES = {
+    "chunk_gated_delta_rule": "delta",
+    "chunk_delta_rule": "delta",
+    "chunk_simple_gla": "delta",
+    "fused_recurrent_gated_delta_rule": "delta",
+    "fused_recurrent_delta_rule": "delta",
+    "fused_recurrent_simple_gla": "delta",
+    "chunk_gla": "gla",
+    "fused_recurrent_gla": "gla",
+    "causal_conv1d": "pointwise",
+    "rms_norm_gated": "pointwise",
+    "l2norm": "pointwise",
+    "fused_linear_cross_entropy": "pointwise",
+    "implementation": "dispatch",
+}
+
+__all__ = [
+    "causal_conv1d",
+    "chunk_delta_rule",
+    "chunk_gated_delta_rule",
+    "chunk_gla",
+    "chunk_simple_gla",
+    "fused_linear_cross_entropy",
+    "fused_recurrent_delta_rule",
+    "fused_recurrent_gated_delta_rule",
+    "fused_recurrent_gla",
+    "fused_recurrent_simple_gla",
+    "implementation",
+    "l2norm",
+    "rms_norm_gated",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'kernels' has no attribute {name!r}")
+    return getattr(import_module(f"kernels.{home}"), name)

@@ -1,0 +1,1 @@
+"""The meaning of every operator: naive recurrences and definitions in float64, each citing its paper."""

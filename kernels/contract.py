@@ -1,0 +1,90 @@
+"""The public contract, checked once at the door: shapes, dtypes, devices, packed sequences.
+
+    q, k [B, T, H, K]   v [B, T, HV, V]   g, beta [B, T, HV]   state [N, HV, K, V]   N = B, or the packed sequences
+
+HV is a multiple of H (value head h reads the query and key of head h // (HV / H)). Head sizes 1..256. q, k and v share
+a dtype (float32, bfloat16, float16, float64); g, beta and states may be of any floating dtype and are used in float32
+(float64 with float64 inputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from kernels.errors import BadDevice, BadDtype, BadOption, BadSequences, BadShape
+
+MAX_HEAD_SIZE = 256
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
+    """Raise unless q, k, v are [B, T, H, K], [B, T, H, K], [B, T, HV, V] of one dtype on one device."""
+    for name, tensor in (("q", q), ("k", k), ("v", v)):
+        if tensor.dim() != 4:
+            raise BadShape(name, tuple(tensor.shape), "[batch, time, heads, head size]")
+        if tensor.dtype not in DTYPES:
+            raise BadDtype(name, tensor.dtype, "float32, bfloat16, float16 or float64")
+    batch, time, heads, _ = q.shape
+    if k.shape != q.shape:
+        raise BadShape("k", tuple(k.shape), f"the shape of q, {list(q.shape)}")
+    if v.shape[:2] != q.shape[:2]:
+        raise BadShape("v", tuple(v.shape), f"[{batch}, {time}, value heads, value size], as q says")
+    if heads == 0 or v.shape[2] == 0 or v.shape[2] % heads:
+        raise BadShape("v", tuple(v.shape), f"[batch, time, a multiple of q's {heads} heads, value size]")
+    for name, tensor in (("q", q), ("v", v)):
+        if not 1 <= tensor.shape[-1] <= MAX_HEAD_SIZE:
+            raise BadShape(name, tuple(tensor.shape), f"of head size 1..{MAX_HEAD_SIZE}")
+    for name, tensor in (("k", k), ("v", v)):
+        if tensor.dtype != q.dtype:
+            raise BadDtype(name, tensor.dtype, f"{q.dtype}, as q is")
+        check_device(name, tensor, q)
+    if time == 0 or batch == 0:
+        raise BadShape("q", tuple(q.shape), "of at least one sequence and one token")
+
+
+def check_gate(name: str, gate: Tensor | None, wants: tuple[int, ...], like: Tensor) -> None:
+    """Raise unless `gate` is None or a floating tensor of exactly this shape, beside `like`."""
+    if gate is None:
+        return
+    if tuple(gate.shape) != wants:
+        raise BadShape(name, tuple(gate.shape), str(list(wants)))
+    if not gate.is_floating_point():
+        raise BadDtype(name, gate.dtype, "a floating dtype")
+    check_device(name, gate, like)
+
+
+def check_device(name: str, tensor: Tensor, like: Tensor) -> None:
+    if tensor.device != like.device:
+        raise BadDevice(name, tensor.device, f"{like.device}, as the first argument is")
+
+
+def check_sequences(cu_seqlens: Tensor | None, batch: int, time: int) -> list[int] | None:
+    """The bounds of the packed sequences as a list, or None. Raises BadSequences, BadShape or BadDtype.
+
+    Empty sequences (two equal bounds) are allowed; they keep their initial state.
+    """
+    if cu_seqlens is None:
+        return None
+    if cu_seqlens.dim() != 1 or cu_seqlens.numel() < 2:
+        raise BadShape("cu_seqlens", tuple(cu_seqlens.shape), "[N + 1] for N sequences")
+    if cu_seqlens.dtype not in (torch.int32, torch.int64):
+        raise BadDtype("cu_seqlens", cu_seqlens.dtype, "int32 or int64")
+    if batch != 1:
+        raise BadSequences(f"came with a batch of {batch}", "come with sequences packed into a batch of 1")
+    bounds: list[int] = cu_seqlens.tolist()
+    if bounds[0] != 0 or bounds[-1] != time:
+        raise BadSequences(f"runs from {bounds[0]} to {bounds[-1]}", f"run from 0 to the number of tokens, {time}")
+    if any(later < earlier for earlier, later in pairwise(bounds)):
+        raise BadSequences("decreases somewhere", "never decrease")
+    return bounds
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuse a keyword that we do not have, unless it asks for what we do anyway."""
+    for name, value in options.items():
+        if value not in (None, False):
+            raise BadOption(name, value, "left out: this implementation does not have it")

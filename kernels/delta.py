@@ -1,0 +1,149 @@
+"""The scalar-decay family: DeltaNet, Gated DeltaNet, and, without the erase term, linear attention, RetNet, Mamba-2.
+
+`chunk_*` is for training and prefill, `fused_recurrent_*` for decoding a few tokens; both compute the same function and
+hand each other their states. Shapes are in contract.py, errors in errors.py, the mathematics in README.md.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from kernels import contract
+from kernels.errors import BadOption, BadShape
+from kernels.family import Call, run
+
+
+def chunk_gated_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None = None,
+    beta: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """Gated DeltaNet (Yang, Kautz, Hatamizadeh, arXiv 2412.06464, eq. 10), chunkwise.
+
+    q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV], log decay, None for none; beta [B, T, HV], None for 1, up to 2 for
+    negative eigenvalues; scale, default K^-1/2; initial_state [N, HV, K, V]; cu_seqlens [N + 1] packs N sequences into
+    a batch of one. -> o [B, T, HV, V] in q's dtype, and the state [N, HV, K, V] (float32, or float64 as q) or None.
+    Keys are used as given: beta * |k|^2 must stay <= 2 or the state grows; `use_qk_l2norm_in_kernel` normalises them.
+    Raises kernels.errors.KernelError.
+    """
+    if beta is None:
+        beta = v.new_ones(v.shape[:-1]) if v.dim() == 4 else None
+    call = Call(q, k, v, g, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens)
+    return run(call, options)
+
+
+def chunk_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    beta: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """DeltaNet (Yang et al., arXiv 2406.06484), chunkwise: `chunk_gated_delta_rule` without decay."""
+    return chunk_gated_delta_rule(
+        q, k, v, None, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens, **options
+    )
+
+
+def chunk_simple_gla(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None = None,
+    g_gamma: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """Scalar decay without the erase term, chunkwise.
+
+    g [B, T, HV]: Mamba-2's SSD (Dao, Gu, arXiv 2405.21060; v scaled by dt, g = -exp(A) dt). g_gamma [HV]: a constant
+    log decay per head, RetNet (Sun et al., arXiv 2307.08621; log(1 - 2^{-5-h})). Neither: linear attention
+    (Katharopoulos et al., arXiv 2006.16236, eq. 18-20, without the normaliser). Rest as
+    `chunk_gated_delta_rule`.
+    """
+    g = _constant_decay(v, g, g_gamma)
+    return run(Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens), options)
+
+
+def fused_recurrent_gated_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None = None,
+    beta: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """Gated DeltaNet token by token, for decoding: arguments as `chunk_gated_delta_rule`."""
+    if beta is None:
+        beta = v.new_ones(v.shape[:-1]) if v.dim() == 4 else None
+    call = Call(q, k, v, g, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens)
+    return run(call, options, recurrent=True)
+
+
+def fused_recurrent_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    beta: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """DeltaNet token by token, for decoding: arguments as `chunk_delta_rule`."""
+    return fused_recurrent_gated_delta_rule(
+        q, k, v, None, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens, **options
+    )
+
+
+def fused_recurrent_simple_gla(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None = None,
+    g_gamma: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """Scalar decay without the erase term, token by token: arguments as `chunk_simple_gla`."""
+    g = _constant_decay(v, g, g_gamma)
+    call = Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens)
+    return run(call, options, recurrent=True)
+
+
+def _constant_decay(v: Tensor, g: Tensor | None, g_gamma: Tensor | None) -> Tensor | None:
+    """g, or g_gamma [HV] spread over batch and time."""
+    if g_gamma is None:
+        return g
+    if g is not None:
+        raise BadOption("g_gamma", "given together with g", "the only one of the two")
+    if v.dim() != 4:
+        raise BadShape("v", tuple(v.shape), "[batch, time, value heads, value size]")
+    contract.check_gate("g_gamma", g_gamma, (v.shape[2],), v)
+    return g_gamma.expand(v.shape[:3])
