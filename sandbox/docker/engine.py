@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -144,10 +145,9 @@ class Engine:
             return None
         return found
 
-    async def create(self, name: str, body: Mapping[str, Any]) -> str:
-        """Create a container from the engine's own request body; its id."""
-        made = await self._call(lambda: self.api.create_container_from_config(dict(body), name))
-        return str(made["Id"])
+    async def create(self, name: str, body: Mapping[str, Any]) -> None:
+        """Create a container from the engine's own request body; everything else here takes its `name`."""
+        await self._call(lambda: self.api.create_container_from_config(dict(body), name))
 
     async def attach(self, container: str) -> socket.socket:
         """The container's stdin, stdout and stderr as one socket (stdout and stderr in 8-byte framed pieces)."""
@@ -187,6 +187,17 @@ class Engine:
             return found
 
         return await self._call(inspect)
+
+    async def events(self, container: str, since: float) -> tuple[str, ...]:
+        """What happened to a container from `since` (Unix time) until now: "oom", "die", "kill", ..."""
+
+        def read() -> tuple[str, ...]:
+            found = self.api.events(
+                since=int(since), until=int(time.time()) + 1, filters={"container": [container]}, decode=True
+            )
+            return tuple(str(event.get("Action", "")) for event in found)
+
+        return await self._call(read)
 
     async def remove(self, container: str) -> None:
         """Kill and remove, whatever state it is in; a container that is gone already is what we want."""

@@ -69,6 +69,7 @@ class Shape:
     devices: tuple[str, ...] = ()  # UUIDs of leased GPUs or MIG slices, in the order the job sees them
     disk_bytes: int = 512 * MIB  # of the one writable file system, /tmp
     file_bytes: int = 512 * MIB  # the largest single file
+    frozen: tuple[int, ...] = ()  # memory, processes, threads, where the runtime cannot change them later
 
 
 def create_body(shape: Shape, limits: Limits, *, owner: str) -> dict[str, Any]:
@@ -87,7 +88,6 @@ def create_body(shape: Shape, limits: Limits, *, owner: str) -> dict[str, Any]:
         "StdinOnce": True,
         "Tty": False,
         # Together with NetworkMode "none" this skips the 70 ms that Docker < 28 spends on a network of no use.
-        # gVisor takes the host's network namespace for its own then, and refuses to start.
         "NetworkDisabled": True,
         "HostConfig": {
             **resources(limits),
@@ -138,15 +138,22 @@ def shape_for(limits: Limits, *, image: str, runtime: str = "", devices: tuple[s
         devices=devices,
         disk_bytes=limits.disk_bytes,
         file_bytes=min(limits.file_bytes, limits.disk_bytes),
+        frozen=(limits.memory_bytes, limits.pids, limits.threads) if runtime == GVISOR else (),
     )
 
 
+def gpu_environment(devices: tuple[str, ...], memory_fraction: float) -> dict[str, str]:
+    """What a job with GPUs finds in its environment: the devices it leased, and its share of their memory."""
+    environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
+    if memory_fraction < 1:
+        environment["PYTORCH_ALLOC_CONF"] = f"per_process_memory_fraction:{memory_fraction:g}"
+    return environment
+
+
 def _environment(shape: Shape) -> list[str]:
-    environment = {"HOME": "/tmp", "TMPDIR": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
-    if shape.devices:
-        # Inside, CUDA numbers what it sees; the toolkit shows it the leased devices and nothing else.
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(shape.devices)
-    else:
+    environment = {"HOME": "/tmp", "TMPDIR": "/tmp"}
+    if not shape.devices:
+        # A daemon whose default runtime is NVIDIA's would hand every container every GPU.
         environment["NVIDIA_VISIBLE_DEVICES"] = "void"
     return [f"{name}={value}" for name, value in sorted(environment.items())]
 

@@ -1,0 +1,138 @@
+"""Members that are warm before anybody needs them.
+
+`size` decides how many (pure); `Pool.claim` gives a member away for good: it serves one candidate and is removed, never
+returned. For each one given away another is started in the background, two at a time: a third in parallel gains
+nothing on two cores, and starting is what costs.
+
+Not covered: whose member it is (`backend` keeps one candidate to one container), and what is left after a crash
+(`reap`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from sandbox.docker.engine import Engine
+from sandbox.docker.isolation import ZYGOTE_BYTES, Shape
+from sandbox.docker.member import Member
+from sandbox.job import Limits
+
+log = structlog.get_logger()
+
+STARTS_AT_ONCE = 2
+MOST_MEMBERS = 8
+SHARE_OF_MEMORY = 0.1  # what idle members together may take of the machine
+
+
+def size(cpus: int, memory_bytes: int) -> int:
+    """Idle members for this machine: two a core, at most `MOST_MEMBERS`, within a tenth of its memory; at least one."""
+    fitting = int(memory_bytes * SHARE_OF_MEMORY) // ZYGOTE_BYTES
+    return max(1, min(2 * cpus, MOST_MEMBERS, fitting))
+
+
+class Pool:
+    """Warm members by shape. Use from one event loop."""
+
+    def __init__(self, engine: Engine, *, owner: str, start_seconds: float) -> None:
+        self._engine = engine
+        self._owner = owner
+        self._start_seconds = start_seconds
+        self._wanted: dict[Shape, int] = {}
+        self._idle: dict[Shape, deque[Member]] = {}
+        self._waiting: dict[Shape, deque[asyncio.Future[Member]]] = {}
+        self._starting: dict[asyncio.Task[None], Shape] = {}
+        self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._closed = False
+
+    def keep(self, shape: Shape, count: int) -> None:
+        """From now on hold `count` idle members of `shape` ready."""
+        self._wanted[shape] = count
+        self._top_up(shape, Limits())
+
+    def idle(self, shape: Shape) -> int:
+        """How many are ready now."""
+        return sum(member.alive for member in self._idle.get(shape, ()))
+
+    async def claim(self, shape: Shape, limits: Limits) -> Member:
+        """A member of `shape`, warm if there is one. Raises what `Member.start` raises."""
+        waiting = self._idle.setdefault(shape, deque())
+        while waiting:
+            member = waiting.popleft()
+            if member.alive:
+                self._top_up(shape, limits)
+                return member
+            await member.remove()
+        promise: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(shape, deque()).append(promise)
+        self._top_up(shape, limits)
+        try:
+            return await promise
+        except asyncio.CancelledError:
+            # It may have been fulfilled in the same instant: then the member is ours to pass on.
+            if promise.done() and not promise.cancelled() and promise.exception() is None:
+                self._offer(promise.result())
+            raise
+
+    def _top_up(self, shape: Shape, limits: Limits) -> None:
+        if self._closed:
+            return
+        under_way = sum(one == shape for one in self._starting.values()) + len(self._idle.get(shape, ()))
+        hoped_for = sum(not promise.done() for promise in self._waiting.get(shape, ()))
+        for _ in range(self._wanted.get(shape, 0) + hoped_for - under_way):
+            task = asyncio.create_task(self._start(shape, limits))
+            self._starting[task] = shape
+            task.add_done_callback(lambda ended: self._starting.pop(ended, None))
+
+    async def _start(self, shape: Shape, limits: Limits) -> None:
+        try:
+            async with self._turn:
+                member = await Member.start(self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds)
+        except Exception as error:
+            # Whoever waits hears it; with nobody waiting the next claim tries again.
+            if (promise := self._next_waiting(shape)) is not None:
+                promise.set_exception(error)
+            else:
+                log.warning("member_not_started", error=str(error))
+            return
+        if self._closed:
+            await member.remove()
+            return
+        log.debug("member_ready", member=member.name)
+        self._offer(member)
+
+    def _offer(self, member: Member) -> None:
+        if (promise := self._next_waiting(member.shape)) is not None:
+            promise.set_result(member)
+        else:
+            self._idle.setdefault(member.shape, deque()).append(member)
+
+    def _next_waiting(self, shape: Shape) -> asyncio.Future[Member] | None:
+        promises = self._waiting.get(shape, deque())
+        while promises:
+            promise = promises.popleft()
+            if not promise.done():
+                return promise
+        return None
+
+    async def settled(self, enough: Callable[[], bool] | None = None) -> None:
+        """Wait until nothing is being started."""
+        while self._starting and not (enough is not None and enough()):
+            await asyncio.wait(set(self._starting), return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """Remove every idle member, and those that are just starting. Idempotent."""
+        self._closed = True
+        starting = list(self._starting)
+        for task in starting:
+            task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+        for promises in self._waiting.values():
+            for promise in promises:
+                promise.cancel()
+        members = [member for idle in self._idle.values() for member in idle]
+        self._idle.clear()
+        await asyncio.gather(*(member.remove() for member in members))
