@@ -1,0 +1,91 @@
+"""What a child gives up before it becomes the program: capabilities, identity, files, system calls; in this order.
+
+`Terms` is decided once by the launcher and inherited by fork. `confine` raises when something that was promised
+cannot be put up: the job is then not run at all. Standard library only: the zygote imports this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.process import landlock, syscalls, view
+
+NOBODY = 65534
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What this machine allows; `reasons` says why something is missing."""
+
+    spaces: str = ""  # "root", "user" (through a user namespace) or "" (none)
+    change_user: bool = False  # become nobody (as root)
+    landlock: int = 0  # ABI version
+    filter: bytes = b""  # seccomp instructions
+    memory_group: bool = False
+    process_group: bool = False
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def confine(terms: Terms, spec: dict[str, Any]) -> None:
+    """In the child, in its namespaces, with the job's files in place. Raises `OSError`."""
+    if sys.platform != "linux":
+        return
+    root = spec["root"]
+    devices = []
+    if terms.spaces:
+        for name in spec["tops"]:
+            _protect(f"{root}/work/{name}")
+        devices = _take_devices(int(spec["limits"].get("gpus", 0)))
+    if terms.change_user:
+        _become_nobody()
+    if terms.spaces:
+        syscalls.drop_capabilities()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # so is this, and a program may look at itself
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if terms.landlock:
+        _restrict_files(terms, root, devices)
+    if terms.filter:
+        syscalls.load_filter(terms.filter)
+
+
+def _protect(path: str) -> None:
+    """A mount point can be neither written, nor replaced, nor removed."""
+    syscalls.mount(path, path, None, syscalls.MS_BIND)
+    flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("none", path, None, flags)
+
+
+def _take_devices(gpus: int) -> list[str]:
+    """Bind the GPU devices into /dev for a job that leased one; which one it may use is its CUDA_VISIBLE_DEVICES."""
+    taken = []
+    if gpus:
+        for name in os.listdir(view.SPARE_DEVICES):
+            syscalls.mount(f"{view.SPARE_DEVICES}/{name}", f"/dev/{name}", None, syscalls.MS_BIND)
+            taken.append(f"/dev/{name}")
+    syscalls.mount("none", view.SPARE_DEVICES, "tmpfs", syscalls.MS_RDONLY, "size=0,mode=000")
+    return taken
+
+
+def _become_nobody() -> None:
+    """Its capabilities end with the change; the bounding set must be emptied before."""
+    os.setgroups([])
+    for capability in range(syscalls.LAST_CAP + 1):
+        with contextlib.suppress(OSError):
+            syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def _restrict_files(terms: Terms, root: str, devices: list[str]) -> None:
+    own = [f"{root}/{name}" for name in ("work", "out", "tmp", "home")]
+    simple = [f"/dev/{name}" for name in view.DEVICES]
+    if terms.spaces:
+        landlock.restrict(["/"], [*own, "/dev/shm", *simple, *devices], loopback=True)
+    else:
+        landlock.restrict([*view.readable(), "/proc", *own], [*own, *simple], loopback=False)

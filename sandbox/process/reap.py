@@ -1,0 +1,36 @@
+"""Removes what launchers left behind that were killed together with their driver: empty cgroups and folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox.process import cgroups
+
+PREFIX = "move37-zygote-"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def sweep() -> int:
+    """How many things were removed. Never touches what belongs to a launcher that lives."""
+    removed = 0
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = path.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not alive(int(owner)) and path.lstat().st_uid == os.geteuid():
+            shutil.rmtree(path, ignore_errors=True)
+            removed += 1
+    if sys.platform == "linux":
+        removed += cgroups.sweep(alive)
+    return removed

@@ -1,0 +1,234 @@
+"""The keeper's side of a job: a room (fresh namespaces with an init of their own) and a seat in it.
+
+The keeper is small, never imports torch, and is the only process that sees the host's channel; the zygote is large and
+only forks. So what one candidate sent or produced is never in the memory that the next one is forked from.
+
+    room   fork of the keeper: PID 1 of fresh pid, mount, net, ipc, uts and cgroup namespaces; reaps; killing it kills all
+    seat   fork of the zygote into that room; waits for its job, ahead of time
+
+Both are ready before the job arrives: namespaces and the fork cost nothing on its way. Standard library only.
+Without namespaces there is no room, and the zygote kills its own descendants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sandbox.image import worker
+from sandbox.process import syscalls
+from sandbox.process.cgroups import Cgroup
+from sandbox.process.confine import NOBODY, Terms
+
+Spec = dict[str, Any]
+
+SPACES = (
+    syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+OWN_FOLDERS = ("out", "tmp", "home", "shm")
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+MAX_INODES = 65536
+MAX_MESSAGE = 4096
+
+
+class Usage(NamedTuple):
+    """The part of a resource usage that travels between zygote and keeper."""
+
+    ru_utime: float
+    ru_stime: float
+    ru_maxrss: int  # KiB
+
+
+class RoomSeat:
+    """A seat in a room, or beside the zygote where there are no rooms."""
+
+    def __init__(self, zygote: socket.socket, room: int) -> None:
+        self.zygote = zygote
+        self.wake = zygote.fileno()
+        self.control, control = socket.socketpair()
+        self.stdout, stdout = os.pipe()
+        self.stderr, stderr = os.pipe()
+        descriptors = [control.fileno(), stdout, stderr]
+        if room:
+            descriptors.append(os.pidfd_open(room))
+        socket.send_fds(zygote, [b"fork"], descriptors)
+        control.close()
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+        self.pid = int(self._hear(wait=True)["forked"])
+        self._ended: tuple[int, Usage] | None = None
+
+    def _hear(self, *, wait: bool) -> Spec:
+        try:
+            data = self.zygote.recv(MAX_MESSAGE, 0 if wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return {}
+        if not data:
+            raise worker.Gone
+        message: Spec = json.loads(data)
+        return message
+
+    def poll(self, *, wait: bool = False) -> tuple[int, Usage] | None:
+        if self._ended is None and (message := self._hear(wait=wait)):
+            self._ended = message["status"], Usage(*message["usage"])
+        return self._ended
+
+
+class Rooms:
+    """The `Cage` of the process backend."""
+
+    def __init__(self, zygote: socket.socket, zygote_pid: int, terms: Terms, group: Cgroup, root: Path) -> None:
+        self.zygote, self.zygote_pid = zygote, zygote_pid
+        self.terms, self.group, self.root = terms, group, root
+        self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if terms.spaces else -1
+        self.room = 0
+        self.memory_bytes = 0
+        self.spare: RoomSeat | None = None
+        self.clear()
+
+    def take(self, limits: Spec) -> RoomSeat:
+        seat, self.spare = self.spare, None
+        assert seat is not None
+        self.memory_bytes = int(limits["memory_bytes"])
+        self.group.limit(memory_bytes=self.memory_bytes, pids=int(limits["pids"]), cores=max(1, limits["threads"]))
+        if not self.group.counts_memory:
+            limits["data_bytes"] = self.memory_bytes
+        if not self.group.counts_processes and self.terms.spaces:
+            limits["processes"] = int(limits["pids"]) + 8  # ourselves among them: one user, one namespace
+        if self.terms.spaces:
+            options = f"size={int(limits['disk_bytes'])},nr_inodes={MAX_INODES}"
+            syscalls.mount("none", str(self.root), None, syscalls.MS_REMOUNT | syscalls.MS_NOSUID, options)
+        return seat
+
+    def watch(self) -> str | None:
+        if self.group.counts_memory or not self.terms.spaces:
+            return None
+        outsiders = {os.getpid(), self.zygote_pid, self.room}
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in outsiders]
+        if sum(map(resident, pids)) > self.memory_bytes and sum(map(private, pids)) > self.memory_bytes:
+            return "memory"
+        return None
+
+    def sweep(self, seat: worker.Seat) -> tuple[int, Any]:
+        assert isinstance(seat, RoomSeat)
+        if self.room:
+            # The kernel kills everybody in the room, and init is gone only when all of them are.
+            os.kill(self.room, signal.SIGKILL)
+        else:
+            self.zygote.send(b"sweep")
+        ended = seat.poll(wait=True)
+        if self.room:
+            os.waitpid(self.room, 0)
+            self.room = 0
+        assert ended is not None
+        return ended
+
+    def usage(self) -> Spec:
+        return self.group.usage()
+
+    def clear(self) -> None:
+        if self.terms.spaces:
+            with contextlib.suppress(OSError):
+                syscalls.umount(str(self.root), syscalls.MNT_DETACH)
+            mount_job(self.root)
+        else:
+            shutil.rmtree(self.root, ignore_errors=True)
+            self.root.mkdir()
+        (self.root / "work").mkdir()
+        (self.root / "work").chmod(0o1777)
+        for name in OWN_FOLDERS:
+            (self.root / name).mkdir()
+            if self.terms.change_user:
+                os.chown(self.root / name, NOBODY, NOBODY)
+        if self.terms.spaces:
+            self.room = self._open_room()
+        self.spare = RoomSeat(self.zygote, self.room)
+        self.group.admit(self.spare.pid)
+
+    def _open_room(self) -> int:
+        """The pid of a room's init, once the room stands."""
+        ready, tell = os.pipe()
+        # A process may make only one pid namespace for its children, unless it first goes back to its own.
+        syscalls.setns(self.own_pids, syscalls.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(ready)
+                furnish(self.root)
+                os.write(tell, b"1")
+                keep_house(tell)
+            finally:
+                os._exit(1)
+        os.close(tell)
+        good = os.read(ready, 1)
+        os.close(ready)
+        if not good:
+            raise OSError("a room could not be made")
+        return pid
+
+
+def mount_job(root: Path) -> None:
+    """The folder of a job: memory that ends with it. Its size is set when the job arrives."""
+    syscalls.mount("job", str(root), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+
+
+def furnish(root: Path) -> None:
+    """In the init of a room: its namespaces, its /proc, its shared memory, its loopback device."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.unshare(SPACES)
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", flags)
+    syscalls.mount(str(root / "shm"), "/dev/shm", None, syscalls.MS_BIND)
+    socket.sethostname("sandbox")
+    with contextlib.suppress(OSError), socket.socket() as probe:
+        request = struct.pack("16sh14x", b"lo", IFF_UP)
+        fcntl.ioctl(probe, SIOCSIFFLAGS, request)
+
+
+def keep_house(tell: int) -> None:
+    """Reap whoever is orphaned, with no rights left and nothing open, until we are killed."""
+    os.closerange(0, tell)
+    os.closerange(tell, os.sysconf("SC_OPEN_MAX"))
+    signal.set_wakeup_fd(-1)
+    # Blocked and fetched: a handler would make this process killable from inside.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    syscalls.drop_capabilities()
+    while True:
+        signal.sigwait({signal.SIGCHLD})
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds, shared ones included; 0 when it is gone."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def private(pid: int) -> int:
+    """Bytes that nobody else holds: what a fork of the zygote has touched itself."""
+    total = 0
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
