@@ -22,8 +22,8 @@ from agents.metering import Metered
 from agents.precedents import Precedents
 from agents.roles import MEMBERS, PERSON
 from agents.room import Room
-from agents.stages import Table
 from agents.steps import Steps
+from agents.table import Table
 from agents.together import together
 from lab.archive.store import UNHEARD, Call, Line, now
 from lab.parents import draw_parents

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from agents import cycle, stages
+from agents import cycle, verify
 from agents.events import ExperimentMoved, Notice
 from agents.results import Judged
 from agents.room import Room
-from agents.stages import Table
 from agents.steps import Steps
+from agents.table import Table
 from agents.together import together
 from lab import ladder
 from lab.records import Experiment, Role
@@ -42,7 +42,7 @@ async def climb(room: Room, generation: Sequence[str], seat: Seat, yardstick: Aw
     await yardstick
     for ident in sorted(climbed):
         table, step = seat(room.archive.experiment(ident))
-        await step("verdict:climb", Judged, stages.judge, table)
+        await step("verdict:climb", Judged, verify.judge, table)
         await cycle.learn(table, step, after="climb")
         room.on_event(ExperimentMoved(experiment=room.archive.experiment(ident)))
 
@@ -85,7 +85,7 @@ async def tune(room: Room, candidates: Sequence[str], seat: Seat) -> None:
 async def _judge_fresh(table: Table, seeds: int) -> Judged:
     wanted = table.room.schedule.confirm_seeds
     missing = () if seeds >= wanted else (f"Only {seeds} of {wanted} fresh seeds fitted into the time.",)
-    return await stages.judge(table, fresh=True, missing=missing)
+    return await verify.judge(table, fresh=True, missing=missing)
 
 
 async def _go_up(room: Room, ident: str, rung: Rung, seat: Seat, rate: float | None = None) -> str:

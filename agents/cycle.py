@@ -3,32 +3,32 @@
 recall -> propose and negotiate -> write -> gate and debug -> train -> judge -> explain -> keep
 
 Each line that says `step` is durable: its result is in the archive before the next line runs. A restarted cycle
-walks the same lines from the top; finished steps answer from the archive. What a step does stands in stages.py; who
-climbs after the screen, and who gets fresh seeds, in climb.py; how many cycles there are, in campaign.py.
+walks the same lines from the top; finished steps answer from the archive. What a step does stands in deliberate.py
+and verify.py; who climbs after the screen and gets fresh seeds, in climb.py; how many cycles, in campaign.py.
 """
 
 from __future__ import annotations
 
-from agents import stages
+from agents import deliberate, verify
 from agents.results import Agreed, Explained, Gated, Judged, Kept, Trained, Written
-from agents.stages import Table
 from agents.steps import Steps
+from agents.table import Table
 from lab.records import Candidate, Stage
 from lab.tasks.task import Rung
 
 
 async def cycle(table: Table, step: Steps) -> None:
     """One candidate through the screen. However it ends, it is explained and kept."""
-    past = await stages.recall(table)
-    agreed = await step(Stage.HYPOTHESIS, Agreed, stages.negotiate, table, past)
+    past = await deliberate.recall(table)
+    agreed = await step(Stage.HYPOTHESIS, Agreed, deliberate.negotiate, table, past)
     if agreed.accepted:
-        written = await step(Stage.CANDIDATE, Written, stages.write, table, agreed)
+        written = await step(Stage.CANDIDATE, Written, deliberate.write, table, agreed)
         if written.candidate is not None:
-            gated = await step(Stage.GATES, Gated, stages.gate_and_debug, table, written.candidate)
+            gated = await step(Stage.GATES, Gated, verify.gate_and_debug, table, written.candidate)
             if gated.passed:
                 screen = table.room.schedule.rungs[0]
                 await train(table, step, gated.candidate, screen)
-                await step(f"verdict:{screen.name}", Judged, stages.judge, table, rung=screen.number)
+                await step(f"verdict:{screen.name}", Judged, verify.judge, table, rung=screen.number)
     await learn(table, step)
 
 
@@ -36,7 +36,7 @@ async def baseline(table: Table, step: Steps, candidate: Candidate, rungs: tuple
     """One of the lab's own through the same gates and rungs: nobody beats a straw man."""
     written = await step(Stage.CANDIDATE, Written, _given, candidate)
     assert written.candidate is not None
-    gated = await step(Stage.GATES, Gated, stages.gate_baseline, table, written.candidate)
+    gated = await step(Stage.GATES, Gated, verify.gate_baseline, table, written.candidate)
     for rung in rungs:
         if gated.passed:
             gated_still = await train(table, step, written.candidate, rung)
@@ -62,7 +62,7 @@ async def train(
     name = rung.name if rate == schedule.learning_rate else f"{rung.name} lr={rate:g}"
 
     async def work() -> Trained:
-        return await stages.train(table, candidate, rung, seed, rate, fresh=fresh, climbed=climbed)
+        return await verify.train(table, candidate, rung, seed, rate, fresh=fresh, climbed=climbed)
 
     return await step(name, Trained, work, rung=rung.number, seed=seed)
 
@@ -70,8 +70,8 @@ async def train(
 async def learn(table: Table, step: Steps, after: str = "") -> None:
     """Explain what the archive holds now, and keep the lesson; again after each climb."""
     suffix = f":{after}" if after else ""
-    await step(Stage.ANALYSIS + suffix, Explained, stages.explain, table)
-    await step(Stage.MEMORY + suffix, Kept, stages.keep, table)
+    await step(Stage.ANALYSIS + suffix, Explained, deliberate.explain, table)
+    await step(Stage.MEMORY + suffix, Kept, deliberate.keep, table)
 
 
 async def _given(candidate: Candidate) -> Written:

@@ -1,0 +1,46 @@
+"""One experiment's place in the room, and what several of its stages look up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from agents import prompts
+from agents.conversation import Conversation
+from agents.dossier import Dossier, block
+from agents.room import Room
+from lab.records import Experiment, Role
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One experiment's place: the room around it and the conversation that it holds."""
+
+    room: Room
+    id: str
+    number: int
+    talk: Conversation
+    proposals: tuple[str, ...] = ()  # hypotheses that the person handed over
+
+
+def opener(name: str, dossier: Dossier, **values: str) -> str:
+    """The lab's words that open a stage: a prompt file with the dossier in it."""
+    return prompts.fill(name, dossier=block(dossier), **values)
+
+
+def last(replies: Sequence[object], kind: type[T]) -> T:
+    """The newest reply of one kind."""
+    return next(r for r in reversed(replies) if isinstance(r, kind))
+
+
+def the_baselines(room: Room) -> tuple[Experiment, ...]:
+    """The campaign's own baselines, with everything measured so far."""
+    return tuple(e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE)
+
+
+def tried(room: Room) -> int:
+    """How many candidates this campaign has begun: what a claim has to be corrected for."""
+    return sum(e.role is Role.CANDIDATE for e in room.archive.experiments(room.campaign.id))

@@ -1,0 +1,166 @@
+"""The stages in which something is executed and believed: gate and debug, train, judge.
+
+In the order of the cycle. A candidate that fails a gate, crashes or diverges is a record of results.py. No training
+runs inside a conversation: the Debugger's turns lie between the gates' jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agents import briefing
+from agents.errors import ModelReplyInvalid
+from agents.events import GateSeen, TrainingMoved
+from agents.replies import Fix
+from agents.results import Attempt, Gated, Judged, Trained
+from agents.room import Room
+from agents.table import Table, last, opener, the_baselines, tried
+from agents.team import single
+from lab.ladder import best_baseline
+from lab.records import Candidate, Experiment, GateResult, Verdict
+from lab.tasks.task import Checked, Fingerprint, Rung
+from lab.verdicts import confirm_verdict, screen_verdict
+
+
+async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
+    """All gates; while one refuses, the Debugger changes the file, at most `debug_attempts` times."""
+    attempts: list[Attempt] = []
+    diagnosis = ""
+    while True:
+        checked = await _checked(table, candidate)
+        attempts.append(Attempt(source=candidate.source, gates=checked.results, diagnosis=diagnosis))
+        gated = Gated(
+            candidate=candidate,
+            gates=checked.results,
+            passed=checked.passed,
+            reason="" if checked.passed else _refusal(checked.results),
+            fingerprint=checked.fingerprint,
+            facts=checked.facts,
+            attempts=tuple(attempts),
+        )
+        if checked.passed or candidate.attempt > table.room.manners.debug_attempts:
+            return gated
+        opening = briefing.for_debugging(candidate, checked.results, candidate.attempt)
+        try:
+            opening_words = opener("open_gates", opening, attempt=str(candidate.attempt))
+            fix = last(await table.talk.hold(opening_words, single("Debugger")), Fix)
+        except ModelReplyInvalid as error:
+            return replace(gated, reason=f"{gated.reason}; the Debugger gave no valid reply ({error})")
+        if fix.give_up:
+            return replace(gated, reason=f"{gated.reason}; the Debugger gave up: {fix.diagnosis}")
+        if fix.source.strip() == candidate.source.strip():
+            return replace(gated, reason=f"{gated.reason}; the Debugger changed nothing")
+        diagnosis = fix.diagnosis
+        candidate = replace(
+            candidate, source=fix.source, attempt=candidate.attempt + 1, author=table.room.signatures["Debugger"]
+        )
+
+
+async def gate_baseline(table: Table, candidate: Candidate) -> Gated:
+    """A baseline meets the same gates once; novelty does not apply to it."""
+    checked = await table.room.task.check(candidate, trust=table.id, sandbox=table.room.sandbox, known=())
+    reason = "" if checked.passed else _refusal(checked.results)
+    return Gated(
+        candidate=candidate,
+        gates=checked.results,
+        passed=checked.passed,
+        reason=reason,
+        fingerprint=checked.fingerprint and replace(checked.fingerprint, experiment=table.id),
+        facts=checked.facts,
+    )
+
+
+async def _checked(table: Table, candidate: Candidate) -> Checked:
+    room = table.room
+    checked = await room.task.check(
+        candidate, trust=table.id, sandbox=room.sandbox, known=_fingerprints(room, table.id)
+    )
+    for gate in checked.results:
+        room.on_event(GateSeen(experiment=table.id, gate=gate))
+    if checked.fingerprint is not None:
+        checked = replace(checked, fingerprint=replace(checked.fingerprint, experiment=table.id))
+    return checked
+
+
+async def train(
+    table: Table, candidate: Candidate, rung: Rung, seed: int, rate: float, *, fresh: bool, climbed: bool
+) -> Trained:
+    """One rung with one seed, in the sandbox, outside of any conversation."""
+    room = table.room
+    await room.inbox.while_paused()
+    workdir = room.workdir / table.id / f"{seed}-{rate:g}"
+    workdir.mkdir(parents=True, exist_ok=True)
+    measured = await room.task.measure(
+        candidate,
+        experiment=table.id,
+        rung=rung,
+        seed=seed,
+        learning_rate=rate,
+        fresh=fresh,
+        sandbox=room.sandbox,
+        workdir=workdir,
+        on_progress=lambda progress: room.on_event(TrainingMoved(progress=progress)),
+    )
+    failure = measured.failure
+    if not failure and any(m.diverged for m in measured.measurements):
+        failure = f"training diverged at {rung.name} with seed {seed}: one divergence rejects"
+    return Trained(
+        measurements=measured.measurements, rung=rung.number, climbed=climbed, failure=failure, sandbox=measured.sandbox
+    )
+
+
+async def judge(table: Table, *, fresh: bool = False, missing: Sequence[str] = ()) -> Judged:
+    """The verdict over everything measured so far, against the best baseline at the same steps."""
+    room, metric = table.room, table.room.task.metric
+    experiment = room.archive.experiment(table.id)
+    baselines = the_baselines(room)
+    steps = {m.steps for m in experiment.measurements if m.metric == metric.name and m.fresh == fresh}
+    rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, room, s, fresh)) is not None), None)
+    if rival is None:
+        return Judged(verdict=None)
+    verdict: Verdict | None
+    if fresh:
+        verdict = confirm_verdict(
+            metric=metric,
+            candidate=experiment.measurements,
+            baseline=rival.measurements,
+            baseline_id=rival.id,
+            baseline_name=rival.name,
+            tried=tried(room),
+            relatives=experiment.family == rival.family,
+            missing=missing,
+        )
+    else:
+        verdict = screen_verdict(
+            metric=metric,
+            candidate=experiment.measurements,
+            baseline=rival.measurements,
+            baseline_id=rival.id,
+            baseline_name=rival.name,
+            tried=tried(room),
+        )
+    return Judged(verdict=verdict)
+
+
+def _refusal(results: Sequence[GateResult]) -> str:
+    refused = [g for g in results if g.passed is False]
+    return "; ".join(f"gate {g.name}: {g.message}" for g in refused[:3])
+
+
+def _rival(baselines: Sequence[Experiment], room: Room, steps: int, fresh: bool) -> Experiment | None:
+    metric = room.task.metric
+    measured = {b.id: [replace(m, fresh=False) for m in b.measurements if m.fresh == fresh] for b in baselines}
+    best = best_baseline(measured, metric=metric, steps=steps)
+    return next((b for b in baselines if b.id == best), None)
+
+
+def _fingerprints(room: Room, without: str) -> tuple[Fingerprint, ...]:
+    known = []
+    for e in room.archive.experiments():
+        for record in e.stages:
+            found = record.payload.get("fingerprint") if record.stage == "gates" else None
+            if isinstance(found, dict) and e.id != without:
+                outputs = tuple(float(v) for v in found["outputs"])
+                known.append(Fingerprint(experiment=e.id, tree=str(found["tree"]), outputs=outputs))
+    return tuple(known)
