@@ -16,7 +16,7 @@ from memory.errors import (
     WrongDimension,
 )
 from memory.schema import compare, manifest
-from memory.store import Collection, Hit, Nearest, Point, Sparse, Where
+from memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -33,18 +33,21 @@ class ClientStore:
         self._client = client
         self._release: Callable[[], None] | None = release or client.close
         self._where = where  # for messages: a URL or a folder
-        self._known: set[str] = set()
 
-    def open(self, collection: Collection) -> None:
+    def open(self, collection: Collection) -> int:
         """Create it, or compare what is there; the shape stands in the collection's metadata."""
-        if collection.name in self._known:
-            return
+        schema = collection.schema
         if self._call(lambda: self._client.collection_exists(collection.name)):
             stored = self._call(lambda: self._client.get_collection(collection.name)).config.metadata or {}
             compare(collection, stored)
+            schema = int(stored["schema"])
         else:
             self._create(collection)
-        self._known.add(collection.name)
+        return schema
+
+    def stamp(self, collection: Collection) -> None:
+        """Replace the metadata."""
+        self._call(lambda: self._client.update_collection(collection.name, metadata=manifest(collection)))
 
     def _create(self, collection: Collection) -> None:
         from qdrant_client.http import models
@@ -106,7 +109,7 @@ class ClientStore:
                 using=query.using,
                 filter=condition,
                 limit=limit,
-                params=models.SearchParams(exact=query.exact),
+                params=models.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
             for query in queries
         ]
@@ -151,7 +154,6 @@ class ClientStore:
 
     def drop(self, name: str) -> None:
         """Remove the collection."""
-        self._known.discard(name)
         self._call(lambda: self._client.delete_collection(name))
 
     def settle(self, name: str) -> None:

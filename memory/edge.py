@@ -28,7 +28,7 @@ from memory.errors import (
     WrongDimension,
 )
 from memory.schema import compare, manifest
-from memory.store import Collection, Hit, Nearest, Point, Sparse, Where
+from memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
 
 log = structlog.get_logger()
 PAGE = 512  # points in one page of a scan
@@ -47,14 +47,21 @@ class EdgeStore:
         self._folder = folder
         self._shards: dict[str, Any] = {}
 
-    def open(self, collection: Collection) -> None:
+    def open(self, collection: Collection) -> int:
         """Load or create the shard."""
-        if collection.name in self._shards:
-            return
         path = self._folder / collection.name
         if (path / MANIFEST).exists():
             compare(collection, json.loads((path / MANIFEST).read_text()))
-        self._shards[collection.name] = lease.take(path, lambda: self._load(path, collection))
+        if collection.name not in self._shards:
+            self._shards[collection.name] = lease.take(path, lambda: self._load(path, collection))
+        return int(json.loads((path / MANIFEST).read_text())["schema"])
+
+    def stamp(self, collection: Collection) -> None:
+        """Replace the manifest in one step."""
+        path = self._folder / collection.name / MANIFEST
+        half = path.with_suffix(".new")
+        half.write_text(json.dumps(manifest(collection)))
+        os.replace(half, path)
 
     def _load(self, path: Path, collection: Collection) -> Any:
         manifest_file = path / MANIFEST
@@ -71,9 +78,7 @@ class EdgeStore:
                 lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s))  # type: ignore[misc]
             )
         self._call(shard.flush)
-        half = path / (MANIFEST + ".new")
-        half.write_text(json.dumps(manifest(collection)))
-        os.replace(half, manifest_file)
+        self.stamp(collection)
         return shard
 
     def _refuse_if_busy(self, path: Path) -> None:
@@ -132,7 +137,7 @@ class EdgeStore:
                 limit,
                 query=engine.Query.Nearest(self._vector(query.vector), using=query.using),
                 filter=condition,
-                params=engine.SearchParams(exact=query.exact),
+                params=engine.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
             for query in queries
         ]

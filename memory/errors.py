@@ -4,6 +4,7 @@
     |- BadInput               what was given cannot be taken in; the caller can mend it
     |  |- EmptyFile           nothing to read in it
     |  |- TooLarge            over the size that is read
+    |  |- Unreadable          damaged, encrypted, or it takes too long
     |  |- UnknownFormat       neither Markdown, text, PDF, BibTeX nor the cognition JSON layout
     |  '- InvalidPaper        a paper's file breaks the format of memory/cognition/README.md
     |- NotFound               no such item
@@ -38,6 +39,10 @@ class EmptyFile(BadInput):
 
 class TooLarge(BadInput):
     """The file is over the size that is read."""
+
+
+class Unreadable(BadInput):
+    """The file is damaged, encrypted, or takes too long to read."""
 
 
 class UnknownFormat(BadInput):

@@ -6,27 +6,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from memory import rank, words
-from memory.embed import Embedder, digest, passages
+from memory.embed import Embedder, passages
 from memory.errors import NotFound
+from memory.points import entry_points, gist, lesson_points, mark, middle
 from memory.records import Entry, Lesson
-from memory.schema import (
-    ANALYSES,
-    COGNITION,
-    collection,
-    entry_id,
-    entry_of,
-    entry_payload,
-    lesson_id,
-    lesson_of,
-    lesson_payload,
-)
+from memory.schema import ANALYSES, COGNITION, collection, entry_id, entry_of, lesson_of
 from memory.store import Nearest, Point, Store, Where
 
 if TYPE_CHECKING:
@@ -65,68 +55,31 @@ class Library:
         self.store = store
         self.embedder = embedder
         self._reranker = reranker
+        self.schemas: dict[str, int] = {}  # as stored; `migrate.upgrade` raises an older one
         for name in KINDS:
-            store.open(collection(name, model=embedder.name, dimension=embedder.dimension))
+            shape = collection(name, model=embedder.name, dimension=embedder.dimension)
+            self.schemas[name] = store.open(shape)
 
     def put_entries(self, entries: Sequence[Entry], *, progress: Progress | None = None) -> int:
         """Write insights; those of the same file that are not among them are forgotten. Gives how many were new or
         changed: an unchanged file is neither embedded nor written again."""
-        changed: list[tuple[Entry, str]] = []
+        changed: list[Entry] = []
         for origin, key in dict.fromkeys((entry.origin, entry.key) for entry in entries):
             mine = [entry for entry in entries if (entry.origin, entry.key) == (origin, key)]
             where = Where(any_of={"key": (key,), "origin": (origin,)})
             stored = {point.id: point.payload.get("digest") for point in self.store.scan(COGNITION, where=where)}
-            fresh = {entry_id(entry): (entry, digest(json.dumps(asdict(entry)))) for entry in mine}
-            changed += [(entry, mark) for id, (entry, mark) in fresh.items() if stored.get(id) != mark]
+            fresh = {entry_id(entry): entry for entry in mine}
+            changed += [entry for id, entry in fresh.items() if stored.get(id) != mark(entry)]
             self.store.delete(COGNITION, [id for id in stored if id not in fresh])
         for start in range(0, len(changed), BATCH):
-            batch = changed[start : start + BATCH]
-            vectors = self._vectors([_entry_texts(entry) for entry, _ in batch])
-            points = [
-                Point(id=entry_id(entry), payload=entry_payload(entry, digest=mark, at=_now()), **parts)
-                for (entry, mark), parts in zip(batch, vectors, strict=True)
-            ]
-            self.store.upsert(COGNITION, points)
+            self.store.upsert(COGNITION, entry_points(changed[start : start + BATCH], self.embedder))
             if progress is not None:
                 progress(min(start + BATCH, len(changed)), len(changed))
         return len(changed)
 
     def put_lessons(self, lessons: Sequence[Lesson]) -> None:
         """Write what experiments taught; the same experiment again replaces what it said before."""
-        vectors = self._vectors([_lesson_texts(lesson) for lesson in lessons])
-        points = [
-            Point(
-                id=lesson_id(lesson.experiment),
-                payload=lesson_payload(
-                    lesson, digest=digest(json.dumps(asdict(lesson))), at=lesson.finished_at or _now()
-                ),
-                **parts,
-            )
-            for lesson, parts in zip(lessons, vectors, strict=True)
-        ]
-        self.store.upsert(ANALYSES, points)
-
-    def _vectors(self, texts: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[dict[str, Any]]:
-        """(symptoms, insight texts) -> the named vectors; every passage is embedded once, in one sorted batch."""
-        rows = [(tuple(s for t in symptoms for s in passages(t)), tuple(s for t in parts for s in passages(t)))
-                for symptoms, parts in texts]  # fmt: skip
-        flat = list(dict.fromkeys(piece for pair in rows for side in pair for piece in side))
-        at = {piece: place for place, piece in enumerate(flat)}
-        matrix = self.embedder.embed(flat) if flat else None
-        out = []
-        for (symptoms, parts), (said, shown) in zip(rows, texts, strict=True):
-            dense = {
-                name: matrix[[at[piece] for piece in side]]
-                for name, side in (("symptom", symptoms), ("insight", parts))
-                if side and matrix is not None
-            }
-            sparse = {
-                name: words.document(" \n".join(side))
-                for name, side in (("symptom_words", said), ("insight_words", shown))
-                if side
-            }
-            out.append({"dense": dense, "sparse": sparse})
-        return out
+        self.store.upsert(ANALYSES, lesson_points(lessons, self.embedder))
 
     def search(
         self,
@@ -210,7 +163,7 @@ class Library:
                 similarity=best,
                 payload=point.payload,
             )
-            out.append((found, _middle(point)))
+            out.append((found, middle(point)))
         return out
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
@@ -268,42 +221,6 @@ class Library:
         raise NotFound(f"The memory holds nothing called {id!r}.")
 
 
-def gist(item: Entry | Lesson) -> str:
-    """What an item says, as one text: for prompts, rerankers and people."""
-    if isinstance(item, Entry):
-        head = f"{item.title} ({item.key}{f', {item.year}' if item.year else ''})"
-        body = [f"{item.name}: {item.insight}" if item.name else item.insight]
-        body += [f"Symptoms: {' '.join(item.symptoms)}"] if item.symptoms else []
-        body += [f"Remedy: {item.remedy}"] if item.remedy else []
-        body += [f"Operators: {', '.join(item.operators)}"] if item.operators else []
-        body += [f"Mechanism: {item.mechanism}"] if item.mechanism else []
-        return "\n".join([head, *body])
-    effect = "" if item.effect is None else f", effect {item.effect:+.4g}"
-    bounds = "" if item.low is None or item.high is None else f" [{item.low:+.4g}, {item.high:+.4g}]"
-    head = (
-        f"Own experiment {item.experiment} {item.name} ({item.family}, {item.status}, rung {item.rung}{effect}{bounds})"
-    )
-    parts = {"Expected": item.expected, "Seen": item.seen, "Why": item.why, "Next": item.next}
-    return "\n".join([head, *(f"{name}: {text}" for name, text in parts.items() if text)])
-
-
-def _entry_texts(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    parts = (
-        f"{entry.title}. {entry.name}",
-        entry.insight,
-        entry.mechanism,
-        entry.remedy,
-        entry.equations,
-        entry.complexity,
-    )
-    return entry.symptoms, tuple(part for part in parts if part.strip(" ."))
-
-
-def _lesson_texts(lesson: Lesson) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    parts = (f"{lesson.name} {lesson.family}", lesson.expected, lesson.why, lesson.next)
-    return (*lesson.symptoms, lesson.seen), tuple(part for part in parts if part.strip())
-
-
 def _record(name: str, payload: Mapping[str, Any]) -> Entry | Lesson:
     return entry_of(payload) if name == COGNITION else lesson_of(payload)
 
@@ -339,17 +256,6 @@ def _why(text: str, record: Entry | Lesson, item: rank.Ranked, cosine: float | N
     return "; ".join(parts)
 
 
-def _middle(point: Point) -> NDArray[np.float32] | None:
-    """The direction of the whole item, for diversity: the mean of its passages."""
-    import numpy as np
-
-    rows = [row for name in ("insight", "symptom") if (row := point.dense.get(name)) is not None]
-    if not rows:
-        return None
-    mean = np.concatenate(rows).mean(axis=0)
-    return (mean / (np.linalg.norm(mean) or 1.0)).astype(np.float32)
-
-
 def _is_uuid(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
 
@@ -360,7 +266,3 @@ def _age_days(at: str, now: datetime) -> float:
     except ValueError:
         return 0.0
     return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds() / 86400.0
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -27,6 +27,7 @@ def open_local(folder: Path | None) -> ClientStore:
     except ImportError as error:
         raise BackendMissing("qdrant-client is not installed; run: pip install qdrant-client") from error
     warnings.filterwarnings("ignore", message=".*Local mode is not recommended.*")
+    warnings.filterwarnings("ignore", message=".*Local mode performs exact.*")
     warnings.filterwarnings("ignore", message=".*Payload indexes have no effect.*")
     if folder is None:
         return ClientStore(QdrantClient(location=":memory:"), where="this process")

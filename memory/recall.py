@@ -20,10 +20,12 @@ from memory import questions, rank
 from memory.embed import Embedder, MiniLM
 from memory.errors import MemoryFault, MemoryUnavailable
 from memory.fence import plain
-from memory.library import Found, Library, Progress, Reranker, gist
+from memory.library import Found, Library, Progress, Reranker
+from memory.migrate import upgrade
+from memory.points import gist
 from memory.queue import LessonQueue
 from memory.records import DeadEnd, Lesson, Newness, Recollection
-from memory.schema import ANALYSES, COGNITION
+from memory.schema import ANALYSES, COGNITION, SCHEMA
 from memory.store import Store, Where
 
 log = structlog.get_logger()
@@ -96,7 +98,11 @@ class Memory:
             if self._library is None:
                 store = open_store(self.folder, url=self.url, api_key=self._api_key)
                 try:
-                    self._library = Library(store, self._embedder, reranker=self._reranker)
+                    library = Library(store, self._embedder, reranker=self._reranker)
+                    for name, schema in library.schemas.items():
+                        if schema < SCHEMA:
+                            upgrade(library, name, schema)
+                    self._library = library
                 except BaseException:
                     store.close()
                     raise

@@ -82,5 +82,6 @@ class Entry:
     remedy: str = ""
     equations: str = ""
     complexity: str = ""
+    background: str = ""  # context that an imported file gives
     operators: tuple[str, ...] = ()
     source: str = ""  # where it was read: owner/repository:path, a URL, or a file's name

@@ -1,0 +1,67 @@
+"""Text of a PDF, read in a process of its own with limits on time and memory: a foreign PDF may hang or bloat a reader.
+
+    python -m memory.pdf FILE   prints {"title": ..., "pages": [...]} as JSON
+
+A page without a text layer (a scan) gives no text; there is no OCR here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from memory.errors import EmptyFile, Unreadable
+
+LIMIT_S = 120
+LIMIT_BYTES = 2 << 30  # address space of the reader
+MAX_PAGES = 1000
+
+
+def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
+    """(title or "", the pages' texts).
+
+    Raises:
+        Unreadable: damaged, encrypted, over the limits.
+        EmptyFile: no page has text.
+    """
+    command = [sys.executable, "-m", "memory.pdf", str(path.resolve())]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=LIMIT_S, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        raise Unreadable(f"{path.name} took longer than {LIMIT_S} s to read; convert it to text first.") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1][:200] if lines else f"status {done.returncode}"
+        raise Unreadable(f"{path.name} cannot be read as PDF ({reason}); convert it to text first.")
+    found = json.loads(done.stdout)
+    pages = tuple(page for page in found["pages"] if page.strip())
+    if not pages:
+        raise EmptyFile(f"{path.name} has no text layer; run it through OCR first.")
+    return found["title"], pages
+
+
+def _main(path: str) -> None:
+    import logging
+    import resource
+
+    from pypdf import PdfReader
+
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+    reader = PdfReader(path)
+    if reader.is_encrypted and not reader.decrypt(""):
+        sys.exit("it is encrypted")
+    if len(reader.pages) > MAX_PAGES:
+        sys.exit(f"it has over {MAX_PAGES} pages")
+    title = str((reader.metadata.title if reader.metadata else "") or "")
+    pages = [page.extract_text() or "" for page in reader.pages]
+    text = json.dumps({"title": title, "pages": pages})  # ASCII: lone surrogates of broken fonts pass
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
