@@ -28,12 +28,16 @@ class Standing:
 
 
 def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Metric, steps: int) -> Standing | None:
-    """The screening value after exactly `steps`; None where it was not measured. One divergence marks the standing."""
-    runs = [m for m in measurements if m.metric == metric.name and m.steps == steps and not m.fresh]
-    if not runs:
+    """The screening value after exactly `steps`, at the arm's best learning rate; None where it was not measured.
+
+    One divergence spoils a rate; where every rate is spoilt the standing has diverged.
+    """
+    by_rate = _by_rate(measurements, metric, steps)
+    if not by_rate:
         return None
-    value = math.fsum(m.value for m in runs) / len(runs)
-    return Standing(experiment=experiment, value=value, diverged=any(m.diverged for m in runs))
+    sound = _sound(by_rate)
+    best = max((_mean(runs) for runs in sound.values()), key=lambda v: metric.gain(v, 0.0), default=math.nan)
+    return Standing(experiment=experiment, value=best, diverged=not sound)
 
 
 def climbers(standings: Sequence[Standing], keep: int | None, *, metric: Metric) -> tuple[str, ...]:
@@ -53,28 +57,15 @@ def finalists(standings: Sequence[Standing], count: int, *, metric: Metric) -> t
 
 def tuned_rate(measurements: Sequence[Measurement], *, metric: Metric, default: float) -> float:
     """The learning rate with the best screening mean at the most steps; a rate that diverged once is out."""
-    runs = [m for m in measurements if m.metric == metric.name and not m.fresh]
-    most = max((m.steps for m in runs), default=0)
-    by_rate: dict[float, list[Measurement]] = defaultdict(list)
-    for m in runs:
-        if m.steps == most:
-            by_rate[m.learning_rate].append(m)
-    sound = {rate: ms for rate, ms in by_rate.items() if not any(m.diverged for m in ms)}
-    if not sound:
-        return default
-    means = {rate: math.fsum(m.value for m in ms) / len(ms) for rate, ms in sound.items()}
-    return max(means, key=lambda rate: (metric.gain(means[rate], 0.0), -abs(rate - default)))
+    most = max((m.steps for m in measurements if m.metric == metric.name and not m.fresh), default=0)
+    means = {rate: _mean(runs) for rate, runs in _sound(_by_rate(measurements, metric, most)).items()}
+    return max(means, key=lambda rate: (metric.gain(means[rate], 0.0), -abs(rate - default)), default=default)
 
 
 def best_baseline(baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int) -> str | None:
     """The id of the baseline with the best screening value after `steps`, over all rates tried; None without one."""
-    values = {}
-    for name, measurements in baselines.items():
-        runs = [m for m in measurements if m.metric == metric.name and m.steps == steps and not m.fresh]
-        sound = [m.value for m in runs if not m.diverged and math.isfinite(m.value)]
-        if sound:
-            values[name] = max(metric.gain(v, 0.0) for v in sound)
-    return max(values, key=lambda name: values[name]) if values else None
+    standings = [standing(name, ms, metric=metric, steps=steps) for name, ms in baselines.items()]
+    return next(iter(climbers([s for s in standings if s is not None], 1, metric=metric)), None)
 
 
 def fresh_seeds(count: int, *, campaign_seed: int, used: Collection[int] = ()) -> tuple[int, ...]:
@@ -100,3 +91,23 @@ def affordable_seeds(
     runs = max(0.0, seconds_left) / seconds_per_run * max(1, workers)
     fitting = min(wanted, int(runs // max(1, arms)))
     return fitting if fitting >= LEAST_SEEDS else 0
+
+
+def _by_rate(measurements: Sequence[Measurement], metric: Metric, steps: int) -> dict[float, list[Measurement]]:
+    """Screening runs of exactly `steps`, by learning rate."""
+    by_rate: dict[float, list[Measurement]] = defaultdict(list)
+    for m in measurements:
+        if m.metric == metric.name and m.steps == steps and not m.fresh:
+            by_rate[m.learning_rate].append(m)
+    return by_rate
+
+
+def _sound(by_rate: Mapping[float, list[Measurement]]) -> dict[float, list[Measurement]]:
+    """The rates at which nothing diverged."""
+    return {
+        rate: runs for rate, runs in by_rate.items() if not any(m.diverged or not math.isfinite(m.value) for m in runs)
+    }
+
+
+def _mean(runs: Sequence[Measurement]) -> float:
+    return math.fsum(m.value for m in runs) / len(runs)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
-from lab.training import loop, schedule
+from lab.training import blindfold, loop, schedule
 from lab.training.contract import load_mixer
 from lab.training.model import ByteModel, ProbeModel, count
 from lab.training.sizes import D_MODEL, N_HEADS, fit_mlp_width
@@ -36,6 +36,7 @@ LOWEST = -6e4  # fp16 ends at 65504
 def main() -> None:
     """Do what spec.json says."""
     torch.set_num_threads(1)
+    blindfold.put_on()
     spec: dict[str, Any] = json.loads(Path("spec.json").read_text())
     model = build(Path("candidate.py").read_text(), spec["network"], seed=spec["seed"])
     if spec["mode"] == "train":

@@ -1,7 +1,8 @@
 """One training, from checkpoint to checkpoint: the job, its sign of life, and what came back. Outside only.
 
-A checkpoint is kept for each (seed, learning rate) in the experiment's own folder, beside a small record of the wall
-and CPU seconds behind it; the next rung continues from there, and a resumed campaign finds it where it was.
+A checkpoint is kept for each (seed, learning rate) in the experiment's own folder, beside a small record of what its
+last stretch cost; the next rung continues from there. A campaign that died between a training and its record in the
+archive finds both, and scores without training again.
 """
 
 from __future__ import annotations
@@ -32,21 +33,12 @@ LARGEST_LINE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What a training has cost so far, all its stretches together, as measured outside."""
+    """What the stretch that ended at `steps` cost, measured outside. An earlier stretch stands in its own rung."""
 
     steps: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
-
-    def plus(self, outcome: Outcome, *, steps: int) -> Spent:
-        """After one more job."""
-        return Spent(
-            steps=steps,
-            wall_seconds=self.wall_seconds + outcome.wall_seconds,
-            cpu_seconds=self.cpu_seconds + outcome.cpu_seconds,
-            peak_memory_bytes=max(self.peak_memory_bytes, outcome.peak_memory_bytes),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +69,12 @@ async def train(
         )  # fmt: skip
         job = train_job(candidate, network, stretch, trust=experiment, wall_seconds=wall_seconds)
         outcome = await sandbox.run(job, on_output=_listener(on_loss))
-        spent = spent.plus(outcome, steps=stop)
+        spent = Spent(
+            steps=stop,
+            wall_seconds=outcome.wall_seconds,
+            cpu_seconds=outcome.cpu_seconds,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+        )
         log.info("training_ended", job=job.id, status=str(outcome.status), seconds=round(outcome.wall_seconds, 2))
         checkpoint = outcome.files.get(CHECKPOINT)
         if outcome.status is not Status.DONE or checkpoint is None:
@@ -102,7 +99,7 @@ class Shelf:
         self.folder, self.stem = folder, f"seed{seed}-lr{learning_rate:g}"
 
     def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
-        """The checkpoint and its cost, if it is not past `most_steps`; otherwise training starts at 0."""
+        """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""
         for record in sorted(self.folder.glob(f"{self.stem}-*.json"), key=lambda p: -_steps_of(p)):
             try:
                 spent = Spent(**json.loads(record.read_text()))
