@@ -74,9 +74,7 @@ class EdgeStore:
         shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
         for name, kind in collection.indexes.items():
             schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
-            self._call(
-                lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s))  # type: ignore[misc]
-            )
+            self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
         self._call(shard.flush)
         self.stamp(collection)
         return shard

@@ -31,7 +31,7 @@ SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".json")
 PERSON = "person"
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
-_TITLE = re.compile(r"\*\*\s*Title\s*\*\*\s*:?\s*(.+)", re.IGNORECASE)
+_TITLE = re.compile(r"^\W*Title\W*?:\W*\s(.+)$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"^#{1,6}\s*(?:DESIGN_INSIGHT[_A-Z0-9]*\s*:?\s*)?(.*)$", re.MULTILINE)
 _ARXIV = re.compile(r"(?<![\d.])(\d{4}\.\d{4,5})(?!\d)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
@@ -135,7 +135,7 @@ def read_all(
 def _cognition(key: str, text: str, name: str) -> tuple[Entry, ...]:
     try:
         raw = json.loads(text)
-        items = raw if isinstance(raw, list) else [raw]
+        items = [part for item in (raw if isinstance(raw, list) else [raw]) for part in _numbered(item)]
         parsed = [CognitionItem.model_validate(item) for item in items]
     except (ValueError, ValidationError, RecursionError) as error:
         raise UnknownFormat(f"{name} is no JSON list of insights: {str(error).splitlines()[0]}.") from error
@@ -147,10 +147,22 @@ def _cognition(key: str, text: str, name: str) -> tuple[Entry, ...]:
     return entries
 
 
+def _numbered(item: Any) -> list[Any]:
+    """An object whose keys carry numbers (DESIGN_INSIGHT, DESIGN_INSIGHT_2) is several insights of one paper."""
+    if not isinstance(item, dict):
+        return [item]
+    parts: dict[int, dict[str, Any]] = {}
+    for name, value in item.items():
+        found = re.fullmatch(r"([A-Z_]+?)(?:_(\d+))?", str(name))
+        if found and found[1] in CognitionItem.model_fields:
+            parts.setdefault(int(found[2] or 1), {})[found[1]] = value
+    return [parts[number] for number in sorted(parts)]
+
+
 def _entry(key: str, number: int, item: CognitionItem, name: str) -> Entry:
     titled = _TITLE.search(item.BACKGROUND)
     headed = _NAME.search(item.DESIGN_INSIGHT)
-    called = _bare(headed[1]) if headed else ""
+    called = _bare(headed[1]).strip("[]") if headed else ""
     ids = _ARXIV.search(key)
     return Entry(
         key=key,

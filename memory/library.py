@@ -190,20 +190,21 @@ class Library:
                 out.append((found, best[id]))
         return out
 
-    def get(self, id: str) -> Found:
-        """One item by its id, a paper's key or an experiment's id.
+    def get(self, id: str) -> tuple[Found, ...]:
+        """The item with this id, or everything under a paper's key or an experiment's id, in its order.
 
         Raises:
             NotFound: none of the three.
         """
         for name in KINDS:
-            if _is_uuid(id):
-                for point in self.store.fetch(name, [id]).values():
-                    return _found(name, point)
-        for name in KINDS:
-            for point in self.store.scan(name, where=Where(any_of={"key": (id,)})):
-                return _found(name, point)
+            found = [_found(name, point) for point in self._named(name, id)]
+            if found:
+                return tuple(sorted(found, key=lambda one: (one.key, getattr(one.item, "number", 0))))
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
+
+    def _named(self, name: str, id: str) -> list[Point]:
+        direct = list(self.store.fetch(name, [id]).values()) if _is_uuid(id) else []
+        return direct or list(self.store.scan(name, where=Where(any_of={"key": (id,)})))
 
     def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
         """Every item of a collection."""
@@ -213,8 +214,7 @@ class Library:
     def forget(self, id: str) -> int:
         """Remove an item by its id, or everything under a key; gives how many."""
         for name in KINDS:
-            ids = [id] if _is_uuid(id) and self.store.fetch(name, [id]) else []
-            ids = ids or [point.id for point in self.store.scan(name, where=Where(any_of={"key": (id,)}))]
+            ids = [point.id for point in self._named(name, id)]
             if ids:
                 self.store.delete(name, ids)
                 return len(ids)

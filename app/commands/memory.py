@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from memory.library import Found, Progress
     from memory.recall import Memory
+    from memory.records import Entry, Lesson
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -52,7 +53,7 @@ Markdown in the format of memory/cognition/README.md keeps its structure; other 
 def add(
     context: typer.Context,
     paper: Annotated[
-        Path | None, typer.Argument(help="A .md, .pdf, .bib, .txt or .json file.", metavar="[PAPER]")
+        Path | None, typer.Argument(help="A .md, .pdf, .bib, .txt or .json file.", metavar="PAPER")
     ] = None,
     builtin: Annotated[bool, typer.Option("--builtin", help="The built-in cognition base.")] = False,
 ) -> None:
@@ -91,7 +92,7 @@ order of the file, also for ids that repeat; for TEXT it is the same list with o
 
 def search(
     context: typer.Context,
-    text: Annotated[str | None, typer.Argument(help="An observation or a question.", metavar="[TEXT]")] = None,
+    text: Annotated[str | None, typer.Argument(help="An observation or a question.", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option(help="Many queries, JSON Lines.", metavar="QUERIES.jsonl")] = None,
     limit: Annotated[int, typer.Option(help="Hits for each query.", min=1, max=100)] = 6,
     as_json: JsonFlag = False,
@@ -131,7 +132,7 @@ def search(
             typer.echo("  nothing found")
 
 
-_SHOW = """Print one item: by its id, a paper's key (its first insight), or an experiment's id.
+_SHOW = """Print one item by its id, or everything under a key (a paper's, an experiment's). --json gives a list.
 
 \b
   move37 memory show 2412.06464
@@ -150,12 +151,13 @@ def show(
     with _opened(context) as memory:
         found = memory.library().get(item)
     if as_json:
-        _print_json({"id": found.id, "kind": found.kind, **dict(found.payload)})
+        _print_json([{"id": one.id, "kind": one.kind, **dict(one.payload)} for one in found])
         return
     from app.text import harmless
 
-    typer.echo(harmless(f"{found.id}  {found.kind}"))
-    typer.echo(harmless(gist(found.item)))
+    for one in found:
+        typer.echo(harmless(f"{one.id}  {one.kind}"))
+        typer.echo(harmless(gist(one.item)))
 
 
 _EXPORT = """Print everything but the built-in base as JSON Lines; `move37 memory import` reads it back.
@@ -204,7 +206,9 @@ def import_(
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
-    entries, lessons, files = [], [], 0
+    entries: list[Entry] = []
+    lessons: list[Lesson] = []
+    files = 0
     if path.is_dir():
         for found, result in read_all(path):
             if isinstance(result, Exception):
