@@ -1,0 +1,102 @@
+"""Gate `complexity`: the empirical exponent of time and memory in the length, measured up to 4096 tokens.
+
+What decides first is counted (`cost.py`): operations, numbers written, bytes alive. What is not visible there shows
+in CPU seconds, taken from outside: as many tokens once as long sequences and once as short ones. A linear mixer
+needs as much for both, a quadratic one eight times as much; the bound between them is wide, and is asked twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
+from lab.records import GateResult
+
+if TYPE_CHECKING:
+    from lab.gates.bench import Bench
+
+NAME = "complexity"
+LIMIT = 1.15  # exponent
+LENGTHS = (256, 512, 1024, 2048, 4096)
+HOPELESS = 1.5  # an exponent that needs no longer sequence
+SMALLEST = 1e4  # counts below this have no exponent worth asking for
+WORDS = {"flops": "multiply-adds", "written": "numbers written", "peak_bytes": "memory"}
+
+SHORT, LONG = 512, 4096  # lengths of the two timed jobs
+LONG_CALLS = 3
+TIME_LIMIT = 3.0  # ratio of CPU seconds for equal tokens: 1 linear, 8 quadratic
+
+
+def measure(bench: Bench) -> Reading:
+    """The largest exponent of a count over the last two doublings of the length."""
+    costs = [_count(bench, LENGTHS[0])]
+    looping = costs[0]["calls"] > 2 * LENGTHS[0]  # a loop over time: slow to count, and steep early where it is steep
+    lengths = LENGTHS[1:3] if looping else LENGTHS[1:]
+    worst, detail = 0.0, ""
+    for time in lengths:
+        costs.append(_count(bench, time))
+        if len(costs) > 2:
+            worst, detail = _steepest(costs[-3:])
+            detail = f"{detail} from {time // 4} to {time} tokens"
+        if worst > HOPELESS:
+            break
+    return Reading(value=worst, detail=detail, numbers=costs[-1])
+
+
+def _count(bench: Bench, time: int) -> dict[str, float]:
+    import torch
+
+    from lab.gates.bench import guarded
+    from lab.gates.cost import Meter
+
+    mixer = bench.build(shaken=False)
+    x = bench.inputs(1, time)
+    with guarded(), torch.no_grad(), Meter() as meter:
+        mixer(x)
+    return asdict(meter.cost())
+
+
+def _steepest(costs: list[dict[str, float]]) -> tuple[float, str]:
+    """The largest exponent, and of what. Of the doublings the flatter one counts: a chunk size that steps up with the
+    length makes one of them steep, growth makes all."""
+    exponents = {}
+    for name in WORDS:
+        counts = [cost[name] for cost in costs]
+        if min(counts) > SMALLEST:
+            exponents[name] = min(math.log2(long / short) for short, long in zip(counts, counts[1:], strict=False))
+    if not exponents:
+        return 0.0, "hardly anything grows"
+    name = max(exponents, key=lambda key: exponents[key])
+    return exponents[name], f"{WORDS[name]} grow like time ** {exponents[name]:.2f}"
+
+
+def work(bench: Bench, *, long: bool) -> None:
+    """The timed job: the same number of tokens in long or in short sequences."""
+    from lab.gates.bench import call
+
+    mixer = bench.build(shaken=False)
+    x = bench.inputs(1, LONG if long else SHORT)
+    for _ in range(LONG_CALLS if long else LONG_CALLS * LONG // SHORT):
+        call(mixer, x)
+
+
+def judge(reading: Reading, evidence: Evidence) -> GateResult:
+    """Counts first, then time."""
+    if reading.value is None:
+        return unjudged(NAME, reading.detail, LIMIT)
+    if evidence.exempt_quadratic:
+        return passed(NAME, reading.value, None, f"{reading.detail}; this baseline is quadratic, and exempt")
+    if reading.value > LIMIT:
+        message = f"{reading.detail}: look for a tensor of time x time, or attend within a fixed window"
+        return failed(NAME, reading.value, LIMIT, message)
+    ratio = evidence.time_ratio
+    if ratio is not None and ratio > TIME_LIMIT:
+        exponent = 1 + math.log(ratio) / math.log(LONG / SHORT)
+        message = f"sequences of {LONG} tokens cost {ratio:.1f} times as much CPU time a token as those of {SHORT}"
+        return failed(NAME, exponent, LIMIT, f"{message}: look for loops over time within loops over time")
+    return passed(NAME, reading.value, LIMIT, reading.detail)
+
+
+GATE = Gate(name=NAME, measure=measure, judge=judge)

@@ -1,0 +1,84 @@
+"""Beside the candidate: run the measuring halves of the gates and report each as it ends. Travels into the sandbox.
+
+`order.json` says what to do; every report is one JSON line on what was standard output when the job began (the
+candidate's own prints go to standard error). A watchdog ends the job, with a traceback, when a gate takes too long:
+the lab then knows which gate it was and continues with the next in another job.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab.gates import complexity, truncation
+from lab.gates.bench import Bench
+from lab.gates.faults import frames_of, one_line
+from lab.gates.gate import Reading
+from lab.gates.order import GATES
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Do what order.json says."""
+    torch.set_num_threads(1)
+    report = _reporter()
+    order: dict[str, Any] = json.loads(Path("order.json").read_text())
+    bench = Bench(Path("candidate.py").read_text(), order["given"])
+    if order["mode"] == "gates":
+        for gate in GATES:
+            if gate.name in order["gates"]:
+                _watched(report, gate.name, order["seconds"], lambda gate=gate: gate.measure(bench))  # type: ignore[misc]
+    elif order["mode"] == "alone":
+        _watched(report, "alone", order["seconds"], lambda: Reading(value=0.0, outputs=truncation.answer(bench)))
+    else:
+        complexity.work(bench, long=order["mode"] == "long")
+
+
+def _watched(report: Report, name: str, seconds: float, measure: Callable[[], Reading]) -> None:
+    report({"gate": name, "starts": True})
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        reading = measure()
+    except (Exception, SystemExit) as error:
+        reading = Reading(crash=one_line(error), traceback=frames_of(error))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    report({"gate": name, "reading": _plain(reading)})
+
+
+def _plain(reading: Reading) -> dict[str, Any]:
+    """JSON has no infinity: the largest stand-in is as good for a judge."""
+    value = reading.value
+    if value is not None and not math.isfinite(value):
+        value = 1e9
+    return {
+        "value": value,
+        "detail": reading.detail,
+        "numbers": {name: number if math.isfinite(number) else 1e9 for name, number in reading.numbers.items()},
+        "outputs": [number if math.isfinite(number) else 1e9 for number in reading.outputs],
+        "crash": reading.crash,
+        "traceback": reading.traceback,
+    }
+
+
+def _reporter() -> Report:
+    """Keep standard output for reports, and send what anybody prints to standard error."""
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+
+    def report(line: dict[str, Any]) -> None:
+        data = (json.dumps(line) + "\n").encode()
+        while data:
+            data = data[os.write(channel, data) :]
+
+    return report

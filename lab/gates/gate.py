@@ -1,0 +1,93 @@
+"""What a gate is: a measurement beside the candidate (a witness's word) and a judgement where the candidate is not.
+
+Read in this order: `Reading` (what comes out of the sandbox), `Evidence` (what the judge knows besides), `Gate`,
+then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lab.records import GateResult
+
+if TYPE_CHECKING:
+    from lab.gates.bench import Bench
+
+ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
+ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding
+AMPLIFICATION = 20.0  # how much more than its own rounding a candidate may differ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One gate's measurement, as the sandbox reported it."""
+
+    value: float | None = None  # the gate's number; None when there was nothing to measure
+    detail: str = ""  # where and what, for the message
+    numbers: Mapping[str, float] = field(default_factory=dict)  # what else the judge needs
+    outputs: Sequence[float] = ()  # numbers to be compared outside
+    crash: str = ""  # the candidate's exception in one line
+    traceback: str = ""  # its frames in the candidate's file
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Reading:
+        """From a report line. Raises `ValueError`, `TypeError` or `KeyError` when it is none."""
+        value = data.get("value")
+        return cls(
+            value=None if value is None else float(value),
+            detail=str(data.get("detail", ""))[:2000],
+            numbers={str(name): float(number) for name, number in dict(data.get("numbers", {})).items()},
+            outputs=tuple(float(number) for number in data.get("outputs", ())),
+            crash=str(data.get("crash", ""))[:2000],
+            traceback=str(data.get("traceback", ""))[:8000],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the judge knows beside the reading. Nothing in it comes from the gate's own measurement."""
+
+    results: Mapping[str, GateResult] = field(default_factory=dict)  # gates judged before this one
+    baseline_parameters: int = 0  # of the largest baseline mixer; 0: unknown
+    exempt_quadratic: bool = False  # the softmax baseline
+    tree: str = ""  # hash of the candidate's normalised syntax tree
+    known: tuple[tuple[str, str, tuple[float, ...]], ...] = ()  # (experiment, tree, outputs) of the archive
+    alone: Reading | None = None  # the prefix, computed in a process that never held the rest
+    time_ratio: float | None = None  # CPU seconds of one long against many short sequences, counted outside
+
+    def failed(self, name: str) -> bool:
+        """Whether the gate `name` was judged before, and failed."""
+        return name in self.results and self.results[name].passed is False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One gate. `after` names gates whose failure explains this one's: they are judged first."""
+
+    name: str
+    measure: Callable[[Bench], Reading]  # inside the sandbox
+    judge: Callable[[Reading, Evidence], GateResult]  # outside
+    after: tuple[str, ...] = ()
+
+
+def passed(name: str, value: float | None, limit: float | None, message: str) -> GateResult:
+    """The gate is open."""
+    return GateResult(name=name, passed=True, value=value, limit=limit, message=message)
+
+
+def failed(name: str, value: float | None, limit: float | None, message: str, traceback: str = "") -> GateResult:
+    """The gate is shut."""
+    return GateResult(name=name, passed=False, value=value, limit=limit, message=message, traceback=traceback)
+
+
+def unjudged(name: str, message: str, limit: float | None = None) -> GateResult:
+    """The gate could not run."""
+    return GateResult(name=name, passed=None, value=None, limit=limit, message=message)
+
+
+def rounding_limit(reading: Reading) -> float:
+    """How far two computations of the same thing may differ, given how this candidate amplifies rounding."""
+    own = reading.numbers.get("roundoff", 0.0)
+    return min(ROUNDOFF_CEILING, max(ROUNDOFF_FLOOR, AMPLIFICATION * own))

@@ -1,0 +1,30 @@
+"""Gate `import`: the file is Python, keeps to the allowed imports, defines `Mixer`, and builds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from lab.records import GateResult
+
+if TYPE_CHECKING:
+    from lab.gates.bench import Bench
+
+NAME = "import"
+ERRORS_ALLOWED = 0.0
+
+
+def measure(bench: Bench) -> Reading:
+    """Execute the file and build `Mixer(d_model, n_heads)`; exceptions are the reading."""
+    bench.build(shaken=False)
+    return Reading(value=0.0)
+
+
+def judge(reading: Reading, evidence: Evidence) -> GateResult:
+    """Any exception on the way fails."""
+    if reading.crash:
+        return failed(NAME, 1.0, ERRORS_ALLOWED, reading.crash, reading.traceback)
+    return passed(NAME, 0.0, ERRORS_ALLOWED, "the file imports and Mixer builds")
+
+
+GATE = Gate(name=NAME, measure=measure, judge=judge)

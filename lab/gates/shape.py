@@ -1,0 +1,58 @@
+"""Gate `shape`: [batch, time, d_model] in, the same out, at sizes that are awkward for chunks, heads and widths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from lab.records import GateResult
+
+if TYPE_CHECKING:
+    from lab.gates.bench import Bench
+
+NAME = "shape"
+FAILURES_ALLOWED = 0.0
+# (batch, time, d_model, n_heads): one row, one token, primes, around a chunk of 64; twice the width, other heads
+SIZES = (
+    (2, 64, 64, 4),
+    (1, 1, 64, 4),
+    (3, 1, 64, 4),
+    (1, 2, 64, 4),
+    (1, 63, 64, 4),
+    (2, 65, 64, 4),
+    (1, 131, 64, 4),
+    (1, 300, 64, 4),
+    (2, 33, 64, 2),
+    (2, 33, 128, 4),
+)
+
+
+def measure(bench: Bench) -> Reading:
+    """Count the sizes at which the output has another shape."""
+    from lab.gates.bench import call
+
+    wrong = []
+    for batch, time, d_model, n_heads in SIZES:
+        mixer = bench.build(d_model=d_model, n_heads=n_heads)
+        x = bench.inputs(batch, time, d_model=d_model)
+        try:
+            y = call(mixer, x)
+        except Exception as error:
+            error.add_note(f"while x was [batch={batch}, time={time}, d_model={d_model}] with n_heads={n_heads}")
+            raise
+        if y.shape != x.shape:
+            wrong.append(f"{list(x.shape)} became {list(y.shape)}")
+    return Reading(value=float(len(wrong)), detail="; ".join(wrong))
+
+
+def judge(reading: Reading, evidence: Evidence) -> GateResult:
+    """No size may fail."""
+    if reading.crash:
+        return failed(NAME, None, FAILURES_ALLOWED, f"forward failed: {reading.crash}", reading.traceback)
+    if reading.value:
+        message = f"the output must have the shape of the input, but {reading.detail}"
+        return failed(NAME, reading.value, FAILURES_ALLOWED, message)
+    return passed(NAME, 0.0, FAILURES_ALLOWED, f"shapes kept at {len(SIZES)} awkward sizes")
+
+
+GATE = Gate(name=NAME, measure=measure, judge=judge)
