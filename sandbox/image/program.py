@@ -39,7 +39,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def take_seat(
-    control: int, stdout: int, stderr: int, enter: Callable[[], None], confine: Callable[[Spec], None]
+    control: int, stdout: int, stderr: int, enter: Callable[[], object], confine: Callable[[Spec], None]
 ) -> NoReturn:
     """In a forked child: wait for a job on `control`, then become it. Never returns."""
     status = CANNOT_START
@@ -291,7 +291,8 @@ def out_of_memory(error: BaseException) -> bool:
         return False
     words = str(error)
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError | OSError) and ("not enough memory" in words or "Cannot allocate memory" in words)
+        isinstance(error, RuntimeError | OSError)
+        and ("not enough memory" in words or "Cannot allocate memory" in words)
     )
 
 

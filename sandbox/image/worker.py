@@ -564,10 +564,6 @@ def warm(root: Path) -> Spec:
     gc.enable()
     gc.collect()
     gc.freeze()  # children collect only their own garbage, and copy fewer pages
-    # torch leaves hundreds of finalizers that would tear down its operators: 30 ms of every child's end. Only the
-    # program's own still run there.
-    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
-        finalizer.atexit = False
     return {
         "pid": os.getpid(),
         "python": sys.version.split()[0],

@@ -43,8 +43,7 @@ def confine(terms: Terms, spec: dict[str, Any]) -> None:
         devices = _take_devices(int(spec["limits"].get("gpus", 0)))
     if terms.change_user:
         _become_nobody()
-    if terms.spaces:
-        syscalls.drop_capabilities()
+    syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # so is this, and a program may look at itself
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sandbox.job import Job, Limits, Outcome, Protection, Status
 
-PROGRAM = r'''
+PROGRAM = r"""
 import ctypes, errno, json, os, socket, sys
 
 def fails(action):
@@ -49,7 +49,6 @@ print(json.dumps({
     "capabilities": found.get("CapEff", ""),
     "no_new_privs": found.get("NoNewPrivs", ""),
     "seccomp": found.get("Seccomp", ""),
-    "interfaces": [name for _, name in socket.if_nameindex()] if hasattr(socket, "if_nameindex") else [],
     "connect": fails(connect),
     "unshare": fails(unshare),
     "home": fails(lambda: os.listdir(os.path.dirname(HOST_FILE))),
@@ -57,7 +56,7 @@ print(json.dumps({
     "write_system": fails(lambda: open("/usr/move37-probe", "w")),
     "environment": sorted(os.environ),
 }))
-'''.lstrip()
+""".lstrip()
 
 
 def job() -> Job:
@@ -86,10 +85,11 @@ def read(outcome: Outcome, report: dict[str, Any]) -> tuple[Protection, ...]:
         return Protection(name=name, active=bool(active), detail=detail if active else missing)
 
     isolated = spaces and found.get("parent") == 0
+    network = "its own namespace with nothing but loopback" if spaces else "sockets are refused (system call filter)"
     how = "an unprivileged user namespace" if report["spaces"] == "user" else "root"
     return (
         line("process namespace", isolated, f"it sees and signals only its own processes (through {how})", no_spaces),
-        line("network namespace", spaces and found.get("connect"), "no network but its own loopback", no_spaces),
+        line("no network", found.get("connect"), network, no_spaces),
         line("mount namespace", spaces and found.get("host_file"), "a file system of our making, read-only", no_spaces),
         line("other namespaces", spaces, "host name, System V IPC, cgroup view", no_spaces),
         line(
@@ -111,7 +111,9 @@ def read(outcome: Outcome, report: dict[str, Any]) -> tuple[Protection, ...]:
             f"{report['seccomp']} instructions: no io_uring, bpf, keys, ptrace, namespaces",
             why.get("seccomp", ""),
         ),
-        line("memory limit for all processes", report["memory_group"], "cgroup, without swap", _memory(report, no_group)),
+        line(
+            "memory limit for all processes", report["memory_group"], "cgroup, without swap", _memory(report, no_group)
+        ),
         line("process limit", report["process_group"] or spaces, _processes(report), no_group),
         line("disk limit", spaces, "all it writes goes to one sized tmpfs", f"only one file's size; {no_spaces}"),
         line("host environment hidden", found and "HOME" in found["environment"], "nothing is inherited", "unknown"),
@@ -121,7 +123,9 @@ def read(outcome: Outcome, report: dict[str, Any]) -> tuple[Protection, ...]:
 
 def _memory(report: dict[str, Any], no_group: str) -> str:
     each = "each process by RLIMIT_DATA"
-    return f"{each}, all together by looking every 50 ms; {no_group}" if report["spaces"] else f"{each} only; {no_group}"
+    return (
+        f"{each}, all together by looking every 50 ms; {no_group}" if report["spaces"] else f"{each} only; {no_group}"
+    )
 
 
 def _processes(report: dict[str, Any]) -> str:

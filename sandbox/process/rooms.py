@@ -37,6 +37,7 @@ SPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
+NAMES = ("pid", "mnt", "net", "ipc", "uts", "cgroup")
 OWN_FOLDERS = ("out", "tmp", "home", "shm")
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 MAX_INODES = 65536
@@ -51,18 +52,23 @@ class Usage(NamedTuple):
     ru_maxrss: int  # KiB
 
 
+class Room(NamedTuple):
+    """An init, and open descriptors of its namespaces, the pid namespace first."""
+
+    pid: int
+    spaces: list[int]
+
+
 class RoomSeat:
     """A seat in a room, or beside the zygote where there are no rooms."""
 
-    def __init__(self, zygote: socket.socket, room: int) -> None:
+    def __init__(self, zygote: socket.socket, room: Room | None) -> None:
         self.zygote = zygote
         self.wake = zygote.fileno()
         self.control, control = socket.socketpair()
         self.stdout, stdout = os.pipe()
         self.stderr, stderr = os.pipe()
-        descriptors = [control.fileno(), stdout, stderr]
-        if room:
-            descriptors.append(os.pidfd_open(room))
+        descriptors = [control.fileno(), stdout, stderr, *(room.spaces if room else ())]
         socket.send_fds(zygote, [b"fork"], descriptors)
         control.close()
         for descriptor in descriptors[1:]:
@@ -93,7 +99,7 @@ class Rooms:
         self.zygote, self.zygote_pid = zygote, zygote_pid
         self.terms, self.group, self.root = terms, group, root
         self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if terms.spaces else -1
-        self.room = 0
+        self.room: Room | None = None
         self.memory_bytes = 0
         self.spare: RoomSeat | None = None
         self.clear()
@@ -115,7 +121,7 @@ class Rooms:
     def watch(self) -> str | None:
         if self.group.counts_memory or not self.terms.spaces:
             return None
-        outsiders = {os.getpid(), self.zygote_pid, self.room}
+        outsiders = {os.getpid(), self.zygote_pid, self.room.pid if self.room else 0}
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in outsiders]
         if sum(map(resident, pids)) > self.memory_bytes and sum(map(private, pids)) > self.memory_bytes:
             return "memory"
@@ -125,13 +131,13 @@ class Rooms:
         assert isinstance(seat, RoomSeat)
         if self.room:
             # The kernel kills everybody in the room, and init is gone only when all of them are.
-            os.kill(self.room, signal.SIGKILL)
+            os.kill(self.room.pid, signal.SIGKILL)
         else:
             self.zygote.send(b"sweep")
         ended = seat.poll(wait=True)
         if self.room:
-            os.waitpid(self.room, 0)
-            self.room = 0
+            os.waitpid(self.room.pid, 0)
+            self.room = None
         assert ended is not None
         return ended
 
@@ -157,27 +163,27 @@ class Rooms:
         self.spare = RoomSeat(self.zygote, self.room)
         self.group.admit(self.spare.pid)
 
-    def _open_room(self) -> int:
-        """The pid of a room's init, once the room stands."""
-        ready, tell = os.pipe()
+    def _open_room(self) -> Room:
+        """A room, once it stands. Raises `OSError`."""
+        ours, theirs = socket.socketpair()
         # A process may make only one pid namespace for its children, unless it first goes back to its own.
         syscalls.setns(self.own_pids, syscalls.CLONE_NEWPID)
         syscalls.unshare(syscalls.CLONE_NEWPID)
         pid = os.fork()
         if pid == 0:
             try:
-                os.close(ready)
                 furnish(self.root)
-                os.write(tell, b"1")
-                keep_house(tell)
+                # Its own process may open them; to us, as an ordinary user, the kernel would refuse it.
+                socket.send_fds(theirs, [b"1"], [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMES])
+                keep_house()
             finally:
                 os._exit(1)
-        os.close(tell)
-        good = os.read(ready, 1)
-        os.close(ready)
+        theirs.close()
+        with ours:
+            good, spaces, _, _ = socket.recv_fds(ours, 1, len(NAMES))
         if not good:
             raise OSError("a room could not be made")
-        return pid
+        return Room(pid, spaces)
 
 
 def mount_job(root: Path) -> None:
@@ -199,10 +205,9 @@ def furnish(root: Path) -> None:
         fcntl.ioctl(probe, SIOCSIFFLAGS, request)
 
 
-def keep_house(tell: int) -> None:
+def keep_house() -> None:
     """Reap whoever is orphaned, with no rights left and nothing open, until we are killed."""
-    os.closerange(0, tell)
-    os.closerange(tell, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     signal.set_wakeup_fd(-1)
     # Blocked and fetched: a handler would make this process killable from inside.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -230,5 +235,3 @@ def private(pid: int) -> int:
             if line.startswith("Private_"):
                 total += int(line.split()[1]) * 1024
     return total
-
-

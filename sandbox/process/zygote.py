@@ -41,6 +41,7 @@ def main() -> NoReturn:
     if LINUX:
         syscalls.die_with_parent(signal.SIGTERM)
     scratch = tempfile.mkdtemp(prefix=f"move37-zygote-{os.getpid()}-")
+    os.chmod(scratch, 0o711)
     group = Cgroup({}, 1)
     status = 1
     try:
@@ -80,13 +81,23 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> Terms
         reasons["landlock"] = "this kernel has no Landlock (Linux 5.13, lsm=landlock)"
     return Terms(
         spaces=spaces,
-        change_user=spaces == "root",
+        change_user=os.geteuid() == 0 and spaces != "user" and (spaces == "root" or open_to_all(reasons)),
         landlock=version,
         filter=compiled,
         memory_group=group.counts_memory,
         process_group=group.counts_processes,
         reasons=reasons,
     )
+
+
+def open_to_all(reasons: dict[str, str]) -> bool:
+    """Whether nobody could still read this interpreter where there is no view to show it in."""
+    for folder in view.interpreter_folders():
+        for parent in (folder, *folder.parents):
+            if not parent.stat().st_mode & 0o001:
+                reasons["user"] = f"nobody may enter {parent}, so the job stays root without capabilities"
+                return False
+    return True
 
 
 def try_spaces(kind: str) -> str | None:
@@ -224,7 +235,7 @@ class Zygote:
                     self.obey()
 
     def obey(self) -> None:
-        command, descriptors, _, _ = socket.recv_fds(self.keeper, 16, 4)
+        command, descriptors, _, _ = socket.recv_fds(self.keeper, 16, 3 + len(rooms.NAMES))
         if not command:
             os._exit(0)
         if command == b"fork":
@@ -239,9 +250,12 @@ class Zygote:
             syscalls.setns(room[0], syscalls.CLONE_NEWPID)
         pid = os.fork()
         if pid == 0:
-            enter = (lambda: syscalls.setns(room[0], rooms.SPACES)) if room else lambda: None
             program.take_seat(
-                control, stdout, stderr, enter=enter, confine=lambda spec: confine.confine(self.terms, spec)
+                control,
+                stdout,
+                stderr,
+                enter=lambda: [syscalls.setns(space, 0) for space in room[1:]],
+                confine=lambda spec: confine.confine(self.terms, spec),
             )
         for descriptor in descriptors:
             os.close(descriptor)
