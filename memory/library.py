@@ -16,8 +16,8 @@ from memory.embed import Embedder, passages
 from memory.errors import NotFound
 from memory.points import entry_points, gist, lesson_points, mark, middle
 from memory.records import Entry, Lesson
-from memory.schema import ANALYSES, COGNITION, collection, entry_id, entry_of, lesson_of
-from memory.store import Nearest, Point, Store, Where
+from memory.schema import ANALYSES, COGNITION, DENSE, SPARSE, collection, entry_id, entry_of, lesson_of
+from memory.store import Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KINDS = {COGNITION: "cognition", ANALYSES: "analysis"}
 BATCH = 64  # points in one write
+EVERYWHERE: Mapping[str, Where | None] = {COGNITION: None, ANALYSES: None}
 POOL = 24  # candidates that are read back for weighting and diversity
 Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
@@ -86,81 +87,72 @@ class Library:
         text: str,
         *,
         limit: int = 6,
-        collections: Sequence[str] = (COGNITION, ANALYSES),
-        where: Where | None = None,
-        weights: Mapping[str, float] = rank.WEIGHTS,
+        where: Mapping[str, Where | None] = EVERYWHERE,
+        meaning: float = rank.MEANING,
         now: datetime | None = None,
     ) -> tuple[Found, ...]:
-        """Hybrid search: one hit an item, best first. An empty text finds nothing."""
-        queries = self._queries(text, weights)
+        """Hybrid search: one hit an item, best first. `where` names the collections to search, each with its filter;
+        `meaning` is the weight of the dense half (1: it alone, 0: words alone). An empty text finds nothing."""
+        queries = self._queries(text, meaning)
         if not queries or limit <= 0:
             return ()
-        found: list[tuple[Found, NDArray[np.float32] | None]] = []
-        for name in collections:
-            found += self._search_one(
-                name, text, queries, max(POOL, 2 * limit), where, weights, now or datetime.now(UTC)
-            )
+        home: dict[str, str] = {}  # id -> collection
+        lists: dict[str, list[Hit]] = {name: [] for name in queries}
+        for name, condition in where.items():
+            answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=condition)
+            for (side, query), hits in zip(queries.items(), answers, strict=True):
+                rows = 1 if isinstance(query.vector, Sparse) else len(query.vector)
+                lists[side] += [Hit(hit.id, hit.score / rows) for hit in hits]
+                home.update((hit.id, name) for hit in hits)
+        for hits in lists.values():
+            hits.sort(key=lambda hit: (-hit.score, hit.id))
+        ranked = rank.fuse(lists, meaning=meaning)
+        pool = max(POOL, 2 * limit)
+        found = self._weighed(text, ranked[:pool], home, now or datetime.now(UTC))
         if self._reranker is not None and found:
             judged = self._reranker(text, [gist(item.item) for item, _ in found])
             found = [(_rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
         found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
         items = {item.id: item for item, _ in found}
-        chosen = rank.spread(
-            [(item.id, item.score) for item, _ in found],
-            {i.id: row for i, row in found if row is not None},
-            limit=limit,
-        )
+        rows_of = {item.id: row for item, row in found if row is not None}
+        chosen = rank.spread([(item.id, item.score) for item, _ in found], rows_of, limit=limit)
         return tuple(items[id] for id in chosen)
 
-    def _queries(self, text: str, weights: Mapping[str, float]) -> dict[str, Nearest]:
-        pieces = passages(text)
+    def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:
+        pieces = passages(text) if meaning > 0 else ()
         sparse = words.question(text)
         queries: dict[str, Nearest] = {}
-        for name in weights:
-            if name.endswith("_words"):
-                if sparse.indices:
-                    queries[name] = Nearest(using=name, vector=sparse)
-            elif pieces:
-                queries[name] = Nearest(using=name, vector=self.embedder.embed(pieces))
+        if sparse.indices and meaning < 1:
+            queries |= {name: Nearest(using=name, vector=sparse) for name in SPARSE}
+        if pieces:
+            rows = self.embedder.embed(pieces)
+            queries |= {name: Nearest(using=name, vector=rows) for name in DENSE}
         return queries
 
-    def _search_one(
-        self,
-        name: str,
-        text: str,
-        queries: Mapping[str, Nearest],
-        pool: int,
-        where: Where | None,
-        weights: Mapping[str, float],
-        now: datetime,
+    def _weighed(
+        self, text: str, ranked: Sequence[rank.Ranked], home: Mapping[str, str], now: datetime
     ) -> list[tuple[Found, NDArray[np.float32] | None]]:
-        answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=where)
-        lists = dict(zip(queries, answers, strict=True))
-        ranked = rank.fuse(lists, weights)[:pool]
-        points = self.store.fetch(name, [item.id for item in ranked], vectors=True)
+        """The candidates read back, own results weighed by evidence and age, each with its direction."""
+        points: dict[str, Point] = {}
+        for name in dict.fromkeys(home.values()):
+            points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name], vectors=True)
         out = []
         for item in ranked:
             point = points.get(item.id)
             if point is None:  # forgotten between the two calls
                 continue
-            record = _record(name, point.payload)
+            record = _record(home[item.id], point.payload)
             score = item.score
             if isinstance(record, Lesson):
                 age = _age_days(str(point.payload.get("at", "")), now)
                 score = rank.weigh(score, evidence=rank.evidence(record), recency=rank.recency(age))
-            cosines = {
-                side: item.scores[side] / len(queries[side].vector)  # type: ignore[arg-type]
-                for side in ("symptom", "insight")
-                if side in item.scores
-            }
-            best = max(cosines.values(), default=None)
             found = Found(
                 id=item.id,
-                kind=KINDS[name],
+                kind=KINDS[home[item.id]],
                 score=score,
                 item=record,
-                why=_why(text, record, item, best),
-                similarity=best,
+                why=_why(text, record, item),
+                similarity=item.cosine,
                 payload=point.payload,
             )
             out.append((found, middle(point)))
@@ -243,13 +235,14 @@ def _rescored(found: Found, score: float) -> Found:
     )
 
 
-def _why(text: str, record: Entry | Lesson, item: rank.Ranked, cosine: float | None) -> str:
+def _why(text: str, record: Entry | Lesson, item: rank.Ranked) -> str:
+    """Which words and which meaning brought it back, and at which place in which list."""
     parts = []
     said = words.shared(text, gist(record))
     if said:
         parts.append("words " + ", ".join(said))
-    if cosine is not None:
-        parts.append(f"meaning {cosine:.2f}")
+    if item.cosine is not None:
+        parts.append(f"meaning {item.cosine:.2f}")
     parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in item.places.items()))
     if isinstance(record, Lesson):
         parts.append(f"evidence {rank.evidence(record):.2f}")

@@ -146,17 +146,14 @@ class Memory:
         min_rung: int | None,
         years: tuple[int | None, int | None] | None,
     ) -> tuple[Recollection, ...]:
-        found: list[Found] = []
         shared = {"families": families} if families else {}
+        own = shared | ({"status": status} if status else {})
+        where: dict[str, Where | None] = {}
         if "cognition" in kinds:
-            where = Where(any_of=shared, between={"year": years} if years else {})
-            found += library.search(query, limit=k, collections=(COGNITION,), where=where)
+            where[COGNITION] = Where(any_of=shared, between={"year": years} if years else {})
         if "analysis" in kinds:
-            chosen = shared | ({"status": status} if status else {})
-            where = Where(any_of=chosen, between={"rung": (min_rung, None)} if min_rung is not None else {})
-            found += library.search(query, limit=k, collections=(ANALYSES,), where=where)
-        found.sort(key=lambda item: (-item.score, item.id))
-        return within(found[:k], budget)
+            where[ANALYSES] = Where(any_of=own, between={"rung": (min_rung, None)} if min_rung is not None else {})
+        return within(library.search(query, limit=k, where=where), budget)
 
     async def is_new(self, text: str) -> Newness:
         """Nearest published insight, nearest own experiment, and how near."""
