@@ -11,7 +11,7 @@ import math
 import numpy as np
 from scipy import special
 
-_QUANTILES = (np.arange(4000) + 0.5) / 4000
+_QUANTILES = (np.arange(1000) + 0.5) / 1000
 
 
 def power(effect: float, *, n: int, sd: float, confidence: float = 0.95) -> float:
@@ -30,7 +30,7 @@ def minimum_detectable_effect(n: int, *, sd: float, power_wanted: float = 0.8, c
     if n < 2:
         return math.inf
     low, high = 0.0, 100.0 * sd
-    for _ in range(60):  # power grows with the effect: bisect
+    for _ in range(40):  # power grows with the effect: bisect
         middle = (low + high) / 2
         if power(middle, n=n, sd=sd, confidence=confidence) < power_wanted:
             low = middle
@@ -41,7 +41,14 @@ def minimum_detectable_effect(n: int, *, sd: float, power_wanted: float = 0.8, c
 
 def seeds_needed(effect: float, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95) -> int:
     """The fewest seeds that find `effect` with `power_wanted`. Raises `ValueError` past 10,000."""
-    for n in range(2, 10_001):
-        if power(effect, n=n, sd=sd, confidence=confidence) >= power_wanted:
-            return n
-    raise ValueError("an effect this small needs more than 10,000 seeds")
+    few, many = 1, 10_000
+
+    def enough(n: int) -> bool:
+        return power(effect, n=n, sd=sd, confidence=confidence) >= power_wanted
+
+    if not enough(many):
+        raise ValueError("an effect this small needs more than 10,000 seeds")
+    while many - few > 1:  # power grows with n: bisect
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many

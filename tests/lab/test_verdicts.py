@@ -1,0 +1,159 @@
+"""What may be said, and what may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, ExperimentStatus, Measurement, Role
+from lab.verdicts import confirm_verdict, leaderboard, screen_verdict, summarise
+from tests.builders import a_measurement
+
+
+def fresh(values: list[float], **changes: Any) -> list[Measurement]:
+    return [a_measurement(value=v, seed=1000 + i, steps=500, fresh=True, **changes) for i, v in enumerate(values)]
+
+
+def confirm(ours: list[Measurement], theirs: list[Measurement], tried: int = 1, **more: Any) -> Any:
+    return confirm_verdict(
+        metric=BITS_PER_BYTE,
+        candidate=ours,
+        baseline=theirs,
+        baseline_id="b1",
+        baseline_name="gdn",
+        tried=tried,
+        **more,
+    )
+
+
+def screen(ours: list[Measurement], theirs: list[Measurement], tried: int = 12) -> Any:
+    return screen_verdict(
+        metric=BITS_PER_BYTE, candidate=ours, baseline=theirs, baseline_id="b1", baseline_name="gdn", tried=tried
+    )
+
+
+def test_one_seed_has_no_interval_and_the_sentence_says_so() -> None:
+    verdict = screen([a_measurement(value=2.65)], [a_measurement(value=2.70)])
+    assert (verdict.low, verdict.high) == (None, None)
+    assert verdict.effect == pytest.approx(0.05)
+    assert "one seed" in verdict.text and "ahead of gdn" in verdict.text
+    assert "worthless candidates would lead by 0.029" in verdict.text
+
+
+def test_a_screen_compares_at_the_most_steps_that_both_have() -> None:
+    ours = [a_measurement(value=3.0, steps=100), a_measurement(value=2.8, steps=200)]
+    theirs = [a_measurement(value=3.1, steps=100), a_measurement(value=2.7, steps=200), a_measurement(steps=500)]
+    verdict = screen(ours, theirs)
+    assert verdict.effect == pytest.approx(-0.1) and "200 steps" in verdict.text and "behind" in verdict.text
+
+
+def test_without_steps_in_common_nothing_is_said() -> None:
+    assert screen([a_measurement(steps=100)], [a_measurement(steps=500)]) is None
+    assert confirm([], fresh([2.5])) is None
+
+
+def test_a_clear_gain_on_fresh_seeds_is_better_and_still_no_discovery() -> None:
+    verdict = confirm(fresh([2.40, 2.41, 2.39, 2.40, 2.42]), fresh([2.50, 2.52, 2.50, 2.51, 2.50]), tried=12)
+    assert verdict.low > 0
+    assert (
+        verdict.text.startswith("Better than gdn") and "Not a discovery" in verdict.text and "12 tried" in verdict.text
+    )
+
+
+def test_a_small_gain_is_not_distinguishable_and_the_sentence_names_what_could_be_found() -> None:
+    verdict = confirm(fresh([2.50, 2.49, 2.50]), fresh([2.51, 2.50, 2.52]), tried=12)
+    assert verdict.low < 0 < verdict.high
+    assert verdict.text.startswith("Not distinguishable") and "in four of five cases" in verdict.text
+
+
+def test_a_clear_loss_is_worse() -> None:
+    assert confirm(fresh([2.9, 2.9, 2.9]), fresh([2.5, 2.5, 2.5])).text.startswith("Worse than gdn")
+
+
+def test_having_tried_more_widens_the_interval() -> None:
+    ours, theirs = fresh([2.45, 2.46, 2.44, 2.45]), fresh([2.50, 2.49, 2.50, 2.52])
+    once, often = confirm(ours, theirs), confirm(ours, theirs, tried=100)
+    assert often.low < once.low and often.high > once.high and often.effect == once.effect
+
+
+def test_one_divergence_on_a_fresh_seed_rejects_the_best_mean() -> None:
+    ours = [*fresh([2.0, 2.0, 2.0, 2.0]), a_measurement(value=8.0, seed=1004, steps=500, fresh=True, diverged=True)]
+    verdict = confirm(ours, fresh([2.5] * 5))
+    assert verdict.text.startswith("Rejected") and "1004" in verdict.text
+    assert verdict.low is None
+
+
+def test_a_divergence_while_screening_rejects() -> None:
+    verdict = screen([a_measurement(value=8.0, diverged=True)], [a_measurement(value=2.7)])
+    assert verdict.text.startswith("Rejected") and verdict.effect < -5
+
+
+def test_what_the_preset_left_out_stands_in_the_sentence() -> None:
+    verdict = confirm(fresh([2.5] * 3), fresh([2.5] * 3), missing=("Only 3 of 5 fresh seeds fitted.",))
+    assert verdict.text.endswith("Only 3 of 5 fresh seeds fitted.")
+
+
+def test_a_score_without_noise_needs_no_calibration() -> None:
+    ours = fresh([2.3] * 5, metric="combined_score")
+    theirs = fresh([2.2] * 5, metric="combined_score")
+    verdict = confirm_verdict(
+        metric=COMBINED_SCORE, candidate=ours, baseline=theirs, baseline_id="b", baseline_name="start", tried=3
+    )
+    assert verdict is not None and verdict.low == pytest.approx(0.1) and verdict.text.startswith("Better")
+
+
+def test_sixty_clones_of_the_baseline_are_almost_never_called_better() -> None:
+    """The whole procedure on worthless ideas: screen 60, confirm the best on fresh seeds, corrected for 60."""
+    rng = np.random.default_rng(7)
+    claims = 0
+    for _ in range(100):
+        best = int(np.argmin(rng.normal(2.5, 0.018, size=60)))
+        assert 0 <= best < 60
+        verdict = confirm(
+            fresh(rng.normal(2.5, 0.018, 5).tolist()), fresh(rng.normal(2.5, 0.018, 5).tolist()), tried=60
+        )
+        claims += verdict.low > 0
+    assert claims <= 1
+
+
+def test_fresh_seeds_outrank_screening_runs_in_a_summary() -> None:
+    found = summarise([a_measurement(value=2.0, steps=500), *fresh([2.5, 2.6])])["bits_per_byte"]
+    assert found.n == 2 and found.mean == pytest.approx(2.55) and found.fresh
+    assert found.low is not None and found.low < 2.55 < (found.high or 0)
+
+
+def test_a_screened_number_has_null_bounds() -> None:
+    found = summarise([a_measurement(value=2.0), a_measurement(metric="parity", value=1.0, rung=1, steps=300)])
+    assert found["bits_per_byte"].low is None and found["bits_per_byte"].high is None and found["parity"].n == 1
+
+
+def test_a_summary_keeps_the_mark_of_the_witness() -> None:
+    assert summarise([a_measurement(metric="combined_score", witness=True)])["combined_score"].witness
+
+
+def an_experiment(name: str, role: Role = Role.CANDIDATE, **changes: Any) -> Experiment:
+    fields: dict[str, Any] = {
+        "id": name, "campaign": 1, "number": 1, "role": role, "status": ExperimentStatus.MEASURED, "name": name,
+    }  # fmt: skip
+    return Experiment(**(fields | changes))
+
+
+def test_the_leaderboard_ranks_within_equal_steps_and_puts_failures_last() -> None:
+    rows = leaderboard(
+        [
+            an_experiment("failed", status=ExperimentStatus.FAILED, reason="causality: reads the future"),
+            an_experiment("stopped", measurements=(a_measurement(value=2.0, steps=100),)),
+            an_experiment("second", measurements=(a_measurement(value=2.6, steps=500),)),
+            an_experiment("first", measurements=tuple(fresh([2.4, 2.5]))),
+            an_experiment("wild", measurements=(a_measurement(value=8.0, steps=500, diverged=True),)),
+        ],
+        metric=BITS_PER_BYTE,
+    )
+    assert [r.experiment for r in rows] == ["first", "second", "wild", "stopped", "failed"]
+    evidence = {r.experiment: r.evidence for r in rows}
+    assert evidence["first"] == "2 fresh seeds"
+    assert evidence["second"] == "screened on one seed"
+    assert evidence["wild"] == "diverged"
+    assert evidence["failed"] == "causality: reads the future"

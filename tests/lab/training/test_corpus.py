@@ -1,0 +1,117 @@
+"""The pinned text, the person's own, and every way in which text can be unusable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lab.errors import BadCorpus
+from lab.training.corpus import LEAST_BYTES, PINNED_SHA256, open_corpus
+
+LINE = b"It was a bright cold day in April, and the clocks were striking thirteen.\n"
+
+
+def write_text(path: Path, size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((LINE * (size // len(LINE) + 1))[:size])
+    return path
+
+
+def test_the_pinned_corpus_is_the_measured_one(tmp_path: Path) -> None:
+    corpus = open_corpus(tmp_path)
+    assert corpus.sha256 == PINNED_SHA256
+    assert 22.0e6 < len(corpus.train) < 23.0e6
+    assert 1.9e6 < len(corpus.validation) < 2.4e6
+
+
+def test_no_file_gives_both_training_and_validation_text(tmp_path: Path) -> None:
+    root = tmp_path / "text"
+    for i in range(200):
+        write_text(root / f"{i:03d}.txt", 20_000)
+        (root / f"{i:03d}.txt").write_bytes(f"<file {i:03d}>\n".encode() * 1500)
+    corpus = open_corpus(tmp_path / "cache", root)
+    train, validation = bytes(corpus.train), bytes(corpus.validation)
+    names = [f"<file {i:03d}>".encode() for i in range(200)]
+    assert not [n for n in names if n in train and n in validation]
+    assert sum(n in validation for n in names) > 3
+
+
+def test_a_single_file_is_split_by_position(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "book.txt", 2_000_000)
+    corpus = open_corpus(tmp_path / "cache", path)
+    assert bytes(corpus.train) == path.read_bytes()[: len(corpus.train)]
+    assert len(corpus.validation) >= 100_000
+    assert len(corpus.train) + len(corpus.validation) < 2_000_000, "held-out text stays closed"
+
+
+def test_a_second_opening_uses_the_cache_and_a_damaged_cache_is_built_again(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "book.txt", LEAST_BYTES)
+    first = bytes(open_corpus(tmp_path / "cache", path).validation)
+    stored = next((tmp_path / "cache").glob("corpus-*/validation.bin"))
+    before = stored.stat().st_ino
+    open_corpus(tmp_path / "cache", path)
+    assert stored.stat().st_ino == before
+    stored.write_bytes(b"x" * len(first))
+    assert bytes(open_corpus(tmp_path / "cache", path).validation) == first
+
+
+def test_changed_text_is_another_corpus(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "book.txt", LEAST_BYTES)
+    first = open_corpus(tmp_path / "cache", path).sha256
+    write_text(path, LEAST_BYTES + 1)
+    assert open_corpus(tmp_path / "cache", path).sha256 != first
+
+
+def test_text_that_is_not_utf8_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("Ein schöner Tag für große Wörter.\n".encode("latin-1") * 40_000)
+    assert len(open_corpus(tmp_path / "cache", path).train) > 500_000
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadCorpus, match="no such corpus"):
+        open_corpus(tmp_path / "cache", tmp_path / "nothing")
+
+
+def test_too_little_text_is_refused_with_the_size_needed(tmp_path: Path) -> None:
+    with pytest.raises(BadCorpus, match="1,000,000 are needed"):
+        open_corpus(tmp_path / "cache", write_text(tmp_path / "note.txt", 5000))
+
+
+def test_an_empty_folder_is_too_little_text(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadCorpus, match="0 bytes"):
+        open_corpus(tmp_path / "cache", tmp_path / "empty")
+
+
+def test_a_binary_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "archive.bin").write_bytes(os.urandom(LEAST_BYTES))
+    with pytest.raises(BadCorpus, match="not text"):
+        open_corpus(tmp_path / "cache", tmp_path / "archive.bin")
+
+
+def test_binaries_hidden_files_and_links_in_a_folder_are_left_out(tmp_path: Path) -> None:
+    root = tmp_path / "text"
+    write_text(root / "a.txt", LEAST_BYTES)
+    (root / "picture.png").write_bytes(b"\x89PNG\0" * 1000)
+    write_text(root / ".git" / "secret", 500_000)
+    (root / "link.txt").symlink_to(write_text(tmp_path / "elsewhere.txt", 700_000))
+    corpus = open_corpus(tmp_path / "cache", root)
+    assert len(corpus.train) + len(corpus.validation) < LEAST_BYTES
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "book.txt", LEAST_BYTES)
+    path.chmod(0)
+    with pytest.raises(BadCorpus, match="cannot read"):
+        open_corpus(tmp_path / "cache", path)
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "book.txt", LEAST_BYTES)
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(BadCorpus, match="cannot write"):
+        open_corpus(tmp_path / "cache", path)
