@@ -26,5 +26,5 @@ def inside() -> Mapping[str, bytes]:
 
 
 def main_file(module: str) -> Mapping[str, bytes]:
-    """A `main.py` that runs `main()` of one of those modules: ("python", "main.py") starts it in the warm interpreter."""
+    """A `main.py` that runs `main()` of one of those modules; ("python", "main.py") starts it warm."""
     return {"main.py": f"from {module} import main\n\nmain()\n".encode()}

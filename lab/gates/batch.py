@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Reading:
             moved = difference(row, y[:1])
             if moved > worst:
                 worst, detail = moved, f"{case} changes a row's output"
-    return Reading(value=worst, detail=detail, numbers={"roundoff": bench.roundoff})
+    return Reading(value=worst, detail=detail, numbers=bench.rounding)
 
 
 def judge(reading: Reading, evidence: Evidence) -> GateResult:

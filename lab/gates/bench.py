@@ -20,7 +20,10 @@ from lab.training.sizes import D_MODEL, N_HEADS
 
 SHAKE = 0.05  # standard deviation of the noise on weights, in units of the parameter's own spread plus this
 JITTER = 1e-6  # relative change of the inputs that stands for rounding
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
+MISMATCH = 0.5  # of two derivatives, relative
+DIRECTIONS = 3
 
 
 class Bench:
@@ -30,16 +33,28 @@ class Bench:
         self.source = source
         self.given = given
 
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """float32, unless the candidate runs only in another: that is for `dtype` to say, and for nobody else."""
+        for dtype in DTYPES.values():
+            try:
+                call(self.build(dtype=dtype), self.inputs(2, 64).to(dtype))
+                return dtype
+            except Exception:
+                continue
+        return torch.float32
+
     def build(
         self,
         *,
         seed: int = 0,
         d_model: int = D_MODEL,
         n_heads: int = N_HEADS,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         shaken: bool = True,
     ) -> nn.Module:
         """A mixer from a fresh execution of the source, in eval mode, seeded before the first line runs."""
+        dtype = dtype or self.dtype
         with guarded():
             torch.manual_seed(seed)
             mixer = load_mixer(self.source)(d_model, n_heads)
@@ -47,15 +62,20 @@ class Bench:
                 shake(mixer, seed)
             return mixer.to(dtype).eval()
 
-    def run(self, x: Tensor, *, seed: int = 0, draw: int = 0) -> Tensor:
+    def run(self, x: Tensor, *, draw: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Output of a fresh mixer for a copy of `x`; `draw` seeds whatever the forward pass itself draws."""
-        mixer = self.build(seed=seed, dtype=x.dtype)
-        return call(mixer, x, draw=draw)
+        dtype = dtype or self.dtype
+        return call(self.build(dtype=dtype), x.to(dtype), draw=draw)
 
     def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int = D_MODEL) -> Tensor:
-        """Standard normal [batch, time, d_model], as a norm in front of the mixer would give them."""
+        """Standard normal [batch, time, d_model] of float32, as a norm in front of the mixer would give them."""
         generator = torch.Generator().manual_seed(1000 * seed + 7 * time + batch)
         return torch.randn(batch, time, d_model, generator=generator)
+
+    @property
+    def rounding(self) -> dict[str, float]:
+        """What a judge needs to know of this candidate's arithmetic (`gate.rounding_limit`)."""
+        return {"roundoff": self.roundoff, "short": float(self.short)}
 
     @cached_property
     def roundoff(self) -> float:
@@ -70,6 +90,35 @@ class Bench:
         """Whether eval mode itself draws random numbers that reach the output."""
         x = self.inputs(2, 97)
         return difference(self.run(x, draw=1), self.run(x, draw=2)) > 0
+
+    @cached_property
+    def short(self) -> bool:
+        """Whether the candidate computes in a short dtype, whatever it was given.
+
+        Two steps of different size must give nearly the same directional derivative; rounding to eight bits gives
+        none. Some directions cross a kink, so the best of three counts.
+        """
+        if self.dtype is torch.bfloat16:
+            return True
+        if self.random:
+            return False
+        x = self.inputs(2, 65).double()
+        dtype = torch.float64 if self._takes(x) else self.dtype
+        y = self.run(x, dtype=dtype).double()
+        best = float("inf")
+        for seed in range(DIRECTIONS):
+            u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
+            small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
+            size = float(large.abs().mean())
+            best = min(best, float((small - large).abs().mean()) / size if size > 0 else 0.0)
+        return best > MISMATCH
+
+    def _takes(self, x: Tensor) -> bool:
+        try:
+            self.run(x, dtype=x.dtype)
+            return True
+        except Exception:
+            return False
 
 
 def call(mixer: nn.Module, x: Tensor, *, draw: int = 0) -> Tensor:
@@ -88,7 +137,7 @@ def checked(y: object) -> Tensor:
 
 
 def difference(a: Tensor, b: Tensor, *, scale: Tensor | None = None) -> float:
-    """Largest |a - b| in units of the root mean square of `scale` (default `b`); infinite where either is not finite."""
+    """Largest |a - b| in units of the rms of `scale` (default `b`); infinite where either is not finite."""
     if a.shape != b.shape:
         return float("inf")
     a, b = a.double(), b.double()

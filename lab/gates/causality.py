@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Reading:
             if moved > worst:
                 first = int((past - y[:, :cut]).abs().amax(dim=(0, 2)).argmax())
                 worst, detail = moved, f"inputs from position {cut} on reach the output at position {first} of {time}"
-    return Reading(value=worst, detail=detail, numbers={"roundoff": bench.roundoff})
+    return Reading(value=worst, detail=detail, numbers=bench.rounding)
 
 
 def judge(reading: Reading, evidence: Evidence) -> GateResult:

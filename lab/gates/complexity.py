@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
@@ -24,9 +25,8 @@ HOPELESS = 1.5  # an exponent that needs no longer sequence
 SMALLEST = 1e4  # counts below this have no exponent worth asking for
 WORDS = {"flops": "multiply-adds", "written": "numbers written", "peak_bytes": "memory"}
 
-SHORT, LONG = 512, 4096  # lengths of the two timed jobs
-LONG_CALLS = 3
-TIME_LIMIT = 3.0  # ratio of CPU seconds for equal tokens: 1 linear, 8 quadratic
+SPAN = 8  # how much longer the sequences of one timed job are than those of the other
+TIME_LIMIT = 3.0  # ratio of CPU seconds for equal tokens: 1 linear, SPAN quadratic
 
 
 def measure(bench: Bench) -> Reading:
@@ -42,7 +42,7 @@ def measure(bench: Bench) -> Reading:
             detail = f"{detail} from {time // 4} to {time} tokens"
         if worst > HOPELESS:
             break
-    return Reading(value=worst, detail=detail, numbers=costs[-1])
+    return Reading(value=worst, detail=detail, numbers=costs[-1] | {"looping": float(looping)})
 
 
 def _count(bench: Bench, time: int) -> dict[str, float]:
@@ -52,7 +52,7 @@ def _count(bench: Bench, time: int) -> dict[str, float]:
     from lab.gates.cost import Meter
 
     mixer = bench.build(shaken=False)
-    x = bench.inputs(1, time)
+    x = bench.inputs(1, time).to(bench.dtype)
     with guarded(), torch.no_grad(), Meter() as meter:
         mixer(x)
     return asdict(meter.cost())
@@ -65,20 +65,26 @@ def _steepest(costs: list[dict[str, float]]) -> tuple[float, str]:
     for name in WORDS:
         counts = [cost[name] for cost in costs]
         if min(counts) > SMALLEST:
-            exponents[name] = min(math.log2(long / short) for short, long in zip(counts, counts[1:], strict=False))
+            exponents[name] = min(math.log2(long / short) for short, long in pairwise(counts))
     if not exponents:
         return 0.0, "hardly anything grows"
     name = max(exponents, key=lambda key: exponents[key])
     return exponents[name], f"{WORDS[name]} grow like time ** {exponents[name]:.2f}"
 
 
-def work(bench: Bench, *, long: bool) -> None:
-    """The timed job: the same number of tokens in long or in short sequences."""
+def timed_lengths(reading: Reading) -> tuple[int, int]:
+    """Length of the long sequences and how many of them: less where every token is a step of a loop in Python."""
+    looping = reading.numbers.get("looping", 0.0) > 0
+    return (1024, 1) if looping else (4096, 3)
+
+
+def work(bench: Bench, *, time: int, calls: int) -> None:
+    """The timed job: nothing but forward passes. Equal tokens make the jobs comparable."""
     from lab.gates.bench import call
 
     mixer = bench.build(shaken=False)
-    x = bench.inputs(1, LONG if long else SHORT)
-    for _ in range(LONG_CALLS if long else LONG_CALLS * LONG // SHORT):
+    x = bench.inputs(1, time).to(bench.dtype)
+    for _ in range(calls):
         call(mixer, x)
 
 
@@ -93,8 +99,8 @@ def judge(reading: Reading, evidence: Evidence) -> GateResult:
         return failed(NAME, reading.value, LIMIT, message)
     ratio = evidence.time_ratio
     if ratio is not None and ratio > TIME_LIMIT:
-        exponent = 1 + math.log(ratio) / math.log(LONG / SHORT)
-        message = f"sequences of {LONG} tokens cost {ratio:.1f} times as much CPU time a token as those of {SHORT}"
+        exponent = 1 + math.log(ratio) / math.log(SPAN)
+        message = f"sequences {SPAN} times as long take {ratio:.1f} times the CPU time a token"
         return failed(NAME, exponent, LIMIT, f"{message}: look for loops over time within loops over time")
     return passed(NAME, reading.value, LIMIT, reading.detail)
 

@@ -48,7 +48,7 @@ def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str
     from lab.gates.bench import checked, guarded
 
     mixer = bench.build(seed=seed).train()
-    x = bench.inputs(batch, time, seed=seed).requires_grad_()
+    x = bench.inputs(batch, time, seed=seed).to(bench.dtype).requires_grad_()
     with guarded():
         torch.manual_seed(seed)
         y = checked(mixer(x * 1.0))

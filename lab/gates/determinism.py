@@ -28,14 +28,14 @@ def measure(bench: Bench) -> Reading:
     worst, detail = 0.0, ""
     for name in first:
         if name not in second:
-            return Reading(value=1.0, detail=f"{name} is there only once", numbers={"roundoff": 0.0})
+            return Reading(value=1.0, detail=f"{name} is there only once")
         a, b = first[name], second[name]
         if torch.equal(a, b) or not (a.isfinite().all() and b.isfinite().all()):
             continue
         moved = difference(b, a)
         if moved > worst:
             worst, detail = moved, name
-    return Reading(value=min(worst, 1e9), detail=detail, numbers={"roundoff": bench.roundoff if worst else 0.0})
+    return Reading(value=min(worst, 1e9), detail=detail, numbers=bench.rounding if worst else {})
 
 
 def _once(bench: Bench) -> dict[str, Tensor]:
@@ -45,7 +45,7 @@ def _once(bench: Bench) -> dict[str, Tensor]:
     from lab.gates.bench import checked, guarded
 
     mixer = bench.build(seed=SEED, shaken=False).train()
-    x = bench.inputs(2, 97)
+    x = bench.inputs(2, 97).to(bench.dtype)
     with guarded():
         torch.manual_seed(SEED)
         y = checked(mixer(x.clone()))

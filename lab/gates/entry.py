@@ -1,7 +1,7 @@
 """Beside the candidate: run the measuring halves of the gates and report each as it ends. Travels into the sandbox.
 
 `order.json` says what to do; every report is one JSON line on what was standard output when the job began (the
-candidate's own prints go to standard error). A watchdog ends the job, with a traceback, when a gate takes too long:
+candidate's own prints go nowhere). A watchdog ends the job, with a traceback, when a gate takes too long:
 the lab then knows which gate it was and continues with the next in another job.
 """
 
@@ -40,7 +40,7 @@ def main() -> None:
     elif order["mode"] == "alone":
         _watched(report, "alone", order["seconds"], lambda: Reading(value=0.0, outputs=truncation.answer(bench)))
     else:
-        complexity.work(bench, long=order["mode"] == "long")
+        complexity.work(bench, time=order["time"], calls=order["calls"])
 
 
 def _watched(report: Report, name: str, seconds: float, measure: Callable[[], Reading]) -> None:
@@ -71,10 +71,10 @@ def _plain(reading: Reading) -> dict[str, Any]:
 
 
 def _reporter() -> Report:
-    """Keep standard output for reports, and send what anybody prints to standard error."""
+    """Keep standard output for reports; what anybody else prints goes nowhere, and so cannot crowd them out."""
     channel = os.dup(1)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
 
     def report(line: dict[str, Any]) -> None:
         data = (json.dumps(line) + "\n").encode()

@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Reading:
     wrong = []
     for batch, time, repeated in CASES:
         mixer = bench.build(shaken=False).train()
-        x = bench.inputs(batch, time)
+        x = bench.inputs(batch, time).to(bench.dtype)
         x = (x[:, :1].expand_as(x) if repeated else x).clone().requires_grad_()
         with guarded():
             torch.manual_seed(0)

@@ -14,9 +14,11 @@ from lab.records import GateResult
 
 if TYPE_CHECKING:
     from lab.gates.bench import Bench
+    from lab.tasks.task import Fingerprint
 
 ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
 ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding
+SHORT_LIMIT = 0.2  # for a candidate that computes in eight bits: `dtype` fails it anyway
 AMPLIFICATION = 20.0  # how much more than its own rounding a candidate may differ
 
 
@@ -53,9 +55,9 @@ class Evidence:
     baseline_parameters: int = 0  # of the largest baseline mixer; 0: unknown
     exempt_quadratic: bool = False  # the softmax baseline
     tree: str = ""  # hash of the candidate's normalised syntax tree
-    known: tuple[tuple[str, str, tuple[float, ...]], ...] = ()  # (experiment, tree, outputs) of the archive
+    known: tuple[Fingerprint, ...] = ()  # of the archive
     alone: Reading | None = None  # the prefix, computed in a process that never held the rest
-    time_ratio: float | None = None  # CPU seconds of one long against many short sequences, counted outside
+    time_ratio: float | None = None  # CPU seconds of a few long against many short sequences, counted outside
 
     def failed(self, name: str) -> bool:
         """Whether the gate `name` was judged before, and failed."""
@@ -90,4 +92,6 @@ def unjudged(name: str, message: str, limit: float | None = None) -> GateResult:
 def rounding_limit(reading: Reading) -> float:
     """How far two computations of the same thing may differ, given how this candidate amplifies rounding."""
     own = reading.numbers.get("roundoff", 0.0)
+    if reading.numbers.get("short"):
+        return SHORT_LIMIT
     return min(ROUNDOFF_CEILING, max(ROUNDOFF_FLOOR, AMPLIFICATION * own))

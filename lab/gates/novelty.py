@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Reading:
             drawn = not torch.equal(one, two)
             if drawn or (one.dim() > 1 and not one.any()):
                 one.copy_(fixed(one.shape, level=_level(bench, mixer, one) if one.dim() < 2 and drawn else 0.0))
-    y = call(mixer, bench.inputs(1, 48)).double().flatten()
+    y = call(mixer, bench.inputs(1, 48).to(bench.dtype)).double().flatten()
     if not y.isfinite().all() or not y.any():
         return Reading(detail="no finite outputs at fixed weights")
     y = y / y.square().mean().sqrt()
@@ -67,14 +67,14 @@ def judge(reading: Reading, evidence: Evidence) -> GateResult:
     if not evidence.known:
         return unjudged(NAME, "nothing to compare with yet", CLOSEST_ALLOWED)
     nearest, distance = "", float("inf")
-    for experiment, tree, outputs in evidence.known:
-        if tree == evidence.tree:
-            message = f"the same program as {experiment}, up to names and comments: change what it computes"
+    for known in evidence.known:
+        if known.tree == evidence.tree:
+            message = f"the same program as {known.experiment}, up to names and comments: change what it computes"
             return failed(NAME, 0.0, CLOSEST_ALLOWED, message)
-        if len(outputs) == len(reading.outputs) > 0:
-            away = max(abs(a - b) for a, b in zip(outputs, reading.outputs, strict=True))
+        if len(known.outputs) == len(reading.outputs) > 0:
+            away = max(abs(a - b) for a, b in zip(known.outputs, reading.outputs, strict=True))
             if away < distance:
-                nearest, distance = experiment, away
+                nearest, distance = known.experiment, away
     if distance < CLOSEST_ALLOWED:
         message = f"computes the same as {nearest} at the same weights: change what it computes, not how it is written"
         return failed(NAME, distance, CLOSEST_ALLOWED, message)

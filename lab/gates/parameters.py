@@ -23,7 +23,7 @@ def measure(bench: Bench) -> Reading:
     from lab.gates.bench import call
 
     mixer = bench.build(shaken=False)
-    call(mixer, bench.inputs(1, 8))
+    call(mixer, bench.inputs(1, 8).to(bench.dtype))
     return Reading(value=float(sum(parameter.numel() for parameter in mixer.parameters())))
 
 

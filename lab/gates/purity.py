@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Reading:
     return Reading(
         value=min(worst, 1e9),
         detail="; ".join(detail for value, detail in found if value > 0),
-        numbers={"roundoff": 0.0 if bench.random else bench.roundoff},
+        numbers={} if bench.random else bench.rounding,
     )
 
 
@@ -35,7 +35,7 @@ def _repeated(bench: Bench) -> list[tuple[float, str]]:
     """Calls on one module that should agree."""
     from lab.gates.bench import call, difference
 
-    x, short = bench.inputs(2, 97), bench.inputs(1, 33)
+    x, short = bench.inputs(2, 97).to(bench.dtype), bench.inputs(1, 33).to(bench.dtype)
     mixer = bench.build()
     first = call(mixer, x, draw=1)
     if not first.isfinite().all():
@@ -60,7 +60,7 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
     with guarded():
         settings = global_settings()
         mixer = bench.build()
-        x = bench.inputs(2, 97)
+        x = bench.inputs(2, 97).to(bench.dtype)
         before, kept = _state(mixer), x.clone()
         noise = torch.get_rng_state()
         with torch.no_grad():

@@ -34,7 +34,7 @@ def measure(bench: Bench) -> Reading:
     wrong = []
     for batch, time, d_model, n_heads in SIZES:
         mixer = bench.build(d_model=d_model, n_heads=n_heads)
-        x = bench.inputs(batch, time, d_model=d_model)
+        x = bench.inputs(batch, time, d_model=d_model).to(bench.dtype)
         try:
             y = call(mixer, x)
         except Exception as error:

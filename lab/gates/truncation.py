@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Reading:
             moved = difference(bench.run(x[:, :prefix]), y[:, :prefix], scale=y)
             if moved > worst:
                 worst, detail = moved, f"the first {prefix} of {time} tokens alone"
-    return Reading(value=worst, detail=detail, numbers={"roundoff": bench.roundoff}, outputs=answer(bench))
+    return Reading(value=worst, detail=detail, numbers=bench.rounding, outputs=answer(bench))
 
 
 def answer(bench: Bench) -> list[float]:

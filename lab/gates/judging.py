@@ -1,0 +1,64 @@
+"""From readings to gate results: one fault, one failed gate. Pure.
+
+A fault rarely shows at one gate alone: a file that does not import passes nothing, a forward pass that raises raises
+everywhere. The first gate that meets it fails, with the message and the traceback; the others could not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lab.gates.gate import Evidence, Gate, Reading, failed, unjudged
+from lab.gates.order import GATES
+from lab.gates.reports import Death
+from lab.records import GateResult
+
+FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
+
+
+def judge_all(
+    readings: Mapping[str, Reading], deaths: Mapping[str, Death], evidence: Evidence
+) -> tuple[GateResult, ...]:
+    """Every gate's result, in the order of `GATES`."""
+    results: dict[str, GateResult] = {}
+    crashes: dict[str, str] = {}  # exception -> the gate that met it first
+    for gate in sorted(GATES, key=lambda gate: bool(gate.after)):
+        results[gate.name] = _judge(gate, readings, deaths, crashes, replace(evidence, results=results))
+    return tuple(results[gate.name] for gate in GATES)
+
+
+def _judge(
+    gate: Gate,
+    readings: Mapping[str, Reading],
+    deaths: Mapping[str, Death],
+    crashes: dict[str, str],
+    evidence: Evidence,
+) -> GateResult:
+    if gate.name in deaths:
+        death = deaths[gate.name]
+        return failed(gate.name, None, None, f"{death.sentence} during this gate", death.traceback)
+    reading = readings.get(gate.name)
+    if reading is None:
+        return unjudged(gate.name, _why_not_run(deaths, evidence))
+    if reading.crash:
+        key = reading.crash.partition(" (while")[0]
+        first = crashes.setdefault(key, gate.name)
+        if first != gate.name:
+            return unjudged(gate.name, f"could not run; see {first}")
+        if gate.name not in ("import", "shape", "finite"):
+            return failed(gate.name, None, None, reading.crash, reading.traceback)
+    return gate.judge(reading, evidence)
+
+
+def _why_not_run(deaths: Mapping[str, Death], evidence: Evidence) -> str:
+    for name in FATAL:
+        if evidence.failed(name) or name in deaths:
+            return f"not run; see {name}"
+    return f"not run; see {', '.join(deaths)}" if deaths else "not run"
+
+
+def refused(message: str) -> tuple[GateResult, ...]:
+    """The results for a file that is refused before anything runs."""
+    first = failed("import", 1.0, 0.0, message)
+    return (first, *(unjudged(gate.name, "not run; see import") for gate in GATES[1:]))
