@@ -94,7 +94,7 @@ class Settings:
     """Everything, as one frozen record; each room gets its own slice."""
 
     home: Path
-    log_level: LogLevel = "info"
+    log_level: LogLevel = "warning"
     campaign: CampaignSettings = field(default_factory=CampaignSettings)
     conversation: ConversationSettings = field(default_factory=ConversationSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
@@ -166,7 +166,7 @@ class _Sources(BaseSettings):
         env_prefix="MOVE37_", env_nested_delimiter="__", extra="forbid", env_ignore_empty=True
     )
     home: Path = Path(".move37")
-    log_level: LogLevel = "info"
+    log_level: LogLevel = "warning"
     task: Text = "mixers"
     model: Text = "designer"
     base_url: Text | None = None
@@ -228,8 +228,8 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             max_seconds=found.max_time,
             max_tokens=found.max_tokens,
             max_cost=found.max_cost,
-            brief=found.brief,
-            corpus=found.corpus,
+            brief=_path(found.brief),
+            corpus=_path(found.corpus),
             approve=found.approve,
             workers=found.workers,
         ),
@@ -252,6 +252,11 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
         memory=MemorySettings(url=found.memory.url, api_key=_plain(keys.qdrant_api_key), kinds=found.memory.kinds),
         flags=dict(flags),
     )
+
+
+def _path(path: Path | None) -> Path | None:
+    # Absolute, so that a campaign can be resumed from another folder.
+    return path.expanduser().absolute() if path else None
 
 
 def _plain(secret: SecretStr | None) -> str | None:

@@ -1,0 +1,60 @@
+"""`move37`: run the command, and turn whatever it raised into one line and an exit status.
+
+Nothing heavy is imported here or in `app/cli.py`: `move37 --help` has to answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from app.cli import build
+from app.exits import Exit, status_of
+from app.text import harmless
+
+# Typer carries its own copy of click; its base class is found through the one that Typer publishes.
+_CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; every way out passes here."""
+    try:
+        answer = build()(args=list(arguments), prog_name="move37", standalone_mode=False)
+        sys.stdout.flush()
+        return int(answer) if isinstance(answer, int) else Exit.DONE
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except _CLICK_ERROR as error:
+        _say(error.format_message())  # type: ignore[attr-defined]
+        return Exit.WRONG_USE
+    except Exception as error:
+        status = status_of(error)
+        if status is None:
+            traceback.print_exc()
+            _say("this is a fault of move37 itself; nothing that was stored is lost, `move37 resume` goes on")
+            return Exit.ENVIRONMENT
+        _say(str(error) or type(error).__name__)
+        return status
+
+
+def _say(message: str) -> None:
+    print(f"move37: {harmless(' '.join(message.split()))}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

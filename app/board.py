@@ -1,0 +1,133 @@
+"""What a watcher knows at a moment: a fold over the campaign's events, without a terminal. Decides, touches nothing.
+
+`see` takes one event and returns the line that it is worth, if any; the displays draw the rest from the fields.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from agents.events import (
+    BudgetMoved,
+    Event,
+    ExperimentMoved,
+    GateSeen,
+    PersonNeeded,
+    Spoke,
+    StageFinished,
+    StageStarted,
+    TrainingMoved,
+)
+from app.wording import event_text
+from lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
+from lab.tasks.task import Progress
+from lab.verdicts import leaderboard
+
+CURVE = 64  # points of a loss curve that are kept
+
+
+@dataclass(slots=True, kw_only=True)
+class Active:
+    """An experiment at work."""
+
+    id: str
+    stage: str = ""
+    gates: list[GateResult] = field(default_factory=list)
+    progress: Progress | None = None
+    losses: list[float] = field(default_factory=list)
+    speaking: str = ""
+
+
+class Board:
+    """The state of one sitting. May be told from any thread."""
+
+    def __init__(self, metric: Metric, known: Iterable[Experiment] = ()) -> None:
+        self.metric = metric
+        self.experiments: dict[str, Experiment] = {e.id: e for e in known}
+        self.active: dict[str, Active] = {}
+        self.budget: BudgetMoved | None = None
+        self.asked: PersonNeeded | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def phase(self) -> str:
+        """What the campaign is doing."""
+        return self.budget.phase if self.budget else ""
+
+    def see(self, event: Event) -> Text | None:
+        """Take one event in; gives back the line that it is worth."""
+        with self._lock:
+            before = self.experiments.get(event.experiment.id) if isinstance(event, ExperimentMoved) else None
+            text = event_text(event, before, self.phase, self.metric)
+            self._take(event)
+            return text
+
+    def at_work(self) -> list[Active]:
+        """The experiments at work, oldest first."""
+        with self._lock:
+            return list(self.active.values())
+
+    def name(self, ident: str) -> str:
+        """An experiment's name, as far as it is known."""
+        known = self.experiments.get(ident)
+        return known.name if known else ""
+
+    def best(self, role: Role) -> tuple[Experiment, float, int] | None:
+        """The best experiment of a role at the most steps: the record, its value, the steps."""
+        with self._lock:
+            mine = [e for e in self.experiments.values() if e.role is role and e.status is not ExperimentStatus.FAILED]
+        for row in leaderboard(mine, metric=self.metric):
+            summary = row.metrics.get(self.metric.name)
+            if summary is not None and not summary.diverged:
+                return self.experiments[row.experiment], summary.mean, summary.steps
+        return None
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case StageStarted():
+                self._at(event.experiment).stage = event.stage
+                self._at(event.experiment).progress = None
+            case StageFinished():
+                self._at(event.experiment).speaking = ""
+                if event.restored or event.stage.startswith("memory"):
+                    self.active.pop(event.experiment, None)
+            case GateSeen():
+                self._gate(self._at(event.experiment), event.gate)
+            case TrainingMoved():
+                self._progress(self._at(event.progress.experiment), event.progress)
+            case Spoke():
+                self._at(event.experiment).speaking = event.to
+            case ExperimentMoved():
+                self.experiments[event.experiment.id] = event.experiment
+                if event.experiment.status is not ExperimentStatus.RUNNING:
+                    self.active.pop(event.experiment.id, None)
+                if self.asked and self.asked.experiment == event.experiment.id:
+                    self.asked = None
+            case BudgetMoved():
+                self.budget = event
+            case PersonNeeded():
+                self.asked = event
+
+    def _at(self, ident: str) -> Active:
+        return self.active.setdefault(ident, Active(id=ident))
+
+    @staticmethod
+    def _gate(active: Active, gate: GateResult) -> None:
+        # A name seen again opens the next attempt of the debugging.
+        if any(g.name == gate.name for g in active.gates):
+            active.gates.clear()
+        active.gates.append(gate)
+
+    @staticmethod
+    def _progress(active: Active, progress: Progress) -> None:
+        last = active.progress
+        if last is None or (last.rung, last.seed) != (progress.rung, progress.seed):
+            active.losses.clear()
+        active.progress = progress
+        if progress.loss is not None:
+            active.losses.append(progress.loss)
+            del active.losses[:-CURVE]

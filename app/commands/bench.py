@@ -1,0 +1,54 @@
+"""`move37 bench NAME`: start one of the benchmarks as a process of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command; what follows NAME belongs to the benchmark."""
+    app.command(
+        "bench",
+        help=_HELP,
+        short_help="Run a benchmark.",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    )(bench)
+
+
+_HELP = """Run a benchmark: `python -m benchmarks.NAME`, with whatever options follow NAME.
+
+\b
+  move37 bench sandbox --json
+  move37 bench memory --help
+"""
+
+
+def bench(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one; without it they are listed.")] = None,
+) -> int:
+    """The benchmark's own exit status is passed on."""
+    import subprocess
+    import sys
+
+    from app.exits import BadInput
+
+    known = benchmarks()
+    if name in (None, "--help", "-h"):
+        typer.echo(f"{_HELP.splitlines()[0]}\n\nThere are: {', '.join(known)}")
+        return 0
+    if name not in known:
+        raise BadInput(f"no benchmark {name!r}: there are {', '.join(known)}")
+    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *context.args], check=False).returncode
+
+
+def benchmarks() -> list[str]:
+    """The names, from the files."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    spec = find_spec("benchmarks")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return sorted(f.stem for folder in folders for f in Path(folder).glob("[a-z]*.py"))

@@ -1,0 +1,51 @@
+"""The options that run and chat share, each declared once. Not a command.
+
+Values are checked in `app/settings.py`, where the environment and move37.toml are checked too; what cannot be used gets
+the same sentence from wherever it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [default: mixers]", metavar="TASK")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="designer (a search, no language model), openai:NAME, anthropic:NAME, ollama:NAME or replay:FILE.  "
+        "[default: designer]",
+        metavar="URI",
+    ),
+]
+BaseUrl = Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint for openai:NAME.", metavar="URL")]
+Budget = Annotated[str | None, typer.Option(help="Candidates to try.  [default: the preset's]", metavar="N")]
+MaxTime = Annotated[str | None, typer.Option(help="End after this time: 90s, 10m, 1h30m.", metavar="TIME")]
+MaxTokens = Annotated[str | None, typer.Option(help="End after this many tokens: 50k, 2m.", metavar="N")]
+MaxCost = Annotated[str | None, typer.Option(help="End after this many US dollars.", metavar="DOLLARS")]
+BriefFile = Annotated[Path | None, typer.Option("--brief", help="Your research direction, Markdown.", metavar="FILE")]
+Seed = Annotated[int | None, typer.Option(help="Makes the search repeatable.  [default: 0]", metavar="N")]
+SandboxName = Annotated[
+    Literal["auto", "docker", "process"] | None,
+    typer.Option("--sandbox", help="Where candidates run.  [default: auto]"),
+]
+Preset = Annotated[
+    Literal["quick", "full"] | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")
+]
+Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
+Approve = Annotated[
+    Literal["never", "hypotheses", "code", "promotions"] | None,
+    typer.Option(help="What waits for your /approve.  [default: never]"),
+]
+NegotiationRounds = Annotated[
+    int | None, typer.Option(help="Objections the Researcher may answer.  [default: 2]", metavar="N")
+]
+DebugAttempts = Annotated[int | None, typer.Option(help="Files the Debugger may write.  [default: 3]", metavar="N")]
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given, by the names of the settings."""
+    return {name: value for name, value in values.items() if name != "context" and value is not None}

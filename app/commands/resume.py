@@ -1,0 +1,41 @@
+"""`move37 resume`: go on with a campaign that was stopped or killed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("resume", help=_HELP, short_help="Go on with a campaign that was stopped or killed.")(resume)
+
+
+_HELP = """Go on with the latest campaign that has not finished; no finished step is repeated.
+
+\b
+  move37 resume
+  move37 resume --chat
+"""
+
+
+def resume(
+    context: typer.Context,
+    campaign: Annotated[int | None, typer.Option(help="This campaign.", metavar="N", min=1)] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
+) -> int:
+    """A finished campaign has nothing to resume: it says so, and that is no error."""
+    from app.exits import Exit
+    from app.reading import pick_campaign, reading
+    from app.session import conduct
+
+    settings = context.obj
+    with reading(settings.home) as archive:
+        found = archive.campaigns()
+        unfinished = [c for c in found if c.status != "finished"]
+        wanted = pick_campaign(archive, campaign) if campaign or not unfinished else unfinished[-1]
+    if wanted.status == "finished":
+        typer.echo(f"campaign {wanted.id} has finished: see `move37 list`, or start another with `move37 run`")
+        return Exit.DONE
+    return conduct(settings, again=wanted, seated=chat)

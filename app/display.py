@@ -1,0 +1,156 @@
+"""The terminal while a campaign runs: what was said scrolls by, what runs now stands below it.
+
+`choose` gives `Live` on a terminal and `Plain` everywhere else. Both are called with events, from any thread, and never
+raise because of what an event says: foreign text is made harmless and is never read as markup.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
+from rich.table import Table
+from rich.text import Text
+
+from agents.events import Event
+from app.board import Active, Board
+from app.tables import gate_sign
+from app.text import one_line, spark
+from app.wording import PHASES, budget_text
+from lab.records import Role
+
+ROWS = 6  # experiments at work that are shown
+
+
+class Display(Protocol):
+    """Whoever watches."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event in."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def choose(screen: Console, board: Board) -> Display:
+    """Live on a terminal, plain lines otherwise."""
+    return Live(screen, board) if screen.is_terminal else Plain(screen, board)
+
+
+class Plain:
+    """One line an event, with the seconds since the start."""
+
+    def __init__(self, screen: Console, board: Board) -> None:
+        self._screen = screen
+        self._board = board
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def __call__(self, event: Event) -> None:
+        """Print the event's line, if it is worth one."""
+        text = self._board.see(event)
+        if text is not None:
+            clock = Text(f"{time.monotonic() - self._began:6.0f} s  ", style="dim")
+            self._screen.print(Text.assemble(clock, text), soft_wrap=True)
+
+
+class Live:
+    """Lines scroll above a panel that is drawn four times a second."""
+
+    def __init__(self, screen: Console, board: Board) -> None:
+        self._screen = screen
+        self._board = board
+        self._live = RichLive(
+            console=screen, get_renderable=self._panel, refresh_per_second=4, transient=True, vertical_overflow="crop"
+        )
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def __call__(self, event: Event) -> None:
+        """Scroll the event's line, and let the next drawing show the rest."""
+        text = self._board.see(event)
+        if text is not None:
+            self._screen.print(text)
+
+    def _panel(self) -> RenderableType:
+        return panel(self._board, self._screen.width)
+
+
+def panel(board: Board, width: int) -> RenderableType:
+    """What runs now, the best so far, and what is left: at most ten lines."""
+    parts: list[RenderableType] = [Text("─" * width, style="dim")]
+    running = board.at_work()
+    if running:
+        parts.append(_running(board, running))
+    parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in status_lines(board)]
+    return Group(*parts)
+
+
+def status_lines(board: Board) -> list[str]:
+    """Best so far against the best baseline, and the budget; plain text, so that a toolbar can show it too."""
+    lines = []
+    named = [("best candidate", board.best(Role.CANDIDATE)), ("best baseline", board.best(Role.BASELINE))]
+    said = [
+        f"{label} {one_line(found[0].name or found[0].id, 40)} {found[1]:.3f}{_after(found[2])}"
+        for label, found in named
+        if found
+    ]
+    if said:
+        lines.append(f"{' · '.join(said)} ({board.metric.unit}, {_direction(board)})")
+    if board.budget is not None:
+        lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(board.budget)}")
+    return lines or ["starting"]
+
+
+def _after(steps: int) -> str:
+    return f" after {steps} steps" if steps else ""
+
+
+def _direction(board: Board) -> str:
+    return "higher is better" if board.metric.higher_is_better else "lower is better"
+
+
+def _running(board: Board, running: list[Active]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, max_width=34, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for active in running[-ROWS:]:
+        name = one_line(board.name(active.id), 34)
+        table.add_row(
+            Text(active.id, style="bold"), Text(name, style="cyan"), Text(one_line(active.stage, 24)), doing(active)
+        )
+    if len(running) > ROWS:
+        table.add_row(Text(f"and {len(running) - ROWS} more", style="dim"))
+    return table
+
+
+def doing(active: Active) -> Text:
+    """A training's curve, the gates so far, or whose turn it is."""
+    progress = active.progress
+    if progress is not None:
+        loss = f" {progress.loss:.3f}" if progress.loss is not None else ""
+        place = f" step {progress.step} of {progress.steps}, seed {progress.seed}"
+        return Text.assemble((spark(active.losses), "green"), (loss, "bold"), (place, "dim"))
+    if active.stage == "gates" and active.gates:
+        signs = Text("").join(gate_sign(g) for g in active.gates)
+        return Text.assemble(signs, (f" {one_line(active.gates[-1].name, 20)}", "dim"))
+    return Text(f"{one_line(active.speaking, 20)} speaks next" if active.speaking else "", style="dim")

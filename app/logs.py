@@ -1,0 +1,103 @@
+"""Where log events go: JSON lines in the home, readable lines on stderr. Events are in the past tense.
+
+`to_console` is called for every command, so that nothing is ever logged to stdout; `to_file` once a campaign owns its
+home. What other libraries log goes into the file alone: their tracebacks are of no use to the person at the screen.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from app.text import one_line
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SIGNS = {"debug": "·", "info": "·", "warning": "!", "error": "✗", "critical": "✗"}
+FILE = Path("logs") / "move37.jsonl"
+
+
+class _Console:
+    """A logger that looks for stderr when it writes, so that a live display may redirect it."""
+
+    def msg(self, message: str) -> None:
+        """One line; an empty one is kept silent."""
+        if message:
+            print(message, file=sys.stderr, flush=True)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+def to_console(level: str) -> None:
+    """Readable lines of at least `level` on stderr; no file."""
+    _configure(level, None)
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def to_file(home: Path, level: str) -> Path:
+    """JSON lines of everything from info up in `home`, besides the console. Returns the file.
+
+    The file is opened here and written line by line, so that a killed process leaves whole lines.
+    """
+    path = home / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("a", encoding="utf-8", buffering=1)
+    _configure(level, handle)
+    others = logging.StreamHandler(handle)
+    others.setFormatter(_Foreign())
+    root = logging.getLogger()
+    root.handlers[:] = [others]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+    return path
+
+
+def _configure(level: str, handle: TextIO | None) -> None:
+    threshold = _LEVELS[level]
+    lowest = min(threshold, 20) if handle else threshold
+
+    def render(_: Any, name: str, event: MutableMapping[str, Any]) -> str:
+        if handle is not None:
+            handle.write(_as_json(dict(event), name) + "\n")
+        return _readable(event, name) if _LEVELS.get(name, 40) >= threshold else ""
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
+        logger_factory=lambda *_: _Console(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _as_json(event: Mapping[str, Any], level: str) -> str:
+    import json
+
+    return json.dumps({"at": event.get("at"), "level": level} | dict(event), ensure_ascii=False, default=str)
+
+
+def _readable(event: Mapping[str, Any], level: str) -> str:
+    facts = " ".join(f"{k}={one_line(str(v), 200)}" for k, v in event.items() if k not in ("event", "at", "exception"))
+    name = one_line(str(event.get("event", "")).replace("_", " "))
+    return f"{_SIGNS.get(level, '·')} {name}{': ' if facts else ''}{facts}"
+
+
+class _Foreign(logging.Formatter):
+    """Other libraries' records in the same form."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {"event": record.getMessage(), "logger": record.name, "at": self.formatTime(record)}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return _as_json(event, record.levelname.lower())

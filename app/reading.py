@@ -1,0 +1,68 @@
+"""What reading commands share: the archive opened for reading, the campaign and the experiment that a person meant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.exits import BadInput
+from lab.archive.store import FILE, Archive, Campaign
+from lab.records import Experiment, Role
+
+
+@contextmanager
+def reading(home: Path) -> Iterator[Archive]:
+    """The archive of `home`, read-only. Raises the archive's own errors."""
+    archive = Archive.open(home, readonly=True)
+    try:
+        yield archive
+    finally:
+        archive.close()
+
+
+def has_archive(home: Path) -> bool:
+    """Whether any campaign has ever run in `home`."""
+    return (home / FILE).is_file()
+
+
+def pick_campaign(archive: Archive, number: int | None = None) -> Campaign:
+    """Campaign `number`, or the latest one. Raises `BadInput` when there is none."""
+    if number is not None:
+        return archive.campaign(number)
+    campaigns = archive.campaigns()
+    if not campaigns:
+        raise BadInput("no campaign has begun here yet: start one with `move37 run`")
+    return campaigns[-1]
+
+
+def pick_experiment(archive: Archive, ident: str) -> Experiment:
+    """The experiment with this id; in the latest campaign also by its number ("3") or a baseline's name.
+
+    Raises `UnknownExperiment`.
+    """
+    latest = archive.campaigns()
+    if latest:
+        for experiment in archive.experiments(latest[-1].id):
+            by_number = experiment.role is Role.CANDIDATE and ident == str(experiment.number)
+            by_name = experiment.role is Role.BASELINE and ident == experiment.name
+            if by_number or by_name:
+                return experiment
+    return archive.experiment(ident)
+
+
+def shortened(campaign: Campaign) -> tuple[str, ...]:
+    """What the preset left out, one sentence each: printed under every table."""
+    schedule = campaign.facts.get("schedule")
+    found = schedule.get("shortened") if isinstance(schedule, dict) else None
+    found = found or campaign.facts.get("shortened") or ()
+    return tuple(str(sentence) for sentence in ([found] if isinstance(found, str) else found))
+
+
+def print_json(value: Any) -> None:
+    """The only thing that a command with --json writes to stdout."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
+    sys.stdout.write("\n")

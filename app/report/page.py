@@ -1,0 +1,189 @@
+"""`Story` -> one HTML page that needs nothing else: styles, Plotly and figures are inside. Pure.
+
+Whatever agents, candidates or persons wrote passes `_e` (escape sequences taken out, HTML escaped). Should that ever
+fail, the page's own policy lets no script run but the two whose hashes it names, and lets nothing be fetched.
+Read `page_of` first; one experiment's section is in `section.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from app.quantities import spell_count, spell_seconds
+from app.report.charts import Chart, charts
+from app.report.findings import outcomes, seconds_measured
+from app.report.section import section_of
+from app.report.story import Story
+from app.report.words import ENDED, FOOTNOTES, claim, evidence, grouped, range_text
+from app.text import bare
+from lab.records import Role
+from lab.verdicts import Row
+
+_HERE = Path(__file__).parent
+
+
+def page_of(story: Story) -> str:
+    """The whole page."""
+    drawn = charts(story)
+    figures = _json([c.figure for c in drawn])
+    scripts = [_plotly(), (_HERE / "boot.js").read_text(encoding="utf-8")] if drawn else []
+    hashes = " ".join(f"'sha256-{_hash(s)}'" for s in scripts) or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    title = f"Move 37, campaign {story.campaign.id}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<style>{(_HERE / "style.css").read_text(encoding="utf-8")}</style></head><body><main>
+{_head(story)}
+{_summary(story)}
+<h2>Leaderboard</h2>
+{_table(story)}
+{_notes(story)}
+{_charts(drawn)}
+<h2>Experiments</h2>
+{_sections(story)}
+{_foot(story)}
+</main>
+<script type="application/json" id="figures">{figures}</script>
+{"".join(f"<script>{s}</script>" for s in scripts)}
+</body></html>
+"""
+
+
+def _e(text: str) -> str:
+    return html.escape(bare(text))
+
+
+def _head(story: Story) -> str:
+    campaign, brief = story.campaign, story.campaign.brief
+    when = campaign.started_at[:16].replace("T", " ")
+    facts = f"{brief.task} · {brief.preset} preset · model {brief.model} · seed {brief.seed} · begun {when} UTC"
+    head = f"<h1>Move 37: campaign {campaign.id}</h1><p class='quiet'>{_e(facts)} · {_e(campaign.status)}</p>"
+    if brief.text.strip():
+        head += f"<details><summary>The brief</summary><div class='body'><p>{_e(brief.text)}</p></div></details>"
+    return head
+
+
+def _summary(story: Story) -> str:
+    counts = outcomes(story)
+    reached = sum(n for status, n in counts.items() if status in ("measured", "promoted", "confirmed"))
+    cards = [
+        (str(len(story.candidates)), f"of {story.campaign.brief.budget} candidates tried"),
+        (str(reached), "of them measured"),
+    ]
+    cards += [(str(counts[s]), s) for s in ENDED if counts.get(s)]
+    cards.append((str(len(story.baselines)), "baselines, equally tuned"))
+    cards.append((spell_seconds(seconds_measured(story)), "of training and scoring"))
+    if story.tokens:
+        cards.append((spell_count(story.tokens), f"tokens, {story.cost:.2f} dollars"))
+    boxes = "".join(f"<div class='card'><b>{_e(a)}</b><span>{_e(b)}</span></div>" for a, b in cards)
+    return f"<div class='cards'>{boxes}</div><div class='say'><p>{_e(claim(story))}</p></div>"
+
+
+def _table(story: Story) -> str:
+    rows = story.rows
+    if not rows:
+        return "<p class='quiet'>Nothing has been tried yet.</p>"
+    others = sorted({name for row in rows for name in row.metrics} - {story.metric.name})
+    heads = ["experiment", "name", "family", f"{story.metric.unit}", "evidence", "against the best baseline"]
+    cells = [f"<th{' class=n' if i == 3 else ''}>{_e(h)}</th>" for i, h in enumerate(heads)]
+    cells += [f"<th class=n>{_e(name.replace('_', ' '))}</th>" for name in others]
+    out = [f"<div class='wide'><table><thead><tr>{''.join(cells)}</tr></thead><tbody>"]
+    for heading, group in grouped(rows, story.metric):
+        out.append(f"<tr class='group'><td colspan='{len(cells)}'>{heading}</td></tr>")
+        out += [_row(story, row, others) for row in group]
+    return "".join([*out, "</tbody></table></div>"])
+
+
+def _row(story: Story, row: Row, others: Sequence[str]) -> str:
+    own = row.role is Role.BASELINE
+    kind = "own" if own else "lost" if row.status.value in ENDED else ""
+    summary = row.metrics.get(story.metric.name)
+    strong = summary is not None and summary.fresh and summary.n > 1
+    words = evidence(row, story.metric)
+    mark = (
+        f"<span class='tag{' full' if strong else ''}'>{_e(words)}</span>"
+        if summary
+        else f"<span class='quiet'>{_e(words)}</span>"
+    )
+    cells = [
+        f"<td><a class='id' href='#{_e(row.experiment)}'>{_e(row.experiment)}</a></td>",
+        f"<td>{_e(row.name) if own else f'<b>{_e(row.name)}</b>'}</td>",
+        f"<td>{_e(row.family)}</td>",
+        f"<td class='n'>{range_text(summary)}</td>",
+        f"<td>{mark}</td>",
+        f"<td>{'baseline' if own else _effect(row)}</td>",
+    ]
+    cells += [f"<td class='n'>{range_text(row.metrics.get(name))}</td>" for name in others]
+    return f"<tr class='{kind}'>{''.join(cells)}</tr>"
+
+
+def _effect(row: Row) -> str:
+    verdict = row.verdict
+    if verdict is None:
+        return "<span class='quiet'>–</span>"
+    if verdict.low is None or verdict.high is None:
+        return f"{verdict.effect:+.3f} <span class='range'>on one seed</span>"
+    kind = "good" if verdict.low > 0 else "bad" if verdict.high < 0 else ""
+    bounds = f"[{verdict.low:+.3f}, {verdict.high:+.3f}] of {verdict.tried} tried"
+    return f"<span class='{kind}'>{verdict.effect:+.3f}</span> <span class='range'>{bounds}</span>"
+
+
+def _notes(story: Story) -> str:
+    notes = "".join(f"<p class='note'>{_e(n)}</p>" for n in FOOTNOTES)
+    if not story.shortened:
+        return notes
+    items = "".join(f"<li>{_e(s)}</li>" for s in story.shortened)
+    title = f"<b>What the {_e(story.campaign.brief.preset)} preset shortened</b>"
+    return f"{notes}<div class='cuts'>{title}<ul>{items}</ul></div>"
+
+
+def _charts(drawn: Sequence[Chart]) -> str:
+    if not drawn:
+        return "<p class='quiet'>There is nothing to draw yet: no number has been measured.</p>"
+    figures = "".join(_figure(number, chart) for number, chart in enumerate(drawn))
+    return f"<h2>Figures</h2><div class='charts'>{figures}</div>"
+
+
+def _figure(number: int, chart: Chart) -> str:
+    caption = f"<figcaption><b>{_e(chart.title)}</b><span class='note'>{_e(chart.note)}</span></figcaption>"
+    return f"<figure{' class=broad' if chart.wide else ''}>{caption}<div data-figure='{number}'></div></figure>"
+
+
+def _sections(story: Story) -> str:
+    order = {row.experiment: i for i, row in enumerate(story.rows)}
+    mine = sorted(story.candidates, key=lambda e: order[e.id]) + sorted(story.baselines, key=lambda e: order[e.id])
+    return "".join(section_of(story, e) for e in mine) or "<p class='quiet'>None yet.</p>"
+
+
+def _foot(story: Story) -> str:
+    versions = story.campaign.facts.get("versions")
+    named = ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else ""
+    made = "Made by <code>move37 report</code> from the archive alone; it can be made again at any time."
+    return f"<footer><p>{made}</p><p>{_e(named)}</p></footer>"
+
+
+def _json(value: object) -> str:
+    # "<" as an escape: no text inside can end the script element.
+    return json.dumps(value, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

@@ -1,0 +1,81 @@
+"""The sentences that page and Markdown share: what a campaign may claim, and why a number may be believed. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from app.report.findings import outcomes
+from app.report.story import Story
+from lab.records import Metric, Role, Verdict
+from lab.verdicts import Row, Summary
+
+ENDED = ("failed", "rejected")
+FOOTNOTES = (
+    "Rows screened on one seed are ranked, not claimed; intervals come from fresh seeds that chose nothing.",
+    "Positive effects are better. No row is a discovery: that needs its own ablation, more steps, a larger width "
+    "and held-out text.",
+)
+
+
+def grouped(rows: Sequence[Row], metric: Metric) -> list[tuple[str, list[Row]]]:
+    """Rows of equal steps under one heading each, most steps first; what failed or was rejected stands last.
+
+    Values after different steps do not compare, and a number that a failed candidate left behind ranks nothing.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda r: (_has_ended(r), metric.name not in r.metrics)):
+        groups.setdefault(_heading(row, metric), []).append(row)
+    return list(groups.items())
+
+
+def _heading(row: Row, metric: Metric) -> str:
+    if _has_ended(row):
+        return "failed or rejected"
+    if metric.name not in row.metrics:
+        return "not measured yet"
+    return f"after {row.steps} steps" if row.steps else "measured"
+
+
+def _has_ended(row: Row) -> bool:
+    summary = next(iter(row.metrics.values()), None)
+    return row.status.value in ENDED or (summary is not None and summary.diverged)
+
+
+def claim(story: Story) -> str:
+    """What this campaign shows, in its strongest verdict's own words; never more."""
+    if not story.candidates:
+        return "No candidate has been tried yet."
+    judged = [e for e in story.candidates if e.verdict is not None and e.status.value not in ENDED]
+    if not judged:
+        ended = ", ".join(f"{n} {status}" for status, n in outcomes(story).items())
+        return f"No candidate has a verdict: {ended}. Failures are results too; each says below why it ended."
+    confirmed = [e for e in judged if e.verdict is not None and e.verdict.low is not None]
+    chosen = max(confirmed or judged, key=lambda e: _strength(e.verdict))
+    assert chosen.verdict is not None
+    return f"{chosen.id} {chosen.name}: {chosen.verdict.text}"
+
+
+def _strength(verdict: Verdict | None) -> float:
+    if verdict is None or not math.isfinite(verdict.effect):
+        return -math.inf
+    return verdict.low if verdict.low is not None else verdict.effect
+
+
+def evidence(row: Row, metric: Metric) -> str:
+    """Why the primary number may be believed, or why there is none."""
+    summary = row.metrics.get(metric.name)
+    ended = row.role is Role.CANDIDATE and row.status.value in ENDED
+    words = f"{row.status.value}: {row.evidence}" if ended else row.evidence
+    return f"{words}, a witness's number" if summary is not None and summary.witness else words
+
+
+def range_text(summary: Summary | None) -> str:
+    """A mean with its interval, as HTML without foreign text."""
+    if summary is None:
+        return "<span class='quiet'>–</span>"
+    if summary.diverged or not math.isfinite(summary.mean):
+        return "<span class='bad'>diverged</span>"
+    if summary.low is None or summary.high is None:
+        return f"{summary.mean:.3f}"
+    return f"{summary.mean:.3f} <span class='range'>[{summary.low:.3f}, {summary.high:.3f}]</span>"

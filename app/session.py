@@ -1,0 +1,158 @@
+"""One sitting of a campaign: display and inbox around `app.wiring`, from the first line to the leaderboard.
+
+`conduct` is what run, chat and resume share. Ctrl-C once stops the campaign and keeps what is finished, twice ends it
+at once; a termination signal is the second kind. Whatever ends it, what is stored can be resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.text import Text
+
+from agents.events import Event
+from agents.inbox import Inbox
+from app import chat, display, logs
+from app.board import Board
+from app.exits import Exit
+from app.reading import pick_campaign, reading, shortened
+from app.report.rows import metric_of
+from app.settings import Settings
+from app.tables import leaderboard
+from app.terminal import console
+from app.text import one_line
+from app.wording import campaign_title
+from lab.archive.store import Campaign
+from lab.records import Experiment, Role
+from lab.tasks.task import Schedule
+from lab.verdicts import leaderboard as ranked
+
+
+def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
+    """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
+    sitting = _Sitting(settings, again, seated)
+    interrupted = asyncio.run(sitting.hold())
+    if sitting.campaign is not None:
+        conclude(settings.home, sitting.campaign)
+    return Exit.INTERRUPTED if interrupted else Exit.DONE
+
+
+class _Sitting:
+    def __init__(self, settings: Settings, again: Campaign | None, seated: bool) -> None:
+        self._settings = settings
+        self._again = again
+        self._seated = seated
+        self._screen = console()
+        self._inbox = Inbox()
+        self._display: display.Display | None = None
+        self._open = ExitStack()
+        self._signals: list[int] = []
+        self.campaign: int | None = None
+
+    async def hold(self) -> bool:
+        """Carry the campaign through; True when a signal ended it."""
+        from app import wiring
+
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._task = task
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            with self._open:
+                if self._again is None:
+                    await wiring.run_campaign(
+                        self._settings, inbox=self._inbox, on_event=self._event, on_ready=self._ready
+                    )
+                else:
+                    await wiring.resume_campaign(
+                        self._settings,
+                        inbox=self._inbox,
+                        on_event=self._event,
+                        campaign=self._again.id,
+                        on_ready=self._ready,
+                    )
+        except asyncio.CancelledError:
+            if not self._signals:
+                raise
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+        return bool(self._signals)
+
+    def _ready(self, campaign: Campaign, schedule: Schedule) -> None:
+        # Only now is it certain that the input was good: before this nothing is created and nothing is drawn.
+        self.campaign = campaign.id
+        logs.to_file(self._settings.home, self._settings.log_level)
+        known: tuple[Experiment, ...] = ()
+        if self._again is not None:
+            with reading(self._settings.home) as archive:
+                known = archive.experiments(campaign.id)
+        self._greet(campaign)
+        board = Board(metric_of(campaign.brief.task), known)
+        self._display = self._open.enter_context(self._seat(board))
+
+    def _seat(self, board: Board) -> display.Display:
+        if not self._seated:
+            return display.choose(self._screen, board)
+        if sys.stdin.isatty() and self._screen.is_terminal:
+            return chat.Prompt(self._screen, board, self._inbox, self._interrupted)
+        return chat.Seat(self._screen, board, self._inbox)
+
+    def _event(self, event: Event) -> None:
+        if self._display is not None:
+            self._display(event)
+
+    def _greet(self, campaign: Campaign) -> None:
+        brief = campaign.brief
+        verb = "resuming" if self._again else "beginning"
+        signs = ", a search without a language model" if brief.model == "designer" else ""
+        words = (
+            f"{verb} campaign {campaign.id} in {self._settings.home}: {brief.task}, {brief.preset} preset, "
+            f"{brief.budget} candidates, seed {brief.seed}, model {brief.model}{signs}"
+        )
+        self._screen.print(Text.assemble(("move37 ", "bold"), one_line(words)), soft_wrap=True)
+
+    def _interrupted(self) -> None:
+        self._signalled(signal.SIGINT)
+
+    def _signalled(self, number: int) -> None:
+        self._signals.append(number)
+        self._inbox.stop()
+        if number != signal.SIGINT or self._signals.count(number) > 1:
+            self._task.cancel()
+        else:
+            self._screen.print(Text("stopping; Ctrl-C again ends it at once", style="bold"))
+
+
+def conclude(home: Path, number: int) -> None:
+    """The leaderboard, what was shortened, the report's path, and what to type next."""
+    from app.report import write_report
+
+    screen = console()
+    with reading(home) as archive:
+        campaign = pick_campaign(archive, number)
+        experiments = archive.experiments(campaign.id)
+        report = write_report(archive, campaign, home / "reports" / f"campaign-{campaign.id}.html")
+    metric = metric_of(campaign.brief.task)
+    screen.print()
+    screen.print(leaderboard(experiments, metric=metric, shortened=shortened(campaign), title=campaign_title(campaign)))
+    screen.print()
+    screen.print(Text.assemble(("report  ", "bold"), str(report)), soft_wrap=True)
+    for label, command in next_commands(campaign, experiments):
+        screen.print(Text.assemble((f"{label:<8}", "bold"), command), soft_wrap=True)
+
+
+def next_commands(campaign: Campaign, experiments: tuple[Experiment, ...]) -> list[tuple[str, str]]:
+    """What a person may want to type now. Pure."""
+    if campaign.status != "finished":
+        return [("next", "move37 resume")]
+    mine = [e for e in experiments if e.role is Role.CANDIDATE]
+    rows = ranked(mine, metric=metric_of(campaign.brief.task))
+    commands = [f"move37 show {rows[0].experiment}"] if rows else []
+    commands.append("move37 report --open")
+    return [("next" if i == 0 else "", command) for i, command in enumerate(commands)]

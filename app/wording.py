@@ -1,0 +1,100 @@
+"""Events and campaigns in a person's words: one short text each, or nothing where a line would only be noise. Pure.
+
+The same sentences stand in the live display, in the plain log and above the prompt of a chat.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from agents.events import BudgetMoved, Event, ExperimentMoved, GateSeen, Notice, PersonNeeded, Spoke
+from app.quantities import spell_count, spell_seconds
+from app.tables import SPEAKERS, effect_text, speaker, value_text
+from app.text import harmless, one_line
+from lab.archive.store import Campaign
+from lab.records import Experiment, ExperimentStatus, Metric, Role
+from lab.verdicts import summarise
+
+SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
+PHASES = {
+    "baselines": "measuring the baselines",
+    "search": "searching",
+    "climb": "the best go up the ladder",
+    "confirm": "fresh seeds for the finalist and the best baseline",
+    "done": "done",
+}
+
+
+def event_text(event: Event, before: Experiment | None, phase: str, metric: Metric) -> Text | None:
+    """What is worth a line of its own. `before` is the experiment as it was last seen, `phase` the phase so far."""
+    match event:
+        case Spoke():
+            return spoken(event)
+        case GateSeen() if event.gate.passed is False:
+            words = f" gate {one_line(event.gate.name)}: {one_line(event.gate.message, SPEECH)}"
+            return Text.assemble((event.experiment, "bold"), (" ✗", "bold red"), words)
+        case ExperimentMoved():
+            return moved(event.experiment, before, metric)
+        case BudgetMoved() if event.phase != phase:
+            return Text.assemble(("── ", "dim"), (PHASES.get(event.phase, event.phase), "bold"), (" ──", "dim"))
+        case PersonNeeded():
+            ask = f" {event.kind}: {one_line(event.text, SPEECH)}"
+            return Text.assemble(
+                ("▶ your word, please ", "bold black on yellow"),
+                f" {event.experiment}",
+                ask,
+                ("  /approve or /veto REASON", "bold"),
+            )
+        case Notice():
+            return Text.assemble(("! ", "bold yellow"), harmless(event.text))
+    return None
+
+
+def spoken(event: Spoke) -> Text:
+    """Who says what to whom."""
+    person = event.source not in SPEAKERS
+    text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, person=person))
+    text.append(f" to {one_line(event.to, 40)}: ", style="dim")
+    return text.append(one_line(event.text, SPEECH if not person and event.to != "person" else None))
+
+
+def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | None:
+    """An experiment that changed for good: its status, its number, its verdict."""
+    verdict = now.verdict if before is None or before.verdict != now.verdict else None
+    same = before is not None and before.status is now.status and len(before.measurements) == len(now.measurements)
+    if now.status is ExperimentStatus.RUNNING or (same and verdict is None):
+        return None
+    head = Text.assemble((now.id, "bold"), " ")
+    if now.name and now.role is Role.CANDIDATE:
+        head.append(f"{one_line(now.name, 60)} ", style="cyan")
+    if now.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED):
+        head.append(f"{now.status.value}: ", style="red")
+        return head.append(one_line(now.reason, SPEECH))
+    head.append(f"{now.status.value} ", style="green")
+    summary = summarise(now.measurements).get(metric.name)
+    if summary is not None:
+        head.append_text(value_text(summary)).append(f" {metric.unit}")
+        head.append(f" after {summary.steps} steps" if summary.steps else "")
+    if verdict is not None:
+        head.append("  ").append_text(effect_text(verdict)).append(" against the best baseline", style="dim")
+    return head
+
+
+def budget_text(event: BudgetMoved) -> str:
+    """12 words on what is spent and left."""
+    parts = [f"{event.done} of {event.budget} experiments", f"{spell_seconds(event.seconds)} gone"]
+    if event.seconds_left is not None:
+        parts.append(f"{spell_seconds(event.seconds_left)} left")
+    if event.tokens:
+        parts.append(f"{spell_count(event.tokens)} tokens")
+    if event.cost:
+        parts.append(f"{event.cost:.2f} dollars")
+    return ", ".join(parts)
+
+
+def campaign_title(campaign: Campaign) -> str:
+    """One line that names a campaign."""
+    brief = campaign.brief
+    when = campaign.started_at[:16].replace("T", " ")
+    words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}, {brief.budget} candidates"
+    return one_line(f"{words}, seed {brief.seed}, {brief.model}, {when} UTC")
