@@ -196,4 +196,4 @@ class DockerSandbox:
             return
         with suppress(Exception):
             for container in engine.containers_now((f"{OWNER_LABEL}={self._owner}",)):
-                engine.remove_now(str(container["Id"]))
+                engine.remove_now(reap.name_of(container))

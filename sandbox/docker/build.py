@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -71,7 +71,8 @@ def build(
     with tempfile.TemporaryFile() as context:
         pack(context, wheels)
         context.seek(0)
-        _docker_build(engine, context, name, base, variant, wanted)
+        arguments = {"BASE": base, "VARIANT": variant}
+        docker_build(engine, context, name=name, arguments=arguments, labels={RECIPE_LABEL: wanted})
     with translated():
         return judge_image(name, engine.image_now(name), wanted, variant)
 
@@ -102,10 +103,7 @@ def download_wheels(cache: Path, variant: Variant, say: Say) -> Path:
         return folder
     say(f"downloading wheels into {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--dest", str(folder), "--only-binary=:all:", *_tags(platform.machine())]
-    command += ["--requirement", str(IMAGE_FOLDER / "requirements.txt")]
-    _run(command, PIP_SECONDS, "pip could not download the image's wheels")
+    pip_download(folder, IMAGE_FOLDER / "requirements.txt")
     names = [path.name for path in folder.glob("*.whl")]
     if variant == "cuda" and any(name.startswith("torch-") and "+cpu" in name for name in names):
         shutil.rmtree(folder)
@@ -114,6 +112,16 @@ def download_wheels(cache: Path, variant: Variant, say: Say) -> Path:
         say("pip's configuration offers no CPU build of torch: the image will be several GB larger than it need be")
     complete.touch()
     return folder
+
+
+def pip_download(folder: Path, requirements: Path, *, constraints: Path | None = None) -> None:
+    """Binary wheels for the image's Python on this processor, whatever Python runs us."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--dest", str(folder), "--only-binary=:all:", *_tags(platform.machine())]
+    command += ["--requirement", str(requirements)]
+    if constraints is not None:
+        command += ["--constraint", str(constraints)]
+    _run(command, PIP_SECONDS, "pip could not download the image's wheels")
 
 
 def recipe_of_wheels() -> str:
@@ -125,28 +133,41 @@ def pack(context: IO[bytes], wheels: Path) -> None:
     """Write the build context; owners and times are fixed, so that equal inputs give an equal context."""
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name in RECIPE_FILES:
-            tar.add(IMAGE_FOLDER / name, arcname=name, filter=_plain)
+            tar.add(IMAGE_FOLDER / name, arcname=name, filter=plain)
         for wheel in sorted(wheels.glob("*.whl")):
-            tar.add(wheel, arcname=f"wheels/{wheel.name}", filter=_plain)
+            tar.add(wheel, arcname=f"wheels/{wheel.name}", filter=plain)
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """An entry without owner and time."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mtime = 0
-    entry.mode = 0o644
+    entry.mode = 0o755 if entry.isdir() else 0o644
     return entry
 
 
-def _docker_build(engine: Engine, context: IO[bytes], name: str, base: str, variant: Variant, wanted: str) -> None:
+def docker_build(
+    engine: Engine,
+    context: IO[bytes],
+    *,
+    name: str,
+    arguments: Mapping[str, str],
+    labels: Mapping[str, str],
+    dockerfile: str = "Dockerfile",
+    target: str = "",
+) -> None:
+    """`docker build` without a network. Raises `ImageUnusable` with the last lines of the build that failed."""
     said: list[str] = []
     with translated():
         stream = engine.api.build(
             fileobj=context,
             custom_context=True,
+            dockerfile=dockerfile,
+            target=target,
             tag=name,
-            buildargs={"BASE": base, "VARIANT": variant},
-            labels={RECIPE_LABEL: wanted},
+            buildargs=dict(arguments),
+            labels=dict(labels),
             network_mode="none",
             rm=True,
             forcerm=True,

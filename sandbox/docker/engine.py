@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import docker
@@ -221,6 +221,26 @@ class Engine:
     def containers_now(self, labels: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
         """`containers` without a loop."""
         return tuple(self.api.containers(all=True, filters={"label": list(labels)}))
+
+    async def images_of_ours(self) -> tuple[str, ...]:
+        """Ids of the images that carry one of our labels, and of our bases; the newest first."""
+
+        def find() -> tuple[str, ...]:
+            found: dict[str, None] = {}
+            for wanted in ({"label": "move37.recipe"}, {"label": "move37.stage"}, {"reference": "move37-base"}):
+                found.update(dict.fromkeys(str(image["Id"]) for image in self.api.images(filters=wanted)))
+            return tuple(found)
+
+        return await self._call(find)
+
+    async def remove_image(self, image: str) -> None:
+        """Remove an image with all its names; one that is gone already, or still a parent of another, is left."""
+
+        def remove() -> None:
+            with suppress(docker.errors.ImageNotFound):
+                self.api.remove_image(image, force=True)
+
+        await self._call(remove)
 
     async def info(self) -> Mapping[str, Any]:
         """The daemon's own description."""

@@ -22,7 +22,7 @@ _CONTROLLERS = (
     ("MemoryLimit", "memory", "of all processes together"),
     ("SwapLimit", "no swap", "memory and swap share one limit"),
     ("PidsLimit", "processes", "a fork bomb ends at the limit"),
-    ("CPUCfsQuota", "processor time", "a quota of as many cores as the job may use threads"),
+    ("CpuCfsQuota", "processor time", "a quota of as many cores as the job may use threads"),
 )
 
 

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def orphans(containers: Iterable[Mapping[str, Any]], dead: Callable[[Owner], bool] = is_dead) -> tuple[str, ...]:
-    """Ids of the members whose owner has ended. Pure but for `dead`.
+    """Names of the members whose owner has ended. Pure but for `dead`.
 
     A label that cannot be read is nobody's; a container without our label is never touched.
     """
@@ -31,8 +31,13 @@ def orphans(containers: Iterable[Mapping[str, Any]], dead: Callable[[Owner], boo
             continue
         owner = parse(labels.get(OWNER_LABEL, ""))
         if owner is None or dead(owner):
-            found.append(str(container["Id"]))
+            found.append(name_of(container))
     return tuple(found)
+
+
+def name_of(container: Mapping[str, Any]) -> str:
+    """The container's name as the listing gives it, without its slash."""
+    return str(container["Names"][0]).lstrip("/")
 
 
 async def sweep(engine: Engine) -> int:
@@ -40,13 +45,21 @@ async def sweep(engine: Engine) -> int:
     found = orphans(await engine.containers((ROLE_LABEL,)))
     for container in found:
         await engine.remove(container)
-        log.info("orphan_removed", container=container[:12])
+        log.info("orphan_removed", container=container)
     return len(found)
 
 
 async def remove_all(engine: Engine) -> int:
     """Remove every member on this machine, whoever owns it; for `move37 sandbox clean --all`."""
-    found = [str(container["Id"]) for container in await engine.containers((ROLE_LABEL,))]
+    found = [name_of(container) for container in await engine.containers((ROLE_LABEL,))]
     for container in found:
         await engine.remove(container)
+    return len(found)
+
+
+async def remove_images(engine: Engine) -> int:
+    """Remove our images and the leftovers of their builds; how many there were."""
+    found = await engine.images_of_ours()
+    for image in found:
+        await engine.remove_image(image)
     return len(found)
