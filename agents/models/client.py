@@ -1,0 +1,192 @@
+"""What our own model clients share: the plumbing of AutoGen's `ChatCompletionClient` around one method, `answer`.
+
+`Own` is for clients that make replies themselves (designer, replay), `Around` for those that pass calls on and change
+something (repair, recorder). Every client says who signs: `signature`.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal
+
+from autogen_core import EVENT_LOGGER_NAME, CancellationToken
+from autogen_core.logging import LLMCallEvent
+from autogen_core.models import (
+    AssistantMessage,
+    ChatCompletionClient,
+    CreateResult,
+    LLMMessage,
+    ModelCapabilities,  # type: ignore[attr-defined, unused-ignore]
+    ModelInfo,
+    RequestUsage,
+    SystemMessage,
+    UserMessage,
+)
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+
+JsonOutput = bool | type[BaseModel] | None
+NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
+_events = logging.getLogger(EVENT_LOGGER_NAME)
+
+
+class Signed(ChatCompletionClient):
+    """A client that says who signs for what it answers."""
+
+    component_type = "model"
+    component_config_schema = BaseModel
+    signature: str = "unknown"
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: JsonOutput = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """The whole answer as one piece: a structured reply is of no use in part."""
+        yield await self.create(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra_create_args=extra_create_args,
+            cancellation_token=cancellation_token,
+        )
+
+
+class Own(Signed):
+    """A client without an endpoint. It costs no tokens."""
+
+    @abstractmethod
+    async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
+        """The reply's text. Raises an `AgentError` when there is none."""
+        ...
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: JsonOutput = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """One reply; no tools, no usage."""
+        text = await self.answer(messages, json_output)
+        _events.info(
+            LLMCallEvent(
+                messages=[{"source": source_of(m), "content": text_of(m)} for m in messages],
+                response={"signature": self.signature, "content": text},
+                prompt_tokens=0,
+                completion_tokens=0,
+            )
+        )
+        return CreateResult(finish_reason="stop", content=text, usage=NOTHING, cached=False)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def actual_usage(self) -> RequestUsage:
+        """No tokens."""
+        return NOTHING
+
+    def total_usage(self) -> RequestUsage:
+        """No tokens."""
+        return NOTHING
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """No tokens."""
+        return 0
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """There is no context window to fill."""
+        return 1_000_000
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """Deprecated in AutoGen, still abstract."""
+        return self.model_info
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """Structured replies; no pictures, no tools."""
+        return ModelInfo(
+            vision=False,
+            function_calling=False,
+            json_output=True,
+            family="unknown",
+            structured_output=True,
+            multiple_system_messages=True,
+        )
+
+
+class Around(Signed):
+    """A client around another one; all but `create` is passed on."""
+
+    def __init__(self, inner: ChatCompletionClient) -> None:
+        self.inner = inner
+        self.signature = getattr(inner, "signature", type(inner).__name__)
+
+    async def close(self) -> None:
+        """Close the inner client."""
+        await self.inner.close()
+
+    def actual_usage(self) -> RequestUsage:
+        """Of the inner client."""
+        return self.inner.actual_usage()
+
+    def total_usage(self) -> RequestUsage:
+        """Of the inner client."""
+        return self.inner.total_usage()
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """Of the inner client."""
+        return self.inner.count_tokens(messages, tools=tools)
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """Of the inner client."""
+        return self.inner.remaining_tokens(messages, tools=tools)
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """Of the inner client (deprecated in AutoGen, still abstract)."""
+        return self.inner.capabilities
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """Of the inner client."""
+        return self.inner.model_info
+
+
+def text_of(message: LLMMessage) -> str:
+    """The text of a message; pictures and tool calls are named only."""
+    content = message.content
+    if isinstance(content, str):
+        return content
+    return "\n".join(part if isinstance(part, str) else f"[{type(part).__name__}]" for part in content)
+
+
+def source_of(message: LLMMessage) -> str:
+    """Who said it: an agent's name, or "system"."""
+    if isinstance(message, UserMessage | AssistantMessage):
+        return message.source
+    return "system" if isinstance(message, SystemMessage) else "tool"
+
+
+def role_of(json_output: JsonOutput) -> str:
+    """The role that is asked, from the form of the reply that is wanted; "" when it is none of ours."""
+    from agents.replies import REPLIES
+
+    return next((role for role, reply in REPLIES.items() if reply is json_output), "")
+
+
+def turn_of(messages: Sequence[LLMMessage]) -> int:
+    """How often this role has answered in this experiment: its own replies stand in its context."""
+    return sum(isinstance(m, AssistantMessage) for m in messages)

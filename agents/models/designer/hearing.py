@@ -1,0 +1,39 @@
+"""How the search answers a person: it names the words of the grammar that it recognised, or says that there were none."""
+
+from __future__ import annotations
+
+from agents.models.designer.lore import LORE, Wishes, recognise
+from agents.models.designer.scene import Scene
+
+_KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
+
+
+def heard(scene: Scene, *, will: str, program: bool = False) -> str:
+    """The answer to what the person said last; "" when nobody spoke. `will` says what is done about recognised words."""
+    if not scene.unanswered:
+        return ""
+    wishes = Wishes()
+    for line in scene.unanswered:
+        wishes = wishes.without(recognise(line))
+    if program:
+        return (
+            "I am a search without a language model: for a program I can only change numbers and delete, copy or swap "
+            "statements, so I cannot act on what you said."
+        )
+    if not wishes:
+        return (
+            "I am a search without a language model and recognised no word of the grammar in that, so I cannot act on it. "
+            f"Words that I know: {_KNOWN}."
+        )
+    parts = []
+    if wishes.wanted:
+        parts.append(f"you want {', '.join(wishes.wanted)}")
+    if wishes.unwanted:
+        parts.append(f"you do not want {', '.join(wishes.unwanted)}")
+    return f"I recognised these words of the grammar: {'; '.join(parts)}. {will} (I am a search and understand nothing else.)"
+
+
+def listed(operators: tuple[str, ...]) -> str:
+    """Operators as a phrase."""
+    phrases = [LORE[o].phrase for o in operators if o in LORE]
+    return ", ".join(phrases[:-1]) + " and " + phrases[-1] if len(phrases) > 1 else "".join(phrases)

@@ -1,0 +1,121 @@
+"""Clients of model servers: thin makers around autogen-ext, with a `ModelInfo` for models that it does not know.
+
+    openai:NAME      OPENAI_API_KEY, or any compatible endpoint with --base-url (loopback needs no key)
+    anthropic:NAME   ANTHROPIC_API_KEY
+    ollama:NAME      the Ollama server at --base-url, else on this machine
+
+The SDKs' own retries are off: models/repair does them. A key that is not given is looked for by the SDK itself, in the
+variable named above; a loopback endpoint is never sent one. `make` may take a second: it imports an SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
+
+from agents.errors import BadModel
+
+KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+REPLY_TOKENS = 8_192  # room for a whole file
+CALL_SECONDS = 300.0
+
+
+def make(
+    provider: str, name: str, *, base_url: str | None, api_key: str | None, sampling: dict[str, Any]
+) -> ChatCompletionClient:
+    """The client of `name` at `provider`. Raises `BadModel`: a key is missing, or the address is none."""
+    if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
+        raise BadModel(f"--base-url {base_url} is no http(s) address: write it like http://127.0.0.1:8080/v1")
+    if provider == "ollama":
+        return _ollama(name, base_url, sampling)
+    if api_key is None and base_url is not None and is_loopback(base_url):
+        api_key = "none"
+    client = _openai(name, base_url, api_key, sampling) if provider == "openai" else None
+    client = client or (_anthropic(name, base_url, api_key, sampling) if provider == "anthropic" else None)
+    if client is None:
+        raise BadModel(
+            f"{provider}:{name} needs a key: set {KEY_VARIABLES[provider]}, or use --model designer, which needs none"
+        )
+    return client
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` is on this machine."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _openai(name: str, base_url: str | None, key: str | None, sampling: dict[str, Any]) -> ChatCompletionClient | None:
+    """None: there is no key."""
+    from autogen_ext.models.openai import OpenAIChatCompletionClient
+    from openai import OpenAIError
+
+    options: dict[str, Any] = {"model": name, "timeout": CALL_SECONDS, "max_retries": 0, **sampling}
+    if key is not None:
+        options["api_key"] = key
+    if base_url is not None:
+        options["base_url"] = base_url
+    if base_url is not None or not _known_to_openai(name):
+        options["model_info"] = _info()
+    try:
+        client: ChatCompletionClient = OpenAIChatCompletionClient(**options)
+    except OpenAIError:
+        return None
+    return client
+
+
+def _known_to_openai(name: str) -> bool:
+    from autogen_ext.models.openai import _model_info
+
+    try:
+        _model_info.get_info(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def _anthropic(
+    name: str, base_url: str | None, key: str | None, sampling: dict[str, Any]
+) -> ChatCompletionClient | None:
+    """None: there is no key."""
+    from anthropic import Anthropic
+    from autogen_ext.models.anthropic import AnthropicChatCompletionClient
+
+    found = Anthropic(api_key=key)
+    if not found.api_key and not found.auth_token:  # else it would only be missed in the first call
+        return None
+    kept = {k: v for k, v in sampling.items() if k == "temperature"}  # their API has no seed
+    options: dict[str, Any] = {"model": name, "timeout": CALL_SECONDS, "max_retries": 0, **kept}
+    if key is not None:
+        options["api_key"] = key
+    if base_url is not None:
+        options["base_url"] = base_url
+    client: ChatCompletionClient = AnthropicChatCompletionClient(
+        **options, max_tokens=REPLY_TOKENS, model_info=_info(structured=False, json=False)
+    )
+    return client
+
+
+def _ollama(name: str, base_url: str | None, sampling: dict[str, Any]) -> ChatCompletionClient:
+    from autogen_ext.models.ollama import OllamaChatCompletionClient
+
+    options: dict[str, Any] = {"model": name, "model_info": _info(), "timeout": CALL_SECONDS}
+    if base_url is not None:
+        options["host"] = base_url
+    if sampling:
+        options["options"] = dict(sampling)
+    client: ChatCompletionClient = OllamaChatCompletionClient(**options)
+    return client
+
+
+def _info(*, structured: bool = True, json: bool = True) -> ModelInfo:
+    return ModelInfo(
+        vision=False,
+        function_calling=False,
+        json_output=json,
+        family=ModelFamily.UNKNOWN,
+        structured_output=structured,
+        multiple_system_messages=False,
+    )

@@ -1,0 +1,130 @@
+"""Recorded replies: `Recorder` writes them while a run goes on, `replay:FILE` gives them back.
+
+One JSON object a line:
+    {"number": 3, "role": "Researcher", "turn": 0, "signature": "openai:NAME", "reply": "{...}", "error": ""}
+`number` is the experiment's, `turn` how often the role had answered in it before: the key, so that experiments may run side
+by side in any order, and a stage that was repeated after a crash overwrites its line (the last one counts). A reply that
+never became valid is recorded with `error` and raised again. Gates and trainings are not in the file: they run anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel, ValidationError
+
+from agents.dossier import newest
+from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
+from agents.models.client import Around, JsonOutput, Own, role_of, source_of, text_of, turn_of
+from agents.roles import LAB
+
+Key = tuple[int, str, int]  # experiment number, role, turn
+
+
+class Line(BaseModel):
+    """One recorded reply."""
+
+    number: int
+    role: str
+    turn: int
+    signature: str = ""
+    reply: str = ""
+    error: str = ""
+
+
+class Replay(Own):
+    """Answers from a recording, and raises when it has no answer."""
+
+    def __init__(self, lines: Mapping[Key, Line], *, name: str) -> None:
+        self._lines = lines
+        signers = sorted({line.signature for line in lines.values() if line.signature})
+        self.signature = f"replay:{name} (recorded from {', '.join(signers) or 'an unnamed model'})"
+
+    @classmethod
+    def open(cls, path: Path) -> Replay:
+        """Read a recording. Raises `BadModel`: it cannot be read, or a line is no recorded reply."""
+        try:
+            rows = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadModel(f"cannot read the recording {path}: {error}") from error
+        lines: dict[Key, Line] = {}
+        for place, row in enumerate(rows, start=1):
+            try:
+                line = Line.model_validate_json(row)
+            except ValidationError as error:
+                if place == len(rows):  # the run was killed while it wrote
+                    break
+                raise BadModel(f"line {place} of {path} is no recorded reply: {error.errors()[0]['msg']}") from error
+            lines[line.number, line.role, line.turn] = line
+        if not lines:
+            raise BadModel(f"{path} holds no recorded reply")
+        return cls(lines, name=path.name)
+
+    async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
+        """The recorded reply. Raises `ModelReplyInvalid` where the model had failed, `ModelUnavailable` past the end."""
+        number, role, turn = key_of(messages, json_output)
+        line = self._lines.get((number, role, turn))
+        if line is None:
+            raise ModelUnavailable(
+                f"the recording has no reply number {turn + 1} of {role or 'this role'} in experiment {number}: "
+                "replay it with the seed, brief and budget that it was made with"
+            )
+        if line.error:
+            raise ModelReplyInvalid(line.error, text=line.reply)
+        return line.reply
+
+
+class Recorder(Around):
+    """Appends every reply to a file before the agent sees it."""
+
+    def __init__(self, inner: ChatCompletionClient, path: Path) -> None:
+        """Open `path` for appending. A last line that a killed run left half-written is cut off."""
+        super().__init__(inner)
+        self._path = path
+        if path.exists() and not (text := path.read_bytes()).endswith(b"\n"):
+            path.write_bytes(text[: text.rfind(b"\n") + 1])
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: JsonOutput = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """The inner client's reply, written down."""
+        key = key_of(messages, json_output)
+        try:
+            result = await self.inner.create(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=extra_create_args,
+                cancellation_token=cancellation_token,
+            )
+        except ModelReplyInvalid as error:
+            self._write(key, reply=error.text, error=str(error))
+            raise
+        self._write(key, reply=result.content if isinstance(result.content, str) else json.dumps(str(result.content)))
+        return result
+
+    def _write(self, key: Key, *, reply: str, error: str = "") -> None:
+        number, role, turn = key
+        line = Line(number=number, role=role, turn=turn, signature=self.signature, reply=reply, error=error)
+        with self._path.open("a", encoding="utf-8") as file:  # a line of a few kilobytes: not worth a thread
+            file.write(line.model_dump_json() + "\n")
+
+
+def key_of(messages: Sequence[LLMMessage], json_output: JsonOutput) -> Key:
+    """Which reply of which role in which experiment is asked for; number -1 when no dossier says it."""
+    number = newest(text_of(m) for m in messages if source_of(m) == LAB).get("number", -1)
+    return int(number), role_of(json_output), turn_of(messages)
