@@ -51,6 +51,7 @@ def encode_job(job: Job) -> Iterator[bytes]:
         "argv": list(job.argv),
         "env": dict(job.env),
         "collect": list(job.collect),
+        "writable": job.writable,
         "limits": asdict(job.limits),
         "files": [[name, len(content)] for name, content in job.files.items()],
     }

@@ -42,7 +42,9 @@ class Job:
     argv: tuple[str, ...]  # ("python", "main.py", ...) runs in the warm interpreter; anything else is executed
     files: Mapping[str, bytes] = field(default_factory=dict)  # relative path -> content, read-only, the cwd of the job
     env: Mapping[str, str] = field(default_factory=dict)  # added to a minimal environment; nothing is inherited
-    collect: tuple[str, ...] = ()  # names in $MOVE37_OUT to bring back; "*" means every regular file
+    collect: tuple[str, ...] = ()  # names in $MOVE37_OUT to bring back; "*" means every regular file, and "./" before a
+    # name means the job's own folder: what it made there and, if they are writable, the files that were sent
+    writable: bool = False  # the files may be changed by the job
     limits: Limits = field(default_factory=Limits)
 
 

@@ -1,1 +1,1 @@
-"""What goes into the image: the worker and the program it forks. Both also serve the process backend, as plain files."""
+"""What goes into the image: the worker and the program it forks; the process backend uses the same two files."""

@@ -58,7 +58,7 @@ def take_seat(
         channel.close()
         status = run(spec["argv"], spec["env"])
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
 
@@ -228,15 +228,20 @@ def fresh_main(full: str) -> types.ModuleType:
 def open_streams() -> None:
     """Text streams over descriptors 0 to 2, a line at a time, so that output is live."""
 
-    def text(descriptor: int, mode: str, errors: str) -> TextIO:
+    def text(descriptor: int, mode: str, errors: str) -> io.TextIOWrapper:
         raw = open(descriptor, mode + "b", closefd=False)  # noqa: SIM115
         stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=mode == "w")
-        stream.mode = mode  # type: ignore[misc]
+        stream.mode = mode
         return stream
 
-    sys.stdin = sys.__stdin__ = text(0, "r", "surrogateescape")  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = text(1, "w", "surrogateescape")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = text(2, "w", "backslashreplace")  # type: ignore[misc]
+    for name, descriptor, mode, errors in (
+        ("stdin", 0, "r", "surrogateescape"),
+        ("stdout", 1, "w", "surrogateescape"),
+        ("stderr", 2, "w", "backslashreplace"),
+    ):
+        stream = text(descriptor, mode, errors)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def fresh_randomness(threads: int) -> None:
@@ -250,8 +255,7 @@ def fresh_randomness(threads: int) -> None:
         if threads > 1:
             torch.set_num_threads(threads)
     if tempfile := sys.modules.get("tempfile"):
-        tempfile.tempdir = None
-        tempfile._name_sequence = None  # type: ignore[attr-defined]
+        vars(tempfile).update(tempdir=None, _name_sequence=None)
 
 
 def exit_code(error: SystemExit) -> int:
@@ -261,7 +265,7 @@ def exit_code(error: SystemExit) -> int:
     if isinstance(error.code, int):
         return error.code & 0xFF if -(2**63) <= error.code < 2**63 else 0xFF
     with contextlib.suppress(Exception):
-        print(error.code, file=sys.stderr)
+        sys.stderr.write(f"{error.code}\n")
     return 1
 
 

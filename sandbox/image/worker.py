@@ -8,7 +8,7 @@ Read in this order: the wire, `Seat` (a child forked ahead of its job), `attend`
 `gather` (what it left in $MOVE37_OUT), `serve` (the loop), `Contained` (how a container holds a job), `main`.
 
 The wire. A frame is one byte of kind, four bytes of length (big endian), then the payload (<= 16 MiB).
-    host -> worker   J  {"id", "argv", "env", "collect", "limits": {...}, "files": [[path, size], ...]}
+    host -> worker   J  {"id", "argv", "env", "collect", "writable", "limits": {...}, "files": [[path, size], ...]}
                      D  content of those files, in order, cut anywhere
                      C  {"id"}: kill this job; ignored when it has ended
     worker -> host   R  {"pid", "python", "torch", "warm_seconds", "report"}: once, when warm
@@ -125,6 +125,10 @@ class Cage(Protocol):
         """A fresh root and a seat, with these limits on both."""
         ...
 
+    def give(self, folder: Path) -> None:
+        """Let the job own everything below `folder`."""
+        ...
+
     def watch(self) -> str | None:
         """Asked every 50 ms; "memory" ends the job."""
         ...
@@ -206,7 +210,7 @@ class Attention:
         return True
 
     def rest(self) -> None:
-        """What still stands in the pipes after everybody is dead; survivors, where we cannot kill them, are not awaited."""
+        """What still stands in the pipes once everybody is dead; survivors that we cannot kill are not awaited."""
         for descriptor in list(self.open):
             os.set_blocking(descriptor, False)
             while descriptor in self.open and self.pass_on(descriptor):
@@ -235,36 +239,53 @@ def walk(folder: int, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, i
             yield prefix + name, folder, info
 
 
-def gather(out: Path, wanted: list[str], cap: int) -> list[tuple[str, int, int]]:
-    """(name, size, open descriptor) of the wanted files below `out`. Raises `Refused` with a sentence."""
-    opened: list[tuple[str, int, int]] = []
-    total = 0
-    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+Result = tuple[str, int, int]  # name, size, open descriptor
+
+
+def gather(root: Path, job: Spec) -> list[Result]:
+    """The results that a job asked to be brought back. Raises `Refused` with a sentence."""
+    cap = int(job["limits"]["result_bytes"])
+    sent = set() if job["writable"] else {name for name, _ in job["files"]}
+    here = [pattern.removeprefix("./") for pattern in job["collect"] if pattern.startswith("./")]
+    found: dict[str, Result] = {}
     try:
-        for name, parent, info in walk(folder):
-            if not any(pattern == "*" or fnmatch.fnmatchcase(name, pattern) for pattern in wanted):
-                continue
-            shown = ascii(name)
-            if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
-                raise Refused(f"the name {shown} is not UTF-8")
-            if not stat.S_ISREG(info.st_mode):
-                raise Refused(f"the result {shown} is not a regular file")
-            if info.st_nlink != 1:
-                raise Refused(f"the result {shown} has a second name (hard link)")
-            total += info.st_size
-            if total > cap:
-                raise Refused(f"the results are larger than {cap} bytes, at {shown}")
-            if len(opened) == MAX_RESULT_FILES:
-                raise Refused(f"there are more than {MAX_RESULT_FILES} results")
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            opened.append((name, info.st_size, os.open(name.rpartition("/")[2], flags, dir_fd=parent)))
+        gather_folder(root / "out", [p for p in job["collect"] if not p.startswith("./")], set(), cap, found)
+        gather_folder(root / "work", here, sent, cap, found)
     except (Refused, OSError) as error:
-        for _, _, descriptor in opened:
+        for _, _, descriptor in found.values():
             os.close(descriptor)
         raise error if isinstance(error, Refused) else Refused(f"the results cannot be read: {error}") from error
+    return list(found.values())
+
+
+def gather_folder(path: Path, wanted: list[str], skipped: set[str], cap: int, found: dict[str, Result]) -> None:
+    """Open the files below `path` that match; one that is there already, by name, is kept."""
+    if not wanted:
+        return
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, parent, info in walk(folder):
+            if name in skipped or name in found or not any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted):
+                continue
+            check_result(name, info)
+            if sum(size for _, size, _ in found.values()) + info.st_size > cap:
+                raise Refused(f"the results are larger than {cap} bytes, at {name!a}")
+            if len(found) == MAX_RESULT_FILES:
+                raise Refused(f"there are more than {MAX_RESULT_FILES} results")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            found[name] = name, info.st_size, os.open(name.rpartition("/")[2], flags, dir_fd=parent)
     finally:
         os.close(folder)
-    return opened
+
+
+def check_result(name: str, info: os.stat_result) -> None:
+    shown = ascii(name)
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
+        raise Refused(f"the name {shown} is not UTF-8")
+    if not stat.S_ISREG(info.st_mode):
+        raise Refused(f"the result {shown} is not a regular file")
+    if info.st_nlink != 1:
+        raise Refused(f"the result {shown} has a second name (hard link)")
 
 
 def send_file(wire: Wire, descriptor: int, size: int) -> None:
@@ -275,13 +296,15 @@ def send_file(wire: Wire, descriptor: int, size: int) -> None:
         size -= len(part)
 
 
-def receive_files(wire: Wire, files: list[tuple[str, int]], work: Path) -> None:
-    """Write the job's files below `work`, read-only."""
+def receive_files(wire: Wire, job: Spec, cage: Cage) -> None:
+    """Write the job's files below its folder: read-only, or its own."""
     buffered = b""
-    for name, size in files:
+    work = cage.root / "work"
+    for name, size in job["files"]:
         target = work / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
+        mode = 0o644 if job["writable"] else 0o444
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with open(descriptor, "wb") as stream:
             while size:
                 if not buffered:
@@ -291,6 +314,8 @@ def receive_files(wire: Wire, files: list[tuple[str, int]], work: Path) -> None:
                 part, buffered = buffered[:size], buffered[size:]
                 stream.write(part)
                 size -= len(part)
+    if job["writable"]:
+        cage.give(work)
 
 
 def cpu_of(usage: Any) -> float:
@@ -305,11 +330,11 @@ def run_job(wire: Wire, job: Spec, cage: Cage) -> None:
     """One job from its J frame to the last byte of its results."""
     seat = cage.take(job["limits"])
     try:
-        receive_files(wire, job["files"], cage.root / "work")
+        receive_files(wire, job, cage)
         wire.tell(b"S", id=job["id"])
         attention = Attention(wire, job, seat, cage)
         started = time.monotonic()
-        tops = sorted({name.split("/")[0] for name, _ in job["files"]})
+        tops = [] if job["writable"] else sorted({name.split("/")[0] for name, _ in job["files"]})
         send_spec(seat, {key: job[key] for key in ("argv", "env", "limits")} | {"root": str(cage.root), "tops": tops})
         try:
             reason = attention.run()
@@ -339,9 +364,10 @@ def report_end(
     broken: str | None,
 ) -> None:
     """The E frame and the results behind it."""
-    refused, results = None, []
+    refused: str | None = None
+    results: list[Result] = []
     try:
-        results = gather(cage.root / "out", job["collect"], int(job["limits"]["result_bytes"]))
+        results = gather(cage.root, job)
     except Refused as error:
         refused = str(error)
     killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -424,6 +450,9 @@ class Contained:
         seat, self.spare = self.spare or ForkedSeat(self.wake), None
         self.memory.begin()
         return seat
+
+    def give(self, folder: Path) -> None:
+        """They share one user already."""
 
     def watch(self) -> str | None:
         return None
@@ -579,7 +608,7 @@ def keep_endings_short() -> None:
     # What a program itself may count on when it ends.
     atexit.register(logging.shutdown)
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
-    atexit.register(multiprocessing.util._exit_function)
+    atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]
     if loading := sys.modules.get("torch.utils.data._utils"):
         atexit.register(loading._set_python_exit_flag)
 

@@ -116,9 +116,11 @@ class Cgroup:
 
     def _read(self, controller: str, name: str) -> str:
         if controller in self._open:
-            with contextlib.suppress(OSError):
-                with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=self._open[controller])) as stream:
-                    return stream.read()
+            with (
+                contextlib.suppress(OSError),
+                open(os.open(name, os.O_RDONLY, dir_fd=self._open[controller])) as stream,
+            ):
+                return stream.read()
         return ""
 
     def _kills(self) -> int:

@@ -8,29 +8,26 @@ Not covered: speculation attacks, and what ordinary calls do with a bug in the k
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import tempfile
 from typing import Any
 
-REFUSED = (
-    # namespaces and mounts
-    "mount umount umount2 pivot_root chroot unshare setns move_mount open_tree open_tree_attr fsopen fsconfig "
-    "fsmount fspick mount_setattr statmount listmount "
-    # other processes
-    "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp "
-    # kernel surface
-    "bpf perf_event_open io_uring_setup io_uring_enter io_uring_register userfaultfd keyctl add_key request_key "
-    "fanotify_init fanotify_mark lookup_dcookie modify_ldt iopl ioperm personality vhangup uselib "
-    "remap_file_pages move_pages migrate_pages vmsplice "
-    # the machine
-    "init_module finit_module delete_module create_module kexec_load kexec_file_load reboot swapon swapoff "
-    "syslog acct quotactl quotactl_fd nfsservctl sethostname setdomainname settimeofday clock_settime adjtimex "
-    "clock_adjtime stime "
-    # files by handle reach outside a mount namespace
-    "name_to_handle_at open_by_handle_at"
-).split()
+# Namespaces and mounts.
+OUTWARD = "mount umount umount2 pivot_root chroot unshare setns move_mount open_tree open_tree_attr fsopen fsconfig"
+OUTWARD += " fsmount fspick mount_setattr statmount listmount"
+# Files by handle reach outside a mount namespace.
+OUTWARD += " name_to_handle_at open_by_handle_at"
+OTHER_PROCESSES = "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp"
+KERNEL = "bpf perf_event_open io_uring_setup io_uring_enter io_uring_register userfaultfd keyctl add_key request_key"
+KERNEL += " fanotify_init fanotify_mark lookup_dcookie modify_ldt iopl ioperm personality vhangup uselib"
+KERNEL += " remap_file_pages move_pages migrate_pages vmsplice"
+MACHINE = "init_module finit_module delete_module create_module kexec_load kexec_file_load reboot swapon swapoff"
+MACHINE += " syslog acct quotactl quotactl_fd nfsservctl sethostname setdomainname settimeofday clock_settime adjtimex"
+MACHINE += " clock_adjtime stime"
+REFUSED = tuple(" ".join((OUTWARD, OTHER_PROCESSES, KERNEL, MACHINE)).split())
 
 ALLOWED_FAMILIES = (1, 2, 10)  # unix, inet, inet6
 NETLINK, NETLINK_ROUTE = 16, 0  # getifaddrs asks it
@@ -69,10 +66,9 @@ def compile_filter(*, sockets: bool) -> bytes:
 
 
 def _add(rules: Any, action: Any, name: str, *arguments: Any) -> None:
-    try:
+    # A name that this libseccomp or this processor does not know is no loss.
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
         rules.add_rule(action, name, *arguments)
-    except (OSError, ValueError, RuntimeError):
-        pass  # a name that this libseccomp or this processor does not know
 
 
 def _refuse_sockets(rules: Any, refuse: Any, seccomp: Any, sockets: bool) -> None:

@@ -3,7 +3,7 @@
 The keeper is small, never imports torch, and is the only process that sees the host's channel; the zygote is large and
 only forks. So what one candidate sent or produced is never in the memory that the next one is forked from.
 
-    room   fork of the keeper: PID 1 of fresh pid, mount, net, ipc, uts and cgroup namespaces; reaps; killing it kills all
+    room   fork of the keeper: PID 1 of fresh pid, mount, net, ipc, uts and cgroup namespaces; reaps; all die with it
     seat   fork of the zygote into that room; waits for its job, ahead of time
 
 Both are ready before the job arrives: namespaces and the fork cost nothing on its way. Standard library only.
@@ -117,6 +117,12 @@ class Rooms:
             options = f"size={int(limits['disk_bytes'])},nr_inodes={MAX_INODES}"
             syscalls.mount("none", str(self.root), None, syscalls.MS_REMOUNT | syscalls.MS_NOSUID, options)
         return seat
+
+    def give(self, folder: Path) -> None:
+        if self.terms.change_user:
+            for path, _, names in os.walk(folder):
+                for name in ("", *names):
+                    os.chown(os.path.join(path, name), NOBODY, NOBODY)
 
     def watch(self) -> str | None:
         if self.group.counts_memory or not self.terms.spaces:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -75,7 +76,7 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> Terms
     try:
         compiled = refusals.compile_filter(sockets=bool(spaces))
     except OSError as error:
-        reasons["seccomp"] = error.strerror
+        reasons["seccomp"] = error.strerror or str(error)
     version = landlock.abi()
     if not version:
         reasons["landlock"] = "this kernel has no Landlock (Linux 5.13, lsm=landlock)"
@@ -145,7 +146,7 @@ def launch(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> int:
         except worker.Gone:
             os._exit(0)
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
@@ -179,7 +180,7 @@ def keep(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> None:
             os.close(wire.writer)
             Zygote(theirs, terms, root).run()
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
     theirs.close()
@@ -223,9 +224,9 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self.keeper.send(json.dumps(greeting).encode())
-        poller = worker.select.poll()
-        poller.register(self.keeper, worker.select.POLLIN)
-        poller.register(wake, worker.select.POLLIN)
+        poller = select.poll()
+        poller.register(self.keeper, select.POLLIN)
+        poller.register(wake, select.POLLIN)
         while True:
             for descriptor, _ in poller.poll():
                 if descriptor == wake:
@@ -254,7 +255,7 @@ class Zygote:
                 control,
                 stdout,
                 stderr,
-                enter=lambda: [syscalls.setns(space, 0) for space in room[1:]],
+                enter=lambda: enter_room(room),
                 confine=lambda spec: confine.confine(self.terms, spec),
             )
         for descriptor in descriptors:
@@ -290,6 +291,12 @@ class Zygote:
             except ChildProcessError:
                 return
             self.report(pid, status, usage)
+
+
+def enter_room(room: list[int]) -> None:
+    """All of its namespaces but the first, which a child is born in."""
+    for space in room[1:]:
+        syscalls.setns(space, 0)
 
 
 def descendants() -> list[int]:
