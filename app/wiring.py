@@ -25,10 +25,13 @@ from lab.tasks import open_task
 from lab.tasks.task import Schedule, Task
 
 if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
     from agents.campaign import Ending
     from agents.events import OnEvent
     from agents.inbox import Inbox
     from agents.room import Room
+    from memory.recall import Memory
 
 OnReady = Callable[[Campaign, Schedule], None]
 
@@ -49,9 +52,7 @@ async def run_campaign(
     Raises `BadInput`, `BadTask`, `BadCorpus` or `BadModel` before anything is created; `ArchiveBusy` when another
     campaign holds the home; later whatever broke, after everything finished is stored.
     """
-    from agents.models import check_model
-
-    check_model(settings.models.model)
+    _check_model(settings)
     task = _task(settings, settings.campaign.task, settings.campaign.corpus)
     schedule = task.schedule(settings.campaign.preset)
     brief = _brief(settings, task, schedule)
@@ -114,8 +115,7 @@ async def _room(
     from agents.budget import Allowance, Tally
     from agents.clock import Clock
     from agents.events import Notice
-    from agents.models import open_model, price_of, signature
-    from agents.models.designer.grammar import operators_of
+    from agents.models import operators_of, signature
     from agents.roles import MEMBERS
     from agents.room import Manners, Room
     from memory.recall import open_memory
@@ -125,7 +125,7 @@ async def _room(
     schedule = task.schedule(brief.preset)
     workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
     async with AsyncExitStack() as stack:
-        client = open_model(brief.model, base_url=settings.models.base_url, keys=settings.models, seed=brief.seed)
+        client = _client(settings, campaign)
         stack.push_async_callback(client.close)
         trusted = "grammar" if brief.model == "designer" else "model"
         sandbox = await open_sandbox(settings.sandbox.backend, trusted_source=trusted, workers=workers)
@@ -145,7 +145,7 @@ async def _room(
             memory=memory,
             models={m.name: client for m in MEMBERS},
             signatures={m.name: signature(client) for m in MEMBERS},
-            prices=lambda role, prompt, completion: price_of(brief.model, prompt, completion) or 0.0,
+            prices=_prices(settings, brief.model),
             operators_of=operators_of,
             inbox=inbox,
             approvals=Approvals(settings.campaign.approve, inbox, on_event),
@@ -168,7 +168,42 @@ async def _room(
         )
 
 
-async def _load_papers(memory, on_event: OnEvent) -> None:  # type: ignore[no-untyped-def]
+def _check_model(settings: Settings) -> None:
+    from agents.models import parse
+    from agents.models.price import price_of
+
+    model = settings.models
+    parse(model.model)
+    if settings.campaign.max_cost is not None and price_of(model.model, base_url=model.base_url) is None:
+        raise BadInput(f"no price is known for {model.model}: --max-cost cannot be kept; use --max-tokens instead")
+
+
+def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
+    """The campaign's model; what it answers is recorded, so that `replay:FILE` can repeat the run."""
+    from agents.models import open_model, parse
+    from agents.models.replay import Recorder
+
+    brief, models = campaign.brief, settings.models
+    provider = parse(brief.model).provider
+    key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
+    address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
+    base_url = address or campaign.facts.get("base_url")
+    client = open_model(brief.model, base_url=base_url, api_key=key, seed=brief.seed)
+    if provider == "replay":
+        return client
+    folder = settings.home / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Recorder(client, folder / f"c{campaign.id}.jsonl")
+
+
+def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:
+    from agents.models.price import FREE, price_of
+
+    price = price_of(model, base_url=settings.models.base_url) or FREE
+    return lambda role, prompt, completion: (prompt * price.prompt + completion * price.completion) / 1e6
+
+
+async def _load_papers(memory: Memory, on_event: OnEvent) -> None:
     from agents.events import Notice
     from memory.errors import MemoryFault
 
