@@ -51,10 +51,7 @@ def build() -> typer.Typer:
     app.callback()(everywhere)
     for name in COMMANDS:
         try:
-            import_module(f"app.commands.{name}").register(app)
-        except ModuleNotFoundError as e:
-            if not str(e.name).startswith("app.commands"):
-                raise
+        import_module(f"app.commands.{name}").register(app)
     return app
 
 

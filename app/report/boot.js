@@ -20,10 +20,11 @@
       var base = {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(document.body).fontFamily, color: look.ink, size: 13 },
-        margin: { l: 70, r: 20, t: 50, b: 50 }, hoverlabel: { align: "left" }
+        modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: look.line, activecolor: look.ink },
+        hoverlabel: { align: "left" }
       };
       var layout = Object.assign(base, axes(figure.layout, look));
-      layout.margin = Object.assign({ l: 70, r: 20, t: 50, b: 50 }, figure.layout.margin);
+      layout.margin = Object.assign({ l: 70, r: 30, t: 50, b: 50 }, figure.layout.margin);
       Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
     });
   }

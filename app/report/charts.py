@@ -79,7 +79,8 @@ def standings(story: Story) -> Chart | None:
     }
     if len(buttons) > 1:
         menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02}
-        layout["updatemenus"] = [menu | {"yanchor": "bottom", "pad": {"b": 28}}]
+        look = {"bgcolor": "#dfe5ee", "bordercolor": GREY, "font": {"color": "#1c2430"}}  # on light and on dark ground
+        layout["updatemenus"] = [menu | look | {"yanchor": "bottom", "pad": {"b": 28}}]
         layout["height"] += 30
     note = "Best at the top. Values after other steps do not compare; a hollow mark ranks, it claims nothing."
     return Chart(title=f"{_title(story)} at equal steps", note=note, figure={"data": data, "layout": layout}, wide=True)
@@ -230,7 +231,7 @@ def _family(family: str, index: int, shown: Sequence[Experiment], places: dict[s
         "hoverinfo": "text",
         "marker": {
             "color": FAMILIES[index % len(FAMILIES)],
-            "size": [15 if e.status.value in ("promoted", "confirmed") else 10 for e in mine],
+            "size": [16 if e.status.value in ("promoted", "confirmed") else 10 for e in mine],
             "symbol": [_symbol(e) for e in mine],
         },
     }
@@ -239,7 +240,7 @@ def _family(family: str, index: int, shown: Sequence[Experiment], places: dict[s
 def _symbol(experiment: Experiment) -> str:
     if experiment.role is Role.BASELINE:
         return "square"
-    return "x-thin-open" if experiment.status.value in ("failed", "rejected") else "circle"
+    return "x" if experiment.status.value in ("failed", "rejected") else "circle"
 
 
 def _effect(experiment: Experiment) -> str:

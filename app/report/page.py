@@ -95,8 +95,8 @@ def _table(story: Story) -> str:
     if not rows:
         return "<p class='quiet'>Nothing has been tried yet.</p>"
     others = sorted({name for row in rows for name in row.metrics} - {story.metric.name})
-    heads = ["experiment", "name", "family", f"{story.metric.unit}", "evidence", "against the best baseline"]
-    cells = [f"<th{' class=n' if i == 3 else ''}>{_e(h)}</th>" for i, h in enumerate(heads)]
+    heads = ["experiment", "name", story.metric.unit, "evidence", "against the best baseline"]
+    cells = [f"<th{' class=n' if i == 2 else ''}>{_e(h)}</th>" for i, h in enumerate(heads)]
     cells += [f"<th class=n>{_e(name.replace('_', ' '))}</th>" for name in others]
     out = [f"<div class='wide'><table><thead><tr>{''.join(cells)}</tr></thead><tbody>"]
     for heading, group in grouped(rows, story.metric):
@@ -116,14 +116,16 @@ def _row(story: Story, row: Row, others: Sequence[str]) -> str:
         if summary
         else f"<span class='quiet'>{_e(words)}</span>"
     )
+    family = f" <span class='range'>{_e(row.family)}</span>" if row.family not in ("", row.name) else ""
     cells = [
         f"<td><a class='id' href='#{_e(row.experiment)}'>{_e(row.experiment)}</a></td>",
-        f"<td>{_e(row.name) if own else f'<b>{_e(row.name)}</b>'}</td>",
-        f"<td>{_e(row.family)}</td>",
+        f"<td>{_e(row.name) if own else f'<b>{_e(row.name)}</b>'}{family}</td>",
         f"<td class='n'>{range_text(summary)}</td>",
-        f"<td>{mark}</td>",
-        f"<td>{'baseline' if own else _effect(row)}</td>",
     ]
+    if summary is None and row.verdict is None and not own:
+        cells.append(f"<td colspan='2'>{mark}</td>")  # the reason needs the room
+    else:
+        cells += [f"<td>{mark}</td>", f"<td>{'baseline' if own else _effect(row)}</td>"]
     cells += [f"<td class='n'>{range_text(row.metrics.get(name))}</td>" for name in others]
     return f"<tr class='{kind}'>{''.join(cells)}</tr>"
 
