@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox import collect
-from sandbox.errors import SandboxBroken
+from sandbox.errors import DiskFull, SandboxBroken
 from sandbox.job import Job, OnOutput, Outcome, Status, Stream
 
 HEADER = struct.Struct(">cI")
@@ -184,6 +184,8 @@ class Conversation:
             raise SandboxBroken("The sandbox worker's report cannot be read; the job may be tried again.") from error
         if ended.id != self.job.id:
             raise SandboxBroken("The sandbox worker reported about another job; the job may be tried again.")
+        if ended.broken is not None and "No space left" in ended.broken:
+            raise DiskFull("The job's files do not fit into its sandbox: send less, or raise disk_bytes.")
         if ended.broken is not None:
             raise SandboxBroken(f"The sandbox could not confine the job, so it was not run ({ended.broken}).")
         # A size that is refused below must not be waited for either: the worker is thrown away by the exception.

@@ -28,7 +28,7 @@ import types
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from types import TracebackType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 Spec = dict[str, Any]
 
@@ -125,6 +125,7 @@ def environment_of(root: str, threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
+        "CUDA_VISIBLE_DEVICES": "",  # a job that leased some names them itself
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -231,7 +232,7 @@ def open_streams() -> None:
     def text(descriptor: int, mode: str, errors: str) -> io.TextIOWrapper:
         raw = open(descriptor, mode + "b", closefd=False)  # noqa: SIM115
         stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=mode == "w")
-        stream.mode = mode
+        stream.mode = mode  # type: ignore[misc]
         return stream
 
     for name, descriptor, mode, errors in (

@@ -60,6 +60,7 @@ Spec = dict[str, Any]  # one job, as the J frame carries it
 HEADER = struct.Struct(">cI")
 MAX_FRAME = 16 * 1024 * 1024
 CHUNK = 64 * 1024
+PAGE = 4096
 MAX_RESULT_FILES = 4096
 LINUX = sys.platform == "linux"
 
@@ -297,25 +298,52 @@ def send_file(wire: Wire, descriptor: int, size: int) -> None:
 
 
 def receive_files(wire: Wire, job: Spec, cage: Cage) -> None:
-    """Write the job's files below its folder: read-only, or its own."""
-    buffered = b""
+    """Write the job's files below its folder: read-only, or its own. Raises `OSError`, with all of them taken in."""
+    incoming = Incoming(wire)
     work = cage.root / "work"
-    for name, size in job["files"]:
-        target = work / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o644 if job["writable"] else 0o444
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with open(descriptor, "wb") as stream:
-            while size:
-                if not buffered:
-                    kind, buffered = wire.receive()
-                    if kind != b"D":
-                        raise Gone
-                part, buffered = buffered[:size], buffered[size:]
-                stream.write(part)
-                size -= len(part)
+    mode = 0o644 if job["writable"] else 0o444
+    try:
+        for name, size in job["files"]:
+            target = work / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            with open(descriptor, "wb", buffering=0) as stream:
+                for part in incoming.take(size):
+                    while part:
+                        part = part[stream.write(part) :]
+    except OSError:
+        for _ in incoming.take(sum(size for _, size in job["files"]) - incoming.taken):
+            pass
+        raise
     if job["writable"]:
         cage.give(work)
+
+
+class Incoming:
+    """The content of all files of a job, however it was cut into frames."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._rest = b""
+        self.taken = 0
+
+    def take(self, size: int) -> Iterator[bytes]:
+        while size:
+            if not self._rest:
+                kind, self._rest = self._wire.receive()
+                if kind != b"D":
+                    raise Gone
+            part, self._rest = self._rest[:size], self._rest[size:]
+            size -= len(part)
+            self.taken += len(part)
+            yield part
+
+
+def tell_broken(wire: Wire, job: Spec, why: str) -> None:
+    """The E frame of a job whose program never started."""
+    nothing: Spec = {"exit_code": 0, "signal": 0, "reason": None, "out_of_memory": False, "truncated": False}
+    nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_bytes": 0, "refused": None, "files": []}
+    wire.tell(b"E", id=job["id"], broken=why, **nothing)
 
 
 def cpu_of(usage: Any) -> float:
@@ -328,9 +356,16 @@ def peak_of(usage: Any) -> int:
 
 def run_job(wire: Wire, job: Spec, cage: Cage) -> None:
     """One job from its J frame to the last byte of its results."""
+    # Input does not count as written by the job; a file takes whole pages, and a folder none.
+    job["limits"]["input_bytes"] = sum(-(-size // PAGE) * PAGE for _, size in job["files"])
     seat = cage.take(job["limits"])
     try:
-        receive_files(wire, job, cage)
+        try:
+            receive_files(wire, job, cage)
+        except OSError as error:
+            cage.sweep(seat)
+            tell_broken(wire, job, f"its files cannot be written: {error.strerror}")
+            return
         wire.tell(b"S", id=job["id"])
         attention = Attention(wire, job, seat, cage)
         started = time.monotonic()

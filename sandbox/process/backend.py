@@ -14,12 +14,14 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from sandbox.channel import Conversation, Frames, Greeting, encode_cancel, encode_job, read_greeting
-from sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
+from sandbox.errors import SandboxBroken, SandboxUnavailable
+from sandbox.gpus import Leases
 from sandbox.job import Job, OnOutput, Outcome, Protection
 from sandbox.process import probe, reap
 
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 START_SECONDS = 120.0  # a cold disk reads torch slowly
 GRACE_SECONDS = 5.0  # past a job's own limit, before the whole member is killed
 CANCEL_SECONDS = 2.0
+GPU_WAIT_SECONDS = 3600.0
 READ_BYTES = 1 << 20
 ENTRY = Path(__file__).with_name("zygote.py")
 # All of it: nothing of the driver's environment reaches a zygote, and so no job.
@@ -110,14 +113,15 @@ class Member:
             raise
         except TimeoutError as error:
             raise SandboxBroken("The sandbox did not end a job whose time was over; it was killed with it.") from error
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
 
     async def _talk(self, job: Job, talk: Conversation) -> Outcome:
         assert self._process.stdin is not None
-        for data in encode_job(job):
-            self._process.stdin.write(data)
-            await self._process.stdin.drain()
+        try:
+            for data in encode_job(job):
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
         return await self._listen(talk)
 
     async def _listen(self, talk: Conversation) -> Outcome:
@@ -189,12 +193,15 @@ class ProcessSandbox:
 
     name = "process"
 
-    def __init__(self, max_workers: int = 0, *, namespaces: bool = True, cgroups: bool = True) -> None:
+    def __init__(
+        self, max_workers: int = 0, *, namespaces: bool = True, cgroups: bool = True, leases: Leases | None = None
+    ) -> None:
         self._size = max_workers or len(_cores())
         self._settings = {"namespaces": namespaces, "cgroups": cgroups}
         self._idle: list[Member] = []
         self._all: set[Member] = set()
         self._seats = asyncio.Semaphore(self._size)
+        self._leases = leases or Leases()
         self._closed = False
         self._swept = False
 
@@ -202,14 +209,19 @@ class ProcessSandbox:
         """See `sandbox.sandbox.Sandbox`. Raises `ValueError` for a job that cannot be described."""
         if not job.argv:
             raise ValueError("a job needs a program to run")
+        if not job.limits.gpus:
+            return await self._run(job, on_output)
+        from sandbox.docker.isolation import gpu_environment
+
+        async with await self._leases.acquire(job.limits.gpus, wait_seconds=GPU_WAIT_SECONDS) as lease:
+            return await self._run(replace(job, env={**job.env, **gpu_environment(lease.devices, 1.0)}), on_output)
+
+    async def _run(self, job: Job, on_output: OnOutput | None) -> Outcome:
         async with self._seats:
             member = await self._take()
             started = time.monotonic()
             try:
                 outcome = await member.run(job, on_output)
-            except OSError as error:
-                await self._discard(member)
-                raise DiskFull(f"The machine has no room for the job ({error.strerror}).") from error
             except asyncio.CancelledError:
                 self._give_back(member)
                 raise

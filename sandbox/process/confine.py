@@ -36,11 +36,12 @@ def confine(terms: Terms, spec: dict[str, Any]) -> None:
     if sys.platform != "linux":
         return
     root = spec["root"]
-    devices = []
+    gpus = int(spec["limits"].get("gpus", 0))
+    devices = [str(path) for path in view.gpu_devices()] if gpus else []
     if terms.spaces:
         for name in spec["tops"]:
             _protect(f"{root}/work/{name}")
-        devices = _take_devices(int(spec["limits"].get("gpus", 0)))
+        devices = _take_devices(gpus)
     if terms.change_user:
         _become_nobody()
     syscalls.drop_capabilities()

@@ -114,7 +114,8 @@ class Rooms:
         if not self.group.counts_processes and self.terms.spaces:
             limits["processes"] = int(limits["pids"]) + 8  # ourselves among them: one user, one namespace
         if self.terms.spaces:
-            options = f"size={int(limits['disk_bytes'])},nr_inodes={MAX_INODES}"
+            size = int(limits["disk_bytes"]) + int(limits["input_bytes"])
+            options = f"size={size},nr_inodes={MAX_INODES}"
             syscalls.mount("none", str(self.root), None, syscalls.MS_REMOUNT | syscalls.MS_NOSUID, options)
         return seat
 
