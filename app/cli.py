@@ -50,7 +50,6 @@ def build() -> typer.Typer:
     )
     app.callback()(everywhere)
     for name in COMMANDS:
-        try:
         import_module(f"app.commands.{name}").register(app)
     return app
 
