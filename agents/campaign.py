@@ -59,7 +59,6 @@ class _Campaign:
         self._room = room
         self._running: dict[str, asyncio.Task[None]] = {}  # candidates in their cycle, oldest first
         self._vetoes: dict[str, str] = {}
-        self._phase = "baselines"
 
     async def run(self) -> Ending:
         room = self._room

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 _FENCE = re.compile(r"^```lab-data\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 
@@ -97,4 +97,4 @@ def newest(texts: Iterable[str]) -> Dossier:
             value = json.loads(found)
             if isinstance(value, Mapping):
                 merged.update(value)
-    return Dossier(**merged)  # type: ignore[typeddict-item]
+    return cast(Dossier, merged)

@@ -27,7 +27,7 @@ class Metered(Around):
         self._after = after
         self.failure: BaseException | None = None
 
-    async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:  # type: ignore[override]
+    async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
         """As the inner client, after waiting and before counting."""
         try:
             await self._before()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agents.inbox import Inbox
     from agents.room import Room
     from memory.recall import Memory
+    from sandbox.docker.settings import DockerSettings
 
 OnReady = Callable[[Campaign, Schedule], None]
 
@@ -127,8 +128,12 @@ async def _room(
     async with AsyncExitStack() as stack:
         client = _client(settings, campaign)
         stack.push_async_callback(client.close)
-        trusted = "grammar" if brief.model == "designer" else "model"
-        sandbox = await open_sandbox(settings.sandbox.backend, trusted_source=trusted, workers=workers)
+        sandbox = await open_sandbox(
+            settings.sandbox.backend,
+            trusted_source="grammar" if brief.model == "designer" else "model",
+            workers=workers,
+            docker=_docker(settings),
+        )
         stack.push_async_callback(sandbox.close)
         on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
         memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
@@ -194,6 +199,12 @@ def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     return Recorder(client, folder / f"c{campaign.id}.jsonl")
+
+
+def _docker(settings: Settings) -> DockerSettings:
+    from sandbox.docker.settings import DockerSettings
+
+    return DockerSettings(image=settings.sandbox.image or "", runtime=settings.sandbox.runtime or "")  # type: ignore[arg-type]
 
 
 def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:

@@ -57,7 +57,7 @@ def draw_parents(
     alive = [e for e in experiments if e.candidate is not None and e.id not in banned and _may_be_parent(e)]
     baselines = [e for e in alive if e.role is Role.BASELINE]
     effects = {e.id: effect_of(e, baselines, metric) for e in alive}
-    ranked = sorted(alive, key=lambda e: -(effects[e.id] if effects[e.id] is not None else -math.inf))
+    ranked = sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True)
     chosen = [e for e in ranked if e.id in pinned][:count]
     rng = random.Random(f"parents:{seed}:{number}")
     while len(chosen) < count:
@@ -72,6 +72,10 @@ def draw_parents(
         Parent(experiment=e.id, effect=effects[e.id], why=_why(e, ranked.index(e), effects[e.id], pinned))
         for e in chosen
     )
+
+
+def _or_last(effect: float | None) -> float:
+    return -math.inf if effect is None else effect
 
 
 def _may_be_parent(experiment: Experiment) -> bool:
