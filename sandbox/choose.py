@@ -8,6 +8,7 @@ does so only after an explicit `process`. Nothing here builds an image.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -26,15 +27,21 @@ PROBE_SECONDS = 10.0  # a daemon that does not answer by then counts as absent
 
 
 async def open_sandbox(
-    kind: Kind, *, trusted_source: Source, workers: int = 0, docker: DockerSettings | None = None
+    kind: Kind,
+    *,
+    trusted_source: Source,
+    workers: int = 0,
+    single: bool = False,
+    docker: DockerSettings | None = None,
 ) -> Sandbox:
     """A backend that can run here; close it when done.
 
-    `workers`: processes of the process backend at most (0: one a core). Raises `SandboxUnavailable` or one of its
+    `workers`: processes of the process backend at most (0: one a core). `single`: there is one job to come, so that
+    nothing is warmed for another, and torch only imported when that job does. Raises `SandboxUnavailable` or one of its
     kinds with the sentence that says what to do.
     """
     if kind == "process":
-        return _process(workers)
+        return _process(workers, single)
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await _docker_is_ready(docker)
@@ -48,16 +55,18 @@ async def open_sandbox(
                 "(or accept weaker protection with --sandbox process)"
             ) from error
         log.warning("sandbox_without_docker", why=_plain(problem), using="process")
-        return _process(workers)
+        return _process(workers, single)
     from sandbox.docker.backend import DockerSandbox
+    from sandbox.docker.settings import DockerSettings
 
-    return DockerSandbox(docker)
+    settings = docker or DockerSettings()
+    return DockerSandbox(replace(settings, warm=0) if single else settings)
 
 
-def _process(workers: int) -> Sandbox:
+def _process(workers: int, single: bool) -> Sandbox:
     from sandbox.process.backend import ProcessSandbox
 
-    return ProcessSandbox(workers)
+    return ProcessSandbox(1 if single else workers, warm=not single)
 
 
 async def _docker_is_ready(settings: DockerSettings | None) -> None:

@@ -249,7 +249,7 @@ def run(request: Request) -> int:
 async def _run(request: Request, printer: Printer) -> Outcome:
     from sandbox.choose import open_sandbox
 
-    sandbox = await open_sandbox(request.sandbox, trusted_source="person", workers=1)
+    sandbox = await open_sandbox(request.sandbox, trusted_source="person", single=True)
     try:
         return await sandbox.run(_job(request), on_output=printer.hear)
     finally:

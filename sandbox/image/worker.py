@@ -601,29 +601,13 @@ class Collapse:
 PRELOADED = ("numpy", "einops", "safetensors.torch")
 
 
-def warm(root: Path) -> Spec:
-    """Import torch and take one optimiser step on one thread; what the greeting says about it."""
+def warm(root: Path, *, everything: bool = True) -> Spec:
+    """Import torch and take one optimiser step on one thread, if `everything`; what the greeting says about it."""
     started = time.monotonic()
     # torch fixes the place of its compile cache while it is imported: the folder of a job, which goes with it.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = program.compile_cache(str(root))
     gc.disable()
-    version = None
-    try:
-        import torch
-
-        # Before any operation: a child forked from a process that ever ran four threads hangs.
-        torch.set_num_threads(1)
-        torch.set_num_interop_threads(1)
-        layer = torch.nn.Linear(2, 2)
-        optimiser = torch.optim.Adam(layer.parameters())
-        layer(torch.ones(1, 2)).sum().backward()
-        optimiser.step()  # imports torch._dynamo, half a second that every training would pay
-        version = torch.__version__
-        for name in PRELOADED:
-            with contextlib.suppress(ImportError):
-                __import__(name)
-    except ImportError:
-        pass
+    version = import_torch() if everything else None
     keep_endings_short()
     gc.enable()
     gc.collect()
@@ -634,6 +618,25 @@ def warm(root: Path) -> Spec:
         "torch": version,
         "warm_seconds": round(time.monotonic() - started, 3),
     }
+
+
+def import_torch() -> str | None:
+    """Its version; None where there is none."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    # Before any operation: a child forked from a process that ever ran four threads hangs.
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    layer = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()  # imports torch._dynamo, half a second that every training would pay
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    return str(torch.__version__)
 
 
 def keep_endings_short() -> None:

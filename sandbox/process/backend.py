@@ -55,9 +55,9 @@ class Member:
         self.greeting = greeting
 
     @classmethod
-    async def start(cls, *, namespaces: bool, cgroups: bool) -> Member:
-        """A warm zygote. Raises `SandboxUnavailable`."""
-        config = json.dumps({"namespaces": namespaces, "cgroups": cgroups})
+    async def start(cls, *, namespaces: bool, cgroups: bool, warm: bool) -> Member:
+        """A zygote that waits for jobs. Raises `SandboxUnavailable`."""
+        config = json.dumps({"namespaces": namespaces, "cgroups": cgroups, "warm": warm})
         pipe = asyncio.subprocess.PIPE
         try:
             process = await asyncio.create_subprocess_exec(
@@ -188,16 +188,23 @@ class ProcessSandbox:
     """Runs jobs in forked children of warm interpreters, confined by the kernel as far as it allows.
 
     `max_workers` zygotes at most (0: one a core), started when they are needed; further jobs wait for one.
+    `warm`: torch is imported before the first job; False for a sandbox that has one job to run, which may not need it.
     `namespaces` and `cgroups` exist so that tests can see what is left where a machine forbids them.
     """
 
     name = "process"
 
     def __init__(
-        self, max_workers: int = 0, *, namespaces: bool = True, cgroups: bool = True, leases: Leases | None = None
+        self,
+        max_workers: int = 0,
+        *,
+        warm: bool = True,
+        namespaces: bool = True,
+        cgroups: bool = True,
+        leases: Leases | None = None,
     ) -> None:
         self._size = max_workers or len(_cores())
-        self._settings = {"namespaces": namespaces, "cgroups": cgroups}
+        self._settings = {"namespaces": namespaces, "cgroups": cgroups, "warm": warm}
         self._idle: list[Member] = []
         self._all: set[Member] = set()
         self._seats = asyncio.Semaphore(self._size)

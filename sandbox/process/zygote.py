@@ -51,7 +51,7 @@ def main() -> NoReturn:
             group, reason = Cgroup.make(f"{os.getpid()}-zygote")
             reasons["cgroup"] = reason
         terms = decide(group, reasons, namespaces=config["namespaces"])
-        status = launch(wire, terms, group, scratch)
+        status = launch(wire, terms, group, scratch, warm=config["warm"])
     finally:
         group.remove()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -132,7 +132,7 @@ def enter_user_namespace() -> None:
     Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1")
 
 
-def launch(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> int:
+def launch(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str, *, warm: bool) -> int:
     """Start the keeper and outlive it."""
     if terms.spaces == "user":
         enter_user_namespace()
@@ -141,7 +141,7 @@ def launch(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            keep(wire, terms, group, scratch)
+            keep(wire, terms, group, scratch, warm=warm)
             os._exit(0)
         except worker.Gone:
             os._exit(0)
@@ -156,7 +156,7 @@ def launch(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> int:
     return 0 if status == 0 else 1
 
 
-def keep(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> None:
+def keep(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str, *, warm: bool) -> None:
     """The keeper."""
     root = Path(scratch, "job")
     if LINUX:
@@ -178,7 +178,7 @@ def keep(wire: worker.Wire, terms: Terms, group: Cgroup, scratch: str) -> None:
             ours.close()
             os.close(wire.reader)
             os.close(wire.writer)
-            Zygote(theirs, terms, root).run()
+            Zygote(theirs, terms, root).run(warm=warm)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -211,13 +211,13 @@ class Zygote:
         self.seat = 0
         self.hurry = worker.Collapse()
 
-    def run(self) -> None:
+    def run(self, *, warm: bool) -> None:
         if LINUX:
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         worker.hide()
         forget_ourselves()
-        greeting = worker.warm(self.root)
+        greeting = worker.warm(self.root, everything=warm)
         wake, write = os.pipe()
         for descriptor in (wake, write):
             os.set_blocking(descriptor, False)
