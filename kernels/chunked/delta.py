@@ -7,13 +7,15 @@ README.md derives every line; the symbols are the same. Per chunk of C tokens, S
     P = e^{gamma_C} I - Kd^T W     Z = Kd^T U         S' = P S + Z            <- the only sequential line
     Qe = Qg - A W                  O = Qe S + A U
 
-Without the erase term M = W = 0 and U = V. What is stacked into one product is so because on a CPU few large products
-are faster than many small ones. The backward pass keeps X and the states and recomputes the rest.
+Without the erase term M = W = 0 and U = V. In the code W carries its minus sign, so that no product is negated. Decays
+are powers of two of gamma log2 e: exp2 is five times as fast as exp on a CPU.
+What the forward pass computed is kept for the backward pass while it is small, and otherwise computed again.
 Not covered: second derivatives; vector decay (gla.py).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +28,13 @@ from kernels.chunked.scan import scan
 from kernels.chunked.solve import unit_lower_inverse
 
 L2NORM_EPS = 1e-6
+LOG2_E = math.log2(math.e)
+KEEP_ELEMENTS = 1 << 23  # of v: above it the forward pass is computed again
 
 
-def chunk_size(time: int) -> int:
-    """C, a power of two."""
-    return 16 if time <= 16 else 32 if time <= 512 else 64
+def chunk_size(time: int, width: int) -> int:
+    """C, a power of two, by measurement (docs/figures/kernels.md): small heads want small chunks."""
+    return 16 if width <= 32 or time <= 16 else 32 if width <= 64 else 64
 
 
 def chunk_delta(
@@ -54,88 +58,26 @@ def chunk_delta(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Chunk:
-    """Everything that one pass needs of the inputs, per chunk; n = chunks * batch * heads."""
+class _Pass:
+    """What a forward pass leaves for the backward pass; n = chunks * batch * heads. None: that term is not there."""
 
-    k: Tensor  # [n, C, K]
+    q: Tensor  # s Q [n, C, K], normalised if asked for
+    k: Tensor  # [n, C, K], normalised if asked for
     v: Tensor  # [n, C, V]
-    left: Tensor  # [n, 2C, K], beta K above s Q; without the erase term [n, C, K], s Q
-    beta: Tensor | None  # [n, C]
-    rise: Tensor | None  # e^gamma [n, C]
-    fall: Tensor | None  # e^{gamma_C - gamma} [n, C]
+    norms: tuple[Tensor, Tensor] | None  # the factors that normalised q and k, [n, C, 1]
+    beta: Tensor | None  # [n, C, 1]
+    rise: Tensor | None  # e^gamma [n, C, 1]
+    fall: Tensor | None  # e^{gamma_C - gamma} [n, C, 1]
     whole: Tensor | None  # e^{gamma_C} [n, 1, 1]
-    decay: Tensor | None  # L [n, C, C], zero above the diagonal
-
-    @classmethod
-    def of(cls, q: Tensor, k: Tensor, v: Tensor, gamma: Tensor | None, beta: Tensor | None, scale: float) -> _Chunk:
-        n, size, width = k.shape
-        if beta is None:
-            left = q * scale
-        else:
-            left = q.new_empty(n, 2 * size, width)
-            torch.mul(k, beta.unsqueeze(-1), out=left[:, :size])
-            torch.mul(q, scale, out=left[:, size:])
-        if gamma is None:
-            return cls(k=k, v=v, left=left, beta=beta, rise=None, fall=None, whole=None, decay=None)
-        last = gamma[:, -1:]
-        return cls(
-            k=k,
-            v=v,
-            left=left,
-            beta=beta,
-            rise=gamma.exp(),
-            fall=(last - gamma).exp_(),
-            whole=last.exp().unsqueeze(-1),
-            decay=_decay(gamma),
-        )
-
-    @property
-    def q(self) -> Tensor:
-        """s Q [n, C, K]."""
-        return self.left[:, -self.k.shape[1] :]
-
-    def kd(self) -> Tensor:
-        """Kd [n, C, K]: what is left of each key at the end of the chunk."""
-        return self.k if self.fall is None else self.k * self.fall.unsqueeze(-1)
-
-    def qg(self) -> Tensor:
-        """Qg [n, C, K]: each query as the state before the chunk sees it."""
-        return self.q if self.rise is None else self.q * self.rise.unsqueeze(-1)
-
-    def masked(self, x: Tensor) -> Tensor:
-        """x . L in place, for each C x C part of x [n, C or 2C, C]."""
-        n, rows, size = x.shape
-        parts = x.view(n, rows // size, size, size)
-        if self.decay is None:
-            parts.tril_()
-        else:
-            parts.mul_(self.decay.unsqueeze(1))
-        return x
-
-    def scores(self) -> Tensor:
-        """M above A, [n, 2C, C] (M's diagonal is not cleared); without the erase term A alone."""
-        return self.masked(torch.bmm(self.left, self.k.mT))
-
-    def written(self, *, keys: bool) -> Tensor:
-        """[beta V | beta e^gamma K], [n, C, V + K], or beta V alone."""
-        assert self.beta is not None
-        n, size, values = self.v.shape
-        out = self.v.new_empty(n, size, values + (self.k.shape[2] if keys else 0))
-        torch.mul(self.v, self.beta.unsqueeze(-1), out=out[..., :values])
-        if keys:
-            target = out[..., values:]
-            if self.rise is None:
-                target.copy_(self.left[:, :size])
-            else:
-                torch.mul(self.left[:, :size], self.rise.unsqueeze(-1), out=target)
-        return out
-
-
-def _decay(gamma: Tensor) -> Tensor:
-    """L [n, C, C]. Masked before exp: above the diagonal the exponent is positive and may overflow."""
-    size = gamma.shape[1]
-    upper = torch.full((size, size), -torch.inf, dtype=gamma.dtype, device=gamma.device).triu_(1)
-    return (gamma.unsqueeze(2) - gamma.unsqueeze(1)).add_(upper).exp_()
+    decay: Tensor  # L [n, C, C], or [C, C] of ones, zero above the diagonal
+    a: Tensor  # A [n, C, C]
+    x: Tensor | None  # X [n, C, C]
+    u: Tensor  # U [n, C, V]
+    w: Tensor | None = None  # -W [n, C, K]
+    kd: Tensor | None = None  # Kd [n, C, K]; this and the rest only where there is a state
+    qe: Tensor | None = None  # Qe [n, C, K]
+    p: Tensor | None = None  # P [n, K, K], without the erase term e^{gamma_C}
+    states: Tensor | None = None  # [chunks + 1, lanes, K, V]
 
 
 class _ChunkDelta(torch.autograd.Function):
@@ -153,159 +95,196 @@ class _ChunkDelta(torch.autograd.Function):
         normalise: bool,
     ) -> tuple[Tensor, Tensor]:
         batch, time, heads, _ = v.shape
-        dtype = torch.float64 if q.dtype == torch.float64 else torch.float32
-        grid = Grid(batch=batch, time=time, heads=heads, chunk=chunk_size(time))
-        qc, kc, vc = (grid.split(x, dtype) for x in (q, k, v))
-        norms = None
-        if normalise:
-            norms = _normalise(qc), _normalise(kc)
-        gamma = None if g is None else grid.split(g, dtype).cumsum_(1)
-        bc = None if beta is None else grid.split(beta, dtype)
-        c = _Chunk.of(qc, kc, vc, gamma, bc, scale)
-        carries = grid.chunks > 1 or state is not None or want_state
-        o, x, states = _forward(c, grid, None if state is None else state.to(dtype), carries)
-        ctx.save_for_backward(qc, kc, vc, gamma, bc, x, states, *(norms or (None, None)))
-        ctx.grid, ctx.scale, ctx.carries = grid, scale, carries
-        ctx.like = (q, k, v, g, beta, state)
-        ctx.like = tuple(None if t is None else (t.dtype, t.shape) for t in ctx.like)
+        grid = Grid(batch=batch, time=time, heads=heads, chunk=chunk_size(time, q.shape[3]))
+        ctx.save_for_backward(q, k, v, g, beta, state)
+        ctx.grid, ctx.options = grid, (scale, want_state, normalise)
+        o, kept = _forward(grid, q, k, v, g, beta, state, *ctx.options)
+        ctx.kept = kept if v.numel() <= KEEP_ELEMENTS and any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
-        final = states[-1].view(batch, heads, *states.shape[-2:]).clone() if want_state else q.new_empty(0)
-        return grid.join(o, heads, q.dtype), final
+        states = kept.states
+        final = q.new_empty(0) if states is None else states[-1].view(batch, heads, *states.shape[-2:])
+        return grid.join(o, heads, q.dtype), final.clone() if want_state else final.new_empty(0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, gamma, beta, x, states, q_norm, k_norm = ctx.saved_tensors
-        grid, scale = ctx.grid, ctx.scale
-        c = _Chunk.of(q, k, v, gamma, beta, scale)
-        do_c = torch.zeros_like(v) if do is None else grid.split(do, v.dtype)
-        if dfinal is not None and states is not None:
-            dfinal = dfinal.to(v.dtype).reshape(states[-1].shape)
-        dq, dk, dv, dgamma, dbeta, dstate = _backward(c, grid, do_c, dfinal if ctx.carries else None, x, states, scale)
-        if q_norm is not None:
-            dq, dk = _normalise_backward(dq, q, q_norm), _normalise_backward(dk, k, k_norm)
-        dg = None if dgamma is None else dgamma.flip(1).cumsum_(1).flip(1)
-        likes = ctx.like
-        grads: list[Tensor | None] = []
-        for grad, like in zip((dq, dk, dv, dg, dbeta), likes[:5], strict=True):
-            grads.append(None if like is None or grad is None else grid.join(grad, like[1][2], like[0]))
-        grads.append(None if likes[5] is None or dstate is None else dstate.view(likes[5][1]).to(likes[5][0]))
-        return *grads, None, None, None
+        q, k, v, g, beta, state = ctx.saved_tensors
+        grid: Grid = ctx.grid
+        kept: _Pass | None = ctx.kept
+        ctx.kept = None  # freed with this pass; a second one over a retained graph computes it again
+        if kept is None:
+            _, kept = _forward(grid, q, k, v, g, beta, state, *ctx.options)
+        do = torch.zeros_like(kept.v) if do is None else grid.split(do, kept.v.dtype)
+        if dfinal is not None:
+            dfinal = dfinal.to(do.dtype).reshape(grid.lanes, *dfinal.shape[2:])
+        dq, dk, dv, dg, dbeta, dstate = _backward(kept, grid, do, dfinal)
+        if kept.norms is None:
+            dq.mul_(ctx.options[0])
+        else:
+            dq = _normalise_backward(dq, kept.q, kept.norms[0], ctx.options[0])
+            dk = _normalise_backward(dk, kept.k, kept.norms[1], 1.0)
+        return (
+            grid.join(dq, q.shape[2], q.dtype),
+            grid.join(dk, k.shape[2], k.dtype),
+            grid.join(dv, v.shape[2], v.dtype),
+            None if g is None or dg is None else grid.join(dg, g.shape[2], g.dtype),
+            None if beta is None or dbeta is None else grid.join(dbeta, beta.shape[2], beta.dtype),
+            None if state is None or dstate is None else dstate.view(state.shape).to(state.dtype),
+            None,
+            None,
+            None,
+        )
 
 
-def _normalise(x: Tensor) -> Tensor:
-    """x / sqrt(|x|^2 + eps) in place; returns the factor [n, C, 1]."""
-    factor = x.square().sum(-1, keepdim=True).add_(L2NORM_EPS).rsqrt_()
-    x.mul_(factor)
+def _forward(
+    grid: Grid,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    scale: float,
+    want_state: bool,
+    normalise: bool,
+) -> tuple[Tensor, _Pass]:
+    """-> O [n, C, V] and what the backward pass needs."""
+    here = _inputs(grid, q, k, v, g, beta, scale, normalise)
+    carries = grid.chunks > 1 or state is not None or want_state
+    kb, wb = here.k, None
+    if here.beta is not None:
+        kb = here.k * here.beta
+        here.x = unit_lower_inverse(torch.bmm(kb, here.k.mT).mul_(here.decay))
+        here.u = torch.bmm(here.x, here.v * here.beta)
+    o = torch.bmm(here.a, here.u)
+    if not carries:
+        return o, here
+    qg = here.q if here.rise is None else here.q * here.rise
+    here.kd = here.k if here.fall is None else here.k * here.fall
+    if here.x is None:
+        here.qe, here.p = qg, here.whole
+    else:
+        wb = kb.neg() if here.rise is None else kb.mul_(here.rise).neg_()
+        here.w = torch.bmm(here.x, wb)
+        here.qe = torch.baddbmm(qg, here.a, here.w)
+        here.p = torch.bmm(here.kd.mT, here.w)
+        here.p.diagonal(dim1=-2, dim2=-1).add_(1 if here.whole is None else here.whole.squeeze(-1))
+    lanes = (grid.chunks, grid.lanes)
+    z = torch.bmm(here.kd.mT, here.u).unflatten(0, lanes)
+    first = None if state is None else state.reshape(z.shape[1:])
+    step = None if here.p is None else here.p.unflatten(0, lanes)
+    here.states = scan(step, z, first, matrix=here.x is not None)
+    return o.baddbmm_(here.qe, here.states[:-1].flatten(0, 1)), here
+
+
+def _inputs(
+    grid: Grid, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, scale: float, normalise: bool
+) -> _Pass:
+    """The inputs in chunk layout, their decays, and A; U is V until it is solved for."""
+    dtype = torch.float64 if q.dtype == torch.float64 else torch.float32
+    qc, kc, vc = grid.split(q, dtype), grid.split(k, dtype), grid.split(v, dtype)
+    norms = None
+    if normalise:
+        norms = _normalise(qc, scale), _normalise(kc, 1.0)
+    else:
+        qc.mul_(scale)
+    rise, fall, whole = None, None, None
+    lower = torch.ones(grid.chunk, grid.chunk, dtype=dtype, device=q.device).tril_()
+    decay = lower
+    if g is not None:
+        gamma = torch.mm(grid.split(g, dtype), lower.mT * LOG2_E)  # the cumulative sum
+        last = gamma[:, -1:]
+        rise, fall, whole = (x.unsqueeze(-1) for x in (gamma.exp2(), (last - gamma).exp2_(), last.exp2()))
+        # Masked before the power: above the diagonal the exponent is positive and may overflow.
+        upper = torch.full_like(lower, -torch.inf).triu_(1)
+        decay = (gamma.unsqueeze(2) - gamma.unsqueeze(1)).add_(upper).exp2_()
+    a = torch.bmm(qc, kc.mT).mul_(decay)
+    bc = None if beta is None else grid.split(beta, dtype).unsqueeze(-1)
+    return _Pass(
+        q=qc, k=kc, v=vc, norms=norms, beta=bc, rise=rise, fall=fall, whole=whole, decay=decay, a=a, x=None, u=vc
+    )
+
+
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
+
+
+def _backward(c: _Pass, grid: Grid, do: Tensor, dfinal: Tensor | None) -> Gradients:
+    """Gradients of s Q, K, V, g, beta in chunk layout and of the initial state. See README.md, backward.
+
+    E below carries a minus sign, as W does: it is the gradient of -M, times L.
+    """
+    dr = torch.bmm(c.a.mT, do)
+    r, first = c.u, None
+    dqg, dkd, dwhole = None, None, None
+    if c.states is not None:
+        assert c.qe is not None and c.kd is not None
+        first, before, after = _state_gradients(c, grid, do, dfinal)
+        r = c.u if c.w is None else torch.baddbmm(c.u, c.w, before)
+        dr = dr.baddbmm_(c.kd, after)
+        dkd, dqg = torch.bmm(r, after.mT), torch.bmm(do, before.mT)
+        if c.whole is not None and c.rise is not None and c.fall is not None:
+            dwhole = _dot(after.flatten(1), before.flatten(1)).mul_(c.whole.view(-1))
+            dqg.mul_(c.rise)
+            dkd.mul_(c.fall)
+    da = torch.bmm(do, r.mT).mul_(c.decay)
+    dq = torch.bmm(da, c.k) if dqg is None else dqg.baddbmm_(da, c.k)
+    dk = torch.bmm(da.mT, c.q) if dkd is None else torch.baddbmm(dkd, da.mT, c.q)
+    dv, dbeta, kh = dr, None, None
+    if c.x is not None and c.beta is not None:
+        dbv, h, e = _erase_gradients(c, dr, None if c.states is None else before)
+        dk.baddbmm_(e.mT, c.k * c.beta, alpha=-1)
+        h = torch.bmm(e, c.k) if h is None else h.baddbmm_(e, c.k)
+        kh = _dot(c.k, h)
+        dbeta = _dot(dbv, c.v).sub_(kh)
+    dgamma = None
+    if c.rise is not None:
+        dgamma = _dot(dq, c.q).sub_(_dot(c.k, dk))
+        if kh is not None and c.beta is not None:
+            dgamma.addcmul_(c.beta.squeeze(-1), kh, value=-1)
+        if dkd is not None and dwhole is not None:
+            dgamma[:, -1] += dwhole.add_(_dot(dkd.flatten(1), c.k.flatten(1)))
+    if kh is not None and c.beta is not None:
+        dk.addcmul_(h, c.beta, value=-1)
+        dv = dbv.mul_(c.beta)
+    dg = None if dgamma is None else torch.mm(dgamma, torch.ones_like(c.a[0]).tril_())  # sum over the tokens after
+    return dq, dk, dv, dg, dbeta, first
+
+
+def _state_gradients(c: _Pass, grid: Grid, do: Tensor, dfinal: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """dS = P^T dS' + Qe^T dO -> the gradient of the first state; for each chunk S before it and dS' after it."""
+    assert c.qe is not None and c.states is not None
+    lanes = (grid.chunks, grid.lanes)
+    step = None if c.p is None else (c.p if c.x is None else c.p.mT).unflatten(0, lanes)
+    later = scan(step, torch.bmm(c.qe.mT, do).unflatten(0, lanes), dfinal, matrix=c.x is not None, back=True)
+    return later[0], c.states[:-1].flatten(0, 1), later[1:].flatten(0, 1)
+
+
+def _erase_gradients(c: _Pass, dr: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Through U = X beta V and W: -> dBv [n, C, V], e^gamma dBw [n, C, K] or None, E [n, C, C]."""
+    assert c.x is not None
+    dbv = torch.bmm(c.x.mT, dr)
+    e, h = torch.bmm(dbv, c.u.mT), None
+    if before is not None and c.w is not None:
+        h = torch.bmm(c.x.mT, torch.bmm(dr, before.mT))
+        e.baddbmm_(h, c.w.mT)
+        h = h if c.rise is None else h.mul_(c.rise)
+    e.mul_(c.decay).diagonal(dim1=1, dim2=2).zero_()
+    return dbv, h, e
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Inner products over the last axis; a product with ones is faster than a sum over a short axis."""
+    return torch.mv((x * y).flatten(0, -2), x.new_ones(x.shape[-1])).view(x.shape[:-1])
+
+
+def _normalise(x: Tensor, scale: float) -> Tensor:
+    """scale x / sqrt(|x|^2 + eps) in place; returns the factor without scale, [n, C, 1]."""
+    factor = _dot(x, x).add_(L2NORM_EPS).rsqrt_().unsqueeze(-1)
+    x.mul_(factor if scale == 1 else factor * scale)
     return factor
 
 
-def _normalise_backward(dy: Tensor, y: Tensor, factor: Tensor) -> Tensor:
+def _normalise_backward(dy: Tensor, y: Tensor, factor: Tensor, scale: float) -> Tensor:
     """The gradient of the input of `_normalise` from that of its output y, in place."""
-    along = (dy * y).sum(-1, keepdim=True)
-    return dy.addcmul_(y, along, value=-1).mul_(factor)
-
-
-def _forward(c: _Chunk, grid: Grid, state: Tensor | None, carries: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """-> O [n, C, V], X [n, C, C] or None, the states around all chunks [chunks + 1, lanes, K, V] or None."""
-    size, width, values = grid.chunk, c.k.shape[2], c.v.shape[2]
-    scores = c.scores()
-    x, uw = None, c.v
-    if c.beta is not None:
-        x = unit_lower_inverse(scores[:, :size])
-        uw = torch.bmm(x, c.written(keys=carries))
-    auw = torch.bmm(scores[:, -size:], uw)  # [A U | A W]
-    if not carries:
-        return auw, x, None
-    zw = torch.bmm(c.kd().mT, uw)  # [Z | Kd^T W]
-    lanes = (grid.chunks, grid.lanes)
-    first = zw.new_zeros(grid.lanes, width, values) if state is None else state.reshape(grid.lanes, width, values)
-    step = c.whole if c.beta is None else _transition(c, zw[..., values:])
-    step = None if step is None else step.unflatten(0, lanes)
-    states = scan(step, zw[..., :values].unflatten(0, lanes), first, matrix=c.beta is not None)
-    qe = c.qg() if c.beta is None else c.qg() - auw[..., values:]
-    return torch.baddbmm(auw[..., :values], qe, states[:-1].flatten(0, 1)), x, states
-
-
-def _transition(c: _Chunk, kdw: Tensor) -> Tensor:
-    """P = e^{gamma_C} I - Kd^T W, [n, K, K]."""
-    p = kdw.neg()
-    p.diagonal(dim1=-2, dim2=-1).add_(1 if c.whole is None else c.whole.squeeze(-1))
-    return p
-
-
-def _backward(
-    c: _Chunk, grid: Grid, do: Tensor, dfinal: Tensor | None, x: Tensor | None, states: Tensor | None, scale: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients dQ, dK, dV, dgamma, dbeta in chunk layout and that of the initial state. See README.md, backward."""
-    size, values = grid.chunk, c.v.shape[2]
-    scores = c.scores()
-    a = scores[:, -size:]
-    uw = c.v if x is None else torch.bmm(x, c.written(keys=states is not None))
-    dr = torch.bmm(a.mT, do)
-    r, dqg, dkd, dw, dwhole, dfirst = uw[..., :values], None, None, None, None, None
-    if states is not None:
-        before = states[:-1].flatten(0, 1)
-        kd = c.kd()
-        after = _scan_backward(c, grid, kd, a, uw, do, dfinal, values)  # dS after each chunk, first chunk's input last
-        dfirst = after[-1]
-        dafter = after[:-1].flip(0).flatten(0, 1)
-        if x is not None:
-            r = torch.baddbmm(r, uw[..., values:], before, alpha=-1)
-        dr = torch.baddbmm(dr, kd, dafter)
-        dkd = torch.bmm(r, dafter.mT)
-        dqg = torch.bmm(do, before.mT)
-        dw = None if x is None else torch.bmm(dr, before.mT).neg_()
-        dwhole = None if c.whole is None else (dafter * before).sum((1, 2)).mul_(c.whole.view(-1))
-    dscores = torch.empty_like(scores)
-    torch.bmm(do, r.mT, out=dscores[:, -size:]) if x is None else dscores[:, -size:].copy_(torch.bmm(do, r.mT))
-    dv, dbeta, dbw = dr, None, None
-    if x is not None:
-        db = torch.bmm(x.mT, dr if dw is None else torch.cat((dr, dw), -1))  # [dBv | dBw]
-        dbv, dbw = db[..., :values], db[..., values:] if dw is not None else None
-        dscores[:, :size] = torch.bmm(db, uw.mT).neg_()
-    c.masked(dscores)
-    if x is not None:
-        dscores[:, :size].tril_(-1)
-        assert c.beta is not None
-        dv = dbv * c.beta.unsqueeze(-1)
-    by_row = torch.bmm(dscores, c.k)  # [E K above dA.L K]
-    n_ = torch.bmm(dscores.mT, c.left)  # E^T beta K + (dA.L)^T s Q
-    dq = by_row[:, -size:]
-    if dqg is not None:
-        dq = dq + (dqg if c.rise is None else dqg.mul_(c.rise.unsqueeze(-1)))
-    gone = None
-    if dkd is not None:
-        dkd = dkd if c.fall is None else dkd.mul_(c.fall.unsqueeze(-1))
-        gone = None if c.whole is None else (dkd * c.k).sum((1, 2))
-        n_ += dkd
-    dgamma = None if c.rise is None else (dq * c.q).sum(-1).sub_((c.k * n_).sum(-1))
-    dk = n_
-    if x is not None:
-        h = by_row[:, :size]
-        if dbw is not None:
-            h = h + (dbw if c.rise is None else dbw * c.rise.unsqueeze(-1))
-        kh = (c.k * h).sum(-1)
-        dbeta = (dbv * c.v).sum(-1).add_(kh)
-        dk = torch.addcmul(n_, h, c.beta.unsqueeze(-1))
-        if dgamma is not None:
-            dgamma.addcmul_(c.beta, kh)
-    if dgamma is not None and gone is not None and dwhole is not None:
-        dgamma[:, -1] += gone + dwhole
-    return dq * scale, dk, dv, dgamma, dbeta, dfirst
-
-
-def _scan_backward(
-    c: _Chunk, grid: Grid, kd: Tensor, a: Tensor, uw: Tensor, do: Tensor, dfinal: Tensor | None, values: int
-) -> Tensor:
-    """dS = P^T dS' + Qe^T dO from the last chunk to the first: [chunks + 1, lanes, K, V], latest first."""
-    lanes = (grid.chunks, grid.lanes)
-    qe, step = c.qg(), c.whole
-    if c.beta is not None:
-        w = uw[..., values:]
-        qe = torch.baddbmm(qe, a, w, alpha=-1)
-        step = _transition(c, torch.bmm(kd.mT, w)).mT
-    add = torch.bmm(qe.mT, do).unflatten(0, lanes).flip(0)
-    step = None if step is None else step.unflatten(0, lanes).flip(0)
-    first = add.new_zeros(add.shape[1:]) if dfinal is None else dfinal
-    return scan(step, add, first, matrix=c.beta is not None)
+    along = _dot(dy, y).mul_(-1 / scale**2).unsqueeze(-1)
+    return dy.addcmul_(y, along).mul_(factor if scale == 1 else factor * scale)

@@ -1,4 +1,4 @@
-"""The only sequential part: states from chunk to chunk."""
+"""The only sequential part: states from chunk to chunk, forwards or, for their gradients, backwards."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import torch
 from torch import Tensor
 
 
-def scan(step: Tensor | None, add: Tensor, first: Tensor, *, matrix: bool = False) -> Tensor:
-    """S_{i+1} = step_i S_i + add_i over the leading axis: add [chunks, lanes, K, V] -> [chunks + 1, lanes, K, V].
+def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, matrix: bool = False, back: bool = False) -> Tensor:
+    """S_{i+1} = step_i S_i + add_i; with `back`, S_i = step_i S_{i+1} + add_i. -> all S, [chunks + 1, lanes, K, V].
 
-    step: None for the identity; factors that broadcast over [lanes, K, V]; with `matrix`, [chunks, lanes, K, K].
+    add [chunks, lanes, K, V]; edge, the known end, [lanes, K, V] or None for zeros; step None for the identity, factors
+    that broadcast over [lanes, K, V], or, with `matrix`, [chunks, lanes, K, K].
     """
-    states = torch.empty(add.shape[0] + 1, *add.shape[1:], dtype=add.dtype, device=add.device)
-    states[0] = first
-    for i in range(add.shape[0]):
+    chunks = add.shape[0]
+    states = torch.empty(chunks + 1, *add.shape[1:], dtype=add.dtype, device=add.device)
+    known = states[chunks] if back else states[0]
+    if edge is None:
+        known.zero_()
+    else:
+        known.copy_(edge)
+    for i in reversed(range(chunks)) if back else range(chunks):
+        come, go = (states[i + 1], states[i]) if back else (states[i], states[i + 1])
         if step is None:
-            torch.add(states[i], add[i], out=states[i + 1])
+            torch.add(come, add[i], out=go)
         elif matrix:
-            torch.baddbmm(add[i], step[i], states[i], out=states[i + 1])
+            torch.baddbmm(add[i], step[i], come, out=go)
         else:
-            torch.addcmul(add[i], step[i], states[i], out=states[i + 1])
+            torch.addcmul(add[i], step[i], come, out=go)
     return states

@@ -5,7 +5,7 @@
 
 Each X is the true inverse of a diagonal block, so this is forward substitution by blocks and as accurate. Repeated
 squaring, (I - M)(I + M^2)(I + M^4)..., costs the same and is useless here: with correlated keys and beta near 1 its
-powers overflow although the inverse itself is of order one.
+powers overflow although the inverse itself is of order one. Blocks of four are solved entry by entry, all at once.
 """
 
 from __future__ import annotations
@@ -15,21 +15,35 @@ from torch import Tensor
 
 
 def unit_lower_inverse(m: Tensor) -> Tensor:
-    """m [n, C, C], C a power of two, only the part below the diagonal is read -> (I + m)^-1 [n, C, C]."""
+    """m [n, C, C], C a power of two >= 4, only what is below the diagonal is read -> (I + m)^-1 [n, C, C]."""
     size = m.shape[-1]
     x = torch.zeros_like(m)
     x.diagonal(dim1=-2, dim2=-1).fill_(1)
-    block = 1
+    _solve_fours(m, x)
+    block = 4
     while block < size:
-        lower = _blocks(m, block, block, 0)
-        out = _blocks(x, block, block, 0)
-        if block == 1:
-            torch.neg(lower, out=out)
-        else:
-            upper_left, lower_right = _blocks(x, block, 0, 0), _blocks(x, block, block, block)
-            out.copy_((lower_right @ (lower @ upper_left)).neg_())
+        upper_left, lower_right = _blocks(x, block, 0, 0), _blocks(x, block, block, block)
+        _blocks(x, block, block, 0).copy_((lower_right @ (_blocks(m, block, block, 0) @ upper_left)).neg_())
         block *= 2
     return x
+
+
+def _solve_fours(m: Tensor, x: Tensor) -> None:
+    """Forward substitution inside the 4 x 4 diagonal blocks: x_rc = -m_rc - sum_{c < j < r} m_rj x_jc."""
+    ms = [[_entries(m, row, column) for column in range(row)] for row in range(4)]
+    xs = [[_entries(x, row, column) for column in range(row)] for row in range(4)]
+    for row in range(1, 4):
+        for column in range(row):
+            target = torch.neg(ms[row][column], out=xs[row][column])
+            for j in range(column + 1, row):
+                target.addcmul_(ms[row][j], xs[j][column], value=-1)
+
+
+def _entries(x: Tensor, row: int, column: int) -> Tensor:
+    """The view [n, C / 4] of entry (row, column) of each 4 x 4 diagonal block."""
+    n, size, _ = x.shape
+    lane, line, _ = x.stride()
+    return x.as_strided((n, size // 4), (lane, 4 * (line + 1)), x.storage_offset() + row * line + column)
 
 
 def _blocks(x: Tensor, block: int, row: int, column: int) -> Tensor:
