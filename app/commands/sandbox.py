@@ -53,8 +53,8 @@ def build(
 ) -> None:
     """A build says what it does on stderr and prints the image's digest."""
     from sandbox.docker import build as building
-    from sandbox.docker.services import build_services
     from sandbox.docker.engine import Engine
+    from sandbox.docker.services import build_services
 
     def say(text: str) -> None:
         typer.echo(f"{text} ...", err=True)

@@ -71,6 +71,9 @@ class DockerSandbox:
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
         """Run `job`; see `sandbox.sandbox.Sandbox.run`."""
         image = await self._open("cuda" if job.limits.gpus else "cpu")
+        # The container's own limit on a file is its disk: a job must not ask for more than it can be given.
+        file_bytes = min(job.limits.file_bytes, job.limits.disk_bytes)
+        job = replace(job, limits=replace(job.limits, file_bytes=file_bytes))
         if not job.limits.gpus:
             shape = shape_for(job.limits, image=image.id, runtime=self.settings.runtime)
             return await self._in_room(job, shape, on_output)

@@ -68,7 +68,6 @@ class Shape:
     runtime: str = ""  # empty: the daemon's default
     devices: tuple[str, ...] = ()  # UUIDs of leased GPUs or MIG slices, in the order the job sees them
     disk_bytes: int = 512 * MIB  # of the one writable file system, /tmp
-    file_bytes: int = 512 * MIB  # the largest single file
     frozen: tuple[int, ...] = ()  # memory, processes, threads, where the runtime cannot change them later
 
 
@@ -105,7 +104,7 @@ def create_body(shape: Shape, limits: Limits, *, owner: str) -> dict[str, Any]:
             "Ulimits": [
                 _ulimit("core", 0),
                 _ulimit("nofile", OPEN_FILES),
-                _ulimit("fsize", shape.file_bytes),
+                _ulimit("fsize", shape.disk_bytes),
                 _ulimit("memlock", 64 * 1024),
                 _ulimit("msgqueue", 0),
             ],
@@ -137,7 +136,6 @@ def shape_for(limits: Limits, *, image: str, runtime: str = "", devices: tuple[s
         runtime=runtime,
         devices=devices,
         disk_bytes=limits.disk_bytes,
-        file_bytes=min(limits.file_bytes, limits.disk_bytes),
         frozen=(limits.memory_bytes, limits.pids, limits.threads) if runtime == GVISOR else (),
     )
 

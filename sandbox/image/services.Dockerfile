@@ -23,6 +23,7 @@ COPY wheels /wheels
 COPY dependencies.txt constraints.txt /
 # An environment beside the sandbox's, which sees what is installed there.
 RUN /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin python3 -m venv /srv/env \
+ && /srv/env/bin/python -m pip uninstall --yes setuptools \
  && ls -d /opt/move37/lib/python3*/site-packages > "$(ls -d /srv/env/lib/python3*/site-packages)/sandbox.pth" \
  && /srv/env/bin/python -m pip install --no-cache-dir --no-index --find-links /wheels \
         --constraint /constraints.txt --requirement /dependencies.txt

@@ -133,13 +133,11 @@ def rebuild(asked: Mapping[str, Any]) -> dict[str, Any]:
         isinstance(device, str) and re.fullmatch(r"(?:GPU|MIG)-[0-9A-Za-z/-]{1,80}", device) for device in devices
     ):
         raise ValueError("not a GPU")
-    file_bytes = next(limit["Hard"] for limit in host["Ulimits"] if limit["Name"] == "fsize")
     shape = Shape(
         image=image,
         runtime=runtime,
         devices=tuple(devices),
         disk_bytes=int(size.group(1)),
-        file_bytes=_positive(file_bytes),
     )
     owner = asked["Labels"][OWNER_LABEL]
     if not isinstance(owner, str) or len(owner) > 200:

@@ -1,0 +1,68 @@
+"""Which image serves, and what is in it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from sandbox.docker.build import pack
+from sandbox.docker.image import IMAGE_FOLDER, RECIPE_FILES, RECIPE_LABEL, judge_image, recipe, tag
+from sandbox.errors import ImageMissing
+
+LOCK = Path(__file__).parents[3] / "requirements.lock"
+
+
+def pins(path: Path) -> dict[str, str]:
+    lines = [line.strip() for line in path.read_text().splitlines() if "==" in line and not line.startswith("#")]
+    return {name.lower(): version for name, version in (line.split("==") for line in lines)}
+
+
+def known(recipe_: str) -> dict:
+    return {"Id": "sha256:1", "Config": {"Labels": {RECIPE_LABEL: recipe_}}}
+
+
+def test_every_package_inside_is_the_one_that_the_lock_names():
+    lock = pins(LOCK)
+    inside = pins(IMAGE_FOLDER / "requirements.txt")
+    assert {name: lock.get(name) for name in inside} == inside
+
+
+def test_no_image_says_how_to_build_one():
+    with pytest.raises(ImageMissing, match="move37 sandbox build`"):
+        judge_image(tag("cpu"), None, "new")
+    with pytest.raises(ImageMissing, match="build --cuda"):
+        judge_image(tag("cuda"), None, "new", "cuda")
+
+
+def test_an_image_of_an_older_recipe_is_refused():
+    with pytest.raises(ImageMissing, match="older recipe"):
+        judge_image(tag("cpu"), known("old"), "new")
+    assert judge_image(tag("cpu"), known("new"), "new").id == "sha256:1"
+
+
+def test_an_image_that_a_person_names_is_their_choice():
+    assert judge_image("mine:latest", {"Id": "sha256:2", "Config": {"Labels": None}}, "new").recipe == ""
+
+
+@pytest.mark.parametrize("name", RECIPE_FILES)
+def test_a_change_of_any_file_inside_changes_the_recipe(name: str, tmp_path: Path):
+    for one in RECIPE_FILES:
+        (tmp_path / one).write_bytes((IMAGE_FOLDER / one).read_bytes())
+    assert recipe(tmp_path) == recipe()
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\n")
+    assert recipe(tmp_path) != recipe()
+
+
+def test_equal_inputs_make_an_equal_build_context(tmp_path: Path):
+    (tmp_path / "a.whl").write_bytes(b"wheel")
+    first, second = io.BytesIO(), io.BytesIO()
+    pack(first, tmp_path)
+    (tmp_path / "a.whl").touch()
+    pack(second, tmp_path)
+    assert first.getvalue() == second.getvalue()
+    first.seek(0)
+    with tarfile.open(fileobj=first) as tar:
+        assert tar.getnames() == [*RECIPE_FILES, "wheels/a.whl"]

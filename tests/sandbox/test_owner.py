@@ -1,0 +1,37 @@
+"""Whether a process that is named in a label or a lease still lives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from sandbox.owner import Owner, is_dead, me, parse
+
+
+def test_a_name_reads_back():
+    assert parse(str(me())) == me()
+
+
+@pytest.mark.parametrize("text", ["", "a", "a/b/c/d", "a/1/2", "a/1/2/3/4", "a/-1/2/3", "a/1/2/²"])
+def test_nonsense_is_nobody(text: str):
+    assert parse(text) is None
+
+
+def test_we_live():
+    assert not is_dead(me())
+
+
+def test_a_process_that_ended_is_dead_and_so_is_one_whose_number_was_reused():
+    say = "from sandbox.owner import me; print(me())"
+    done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
+    other = parse(done.stdout.strip())
+    assert isinstance(other, Owner) and is_dead(other)
+    assert is_dead(replace(me(), start=me().start + 1))
+
+
+def test_a_process_of_another_boot_is_dead_and_one_of_another_namespace_is_unknown():
+    assert is_dead(replace(me(), boot="another"))
+    assert not is_dead(replace(me(), namespace=1, pid=1, start=1))

@@ -1,0 +1,251 @@
+"""The proxy before the engine: what isolation writes passes, whatever is less confined does not."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.docker.isolation import create_body, resources, shape_for
+from sandbox.job import MIB, Limits
+from sandbox.proxy.rules import MAX_BODY_BYTES, Request, judge
+from sandbox.proxy.server import Proxy, head_for
+
+NAME = "move37-member-0123456789abcdef"
+LIMITS = st.builds(
+    Limits,
+    memory_bytes=st.integers(MIB, 2**40),
+    pids=st.integers(1, 4096),
+    disk_bytes=st.integers(1, 2**40),
+    threads=st.integers(1, 256),
+)
+
+
+def body(limits: Limits = Limits(), **shape: Any) -> dict[str, Any]:
+    return create_body(shape_for(limits, image="sha256:" + "a" * 64, **shape), limits, owner="boot/1/2/3")
+
+
+def create(made: object, name: str = NAME) -> Request:
+    text = made if isinstance(made, bytes) else json.dumps(made).encode()
+    return Request(method="POST", target=f"/v1.41/containers/create?name={name}", body=text)
+
+
+@given(LIMITS, st.sampled_from(["", "crun", "runsc"]), st.sampled_from([(), ("GPU-1a",), ("MIG-a", "MIG-b")]))
+def test_whatever_isolation_makes_passes(limits: Limits, runtime: str, devices: tuple[str, ...]):
+    made = body(limits, runtime=runtime, devices=devices)
+    verdict = judge(create(made))
+    assert verdict.allowed and json.loads(verdict.body or b"") == made
+
+
+def weaker(path: str, value: object) -> dict[str, Any]:
+    made = copy.deepcopy(body())
+    *folders, last = path.split(".")
+    place = made
+    for folder in folders:
+        place = place[folder]
+    place[last] = value
+    return made
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        ("User", "0:0"),
+        ("Image", "alpine"),
+        ("Entrypoint", ["sh"]),
+        ("Cmd", ["x"]),
+        ("Volumes", {"/x": {}}),
+        ("NetworkDisabled", False),
+        ("Env", ["LD_PRELOAD=/tmp/x.so"]),
+        ("HostConfig.Privileged", True),
+        ("HostConfig.Binds", ["/:/host"]),
+        ("HostConfig.binds", ["/:/host"]),  # Go reads keys in any case
+        ("hostconfig", {"Privileged": True}),
+        ("HostConfig.Mounts", [{"Type": "bind", "Source": "/", "Target": "/host"}]),
+        ("HostConfig.CapAdd", ["SYS_ADMIN"]),
+        ("HostConfig.CapDrop", []),
+        ("HostConfig.SecurityOpt", ["seccomp=unconfined"]),
+        ("HostConfig.NetworkMode", "host"),
+        ("HostConfig.PidMode", "host"),
+        ("HostConfig.IpcMode", "host"),
+        ("HostConfig.UsernsMode", "host"),
+        ("HostConfig.ReadonlyRootfs", False),
+        ("HostConfig.MaskedPaths", []),
+        ("HostConfig.Devices", [{"PathOnHost": "/dev/sda"}]),
+        ("HostConfig.DeviceRequests", [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]),
+        ("HostConfig.Runtime", "/bin/evil"),
+        ("HostConfig.Memory", 0),
+        ("HostConfig.MemorySwap", -1),
+        ("HostConfig.PidsLimit", -1),
+        ("HostConfig.CpuQuota", 0),
+        ("HostConfig.Tmpfs", {"/tmp": "rw,exec,suid,size=1"}),
+        ("HostConfig.Tmpfs", {"/tmp": "size=1", "/etc": ""}),
+        ("HostConfig.Ulimits", []),
+        ("HostConfig.AutoRemove", False),
+        ("HostConfig.RestartPolicy", {"Name": "always"}),
+        ("HostConfig.LogConfig", {"Type": "syslog"}),
+        ("Labels", {}),
+    ],
+)
+def test_a_container_that_is_less_confined_is_refused(path: str, value: object):
+    assert not judge(create(weaker(path, value))).allowed
+
+
+def test_a_key_given_twice_means_what_we_send_on():
+    text = json.dumps(body())
+    twice = text[:-1] + ', "HostConfig": ' + json.dumps(body()["HostConfig"]) + "}"
+    verdict = judge(create(twice.encode()))
+    assert (
+        verdict.allowed
+        and json.loads(verdict.body or b"") == body()
+        and (verdict.body or b"").count(b"HostConfig") == 1
+    )
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_other_json_is_refused_and_never_breaks_the_proxy(made: object):
+    assert not judge(create(made)).allowed
+
+
+@pytest.mark.parametrize("name", ["", "other", NAME + "x", NAME.upper(), NAME + "&name=other", f"{NAME}%2f.."])
+def test_a_container_with_another_name_is_refused(name: str):
+    assert not judge(create(body(), name=name)).allowed
+
+
+@pytest.mark.parametrize(
+    "method, target",
+    [
+        ("GET", "/_ping"),
+        ("GET", "/version"),
+        ("GET", "/v1.41/info"),
+        ("GET", "/v1.41/images/move37-sandbox:cpu/json"),
+        ("POST", f"/v1.41/containers/{NAME}/start"),
+        ("POST", f"/v1.41/containers/{NAME}/attach?stdin=1&stdout=1&stream=1"),
+        ("DELETE", f"/v1.41/containers/{NAME}?v=1&force=1"),
+        ("GET", "/v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22move37.sandbox%22%5D%7D"),
+    ],
+)
+def test_what_the_sandbox_needs_passes(method: str, target: str):
+    assert judge(Request(method=method, target=target)).allowed
+
+
+@pytest.mark.parametrize(
+    "method, target",
+    [
+        ("POST", f"/v1.41/containers/{NAME}/exec"),
+        ("POST", "/v1.41/exec/abc/start"),
+        ("POST", "/v1.41/build"),
+        ("POST", "/v1.41/images/create?fromImage=alpine"),
+        ("POST", "/v1.41/images/load"),
+        ("POST", "/v1.41/volumes/create"),
+        ("POST", "/v1.41/networks/create"),
+        ("POST", "/v1.41/swarm/init"),
+        ("POST", "/v1.41/plugins/pull"),
+        ("GET", "/v1.41/containers/json"),
+        ("GET", "/v1.41/containers/json?filters={}"),
+        ("GET", '/v1.41/containers/json?filters={"label":["move37.sandbox"],"label":["x"]}'),
+        ("GET", '/v1.41/containers/json?filters={"label":["other"]}'),
+        ("GET", "/v1.41/events"),
+        ("GET", f"/v1.41/containers/{NAME}/logs"),
+        ("GET", f"/v1.41/containers/{NAME}/archive?path=/"),
+        ("PUT", f"/v1.41/containers/{NAME}/archive?path=/"),
+        ("GET", f"/v1.41/containers/{NAME}/export"),
+        ("POST", f"/v1.41/containers/{NAME}/rename?name=x"),
+        ("POST", f"/v1.41/commit?container={NAME}"),
+        ("GET", "/v1.41/containers/postgres/json"),
+        ("DELETE", "/v1.41/containers/postgres?force=1"),
+        ("POST", "/v1.41/containers/postgres/attach"),
+        ("DELETE", "/v1.41/images/move37-sandbox:cpu"),
+        ("GET", f"/v1.41/containers/{NAME}/../postgres/json"),
+        ("GET", f"/v1.41/containers/{NAME}%2f..%2fpostgres/json"),
+        ("GET", f"/v1.24/containers/{NAME}/json"),
+        ("GET", "http://other/version"),
+        ("CONNECT", "/version"),
+    ],
+)
+def test_everything_else_is_refused(method: str, target: str):
+    assert not judge(Request(method=method, target=target)).allowed
+
+
+def test_a_start_carries_no_body_of_its_own():
+    request = Request(method="POST", target=f"/containers/{NAME}/start", body=b'{"Binds": ["/:/x"]}')
+    verdict = judge(request)
+    assert verdict.allowed and head_for(request, {}, verdict).endswith(b"content-length: 0\r\n\r\n")
+
+
+@given(LIMITS)
+def test_limits_can_be_changed_and_never_lifted(limits: Limits):
+    def update(made: dict[str, Any]) -> bool:
+        target = f"/v1.41/containers/{NAME}/update"
+        return judge(Request(method="POST", target=target, body=json.dumps(made).encode())).allowed
+
+    made = resources(limits)
+    assert update(made)
+    for lifted in ({"Memory": 0}, {"MemorySwap": -1}, {"PidsLimit": 0}, {"CpuQuota": -1}, {"Devices": []}):
+        assert not update(made | lifted)
+
+
+async def ask(port: int, text: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+@pytest.fixture
+async def proxy(tmp_path):
+    """A proxy before an engine that says what it was asked."""
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.read(65536)
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nASKED " + asked)
+        writer.close()
+
+    below = await asyncio.start_unix_server(engine, str(tmp_path / "s"))
+    above = await Proxy(str(tmp_path / "s")).serve("127.0.0.1", 0)
+    yield above.sockets[0].getsockname()[1]
+    above.close()
+    below.close()
+
+
+async def test_one_connection_carries_one_request(proxy: int):
+    second = b"POST /build HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = await ask(proxy, b"GET /version HTTP/1.1\r\nHost: x\r\nX-Registry-Auth: y\r\n\r\n" + second)
+    assert b"ASKED GET /version" in answer and b"build" not in answer and b"registry" not in answer.lower()
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        (b"GET /containers/json HTTP/1.1\r\nHost: x\r\n\r\n", b"403"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /version HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", b"400"),
+        (b"GET /version HTTP/1.1\r\nHost : x\r\n\r\n", b"400"),
+        (b"POST /build HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+        (b"POST /x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1), b"413"),
+        (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"413"),
+        (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n", b"431"),
+        ("GET /é HTTP/1.1\r\n\r\n".encode(), b"431"),
+    ],
+)
+async def test_what_is_refused_never_reaches_the_engine(proxy: int, text: bytes, status: bytes):
+    answer = await ask(proxy, text)
+    assert answer.startswith(b"HTTP/1.1 " + status) and b"ASKED" not in answer
+
+
+async def test_an_engine_that_is_gone_is_a_bad_gateway(tmp_path):
+    server = await Proxy(str(tmp_path / "nobody")).serve("127.0.0.1", 0)
+    answer = await ask(server.sockets[0].getsockname()[1], b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 502")
+    server.close()
