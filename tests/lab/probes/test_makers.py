@@ -75,4 +75,4 @@ def test_accuracy_counts_answered_positions_only() -> None:
 
 
 def test_quick_probes_are_among_all() -> None:
-    assert set(p.name for p in QUICK_PROBES) == {"overwrite_recall", "parity"} < {p.name for p in PROBES}
+    assert {p.name for p in QUICK_PROBES} == {"overwrite_recall", "parity"} < {p.name for p in PROBES}
