@@ -29,6 +29,7 @@ from memory.fence import fenced, plain
 from memory.store import Collection, Nearest, Point, Store, Where
 
 HEADING = "Relevant memory content:"
+ASKED = 16  # passages of a question that are looked at
 _VECTOR = "text"
 
 
@@ -163,7 +164,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
             )
 
     def _query(self, text: str, where: Mapping[str, str | int] | None) -> list[MemoryContent]:
-        rows = self._embedder.embed(passages(text) or (text,))
+        rows = self._embedder.embed(passages(text)[:ASKED] or (text,))
         condition = Where(any_of={f"metadata.{name}": (value,) for name, value in where.items()}) if where else None
         with self._lock:
             store = self._opened()

@@ -299,7 +299,7 @@ def _chunks(text: str) -> Iterator[tuple[str, str]]:
     """(heading, words) pieces of at most about CHUNK_WORDS words; every word of the text is in one of them."""
     marks = list(_HEADING.finditer(text))
     spans = [("", text[: marks[0].start()] if marks else text)]
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    ends = [mark.start() for mark in marks[1:]] + [len(text)] * bool(marks)
     spans += [(mark[1], text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
     for heading, body in spans:
         words: list[str] = []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KINDS = {COGNITION: "cognition", ANALYSES: "analysis"}
 BATCH = 64  # points in one write
 EVERYWHERE: Mapping[str, Where | None] = {COGNITION: None, ANALYSES: None}
+ASKED = 16  # passages of a question that are looked at, about a thousand words
 POOL = 24  # candidates that are read back for weighting and diversity
 Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
@@ -119,7 +120,7 @@ class Library:
         return tuple(items[id] for id in chosen)
 
     def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:
-        pieces = passages(text) if meaning > 0 else ()
+        pieces = passages(text)[:ASKED] if meaning > 0 else ()
         sparse = words.question(text)
         queries: dict[str, Nearest] = {}
         if sparse.indices and meaning < 1:
@@ -160,7 +161,7 @@ class Library:
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
         """The nearest items by meaning alone, with the cosine of the whole text and their nearest passage, 0..1."""
-        pieces = passages(text)
+        pieces = passages(text)[:ASKED]
         if not pieces:
             return []
         rows = self.embedder.embed(pieces)

@@ -120,7 +120,7 @@ def parse(text: str, *, name: str) -> Paper:
 def _blocks(body: str) -> list[tuple[int, str, str]]:
     """(level, heading, text under it) in order."""
     marks = list(_HEADING.finditer(body))
-    ends = [mark.start() for mark in marks[1:]] + [len(body)]
+    ends = [mark.start() for mark in marks[1:]] + [len(body)] * bool(marks)
     return [(len(mark[1]), mark[2], body[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
 
 

@@ -27,7 +27,7 @@ DUPLICATE = 0.97  # cosine above which two items say the same
 DIVERSITY = 0.85  # 1 is relevance alone
 HALF_LIFE_DAYS = 30.0  # of an own result's recency
 
-_TOKEN = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,3}|\s*\n|[^\sA-Za-z0-9]")
+_TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\s*\n|[^\sA-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +131,27 @@ def spread(
 
 
 def tokens(text: str) -> int:
-    """An upper estimate of a language model's tokens: five letters, three digits or one sign each."""
-    return len(_TOKEN.findall(text))
+    """An upper estimate of a language model's tokens: four letters, two digits, one sign, half a foreign sign each."""
+    return sum(_cost(found) for found in _TOKEN.finditer(text))
+
+
+def _cost(found: re.Match[str]) -> int:
+    return 1 if found[0].isascii() else 2
 
 
 def cut(text: str, budget: int) -> str:
     """The longest beginning within the budget, at a word's end, marked when something is missing."""
     if tokens(text) <= budget:
         return text
-    ends = [match.end() for match in _TOKEN.finditer(text)]
-    keep = text[: ends[budget - 2]] if budget >= 2 else ""
+    spent, end = tokens("…"), 0
+    for found in _TOKEN.finditer(text):
+        spent += _cost(found)
+        if spent > budget:
+            break
+        end = found.end()
+    keep = text[:end]
     keep = keep[: keep.rfind(" ")] if " " in keep else keep
-    return f"{keep} …" if keep else ""
+    return f"{keep} …" if keep.strip() else ""
 
 
 def share(lengths: Sequence[int], budget: int) -> tuple[int, ...]:

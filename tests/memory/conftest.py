@@ -59,8 +59,8 @@ def embedder() -> MiniLM:
 
 
 @pytest.fixture
-def library(tmp_path: Path, embedder: MiniLM) -> Iterator[Library]:
-    store = EdgeStore(tmp_path / "edge")
+def library(embedder: MiniLM) -> Iterator[Library]:
+    store = open_local(None)  # the engines agree (test_store.py), and this one writes no file
     yield Library(store, embedder)
     store.close()
 
