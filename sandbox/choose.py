@@ -64,9 +64,9 @@ async def open_sandbox(
 
 
 def _process(workers: int, single: bool) -> Sandbox:
-    from sandbox.process.backend import ProcessSandbox
+    from sandbox.process.backend import ProcessSandbox, Settings
 
-    return ProcessSandbox(1 if single else workers, warm=not single)
+    return ProcessSandbox(1 if single else workers, settings=Settings(warm=not single))
 
 
 async def _docker_is_ready(settings: DockerSettings | None) -> None:

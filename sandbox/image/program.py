@@ -27,6 +27,7 @@ import threading
 import types
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
+from itertools import islice
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -201,7 +202,7 @@ def run_file(path: str, argv: list[str], threads: int) -> int:
     except OSError as error:
         os.write(2, f"python: can't open file {full!r}: [Errno {error.errno}] {error.strerror}\n".encode())
         return 2
-    known = set(sys.modules)
+    known = len(sys.modules)
     module = fresh_main(full)
     code = 0
     try:
@@ -315,7 +316,7 @@ def flush() -> bool:
     return good
 
 
-def leave(code: int, module: types.ModuleType, known: set[str]) -> int:
+def leave(code: int, module: types.ModuleType, known: int) -> int:
     """End as an interpreter ends: threads, atexit, then the program's own objects (files close and flush)."""
     import atexit
 
@@ -326,9 +327,9 @@ def leave(code: int, module: types.ModuleType, known: set[str]) -> int:
     atexit._run_exitfuncs()
     if not flush() and code == 0:
         code = 120
-    for name in set(sys.modules) - known:
-        with contextlib.suppress(KeyError):
-            del sys.modules[name]
+    # The newest stand last. To look at all two thousand names would copy as many pages from the zygote: 5 ms.
+    for name in list(islice(reversed(sys.modules), max(0, len(sys.modules) - known))):
+        del sys.modules[name]
     module.__dict__.clear()
     gc.collect()
     flush()

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -46,6 +46,18 @@ ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the zygotes of one sandbox are started."""
+
+    warm: bool = (
+        True  # torch is imported before the first job; not for a sandbox that has one job, which may not need it
+    )
+    prefix: tuple[str, ...] = ()  # a command that starts ours, such as one that becomes a user of less rights
+    namespaces: bool = True  # False and
+    cgroups: bool = True  # False show in tests what is left where a machine forbids them
+
+
 class Member:
     """One zygote, from its start to its end."""
 
@@ -55,12 +67,15 @@ class Member:
         self.greeting = greeting
 
     @classmethod
-    async def start(cls, *, namespaces: bool, cgroups: bool, warm: bool) -> Member:
+    async def start(cls, settings: Settings) -> Member:
         """A zygote that waits for jobs. Raises `SandboxUnavailable`."""
-        config = json.dumps({"namespaces": namespaces, "cgroups": cgroups, "warm": warm})
+        config = json.dumps(
+            {"namespaces": settings.namespaces, "cgroups": settings.cgroups, "warm": settings.warm},
+        )
         pipe = asyncio.subprocess.PIPE
         try:
             process = await asyncio.create_subprocess_exec(
+                *settings.prefix,
                 sys.executable,
                 str(ENTRY),
                 config,
@@ -188,23 +203,13 @@ class ProcessSandbox:
     """Runs jobs in forked children of warm interpreters, confined by the kernel as far as it allows.
 
     `max_workers` zygotes at most (0: one a core), started when they are needed; further jobs wait for one.
-    `warm`: torch is imported before the first job; False for a sandbox that has one job to run, which may not need it.
-    `namespaces` and `cgroups` exist so that tests can see what is left where a machine forbids them.
     """
 
     name = "process"
 
-    def __init__(
-        self,
-        max_workers: int = 0,
-        *,
-        warm: bool = True,
-        namespaces: bool = True,
-        cgroups: bool = True,
-        leases: Leases | None = None,
-    ) -> None:
+    def __init__(self, max_workers: int = 0, *, settings: Settings | None = None, leases: Leases | None = None) -> None:
         self._size = max_workers or len(_cores())
-        self._settings = {"namespaces": namespaces, "cgroups": cgroups, "warm": warm}
+        self._settings = settings or Settings()
         self._idle: list[Member] = []
         self._all: set[Member] = set()
         self._seats = asyncio.Semaphore(self._size)
@@ -281,7 +286,7 @@ class ProcessSandbox:
         if not self._swept:
             self._swept = True
             await asyncio.to_thread(reap.sweep)
-        member = await Member.start(**self._settings)
+        member = await Member.start(self._settings)
         self._all.add(member)
         log.debug("zygote_started", pid=member.pid, seconds=member.greeting.warm_seconds)
         return member
