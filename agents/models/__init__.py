@@ -63,8 +63,8 @@ def open_model(
 ) -> ChatCompletionClient:
     """The client that `uri` names; replies with a form (`json_output`) are valid, or an `AgentError` is raised.
 
-    `seed` and `sample` reach endpoints that take a seed; `temperature` None leaves the endpoint's own. `retries`: further
-    attempts after an invalid reply. The client may be shared by all roles and experiments. Raises `BadModel`.
+    `seed` and `sample` reach endpoints that take a seed; `temperature` None leaves the endpoint's own. `retries`:
+    further attempts after an invalid reply. The client may be shared by all roles and experiments. Raises `BadModel`.
     """
     model = parse(uri)
     if model.provider == "designer":

@@ -10,6 +10,7 @@ variable named above; a loopback endpoint is never sent one. `make` may take a s
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 from agents.errors import BadModel
 
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-REPLY_TOKENS = 8_192  # room for a whole file
+REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
 CALL_SECONDS = 300.0
 
 
@@ -56,7 +57,9 @@ def _openai(name: str, base_url: str | None, key: str | None, sampling: dict[str
     if key is not None:
         options["api_key"] = key
     if base_url is not None:
-        options["base_url"] = base_url
+        options |= {"base_url": base_url, "max_tokens": REPLY_TOKENS}
+        # A server of one's own may call its model by a file's path.
+        warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
     if base_url is not None or not _known_to_openai(name):
         options["model_info"] = _info()
     try:

@@ -4,9 +4,9 @@
            `-- invalid: the model sees its reply and the error, and is asked again, `retries` times
     transport errors: again after a growing pause; refusals (key, unknown model): at once, in one line
 
-Three ways of asking for JSON, the strictest that works is kept: `schema` (the endpoint constrains decoding to it), `json`
-(JSON mode) and `prompt` (the schema stands in the prompt, which it does in all three). An endpoint that refuses one of
-them is asked in the next.
+Three ways of asking for JSON, the strictest that works is kept: `schema` (the endpoint constrains decoding to it),
+`json` (JSON mode) and `prompt` (the schema stands in the prompt, which it does in all three). An endpoint that
+refuses one of them is asked in the next.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ class Repaired(Around):
                 UserMessage(content=_again(problem), source="Lab"),
             ]
         raise ModelReplyInvalid(
-            f"{self.signature} gave no valid {json_output.__name__} in {self._patience.replies + 1} attempts: {problem}",
-            text=text,
+            f"{self.signature} gave no valid {json_output.__name__} in {attempt + 1} attempts: {problem}", text=text
         )
 
     async def _asked(

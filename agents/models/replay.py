@@ -2,9 +2,10 @@
 
 One JSON object a line:
     {"number": 3, "role": "Researcher", "turn": 0, "signature": "openai:NAME", "reply": "{...}", "error": ""}
-`number` is the experiment's, `turn` how often the role had answered in it before: the key, so that experiments may run side
-by side in any order, and a stage that was repeated after a crash overwrites its line (the last one counts). A reply that
-never became valid is recorded with `error` and raised again. Gates and trainings are not in the file: they run anew.
+`number` is the experiment's, `turn` how often the role had answered in it before: the key, so that experiments may
+run side by side in any order, and a stage that was repeated after a crash overwrites its line (the last one counts).
+A reply that never became valid is recorded with `error` and raised again. Gates and trainings are not in the file:
+they run anew.
 """
 
 from __future__ import annotations

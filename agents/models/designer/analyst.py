@@ -159,7 +159,8 @@ def _next(scene: Scene, main: Compared | None, failure: str) -> str:
     if main is None or main.gain is None:
         return "Measure the baselines at the same steps."
     if main.gain > 0:
-        return f"Repeat it on fresh seeds, and measure it without {_youngest(scene, operators)} to see whether that part counts."
+        part = _youngest(scene, operators)
+        return f"Repeat it on fresh seeds, and measure it without {part} to see whether that part counts."
     absent = [o for o in ("short_conv", "qk_l2norm", "feature_map_elu", "gated_delta_rule") if o not in operators]
     if absent:
         return f"Try {absent[0]}: {LORE[absent[0]].why}."

@@ -1,11 +1,12 @@
 """`designer` as an AutoGen model client: an evolutionary search that answers in the form that each role is asked for.
 
-It contains no language model and signs as a search. The role is told from `json_output`; facts come from the dossier blocks
-that the lab put into the conversation, and from the replies and the person's lines in it. It keeps nothing between calls:
-a draw depends on (campaign seed, experiment number, round), so that a repeated stage repeats its answer.
+It contains no language model and signs as a search. The role is told from `json_output`; facts come from the dossier
+blocks that the lab put into the conversation, and from the replies and the person's lines in it. It keeps nothing
+between calls: a draw depends on (campaign seed, experiment number, round), so that a repeated stage repeats its
+answer.
 
-Read `Designer.answer`, then the role's own file: researcher.py, critic.py, engineer.py (Engineer and Debugger), analyst.py;
-for the task `program`, literals.py. The words are in lore.py and hearing.py.
+Read `Designer.answer`, then the role's own file: researcher.py, critic.py, engineer.py (Engineer and Debugger),
+analyst.py; for the task `program`, literals.py. The words are in lore.py and hearing.py.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ def _unfair(genome: Genome | None) -> Critique | None:
             return Critique(
                 accept=False,
                 ground="unfair",
-                reason=f"At width {shape[0]} it has {count} parameters; {PARAMETER_LIMIT} times the largest baseline is "
-                f"{limit}.",
+                reason=f"At width {shape[0]} it has {count} parameters, over {PARAMETER_LIMIT} times the largest "
+                f"baseline, which is {limit}.",
             )
     return None
 

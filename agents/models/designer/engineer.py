@@ -39,7 +39,9 @@ CULPRITS = {
 
 
 def write(scene: Scene) -> Code:
-    """The file of the accepted hypothesis. Raises `ModelReplyInvalid`: it has neither a plan nor words of the grammar."""
+    """The file of the accepted hypothesis. Raises `ModelReplyInvalid`: it has neither a plan nor words of the
+    grammar.
+    """
     if scene.is_program:
         return literals.write(scene)
     genome, notes = _planned(scene), "Emitted from the plan."
@@ -48,7 +50,7 @@ def write(scene: Scene) -> Code:
         notes = "The hypothesis has no plan of the search; this is the nearest mixer of its words."
     if genome is None:
         raise ModelReplyInvalid(
-            "designer is a search: the hypothesis holds neither its plan nor a word of its grammar, so it cannot be written"
+            "designer is a search: the hypothesis holds neither its plan nor a word of its grammar, so it writes nothing"
         )
     before = genome
     genome = _wished(genome, _last_wishes(scene), scene)
@@ -76,7 +78,7 @@ def mend(scene: Scene) -> Fix:
         diagnosis = f"Gate {', '.join(refused) or 'unknown'}: nothing is left that could be taken out of this mixer."
         return Fix(diagnosis=diagnosis, source=source, give_up=True, to_person=heard(scene, will=will))
     return Fix(
-        diagnosis=f"Gate {', '.join(refused)} refused; the likeliest cause in the grammar is {removed}, so it was changed.",
+        diagnosis=f"Gate {', '.join(refused)} refused; the likeliest cause in the grammar is {removed}: changed.",
         source=_file(scene, simpler),
         to_person=heard(scene, will=will),
     )

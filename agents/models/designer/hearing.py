@@ -1,4 +1,6 @@
-"""How the search answers a person: it names the words of the grammar that it recognised, or says that there were none."""
+"""How the search answers a person: it names the words of the grammar that it recognised, or says that there were
+none.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def heard(scene: Scene, *, will: str, program: bool = False) -> str:
         )
     if not wishes:
         return (
-            "I am a search without a language model and recognised no word of the grammar in that, so I cannot act on it. "
+            "I am a search without a language model and recognised no word of the grammar in that, so I do nothing. "
             f"Words that I know: {_KNOWN}."
         )
     parts = []
@@ -30,7 +32,8 @@ def heard(scene: Scene, *, will: str, program: bool = False) -> str:
         parts.append(f"you want {', '.join(wishes.wanted)}")
     if wishes.unwanted:
         parts.append(f"you do not want {', '.join(wishes.unwanted)}")
-    return f"I recognised these words of the grammar: {'; '.join(parts)}. {will} (I am a search and understand nothing else.)"
+    words = "; ".join(parts)
+    return f"I recognised these words of the grammar: {words}. {will} (I am a search and understand nothing else.)"
 
 
 def listed(operators: tuple[str, ...]) -> str:

@@ -1,8 +1,8 @@
 """The task `program` without a language model: numbers change, statements are deleted, copied or swapped. Nothing else.
 
-Genetic improvement inside the region between the markers; the text outside stays as it is, byte for byte. The plan is JSON,
-{"parent": id, "edits": [...]}, each edit a replacement of whole text found by line and column, so that the Engineer can
-repeat it. Read `mutate` (one edit), `apply`, then what each role answers.
+Genetic improvement inside the region between the markers; the text outside stays as it is, byte for byte. The plan is
+JSON, {"parent": id, "edits": [...]}, each edit a replacement of whole text found by line and column, so that the
+Engineer can repeat it. Read `mutate` (one edit), `apply`, then what each role answers.
 """
 
 from __future__ import annotations

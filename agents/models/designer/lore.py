@@ -1,8 +1,8 @@
 """What the search knows about its operators in words: a name, a reason, where to look, and what people call them.
 
-Rough prior gains are in bits per byte; those that are not zero come from 237 trainings of small byte models (width 64, 500
-steps), where the family carried most and then short convolution, elu + 1, unit keys, short decays and the norm. They are
-what the search starts from and are outweighed by the archive after a few experiments.
+Rough prior gains are in bits per byte; those that are not zero come from 237 trainings of small byte models (width
+64, 500 steps), where the family carried most and then short convolution, elu + 1, unit keys, short decays and the
+norm. They are what the search starts from and are outweighed by the archive after a few experiments.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The search itself, pure: from parents, the archive's record, memory's advice and the person's wishes to one new genome.
+"""The search itself, pure: from parents, the archive's record, memory's advice and the person's wishes to one new
+genome.
 
-An operator's score is its mean gain so far, less the mean over all operators, shrunk towards the grammar's prior as if that
-were two experiments (`scores`). Moves are drawn with weight exp(score / temperature): an operator that is absent is put in
-with that weight, one that is present is taken out with its inverse. Memory's and the person's words multiply weights.
-Read `draw`. Not covered: any model of interactions between operators; crossover is what carries those on.
+An operator's score is its mean gain so far, less the mean over all operators, shrunk towards the grammar's prior as
+if that were two experiments (`scores`). Moves are drawn with weight exp(score / temperature): an operator that is
+absent is put in with that weight, one that is present is taken out with its inverse. Memory's and the person's words
+multiply weights. Read `draw`. Not covered: any model of interactions between operators; crossover is what carries
+those on.
 """
 
 from __future__ import annotations
