@@ -75,23 +75,7 @@ class ClientStore:
 
     def upsert(self, name: str, points: Sequence[Point]) -> None:
         """Waits until the server has applied them, so that they are in its log and can be found."""
-        from qdrant_client.http import models
-
-        rows = [
-            models.PointStruct(
-                id=point.id,
-                vector={
-                    **{key: value.tolist() for key, value in point.dense.items() if len(value)},
-                    **{
-                        key: models.SparseVector(indices=list(value.indices), values=list(value.values))
-                        for key, value in point.sparse.items()
-                        if value.indices
-                    },
-                },
-                payload=dict(point.payload),
-            )
-            for point in points
-        ]
+        rows = self._call(lambda: [_row(point) for point in points])
         for start in range(0, len(rows), PAGE):
             page = rows[start : start + PAGE]
             self._call(lambda p=page: self._client.upsert(name, p, wait=True))  # type: ignore[misc]
@@ -102,18 +86,16 @@ class ClientStore:
         """One request for all queries."""
         from qdrant_client.http import models
 
-        condition = _filter(where)
-        requests = [
-            models.QueryRequest(
+        def ask(query: Nearest) -> models.QueryRequest:
+            return models.QueryRequest(
                 query=_vector(query.vector),
                 using=query.using,
-                filter=condition,
+                filter=_filter(where),
                 limit=limit,
                 params=models.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
-            for query in queries
-        ]
-        answers = self._call(lambda: self._client.query_batch_points(name, requests))
+
+        answers = self._call(lambda: self._client.query_batch_points(name, [ask(query) for query in queries]))
         return [[Hit(str(hit.id), float(hit.score)) for hit in answer.points] for answer in answers]
 
     def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
@@ -206,6 +188,14 @@ def _vector(vector: Any) -> Any:
     if isinstance(vector, Sparse):
         return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
     return vector.tolist()
+
+
+def _row(point: Point) -> models.PointStruct:
+    from qdrant_client.http import models
+
+    vectors: dict[str, Any] = {key: rows.tolist() for key, rows in point.dense.items() if len(rows)}
+    vectors |= {key: _vector(terms) for key, terms in point.sparse.items() if terms.indices}
+    return models.PointStruct(id=point.id, vector=vectors, payload=dict(point.payload))
 
 
 def _point(record: Any) -> Point:

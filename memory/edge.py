@@ -51,10 +51,11 @@ class EdgeStore:
         """Load or create the shard."""
         path = self._folder / collection.name
         if (path / MANIFEST).exists():
-            compare(collection, json.loads((path / MANIFEST).read_text()))
+            compare(collection, self._call(lambda: json.loads((path / MANIFEST).read_text()), path))
         if collection.name not in self._shards:
-            self._shards[collection.name] = lease.take(path, lambda: self._load(path, collection))
-        return int(json.loads((path / MANIFEST).read_text())["schema"])
+            opened = self._call(lambda: lease.take(path, lambda: self._load(path, collection)), path)
+            self._shards[collection.name] = opened
+        return int(self._call(lambda: json.loads((path / MANIFEST).read_text()), path)["schema"])
 
     def stamp(self, collection: Collection) -> None:
         """Replace the manifest in one step."""
@@ -106,41 +107,34 @@ class EdgeStore:
         """In the write-ahead log when it returns."""
         if not points:
             return
-        engine = self._engine
-        rows = [
-            engine.Point(
-                point.id,
-                {
-                    **{key: value.tolist() for key, value in point.dense.items() if len(value)},
-                    **{
-                        key: engine.SparseVector(list(value.indices), list(value.values))
-                        for key, value in point.sparse.items()
-                        if value.indices
-                    },
-                },
-                dict(point.payload),
+        self._call(
+            lambda: self._shard(name).update(
+                self._engine.UpdateOperation.upsert_points([self._row(point) for point in points])
             )
-            for point in points
-        ]
-        self._call(lambda: self._shard(name).update(engine.UpdateOperation.upsert_points(rows)))
+        )
+
+    def _row(self, point: Point) -> Any:
+        vectors = {key: rows.tolist() for key, rows in point.dense.items() if len(rows)}
+        vectors |= {key: self._vector(terms) for key, terms in point.sparse.items() if terms.indices}
+        return self._engine.Point(point.id, vectors, dict(point.payload))
 
     def nearest(
         self, name: str, queries: Sequence[Nearest], *, limit: int, where: Where | None = None
     ) -> list[list[Hit]]:
-        """All queries as one planned batch."""
+        """One after the other: a batch of different vectors is not planned together."""
         engine = self._engine
-        condition = self._filter(where)
-        requests = [
-            engine.QueryRequest(
+        shard = self._shard(name)
+
+        def ask(query: Nearest) -> Any:
+            request = engine.QueryRequest(
                 limit,
                 query=engine.Query.Nearest(self._vector(query.vector), using=query.using),
-                filter=condition,
+                filter=self._filter(where),
                 params=engine.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
-            for query in queries
-        ]
-        shard = self._shard(name)
-        answers = self._call(lambda: [shard.query(request) for request in requests])
+            return shard.query(request)
+
+        answers = self._call(lambda: [ask(query) for query in queries])
         return [[Hit(str(hit.id), float(hit.score)) for hit in answer] for answer in answers]
 
     def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
@@ -157,10 +151,13 @@ class EdgeStore:
         shard = self._shard(name)
         offset: Any = after
         while True:
-            request = self._engine.ScrollRequest(
-                offset=offset, limit=PAGE, filter=self._filter(where), with_payload=True, with_vector=vectors
+            records, offset = self._call(
+                lambda o=offset: shard.scroll(
+                    self._engine.ScrollRequest(
+                        offset=o, limit=PAGE, filter=self._filter(where), with_payload=True, with_vector=vectors
+                    )
+                )
             )
-            records, offset = self._call(lambda r=request: shard.scroll(r))
             for record in records:
                 if str(record.id) != after:
                     yield self._point(record)
@@ -235,11 +232,12 @@ class EdgeStore:
         except MemoryFault:
             raise
         except Exception as error:
-            raise translate(str(error), path or self._folder) from error
+            raise translate(error, path or self._folder) from error
 
 
-def translate(text: str, path: Path) -> MemoryFault:
-    """The engine's text as one of our errors."""
+def translate(error: Exception, path: Path) -> MemoryFault:
+    """The engine's text, or a file system's error, as one of ours."""
+    text = " ".join(str(error).split())[:300]
     if "WouldBlock" in text:
         return HomeLocked(
             f"Another process is using the memory in {path}; wait until it ends, give another --home, or use a server."
@@ -248,8 +246,8 @@ def translate(text: str, path: Path) -> MemoryFault:
         return WrongDimension(f"A vector does not fit the collection: {text}.")
     if "No space left" in text:
         return MemoryUnavailable("The disk is full; the memory cannot be written.")
-    if "Permission denied" in text or "Read-only file system" in text:
-        return MemoryUnavailable(f"The memory in {path} cannot be written; check its permissions.")
+    if isinstance(error, OSError) or "Permission denied" in text or "Read-only file system" in text:
+        return MemoryUnavailable(f"The memory in {path} cannot be written ({text}); check the folder.")
     if "does not exist" in text or "cannot load edge shard" in text:
         return OtherSchema(f"The memory in {path} cannot be loaded ({text}); move it away and import it again.")
     return StoreBroken(f"The memory's engine failed: {text}.")

@@ -172,8 +172,8 @@ def test_a_lock_file_left_behind_by_a_killed_process_locks_nobody_out(tmp_path: 
         store.close()
 
 
-def test_a_home_that_cannot_be_written_is_a_typed_error(tmp_path: Path):
+def test_a_busy_log_is_a_locked_home(tmp_path: Path):
     from memory.edge import translate
 
-    error = translate("Service runtime error: WouldBlock", tmp_path)
+    error = translate(Exception("Service runtime error: WouldBlock"), tmp_path)
     assert isinstance(error, HomeLocked) and str(tmp_path) in str(error)
