@@ -6,7 +6,6 @@ and only then come the model, the sandbox and the memory. Not here: what is show
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -137,7 +136,7 @@ async def _room(
         stack.push_async_callback(sandbox.close)
         on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
         memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
-        stack.push_async_callback(asyncio.to_thread, memory.close)
+        stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
         conversation = settings.conversation
