@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import build
+from app.cli import COMMANDS, build
 from app.exits import Exit, status_of
 from app.text import harmless
 
@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except _CLICK_ERROR as error:
-        _say(error.format_message())  # type: ignore[attr-defined]
+        message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined]
+        _say(f"{message}: see `move37 {_asked(arguments)}--help`")
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)
@@ -50,6 +51,12 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.ENVIRONMENT
         _say(str(error) or type(error).__name__)
         return status
+
+
+def _asked(arguments: Sequence[str]) -> str:
+    """The command that was meant, where there is one, for the hint."""
+    named = next((a for a in arguments if a in COMMANDS), "")
+    return f"{named} " if named else ""
 
 
 def _say(message: str) -> None:

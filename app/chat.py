@@ -1,8 +1,8 @@
 """A person at the table: lines and slash commands, read without ever holding the agents up.
 
 `understand` and `carry_out` are the whole language, without a terminal. `Prompt` is the seat at a terminal
-(prompt_toolkit in the campaign's own loop); `listen_to_pipe` reads lines from a stdin that is no terminal, in a thread,
-and the end of the pipe ends nothing.
+(prompt_toolkit in the campaign's own loop); `Seat` reads lines from a stdin that is no terminal, in a thread, and the
+end of the pipe ends nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Self
@@ -21,7 +20,7 @@ from rich.text import Text
 from agents.events import Event
 from agents.inbox import Inbox
 from app.board import Board
-from app.display import status_lines
+from app.display import Plain, status_lines
 from app.text import one_line, spark
 
 LONGEST = 8_000  # characters of one line; more is cut
@@ -91,28 +90,16 @@ def carry_out(order: Order, inbox: Inbox) -> str:
     return order.problem
 
 
-class Seat:
+class Seat(Plain):
     """A chair at the table for a stdin that is no terminal: events as plain lines, answers between them."""
 
     def __init__(self, screen: Console, board: Board, inbox: Inbox) -> None:
-        self._screen = screen
-        self._board = board
+        super().__init__(screen, board)
         self._inbox = inbox
-        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._read, args=(sys.stdin.buffer,), daemon=True, name="chat-input").start()
         return self
-
-    def __exit__(self, *exc: object) -> None:
-        return None
-
-    def __call__(self, event: Event) -> None:
-        """Print the event's line, if it is worth one."""
-        text = self._board.see(event)
-        if text is not None:
-            clock = Text(f"{time.monotonic() - self._began:6.0f} s  ", style="dim")
-            self._screen.print(Text.assemble(clock, text), soft_wrap=True)
 
     def _read(self, stream: BinaryIO) -> None:
         # readline() returns at each line, where iterating would wait for a whole buffer.

@@ -15,7 +15,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from agents.events import Event
+from agents.events import Event, TrainingMoved
 from app.board import Active, Board
 from app.tables import gate_sign
 from app.text import one_line, spark
@@ -23,6 +23,7 @@ from app.wording import PHASES, budget_text
 from lab.records import Role
 
 ROWS = 6  # experiments at work that are shown
+SILENCE = 20.0  # seconds without a line, after which a plain log says what is running
 
 
 class Display(Protocol):
@@ -34,7 +35,9 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 
 def choose(screen: Console, board: Board) -> Display:
@@ -48,7 +51,7 @@ class Plain:
     def __init__(self, screen: Console, board: Board) -> None:
         self._screen = screen
         self._board = board
-        self._began = time.monotonic()
+        self._began = self._last = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -57,10 +60,14 @@ class Plain:
         return None
 
     def __call__(self, event: Event) -> None:
-        """Print the event's line, if it is worth one."""
+        """Print the event's line, if it is worth one; what is running when nothing was for a while."""
         text = self._board.see(event)
+        now = time.monotonic()
+        if text is None and isinstance(event, TrainingMoved) and now - self._last > SILENCE:
+            text = Text("… ", style="dim").append_text(summary(self._board))
         if text is not None:
-            clock = Text(f"{time.monotonic() - self._began:6.0f} s  ", style="dim")
+            self._last = now
+            clock = Text(f"{now - self._began:6.0f} s  ", style="dim")
             self._screen.print(Text.assemble(clock, text), soft_wrap=True)
 
 
@@ -91,6 +98,13 @@ class Live:
 
     def _panel(self) -> RenderableType:
         return panel(self._board, self._screen.width)
+
+
+def summary(board: Board) -> Text:
+    """The trainings that run now, in one line."""
+    moving = [(a.id, a.progress) for a in board.at_work() if a.progress is not None]
+    words = [f"{ident} {p.step}/{p.steps}{'' if p.loss is None else f' at {p.loss:.2f}'}" for ident, p in moving]
+    return Text(one_line(f"training: {', '.join(words[-ROWS:])}"), style="dim")
 
 
 def panel(board: Board, width: int) -> RenderableType:

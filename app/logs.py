@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import warnings
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -55,7 +54,6 @@ def to_file(home: Path, level: str) -> Path:
     root.handlers[:] = [others]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    warnings.simplefilter("default")
     return path
 
 

@@ -56,11 +56,11 @@ def charts(story: Story) -> list[Chart]:
 def standings(story: Story) -> Chart | None:
     """The primary metric at equal steps, with intervals; one view for each number of steps."""
     counts = step_counts(story.experiments, story.metric)[::-1]
-    views = [(steps, _view(story, steps)) for steps in counts]
-    views = [(steps, view) for steps, view in views if view]
+    views = [(steps, view) for steps in counts if (view := _view(story, steps)) is not None]
     if not views:
         return None
-    data, buttons = [], []
+    data: list[Figure] = []
+    buttons: list[Figure] = []
     total = sum(len(traces) for _, (traces, _) in views)
     for number, (steps, (traces, order)) in enumerate(views):
         first = len(data)
