@@ -1,0 +1,100 @@
+"""The sandboxes that are attacked: whichever of them this machine can have."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.process.backend import ProcessSandbox, Settings
+from sandbox.sandbox import Sandbox
+
+ORDINARY = (sys.executable, str(Path(__file__).parents[1] / "ordinary.py"))
+NAMES = ("process as root", "process as a user", "docker", "docker with gVisor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    name: str
+    sandbox: Sandbox
+    count: Callable[[], Awaitable[int]]  # processes that are more than it needs itself
+
+
+async def missing(name: str) -> str:
+    """Why this machine cannot have that backend; empty when it can."""
+    if sys.platform != "linux":
+        return "only on Linux"
+    if name == "process as root" and os.geteuid() != 0:
+        return "not root"
+    if name.startswith("docker"):
+        return await _docker_is_missing(name)
+    target = await open_target(name)
+    try:
+        lines = {line.name: line for line in await target.sandbox.protections()}
+    finally:
+        await target.sandbox.close()
+    # Without a process namespace some attacks would reach the machine that this is tested on.
+    return "" if lines["process namespace"].active else lines["process namespace"].detail
+
+
+async def _docker_is_missing(name: str) -> str:
+    from sandbox.docker.engine import Engine
+    from sandbox.docker.image import judge_image, recipe, tag
+    from sandbox.errors import SandboxError
+
+    if name == "docker with gVisor" and shutil.which("runsc") is None:
+        return "runsc is not installed"
+    try:
+        engine = await Engine.connect()
+        try:
+            judge_image(tag("cpu"), await engine.image(tag("cpu")), recipe())
+            known = (await engine.info()).get("Runtimes", {})
+        finally:
+            engine.close()
+    except SandboxError as error:
+        return str(error)
+    return "" if name == "docker" or "runsc" in known else "the daemon does not know runsc"
+
+
+async def open_target(name: str) -> Target:
+    """Close its sandbox when done."""
+    if name.startswith("process"):
+        prefix = ORDINARY if name == "process as a user" and os.geteuid() == 0 else ()
+        process = ProcessSandbox(1, settings=Settings(prefix=prefix))
+        return Target(name=name, sandbox=process, count=lambda: _below(process))
+    from sandbox.docker.backend import DockerSandbox
+    from sandbox.docker.settings import DockerSettings
+
+    docker = DockerSandbox(DockerSettings(runtime="runsc" if "gVisor" in name else "", warm=1, held=1))
+    return Target(name=name, sandbox=docker, count=_in_containers)
+
+
+async def _below(sandbox: ProcessSandbox) -> int:
+    """All descendants of its launchers, which stand in namespaces of their own but not out of our sight."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        parents.setdefault(parent, []).append(int(path.name))
+    waiting = [member.pid for member in sandbox._all]
+    own = 4 * len(waiting)  # keeper, zygote, and init and seat of the next job
+    found = 0
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += len(below)
+        waiting += below
+    return max(0, found - own)
+
+
+async def _in_containers() -> int:
+    """In all containers of ours: all but the zygote and the child that waits for the next job."""
+    script = "for c in $(docker ps -q --filter label=move37.owner); do docker top $c -o pid 2>/dev/null | wc -l; done"
+    run = await asyncio.create_subprocess_exec("sh", "-c", script, stdout=asyncio.subprocess.PIPE)
+    output, _ = await run.communicate()
+    return sum(max(0, int(lines) - 3) for lines in output.split())

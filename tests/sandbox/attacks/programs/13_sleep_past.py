@@ -1,0 +1,5 @@
+"""Sleeps past its time."""
+
+import time
+
+time.sleep(60)
