@@ -32,6 +32,7 @@ class Bench:
     def __init__(self, source: str, given: Sequence[Sequence[float]] = ()) -> None:
         self.source = source
         self.given = given
+        self._weights: dict[tuple[int, int, int], dict[str, Tensor]] = {}  # by seed, d_model and n_heads
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -52,15 +53,28 @@ class Bench:
         n_heads: int = N_HEADS,
         dtype: torch.dtype | None = None,
         shaken: bool = True,
+        drawn: bool = False,
     ) -> nn.Module:
-        """A mixer from a fresh execution of the source, in eval mode, seeded before the first line runs."""
+        """A mixer from a fresh execution of the source, in eval mode, seeded before the first line runs.
+
+        All builds of one seed have the first one's weights, even where the candidate draws others: that is for
+        `determinism` to find, which asks for them as `drawn`.
+        """
         dtype = dtype or self.dtype
         with guarded():
             torch.manual_seed(seed)
             mixer = load_mixer(self.source)(d_model, n_heads)
+            if not drawn:
+                self._settle(mixer, (seed, d_model, n_heads))
             if shaken:
                 shake(mixer, seed)
             return mixer.to(dtype).eval()
+
+    def _settle(self, mixer: nn.Module, key: tuple[int, int, int]) -> None:
+        if key in self._weights:
+            mixer.load_state_dict(self._weights[key], strict=False)
+        else:
+            self._weights[key] = {name: value.clone() for name, value in mixer.state_dict().items()}
 
     def run(self, x: Tensor, *, draw: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Output of a fresh mixer for a copy of `x`; `draw` seeds whatever the forward pass itself draws."""

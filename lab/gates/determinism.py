@@ -44,7 +44,7 @@ def _once(bench: Bench) -> dict[str, Tensor]:
 
     from lab.gates.bench import checked, guarded
 
-    mixer = bench.build(seed=SEED, shaken=False).train()
+    mixer = bench.build(seed=SEED, shaken=False, drawn=True).train()
     x = bench.inputs(2, 97).to(bench.dtype)
     with guarded():
         torch.manual_seed(SEED)

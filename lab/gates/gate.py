@@ -48,6 +48,25 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """CPU seconds of whole jobs, as the sandbox counted them outside."""
+
+    long: float  # a few long sequences
+    short: float  # as many tokens in short ones
+    start: float  # a job that does hardly anything
+
+    @property
+    def ratio(self) -> float:
+        """What a token costs in a long sequence, against one in a short sequence."""
+        return max(0.0, self.long - self.start) / max(self.short - self.start, 0.1 * self.short, 0.01)
+
+    @property
+    def excess(self) -> float:
+        """CPU seconds that the long sequences took more."""
+        return self.long - self.short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What the judge knows beside the reading. Nothing in it comes from the gate's own measurement."""
 
@@ -57,7 +76,7 @@ class Evidence:
     tree: str = ""  # hash of the candidate's normalised syntax tree
     known: tuple[Fingerprint, ...] = ()  # of the archive
     alone: Reading | None = None  # the prefix, computed in a process that never held the rest
-    time_ratio: float | None = None  # CPU seconds of a few long against many short sequences, counted outside
+    timing: Timing | None = None  # of as many tokens in long and in short sequences
 
     def failed(self, name: str) -> bool:
         """Whether the gate `name` was judged before, and failed."""

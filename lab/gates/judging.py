@@ -15,6 +15,9 @@ from lab.gates.reports import Death
 from lab.records import GateResult
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
+RUNS_AT_ALL = ("import", "shape", "finite")  # whose business exceptions are; elsewhere they are an echo
+COMPARES = ("causality", "truncation", "batch", "purity", "determinism")
+INFINITE = 1e9  # as reports write it
 
 
 def judge_all(
@@ -22,7 +25,7 @@ def judge_all(
 ) -> tuple[GateResult, ...]:
     """Every gate's result, in the order of `GATES`."""
     results: dict[str, GateResult] = {}
-    crashes: dict[str, str] = {}  # exception -> the gate that met it first
+    crashes: set[str] = set()
     for gate in sorted(GATES, key=lambda gate: bool(gate.after)):
         results[gate.name] = _judge(gate, readings, deaths, crashes, replace(evidence, results=results))
     return tuple(results[gate.name] for gate in GATES)
@@ -32,7 +35,7 @@ def _judge(
     gate: Gate,
     readings: Mapping[str, Reading],
     deaths: Mapping[str, Death],
-    crashes: dict[str, str],
+    crashes: set[str],
     evidence: Evidence,
 ) -> GateResult:
     if gate.name in deaths:
@@ -42,12 +45,13 @@ def _judge(
     if reading is None:
         return unjudged(gate.name, _why_not_run(deaths, evidence))
     if reading.crash:
-        key = reading.crash.partition(" (while")[0]
-        first = crashes.setdefault(key, gate.name)
-        if first != gate.name:
+        if first := next((name for name in RUNS_AT_ALL if name in crashes and name != gate.name), None):
             return unjudged(gate.name, f"could not run; see {first}")
-        if gate.name not in ("import", "shape", "finite"):
+        crashes.add(gate.name)
+        if gate.name not in RUNS_AT_ALL:
             return failed(gate.name, None, None, reading.crash, reading.traceback)
+    if gate.name in COMPARES and (reading.value or 0.0) >= INFINITE and evidence.failed("finite"):
+        return unjudged(gate.name, "not judged while numbers are not finite; see finite")
     return gate.judge(reading, evidence)
 
 

@@ -1,8 +1,8 @@
 """Run the gates on one candidate: jobs in the sandbox, judgement here.
 
-Read `run_gates`, then `_measure` (one job measures all gates; a gate that takes the process with it has failed, and
-the next job goes on behind it), `_alone` (a prefix, where the rest never was) and `_time_ratio` (CPU seconds, as the
-sandbox counted them outside). Nothing here imports torch.
+Read `run_gates`, then `_Jobs`: `measure` (one job measures all gates; a gate that takes the process with it has
+failed, and the next job goes on behind it), `alone` (a prefix, where the rest never was) and `time` (CPU seconds, as
+the sandbox counted them outside). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from itertools import count
 
 import structlog
 
+from lab import baselines
 from lab.errors import MeasurementBroken
 from lab.gates import complexity
-from lab.gates.gate import Evidence, Reading
+from lab.gates.gate import Evidence, Reading, Timing
 from lab.gates.judging import FATAL, judge_all, refused
 from lab.gates.order import NAMES
 from lab.gates.reports import Death, read_reports
 from lab.gates.tree import tree_hash
+from lab.records import Candidate
 from lab.tasks.task import Checked, Fingerprint
 from lab.training.contract import FILE_NAME, ContractError, check_source
 from lab.training.sizes import D_MODEL, fit_mlp_width
@@ -41,18 +43,19 @@ _serial = count(1)
 
 
 async def run_gates(
-    source: str,
+    candidate: Candidate,
     *,
     trust: str,
     sandbox: Sandbox,
     known: Sequence[Fingerprint] = (),
-    baseline_parameters: int,
-    exempt_quadratic: bool = False,
+    baseline_parameters: int = baselines.LARGEST,
 ) -> Checked:
-    """All gates on `source`. `trust` names the candidate to the sandbox; `known` empty leaves novelty null.
+    """All gates on a mixer. `trust` names it to the sandbox; `known` empty leaves novelty null.
 
+    `baseline_parameters`: of the largest baseline mixer. The softmax baseline, by its very source, may be quadratic.
     Raises `SandboxError`, and `MeasurementBroken` when a job fails before the candidate has begun.
     """
+    source, exempt_quadratic = candidate.source, baselines.is_quadratic_baseline(candidate.source)
     try:
         tree = tree_hash(check_source(source))
     except ContractError as error:
@@ -65,7 +68,7 @@ async def run_gates(
         tree=tree,
         known=tuple(known),
         alone=await bench.alone() if _worth(readings, "truncation") else None,
-        time_ratio=await bench.time_ratio(readings["complexity"])
+        timing=await bench.time(readings["complexity"])
         if _worth(readings, "complexity") and not exempt_quadratic
         else None,
     )
@@ -105,6 +108,7 @@ class _Jobs:
         draw = random.Random(hashlib.sha256(source.encode()).digest())
         self._given = [[round(draw.gauss(0, 1), 3) for _ in range(D_MODEL)] for _ in range(GIVEN_TOKENS)]
         self._prefix = draw.randint(*PREFIXES)
+        self._start_seconds = 0.0
         self.jobs = 0
         self.cpu_seconds = 0.0
 
@@ -128,24 +132,23 @@ class _Jobs:
     async def alone(self) -> Reading | None:
         """Outputs for a prefix of the drawn sequence, from a process that never held the rest."""
         outcome = await self._run("alone", given=self._given[: self._prefix])
+        self._start_seconds = outcome.cpu_seconds
         return read_reports(outcome, seconds=SECONDS).readings.get("alone")
 
-    async def time_ratio(self, reading: Reading) -> float | None:
-        """CPU seconds of long sequences over those of as many tokens in short ones; the smaller of two tries.
-
-        None when a timed job failed for a reason of its own.
-        """
+    async def time(self, reading: Reading) -> Timing | None:
+        """The better of two tries; None when a timed job failed, for reasons that have nothing to do with time."""
         time, calls = complexity.timed_lengths(reading)
-        ratio = float("inf")
+        best: Timing | None = None
         for _ in range(2):
             long = await self._run("time", time=time, calls=calls)
             short = await self._run("time", time=time // complexity.SPAN, calls=calls * complexity.SPAN)
-            if short.status is not Status.DONE:
+            if short.status is not Status.DONE or long.status is Status.FAILED:
                 return None
-            ratio = min(ratio, float("inf") if long.status is not Status.DONE else long.cpu_seconds / short.cpu_seconds)
-            if ratio <= complexity.TIME_LIMIT:
+            timing = Timing(long=long.cpu_seconds, short=short.cpu_seconds, start=self._start_seconds)
+            best = timing if best is None or timing.ratio < best.ratio else best
+            if not complexity.too_slow(timing):
                 break
-        return ratio
+        return best
 
     async def _run(self, mode: str, **order: object) -> Outcome:
         order = {"mode": mode, "seconds": SECONDS, "given": []} | order

@@ -1,0 +1,130 @@
+"""`move37 check FILE`: every gate on one candidate, in the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tokenize
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.options import SandboxName, Task
+
+if TYPE_CHECKING:
+    from lab.records import Candidate
+    from lab.tasks.task import Checked
+    from sandbox.choose import Kind
+
+MIXERS = "mixers"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check", help=_HELP)(check)
+
+
+_HELP = """Run every gate on one candidate: a Python file that defines `class Mixer(torch.nn.Module)`.
+
+It is executed in the sandbox, never here. Exit status 0: no gate fails; 1: one does; 2: there is no such file.
+
+\b
+  move37 check my_mixer.py
+  move37 check my_mixer.py --json
+  move37 check my_mixer.py --sandbox process
+  move37 check initial_program.py --task program:examples/packing
+"""
+
+
+def check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The candidate.")],
+    task: Task = None,
+    sandbox: SandboxName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read, run the gates, print; the exit status is the answer."""
+    from app.exits import Exit
+
+    settings = context.obj.with_flags(task=task, sandbox=sandbox)
+    source = read_source(file)
+    checked = asyncio.run(_check(source, file, settings.campaign.task, settings.sandbox.backend, settings.home))
+    if as_json:
+        from app.reading import print_json
+
+        print_json(as_record(checked))
+    else:
+        _print(checked, file)
+    if not checked.passed:
+        raise typer.Exit(Exit.NO)
+
+
+def read_source(file: Path) -> str | None:
+    """The text of `file` as Python would read it; None when it is readable and cannot be Python text.
+
+    Raises `BadInput` when it cannot be read at all.
+    """
+    from app.exits import BadInput
+
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder: name the candidate's file")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror}): name a file that exists and is readable") from error
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
+
+
+def as_record(checked: Checked) -> dict[str, Any]:
+    """The JSON that other programs rely on."""
+    gates = [
+        {"name": r.name, "passed": r.passed, "value": r.value, "limit": r.limit, "message": r.message}
+        for r in checked.results
+    ]
+    return {"passed": checked.passed, "gates": gates}
+
+
+async def _check(source: str | None, file: Path, task: str, backend: Kind, home: Path) -> Checked:
+    from lab.gates.judging import refused
+    from lab.records import Candidate
+    from lab.tasks.task import Checked
+
+    if source is None:
+        return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))
+    return await _in_sandbox(Candidate(source=source, author="person"), file.stem, task, backend, home)
+
+
+async def _in_sandbox(candidate: Candidate, trust: str, task: str, backend: Kind, home: Path) -> Checked:
+    """The gates need no corpus: of `mixers` they run without opening it."""
+    from lab.gates.run import run_gates
+    from lab.tasks import open_task
+    from sandbox.choose import open_sandbox
+
+    opened = None if task == MIXERS else open_task(task, cache=home)
+    sandbox = await open_sandbox(backend, trusted_source="person", workers=1)
+    try:
+        if opened is None:
+            return await run_gates(candidate, trust=trust, sandbox=sandbox)
+        return await opened.check(candidate, trust=trust, sandbox=sandbox, known=())
+    finally:
+        await sandbox.close()
+
+
+def _print(checked: Checked, file: Path) -> None:
+    from app.tables import gates_table
+    from app.terminal import console
+    from app.text import harmless
+
+    screen = console()
+    screen.print(gates_table(checked.results))
+    for result in checked.results:
+        if result.traceback:
+            screen.print("", harmless(result.traceback), sep="\n")
+    shut = [result.name for result in checked.results if result.passed is False]
+    says = f"fails {', '.join(shut)}" if shut else "passes every gate that could run"
+    screen.print("", f"{file.name} {says}", sep="\n")
