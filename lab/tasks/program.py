@@ -15,43 +15,26 @@ Not covered: evaluators in stages, artifacts, and feedback text that some evolut
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import math
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import BadTask
+from lab.gates.order import NAMES
+from lab.gates.tree import tree_hash
 from lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
+from lab.tasks import program_folder
+from lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
 from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
 from lab.training.outcomes import fault
 from sandbox.job import MIB, Job, Limits, Outcome, Status
 from sandbox.sandbox import Sandbox
 
-START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
-PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"
 WALL_SECONDS = 60.0  # of one job; ends everything that it started
-LARGEST_FOLDER = 64 * MIB
 LARGEST_SHOWN = 20_000  # characters of a file in the contract
-GATE_NAMES = (
-    "import",
-    "shape",
-    "finite",
-    "causality",
-    "truncation",
-    "batch",
-    "purity",
-    "dead_parameters",
-    "parameters",
-    "complexity",
-    "dtype",
-    "determinism",
-    "novelty",
-)
-_REGION = re.compile(rf"^[ \t]*{START}[^\n]*\n(.*?)^[ \t]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +52,13 @@ class ProgramTask:
     @classmethod
     def open(cls, folder: Path, *, wall_seconds: float = WALL_SECONDS) -> ProgramTask:
         """Read DIR. Raises `BadTask`: a file is missing or unreadable, there is no region, or no evaluator function."""
-        files = _folder(folder)
-        program, evaluator = (_text(files, name, folder) for name in (PROGRAM, EVALUATOR))
-        if not _REGION.search(program):
+        files = program_folder.read_folder(folder)
+        program, evaluator = (program_folder.text_of(files, name, folder) for name in (PROGRAM, EVALUATOR))
+        if len(program_folder.outside_regions(program)) < 2:
             raise BadTask(f"{folder / PROGRAM} has no region between `{START}` and `{END}`: mark what may change")
         try:
             ast.parse(program)
-            defined = _defined(ast.parse(evaluator))
+            defined = program_folder.top_level_names(ast.parse(evaluator))
         except (SyntaxError, ValueError) as error:
             raise BadTask(f"{folder} holds a file that is not Python: {error}") from error
         if "evaluate" not in defined and not {"run", "score"} <= defined:
@@ -94,7 +77,7 @@ class ProgramTask:
     @property
     def contract(self) -> str:
         """The candidate contract, with the start program and the evaluator in full (cut at 20,000 characters)."""
-        return _CONTRACT.format(
+        return program_folder.CONTRACT.format(
             start=START, end=END, seconds=self.wall_seconds, program=self.program[:LARGEST_SHOWN],
             evaluator=self.evaluator[:LARGEST_SHOWN],
         )  # fmt: skip
@@ -146,8 +129,7 @@ class ProgramTask:
         skipped = "does not apply to programs"
         return Checked(
             results=tuple(
-                results.get(n, GateResult(name=n, passed=None, value=None, limit=None, message=skipped))
-                for n in GATE_NAMES
+                results.get(n, GateResult(name=n, passed=None, value=None, limit=None, message=skipped)) for n in NAMES
             ),
             fingerprint=None if tree is None else Fingerprint(experiment=trust, tree=tree),
         )
@@ -224,7 +206,7 @@ class ProgramTask:
             ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return f"the program is not Python: {error}"
-        ours, theirs = _outside(self.program), _outside(source)
+        ours, theirs = program_folder.outside_regions(self.program), program_folder.outside_regions(source)
         if len(theirs) != len(ours):
             return f"keep the lines `{START}` and `{END}` exactly as in the start program"
         if ours != theirs:
@@ -253,9 +235,9 @@ class ProgramTask:
 
 
 def tree_of(source: str) -> str | None:
-    """A hash of the program's syntax tree: comments and layout do not count. None where it is not Python."""
+    """A hash of the syntax tree, in which names, comments and layout do not count. None where it is not Python."""
     try:
-        return hashlib.sha256(ast.dump(ast.parse(source)).encode()).hexdigest()
+        return tree_hash(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -280,71 +262,3 @@ def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
         return {str(name): float(value) for name, value in found.items()}, ""
     except (ValueError, TypeError, OverflowError, RecursionError):
         return {}, f"{doing} left no readable metrics"
-
-
-def _outside(source: str) -> list[str]:
-    """The text outside the regions, markers included, one piece before, between and after them."""
-    text = source.replace("\r\n", "\n")
-    pieces, last = [], 0
-    for found in _REGION.finditer(text):
-        pieces.append(text[last : found.start(1)])
-        last = found.end(1)
-    return [piece.rstrip() for piece in [*pieces, text[last:]]]
-
-
-def _defined(tree: ast.Module) -> set[str]:
-    """Names that a module's top level binds: functions, imports, assignments."""
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {a.asname or a.name for a in node.names}
-        elif isinstance(node, ast.Assign):
-            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
-    return names
-
-
-def _folder(folder: Path) -> dict[str, bytes]:
-    if not folder.is_dir():
-        raise BadTask(f"no such folder: {folder}; --task program:DIR needs one with {PROGRAM} and {EVALUATOR}")
-    files: dict[str, bytes] = {}
-    try:
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(folder)
-            if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-                continue
-            if path.is_file() and not path.is_symlink():
-                files[name.as_posix()] = path.read_bytes()
-            if sum(map(len, files.values())) > LARGEST_FOLDER:
-                raise BadTask(f"{folder} is over {LARGEST_FOLDER // MIB} MiB: the whole folder travels with every job")
-    except OSError as error:
-        raise BadTask(f"cannot read {folder}: {error}") from error
-    return files
-
-
-def _text(files: Mapping[str, bytes], name: str, folder: Path) -> str:
-    if name not in files:
-        raise BadTask(f"{folder} has no {name}: --task program:DIR needs {PROGRAM} and {EVALUATOR}")
-    try:
-        return files[name].decode()
-    except UnicodeDecodeError as error:
-        raise BadTask(f"{folder / name} is not UTF-8 text") from error
-
-
-_CONTRACT = """\
-A candidate is the complete text of the program below, changed only between the lines `{start}` and `{end}`.
-Everything outside that region stays as it is, letter for letter. It is judged by the evaluator below;
-`combined_score` counts, higher is better. It may import numpy and scipy, start processes and write temporary files;
-it has no network and {seconds:.0f} seconds.
-
-The start program:
-```python
-{program}
-```
-
-The evaluator:
-```python
-{evaluator}
-```
-"""

@@ -1,0 +1,322 @@
+"""The task `program:DIR`, with every kind of evaluator that people bring."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import BadTask
+from lab.records import Candidate
+from lab.tasks import open_task
+from lab.tasks.program import ProgramTask
+from lab.tasks.program_entry import decode, encode, metrics
+from lab.tasks.program_folder import END, START, outside_regions
+from lab.tasks.task import Measured
+from sandbox import ProcessSandbox
+
+EXAMPLE = Path(__file__).parents[3] / "lab/tasks/examples/circles"
+
+PROGRAM = f"""
+LIMIT = 10
+{START}
+def answer():
+    return 4.0
+{END}
+
+def result():
+    return min(answer(), LIMIT)
+"""
+
+TWO = """
+import importlib.util
+
+def run(path):
+    spec = importlib.util.spec_from_file_location("program", path)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return {"value": program.result()}
+
+def score(data):
+    return {"combined_score": data["value"], "twice": 2 * data["value"]}
+"""
+
+ONE = TWO.replace("def score(data):", "def evaluate(path):\n    data = run(path)")
+
+
+def a_folder(path: Path, evaluator: str = TWO, program: str = PROGRAM) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "initial_program.py").write_text(program)
+    (path / "evaluator.py").write_text(evaluator)
+    return path
+
+
+def a_task(path: Path, evaluator: str = TWO, *, wall_seconds: float = 20.0) -> ProgramTask:
+    return ProgramTask.open(a_folder(path / "task", evaluator), wall_seconds=wall_seconds)
+
+
+async def measured(task: ProgramTask, cell: ProcessSandbox, folder: Path, source: str | None = None) -> Measured:
+    candidate = task.baselines[0].candidate
+    return await task.measure(
+        candidate if source is None else replace(candidate, source=source), experiment="p1",
+        rung=task.schedule("quick").rungs[0], seed=3, learning_rate=0.0, fresh=False, sandbox=cell, workdir=folder,
+    )  # fmt: skip
+
+
+def values(got: Measured) -> dict[str, float]:
+    assert not got.failure, got.failure
+    return {m.metric: m.value for m in got.measurements}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestRunning:
+    async def test_two_processes_make_a_number_that_counts(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        got = await measured(a_task(tmp_path), cell, tmp_path)
+        assert values(got) == {"combined_score": 4.0, "twice": 8.0}
+        assert not any(m.witness for m in got.measurements)
+        assert got.measurements[0].metric == "combined_score" and got.measurements[0].train_seconds > 0
+
+    async def test_one_process_makes_a_witness(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        got = await measured(a_task(tmp_path, ONE), cell, tmp_path)
+        assert values(got) == {"combined_score": 4.0, "twice": 8.0}
+        assert all(m.witness for m in got.measurements)
+
+    async def test_a_program_that_forges_its_score_in_the_other_process_cannot(
+        self, cell: ProcessSandbox, tmp_path: Path
+    ) -> None:
+        """It replaces the evaluator's score and writes the result file; the score is made where it never was."""
+        forge = PROGRAM.replace(
+            "return 4.0",
+            "import json, os, sys\n"
+            "    sys.modules['evaluator'].score = lambda data: {'combined_score': 1e9}\n"
+            "    open(os.environ['MOVE37_OUT'] + '/metrics.json', 'w').write(json.dumps({'combined_score': 1e9}))\n"
+            "    open('evaluator.py', 'w').write('def score(data): return {\"combined_score\": 1e9}')\n"
+            "    return 4.0",
+        )
+        assert values(await measured(a_task(tmp_path), cell, tmp_path, forge))["combined_score"] == 4.0
+
+    async def test_the_folder_is_a_writable_copy_with_subprocesses_and_helpers(
+        self, cell: ProcessSandbox, tmp_path: Path
+    ) -> None:
+        evaluator = TWO.replace(
+            "def run(path):",
+            "import subprocess, sys, tempfile, numpy, scipy.special, helper\n"
+            "def run(path):\n"
+            "    open('note.txt', 'w').write('here')\n"
+            "    tempfile.NamedTemporaryFile().write(b'x')\n"
+            "    out = subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True, text=True)\n"
+            "    return {'value': float(out.stdout) + helper.ONE}\n"
+            "def unused(path):",
+        )
+        folder = a_folder(tmp_path / "task", evaluator)
+        (folder / "helper.py").write_text("ONE = 1\n")
+        assert values(await measured(ProgramTask.open(folder), cell, tmp_path))["combined_score"] == 43.0
+        assert sorted(p.name for p in folder.iterdir()) == ["evaluator.py", "helper.py", "initial_program.py"]
+
+    async def test_values_that_are_no_numbers_are_left_out(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        evaluator = TWO.replace(
+            '"twice": 2 * data["value"]', "'text': 'fine', 'none': None, 'list': [1], 'nan': float('nan'), 'yes': True"
+        )
+        assert values(await measured(a_task(tmp_path, evaluator), cell, tmp_path)) == {
+            "combined_score": 4.0,
+            "yes": 1.0,
+        }
+
+    @pytest.mark.parametrize(
+        "score, words",
+        [
+            ("return {'other': 1.0}", "no finite number under `combined_score`"),
+            ("return {'combined_score': float('nan')}", "no finite number"),
+            ("return {'combined_score': 'high'}", "no finite number"),
+            ("return 3.0", "not a dict of metrics"),
+            ("return None", "not a dict of metrics"),
+            ("raise ValueError('bad circles')", "bad circles"),
+            ("import os; os._exit(3)", "exit status 3"),
+            ("import os; os._exit(0)", "ended without a result"),
+        ],
+    )
+    async def test_an_evaluator_without_a_number_is_one_sentence(
+        self, cell: ProcessSandbox, tmp_path: Path, score: str, words: str
+    ) -> None:
+        evaluator = TWO.replace('return {"combined_score": data["value"], "twice": 2 * data["value"]}', score)
+        got = await measured(a_task(tmp_path, evaluator), cell, tmp_path)
+        assert words in got.failure and "\n" not in got.failure and not got.measurements
+
+    @pytest.mark.parametrize(
+        "answer, words",
+        [
+            ("object()", "run() returned a object"),
+            ("{1: 2}", "dicts with string keys"),
+            ("[[]] * 3 + [lambda: 0]", "run() returned a function"),
+            ("1 / 0", "ZeroDivisionError"),
+            ("bytearray(40_000_000).decode('latin-1')", "refused"),
+        ],
+    )
+    async def test_data_that_cannot_cross_is_one_sentence(
+        self, cell: ProcessSandbox, tmp_path: Path, answer: str, words: str
+    ) -> None:
+        evaluator = TWO.replace("program.result()", answer)
+        got = await measured(a_task(tmp_path, evaluator), cell, tmp_path)
+        assert words in got.failure and "\n" not in got.failure
+
+    async def test_a_program_that_never_returns_ends_with_everything_it_started(
+        self, cell: ProcessSandbox, tmp_path: Path
+    ) -> None:
+        endless = PROGRAM.replace(
+            "return 4.0", "import subprocess, time\n    subprocess.Popen(['sleep', '900'])\n    time.sleep(900)"
+        )
+        begun = time.monotonic()
+        got = await measured(a_task(tmp_path, wall_seconds=2.0), cell, tmp_path, endless)
+        assert "did not end within" in got.failure
+        assert time.monotonic() - begun < 15.0
+
+    async def test_a_flood_of_output_is_no_result(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        flood = PROGRAM.replace("return 4.0", "print('x' * 20_000_000)\n    return 4.0")
+        assert values(await measured(a_task(tmp_path), cell, tmp_path, flood))["combined_score"] == 4.0
+
+    async def test_the_seed_reaches_the_program(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        evaluator = TWO.replace("program.result()", "__import__('random').random()")
+        first, second = [values(await measured(a_task(tmp_path, evaluator), cell, tmp_path)) for _ in range(2)]
+        assert first == second
+
+    async def test_gates_say_what_they_can_and_nothing_more(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        task = a_task(tmp_path)
+        checked = await task.check(task.baselines[0].candidate, trust="p1", sandbox=cell, known=())
+        assert checked.passed and checked.fingerprint is not None
+        assert {r.name for r in checked.results if r.passed is not None} == {"import"}
+        assert len(checked.results) == 13
+
+    @pytest.mark.parametrize(
+        "source, words",
+        [
+            ("def broken(:", "not Python"),
+            ("print('something else')", "keep the lines"),
+            (PROGRAM.replace("LIMIT = 10", "LIMIT = 1e9"), "only the text between"),
+            (PROGRAM.replace("return 4.0", "return 4.0\nraise KeyError('lost')"), "lost"),
+        ],
+        ids=["syntax", "markers", "outside", "raises"],
+    )
+    async def test_the_import_gate_names_what_is_wrong(
+        self, cell: ProcessSandbox, tmp_path: Path, source: str, words: str
+    ) -> None:
+        checked = await a_task(tmp_path).check(Candidate(source=source, author="x"), trust="p1", sandbox=cell, known=())
+        (failed,) = [r for r in checked.results if r.passed is False]
+        assert failed.name == "import" and words in failed.message
+        assert bool(failed.traceback) == (words == "lost")
+
+    async def test_the_same_program_twice_is_not_novel(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        task = a_task(tmp_path)
+        candidate = task.baselines[0].candidate
+        first = await task.check(candidate, trust="p1", sandbox=cell, known=())
+        known = [first.fingerprint] if first.fingerprint else []
+        again = replace(candidate, source=PROGRAM.replace("return 4.0", "return 4.0  # new comment"))
+        other = replace(candidate, source=PROGRAM.replace("return 4.0", "return 5.0"))
+        twin = await task.check(again, trust="p2", sandbox=cell, known=known)
+        assert not twin.passed and "p1" in next(r.message for r in twin.results if r.passed is False)
+        assert (await task.check(other, trust="p3", sandbox=cell, known=known)).passed
+
+    async def test_the_shipped_example_scores_its_start_program(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        got = await measured(ProgramTask.open(EXAMPLE), cell, tmp_path)
+        assert values(got)["combined_score"] == pytest.approx(2.1807, abs=1e-3) and not got.measurements[0].witness
+
+
+def circles() -> object:
+    return __import__("importlib").import_module("lab.tasks.examples.circles.evaluator")
+
+
+GRID = [[0.1 + 0.2 * i, 0.1 + 0.2 * j, 0.09] for i in range(5) for j in range(5)] + [[0.2, 0.2, 0.01]]
+
+
+def test_the_example_accepts_a_packing_and_adds_its_radii() -> None:
+    assert circles().score(GRID)["combined_score"] == pytest.approx(25 * 0.09 + 0.01)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "packing",
+    [
+        GRID[:25],
+        [*GRID[:25], [0.2, 0.2, 0.06]],
+        [*GRID[:25], [0.2, 0.2, -0.01]],
+        [*GRID[:25], [0.2, 0.2, math.nan]],
+        [*GRID[:25], [0.2, 0.2, "0.01"]],
+        [[math.nextafter(0.09, 0.0), 0.1, 0.09], *GRID[1:]],
+        "circles",
+        None,
+    ],
+    ids=["25", "overlap", "negative", "nan", "text", "one ulp outside", "a word", "nothing"],
+)
+def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: object) -> None:
+    assert circles().score(packing) == {"combined_score": 0.0, "valid": 0.0}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda f: (f / "evaluator.py").unlink(), "no evaluator.py"),
+        (lambda f: (f / "initial_program.py").unlink(), "no initial_program.py"),
+        (lambda f: (f / "initial_program.py").write_text("x = 1\n"), "no region"),
+        (lambda f: (f / "evaluator.py").write_text("def other(): ...\n"), "defines neither"),
+        (lambda f: (f / "evaluator.py").write_text("def run(path): ...\n"), "defines neither"),
+        (lambda f: (f / "evaluator.py").write_text("def evaluate(:\n"), "not Python"),
+        (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
+        (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, spoil: object, words: str) -> None:
+    folder = a_folder(tmp_path / "task")
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(BadTask, match=words) as error:
+        open_task(f"program:{folder}", cache=tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_task_and_a_missing_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadTask, match="unknown task 'poems'"):
+        open_task("poems", cache=tmp_path)
+    with pytest.raises(BadTask, match="no such folder"):
+        open_task(f"program:{tmp_path / 'none'}", cache=tmp_path)
+    with pytest.raises(BadTask, match="--corpus"):
+        open_task(f"program:{EXAMPLE}", cache=tmp_path, corpus=tmp_path)
+    with pytest.raises(BadTask, match="unknown preset"):
+        ProgramTask.open(EXAMPLE).schedule("huge")
+
+
+def test_a_folder_may_have_several_regions() -> None:
+    two = f"a = 1\n{START}\nb = 2\n{END}\nc = 3\n    {START} of the second\nd\n    {END}\n"
+    assert [p.strip().splitlines()[0] for p in outside_regions(two)] == ["a = 1", END, END]
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(plain)
+def test_plain_data_crosses_unchanged(data: object) -> None:
+    assert decode(json.loads(json.dumps(encode(data)))) == data
+
+
+def test_arrays_cross_bit_for_bit_and_objects_do_not() -> None:
+    import numpy as np
+
+    array = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    back = decode(json.loads(json.dumps(encode({"points": array, "one": np.float64(0.1)}))))
+    assert back["points"].dtype == np.float32 and np.array_equal(back["points"], array)
+    with pytest.raises(TypeError):
+        encode(np.array([object()]))
+    with pytest.raises(ValueError, match="objects"):
+        decode({"__ndarray__": "", "dtype": "O", "shape": [0]})
+
+
+def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:
+    answer = SimpleNamespace(metrics={"combined_score": 2, "huge": 10**400, "word": "x"})
+    assert metrics(answer) == {"combined_score": 2.0}
