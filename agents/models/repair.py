@@ -253,7 +253,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """Every JSON object that starts somewhere in `text`, outermost first; fences and prose around them do not matter."""
+    """Every JSON object that starts somewhere in `text`, outermost first; fences and prose do not matter."""
     decoder = json.JSONDecoder(strict=False)  # models put raw newlines into strings
     place = 0
     while (place := text.find("{", place)) >= 0:

@@ -68,7 +68,7 @@ class Replay(Own):
         return cls(lines, name=path.name)
 
     async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
-        """The recorded reply. Raises `ModelReplyInvalid` where the model had failed, `ModelUnavailable` past the end."""
+        """The recorded reply. Raises `ModelReplyInvalid` where the model failed, `ModelUnavailable` past the end."""
         number, role, turn = key_of(messages, json_output)
         line = self._lines.get((number, role, turn))
         if line is None:

@@ -50,7 +50,7 @@ def write(scene: Scene) -> Code:
         notes = "The hypothesis has no plan of the search; this is the nearest mixer of its words."
     if genome is None:
         raise ModelReplyInvalid(
-            "designer is a search: the hypothesis holds neither its plan nor a word of its grammar, so it writes nothing"
+            "designer is a search: the hypothesis holds neither its plan nor a word of its grammar, so no file"
         )
     before = genome
     genome = _wished(genome, _last_wishes(scene), scene)

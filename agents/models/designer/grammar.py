@@ -124,7 +124,7 @@ def faults(genome: Genome) -> tuple[str, ...]:
 
 
 def fit(genome: Genome) -> Genome | None:
-    """The genome within the parameter limit: a full gate gives way to a low-rank one; None when even that is too big."""
+    """The genome within the parameter limit: a full gate gives way to a low-rank one; None when that is too big."""
     for candidate in (genome, replace(genome, gate="low") if genome.gate == "full" else genome):
         if all(parameters(candidate, *shape) <= parameter_limit(*shape) for shape in REFERENCE_SHAPES):
             return candidate

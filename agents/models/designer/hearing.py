@@ -11,7 +11,7 @@ _KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, windo
 
 
 def heard(scene: Scene, *, will: str, program: bool = False) -> str:
-    """The answer to what the person said last; "" when nobody spoke. `will` says what is done about recognised words."""
+    """The answer to what the person said last; "" when nobody spoke. `will`: what is done about recognised words."""
     if not scene.unanswered:
         return ""
     wishes = Wishes()
