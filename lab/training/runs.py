@@ -19,7 +19,7 @@ import structlog
 from lab.records import Candidate
 from lab.training.jobs import CHECKPOINT, REPORT, Network, Stretch, Tokens, train_job
 from lab.training.outcomes import fault
-from lab.training.score import clean_weights
+from lab.training.score import NOT_FINITE, clean_weights
 from sandbox.job import Outcome, Status, Stream
 from sandbox.sandbox import Sandbox
 
@@ -80,16 +80,21 @@ async def train(
         if outcome.status is not Status.DONE or checkpoint is None:
             failure = fault(outcome, doing="training")[0]
             return Trained(weights=None, spent=spent, failure=failure, backend=outcome.backend, image=outcome.image)
-    where = {"backend": outcome.backend, "image": outcome.image} if outcome else {"backend": "", "image": ""}
-    if outcome is not None and _says_diverged(outcome.files.get(REPORT)):
-        return Trained(weights=None, spent=spent, diverged=True, **where)
-    weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
-    if weights is None:
-        diverged = problem == "the weights are not finite"
-        return Trained(weights=None, spent=spent, failure="" if diverged else problem, diverged=diverged, **where)
-    if kept:
+    weights, failure, diverged = None, "", outcome is not None and _says_diverged(outcome.files.get(REPORT))
+    if not diverged:
+        weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
+        diverged = problem == NOT_FINITE
+        failure = "" if diverged else problem
+    if kept and weights is not None:
         await asyncio.to_thread(kept.put, checkpoint, spent)
-    return Trained(weights=weights, spent=spent, **where)
+    return Trained(
+        weights=weights,
+        spent=spent,
+        failure=failure,
+        diverged=diverged,
+        backend=outcome.backend if outcome else sandbox.name,
+        image=outcome.image if outcome else "",
+    )
 
 
 class Shelf:

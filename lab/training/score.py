@@ -30,6 +30,7 @@ from sandbox.job import Outcome, Status
 from sandbox.sandbox import Sandbox
 
 MODEL = "model."
+NOT_FINITE = "the weights are not finite"  # a divergence, not a fault
 ROWS_A_JOB = 512  # 33 MB of fp16 log-probabilities over 256 bytes at length 128
 PREFIX_LENGTHS, PREFIX_ROWS = 16, 16
 LARGEST_GAP = 0.1  # nats at one position; fp16 explains 0.02
@@ -62,7 +63,7 @@ def clean_weights(checkpoint: bytes, *, most_parameters: int) -> tuple[bytes | N
     if not weights or count > most_parameters:
         return None, f"the weights hold {count:,} numbers, at most {most_parameters:,} are allowed"
     if not all(np.isfinite(v).all() for v in weights.values()):
-        return None, "the weights are not finite"
+        return None, NOT_FINITE
     return save(weights), ""
 
 

@@ -5,7 +5,7 @@ import math
 # EVOLVE-BLOCK-START
 
 
-def centres():
+def centres() -> list[tuple[float, float]]:
     """Where the 26 circles sit."""
     inner, outer = 0.26, 0.44
     points = [(0.5, 0.5)]
@@ -18,7 +18,7 @@ def centres():
     return points
 
 
-def radii(points):
+def radii(points: list[tuple[float, float]]) -> list[float]:
     """Grow all circles together until each touches a neighbour or the border."""
     sizes = []
     for i, (x, y) in enumerate(points):
@@ -33,7 +33,7 @@ def radii(points):
 # EVOLVE-BLOCK-END
 
 
-def pack():
+def pack() -> list[list[float]]:
     """The packing: [x, y, radius] of each circle."""
     points = centres()
     return [[x, y, r] for (x, y), r in zip(points, radii(points), strict=True)]
