@@ -34,9 +34,12 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
+        return _reader_left()
+    except SystemExit as leaving:
+        # Typer turns a broken pipe into status 1, which here would mean that the answer is no.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
     except typer.Exit as leaving:
         return leaving.exit_code
     except _CLICK_ERROR as error:
@@ -51,6 +54,12 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.ENVIRONMENT
         _say(str(error) or type(error).__name__)
         return status
+
+
+def _reader_left() -> int:
+    # The reader of our output has gone (`| head`): nothing is wrong, and Python must not complain at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return Exit.DONE
 
 
 def _asked(arguments: Sequence[str]) -> str:

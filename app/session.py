@@ -1,12 +1,13 @@
 """One sitting of a campaign: display and inbox around `app.wiring`, from the first line to the leaderboard.
 
-`conduct` is what run, chat and resume share. Ctrl-C once stops the campaign and keeps what is finished, twice ends it
-at once; a termination signal is the second kind. Whatever ends it, what is stored can be resumed.
+`conduct` is what run, chat and resume share. A signal stops the campaign and keeps what is finished, a second one ends
+it at once, and what does not end within a minute is ended. Whatever ends it, what is stored can be resumed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -30,6 +31,8 @@ from lab.archive.store import Campaign
 from lab.records import Experiment, Role
 from lab.tasks.task import Schedule
 from lab.verdicts import leaderboard as ranked
+
+GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and again before it is ended
 
 
 def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
@@ -123,10 +126,19 @@ class _Sitting:
     def _signalled(self, number: int) -> None:
         self._signals.append(number)
         self._inbox.stop()
-        if number != signal.SIGINT or self._signals.count(number) > 1:
+        if len(self._signals) > 1:
             self._task.cancel()
-        else:
-            self._screen.print(Text("stopping; Ctrl-C again ends it at once", style="bold"))
+            return
+        self._screen.print(Text("stopping; Ctrl-C again ends it at once", style="bold"))
+        loop = asyncio.get_running_loop()
+        loop.call_later(GRACE, self._task.cancel)
+        loop.call_later(2 * GRACE, _end)
+
+
+def _end() -> None:
+    # Every finished stage is committed and the kernel ends what we started, so that nothing is lost by leaving now.
+    print("move37: it did not stop in time and was ended; `move37 resume` goes on", file=sys.stderr, flush=True)
+    os._exit(Exit.INTERRUPTED)
 
 
 def conclude(home: Path, number: int) -> None:

@@ -36,6 +36,7 @@ def leaderboard(
 ) -> RenderableType:
     """Every experiment against the baselines, with what the numbers may say under it."""
     rows = ranked(experiments, metric=metric)
+    reasons = {e.id: e.reason for e in experiments}
     table = Table(
         title=title or None, title_justify="left", pad_edge=False, box=None, header_style="bold", padding=(0, 1)
     )
@@ -47,20 +48,20 @@ def leaderboard(
     for heading, group in grouped(rows, metric):
         table.add_row(Text(heading, style="dim italic"))
         for row in group:
-            _add(table, row, metric)
-    notes = [Text(f"  {note}", style="dim") for note in FOOTNOTES]
-    cuts = [Text.assemble(("  shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened]
-    return Group(table, Text(""), *notes, *cuts)
+            _add(table, row, metric, reasons[row.experiment])
+    notes = [Text(note, style="dim") for note in FOOTNOTES]
+    cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened]
+    return Group(table, Text(""), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
 
 
-def _add(table: Table, row: Row, metric: Metric) -> None:
+def _add(table: Table, row: Row, metric: Metric, reason: str) -> None:
     own = row.role is Role.BASELINE
     style = "dim" if row.status.value in ENDED else "" if own else "bold"
     table.add_row(
         Text(one_line(row.experiment), style=style),
         Text(one_line(row.name, 60), style=style),
         value_text(row.metrics.get(metric.name)),
-        Text(one_line(evidence(row, metric), 160), style="dim" if own or not row.metrics else ""),
+        Text(one_line(evidence(row, metric, reason), 160), style="dim" if own or not row.metrics else ""),
         Text("baseline", style="dim") if own else effect_text(row.verdict),
     )
 
@@ -133,8 +134,10 @@ def measurements_table(measurements: Iterable[Measurement]) -> Table:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, or a dash."""
-    return "-" if value is None else f"{value:.4g}"
+    """Four significant digits, whole thousands with commas, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def conversation(lines: Iterable[Line]) -> RenderableType:

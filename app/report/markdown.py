@@ -42,7 +42,16 @@ def _table(story: Story) -> str:
 def _row(story: Story, row: Row) -> str:
     value = _value(row.metrics.get(story.metric.name))
     against = "baseline" if row.role is Role.BASELINE else _effect(row)
-    cells = (_m(row.experiment), _m(row.name), value, str(row.steps or "-"), _m(evidence(row, story.metric)), against)
+    found = story.find(row.experiment)
+    reason = found.reason if found else ""
+    cells = (
+        _m(row.experiment),
+        _m(row.name),
+        value,
+        str(row.steps or "-"),
+        _m(evidence(row, story.metric, reason)),
+        against,
+    )
     return f"| {' | '.join(cells)} |"
 
 

@@ -110,7 +110,7 @@ def _row(story: Story, row: Row, others: Sequence[str]) -> str:
     kind = "own" if own else "lost" if row.status.value in ENDED else ""
     summary = row.metrics.get(story.metric.name)
     strong = summary is not None and summary.fresh and summary.n > 1
-    words = evidence(row, story.metric)
+    words = evidence(row, story.metric, _reason(story, row))
     mark = (
         f"<span class='tag{' full' if strong else ''}'>{_e(words)}</span>"
         if summary
@@ -128,6 +128,11 @@ def _row(story: Story, row: Row, others: Sequence[str]) -> str:
         cells += [f"<td>{mark}</td>", f"<td>{'baseline' if own else _effect(row)}</td>"]
     cells += [f"<td class='n'>{range_text(row.metrics.get(name))}</td>" for name in others]
     return f"<tr class='{kind}'>{''.join(cells)}</tr>"
+
+
+def _reason(story: Story, row: Row) -> str:
+    found = story.find(row.experiment)
+    return found.reason if found else ""
 
 
 def _effect(row: Row) -> str:

@@ -93,7 +93,9 @@ def _measurements(measurements: Sequence[Measurement]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.5g}"
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.5g}"
 
 
 def _verdict(e: Experiment) -> str:

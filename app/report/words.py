@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.report.findings import outcomes
 from app.report.story import Story
-from lab.records import Metric, Role, Verdict
+from lab.records import Metric, Verdict
 from lab.verdicts import Row, Summary
 
 ENDED = ("failed", "rejected")
@@ -62,11 +62,10 @@ def _strength(verdict: Verdict | None) -> float:
     return verdict.low if verdict.low is not None else verdict.effect
 
 
-def evidence(row: Row, metric: Metric) -> str:
-    """Why the primary number may be believed, or why there is none."""
+def evidence(row: Row, metric: Metric, reason: str = "") -> str:
+    """Why the primary number may be believed; `reason` says why a failed or rejected experiment ended."""
     summary = row.metrics.get(metric.name)
-    ended = row.role is Role.CANDIDATE and row.status.value in ENDED
-    words = f"{row.status.value}: {row.evidence}" if ended else row.evidence
+    words = f"{row.status.value}: {reason or row.evidence}" if row.status.value in ENDED else row.evidence
     return f"{words}, a witness's number" if summary is not None and summary.witness else words
 
 

@@ -1,0 +1,96 @@
+"""The command line: quick to start, one line for a mistake, nothing created by it, light when it only reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.cli import COMMANDS
+from tests.app.conftest import Move37
+
+
+def test_help_lists_every_command(move37: Move37) -> None:
+    answer = move37("--help")
+    assert answer.status == 0
+    assert all(f"\n  {name} " in answer.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(move37: Move37, name: str) -> None:
+    answer = move37(name, "--help")
+    assert answer.status == 0
+    assert "Usage" in answer.out or "There are" in answer.out
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from app.__main__ import run; run(['--help']); "
+        "heavy = {'torch', 'numpy', 'scipy', 'autogen_core', 'rich.live', 'plotly', 'docker'}; "
+        "print('LOADED', sorted(heavy & set(sys.modules)))"
+    )
+    began = time.perf_counter()
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in answer.stdout
+    assert time.perf_counter() - began < 5.0  # 0.2 s on an idle machine; the bound is for a busy one
+
+
+@pytest.mark.parametrize("command", ["list --json", "show c1-001 --json", "list", "report --markdown"])
+def test_reading_commands_load_no_torch(finished: Path, command: str) -> None:
+    code = (
+        "import sys; from app.__main__ import run; status = run(sys.argv[1:]); "
+        "print([m for m in ('torch', 'transformers', 'autogen_core') if m in sys.modules], status, file=sys.stderr)"
+    )
+    arguments = ["--home", str(finished), *command.split()]
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert answer.stderr.strip().endswith("[] 0")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("dance", "No such command"),
+        ("show", "ID"),
+        ("run --budget 0", "--budget"),
+        ("run --budget many", "--budget"),
+        ("run --max-time ten", "--max-time"),
+        ("run --max-cost free", "--max-cost"),
+        ("run --sandbox chroot", "--sandbox"),
+        ("run --task chess", "chess"),
+        ("run --task program:nowhere", "nowhere"),
+        ("run --model oracle", "oracle"),
+        ("run --model openai:", "openai"),
+        ("run --corpus nowhere.txt", "nowhere.txt"),
+        ("run --brief nowhere.md", "nowhere.md"),
+        ("chat --approve everything", "--approve"),
+        ("list --all --campaign 1", "--all"),
+        ("resume", "no campaign"),
+        ("show c1-001", "no campaign"),
+        ("report", "no campaign"),
+        ("bench nothing", "nothing"),
+    ],
+)
+def test_bad_input_gets_one_line_and_creates_nothing(move37: Move37, tmp_path: Path, line: str, says: str) -> None:
+    answer = move37("--home", str(tmp_path / "home"), *line.split())
+    assert answer.status == 2 and answer.out == ""
+    assert says in answer.err and answer.err.count("\n") == 1 and "Traceback" not in answer.err
+    assert not (tmp_path / "home" / "archive.sqlite").exists()
+
+
+def test_a_listing_of_nothing_is_empty_and_no_error(move37: Move37) -> None:
+    answer = move37("list", "--json")
+    assert (answer.status, answer.out) == (0, "[]\n")
+
+
+def test_the_version_is_told(move37: Move37) -> None:
+    assert move37("--version").out.startswith("move37")
+
+
+def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
+    command = f"{sys.executable} -m app --home {finished} list --json | head -c 10; echo ${{PIPESTATUS[0]}}"
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=root)
+    assert answer.stdout.endswith("0\n") and "Traceback" not in answer.stderr

@@ -1,0 +1,42 @@
+"""Durations, counts and dollars as people write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.quantities import count, dollars, seconds, spell_count, spell_seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172_800)]
+)
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("12", 12), ("50k", 50_000), ("1.5m", 1_500_000), ("50_000", 50_000)])
+def test_counts(text: str, value: int) -> None:
+    assert count(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "ten", "10 m 5", "m", "-5s", "1e3", "10x", "infs"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        seconds(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_quantity_or_a_clear_refusal(text: str) -> None:
+    for read in (seconds, count, dollars):
+        try:
+            value = read(text)
+        except ValueError as error:
+            value = 0 if "write" in str(error) else -1
+        assert value >= 0
+
+
+def test_quantities_read_well() -> None:
+    assert [spell_seconds(s) for s in (0, 59.6, 185, 7_800)] == ["0 s", "1 min 00 s", "3 min 05 s", "2 h 10 min"]
+    assert [spell_count(n) for n in (950, 12_300, 4_100_000)] == ["950", "12.3k", "4.1M"]

@@ -1,0 +1,196 @@
+"""The report: one page that needs nothing else, in which foreign text is only text, whatever the campaign came to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.reading import pick_campaign, reading
+from app.report.charts import charts
+from app.report.code import difference, highlighted
+from app.report.findings import depths, gate_counts, outcomes, trials
+from app.report.markdown import markdown_of
+from app.report.page import page_of
+from app.report.story import Story, story_of
+from app.report.words import claim
+from lab.archive.store import Archive
+from lab.records import ExperimentStatus, Role
+from tests.app.campaigns import SHORTENED, a_whole_campaign
+from tests.app.conftest import Move37
+from tests.builders import a_brief
+
+
+def told(home: Path) -> Story:
+    with reading(home) as archive:
+        return story_of(archive, pick_campaign(archive))
+
+
+@pytest.fixture(scope="module")
+def story(finished: Path) -> Story:
+    return told(finished)
+
+
+class Page(HTMLParser):
+    """What a browser would find."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[dict[str, Any], str]] = []
+        self.tags: list[str] = []
+        self.outside: list[str] = []
+        self.handlers: list[str] = []
+        self._script: dict[str, Any] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given = dict(attrs)
+        self.handlers += [name for name in given if name.startswith("on")]
+        self.outside += [str(v) for k, v in given.items() if k in ("src", "href") and not str(v).startswith("#")]
+        if tag == "script":
+            self._script = given
+            self.scripts.append((given, ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._script is not None:
+            self.scripts[-1] = (self._script, self.scripts[-1][1] + data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._script = None
+
+
+def test_the_page_needs_nothing_from_outside(story: Story) -> None:
+    page = Page(page_of(story))
+    assert page.outside == [] and page.handlers == []
+    assert len(page.scripts) == 3  # the figures, Plotly, and what draws them
+
+
+def test_only_scripts_whose_hash_the_page_names_may_run(story: Story) -> None:
+    text = page_of(story)
+    allowed = set(re.findall(r"'sha256-([^']+)'", text))
+    run = [body for given, body in Page(text).scripts if given.get("type") != "application/json"]
+    assert {base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in run} == allowed
+
+
+def test_foreign_text_stays_text(hostile: Path, finished: Path) -> None:
+    text = page_of(told(hostile))
+    page, calm = Page(text), Page(page_of(told(finished)))
+    assert len(page.scripts) == len(calm.scripts) and "img" not in page.tags and page.handlers == []
+    assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    figures = next(body for given, body in page.scripts if given.get("type") == "application/json")
+    assert "<" not in figures and json.loads(figures)
+
+
+def test_foreign_text_stays_text_in_markdown(hostile: Path) -> None:
+    text = markdown_of(told(hostile))
+    assert not re.search(r"(?<!\\)<", text) and "\x1b" not in text
+    table = [line for line in text.splitlines() if line.startswith("| c1")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {7}
+
+
+def test_the_page_says_what_was_shortened_and_claims_nothing(story: Story) -> None:
+    text = page_of(story)
+    assert all(sentence in text for sentence in SHORTENED)
+    assert "No row is a discovery" in text and "screened on one seed" in text and "5 fresh seeds" in text
+    assert "Not distinguishable" in claim(story)
+
+
+def test_every_experiment_has_its_section(story: Story) -> None:
+    text = page_of(story)
+    assert all(f"<details id='{e.id}'>" in text for e in story.experiments)
+    assert "Difference against c1-gated_delta" in text and "try a short convolution" in text
+
+
+def test_every_chart_is_drawn_and_strict_json(story: Story) -> None:
+    drawn = charts(story)
+    assert [c.title for c in drawn] == [
+        "Bits per byte at equal steps",
+        "Progress of the search",
+        "Lineage",
+        "Quality beside size and speed",
+        "What the gates refused",
+    ]
+    json.dumps([c.figure for c in drawn], allow_nan=False)
+
+
+def test_fresh_seeds_have_bars_and_one_seed_has_none(story: Story) -> None:
+    traces = charts(story)[0].figure["data"]
+    for trace in traces:
+        assert ("error_x" in trace) == ("fresh" in trace["name"])
+        assert (trace["marker"]["symbol"] == "circle") == ("fresh" in trace["name"])
+
+
+def test_best_so_far_never_gets_worse(story: Story) -> None:
+    found = trials(story)
+    best = [t.best for t in found if t.best is not None]
+    assert best == sorted(best, reverse=True)
+    assert [t.compute for t in found] == sorted(t.compute for t in found)
+
+
+def test_gates_are_counted_by_what_became_of_them(story: Story) -> None:
+    counts = {c.gate: (c.ended, c.mended) for c in gate_counts(story.candidates)}
+    assert counts == {"causality": (2, 0), "purity": (1, 0), "dtype": (0, 2)}
+    assert outcomes(story) == {"failed": 4, "rejected": 1, "measured": 4, "promoted": 3}
+
+
+def test_children_stand_below_their_parents(story: Story) -> None:
+    depth = depths(story.experiments)
+    for e in story.candidates:
+        assert all(depth[p] < depth[e.id] for p in e.parents)
+
+
+def test_an_empty_campaign_has_a_page(tmp_path: Path, move37: Move37) -> None:
+    home = tmp_path / "home"
+    with Archive.open(home) as archive:
+        archive.begin_campaign(a_brief())
+    answer = move37("--home", str(home), "report")
+    text = Path(answer.out.strip()).read_text()
+    assert "Nothing has been tried yet" in text and len(Page(text).scripts) == 1
+    assert move37("--home", str(home), "report", "--markdown").status == 0
+
+
+def test_a_campaign_of_failures_has_a_page(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with Archive.open(home) as archive:
+        campaign = archive.begin_campaign(a_brief())
+        for number in (1, 2):
+            ident = archive.begin_experiment(campaign.id, number, Role.CANDIDATE).id
+            archive.finish_stage(ident, "hypothesis", {}, status=ExperimentStatus.FAILED, reason="no valid reply")
+    story = told(home)
+    assert "no valid reply" in page_of(story) and "2 failed" in claim(story)
+
+
+def test_the_report_is_written_where_it_is_asked_for(move37: Move37, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    a_whole_campaign(home)
+    answer = move37("--home", str(home), "report", "--out", str(tmp_path / "deep" / "r.html"))
+    assert answer.out.strip() == str(tmp_path / "deep" / "r.html")
+    assert (tmp_path / "deep" / "r.html").read_text().startswith("<!doctype html>")
+    answer = move37("--home", str(home), "report", "--out", "/proc/nowhere/r.html")
+    assert answer.status == 3 and "--out" in answer.err
+
+
+@given(st.text(max_size=300))
+def test_colouring_changes_no_character(source: str) -> None:
+    from html import unescape
+
+    from app.text import bare
+
+    coloured = highlighted(source)
+    assert unescape(re.sub(r"</?span[^>]*>", "", coloured)) == bare(source)
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_a_difference_is_escaped(old: str, new: str) -> None:
+    made = re.sub(r"</?span( class=\"\w+\")?>", "", difference(old, new, "<parent>"))
+    assert "<" not in made

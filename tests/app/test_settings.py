@@ -1,0 +1,96 @@
+"""Flags beat the environment, which beats move37.toml, which beats the defaults; bad values get one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.exits import BadInput
+from app.settings import load
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    settings = load()
+    assert settings.home == Path(".move37")
+    assert settings.campaign.task == "mixers" and settings.campaign.approve == "never"
+    assert settings.models.model == "designer" and settings.sandbox.backend == "auto"
+
+
+def test_each_source_beats_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("move37.toml").write_text('budget = 3\nseed = 3\nmax_time = "10m"\npreset = "full"\n')
+    monkeypatch.setenv("MOVE37_BUDGET", "2")
+    monkeypatch.setenv("MOVE37_SEED", "2")
+    campaign = load({"budget": "1"}).campaign
+    assert (campaign.budget, campaign.seed, campaign.max_seconds, campaign.preset) == (1, 2, 600.0, "full")
+
+
+def test_a_flag_that_was_not_given_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVE37_SEED", "7")
+    assert load().with_flags(seed=None, budget="5").campaign.seed == 7
+
+
+def test_later_flags_keep_the_earlier_ones() -> None:
+    settings = load({"home": Path("elsewhere")}).with_flags(budget="5")
+    assert settings.home == Path("elsewhere") and settings.campaign.budget == 5
+
+
+def test_memory_has_its_own_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("move37.toml").write_text('[memory]\nurl = "http://127.0.0.1:6333"\n')
+    assert load().memory.url == "http://127.0.0.1:6333"
+    monkeypatch.setenv("MOVE37_MEMORY__URL", "http://127.0.0.1:1")
+    assert load().memory.url == "http://127.0.0.1:1"
+
+
+def test_keys_come_from_the_environment_alone_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    settings = load()
+    assert settings.models.openai_api_key == "sk-secret"
+    assert "sk-secret" not in repr(settings)
+    Path("move37.toml").write_text('openai_api_key = "sk-other"\n')
+    with pytest.raises(BadInput, match="unknown key"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("colour = 1", "unknown key 'colour'"),
+        ("[memory]\ncolour = 1", "unknown key 'memory.colour'"),
+        ('task = "', "not valid TOML"),
+        ("budget = 0", "budget"),
+        ('sandbox = "chroot"', "choose one of auto, docker, process"),
+        ("seed = -1", "seed"),
+    ],
+)
+def test_a_bad_file_gets_one_line_that_names_the_place(toml: str, says: str) -> None:
+    Path("move37.toml").write_text(toml)
+    with pytest.raises(BadInput) as caught:
+        load()
+    assert says in str(caught.value) and "move37.toml" in str(caught.value)
+    assert "\n" not in str(caught.value).replace("\\n", "")
+
+
+def test_a_file_that_is_not_text_is_named() -> None:
+    Path("move37.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match=r"move37\.toml"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("budget", "0"),
+        ("budget", "1.5"),
+        ("max_time", "ten"),
+        ("max_time", "0s"),
+        ("max_tokens", "50kk"),
+        ("max_cost", "nan"),
+        ("max_cost", "-1"),
+        ("seed", 2**31),
+        ("task", ""),
+    ],
+)
+def test_a_bad_flag_is_named_as_it_was_typed(flag: str, value: object) -> None:
+    with pytest.raises(BadInput, match=f"--{flag.replace('_', '-')}"):
+        load({flag: value})
