@@ -1,4 +1,4 @@
-"""What a watcher knows at a moment: a fold over the campaign's events, without a terminal. Decides, touches nothing.
+"""What a watcher knows at a moment: a fold over the campaign's events, without a terminal.
 
 `see` takes one event and returns the line that it is worth, if any; the displays draw the rest from the fields.
 """
@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 
@@ -50,6 +51,7 @@ class Board:
         self.experiments: dict[str, Experiment] = {e.id: e for e in known}
         self.active: dict[str, Active] = {}
         self.budget: BudgetMoved | None = None
+        self.budget_at = 0.0  # time.monotonic() of the last BudgetMoved
         self.asked: PersonNeeded | None = None
         self._lock = threading.Lock()
 
@@ -65,6 +67,15 @@ class Board:
             text = event_text(event, before, self.phase, self.metric)
             self._take(event)
             return text
+
+    def budget_now(self) -> BudgetMoved | None:
+        """What is spent and left, with the seconds since it was last told."""
+        told = self.budget
+        if told is None:
+            return None
+        since = time.monotonic() - self.budget_at if told.phase != "done" else 0.0
+        left = None if told.seconds_left is None else max(0.0, told.seconds_left - since)
+        return replace(told, seconds=told.seconds + since, seconds_left=left)
 
     def at_work(self) -> list[Active]:
         """The experiments at work, oldest first."""
@@ -108,7 +119,7 @@ class Board:
                 if self.asked and self.asked.experiment == event.experiment.id:
                     self.asked = None
             case BudgetMoved():
-                self.budget = event
+                self.budget, self.budget_at = event, time.monotonic()
             case PersonNeeded():
                 self.asked = event
 

@@ -128,8 +128,11 @@ def status_lines(board: Board) -> list[str]:
     ]
     if said:
         lines.append(f"{' · '.join(said)} ({board.metric.unit}, {_direction(board)})")
-    if board.budget is not None:
-        lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(board.budget)}")
+    budget = board.budget_now()
+    if budget is not None:
+        lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(budget)}")
+    if board.asked is not None:
+        lines.append(f"{board.asked.experiment} waits for your /approve or /veto REASON")
     return lines or ["starting"]
 
 

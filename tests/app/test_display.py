@@ -1,0 +1,155 @@
+"""The live display: what events leave behind, on a terminal and without one, whatever they say."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from agents.events import (
+    BudgetMoved,
+    Event,
+    ExperimentMoved,
+    GateSeen,
+    Notice,
+    PersonNeeded,
+    Spoke,
+    StageFinished,
+    StageStarted,
+    TrainingMoved,
+)
+from app.board import Board
+from app.display import Live, Plain, panel, status_lines
+from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
+from lab.tasks.task import Progress
+from tests.app.campaigns import HOSTILE
+from tests.builders import a_gate, a_measurement, a_verdict
+
+
+def an_experiment(**changes: object) -> Experiment:
+    fields: dict[str, object] = {"id": "c1-001", "campaign": 1, "number": 1, "role": Role.CANDIDATE}
+    return Experiment(**({"status": ExperimentStatus.RUNNING, "name": "floor"} | fields | changes))  # type: ignore[arg-type]
+
+
+def a_budget(**changes: object) -> BudgetMoved:
+    told = BudgetMoved(done=3, budget=12, seconds=60.0, seconds_left=510.0, tokens=0, cost=0.0, phase="search")
+    return replace(told, **changes)  # type: ignore[arg-type]
+
+
+def progress(step: int, loss: float | None, seed: int = 0) -> TrainingMoved:
+    return TrainingMoved(
+        progress=Progress(experiment="c1-001", rung="lm@100", seed=seed, step=step, steps=100, loss=loss)
+    )
+
+
+def everything(words: str = "words") -> list[Event]:
+    """One of each event, with `words` wherever foreign text may stand."""
+    measured = an_experiment(status=ExperimentStatus.MEASURED, measurements=(a_measurement(),), verdict=a_verdict())
+    return [
+        Notice(text=words),
+        a_budget(),
+        ExperimentMoved(experiment=an_experiment(name=words)),
+        StageStarted(experiment="c1-001", stage="hypothesis", detail=words),
+        Spoke(experiment="c1-001", source="Researcher", to="Critic", text=words),
+        Spoke(experiment="c1-001", source="person", to="Critic", text=words),
+        PersonNeeded(experiment="c1-001", kind="hypothesis", text=words),
+        StageFinished(experiment="c1-001", stage="hypothesis"),
+        StageStarted(experiment="c1-001", stage="gates"),
+        GateSeen(experiment="c1-001", gate=a_gate()),
+        GateSeen(experiment="c1-001", gate=a_gate(name=words, passed=False, message=words)),
+        progress(10, 4.0),
+        progress(20, math.nan),
+        progress(30, None),
+        ExperimentMoved(experiment=measured),
+        ExperimentMoved(experiment=an_experiment(status=ExperimentStatus.FAILED, reason=words)),
+        a_budget(phase="done"),
+    ]
+
+
+def seen(events: list[Event], *, terminal: bool) -> str:
+    out = io.StringIO()
+    screen = Console(
+        file=out, force_terminal=terminal, width=100, markup=False, emoji=False, highlight=False, color_system=None
+    )
+    board = Board(BITS_PER_BYTE)
+    with (Live if terminal else Plain)(screen, board) as show:
+        for event in events:
+            show(event)
+            screen.print(panel(board, 100))
+    return out.getvalue()
+
+
+def test_plain_lines_name_who_says_what() -> None:
+    out = seen(everything("try decays"), terminal=False)
+    assert "c1-001 Researcher to Critic: try decays" in out
+    assert "c1-001 person to Critic: try decays" in out
+    assert "/approve or /veto REASON" in out
+    assert "c1-001 floor measured 2.700 bits/byte after 100 steps  +0.010 on one seed" in out
+    assert "failed: try decays" in out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_foreign_text_commands_no_display(terminal: bool) -> None:
+    out = seen(everything(HOSTILE), terminal=terminal)
+    assert "\x1b[31m" not in out and "\x1b]" not in out and "\x07" not in out and "\u202e" not in out
+    assert "[bold red]markup[/]" in " ".join(out.split())
+
+
+def test_the_panel_shows_the_curve_and_what_is_left() -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(a_budget())
+    board.see(StageStarted(experiment="c1-001", stage="lm@100"))
+    for step, loss in ((10, 4.0), (20, 3.5), (30, 3.0)):
+        board.see(progress(step, loss))
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(panel(board, 100))
+    out = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "█▄▁ 3.000 step 30 of 100" in out
+    assert "3 of 12 experiments" in out and "left" in out
+
+
+def test_a_new_seed_begins_a_new_curve() -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(progress(10, 4.0))
+    board.see(progress(5, 5.0, seed=1))
+    assert board.at_work()[0].losses == [5.0]
+
+
+def test_a_gate_seen_again_begins_the_next_attempt() -> None:
+    board = Board(BITS_PER_BYTE)
+    for name in ("import", "shape", "import"):
+        board.see(GateSeen(experiment="c1-001", gate=a_gate(name=name)))
+    assert [g.name for g in board.at_work()[0].gates] == ["import"]
+
+
+def test_the_best_is_never_a_failure_or_a_divergence() -> None:
+    runs = {
+        "sound": an_experiment(id="a", status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=2.7),)),
+        "failed": an_experiment(id="b", status=ExperimentStatus.FAILED, measurements=(a_measurement(value=2.1),)),
+        "diverged": an_experiment(
+            id="c", status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=2.0, diverged=True),)
+        ),
+    }
+    board = Board(BITS_PER_BYTE, runs.values())
+    best = board.best(Role.CANDIDATE)
+    assert best is not None and best[0].id == "a"
+    assert "lower is better" in status_lines(board)[0]
+
+
+def test_the_time_goes_on_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(a_budget())
+    board.budget_at -= 30.0
+    now = board.budget_now()
+    assert now is not None and now.seconds >= 90.0
+    assert now.seconds_left is not None and now.seconds_left <= 480.0
+
+
+def test_an_ended_experiment_leaves_the_panel() -> None:
+    board = Board(BITS_PER_BYTE)
+    for event in everything():
+        board.see(event)
+    assert board.at_work() == []
