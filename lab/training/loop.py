@@ -56,7 +56,7 @@ def fit(
         loss = loss_at(step)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(clip_grad_norm_(model.parameters(), schedule.CLIP_NORM))
-        value = float(loss)
+        value = loss.detach().item()
         smooth = value if step == first else _SMOOTHING * smooth + (1 - _SMOOTHING) * value
         if not (math.isfinite(value) and math.isfinite(norm)) or (step > _SETTLED and smooth > ceiling):
             return Fitted(step=step, diverged=True), optimiser

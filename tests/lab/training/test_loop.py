@@ -1,0 +1,107 @@
+"""The loop itself, in this process: it continues exactly, stops when told, and knows a divergence."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lab.training import loop
+from lab.training.entry import LONG_ENOUGH, NO_ANSWER, _Streak
+
+
+def a_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+def run(
+    model: nn.Module, first: int, stop: int, saved: dict[str, torch.Tensor] | None = None, **changes: object
+) -> object:
+    def loss_at(step: int) -> torch.Tensor:
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
+        return (model(x)[:, 0] - x.sum(1)).square().mean()
+
+    settings: dict[str, object] = {
+        "loss_at": loss_at, "first": first, "stop": stop, "rate": lambda step: 1e-2, "saved": saved or {},
+        "ceiling": math.inf, "on_step": lambda done, loss: False,
+    }  # fmt: skip
+    return loop.fit(model, **(settings | changes))  # type: ignore[arg-type]
+
+
+def test_two_stretches_with_a_checkpoint_between_them_are_one_training() -> None:
+    whole = a_model()
+    run(whole, 0, 20)
+    first = a_model()
+    _, optimiser = run(first, 0, 8)  # type: ignore[misc]
+    saved = loop.packed(first, optimiser)
+    second = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    loop.load_weights(second, saved)
+    run(second, 8, 20, saved)
+    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_tied_weights_can_be_packed() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight  # type: ignore[assignment]
+    fitted, optimiser = run(model, 0, 2)  # type: ignore[misc]
+    pointers = [t.data_ptr() for t in loop.packed(model, optimiser).values()]
+    assert fitted.step == 2 and len(set(pointers)) == len(pointers)
+
+
+def test_it_stops_when_it_is_told_that_this_is_enough() -> None:
+    fitted, _ = run(a_model(), 0, 50, on_step=lambda done, loss: done == 7)  # type: ignore[misc]
+    assert fitted.step == 7 and not fitted.diverged
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_a_divergence(bad: float) -> None:
+    model = a_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        return model(torch.ones(1, 4)).sum() * (bad if step == 3 else 1.0)
+
+    fitted, _ = run(model, 0, 10, loss_at=loss_at)  # type: ignore[misc]
+    assert fitted.diverged and fitted.step == 3
+
+
+def test_a_gradient_that_is_not_finite_is_a_divergence() -> None:
+    model = a_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        return (model(torch.ones(1, 4)).sum() * 0.0).sqrt()  # the loss is 0, its gradient is not a number
+
+    fitted, _ = run(model, 0, 10, loss_at=loss_at)  # type: ignore[misc]
+    assert fitted.diverged and fitted.step == 0
+
+
+def test_a_loss_above_the_ceiling_counts_once_training_has_settled() -> None:
+    model = a_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        return model(torch.ones(1, 4)).sum() * 0.0 + 9.0
+
+    fitted, _ = run(model, 0, 80, loss_at=loss_at, ceiling=6.0)  # type: ignore[misc]
+    assert fitted.diverged and 50 < fitted.step < 60
+
+
+def test_a_streak_needs_enough_right_answers_in_a_row() -> None:
+    streak = _Streak(0.9)
+    right = torch.tensor([[1, NO_ANSWER]])
+    logits = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
+    for _ in range(LONG_ENOUGH - 1):
+        streak.see(logits, right)
+    assert not streak.long_enough
+    streak.see(-logits, right)
+    streak.see(logits, right)
+    assert not streak.long_enough, "a wrong answer starts it again"
+    for _ in range(LONG_ENOUGH):
+        streak.see(logits, right)
+    assert streak.long_enough
+    never = _Streak(None)
+    for _ in range(9):
+        never.see(logits, right)
+    assert not never.long_enough
