@@ -10,6 +10,7 @@ variable named above; a loopback endpoint is never sent one. `make` may take a s
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,7 +99,22 @@ def _anthropic(
     client: ChatCompletionClient = AnthropicChatCompletionClient(
         **options, max_tokens=REPLY_TOKENS, model_info=_info(structured=False, json=False)
     )
+    _mind_temperature(client, asked="temperature" in kept)
     return client
+
+
+def _mind_temperature(client: Any, *, asked: bool) -> None:
+    # autogen-ext 0.7.5 always passes a temperature, which the SDK 2 no longer takes: it goes into the body, if wanted.
+    messages = client._client.messages
+    create = messages.create
+    if "temperature" in inspect.signature(create).parameters:
+        return
+
+    def without(*, temperature: float, **arguments: Any) -> Any:
+        body = {"temperature": temperature} if asked else None
+        return create(**arguments, extra_body=body)
+
+    messages.create = without
 
 
 def _ollama(name: str, base_url: str | None, sampling: dict[str, Any]) -> ChatCompletionClient:

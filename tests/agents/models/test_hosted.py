@@ -1,0 +1,139 @@
+"""Hosted models over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from autogen_core.models import LLMMessage, SystemMessage, UserMessage
+
+from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
+from agents.models import open_model, signature
+from agents.models.repair import Patience, Repaired
+from agents.replies import Critique
+from tests.agents.models.server import MODEL, answering, small_model
+
+ASKED: list[LLMMessage] = [SystemMessage(content="You judge."), UserMessage(content="A longer memory?", source="Lab")]
+GOOD = json.dumps({"accept": False, "ground": "novelty", "reason": "it was tried before"})
+
+
+def opened(base_url: str, uri: str = "openai:tiny", **options: Any) -> Repaired:
+    client = open_model(uri, base_url=base_url, **options)
+    assert isinstance(client, Repaired)
+    client._patience = Patience(replies=1, transport=1, first_pause=0.01)
+    return client
+
+
+async def test_a_compatible_endpoint_on_loopback_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a secret of another service")
+    with answering((200, GOOD)) as (url, requests):
+        client = opened(url, seed=3, sample=2)
+        result = await client.create(ASKED, json_output=Critique)
+        await client.close()
+    assert Critique.model_validate_json(str(result.content)).ground == "novelty"
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (7, 3)
+    assert requests[0]["response_format"]["json_schema"]["schema"]["title"] == "Critique"
+    assert requests[0]["seed"] == 5
+    assert "secret" not in json.dumps(requests[0]["headers"])
+    assert signature(client) == "openai:tiny"
+
+
+async def test_an_endpoint_without_schemas_is_asked_in_the_prompt() -> None:
+    refusal = {"error": {"message": "response_format is not supported", "code": 400}}
+    with answering((400, refusal), (400, refusal), (200, f"Here: {GOOD}")) as (url, requests):
+        client = opened(url)
+        await client.create(ASKED, json_output=Critique)
+        await client.close()
+    assert [r.get("response_format", {}).get("type") for r in requests] == ["json_schema", "json_object", None]
+
+
+async def test_a_server_that_fails_once_is_asked_again() -> None:
+    with answering((503, {"error": {"message": "loading"}}), (200, GOOD)) as (url, requests):
+        client = opened(url)
+        await client.create(ASKED, json_output=Critique)
+        await client.close()
+    assert len(requests) == 2
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "key"), (404, "name"), (500, "endpoint runs")])
+async def test_a_server_that_refuses_is_named_in_one_line(status: int, advice: str) -> None:
+    with answering((status, {"error": {"message": "no"}})) as (url, _):
+        client = opened(url)
+        with pytest.raises(ModelUnavailable, match=advice):
+            await client.create(ASKED, json_output=Critique)
+        await client.close()
+
+
+async def test_nobody_listening_is_named_in_one_line() -> None:
+    with answering((200, GOOD)) as (url, _):
+        pass
+    client = opened(url)
+    with pytest.raises(ModelUnavailable, match="openai:tiny does not answer"):
+        await client.create(ASKED, json_output=Critique)
+    await client.close()
+
+
+async def test_anthropic_speaks_its_own_protocol() -> None:
+    body = {
+        "id": "1",
+        "type": "message",
+        "role": "assistant",
+        "model": "tiny",
+        "content": [{"type": "text", "text": f"```json\n{GOOD}\n```"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 11, "output_tokens": 4},
+    }
+    with answering((200, body)) as (url, requests):
+        client = opened(url.removesuffix("/v1"), "anthropic:tiny")
+        result = await client.create(ASKED, json_output=Critique)
+        await client.close()
+    assert Critique.model_validate_json(str(result.content)).ground == "novelty"
+    assert requests[0]["path"] == "/v1/messages" and '"ground"' in requests[0]["system"]
+    assert result.usage.prompt_tokens == 11
+
+
+async def test_ollama_speaks_its_own_protocol() -> None:
+    body = {
+        "model": "tiny",
+        "created_at": "2026-01-01T00:00:00Z",
+        "message": {"role": "assistant", "content": GOOD},
+        "done": True,
+        "done_reason": "stop",
+        "prompt_eval_count": 9,
+        "eval_count": 2,
+    }
+    with answering((200, body)) as (url, requests):
+        client = opened(url.removesuffix("/v1"), "ollama:tiny")
+        result = await client.create(ASKED, json_output=Critique)
+    assert Critique.model_validate_json(str(result.content)).ground == "novelty"
+    assert requests[0]["path"] == "/api/chat" and requests[0]["format"]["title"] == "Critique"
+
+
+@pytest.mark.parametrize("uri", ["openai:gpt-4o", "anthropic:claude-sonnet-4"])
+def test_a_missing_key_is_said_before_the_run(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadModel, match="_API_KEY"):
+        open_model(uri)
+
+
+def test_a_base_url_that_is_no_address_is_said() -> None:
+    with pytest.raises(BadModel, match="--base-url"):
+        open_model("openai:x", base_url="localhost:8080")
+
+
+@pytest.mark.llm
+@pytest.mark.slow
+async def test_a_real_small_model_gives_a_valid_reply_or_fails_as_ours() -> None:
+    with small_model() as url:
+        client = open_model(f"openai:{MODEL}", base_url=url)
+        try:
+            result = await client.create(ASKED, json_output=Critique)
+        except ModelReplyInvalid as error:
+            assert error.text
+        else:
+            assert Critique.model_validate_json(str(result.content)).reason
+        assert client.total_usage().completion_tokens > 0
+        await client.close()
