@@ -1,0 +1,192 @@
+"""Chunk backward of the scalar-decay family: four kernels after `prepare` and `states` have run again.
+
+local    a chunk and head: dR = A^T dO, what the chunk's own outputs ask of R
+scan     a sequence, head and block of V, last chunk first: dR += Kd dS', dS = e^{gamma_C} dS' + Qg^T dO - W^T dR
+scores   a chunk and head: dA . L and E = (dBv U^T + dBw W^T) . L, dV, and what dbeta and dK get through X
+inputs   a chunk and head: dQ, dK, dbeta, dg
+
+Each result that is needed transposed is stored and read back in the other order. dQ and dK are per value head; the
+caller sums those that share a key head. W carries its minus sign, and E with it.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from kernels.triton.launch import (
+    configs,
+    decay_matrix,
+    decay_matrix_t,
+    load_column,
+    load_gamma,
+    load_tile,
+    load_tile_t,
+    state_at,
+    state_at_t,
+    store_column,
+    store_tile,
+)
+
+
+@triton.autotune(configs(({}, 4, 2), ({}, 8, 2)), key=["H", "HV", "K", "V", "C"])
+@triton.jit
+def local(
+    q, k, gamma, do, dr, rows, sizes, scale,
+    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr,
+    BK: tl.constexpr, BV: tl.constexpr, DECAY: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    chunk, head = tl.program_id(0), tl.program_id(1)
+    row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
+    keys = load_tile(k, row, size, H, head // (HV // H), 0, K, C, BK)
+    queries_t = load_tile_t(q, row, size, H, head // (HV // H), 0, K, C, BK)
+    c = tl.zeros((C,), tl.float32)
+    if DECAY:
+        c, _ = load_gamma(gamma, row, size, HV, head, C)
+    a_t = (tl.dot(keys, queries_t, input_precision=PRECISION) * scale * decay_matrix_t(c, C)).to(keys.dtype)
+    for v0 in range(0, V, BV):
+        gradient = load_tile(do, row, size, HV, head, v0, V, C, BV).to(keys.dtype)
+        store_tile(dr, tl.dot(a_t, gradient, input_precision=PRECISION), row, size, HV, head, v0, V, C, BV)
+
+
+@triton.autotune(
+    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)), key=["H", "HV", "K", "V", "C", "ERASE"]
+)
+@triton.jit
+def scan(
+    q, k, gamma, w, do, local_dr, dr, ds, dfinal, dinitial, rows, sizes, first, scale,
+    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BK: tl.constexpr,
+    DECAY: tl.constexpr, ERASE: tl.constexpr, INITIAL: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr,
+    BV: tl.constexpr,
+):  # fmt: skip
+    sequence, head, v0 = tl.program_id(0), tl.program_id(1), tl.program_id(2) * BV
+    state = tl.zeros((BK, BV), tl.float32)
+    edge, inside = state_at(sequence, HV, head, v0, K, V, BK, BV)
+    if FINAL:
+        state += tl.load(dfinal + edge, mask=inside, other=0.0).to(tl.float32)
+    begin, end = tl.load(first + sequence), tl.load(first + sequence + 1)
+    for back in range(0, end - begin):
+        chunk = end - 1 - back
+        row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
+        at, valid = state_at(chunk, HV, head, v0, K, V, BK, BV)
+        tl.store(ds + at, state.to(ds.dtype.element_ty), mask=valid)
+        keys = load_tile(k, row, size, H, head // (HV // H), 0, K, C, BK)
+        queries_t = load_tile_t(q, row, size, H, head // (HV // H), 0, K, C, BK)
+        gradient = load_tile(do, row, size, HV, head, v0, V, C, BV).to(tl.float32) * scale
+        grown = tl.dot(keys, state.to(keys.dtype), input_precision=PRECISION)
+        if DECAY:
+            c, last = load_gamma(gamma, row, size, HV, head, C)
+            grown *= tl.exp2(last - c)[:, None]
+            gradient *= tl.exp2(c)[:, None]
+            state *= tl.exp2(last)
+        grown += load_tile(local_dr, row, size, HV, head, v0, V, C, BV).to(tl.float32)
+        store_tile(dr, grown, row, size, HV, head, v0, V, C, BV)
+        state += tl.dot(queries_t, gradient.to(queries_t.dtype), input_precision=PRECISION)
+        if ERASE:
+            erase_t = load_tile_t(w, row, size, HV, head, 0, K, C, BK)
+            state += tl.dot(erase_t, grown.to(erase_t.dtype), input_precision=PRECISION)
+    if INITIAL:
+        tl.store(dinitial + edge, state, mask=inside)
+
+
+@triton.autotune(configs(({}, 4, 2), ({}, 8, 2)), key=["HV", "K", "V", "C", "ERASE"])
+@triton.jit
+def scores(
+    v, beta, gamma, x, u, w, r, s, do, dr, da, e, dv, dbeta, h, rows, sizes,
+    HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
+    DECAY: tl.constexpr, ERASE: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    chunk, head = tl.program_id(0), tl.program_id(1)
+    row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
+    i = tl.arange(0, C)
+    c = tl.zeros((C,), tl.float32)
+    if DECAY:
+        c, _ = load_gamma(gamma, row, size, HV, head, C)
+    decay = decay_matrix(c, C)
+    score = tl.zeros((C, C), tl.float32)
+    if ERASE:
+        rate = load_column(beta, row, size, HV, head, C)
+        x_t = load_tile_t(x, row, size, HV, head, 0, C, C, C)
+        erased = tl.zeros((C, C), tl.float32)
+        through_w = tl.zeros((C, BK), tl.float32)
+        dot_v = tl.zeros((C,), tl.float32)
+    for v0 in range(0, V, BV):
+        gradient = load_tile(do, row, size, HV, head, v0, V, C, BV)
+        r_t = load_tile_t(r, row, size, HV, head, v0, V, C, BV)
+        score += tl.dot(gradient.to(r_t.dtype), r_t, input_precision=PRECISION)
+        if ERASE:
+            value = load_tile(v, row, size, HV, head, v0, V, C, BV).to(tl.float32)
+            asked = load_tile(dr, row, size, HV, head, v0, V, C, BV).to(x_t.dtype)
+            u_t = load_tile_t(u, row, size, HV, head, v0, V, C, BV)
+            at_t, valid_t = state_at_t(chunk, HV, head, v0, K, V, BK, BV)
+            state_t = tl.load(s + at_t, mask=valid_t, other=0.0).to(x_t.dtype)
+            dbv = tl.dot(x_t, asked, input_precision=PRECISION)
+            erased += tl.dot(dbv.to(u_t.dtype), u_t, input_precision=PRECISION)
+            through_w += tl.dot(asked, state_t, input_precision=PRECISION)
+            dot_v += tl.sum(dbv * value, 1)
+            store_tile(dv, dbv * rate[:, None], row, size, HV, head, v0, V, C, BV)
+    store_tile(da, score * decay, row, size, HV, head, 0, C, C, C)
+    if ERASE:
+        w_t = load_tile_t(w, row, size, HV, head, 0, K, C, BK)
+        dbw = tl.dot(x_t, through_w.to(x_t.dtype), input_precision=PRECISION)
+        erased += tl.dot(dbw.to(w_t.dtype), w_t, input_precision=PRECISION)
+        strict = tl.where(i[:, None] > i[None, :], erased * decay, 0.0)
+        store_tile(e, strict, row, size, HV, head, 0, C, C, C)
+        store_tile(h, dbw * tl.exp2(c)[:, None], row, size, HV, head, 0, K, C, BK)
+        store_column(dbeta, dot_v, row, size, HV, head, C)
+
+
+@triton.autotune(configs(({}, 4, 2), ({}, 8, 2)), key=["H", "HV", "K", "V", "C", "ERASE"])
+@triton.jit
+def inputs(
+    q, k, beta, gamma, r, s, do, ds, da, e, h, dbeta_v, dq, dk, dbeta, dg, rows, sizes, scale,
+    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BK: tl.constexpr,
+    BV: tl.constexpr, DECAY: tl.constexpr, ERASE: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    chunk, head = tl.program_id(0), tl.program_id(1)
+    row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
+    i = tl.arange(0, C)
+    dqg, dkd = tl.zeros((C, BK), tl.float32), tl.zeros((C, BK), tl.float32)
+    carried = 0.0
+    for v0 in range(0, V, BV):
+        at_t, valid_t = state_at_t(chunk, HV, head, v0, K, V, BK, BV)
+        before = tl.load(s + at_t, mask=valid_t, other=0.0)
+        after = tl.load(ds + at_t, mask=valid_t, other=0.0)
+        gradient = load_tile(do, row, size, HV, head, v0, V, C, BV)
+        written = load_tile(r, row, size, HV, head, v0, V, C, BV)
+        dqg += tl.dot(gradient.to(before.dtype), before, input_precision=PRECISION)
+        dkd += tl.dot(written.to(after.dtype), after, input_precision=PRECISION)
+        carried += tl.sum(before.to(tl.float32) * after.to(tl.float32))
+    queries = load_tile(q, row, size, H, head // (HV // H), 0, K, C, BK)
+    keys = load_tile(k, row, size, H, head // (HV // H), 0, K, C, BK)
+    wide = keys.to(tl.float32)
+    last = 0.0
+    if DECAY:
+        c, last = load_gamma(gamma, row, size, HV, head, C)
+        dqg *= tl.exp2(c)[:, None]
+        dkd *= tl.exp2(last - c)[:, None]
+    kept = carried * tl.exp2(last) + tl.sum(dkd * wide)
+    score = load_tile(da, row, size, HV, head, 0, C, C, C)
+    score_t = load_tile_t(da, row, size, HV, head, 0, C, C, C)
+    dqg = (dqg + tl.dot(score, keys.to(score.dtype), input_precision=PRECISION)) * scale
+    dkd += tl.dot(score_t, queries.to(score.dtype), input_precision=PRECISION) * scale
+    store_tile(dq, dqg, row, size, HV, head, 0, K, C, BK)
+    through = tl.zeros((C,), tl.float32)
+    if ERASE:
+        rate = load_column(beta, row, size, HV, head, C)
+        erased = load_tile(e, row, size, HV, head, 0, C, C, C)
+        erased_t = load_tile_t(e, row, size, HV, head, 0, C, C, C)
+        into = load_tile(h, row, size, HV, head, 0, K, C, BK).to(tl.float32)
+        into += tl.dot(erased, keys.to(erased.dtype), input_precision=PRECISION)
+        dkd -= tl.dot(erased_t, (wide * rate[:, None]).to(erased.dtype), input_precision=PRECISION)
+        kh = tl.sum(wide * into, 1)
+        store_column(dbeta, load_column(dbeta_v, row, size, HV, head, C) - kh, row, size, HV, head, C)
+        through = rate * kh
+        store_tile(dk, dkd - into * rate[:, None], row, size, HV, head, 0, K, C, BK)
+    else:
+        store_tile(dk, dkd, row, size, HV, head, 0, K, C, BK)
+    if DECAY:
+        dgamma = tl.sum(dqg * queries.to(tl.float32), 1) - tl.sum(dkd * wide, 1) - through
+        dgamma = tl.where(i == size - 1, dgamma + kept, tl.where(i < size, dgamma, 0.0))
+        total = tl.sum(dgamma, 0)
+        store_column(dg, total - tl.cumsum(dgamma, 0) + dgamma, row, size, HV, head, C)

@@ -1,0 +1,154 @@
+"""What every Triton kernel here shares: how time is cut into chunks, how tiles are read, which configurations are tried.
+
+`Plan` is a table of chunks, so that packed and equal-length sequences take the same path: chunk c starts at row
+`row[c]` of [rows, heads, width], has `size[c]` valid rows, and sequence n owns the chunks first[n] .. first[n + 1] - 1.
+Configurations are keyed on head counts and widths, never on time or the number of sequences: tuning again for each
+length costs more than it brings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the rows of all sequences are cut into chunks; all tensors on the inputs' device."""
+
+    row: Tensor  # [chunks], int64
+    size: Tensor  # [chunks], int32
+    first: Tensor  # [sequences + 1], int32
+    chunk: int  # C
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of all sequences together."""
+        return self.row.shape[0]
+
+    @property
+    def sequences(self) -> int:
+        """N."""
+        return self.first.shape[0] - 1
+
+
+def plan(batch: int, time: int, bounds: list[int] | None, chunk: int, device: torch.device) -> Plan:
+    """The plan for [batch, time], or for sequences packed between `bounds`."""
+    edges = tuple(bounds) if bounds is not None else tuple(i * time for i in range(batch + 1))
+    return _plan(edges, chunk, device)
+
+
+@lru_cache(maxsize=32)
+def _plan(edges: tuple[int, ...], chunk: int, device: torch.device) -> Plan:
+    rows, sizes, first = [], [], [0]
+    for start, end in zip(edges, edges[1:], strict=False):
+        for row in range(start, end, chunk):
+            rows.append(row)
+            sizes.append(min(chunk, end - row))
+        first.append(len(rows))
+    return Plan(
+        row=torch.tensor(rows, dtype=torch.int64, device=device),
+        size=torch.tensor(sizes, dtype=torch.int32, device=device),
+        first=torch.tensor(first, dtype=torch.int32, device=device),
+        chunk=chunk,
+    )
+
+
+def configs(*choices: tuple[dict[str, int], int, int]) -> list[triton.Config]:
+    """(meta, warps, stages) to try; only the first where the interpreter runs, which has no clock to choose by."""
+    made = [triton.Config(meta, num_warps=warps, num_stages=stages) for meta, warps, stages in choices]
+    return made[:1] if triton.knobs.runtime.interpret else made
+
+
+def block(width: int) -> int:
+    """A power of two >= 16 that holds `width`: what a tensor core's product needs."""
+    return max(16, triton.next_power_of_2(width))
+
+
+def precision(dtype: torch.dtype) -> str:
+    """How products of float32 operands are computed: exactly for float32 inputs, in tf32 for half ones."""
+    return "ieee" if dtype == torch.float32 else "tf32"
+
+
+@triton.jit
+def load_tile(p, row, size, heads, head, column, width: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """[C, B] of p [rows, heads, width], zero outside."""
+    i, j = tl.arange(0, C), column + tl.arange(0, B)
+    at = ((row + i)[:, None] * heads + head) * width + j[None, :]
+    return tl.load(p + at, mask=(i[:, None] < size) & (j[None, :] < width), other=0.0)
+
+
+@triton.jit
+def load_tile_t(p, row, size, heads, head, column, width: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """The same tile as [B, C], read in that order: a transposed product result is miscompiled on some cards."""
+    i, j = tl.arange(0, C), column + tl.arange(0, B)
+    at = ((row + i)[None, :] * heads + head) * width + j[:, None]
+    return tl.load(p + at, mask=(i[None, :] < size) & (j[:, None] < width), other=0.0)
+
+
+@triton.jit
+def store_tile(p, x, row, size, heads, head, column, width: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """[C, B] into p [rows, heads, width]."""
+    i, j = tl.arange(0, C), column + tl.arange(0, B)
+    at = ((row + i)[:, None] * heads + head) * width + j[None, :]
+    tl.store(p + at, x.to(p.dtype.element_ty), mask=(i[:, None] < size) & (j[None, :] < width))
+
+
+@triton.jit
+def load_column(p, row, size, heads, head, C: tl.constexpr):
+    """[C] of p [rows, heads], float32, zero outside."""
+    i = tl.arange(0, C)
+    return tl.load(p + (row + i) * heads + head, mask=i < size, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def store_column(p, x, row, size, heads, head, C: tl.constexpr):
+    """[C] into p [rows, heads]."""
+    i = tl.arange(0, C)
+    tl.store(p + (row + i) * heads + head, x.to(p.dtype.element_ty), mask=i < size)
+
+
+@triton.jit
+def state_at(index, heads, head, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr):
+    """Offsets [BK, BV] into states [.., heads, K, V] at `index`, and their mask."""
+    i, j = tl.arange(0, BK), v0 + tl.arange(0, BV)
+    at = ((index * heads + head) * K + i[:, None].to(tl.int64)) * V + j[None, :]
+    return at, (i[:, None] < K) & (j[None, :] < V)
+
+
+@triton.jit
+def state_at_t(index, heads, head, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr):
+    """The same as [BV, BK]."""
+    i, j = tl.arange(0, BK), v0 + tl.arange(0, BV)
+    at = ((index * heads + head) * K + i[None, :].to(tl.int64)) * V + j[:, None]
+    return at, (i[None, :] < K) & (j[:, None] < V)
+
+
+@triton.jit
+def decay_matrix(gamma, C: tl.constexpr):
+    """L [C, C] from gamma (in powers of two), zero above the diagonal; masked before the power, which could overflow."""
+    i = tl.arange(0, C)
+    lower = i[:, None] >= i[None, :]
+    return tl.where(lower, tl.exp2(tl.where(lower, gamma[:, None] - gamma[None, :], 0.0)), 0.0)
+
+
+@triton.jit
+def decay_matrix_t(gamma, C: tl.constexpr):
+    """L transposed."""
+    i = tl.arange(0, C)
+    upper = i[:, None] <= i[None, :]
+    return tl.where(upper, tl.exp2(tl.where(upper, gamma[None, :] - gamma[:, None], 0.0)), 0.0)
+
+
+@triton.jit
+def load_gamma(p, row, size, heads, head, C: tl.constexpr):
+    """gamma [C] and gamma_C; rows behind the last valid one get gamma_C, as if their g were zero."""
+    i = tl.arange(0, C)
+    gamma = load_column(p, row, size, heads, head, C)
+    last = tl.sum(tl.where(i == size - 1, gamma, 0.0), 0)
+    return tl.where(i < size, gamma, last), last

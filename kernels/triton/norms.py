@@ -1,0 +1,173 @@
+"""RMSNorm with a gate, and l2norm: one pass over memory each way, a tile of rows a program. Weight gradients: one
+partial sum a program, added up outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+TILE_ELEMENTS = 8192
+
+
+@triton.jit
+def l2_forward(x, y, rows, eps, D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr):
+    r, d = tl.program_id(0) * BR + tl.arange(0, BR), tl.arange(0, BD)
+    at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
+    values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+    factor = tl.rsqrt(tl.sum(values * values, 1) + eps)
+    tl.store(y + at, (values * factor[:, None]).to(y.dtype.element_ty), mask=valid)
+
+
+@triton.jit
+def l2_backward(x, dy, dx, rows, eps, D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr):
+    r, d = tl.program_id(0) * BR + tl.arange(0, BR), tl.arange(0, BD)
+    at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
+    values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+    asked = tl.load(dy + at, mask=valid, other=0.0).to(tl.float32)
+    factor = tl.rsqrt(tl.sum(values * values, 1) + eps)[:, None]
+    unit = values * factor
+    along = tl.sum(asked * unit, 1)[:, None]
+    tl.store(dx + at, ((asked - unit * along) * factor).to(dx.dtype.element_ty), mask=valid)
+
+
+@triton.jit
+def gated_forward(
+    x, g, weight, bias, y, rows, eps,
+    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
+):  # fmt: skip
+    r, d = tl.program_id(0) * BR + tl.arange(0, BR), tl.arange(0, BD)
+    at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
+    values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+    gate = tl.load(g + at, mask=valid, other=0.0).to(tl.float32)
+    out = values * tl.rsqrt(tl.sum(values * values, 1) / D + eps)[:, None]
+    if WEIGHT:
+        out *= tl.load(weight + d, mask=d < D, other=0.0).to(tl.float32)[None, :]
+    if BIAS:
+        out += tl.load(bias + d, mask=d < D, other=0.0).to(tl.float32)[None, :]
+    act = tl.sigmoid(gate)
+    if not SIGMOID:
+        act *= gate
+    tl.store(y + at, (out * act).to(y.dtype.element_ty), mask=valid)
+
+
+@triton.jit
+def gated_backward(
+    x, g, weight, bias, dy, dx, dg, dweight, dbias, rows, eps, tiles,
+    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
+):  # fmt: skip
+    d = tl.arange(0, BD)
+    into_weight, into_bias = tl.zeros((BD,), tl.float32), tl.zeros((BD,), tl.float32)
+    w = tl.zeros((BD,), tl.float32) + 1.0
+    b = tl.zeros((BD,), tl.float32)
+    if WEIGHT:
+        w = tl.load(weight + d, mask=d < D, other=0.0).to(tl.float32)
+    if BIAS:
+        b = tl.load(bias + d, mask=d < D, other=0.0).to(tl.float32)
+    for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
+        r = tile * BR + tl.arange(0, BR)
+        at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
+        values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+        gate = tl.load(g + at, mask=valid, other=0.0).to(tl.float32)
+        asked = tl.load(dy + at, mask=valid, other=0.0).to(tl.float32)
+        factor = tl.rsqrt(tl.sum(values * values, 1) / D + eps)[:, None]
+        hat = values * factor
+        sigma = tl.sigmoid(gate)
+        if SIGMOID:
+            act, slope = sigma, sigma * (1 - sigma)
+        else:
+            act, slope = sigma * gate, sigma * (1 + gate * (1 - sigma))
+        normed = hat * w[None, :] + b[None, :]
+        tl.store(dg + at, (asked * normed * slope).to(dg.dtype.element_ty), mask=valid)
+        dnormed = asked * act
+        into_weight += tl.sum(dnormed * hat, 0)
+        into_bias += tl.sum(dnormed, 0)
+        dhat = dnormed * w[None, :]
+        along = tl.sum(dhat * hat, 1)[:, None] / D
+        tl.store(dx + at, ((dhat - hat * along) * factor).to(dx.dtype.element_ty), mask=valid)
+    own = tl.program_id(0) * D + d
+    if WEIGHT:
+        tl.store(dweight + own, into_weight, mask=d < D)
+    if BIAS:
+        tl.store(dbias + own, into_bias, mask=d < D)
+
+
+def l2norm(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """x / sqrt(|x|^2 + eps) over the last axis, in `dtype`."""
+    y: Tensor = _L2Norm.apply(x, eps, dtype)
+    return y
+
+
+def rms_norm_gated(x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool) -> Tensor:
+    """(x rsqrt(mean x^2 + eps) w + b) act(g) over the last axis."""
+    y: Tensor = _RmsNormGated.apply(x, g, weight, bias, eps, sigmoid)
+    return y
+
+
+def _tiles(x: Tensor) -> tuple[int, int, dict[str, int]]:
+    """Rows of x [.., D], tiles of rows, and the compile-time sizes."""
+    size = x.shape[-1]
+    wide = triton.next_power_of_2(size)
+    high = max(1, min(64, TILE_ELEMENTS // wide))
+    rows = x.numel() // size
+    return rows, triton.cdiv(rows, high), {"D": size, "BD": wide, "BR": high}
+
+
+class _L2Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        x = x.contiguous()
+        rows, tiles, sizes = _tiles(x)
+        y = torch.empty_like(x, dtype=dtype)
+        l2_forward[(tiles,)](x, y, rows, eps, **sizes)
+        ctx.save_for_backward(x)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        rows, tiles, sizes = _tiles(x)
+        dx = torch.empty_like(x)
+        l2_backward[(tiles,)](x, dy.contiguous(), dx, rows, ctx.eps, **sizes)
+        return dx, None, None
+
+
+class _RmsNormGated(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
+    ) -> Tensor:
+        x, g = x.contiguous(), g.contiguous()
+        rows, tiles, sizes = _tiles(x)
+        y = torch.empty_like(x)
+        ctx.flags = {"WEIGHT": weight is not None, "BIAS": bias is not None, "SIGMOID": sigmoid}
+        gated_forward[(tiles,)](x, g, weight, bias, y, rows, eps, **sizes, **ctx.flags)
+        ctx.save_for_backward(x, g, weight, bias)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, g, weight, bias = ctx.saved_tensors
+        rows, tiles, sizes = _tiles(x)
+        programs = min(tiles, 512)
+        dx, dg = torch.empty_like(x), torch.empty_like(g)
+        partial = [
+            None if t is None else torch.empty(programs, x.shape[-1], dtype=torch.float32, device=x.device)
+            for t in (weight, bias)
+        ]
+        gated_backward[(programs,)](
+            x, g, weight, bias, dy.contiguous(), dx, dg, *partial, rows, ctx.eps, tiles, **sizes, **ctx.flags
+        )
+        dweight, dbias = (
+            None if p is None or t is None else p.sum(0).to(t.dtype)
+            for p, t in zip(partial, (weight, bias), strict=True)
+        )
+        return dx, dg, dweight, dbias, None, None
