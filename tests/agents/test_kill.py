@@ -54,6 +54,7 @@ def move37(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
+        env=os.environ | {"MOVE37_WORKERS": "1"},
         start_new_session=True,
     )
 
@@ -101,10 +102,9 @@ def descendants(session: int) -> list[str]:
 )
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: str) -> None:
     home = tmp_path / "home"
-    driver = move37(
-        home, "run", "--task", f"program:{folder}", "--budget", "2", "--sandbox", "process", "--workers", "1"
-    )
+    driver = move37(home, "run", "--task", f"program:{folder}", "--budget", "2", "--sandbox", "process")
     wait_for(home, stage, driver)
+    assert driver.poll() is None, driver.communicate()[0].decode()
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     before = stages(home)
