@@ -5,8 +5,11 @@ Resume is not a second path: a restarted cycle walks the same lines, and finishe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+
+import structlog
 
 from agents.events import OnEvent, StageFinished, StageStarted
 from agents.results import StepResult
@@ -14,6 +17,7 @@ from lab.archive.codec import decode
 from lab.archive.store import Archive
 
 R = TypeVar("R", bound=StepResult)
+log = structlog.get_logger()
 
 
 class Steps:
@@ -51,9 +55,12 @@ class Steps:
         self._on_event(StageStarted(experiment=self._experiment, stage=stage))
         self._archive.begin_conversation(self._experiment, stage)
         self._on_begin(stage)
+        began = time.monotonic()
         result = await work(*args)
         self._archive.finish_stage(
             self._experiment, stage, result, rung=rung, seed=seed, team_state=self._team_state(), **result.changes()
         )
+        seconds = time.monotonic() - began
+        log.info("stage_finished", experiment=self._experiment, stage=stage, seed=seed, seconds=round(seconds, 3))
         self._on_event(StageFinished(experiment=self._experiment, stage=stage))
         return result
