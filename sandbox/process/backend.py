@@ -241,7 +241,7 @@ class ProcessSandbox:
                 await asyncio.shield(self._discard(member))
                 raise
             self._give_back(member)
-        log.debug("job_finished", job=job.id, status=outcome.status, seconds=round(time.monotonic() - started, 4))
+        log.info("job_finished", job=job.id, status=outcome.status, seconds=round(time.monotonic() - started, 4))
         return outcome
 
     async def warm(self, count: int = 1) -> None:
