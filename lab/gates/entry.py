@@ -43,13 +43,19 @@ def main() -> None:
         complexity.work(bench, time=order["time"], calls=order["calls"])
 
 
+def take(measure: Callable[[], Reading]) -> Reading:
+    """The reading, or the candidate's exception as one."""
+    try:
+        return measure()
+    except (Exception, SystemExit) as error:
+        return Reading(crash=one_line(error), traceback=frames_of(error))
+
+
 def _watched(report: Report, name: str, seconds: float, measure: Callable[[], Reading]) -> None:
     report({"gate": name, "starts": True})
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
     try:
-        reading = measure()
-    except (Exception, SystemExit) as error:
-        reading = Reading(crash=one_line(error), traceback=frames_of(error))
+        reading = take(measure)
     finally:
         faulthandler.cancel_dump_traceback_later()
     report({"gate": name, "reading": _plain(reading)})

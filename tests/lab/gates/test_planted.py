@@ -1,0 +1,43 @@
+"""Every planted defect is caught by its gate and by no other; unusual mixers that are right pass all gates."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.gates.defects import PLANTED
+from tests.lab.gates.here import failing, gates_here, result
+from tests.lab.gates.honest import HONEST
+
+ONLY_OUTSIDE = {"a loop within a loop of plain Python"}  # shows in CPU seconds alone: test_run.py
+
+
+@pytest.mark.parametrize("defect", sorted(PLANTED.keys() - ONLY_OUTSIDE))
+def test_a_planted_defect_fails_its_gate_and_only_it(defect: str) -> None:
+    gate, source = PLANTED[defect]
+
+    checked = gates_here(source)
+
+    assert failing(checked) == [gate]
+    assert len(result(checked, gate).message) > 15
+
+
+@pytest.mark.parametrize("mixer", HONEST)
+def test_an_unusual_mixer_that_is_right_passes_every_gate(mixer: str) -> None:
+    checked = gates_here(HONEST[mixer])
+
+    assert [(r.name, r.message) for r in checked.results if r.passed is False] == []
+
+
+def test_the_message_says_where_the_future_leaks() -> None:
+    checked = gates_here(PLANTED["a leak that starts behind position 64"][1])
+
+    assert "future" in result(checked, "causality").message
+    assert "position" in result(checked, "causality").message
+
+
+def test_an_exception_comes_with_the_candidates_own_frames_only() -> None:
+    checked = gates_here(PLANTED["a width of 64 written down"][1])
+
+    traceback = result(checked, "shape").traceback
+    assert "torch.ones(64" in traceback
+    assert "bench.py" not in traceback
