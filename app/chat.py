@@ -66,7 +66,7 @@ def carry_out(order: Order, inbox: Inbox) -> str:
     match order.verb:
         case "say":
             inbox.say(order.text)
-            return ""
+            return "noted: the next speaker hears it"
         case "propose":
             inbox.propose(order.text)
             return "proposed: the next experiment's Researcher gets it"
@@ -148,7 +148,10 @@ class Prompt:
 
         words = WordCompleter([form.split()[0] for form, _ in HELP if form.startswith("/")], sentence=True)
         session: PromptSession[str] = PromptSession(
-            completer=words, complete_while_typing=False, bottom_toolbar=lambda: FormattedText([("", self._bar())])
+            completer=words,
+            complete_while_typing=False,
+            reserve_space_for_menu=0,
+            bottom_toolbar=lambda: FormattedText([("", self._bar())]),
         )
         while True:
             try:

@@ -189,11 +189,18 @@ def _memory_backend(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    from memory.errors import MemoryFault
+    from memory.errors import MemoryFault, NotFound
     from memory.recall import open_store
+    from memory.schema import COGNITION
 
     try:
-        open_store(settings.home / "memory", url=settings.memory.url, api_key=settings.memory.api_key).close()
+        store = open_store(settings.home / "memory", url=settings.memory.url, api_key=settings.memory.api_key)
+        try:
+            store.count(COGNITION)
+        except NotFound:
+            pass  # a new server has no collection yet, and answers
+        finally:
+            store.close()
     except MemoryFault as error:
         remedy = "start the server, or leave MOVE37_MEMORY__URL out to keep memory in the home"
         yield Finding(group="memory", name="server", ok=False, detail=str(error), remedy=remedy)

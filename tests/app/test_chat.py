@@ -23,7 +23,7 @@ def told(line: str, inbox: Inbox) -> str:
 
 def test_a_line_goes_to_the_next_speaker() -> None:
     inbox = Inbox()
-    assert told("  try a short convolution \n", inbox) == ""
+    assert "next speaker" in told("  try a short convolution \n", inbox)
     assert [said.text for said in inbox.take_lines()] == ["try a short convolution"]
 
 

@@ -1,0 +1,96 @@
+"""One sitting: it greets, shows, ends with the leaderboard, the report and what to type next; a signal stops it softly.
+
+The campaign itself is tested in tests/agents; here a short one stands in its place behind `app.wiring`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import session, wiring
+from app.session import conclude, next_commands
+from app.settings import load
+from lab.archive.store import Archive
+from tests.app.campaigns import SHORTENED, a_whole_campaign
+from tests.app.test_display import everything
+from tests.builders import a_brief, a_finished_experiment
+
+
+async def a_short_campaign(settings: Any, *, inbox: Any, on_event: Any, on_ready: Any) -> None:
+    with Archive.open(settings.home) as archive:
+        campaign = archive.begin_campaign(a_brief(budget=1))
+        on_ready(campaign, None)
+        for event in everything():
+            on_event(event)
+        a_finished_experiment(archive, campaign)
+        archive.update_campaign(campaign.id, status="finished")
+
+
+async def a_patient_campaign(settings: Any, *, inbox: Any, on_event: Any, on_ready: Any) -> None:
+    with Archive.open(settings.home) as archive:
+        campaign = archive.begin_campaign(a_brief(budget=1))
+        on_ready(campaign, None)
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
+        while not inbox.stopped:
+            await inbox.changed(timeout=1.0)
+        archive.update_campaign(campaign.id, status="stopped")
+
+
+async def a_deaf_campaign(settings: Any, *, inbox: Any, on_event: Any, on_ready: Any) -> None:
+    with Archive.open(settings.home) as archive:
+        campaign = archive.begin_campaign(a_brief(budget=1))
+        on_ready(campaign, None)
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            archive.update_campaign(campaign.id, status="stopped")
+
+
+def test_a_sitting_ends_with_the_report_and_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wiring, "run_campaign", a_short_campaign)
+    assert session.conduct(load({"home": tmp_path / "home"})) == 0
+    out = capsys.readouterr().out
+    assert "a search without a language model" in out.splitlines()[0]
+    assert "c1-001 Researcher to Critic" in out
+    assert "move37 show c1-001" in out
+    assert (tmp_path / "home" / "reports" / "campaign-1.html").is_file()
+    assert (tmp_path / "home" / "logs" / "move37.jsonl").is_file()
+
+
+def test_one_signal_stops_softly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wiring, "run_campaign", a_patient_campaign)
+    assert session.conduct(load({"home": tmp_path / "home"})) == 130
+    assert "move37 resume" in capsys.readouterr().out
+
+
+def test_what_does_not_stop_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "run_campaign", a_deaf_campaign)
+    monkeypatch.setattr(session, "GRACE", 0.3)
+    assert session.conduct(load({"home": tmp_path / "home"}), seated=False) == 130
+    with Archive.open(tmp_path / "home", readonly=True) as archive:
+        assert archive.campaigns()[0].status == "stopped"
+
+
+def test_the_end_names_the_shortcuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    campaign = a_whole_campaign(tmp_path)
+    conclude(tmp_path, campaign.id)
+    out = capsys.readouterr().out
+    assert all(sentence in out for sentence in SHORTENED)
+    assert str(tmp_path / "reports" / "campaign-1.html") in out
+
+
+def test_an_unfinished_campaign_is_to_be_resumed(tmp_path: Path) -> None:
+    campaign = a_whole_campaign(tmp_path, finished=False)
+    with Archive.open(tmp_path, readonly=True) as archive:
+        assert next_commands(campaign, archive.experiments()) == [("next", "move37 resume")]
