@@ -49,6 +49,15 @@ class Room:
     guests: int = 0  # jobs that run or wait here
 
 
+@dataclass
+class Spent:
+    """What the jobs took, and what we added to it (containers, delivery, results)."""
+
+    jobs: int = 0
+    inside_seconds: float = 0.0
+    added_seconds: float = 0.0
+
+
 class DockerSandbox:
     """Implements `sandbox.sandbox.Sandbox`. Use from one event loop; `close` it."""
 
@@ -61,6 +70,7 @@ class DockerSandbox:
         self._images: dict[Variant, Image] = {}
         self._rooms: dict[tuple[str, Shape], Room] = {}
         self._opening = asyncio.Lock()
+        self._spent = Spent()
         self._most_held = self.settings.held or 2 * (os.cpu_count() or 1)
 
     @property
@@ -87,8 +97,8 @@ class DockerSandbox:
                 await asyncio.shield(self._leave(self._rooms.pop((job.trust, shape), None)))
 
     async def _in_room(self, job: Job, shape: Shape, on_output: OnOutput | None) -> Outcome:
-        began = time.perf_counter()
         async with self._room(job.trust, shape) as room:
+            began = time.perf_counter()
             for _ in range(TRIES):
                 member = await self._member(room, job.limits)
                 try:
@@ -99,10 +109,15 @@ class DockerSandbox:
                 finally:
                     if not member.alive:
                         await asyncio.shield(self._leave(room))
-                seconds = round(time.perf_counter() - began, 4)
-                log.info("job_finished", job=job.id, status=str(outcome.status), seconds=seconds)
+                self._count(outcome, time.perf_counter() - began)
                 return outcome
         raise SandboxBroken(f"{TRIES} containers ended before they could take job {job.id}: see what the daemon says")
+
+    def _count(self, outcome: Outcome, seconds: float) -> None:
+        self._spent.jobs += 1
+        self._spent.inside_seconds += outcome.wall_seconds
+        self._spent.added_seconds += seconds - outcome.wall_seconds
+        log.info("job_finished", job=outcome.job, status=str(outcome.status), seconds=round(seconds, 4))
 
     @asynccontextmanager
     async def _room(self, trust: str, shape: Shape) -> AsyncIterator[Room]:
@@ -191,6 +206,8 @@ class DockerSandbox:
             atexit.unregister(self._remove_now)
             self._engine.close()
             self._engine = None
+            inside, added = round(self._spent.inside_seconds, 2), round(self._spent.added_seconds, 2)
+            log.info("sandbox_closed", jobs=self._spent.jobs, inside_seconds=inside, added_seconds=added)
 
     def _remove_now(self) -> None:
         """At the end of a process that did not close us."""

@@ -50,7 +50,13 @@ _WORDS: tuple[tuple[tuple[str, ...], type[SandboxError], str], ...] = (
     (("no space left on device", "disk quota exceeded"), DiskFull, "the disk is full: free some space and try again"),
     (("no such image", "unable to find image"), ImageMissing, "the image is gone: run `move37 sandbox build`"),
     (
-        ("executable file not found", "exec format error", "stat /opt/move37", 'exec: "/opt/move37'),
+        (
+            "no command specified",
+            "executable file not found",
+            "exec format error",
+            "stat /opt/move37",
+            'exec: "/opt/move37',
+        ),
         ImageUnusable,
         "the image cannot start our worker: run `move37 sandbox build`",
     ),

@@ -95,4 +95,4 @@ def _pack(context: IO[bytes], wheels: Path) -> None:
         for room in ROOMS:
             for path in sorted((ROOT / room).rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts:
-                    tar.add(path, arcname=str(path.relative_to(ROOT)), filter=plain)
+                    tar.add(path, arcname=f"source/{path.relative_to(ROOT)}", filter=plain)

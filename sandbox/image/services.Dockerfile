@@ -1,5 +1,5 @@
-# What compose.yaml starts besides Qdrant. `move37 sandbox build --services` prepares the context (the project's source,
-# wheels/ with what the sandbox image does not have) and builds both targets; no step of the build needs a network.
+# What compose.yaml starts besides Qdrant. `move37 sandbox build --services` prepares the context (source/ with
+# the project, wheels/ with what the sandbox image does not have) and builds both targets; no step of the build needs a network.
 #
 #   BASE     the sandbox image's own base: the proxy needs Python and nothing else
 #   SANDBOX  the sandbox image, which has torch already
@@ -8,7 +8,7 @@ ARG SANDBOX=move37-sandbox:cpu
 
 FROM ${BASE} AS proxy
 COPY wheels/structlog-*.whl wheels/typing_extensions-*.whl /srv/wheels/
-COPY sandbox /srv/move37/sandbox
+COPY source/sandbox /srv/move37/sandbox
 # A wheel is a zip archive that Python can import from.
 ENV PYTHONPATH=/srv/move37:/srv/site PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN mkdir /srv/site \
@@ -31,8 +31,8 @@ RUN /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin python3 -m venv /srv/env \
 FROM ${SANDBOX} AS worker
 USER 0:0
 COPY --from=packages /srv/env /srv/env
-COPY . /srv/move37/
-RUN rm -rf /srv/move37/wheels && mkdir /data && chown 65534:65534 /data
+COPY source /srv/move37
+RUN mkdir /data && chown 65534:65534 /data
 ENV PATH=/srv/env/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/srv/move37 \
     MOVE37_HOME=/data/home \
