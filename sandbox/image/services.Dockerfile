@@ -1,5 +1,5 @@
-# What compose.yaml starts besides Qdrant. `move37 sandbox build --services` prepares the context (source/ with
-# the project, wheels/ with what the sandbox image does not have) and builds both targets; no step of the build needs a network.
+# What compose.yaml starts besides Qdrant. `move37 sandbox build --services` prepares the context (source/ with the
+# project, wheels/ with what the sandbox image does not have) and builds both targets; no step needs a network.
 #
 #   BASE     the sandbox image's own base: the proxy needs Python and nothing else
 #   SANDBOX  the sandbox image, which has torch already

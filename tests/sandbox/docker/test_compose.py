@@ -103,13 +103,15 @@ from sandbox.job import Job
 async def main():
     print("socket", os.path.exists("/var/run/docker.sock"))
     sandbox = DockerSandbox(DockerSettings(warm=0))
-    job = Job(id="1", trust="t", argv=("python", "m.py"), files={"m.py": b"import torch; print(torch.ones(3).sum().item())"})
+    code = b"import torch; print(torch.ones(3).sum().item())"
+    job = Job(id="1", trust="t", argv=("python", "m.py"), files={"m.py": code})
     outcome = await sandbox.run(job)
     print("job", outcome.status, outcome.stdout.decode().strip())
     await sandbox.close()
     engine = await Engine.connect()
     try:
-        await engine.create("move37-member-0000000000000000", {"Image": "move37-sandbox:cpu", "HostConfig": {"Binds": ["/:/host"]}})
+        body = {"Image": "move37-sandbox:cpu", "HostConfig": {"Binds": ["/:/host"]}}
+        await engine.create("move37-member-0000000000000000", body)
         print("host MOUNTED")
     except SandboxError as error:
         print("refused", "proxy refused" in str(error))
