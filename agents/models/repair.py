@@ -206,7 +206,7 @@ class Repaired(Around):
     @property
     def model_info(self) -> ModelInfo:
         """Of the inner client, with structured replies: this wrapper is what makes them."""
-        return ModelInfo(**{**self.inner.model_info, "structured_output": True, "json_output": True})  # type: ignore[typeddict-item]
+        return ModelInfo(**{**self.inner.model_info, "structured_output": True, "json_output": True})
 
 
 @dataclass(frozen=True, slots=True)

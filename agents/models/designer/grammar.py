@@ -215,10 +215,10 @@ BASELINES: Mapping[str, Genome] = {
 def distance(one: Genome, other: Genome) -> int:
     """In how many choices two genomes differ; window and rank of the gate do not count (near-identical is 0)."""
     mine, theirs = ({path.family: path for path in g.paths} for g in (one, other))
-    apart = 2 * len(set(mine) ^ set(theirs))
+    apart: int = 2 * len(set(mine) ^ set(theirs))
     for family in set(mine) & set(theirs):
         a, b = asdict(mine[family]), asdict(theirs[family])
-        apart += sum(a[name] != b[name] for name in a if name != "window")
+        apart += len([name for name in a if name != "window" and a[name] != b[name]])
     apart += sum(
         getattr(one, name) != getattr(other, name)
         for name in ("router", "conv", "out_norm", "floor", "residual", "heads")

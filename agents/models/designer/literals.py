@@ -251,10 +251,12 @@ def mend(scene: Scene) -> Fix:
     source = scene.facts.get("source", "")
     parent, edits = _plan(scene)
     refused = ", ".join(g["name"] for g in scene.facts.get("gates", []) if g["passed"] is False)
-    for count in range(len(edits) - 1, 0, -1):
-        shorter = apply(parent, edits[:count])
-        if shorter is not None and shorter != source and len(shorter) >= 10:
-            diagnosis = f"Gate {refused} refused it; I took back {'; '.join(str(e) for e in edits[count:])}."
+    steps = [apply(parent, edits[:count]) for count in range(len(edits) + 1)]
+    now = steps.index(source) if source in steps else len(edits)  # how many edits the refused file holds
+    for count in range(now - 1, 0, -1):
+        shorter = steps[count]
+        if shorter is not None and shorter != source:
+            diagnosis = f"Gate {refused} refused it; I took back {'; '.join(str(e) for e in edits[count:now])}."
             return Fix(diagnosis=diagnosis, source=shorter, to_person=heard(scene, will="", program=True))
     diagnosis = f"Gate {refused} refused it, and without its edit it is the parent again. I am {ALL_IT_CAN}."
     answer = heard(scene, will="", program=True)

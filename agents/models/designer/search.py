@@ -120,7 +120,8 @@ def _drawn(
         crossed = crossover(genome, other.genome, rng)
         genome, other = (crossed, other) if crossed is not None else (genome, None)
         steps -= 1
-    put_in, taken_out = [], []
+    put_in: list[str] = []
+    taken_out: list[str] = []
     wanted = [o for o in known.wishes.wanted if o not in operators_in(genome)]
     if wanted:
         asked = rng.choice(wanted)

@@ -317,7 +317,14 @@ async def test_the_analyst_names_numbers_rivals_and_noise() -> None:
 
 async def test_the_analyst_explains_a_failure() -> None:
     proposal = await ask(Proposal, lab(opening()))
-    gate = {"name": "finite", "passed": False, "value": 1.0, "limit": 0.0, "message": "NaN in the loss", "traceback": ""}
+    gate = {
+        "name": "finite",
+        "passed": False,
+        "value": 1.0,
+        "limit": 0.0,
+        "message": "NaN in the loss",
+        "traceback": "",
+    }
     results = Dossier(
         hypothesis=asdict(proposal.hypothesis()), measurements=[], failure="gate finite: NaN", gates=[gate]
     )  # type: ignore[typeddict-item]

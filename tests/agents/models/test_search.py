@@ -1,4 +1,4 @@
-"""The search: repeatable, never twice the same, heeding wishes, and faster than chance on a landscape with a known top."""
+"""The search: repeatable, never twice the same, heeding wishes, and faster than chance on a planted landscape."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_wish_of_the_person_is_in_the_draw(seed: int, operator: str) -> None:
 
 
 def test_the_record_outweighs_the_prior() -> None:
-    record = {name: (20, -0.10) for name in OPERATORS} | {"rotary": (20, 0.05), "short_conv": (20, -0.30)}
+    record = dict.fromkeys(OPERATORS, (20, -0.1)) | {"rotary": (20, 0.05), "short_conv": (20, -0.30)}
     found = scores(record)
     assert max(found, key=lambda o: found[o]) == "rotary"
     assert found["short_conv"] < 0 < scores({})["short_conv"]
@@ -97,7 +97,9 @@ def evolve(world: Landscape, seed: int, budget: int) -> list[float]:
         rng = Random(f"{seed}:{number}")
         ranked = sorted(known, key=lambda g: -known[g])
         weights = [2.718 ** (-rank / 2.5) for rank in range(len(ranked))]
-        parents = tuple(Parent(id=str(n), name=str(n), genome=g) for n, g in enumerate(rng.choices(ranked, weights, k=2)))
+        parents = tuple(
+            Parent(id=str(n), name=str(n), genome=g) for n, g in enumerate(rng.choices(ranked, weights, k=2))
+        )
         effects: dict[str, list[float]] = {}
         for genome, value in known.items():
             for operator in operators_in(genome):
