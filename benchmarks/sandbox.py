@@ -124,10 +124,10 @@ async def beside_autogen(sandbox: Any, rounds: int) -> dict[str, Any]:
         times: dict[str, list[float]] = {}
         for _ in range(rounds):
             for name, code in (("hello", HELLO), ("torch", TORCH)):
-                times.setdefault(f"{name}_p50_s", []).append(await timed(lambda c=code: ours(sandbox, c, "pair")))
-                times.setdefault(f"autogen_{name}_p50_s", []).append(await timed(lambda c=code: autogen(c)))
-        stop = await timed(lambda: sandbox.release("pair"))
-        autogen_stop = await timed(theirs.stop)
+                times.setdefault(f"{name}_p50_s", []).append(await timed(ours(sandbox, code, "pair")))
+                times.setdefault(f"autogen_{name}_p50_s", []).append(await timed(autogen(code)))
+        stop = await timed(sandbox.release("pair"))
+        autogen_stop = await timed(theirs.stop())
     figures = {name: round(statistics.median(found), 5) for name, found in times.items()}
     figures |= {"torch_p95_s": round(sorted(times["torch_p50_s"])[int(0.95 * (rounds - 1))], 5)}
     for name in ("hello", "torch"):
@@ -140,13 +140,13 @@ async def alone(sandbox: Any, rounds: int) -> dict[str, Any]:
     """What AutoGen has no counterpart of."""
     await sandbox._pool.settled()
     await ours(sandbox, HELLO, "adam")
-    adam = [await timed(lambda: ours(sandbox, ADAM, "adam")) for _ in range(rounds)]
+    adam = [await timed(ours(sandbox, ADAM, "adam")) for _ in range(rounds)]
     stops, single = [], []
     for turn in range(min(rounds, 5)):
         await sandbox._pool.settled()
         trust = f"single-{turn}"
-        single.append(await timed(lambda t=trust: ours(sandbox, TORCH, t)))
-        stops.append(await timed(lambda t=trust: sandbox.release(t)))
+        single.append(await timed(ours(sandbox, TORCH, trust)))
+        stops.append(await timed(sandbox.release(trust)))
     await sandbox._pool.settled()
     figures = {
         "adam100_p50_s": round(statistics.median(adam), 5),
@@ -166,7 +166,7 @@ async def stop_under_fork_bomb(sandbox: Any) -> float:
     running = asyncio.create_task(sandbox.run(job, on_output=lambda *_: heard.set()))
     await heard.wait()
     await asyncio.sleep(1.0)
-    seconds = await timed(lambda: sandbox.release("bomb"))
+    seconds = await timed(sandbox.release("bomb"))
     await asyncio.gather(running, return_exceptions=True)
     return seconds
 
@@ -282,10 +282,10 @@ async def ours(sandbox: Any, code: str, trust: str) -> str:
     return str(outcome.stdout.decode())
 
 
-async def timed(act: Callable[[], Awaitable[Any]]) -> float:
+async def timed(act: Awaitable[Any]) -> float:
     """Seconds until `act` ends."""
     began = time.perf_counter()
-    await act()
+    await act
     return time.perf_counter() - began
 
 

@@ -33,7 +33,7 @@ from sandbox.docker.image import (
     recipe,
     tag,
 )
-from sandbox.errors import ImageMissing, ImageUnusable, SandboxUnavailable
+from sandbox.errors import ImageMissing, ImageUnusable, SandboxError, SandboxUnavailable
 
 log = structlog.get_logger()
 
@@ -87,8 +87,9 @@ def prepare_base(engine: Engine, base: str, variant: Variant, say: Say) -> str:
     say(f"pulling {base}")
     try:
         with translated():
-            engine.api.pull(*base.rsplit(":", 1)) if ":" in base else engine.api.pull(base, tag="latest")
-    except Exception as error:
+            name, _, mark = base.partition(":")
+            engine.api.pull(name, tag=mark or "latest")
+    except SandboxError as error:
         raise ImageMissing(
             f"{base} cannot be pulled: use `--base debootstrap`, or name an image that is here"
         ) from error

@@ -7,7 +7,6 @@ compared in tests, word for word. Nothing above this module sees a class of the 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import docker
 import docker.errors
 import requests.exceptions
+from docker.utils import kwargs_from_env
 
 from sandbox.errors import (
     DaemonUnreachable,
@@ -32,7 +32,7 @@ from sandbox.errors import (
 
 T = TypeVar("T")
 
-API_SECONDS = 60.0  # one call to the daemon; longer means that it hangs
+API_SECONDS = 120  # one call to the daemon; longer means that it hangs
 THREADS = 8
 
 # What the daemon says in words only, lower case; the first match decides.
@@ -122,8 +122,8 @@ def translated() -> Iterator[None]:
 class Engine:
     """One connection to one daemon. Use from one event loop; every call runs in a thread of our own."""
 
-    def __init__(self, api: docker.APIClient) -> None:
-        self.api = api
+    def __init__(self, api: Any) -> None:
+        self.api = api  # a docker.APIClient; its published types know half of what it can do
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="docker")
 
     @classmethod
@@ -135,9 +135,7 @@ class Engine:
     def connect_now(cls) -> Engine:
         """The same, for code without an event loop."""
         with translated():
-            api = docker.APIClient(
-                **docker.utils.kwargs_from_env(), version="auto", timeout=API_SECONDS, max_pool_size=THREADS + 2
-            )
+            api = docker.APIClient(**kwargs_from_env(), version="auto", timeout=API_SECONDS, max_pool_size=THREADS + 2)
         return cls(api)
 
     async def _call(self, function: Callable[[], T]) -> T:
@@ -264,8 +262,3 @@ class Engine:
         """Let go of the connection and the threads."""
         self._threads.shutdown(wait=False)
         self.api.close()
-
-
-def as_json(body: Mapping[str, Any]) -> str:
-    """A request body as the daemon reads it, for logs and tests."""
-    return json.dumps(body, sort_keys=True)

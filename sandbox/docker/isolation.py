@@ -30,6 +30,7 @@ SHM_BYTES = 64 * MIB
 OPEN_FILES = 1024
 GVISOR = "runsc"
 CPU_PERIOD_US = 100_000
+MAX_INODES = 65536  # files and folders that a job may make
 
 # Docker's list, and what else a program has no business reading: the host's hardware, interrupts (a side channel to
 # other tenants' keystrokes), the power meter and the kernel's tables.
@@ -165,7 +166,8 @@ def _device_requests(devices: tuple[str, ...]) -> list[Mapping[str, Any]]:
 def _tmpfs_options(size_bytes: int) -> str:
     # exec: Triton loads what it has compiled, and shell blocks run their own files. noexec would stop nobody:
     # a program can execute a memfd.
-    return f"rw,exec,nosuid,nodev,size={size_bytes},mode=1777,uid=65534,gid=65534"
+    # The number of files has a limit of its own: empty ones take no room, but the kernel's memory.
+    return f"rw,exec,nosuid,nodev,size={size_bytes},nr_inodes={MAX_INODES},mode=1777,uid=65534,gid=65534"
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:
