@@ -39,20 +39,24 @@ def _bare(statement: ast.stmt) -> ast.stmt:
 
 
 def _defined(tree: ast.AST) -> set[str]:
-    """Names that the file gives to things."""
+    """Names that the file gives to things that can be seen from everywhere in it."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             names.add(node.attr)
         elif isinstance(node, ast.Call) and _registers(node):
             names.add(str(node.args[0].value))  # type: ignore[attr-defined]
+    top = tree.body if isinstance(tree, ast.Module) else []
+    names |= {name for line in top if not isinstance(line, ast.ClassDef | ast.FunctionDef) for name in _stored(line)}
     return names - {"Mixer", "forward", "__init__"}
+
+
+def _stored(node: ast.AST) -> set[str]:
+    """Arguments and variables within `node`."""
+    args = {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    return args | {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _registers(node: ast.Call) -> bool:
@@ -62,19 +66,47 @@ def _registers(node: ast.Call) -> bool:
 
 
 class _Rename(ast.NodeVisitor):
-    """Numbers the defined names in order of appearance."""
+    """Numbers names in order of appearance: those seen from everywhere once, a function's own in each function.
 
-    def __init__(self, defined: set[str]) -> None:
-        self._defined = defined
-        self._numbers: dict[str, str] = {}
+    Keywords of calls keep their names, since most belong to torch: a file that renames a parameter which it passes by
+    keyword counts as another program, and its outputs have to tell.
+    """
 
-    def visit(self, node: ast.AST) -> None:
-        for field in ("name", "arg", "id", "attr"):
-            name = getattr(node, field, None)
-            if isinstance(name, str) and name in self._defined:
-                setattr(node, field, self._numbers.setdefault(name, f"_{len(self._numbers)}"))
-        if isinstance(node, ast.Call) and _registers(node):
-            constant = node.args[0]
-            assert isinstance(constant, ast.Constant)
-            constant.value = self._numbers.setdefault(str(constant.value), f"_{len(self._numbers)}")
+    def __init__(self, shared: set[str]) -> None:
+        self._shared = dict.fromkeys(sorted(shared), "")
+        self._count = 0
+        self._own: dict[str, str] = {}
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        node.name = self._of(node.name, self._shared)
+        outer = self._own
+        self._own = outer | dict.fromkeys(_stored(node), "")
         self.generic_visit(node)
+        self._own = outer
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        node.name = self._of(node.name, self._shared)
+        self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        node.id = self._of(node.id, self._own if node.id in self._own else self._shared)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        node.arg = self._of(node.arg, self._own)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.visit(node.value)
+        node.attr = self._of(node.attr, self._shared)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if _registers(node) and isinstance(node.args[0], ast.Constant):
+            node.args[0].value = self._of(str(node.args[0].value), self._shared)
+        self.generic_visit(node)
+
+    def _of(self, name: str, numbers: dict[str, str]) -> str:
+        if name not in numbers:
+            return name
+        if not numbers[name]:
+            numbers[name] = f"_{self._count}"
+            self._count += 1
+        return numbers[name]

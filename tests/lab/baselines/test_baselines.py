@@ -1,0 +1,64 @@
+"""The seven baselines keep the contract that candidates are held to."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lab import baselines
+from lab.training.contract import load_mixer
+from lab.training.model import ByteModel, count, fit_mlp_width
+from lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS
+from tests.lab.gates.here import failing, gates_here, result
+
+QUADRATIC = ["complexity"]
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_a_baseline_passes_every_gate(name: str) -> None:
+    checked = gates_here(baselines.source(name))
+
+    assert failing(checked) == (QUADRATIC if name == baselines.QUADRATIC else [])
+    assert [r.name for r in checked.results if r.passed is None] == ["novelty"]
+
+
+def test_softmax_is_exempt_by_its_very_source_and_no_copy_is() -> None:
+    assert baselines.is_quadratic_baseline(baselines.source("softmax"))
+    assert not baselines.is_quadratic_baseline(baselines.source("softmax") + "\n")
+    assert not baselines.is_quadratic_baseline(baselines.source("gla"))
+
+
+def test_seven_baselines_compute_seven_things() -> None:
+    known = []
+    for name in baselines.NAMES:
+        checked = gates_here(baselines.source(name), known=known)
+        assert result(checked, "novelty").passed is not False
+        assert checked.fingerprint is not None
+        known.append(checked.fingerprint)
+
+
+def test_parameters_agree_within_five_percent_and_networks_within_one() -> None:
+    mixers = {name: load_mixer(baselines.source(name)) for name in baselines.NAMES}
+    counts = {name: count(mixer(D_MODEL, N_HEADS)) for name, mixer in mixers.items()}
+
+    assert max(counts.values()) == baselines.LARGEST
+    assert max(counts.values()) <= 1.05 * min(counts.values())
+    for name, mixer in mixers.items():
+        network = ByteModel(mixer, mlp_width=fit_mlp_width(counts[name]))
+        assert abs(count(network) - TARGET_PARAMETERS) <= 0.01 * TARGET_PARAMETERS
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_a_network_around_a_baseline_learns_a_pattern(name: str) -> None:
+    torch.manual_seed(0)
+    mixer = load_mixer(baselines.source(name))
+    model = ByteModel(mixer, mlp_width=16)
+    tokens = torch.tensor([[1, 2, 3, 4] * 6] * 4)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(12):
+        optimiser.zero_grad()
+        loss = model.loss(tokens)
+        loss.backward()
+        optimiser.step()
+
+    assert float(model.loss(tokens)) < 0.7

@@ -1,0 +1,85 @@
+"""The candidate contract: what is refused, and with which words; and what travels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.training.contract import ContractError, check_source, load_mixer
+from lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width, network_parameters
+from lab.travel import inside, main_file
+from tests.lab.gates.defects import CLEAN
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        ("def broken(:", "line 1"),
+        ("import numpy\nclass Mixer: pass", "numpy"),
+        ("from os import path\nclass Mixer: pass", "os"),
+        ("from . import x\nclass Mixer: pass", "torch, einops, math and kernels"),
+        ("def f():\n    import subprocess\nclass Mixer: pass", "subprocess"),
+        ("x = 1", "no `class Mixer"),
+        ("class Blender: pass", "Blender"),
+        ("\0", "not Python"),
+        ("(" * 5000 + ")" * 5000, "not Python"),
+        ("#" * 300_000, "characters"),
+    ],
+)
+def test_a_file_that_breaks_the_contract_is_refused_unexecuted(source: str, words: str) -> None:
+    with pytest.raises(ContractError, match=words.replace("(", r"\(")):
+        check_source(source)
+
+
+@given(st.text())
+def test_any_text_is_either_a_candidate_or_a_contract_error(source: str) -> None:
+    with pytest.raises(ContractError):
+        check_source(source)
+
+
+def test_an_exception_while_importing_keeps_its_cause() -> None:
+    with pytest.raises(ContractError, match="ZeroDivisionError") as caught:
+        load_mixer(CLEAN + "\n1 / 0\n")
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_mixer_has_to_be_a_module() -> None:
+    with pytest.raises(ContractError, match=r"torch\.nn\.Module"):
+        load_mixer("class Mixer:\n    pass\n")
+
+
+@given(st.integers(min_value=2_000, max_value=30_000))
+def test_networks_agree_within_one_percent_whatever_the_mixer_weighs(mixer: int) -> None:
+    total = network_parameters(mixer, fit_mlp_width(mixer))
+
+    assert abs(total - TARGET_PARAMETERS) <= 0.01 * TARGET_PARAMETERS
+
+
+def test_a_mixer_that_leaves_no_room_is_an_error() -> None:
+    with pytest.raises(ValueError, match="make the mixer smaller"):
+        fit_mlp_width(60_000)
+
+
+def test_what_travels_imports_nothing_that_stays_at_home(tmp_path: object) -> None:
+    """The job's folder is all there is: neither sandbox nor app nor any installed copy of ours."""
+    folder = str(tmp_path)
+    for name, content in (inside() | main_file("lab.gates.entry")).items():
+        path = __import__("pathlib").Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    code = (
+        "import sys; sys.path.insert(0, '.'); import lab.gates.entry, lab.training.model;"
+        "ours = [m for m in sys.modules if m.split('.')[0] in ('sandbox', 'app', 'agents', 'memory')];"
+        "assert not ours, ours; assert lab.__file__.startswith(sys.argv[1]), lab.__file__"
+    )
+    subprocess.run([sys.executable, "-c", code, folder], cwd=folder, check=True, timeout=120)
+
+
+def test_judging_needs_no_torch() -> None:
+    code = "import lab.gates.run, lab.gates.judging, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

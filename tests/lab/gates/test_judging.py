@@ -1,0 +1,137 @@
+"""Judgements are pure: numbers in, a result with a sentence out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.gates import causality, complexity, novelty, parameters, truncation
+from lab.gates.gate import Evidence, Reading, Timing, failed
+from lab.gates.judging import judge_all, refused
+from lab.gates.order import GATES, NAMES
+from lab.gates.reports import Death, read_reports
+from lab.tasks.task import Fingerprint
+from sandbox.job import Outcome, Status
+
+
+def a_number(value: float, **numbers: float) -> Reading:
+    return Reading(value=value, numbers=numbers)
+
+
+def an_outcome(*lines: object, status: Status = Status.DONE, stderr: bytes = b"") -> Outcome:
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    return Outcome(job="j", status=status, exit_code=0, stdout=text.encode(), stderr=stderr)
+
+
+def test_the_names_and_their_order_are_the_interface() -> None:
+    assert NAMES == (
+        "import", "shape", "finite", "causality", "truncation", "batch", "purity", "dead_parameters", "parameters",
+        "complexity", "dtype", "determinism", "novelty",
+    )  # fmt: skip
+
+
+def test_reading_the_future_fails_causality() -> None:
+    result = causality.judge(a_number(0.3), Evidence())
+
+    assert result.passed is False
+    assert "future" in result.message
+
+
+def test_what_rounding_moves_is_no_leak_however_much_a_candidate_amplifies_it() -> None:
+    assert causality.judge(a_number(1e-3, roundoff=1e-4), Evidence()).passed
+    assert causality.judge(a_number(0.1, roundoff=1e-2), Evidence()).passed is False
+
+
+def test_a_length_is_not_judged_while_the_future_leaks() -> None:
+    leaking = Evidence(results={"causality": failed("causality", 1.0, 1e-4, "leaks")})
+
+    assert truncation.judge(a_number(0.5), leaking).passed is None
+    assert truncation.judge(a_number(0.5), Evidence()).passed is False
+
+
+def test_outputs_of_the_prefix_alone_decide_against_the_witness() -> None:
+    reading = Reading(value=0.0, outputs=(1.0, 1.0, 1.0, 1.0))
+
+    assert truncation.judge(reading, Evidence(alone=Reading(outputs=(1.0, 1.0)))).passed
+    assert truncation.judge(reading, Evidence(alone=Reading(outputs=(1.0, 0.5)))).passed is False
+
+
+@pytest.mark.parametrize("count, passes", [(1049, True), (1050, True), (1051, False)])
+def test_a_mixer_may_have_five_percent_more_parameters(count: int, passes: bool) -> None:
+    assert parameters.judge(a_number(count), Evidence(baseline_parameters=1000)).passed is passes
+
+
+def test_only_the_exempt_baseline_may_be_quadratic() -> None:
+    assert complexity.judge(a_number(1.9), Evidence()).passed is False
+    assert complexity.judge(a_number(1.9), Evidence(exempt_quadratic=True)).passed
+
+
+def test_time_is_held_against_a_mixer_only_when_ratio_and_excess_are_large() -> None:
+    def judged(long: float, short: float) -> bool | None:
+        return complexity.judge(a_number(1.0), Evidence(timing=Timing(long=long, short=short, start=0.1))).passed
+
+    assert judged(0.25, 0.22)
+    assert judged(0.21, 0.12)  # a ratio of five, from noise
+    assert judged(2.2, 1.1)  # twice the time: caches
+    assert judged(1.5, 0.2) is False
+
+
+def test_without_an_archive_there_is_nothing_to_be_new_against() -> None:
+    assert novelty.judge(Reading(value=0.0, outputs=(1.0,)), Evidence()).passed is None
+    known = (Fingerprint(experiment="c1-003", tree="t", outputs=(1.0, 2.0)),)
+    same = novelty.judge(Reading(value=0.0, outputs=(1.0, 2.0001)), Evidence(known=known, tree="u"))
+    assert same.passed is False
+    assert "c1-003" in same.message
+    assert novelty.judge(Reading(value=0.0, outputs=(1.0, 2.1)), Evidence(known=known, tree="u")).passed
+
+
+def test_an_exception_everywhere_is_one_failed_gate() -> None:
+    readings = {name: Reading(crash="RuntimeError: no", traceback="line 3") for name in NAMES[1:]}
+    readings["import"] = Reading(value=0.0)
+
+    results = judge_all(readings, {}, Evidence())
+
+    assert [r.name for r in results if r.passed is False] == ["shape"]
+    assert results[1].traceback == "line 3"
+
+
+def test_a_refused_file_fails_import_and_leaves_the_rest_null() -> None:
+    results = refused("not Python: line 1")
+
+    assert [r.passed for r in results] == [False] + [None] * (len(GATES) - 1)
+
+
+def test_a_gate_that_took_its_process_with_it_fails_with_its_last_words() -> None:
+    outcome = an_outcome(
+        {"gate": "shape", "starts": True},
+        {"gate": "shape", "reading": {"value": 0.0}},
+        {"gate": "finite", "starts": True},
+        status=Status.OUT_OF_MEMORY,
+    )
+    reports = read_reports(outcome, seconds=20)
+
+    assert reports.readings.keys() == {"shape"}
+    assert reports.death == Death(gate="finite", sentence="it ran out of memory (peak 0 MiB)", traceback="")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(),
+            st.recursive(
+                st.none() | st.floats() | st.text(),
+                lambda c: (
+                    st.lists(c)
+                    | st.dictionaries(st.sampled_from(["gate", "starts", "reading", "value", "numbers", "outputs"]), c)
+                ),
+            ),
+        )
+    )
+)
+def test_lines_that_are_no_reports_break_nothing(lines: list[object]) -> None:
+    reports = read_reports(an_outcome(*lines), seconds=1)
+
+    assert judge_all(reports.readings, {}, Evidence())
