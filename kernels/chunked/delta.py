@@ -227,27 +227,46 @@ def _backward(c: _Pass, grid: Grid, do: Tensor, dfinal: Tensor | None) -> Gradie
             dqg.mul_(c.rise)
             dkd.mul_(c.fall)
     da = torch.bmm(do, r.mT).mul_(c.decay)
+    diagonal = da.diagonal(dim1=1, dim2=2).clone().unsqueeze(-1)
+    da.diagonal(dim1=1, dim2=2).zero_()
     dq = torch.bmm(da, c.k) if dqg is None else dqg.baddbmm_(da, c.k)
-    dk = torch.bmm(da.mT, c.q) if dkd is None else torch.baddbmm(dkd, da.mT, c.q)
-    dv, dbeta, kh = dr, None, None
+    dk = torch.bmm(da.mT, c.q)
+    dv, dbeta, h, kh = dr, None, None, None
     if c.x is not None and c.beta is not None:
         dbv, h, e = _erase_gradients(c, dr, None if c.states is None else before)
         dk.baddbmm_(e.mT, c.k * c.beta, alpha=-1)
         h = torch.bmm(e, c.k) if h is None else h.baddbmm_(e, c.k)
         kh = _dot(c.k, h)
         dbeta = _dot(dbv, c.v).sub_(kh)
-    dgamma = None
-    if c.rise is not None:
-        dgamma = _dot(dq, c.q).sub_(_dot(c.k, dk))
-        if kh is not None and c.beta is not None:
-            dgamma.addcmul_(c.beta.squeeze(-1), kh, value=-1)
-        if dkd is not None and dwhole is not None:
-            dgamma[:, -1] += dwhole.add_(_dot(dkd.flatten(1), c.k.flatten(1)))
-    if kh is not None and c.beta is not None:
-        dk.addcmul_(h, c.beta, value=-1)
         dv = dbv.mul_(c.beta)
-    dg = None if dgamma is None else torch.mm(dgamma, torch.ones_like(c.a[0]).tril_())  # sum over the tokens after
+    dg = _decay_gradient(c, dq, dk, kh, dkd, dwhole)
+    dq.addcmul_(diagonal, c.k)
+    dk.addcmul_(diagonal, c.q)
+    if dkd is not None:
+        dk.add_(dkd)
+    if h is not None and c.beta is not None:
+        dk.addcmul_(h, c.beta, value=-1)
     return dq, dk, dv, dg, dbeta, first
+
+
+def _decay_gradient(
+    c: _Pass, dq: Tensor, dk: Tensor, kh: Tensor | None, dkd: Tensor | None, dwhole: Tensor | None
+) -> Tensor | None:
+    """dg [n, C]: dg_t sums what flows across token t, from keys before it to queries, keys and states from it on.
+
+    dq and dk come without the diagonal of A, which no decay touches: under strong decay it is all there is, and the
+    difference of two equal sums would be nothing but rounding.
+    """
+    if c.rise is None:
+        return None
+    lower = torch.ones_like(c.a[0]).tril_()
+    dgamma = _dot(dq, c.q).sub_(_dot(c.k, dk))
+    if kh is not None and c.beta is not None:
+        dgamma.addcmul_(c.beta.squeeze(-1), kh, value=-1)
+    dg = torch.mm(dgamma, lower)
+    if dkd is not None and dwhole is not None:
+        dg.addmm_(_dot(dkd, c.k), lower.mT.triu(1)).add_(dwhole.unsqueeze(1))
+    return dg
 
 
 def _state_gradients(c: _Pass, grid: Grid, do: Tensor, dfinal: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

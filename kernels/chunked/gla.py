@@ -100,11 +100,14 @@ def _backward(
     dv = torch.baddbmm(torch.bmm(a.mT, do), k * fall, after)
     dq = torch.bmm(do, before.mT).mul_(rise)
     dk = torch.bmm(v, after.mT).mul_(fall)
-    dlast = (dk * k).sum(1).add_((after * before).sum(-1).mul_(whole.squeeze(-1)))
-    _scores_backward(torch.bmm(do, v.mT), q, k, gamma, dq, dk)
-    dgamma = (dq * q).sub_(dk * k)
-    dgamma[:, -1] += dlast
-    return dq, dk, dv, dgamma.flip(1).cumsum_(1).flip(1), later[-1]
+    written = dk * k
+    dg = written.cumsum(1).sub_(written).add_((after * before).sum(-1).mul_(whole.squeeze(-1)).unsqueeze(1))
+    da = torch.bmm(do, v.mT)
+    dk_within = _scores_backward(da, q, k, gamma, dq)
+    # The diagonal of A comes last: no decay touches it, and under strong decay it would drown the rest of dg.
+    dg += (dq * q).sub_(dk_within * k).flip(1).cumsum_(1).flip(1)
+    diagonal = da.diagonal(dim1=1, dim2=2).unsqueeze(-1)
+    return dq.addcmul_(diagonal, k), dk.add_(dk_within).addcmul_(diagonal, q), dv, dg, later[-1]
 
 
 def _scores(q: Tensor, k: Tensor, gamma: Tensor) -> Tensor:
@@ -117,15 +120,14 @@ def _scores(q: Tensor, k: Tensor, gamma: Tensor) -> Tensor:
     return a
 
 
-def _scores_backward(da: Tensor, q: Tensor, k: Tensor, gamma: Tensor, dq: Tensor, dk: Tensor) -> None:
-    """Add the gradients through A to dq and dk; da [n, C, C] is read on and below the diagonal."""
-    diagonal = da.diagonal(dim1=1, dim2=2).unsqueeze(-1)
-    dq.addcmul_(diagonal, k)
-    dk.addcmul_(diagonal, q)
+def _scores_backward(da: Tensor, q: Tensor, k: Tensor, gamma: Tensor, dq: Tensor) -> Tensor:
+    """Add the gradient through A's squares to dq, and return that of k; da [n, C, C] is read below the diagonal."""
+    dk = torch.zeros_like(k)
     for block, rows, columns in _squares(q, k, gamma):
         square = _square(da, block)
         _halves(dq, block)[1].add_((square @ columns[0]).mul_(rows[1]))
         _halves(dk, block)[0].add_((square.mT @ rows[0]).mul_(columns[1]))
+    return dk
 
 
 Side = tuple[Tensor, Tensor]  # the rescaled rows and the factors that rescaled them, [n, squares, block, K]

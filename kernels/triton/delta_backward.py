@@ -50,7 +50,8 @@ def local(
 
 
 @triton.autotune(
-    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)), key=["H", "HV", "K", "V", "C", "ERASE"]
+    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)),
+    key=["H", "HV", "K", "V", "C", "ERASE"],
 )
 @triton.jit
 def scan(
@@ -65,7 +66,7 @@ def scan(
     if FINAL:
         state += tl.load(dfinal + edge, mask=inside, other=0.0).to(tl.float32)
     begin, end = tl.load(first + sequence), tl.load(first + sequence + 1)
-    for back in range(0, end - begin):
+    for back in range(end - begin):
         chunk = end - 1 - back
         row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
         at, valid = state_at(chunk, HV, head, v0, K, V, BK, BV)
@@ -165,12 +166,19 @@ def inputs(
         c, last = load_gamma(gamma, row, size, HV, head, C)
         dqg *= tl.exp2(c)[:, None]
         dkd *= tl.exp2(last - c)[:, None]
-    kept = carried * tl.exp2(last) + tl.sum(dkd * wide)
+    written = tl.sum(dkd * wide, 1)
     score = load_tile(da, row, size, HV, head, 0, C, C, C)
     score_t = load_tile_t(da, row, size, HV, head, 0, C, C, C)
+    on = i[:, None] == i[None, :]
+    diagonal = tl.sum(tl.where(on, score, 0.0), 1)[:, None].to(tl.float32) * scale
+    score, score_t = (
+        tl.where(on, 0.0, score).to(da.dtype.element_ty),
+        tl.where(on, 0.0, score_t).to(da.dtype.element_ty),
+    )
     dqg = (dqg + tl.dot(score, keys.to(score.dtype), input_precision=PRECISION)) * scale
-    dkd += tl.dot(score_t, queries.to(score.dtype), input_precision=PRECISION) * scale
-    store_tile(dq, dqg, row, size, HV, head, 0, K, C, BK)
+    within = tl.dot(score_t, queries.to(score.dtype), input_precision=PRECISION) * scale
+    store_tile(dq, dqg + diagonal * wide, row, size, HV, head, 0, K, C, BK)
+    dkd += diagonal * queries.to(tl.float32)
     through = tl.zeros((C,), tl.float32)
     if ERASE:
         rate = load_column(beta, row, size, HV, head, C)
@@ -178,15 +186,16 @@ def inputs(
         erased_t = load_tile_t(e, row, size, HV, head, 0, C, C, C)
         into = load_tile(h, row, size, HV, head, 0, K, C, BK).to(tl.float32)
         into += tl.dot(erased, keys.to(erased.dtype), input_precision=PRECISION)
-        dkd -= tl.dot(erased_t, (wide * rate[:, None]).to(erased.dtype), input_precision=PRECISION)
+        within -= tl.dot(erased_t, (wide * rate[:, None]).to(erased.dtype), input_precision=PRECISION)
         kh = tl.sum(wide * into, 1)
         store_column(dbeta, load_column(dbeta_v, row, size, HV, head, C) - kh, row, size, HV, head, C)
         through = rate * kh
-        store_tile(dk, dkd - into * rate[:, None], row, size, HV, head, 0, K, C, BK)
+        store_tile(dk, dkd + within - into * rate[:, None], row, size, HV, head, 0, K, C, BK)
     else:
-        store_tile(dk, dkd, row, size, HV, head, 0, K, C, BK)
+        store_tile(dk, dkd + within, row, size, HV, head, 0, K, C, BK)
     if DECAY:
-        dgamma = tl.sum(dqg * queries.to(tl.float32), 1) - tl.sum(dkd * wide, 1) - through
-        dgamma = tl.where(i == size - 1, dgamma + kept, tl.where(i < size, dgamma, 0.0))
-        total = tl.sum(dgamma, 0)
-        store_column(dg, total - tl.cumsum(dgamma, 0) + dgamma, row, size, HV, head, C)
+        # Without A's diagonal, which no decay touches: under strong decay it would drown the rest.
+        dgamma = tl.sum(dqg * queries.to(tl.float32), 1) - tl.sum(within * wide, 1) - through
+        dgamma = tl.where(i < size, dgamma, 0.0)
+        crossing = tl.sum(dgamma, 0) - tl.cumsum(dgamma, 0) + dgamma + tl.cumsum(written, 0) - written
+        store_column(dg, crossing + carried * tl.exp2(last), row, size, HV, head, C)

@@ -81,7 +81,8 @@ def prepare(
 
 
 @triton.autotune(
-    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)), key=["H", "HV", "K", "V", "C"]
+    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)),
+    key=["H", "HV", "K", "V", "C"],
 )
 @triton.jit
 def states(
@@ -115,7 +116,8 @@ def states(
 
 
 @triton.autotune(
-    configs(({"BV": 64}, 4, 2), ({"BV": 128}, 8, 2), ({"BV": 64}, 4, 3), ({"BV": 128}, 4, 3)), key=["H", "HV", "K", "V", "C"]
+    configs(({"BV": 64}, 4, 2), ({"BV": 128}, 8, 2), ({"BV": 64}, 4, 3), ({"BV": 128}, 4, 3)),
+    key=["H", "HV", "K", "V", "C"],
 )
 @triton.jit
 def outputs(
@@ -138,4 +140,3 @@ def outputs(
     written = load_tile(r, row, size, HV, head, v0, V, C, BV)
     out += tl.dot(a.to(written.dtype), written, input_precision=PRECISION)
     store_tile(o, out * scale, row, size, HV, head, v0, V, C, BV)
-

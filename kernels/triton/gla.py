@@ -143,5 +143,5 @@ def _gradients(
     kernels_.within[(cut.chunks, heads, cut.chunk // 16)](
         q, k, G, da, across_q, across_k, dq, dk, dG, *table, scale, **narrow
     )
-    kernels_.gates[(cut.chunks, heads)](dG, dlast, dg, *table, **_without(narrow, "H", "PRECISION"))
+    kernels_.gates[(cut.chunks, heads)](k, across_k, dG, dlast, dg, *table, **_without(narrow, "PRECISION"))
     return dq, dk, dv, dg, dstate

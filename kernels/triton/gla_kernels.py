@@ -1,10 +1,10 @@
 """Chunk kernels of gated linear attention (a decay for every key coordinate). Symbols as in kernels/README.md.
 
-    cumulate  G = cumsum g in every chunk (times log2 e)
-    scores    A, one 16 x 16 block a program: below the diagonal a product around the block's first row, where both
-              e^{G_i - G_ref} and e^{G_ref - G_j} are <= 1; on the diagonal column by column, exactly
-    states, outputs                   as in the scalar family
-    scan, across, within, gates       backward: dS; what passes through states; what passes through A; dg
+cumulate  G = cumsum g in every chunk (times log2 e)
+scores    A, one 16 x 16 block a program: below the diagonal a product around the block's first row, where both
+          e^{G_i - G_ref} and e^{G_ref - G_j} are <= 1; on the diagonal column by column, exactly
+states, outputs                   as in the scalar family
+scan, across, within, gates       backward: dS; what passes through states; what passes through A; dg
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def scores(
             keys_t *= tl.exp2(reference[:, None] - below_t)
             block = tl.dot(queries, keys_t, input_precision=PRECISION)
         else:
-            for j in range(0, 16):
+            for j in range(16):
                 if j < size - later:
                     at = row + later + j
                     key = tl.load(k + (at * H + head // (HV // H)) * K + d, mask=d < K, other=0.0).to(tl.float32)
@@ -126,7 +126,7 @@ def scan(
     if FINAL:
         state += tl.load(dfinal + edge, mask=inside, other=0.0).to(tl.float32)
     begin, end = tl.load(first + sequence), tl.load(first + sequence + 1)
-    for back in range(0, end - begin):
+    for back in range(end - begin):
         chunk = end - 1 - back
         row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
         at, valid = state_at(chunk, HV, head, v0, K, V, BK, BV)
@@ -148,7 +148,7 @@ def across(
     H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BK: tl.constexpr,
     BV: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dV and dA in full; of dQ (of s Q), dK and the gradient of G_C what passes through the states."""
+    """dV and dA in full; of dQ (of s Q), dK and dg (dlast) what passes through the states."""
     chunk, head = tl.program_id(0), tl.program_id(1)
     row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
     i, d = tl.arange(0, C), tl.arange(0, BK)
@@ -181,8 +181,7 @@ def across(
     store_tile(da, tl.where(i[:, None] >= i[None, :], score, 0.0), row, size, HV, head, 0, C, C, C)
     store_tile(dq, into_q * tl.exp2(G_tile), row, size, HV, head, 0, K, C, BK)
     store_tile(dk, into_k, row, size, HV, head, 0, K, C, BK)
-    total = carried * tl.exp2(last) + tl.sum(into_k * keys, 0)
-    tl.store(dlast + (chunk * HV + head) * K + d, total, mask=d < K)
+    tl.store(dlast + (chunk * HV + head) * K + d, carried * tl.exp2(last), mask=d < K)
 
 
 @triton.jit
@@ -220,7 +219,7 @@ def within(
                 block_t = load_tile_t(da, row + later, size - later, HV, head, own, C, 16, 16)
                 part = tl.dot(block_t, others, input_precision=PRECISION)
                 into_k += part * tl.exp2(middle[None, :] - G_own)
-        for j in range(0, 16):
+        for j in range(16):
             if j < left:
                 at = here + j
                 key = tl.load(k + (at * H + shared) * K + d, mask=d < K, other=0.0).to(tl.float32)
@@ -228,25 +227,33 @@ def within(
                 G_j = tl.load(G + (at * HV + head) * K + d, mask=d < K, other=0.0)
                 column = tl.load(da + ((here + i) * HV + head) * C + own + j, mask=i < left, other=0.0).to(tl.float32)
                 line = tl.load(da + (at * HV + head) * C + own + i, mask=i < left, other=0.0).to(tl.float32)
-                down, up = valid & (i >= j)[:, None], valid & (i <= j)[:, None]
+                down, up = valid & (i > j)[:, None], valid & (i < j)[:, None]
                 fade = tl.where(down, tl.exp2(tl.where(down, G_own - G_j[None, :], 0.0)), 0.0)
                 into_q += column[:, None] * fade * key[None, :]
                 fade = tl.where(up, tl.exp2(tl.where(up, G_j[None, :] - G_own, 0.0)), 0.0)
                 into_k += line[:, None] * fade * query[None, :]
         into_q += load_tile(across_q, here, left, HV, head, 0, K, 16, BK)
-        into_k += load_tile(across_k, here, left, HV, head, 0, K, 16, BK)
+        store_tile(dG, into_q * queries - into_k * keys, here, left, HV, head, 0, K, 16, BK)
+        # A's diagonal comes after dG: no decay touches it, and under strong decay it would drown the rest.
+        own_score = tl.load(da + ((here + i) * HV + head) * C + own + i, mask=i < left, other=0.0).to(tl.float32)
+        into_q += own_score[:, None] * keys
+        into_k += own_score[:, None] * queries + load_tile(across_k, here, left, HV, head, 0, K, 16, BK)
         store_tile(dq, into_q * scale, here, left, HV, head, 0, K, 16, BK)
         store_tile(dk, into_k, here, left, HV, head, 0, K, 16, BK)
-        store_tile(dG, into_q * queries - into_k * keys, here, left, HV, head, 0, K, 16, BK)
 
 
 @triton.jit
-def gates(dG, dlast, dg, rows, sizes, HV: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BK: tl.constexpr):
-    """dg: the sum of dG over the tokens from each one on, inside its chunk."""
+def gates(
+    k, across_k, dG, dlast, dg, rows, sizes,
+    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BK: tl.constexpr,
+):  # fmt: skip
+    """dg: what flows across each token, inside its chunk and from the chunk's keys into the state behind it."""
     chunk, head = tl.program_id(0), tl.program_id(1)
     row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
-    i, d = tl.arange(0, C), tl.arange(0, BK)
+    d = tl.arange(0, BK)
     x = load_tile(dG, row, size, HV, head, 0, K, C, BK)
-    end = tl.load(dlast + (chunk * HV + head) * K + d, mask=d < K, other=0.0)
-    x += tl.where((i == size - 1)[:, None], end[None, :], 0.0)
-    store_tile(dg, tl.sum(x, 0)[None, :] - tl.cumsum(x, 0) + x, row, size, HV, head, 0, K, C, BK)
+    written = load_tile(k, row, size, H, head // (HV // H), 0, K, C, BK).to(tl.float32)
+    written *= load_tile(across_k, row, size, HV, head, 0, K, C, BK)
+    crossing = tl.sum(x, 0)[None, :] - tl.cumsum(x, 0) + x + tl.cumsum(written, 0) - written
+    crossing += tl.load(dlast + (chunk * HV + head) * K + d, mask=d < K, other=0.0)[None, :]
+    store_tile(dg, crossing, row, size, HV, head, 0, K, C, BK)

@@ -102,7 +102,9 @@ def l2norm(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
     return y
 
 
-def rms_norm_gated(x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool) -> Tensor:
+def rms_norm_gated(
+    x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
+) -> Tensor:
     """(x rsqrt(mean x^2 + eps) w + b) act(g) over the last axis."""
     y: Tensor = _RmsNormGated.apply(x, g, weight, bias, eps, sigmoid)
     return y

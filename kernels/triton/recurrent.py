@@ -63,7 +63,9 @@ def decode(
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     g, beta, state = (None if x is None else x.contiguous() for x in (g, beta, state))
     width, o = q.shape[3], torch.empty_like(v)
-    final = torch.empty(len(edges) - 1, heads, width, values, dtype=torch.float32, device=q.device) if want_state else None
+    final = (
+        torch.empty(len(edges) - 1, heads, width, values, dtype=torch.float32, device=q.device) if want_state else None
+    )
     rows = min(32, block(values))
     step[(len(edges) - 1, heads, triton.cdiv(values, rows))](
         q, k, v, g, beta, o, state, final, cuts, scale,

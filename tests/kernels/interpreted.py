@@ -1,0 +1,101 @@
+"""Cases for tests/kernels/test_triton.py; not collected by itself. Shapes are tiny: the interpreter pays per operation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import kernels
+from kernels.dispatch import interpreting
+from tests.kernels.cases import compare, gated_delta, heads, relative_rms, simple, vector, vector_heads
+
+pytestmark = pytest.mark.skipif(
+    not (torch.cuda.is_available() or interpreting()), reason="needs a GPU or the interpreter"
+)
+
+
+@pytest.fixture(autouse=True)
+def on_the_device():
+    """On a GPU every tensor is made there; the reference then runs there too."""
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        yield
+
+
+def test_gated_delta_with_all_its_parts():
+    compare(gated_delta, heads(37), name="triton")
+
+
+def test_more_than_one_chunk_and_short_last_one():
+    compare(gated_delta, heads(70, value_heads=1, values=16, state=False), name="triton")
+
+
+@pytest.mark.parametrize("decay,beta", ((None, torch.sigmoid), (1.0, None), (None, None)))
+def test_the_other_models_of_the_family(decay, beta):
+    inputs = heads(18, decay=decay, beta=beta, value_heads=1, values=16)
+    compare(simple if beta is None else gated_delta, inputs, name="triton")
+
+
+def test_one_token():
+    compare(gated_delta, heads(1, value_heads=1), name="triton")
+
+
+def test_correlated_keys_and_strong_decay():
+    compare(gated_delta, heads(33, value_heads=1, cosine=0.9, beta=0.99, decay=None), name="triton")
+    compare(gated_delta, heads(20, value_heads=1, decay=200.0), name="triton")
+
+
+def test_half_precision_keeps_its_tolerance():
+    compare(gated_delta, heads(33, value_heads=1, values=16), torch.bfloat16, name="triton")
+
+
+def test_packed_sequences():
+    packed = heads(25, value_heads=1, values=16)
+    packed["initial_state"] = heads(1, batch=3, value_heads=1, values=16)["initial_state"]
+    compare(lambda **g: gated_delta(**g, cu_seqlens=torch.tensor([0, 4, 4, 25])), packed, name="triton")
+
+
+def test_vector_decay():
+    compare(vector, vector_heads(35, strength=10.0), name="triton")
+
+
+def test_decoding_equals_prefill():
+    inputs = {n: x.float() for n, x in heads(6).items()}
+    wanted, last = gated_delta(**inputs)
+    with kernels.implementation("triton"):
+        o, state = kernels.fused_recurrent_gated_delta_rule(**inputs, output_final_state=True)
+    assert relative_rms(o, wanted) < 1e-5
+    assert relative_rms(state, last) < 1e-5
+    inputs = {n: x.float() for n, x in vector_heads(6).items()}
+    wanted, _ = vector(**inputs)
+    with kernels.implementation("triton"):
+        o, _ = kernels.fused_recurrent_gla(gk=inputs.pop("g"), **inputs)
+    assert relative_rms(o, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("state", (True, False))
+def test_convolution(state):
+    inputs = {"x": torch.randn(2, 5, 6), "weight": torch.randn(6, 4), "bias": torch.randn(6)}
+    if state:
+        inputs["initial_state"] = torch.randn(2, 6, 4)
+    compare(
+        lambda **g: kernels.causal_conv1d(**g, activation="silu", output_final_state=True),
+        {n: x.double() for n, x in inputs.items()},
+        name="triton",
+    )
+
+
+def test_norms():
+    inputs = {
+        "x": torch.randn(2, 7, 24),
+        "g": torch.randn(2, 7, 24),
+        "weight": torch.randn(24),
+        "bias": torch.randn(24),
+    }
+    compare(kernels.rms_norm_gated, {n: x.double() for n, x in inputs.items()}, name="triton")
+    compare(kernels.l2norm, {"x": torch.randn(9, 7).double()}, name="triton")
+
+
+def test_cross_entropy():
+    target = torch.tensor([3, 0, -100, 19, 7])
+    inputs = {"x": torch.randn(5, 8).double(), "weight": torch.randn(20, 8).double(), "bias": torch.randn(20).double()}
+    compare(kernels.fused_linear_cross_entropy, {**inputs, "target": target}, name="triton")

@@ -1,0 +1,77 @@
+"""Bad input raises a typed error that names the argument, what it got and what it wants."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import kernels
+from kernels import errors
+
+
+def good(**changes):
+    given = {
+        "q": torch.randn(2, 5, 2, 8),
+        "k": torch.randn(2, 5, 2, 8),
+        "v": torch.randn(2, 5, 4, 8),
+        "g": -torch.rand(2, 5, 4),
+        "beta": torch.rand(2, 5, 4),
+    }
+    return {**given, **changes}
+
+
+@pytest.mark.parametrize(
+    "changes,kind,names",
+    (
+        ({"q": torch.randn(2, 5, 8)}, errors.BadShape, ("q", "[2, 5, 8]")),
+        ({"k": torch.randn(2, 5, 2, 9)}, errors.BadShape, ("k", "[2, 5, 2, 9]", "[2, 5, 2, 8]")),
+        ({"v": torch.randn(2, 5, 3, 8)}, errors.BadShape, ("v", "multiple")),
+        ({"v": torch.randn(2, 6, 4, 8)}, errors.BadShape, ("v", "[2, 6, 4, 8]")),
+        ({"g": torch.rand(2, 5, 2)}, errors.BadShape, ("g", "[2, 5, 2]", "[2, 5, 4]")),
+        ({"beta": torch.rand(2, 5, 4, 8)}, errors.BadShape, ("beta", "[2, 5, 4, 8]")),
+        ({"beta": torch.ones(2, 5, 4, dtype=torch.int64)}, errors.BadDtype, ("beta", "int64")),
+        ({"k": torch.randn(2, 5, 2, 8).bfloat16()}, errors.BadDtype, ("k", "bfloat16", "float32")),
+        ({"v": torch.randn(2, 5, 4, 8, device="meta")}, errors.BadDevice, ("v", "meta")),
+        ({"q": torch.randn(2, 5, 2, 300), "k": torch.randn(2, 5, 2, 300)}, errors.BadShape, ("q", "256")),
+        ({"initial_state": torch.randn(2, 4, 8, 7)}, errors.BadShape, ("initial_state", "[2, 4, 8, 8]")),
+        ({"cu_seqlens": torch.tensor([0, 5])}, errors.BadSequences, ("cu_seqlens", "batch")),
+        ({"state_v_first": True}, errors.BadOption, ("state_v_first",)),
+    ),
+)
+def test_a_bad_argument_is_named(changes, kind, names):
+    with pytest.raises(kind) as caught:
+        kernels.chunk_gated_delta_rule(**good(**changes))
+    assert isinstance(caught.value, errors.KernelError)
+    for name in names:
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("bounds", ([0, 4, 3, 5], [1, 5], [0, 4]))
+def test_bounds_that_do_not_pack_are_refused(bounds):
+    given = {n: x[:1] for n, x in good().items()}
+    with pytest.raises(errors.BadSequences, match="cu_seqlens"):
+        kernels.chunk_gated_delta_rule(**given, cu_seqlens=torch.tensor(bounds))
+
+
+def test_an_unknown_implementation_is_refused():
+    with pytest.raises(errors.BadOption, match="reference, chunked, triton"), kernels.implementation("cuda"):
+        pass
+
+
+def test_triton_without_a_gpu_is_refused():
+    with pytest.raises(errors.BadDevice, match="CUDA"), kernels.implementation("triton"):
+        kernels.chunk_gated_delta_rule(**good())
+
+
+def test_the_small_operators_name_their_arguments_too():
+    x = torch.randn(2, 5, 8)
+    with pytest.raises(errors.BadShape, match="weight"):
+        kernels.causal_conv1d(x, torch.randn(7, 4))
+    with pytest.raises(errors.BadOption, match="activation"):
+        kernels.causal_conv1d(x, torch.randn(8, 4), activation="relu")
+    with pytest.raises(errors.BadShape, match="g has shape"):
+        kernels.rms_norm_gated(x, x[:1])
+    with pytest.raises(errors.BadDtype, match="target"):
+        kernels.fused_linear_cross_entropy(x, torch.rand(2, 5), torch.randn(9, 8))
+    with pytest.raises(errors.BadShape, match="g has shape"):
+        kernels.chunk_gla(x.unsqueeze(2), x.unsqueeze(2), x.unsqueeze(2), torch.rand(2, 5, 1))

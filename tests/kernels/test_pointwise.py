@@ -1,0 +1,89 @@
+"""The small operators equal their definitions: values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import kernels
+from tests.kernels.cases import compare
+
+
+def draw(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("time", (1, 2, 3, 4, 5, 65))
+@pytest.mark.parametrize("state", (True, False))
+@pytest.mark.parametrize("activation", ("silu", None))
+def test_convolution_equals_its_definition(time, state, activation):
+    inputs = {"x": draw(2, time, 6), "weight": draw(6, 4), "bias": draw(6)}
+    if state:
+        inputs["initial_state"] = draw(2, 6, 4)
+    compare(lambda **g: kernels.causal_conv1d(**g, activation=activation, output_final_state=True), inputs)
+
+
+def test_convolution_equals_torch_conv1d():
+    x, w = draw(2, 11, 6), draw(6, 4)
+    wanted = F.conv1d(F.pad(x.transpose(1, 2), (3, 0)), w.unsqueeze(1), groups=6).transpose(1, 2)
+    assert torch.allclose(kernels.causal_conv1d(x, w)[0], wanted)
+
+
+def test_convolution_hands_its_state_on():
+    x, w = draw(1, 9, 3), draw(3, 4)
+    whole, last = kernels.causal_conv1d(x, w, output_final_state=True)
+    for cut in (1, 2, 5):  # also shorter than the taps reach back
+        head, state = kernels.causal_conv1d(x[:, :cut], w, output_final_state=True)
+        tail, end = kernels.causal_conv1d(x[:, cut:], w, initial_state=state, output_final_state=True)
+        assert torch.allclose(torch.cat((head, tail), 1), whole)
+        assert torch.equal(end, last)
+
+
+def test_convolution_of_packed_sequences_does_not_mix_them():
+    inputs = {"x": draw(1, 12, 3), "weight": draw(3, 4), "initial_state": draw(3, 3, 4)}
+    compare(
+        lambda **g: kernels.causal_conv1d(**g, output_final_state=True, cu_seqlens=torch.tensor([0, 2, 2, 12])), inputs
+    )
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16))
+@pytest.mark.parametrize("activation", ("silu", "sigmoid"))
+def test_gated_norm_equals_its_definition(dtype, activation):
+    inputs = {"x": draw(2, 5, 3, 16), "g": draw(2, 5, 3, 16), "weight": draw(16), "bias": draw(16)}
+    compare(lambda **given: kernels.rms_norm_gated(**given, activation=activation), inputs, dtype)
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16))
+def test_l2norm_equals_its_definition(dtype):
+    compare(kernels.l2norm, {"x": draw(4, 7, 5)}, dtype)
+
+
+@pytest.mark.parametrize("reduction", ("mean", "sum"))
+def test_cross_entropy_equals_its_definition_in_blocks(reduction, monkeypatch):
+    monkeypatch.setattr("kernels.chunked.cross_entropy.BLOCK_ELEMENTS", 60)  # three rows a block
+    target = torch.randint(0, 20, (2, 9), generator=torch.Generator().manual_seed(0))
+    target[0, 3] = -100
+    inputs = {"x": draw(2, 9, 8), "weight": draw(20, 8), "bias": draw(20), "target": target}
+    compare(lambda **g: kernels.fused_linear_cross_entropy(**g, reduction=reduction), inputs)
+
+
+def test_cross_entropy_of_nothing_is_zero():
+    nothing = torch.full((4,), -100)
+    assert kernels.fused_linear_cross_entropy(torch.randn(4, 8), nothing, torch.randn(5, 8)) == 0
+
+
+@pytest.mark.parametrize("name", ("conv", "norm", "l2", "loss"))
+def test_gradients_pass_a_numerical_check(name):
+    target = torch.tensor([1, 0, 3])
+    calls = {
+        "conv": (
+            lambda x, w, b: kernels.causal_conv1d(x, w, b, activation="silu")[0],
+            (draw(2, 5, 3), draw(3, 4), draw(3)),
+        ),
+        "norm": (lambda x, g, w: kernels.rms_norm_gated(x, g, w), (draw(3, 4), draw(3, 4), draw(4))),
+        "l2": (kernels.l2norm, (draw(3, 4),)),
+        "loss": (lambda x, w: kernels.fused_linear_cross_entropy(x, target, w), (draw(3, 4), draw(5, 4))),
+    }
+    call, inputs = calls[name]
+    assert torch.autograd.gradcheck(call, tuple(x.requires_grad_() for x in inputs))
