@@ -77,7 +77,6 @@ class SandboxSettings:
     backend: Backend = "auto"
     runtime: str | None = None  # of Docker: "runsc", "crun"
     image: str | None = None  # of Docker; None: the one that `move37 sandbox build` makes
-    gpu: bool = False  # ask for a GPU for trainings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +155,6 @@ class _Docker(BaseModel):
     model_config = ConfigDict(extra="forbid")
     runtime: Text | None = None
     image: Text | None = None
-    gpu: bool = False
 
 
 class _Sources(BaseSettings):
@@ -246,9 +244,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             anthropic_api_key=_plain(keys.anthropic_api_key),
             ollama_host=keys.ollama_host,
         ),
-        sandbox=SandboxSettings(
-            backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image, gpu=found.docker.gpu
-        ),
+        sandbox=SandboxSettings(backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image),
         memory=MemorySettings(url=found.memory.url, api_key=_plain(keys.qdrant_api_key), kinds=found.memory.kinds),
         flags=dict(flags),
     )

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.report.words import ENDED, FOOTNOTES, evidence, grouped
+from app.report.words import ENDED, evidence, footnotes, grouped
 from app.text import harmless, one_line
 from lab.archive.store import Line
 from lab.records import Experiment, GateResult, Measurement, Metric, Role, Verdict
@@ -49,7 +49,7 @@ def leaderboard(
         table.add_row(Text(heading, style="dim italic"))
         for row in group:
             _add(table, row, metric, reasons[row.experiment])
-    notes = [Text(note, style="dim") for note in FOOTNOTES]
+    notes = [Text(note, style="dim") for note in footnotes(metric)]
     cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened]
     return Group(table, Text(""), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
 

@@ -75,6 +75,8 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
     if summary is not None:
         head.append_text(value_text(summary)).append(f" {metric.unit}")
         head.append(f" after {summary.steps} steps" if summary.steps else "")
+        if summary.fresh:
+            head.append(f" on {summary.n} fresh seed{'s' if summary.n > 1 else ''}")
     if verdict is not None:
         head.append("  ").append_text(effect_text(verdict)).append(" against the best baseline", style="dim")
     return head

@@ -83,7 +83,8 @@ def standings(story: Story) -> Chart | None:
         layout["updatemenus"] = [menu | look | {"yanchor": "bottom", "pad": {"b": 28}}]
         layout["height"] += 30
     note = "Best at the top. Values after other steps do not compare; a hollow mark ranks, it claims nothing."
-    return Chart(title=f"{_title(story)} at equal steps", note=note, figure={"data": data, "layout": layout}, wide=True)
+    title = f"{_title(story)} at equal steps" if counts[0] else _title(story)
+    return Chart(title=title, note=note, figure={"data": data, "layout": layout}, wide=True)
 
 
 def _view(story: Story, steps: int) -> tuple[list[Figure], list[str]] | None:

@@ -8,7 +8,7 @@ import re
 from app.quantities import spell_seconds
 from app.report.findings import gate_counts, outcomes, seconds_measured
 from app.report.story import Story
-from app.report.words import FOOTNOTES, claim, evidence, grouped
+from app.report.words import claim, evidence, footnotes, grouped
 from app.text import bare, one_line
 from lab.records import Role
 from lab.verdicts import Row, Summary
@@ -27,7 +27,9 @@ def markdown_of(story: Story) -> str:
         f"{len(story.candidates)} of {brief.budget} candidates ({counts}); "
         f"{spell_seconds(seconds_measured(story))} of training and scoring.",
         _table(story),
-        "\n".join(f"- {_m(note)}" for note in (*FOOTNOTES, *(f"Shortened: {s}" for s in story.shortened))),
+        "\n".join(
+            f"- {_m(note)}" for note in (*footnotes(story.metric), *(f"Shortened: {s}" for s in story.shortened))
+        ),
         _gates(story),
     ]
     return "\n\n".join(p for p in parts if p) + "\n"

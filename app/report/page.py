@@ -20,7 +20,7 @@ from app.report.charts import Chart, charts
 from app.report.findings import outcomes, seconds_measured
 from app.report.section import section_of
 from app.report.story import Story
-from app.report.words import ENDED, FOOTNOTES, claim, evidence, grouped, range_text
+from app.report.words import ENDED, claim, evidence, footnotes, grouped, range_text
 from app.text import bare
 from lab.records import Role
 from lab.verdicts import Row
@@ -82,7 +82,7 @@ def _summary(story: Story) -> str:
         (str(reached), "of them measured"),
     ]
     cards += [(str(counts[s]), s) for s in ENDED if counts.get(s)]
-    cards.append((str(len(story.baselines)), "baselines, equally tuned"))
+    cards.append((str(len(story.baselines)), f"baseline{'s' * (len(story.baselines) != 1)} on the same ladder"))
     cards.append((spell_seconds(seconds_measured(story)), "of training and scoring"))
     if story.tokens:
         cards.append((spell_count(story.tokens), f"tokens, {story.cost:.2f} dollars"))
@@ -111,11 +111,9 @@ def _row(story: Story, row: Row, others: Sequence[str]) -> str:
     summary = row.metrics.get(story.metric.name)
     strong = summary is not None and summary.fresh and summary.n > 1
     words = evidence(row, story.metric, _reason(story, row))
-    mark = (
-        f"<span class='tag{' full' if strong else ''}'>{_e(words)}</span>"
-        if summary
-        else f"<span class='quiet'>{_e(words)}</span>"
-    )
+    ended = row.status.value in ENDED
+    look = "quiet" if ended or summary is None else f"tag{' full' if strong else ''}"
+    mark = f"<span class='{look}'>{_e(words)}</span>"
     family = f" <span class='range'>{_e(row.family)}</span>" if row.family not in ("", row.name) else ""
     cells = [
         f"<td><a class='id' href='#{_e(row.experiment)}'>{_e(row.experiment)}</a></td>",
@@ -147,7 +145,7 @@ def _effect(row: Row) -> str:
 
 
 def _notes(story: Story) -> str:
-    notes = "".join(f"<p class='note'>{_e(n)}</p>" for n in FOOTNOTES)
+    notes = "".join(f"<p class='note'>{_e(n)}</p>" for n in footnotes(story.metric))
     if not story.shortened:
         return notes
     items = "".join(f"<li>{_e(s)}</li>" for s in story.shortened)
@@ -168,7 +166,8 @@ def _figure(number: int, chart: Chart) -> str:
 
 
 def _sections(story: Story) -> str:
-    order = {row.experiment: i for i, row in enumerate(story.rows)}
+    ranked = [row for _, group in grouped(story.rows, story.metric) for row in group]
+    order = {row.experiment: i for i, row in enumerate(ranked)}
     mine = sorted(story.candidates, key=lambda e: order[e.id]) + sorted(story.baselines, key=lambda e: order[e.id])
     return "".join(section_of(story, e) for e in mine) or "<p class='quiet'>None yet.</p>"
 

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 
 from app.report.findings import outcomes
 from app.report.story import Story
-from lab.records import Metric, Verdict
+from lab.records import COMBINED_SCORE, Metric, Verdict
 from lab.verdicts import Row, Summary
 
 ENDED = ("failed", "rejected")
-FOOTNOTES = (
-    "Rows screened on one seed are ranked, not claimed; intervals come from fresh seeds that chose nothing.",
+_SEEDS = "Rows screened on one seed are ranked, not claimed; intervals come from fresh seeds that chose nothing."
+_MIXERS = (
     "Positive effects are better. No row is a discovery: that needs its own ablation, more steps, a larger width "
-    "and held-out text.",
+    "and held-out text."
 )
+_PROGRAMS = "Positive effects are better; they are gains over the start program by this evaluator, and nothing more."
+
+
+def footnotes(metric: Metric) -> tuple[str, ...]:
+    """What stands under every table of this metric."""
+    return _SEEDS, _PROGRAMS if metric == COMBINED_SCORE else _MIXERS
 
 
 def grouped(rows: Sequence[Row], metric: Metric) -> list[tuple[str, list[Row]]]:
