@@ -6,13 +6,13 @@ beta reaches 2, so that eigenvalues may be negative and states can be tracked (2
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from kernels import causal_conv1d, chunk_delta_rule, l2norm, rms_norm_gated
 
 
 class Mixer(nn.Module):
-    def __init__(self, d_model: int, n_heads: int):
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
@@ -22,11 +22,12 @@ class Mixer(nn.Module):
         self.norm = nn.Parameter(torch.ones(d_model // n_heads))
         self.out = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         beta = 2 * self.beta(x).sigmoid()  # [batch, time, head]
         o, _ = chunk_delta_rule(l2norm(q), l2norm(k), v, beta)
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
-        return self.out(rearrange(o, "b t h d -> b t (h d)"))
+        y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
+        return y

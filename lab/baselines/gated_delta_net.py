@@ -6,14 +6,14 @@ length one and g_t = -A softplus(W x_t + b), as in Mamba-2.
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernels import causal_conv1d, chunk_gated_delta_rule, l2norm, rms_norm_gated
 
 
 class Mixer(nn.Module):
-    def __init__(self, d_model: int, n_heads: int):
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
@@ -27,11 +27,12 @@ class Mixer(nn.Module):
         self.norm = nn.Parameter(torch.ones(d_model // n_heads))
         self.out = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         g = -self.A_log.exp() * F.softplus(self.dt(x) + self.dt_bias)  # [batch, time, head], log of the decay
         o, _ = chunk_gated_delta_rule(l2norm(q), l2norm(k), v, g, self.beta(x).sigmoid())
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
-        return self.out(rearrange(o, "b t h d -> b t (h d)"))
+        y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
+        return y

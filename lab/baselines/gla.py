@@ -5,7 +5,7 @@ S_t = diag(e^{g_t}) S_{t-1} + k_t^T v_t, o_t = q_t S_t / sqrt(d), with g_t = log
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernels import causal_conv1d, chunk_gla, rms_norm_gated
@@ -14,7 +14,7 @@ TEMPERATURE = 16.0  # decays start near 0.96, so that memory starts long
 
 
 class Mixer(nn.Module):
-    def __init__(self, d_model: int, n_heads: int):
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
@@ -25,11 +25,12 @@ class Mixer(nn.Module):
         self.norm = nn.Parameter(torch.ones(d_model // n_heads))
         self.out = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         g = F.logsigmoid(rearrange(self.decay(x), "b t (h d) -> b t h d", h=self.n_heads)) / TEMPERATURE
         o, _ = chunk_gla(q, k, v, g)
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
-        return self.out(rearrange(o, "b t h d -> b t (h d)"))
+        y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
+        return y

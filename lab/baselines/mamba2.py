@@ -6,14 +6,14 @@ attention has query, key and value; every head has its own.
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernels import causal_conv1d, chunk_simple_gla, rms_norm_gated
 
 
 class Mixer(nn.Module):
-    def __init__(self, d_model: int, n_heads: int):
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.cbx = nn.Linear(d_model, 3 * d_model, bias=False)
@@ -27,7 +27,7 @@ class Mixer(nn.Module):
         self.norm = nn.Parameter(torch.ones(d_model // n_heads))
         self.out = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         cbx, _ = causal_conv1d(self.cbx(x), self.conv, activation="silu")
         c, b, v = rearrange(cbx, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         dt = F.softplus(self.dt(x) + self.dt_bias)  # [batch, time, head]
@@ -35,4 +35,5 @@ class Mixer(nn.Module):
         o = o + self.skip * v
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
-        return self.out(rearrange(o, "b t h d -> b t (h d)"))
+        y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
+        return y

@@ -6,13 +6,15 @@ remember from two tokens to a hundred.
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from kernels import causal_conv1d, chunk_simple_gla, rms_norm_gated
 
 
 class Mixer(nn.Module):
-    def __init__(self, d_model: int, n_heads: int):
+    log_decay: Tensor  # [head]
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
@@ -22,11 +24,12 @@ class Mixer(nn.Module):
         self.out = nn.Linear(d_model, d_model, bias=False)
         self.register_buffer("log_decay", torch.log1p(-(2.0 ** -torch.linspace(1, 7, n_heads))))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         g = self.log_decay.expand(x.shape[0], x.shape[1], self.n_heads)
         o, _ = chunk_simple_gla(q, k, v, g)
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
-        return self.out(rearrange(o, "b t h d -> b t (h d)"))
+        y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
+        return y

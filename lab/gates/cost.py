@@ -29,11 +29,11 @@ class Cost:
     peak_bytes: float  # alive at the same time, inputs and weights excluded
 
 
-class Meter(TorchDispatchMode):
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts while it is active."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls = 0
         self.flops = 0.0
         self.written = 0.0

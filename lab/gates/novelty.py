@@ -7,6 +7,7 @@ replaced. Two mixers that only draw their weights from another distribution coun
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
@@ -51,7 +52,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
     if len(shape) > 1:
         seed = sum((place + 1) * 1009 * size for place, size in enumerate(shape))
         fan_in = max(1, shape[1:].numel())
-        return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) / fan_in**0.5
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) / math.sqrt(fan_in)
     return level + 0.3 * torch.cos(torch.arange(shape.numel(), dtype=torch.float32)).reshape(shape)
 
 

@@ -101,7 +101,7 @@ class _Jobs:
     """The jobs of one candidate, one after another."""
 
     def __init__(self, source: str, trust: str, sandbox: Sandbox) -> None:
-        self._files = inside() | main_file("lab.gates.entry") | {FILE_NAME: source.encode()}
+        self._files = {**inside(), **main_file("lab.gates.entry"), FILE_NAME: source.encode()}
         self._trust = trust
         self._sandbox = sandbox
         # Drawn from the source, so that a second check of it sees the same; it was written before it could know.

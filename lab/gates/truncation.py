@@ -7,6 +7,7 @@ held the rest, so that remembering an earlier call does not help.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
@@ -73,7 +74,7 @@ def _apart(reading: Reading, evidence: Evidence) -> float:
     whole = reading.outputs
     if len(whole) < len(alone.outputs):
         return float("inf")
-    size = (sum(value * value for value in whole) / len(whole)) ** 0.5 + 1e-12
+    size = math.sqrt(sum(value * value for value in whole) / len(whole)) + 1e-12
     return max(abs(a - b) for a, b in zip(whole, alone.outputs, strict=False)) / size
 
 
