@@ -56,7 +56,9 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = ["dockerd", "--host", self.host, "--bridge", "none", "--iptables=false", "--shutdown-timeout", "1"]
+        # In a network of its own and with a /run/docker of its own: `--bridge none` takes the host's bridge away.
+        words = ["unshare", "--net", "--mount", "sh", "-c", 'mount -t tmpfs none /run/docker; exec dockerd "$@"', "sh"]
+        words += ["--host", self.host, "--bridge", "none", "--iptables=false", "--shutdown-timeout", "1"]
         for option in ("data-root", "exec-root", "pidfile"):
             words += [f"--{option}", str(self.folder / option)]
         with open(self.folder / "log", "ab") as log:
