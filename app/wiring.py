@@ -99,7 +99,7 @@ async def _sitting(
     from agents import campaign as campaigns
 
     try:
-        async with _room(settings, archive, campaign, task, inbox, on_event) as room:
+        async with open_room(settings, archive, campaign, task, inbox, on_event) as room:
             ending = await campaigns.run(room)
     except BaseException:
         archive.update_campaign(campaign.id, status="stopped")
@@ -108,9 +108,10 @@ async def _sitting(
 
 
 @asynccontextmanager
-async def _room(
+async def open_room(
     settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
 ) -> AsyncIterator[Room]:
+    """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here."""
     from agents.approval import Approvals
     from agents.budget import Allowance, Tally
     from agents.clock import Clock
