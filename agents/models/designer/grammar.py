@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 Family = Literal[
@@ -78,6 +79,7 @@ class Genome:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
 
+@lru_cache(maxsize=4096)  # the record of what was tried is read again for every experiment
 def from_json(text: str) -> Genome | None:
     """The genome of a plan; None when the text is no valid genome of ours (foreign text enters here)."""
     try:

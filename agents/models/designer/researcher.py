@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from agents.dossier import RecollectionFacts
 from agents.models.designer import literals
 from agents.models.designer.emit import genome_of
-from agents.models.designer.grammar import BASELINES, Genome, canonical, from_json, operators_in
+from agents.models.designer.grammar import BASELINES, Genome, from_json, operators_in
 from agents.models.designer.hearing import heard, listed
 from agents.models.designer.lore import LORE, recognise
 from agents.models.designer.scene import Scene
@@ -17,6 +17,7 @@ from agents.replies import Proposal
 
 MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
 SMALLEST_GAIN = 0.005  # a search hopes, but not for less than this
+Record = Mapping[str, tuple[int, float]]  # operator -> (tried, mean gain)
 _EFFECT = re.compile(r"\((?P<family>[\w-]+), (?P<status>\w+), rung \d+(?:, effect (?P<effect>[+-][\d.e-]+))?")
 
 
@@ -26,10 +27,11 @@ def propose(scene: Scene) -> Proposal:
         return literals.propose(scene)
     if len(scene.objections) > MOST_OBJECTIONS:
         return _dropped(scene, f"{len(scene.objections)} objections stand")
-    found = draw(parents(scene), knowledge(scene), scene.rng("propose"), boldness=len(scene.objections))
+    known = knowledge(scene)
+    found = draw(parents(scene), known, scene.rng("propose"), boldness=len(scene.objections))
     if found is None:
         return _dropped(scene, "the search found no untried mixer near its parents")
-    return _proposal(scene, found)
+    return _proposal(scene, found, known.record)
 
 
 def parents(scene: Scene) -> tuple[Parent, ...]:
@@ -60,11 +62,11 @@ def knowledge(scene: Scene) -> Knowledge:
     )
 
 
-def tried(scene: Scene) -> frozenset[str]:
-    """Plans of earlier experiments and of this negotiation, in canonical spelling."""
+def tried(scene: Scene) -> frozenset[Genome]:
+    """Mixers of earlier experiments and of this negotiation."""
     plans = [*scene.facts.get("tried_plans", []), *(p.plan for p in scene.proposals)]
     genomes = [from_json(plan) for plan in plans if plan]
-    return frozenset(canonical(genome).to_json() for genome in genomes if genome is not None)
+    return frozenset(genome for genome in genomes if genome is not None)
 
 
 def advice(recollections: Sequence[RecollectionFacts]) -> Mapping[str, float]:
@@ -93,10 +95,9 @@ def _own_advice(text: str) -> tuple[float, tuple[str, ...]]:
     return (1.5 if float(found["effect"]) > 0 else 0.7), following
 
 
-def _proposal(scene: Scene, found: Draw) -> Proposal:
-    genome = found.genome
-    changed = found.gained or found.lost or operators_in(genome)
-    focus = max(changed, key=lambda o: scores(knowledge(scene).record).get(o, 0.0))
+def _proposal(scene: Scene, found: Draw, record: Record) -> Proposal:
+    genome, gain = found.genome, scores(record)
+    focus = max(found.gained or found.lost or operators_in(genome), key=lambda operator: gain[operator])
     cited = [r for r in scene.facts.get("recollections", []) if {*r["operators"]} & {*found.gained}]
     change = _change(found)
     answer = heard(scene, will=_will(scene, genome))
@@ -105,7 +106,7 @@ def _proposal(scene: Scene, found: Draw) -> Proposal:
         family=genome.family,
         motivation=_motivation(scene, found, cited),
         change=change,
-        predicted_effect=_prediction(scene, found),
+        predicted_effect=_prediction(scene, found, record),
         probe=LORE[focus].probe if focus in found.gained else scene.facts.get("metric", "bits_per_byte"),
         risk=f"{LORE[focus].risk[0].upper()}{LORE[focus].risk[1:]}.",
         cites=[r["key"] for r in cited],
@@ -156,8 +157,7 @@ def _motivation(scene: Scene, found: Draw, cited: Sequence[RecollectionFacts]) -
     return " ".join(parts)
 
 
-def _prediction(scene: Scene, found: Draw) -> str:
-    record = knowledge(scene).record
+def _prediction(scene: Scene, found: Draw, record: Record) -> str:
     gain = scores(record)
     expected = sum(gain[o] for o in found.gained) - sum(gain[o] for o in found.lost)
     metric = scene.facts.get("metric", "bits_per_byte")

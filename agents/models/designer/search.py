@@ -46,7 +46,7 @@ class Knowledge:
     direction: Wishes = field(default_factory=Wishes)  # the brief's words: they weigh, and rule out
     wishes: Wishes = field(default_factory=Wishes)  # the person's words: one of them is put in, and they rule out
     avoid: frozenset[str] = frozenset()  # operators that an objection named
-    tried: frozenset[str] = frozenset()  # plans
+    tried: frozenset[Genome] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +89,12 @@ def draw(parents: Sequence[Parent], known: Knowledge, rng: Random, *, boldness: 
     pool = list(parents) or _strangers(known, rng)
     gain = scores(known.record)
     banned = {*known.wishes.unwanted, *known.direction.unwanted, *known.avoid} - {*known.wishes.wanted}
-    taken = known.tried | {genome.to_json() for genome in BASELINES.values()}
+    taken = known.tried | {*BASELINES.values()}
     for attempt in range(TRIES):
         # After many collisions the neighbourhood is exhausted: go further.
         steps = 1 + boldness + attempt // 60 + (rng.random() < 0.35) + (rng.random() < 0.1)
         found = _drawn(pool, known, gain, banned, steps, rng)
-        if found is None or found.genome.to_json() in taken:
+        if found is None or found.genome in taken:
             continue
         if attempt < TRIES // 2 and not _heeds(found.genome, known, banned):
             continue
