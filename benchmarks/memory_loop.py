@@ -2,11 +2,11 @@
 
     python -m benchmarks.memory_loop FOLDER [--seeds 5] [--budget 12] [--json]
 
-Each campaign screens `budget` candidates at 100 steps beside the seven baselines at 100 steps (no climb, no fresh seeds):
-about a minute and a half on two idle cores, so that four arms on five seeds take about half an hour. FOLDER keeps one home
-a campaign; what is finished there is not run again, so the benchmark can be stopped and continued. The four arms of a
-seed share it, and are compared in pairs. What differs between arms is what the Researcher recalls; the Critic's questions
-and the operators' record in the archive are the same in all of them.
+Each campaign screens `budget` candidates at 100 steps beside the seven baselines at 100 steps (no climb, no fresh
+seeds): about a minute and a half on two idle cores, so that four arms on five seeds take about half an hour. FOLDER
+keeps one home a campaign; what is finished there is not run again, so the benchmark can be stopped and continued. The
+four arms of a seed share it, and are compared in pairs. What differs between arms is what the Researcher recalls; the
+Critic's questions and the operators' record in the archive are the same in all of them.
 """
 
 from __future__ import annotations
