@@ -62,9 +62,11 @@ class Library:
             shape = collection(name, model=embedder.name, dimension=embedder.dimension)
             self.schemas[name] = store.open(shape)
 
-    def put_entries(self, entries: Sequence[Entry], *, progress: Progress | None = None) -> int:
+    def put_entries(
+        self, entries: Sequence[Entry], *, progress: Progress | None = None, embedder: Embedder | None = None
+    ) -> int:
         """Write insights; those of the same file that are not among them are forgotten. Gives how many were new or
-        changed: an unchanged file is neither embedded nor written again."""
+        changed: an unchanged file is neither embedded nor written again. `embedder` may know some texts already."""
         changed: list[Entry] = []
         for origin, key in dict.fromkeys((entry.origin, entry.key) for entry in entries):
             mine = [entry for entry in entries if (entry.origin, entry.key) == (origin, key)]
@@ -74,7 +76,7 @@ class Library:
             changed += [entry for id, entry in fresh.items() if stored.get(id) != mark(entry)]
             self.store.delete(COGNITION, [id for id in stored if id not in fresh])
         for start in range(0, len(changed), BATCH):
-            self.store.upsert(COGNITION, entry_points(changed[start : start + BATCH], self.embedder))
+            self.store.upsert(COGNITION, entry_points(changed[start : start + BATCH], embedder or self.embedder))
             if progress is not None:
                 progress(min(start + BATCH, len(changed)), len(changed))
         return len(changed)

@@ -85,8 +85,7 @@ def _lesson_texts(lesson: Lesson) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _vectors(texts: Sequence[tuple[Sequence[str], Sequence[str]]], embedder: Embedder) -> list[dict[str, Any]]:
     """(symptoms, insight texts) -> the named vectors; every passage is embedded once, in one sorted batch."""
-    rows = [(tuple(s for t in symptoms for s in passages(t)), tuple(s for t in parts for s in passages(t)))
-            for symptoms, parts in texts]  # fmt: skip
+    rows = [(_cut(symptoms), _cut(parts)) for symptoms, parts in texts]
     flat = list(dict.fromkeys(piece for pair in rows for side in pair for piece in side))
     at = {piece: place for place, piece in enumerate(flat)}
     matrix = embedder.embed(flat) if flat else None
@@ -104,6 +103,16 @@ def _vectors(texts: Sequence[tuple[Sequence[str], Sequence[str]]], embedder: Emb
         }
         out.append({"dense": dense, "sparse": sparse})
     return out
+
+
+def _cut(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(piece for text in texts for piece in passages(text))
+
+
+def all_passages(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Every passage that these entries need a vector for, once."""
+    sides = (side for entry in entries for side in _entry_texts(entry))
+    return tuple(dict.fromkeys(piece for side in sides for piece in _cut(side)))
 
 
 def middle(point: Point) -> NDArray[np.float32] | None:

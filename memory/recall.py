@@ -218,9 +218,10 @@ class Memory:
 
     def _load_builtin(self, library: Library, progress: Progress | None) -> int:
         from memory.papers import builtin_entries
+        from memory.prebuilt import Prebuilt
 
         entries = builtin_entries()
-        written = library.put_entries(entries, progress=progress)
+        written = library.put_entries(entries, progress=progress, embedder=Prebuilt(library.embedder))
         keys = {entry.key for entry in entries}
         gone = [
             found.id
