@@ -1,8 +1,8 @@
 """Beside the candidate: run the measuring halves of the gates and report each as it ends. Travels into the sandbox.
 
 `order.json` says what to do; every report is one JSON line on what was standard output when the job began (the
-candidate's own prints go nowhere). A watchdog ends the job, with a traceback, when a gate takes too long:
-the lab then knows which gate it was and continues with the next in another job.
+candidate's own prints go nowhere). A watchdog ends the job, with a traceback, when a gate takes too many CPU seconds
+(or far too much time, should it sleep): the lab then knows which gate it was and continues with the next one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import faulthandler
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ from lab.gates.bench import Bench
 from lab.gates.faults import frames_of, one_line
 from lab.gates.gate import Reading
 from lab.gates.order import GATES
+
+IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -53,10 +56,13 @@ def take(measure: Callable[[], Reading]) -> Reading:
 
 def _watched(report: Report, name: str, seconds: float, measure: Callable[[], Reading]) -> None:
     report({"gate": name, "starts": True})
-    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    faulthandler.register(signal.SIGPROF, file=2, all_threads=False, chain=True)  # dumps, and then ends the process
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    faulthandler.dump_traceback_later(IDLE * seconds, exit=True, file=2)
     try:
         reading = take(measure)
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
     report({"gate": name, "reading": _plain(reading)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from lab.training.contract import FILE_NAME
 from sandbox.job import MIB, Outcome, Status
 
 LONGEST_TRACEBACK = 4000
+WATCHDOG = 128 + signal.SIGPROF  # exit status of a process that the watchdog of entry.py ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 def _death(gate: str, outcome: Outcome, seconds: float) -> Death:
     errors = outcome.stderr.decode("utf-8", "replace").strip()
-    if outcome.status is Status.TIMED_OUT or "Timeout (" in errors:
-        sentence = f"it did not end within {seconds:.0f} s"
+    if outcome.status is Status.TIMED_OUT or "Timeout (" in errors or outcome.exit_code == WATCHDOG:
+        sentence = f"it did not end within {seconds:.0f} s of CPU time"
     elif outcome.status is Status.OUT_OF_MEMORY:
         sentence = f"it ran out of memory (peak {outcome.peak_memory_bytes // MIB} MiB)"
     else:
