@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,21 +32,24 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'numpy', 'scipy', 'autogen_core', 'rich.live', 'plotly', 'docker'}; "
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
-    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "LOADED []" in answer.stdout
-    assert time.perf_counter() - began < 5.0  # 0.2 s on an idle machine; the bound is for a busy one
+    # CPU seconds, which a busy machine does not stretch much; 0.25 where this was written.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
-@pytest.mark.parametrize("command", ["list --json", "show c1-001 --json", "list", "report --markdown"])
-def test_reading_commands_load_no_torch(finished: Path, command: str) -> None:
+def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None:
     code = (
-        "import sys; from app.__main__ import run; status = run(sys.argv[1:]); "
-        "print([m for m in ('torch', 'transformers', 'autogen_core') if m in sys.modules], status, file=sys.stderr)"
+        "import sys; from app.__main__ import run; "
+        "done = [run(['--home', sys.argv[1], *line.split()]) for line in sys.argv[2:]]; "
+        "print(done, [m for m in ('torch', 'transformers', 'autogen_core') if m in sys.modules], file=sys.stderr)"
     )
-    arguments = ["--home", str(finished), *command.split()]
-    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert answer.stderr.strip().endswith("[] 0")
+    lines = ["list --json", "show c1-001 --json", "show c1-001 --chat", "list", "report --markdown"]
+    command = [sys.executable, "-c", code, str(finished), *lines]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stderr.strip() == "[0, 0, 0, 0, 0] []"
 
 
 @pytest.mark.parametrize(
