@@ -23,11 +23,12 @@ from agents.events import (
     StageStarted,
     TrainingMoved,
 )
+from app.report.findings import best_at, step_counts
 from app.wording import event_text
 from lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
 from lab.tasks.task import Progress
-from lab.verdicts import leaderboard
 
+ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 CURVE = 64  # points of a loss curve that are kept
 
 
@@ -87,15 +88,23 @@ class Board:
         known = self.experiments.get(ident)
         return known.name if known else ""
 
-    def best(self, role: Role) -> tuple[Experiment, float, int] | None:
-        """The best experiment of a role at the most steps: the record, its value, the steps."""
+    def leaders(self) -> list[tuple[Role, Experiment, float, int]]:
+        """The best candidate and the best baseline at the most steps that both have: role, record, value, steps.
+
+        Values after different steps do not compare; without steps in common each stands at its own.
+        """
         with self._lock:
-            mine = [e for e in self.experiments.values() if e.role is role and e.status is not ExperimentStatus.FAILED]
-        for row in leaderboard(mine, metric=self.metric):
-            summary = row.metrics.get(self.metric.name)
-            if summary is not None and not summary.diverged:
-                return self.experiments[row.experiment], summary.mean, summary.steps
-        return None
+            sound = [e for e in self.experiments.values() if e.status not in ENDED]
+        sides = {role: [e for e in sound if e.role is role] for role in (Role.CANDIDATE, Role.BASELINE)}
+        steps = {role: set(step_counts(mine, self.metric)) for role, mine in sides.items()}
+        common = steps[Role.CANDIDATE] & steps[Role.BASELINE]
+        found = []
+        for role, mine in sides.items():
+            place = max(common or steps[role], default=0)
+            best = best_at(mine, self.metric, place)
+            if best is not None:
+                found.append((role, best[0], best[1].mean, place))
+        return found
 
     def _take(self, event: Event) -> None:
         match event:

@@ -20,7 +20,6 @@ from app.board import Active, Board
 from app.tables import gate_sign
 from app.text import one_line, spark
 from app.wording import PHASES, budget_text
-from lab.records import Role
 
 ROWS = 6  # experiments at work that are shown
 SILENCE = 20.0  # seconds without a line, after which a plain log says what is running
@@ -120,11 +119,9 @@ def panel(board: Board, width: int) -> RenderableType:
 def status_lines(board: Board) -> list[str]:
     """Best so far against the best baseline, and the budget; plain text, so that a toolbar can show it too."""
     lines = []
-    named = [("best candidate", board.best(Role.CANDIDATE)), ("best baseline", board.best(Role.BASELINE))]
     said = [
-        f"{label} {one_line(found[0].name or found[0].id, 40)} {found[1]:.3f}{_after(found[2])}"
-        for label, found in named
-        if found
+        f"best {role.value} {one_line(e.name or e.id, 40)} {value:.3f}{_after(steps)}"
+        for role, e, value, steps in board.leaders()
     ]
     if said:
         lines.append(f"{' · '.join(said)} ({board.metric.unit}, {_direction(board)})")

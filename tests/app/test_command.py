@@ -43,7 +43,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None:
     code = (
         "import sys; from app.__main__ import run; "
-        "done = [run(['--home', sys.argv[1], *line.split()]) for line in sys.argv[2:]]; "
+        "done = [int(run(['--home', sys.argv[1], *line.split()])) for line in sys.argv[2:]]; "
         "print(done, [m for m in ('torch', 'transformers', 'autogen_core') if m in sys.modules], file=sys.stderr)"
     )
     lines = ["list --json", "show c1-001 --json", "show c1-001 --chat", "list", "report --markdown"]

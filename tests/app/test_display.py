@@ -134,9 +134,18 @@ def test_the_best_is_never_a_failure_or_a_divergence() -> None:
         ),
     }
     board = Board(BITS_PER_BYTE, runs.values())
-    best = board.best(Role.CANDIDATE)
-    assert best is not None and best[0].id == "a"
+    assert [(role, e.id, value) for role, e, value, _ in board.leaders()] == [(Role.CANDIDATE, "a", 2.7)]
     assert "lower is better" in status_lines(board)[0]
+
+
+def test_leaders_are_compared_at_equal_steps() -> None:
+    further = (a_measurement(value=3.1, steps=100), a_measurement(value=2.8, steps=200))
+    candidate = an_experiment(status=ExperimentStatus.PROMOTED, measurements=further)
+    baseline = an_experiment(
+        id="c1-gla", role=Role.BASELINE, status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=3.0),)
+    )
+    board = Board(BITS_PER_BYTE, [candidate, baseline])
+    assert [(value, steps) for _, _, value, steps in board.leaders()] == [(3.1, 100), (3.0, 100)]
 
 
 def test_the_time_goes_on_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
