@@ -30,6 +30,6 @@ SELECTIVE_COPY = Probe(
     vocabulary=SYMBOLS + 2,
     length=SPAN + KEPT,
     steps=400,
-    learning_rate=3e-3,
+    learning_rate=1e-2,
     make=make,
 )

@@ -36,6 +36,6 @@ OVERWRITE_RECALL = Probe(
     vocabulary=KEYS + VALUES,
     length=2 * WRITES + QUERIES,
     steps=400,
-    learning_rate=3e-3,
+    learning_rate=1e-2,
     make=make,
 )

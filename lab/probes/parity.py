@@ -19,4 +19,4 @@ def make(rng: np.random.Generator, count: int) -> tuple[Tokens, Tokens]:
     return bits, np.bitwise_xor.accumulate(bits, axis=1)
 
 
-PARITY = Probe(name="parity", vocabulary=2, length=LENGTH, steps=300, learning_rate=3e-3, make=make)
+PARITY = Probe(name="parity", vocabulary=2, length=LENGTH, steps=300, learning_rate=1e-2, make=make)

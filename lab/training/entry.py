@@ -29,7 +29,7 @@ from lab.training.sizes import D_MODEL, N_HEADS, fit_mlp_width
 NO_ANSWER = -1  # a target that is not scored
 REPORT_EVERY = 0.5  # seconds between two progress lines
 ROWS = 32  # sequences in one forward pass when answering
-LONG_ENOUGH = 5  # steps in a row above the early stop's accuracy
+LONG_ENOUGH = 10  # steps in a row above the early stop's accuracy
 LOWEST = -6e4  # fp16 ends at 65504
 
 
