@@ -33,6 +33,7 @@ from typing import Any, NoReturn
 
 Spec = dict[str, Any]
 
+PR_SET_DUMPABLE = 4
 CANNOT_START = 125
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -107,6 +108,9 @@ def settle(spec: Spec, confine: Callable[[Spec], None]) -> None:
     os.umask(0o022)
     set_limits(limits)
     confine(spec)
+    if sys.platform == "linux":
+        # The zygote hides its own memory from its children; a program may look at itself.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     os.chdir(f"{root}/work")
 
 
@@ -149,7 +153,9 @@ def set_limits(limits: Spec) -> None:
     ):
         resource.setrlimit(name, (value, value))
     if hasattr(resource, "RLIMIT_MSGQUEUE"):
-        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+        # gVisor has no message queues, and refuses to limit them.
+        with contextlib.suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
     if extra := int(limits.get("data_bytes", 0)):
         total = extra + own_data()
         resource.setrlimit(resource.RLIMIT_DATA, (total, total))

@@ -37,7 +37,6 @@ import multiprocessing.util
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import stat
@@ -518,7 +517,7 @@ class Contained:
         return self.memory.end()
 
     def clear(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
+        empty(str(self.root))
         for shared in {"/tmp", "/dev/shm", str(self.scratch)} if os.getpid() == 1 else set():
             empty(shared)
         for name in ("work", "out", "tmp", "home"):
@@ -527,15 +526,45 @@ class Contained:
         self.spare = ForkedSeat(self.wake)
 
 
-def empty(folder: str) -> None:
-    """Remove what a job left; what belongs to somebody else stays."""
+def empty(path: str) -> None:
+    """Remove what is below a folder, however deep; what belongs to somebody else stays.
+
+    Not `rmtree`: a job can nest folders until its recursion, or the length of a path, ends. Here a folder's folders
+    are moved up before it is removed.
+    """
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            waiting = remove_files(top)
+            number = 0
+            while waiting:
+                name = waiting.pop()
                 with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+                    try:
+                        os.chmod(folder, 0o700)
+                        for inner in remove_files(folder):
+                            number += 1
+                            os.rename(inner, f"\x01{number}", src_dir_fd=folder, dst_dir_fd=top)
+                            waiting.append(f"\x01{number}")
+                    finally:
+                        os.close(folder)
+                    os.rmdir(name, dir_fd=top)
+        finally:
+            os.close(top)
+
+
+def remove_files(folder: int) -> list[str]:
+    """Remove all but folders; their names."""
+    folders = []
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except (IsADirectoryError, PermissionError):
+            folders.append(name)
+        except OSError:
+            pass
+    return folders
 
 
 class ContainerMemory:
@@ -655,7 +684,7 @@ def hide() -> None:
     """Keep this process out of its children's reach: no /proc/PID/mem, no ptrace, no death by Control-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # PID 1 ignores what it has no handler for; Python has one
     if LINUX:
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        ctypes.CDLL(None).prctl(program.PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

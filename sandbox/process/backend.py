@@ -19,8 +19,9 @@ from pathlib import Path
 
 import structlog
 
+from sandbox import collect
 from sandbox.channel import Conversation, Frames, Greeting, encode_cancel, encode_job, read_greeting
-from sandbox.errors import SandboxBroken, SandboxUnavailable
+from sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
 from sandbox.gpus import Leases
 from sandbox.job import Job, OnOutput, Outcome, Protection
 from sandbox.process import probe, reap
@@ -221,6 +222,8 @@ class ProcessSandbox:
         """See `sandbox.sandbox.Sandbox`. Raises `ValueError` for a job that cannot be described."""
         if not job.argv:
             raise ValueError("a job needs a program to run")
+        for name in job.files:
+            collect.check_name(name)
         if not job.limits.gpus:
             return await self._run(job, on_output)
         from sandbox.docker.isolation import gpu_environment
@@ -234,7 +237,7 @@ class ProcessSandbox:
             started = time.monotonic()
             try:
                 outcome = await member.run(job, on_output)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, DiskFull):
                 self._give_back(member)
                 raise
             except BaseException:

@@ -46,7 +46,6 @@ def confine(terms: Terms, spec: dict[str, Any]) -> None:
         _become_nobody()
     syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # so is this, and a program may look at itself
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if terms.landlock:
         _restrict_files(terms, root, devices)

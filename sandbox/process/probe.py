@@ -112,7 +112,7 @@ def read(outcome: Outcome, report: dict[str, Any]) -> tuple[Protection, ...]:
             why.get("seccomp", ""),
         ),
         line(
-            "memory limit for all processes", report["memory_group"], "cgroup, without swap", _memory(report, no_group)
+            "memory limit of all processes", report["memory_group"], "cgroup, without swap", _memory(report, no_group)
         ),
         line("process limit", report["process_group"] or spaces, _processes(report), no_group),
         line("disk limit", spaces, "all it writes goes to one sized tmpfs", f"only one file's size; {no_spaces}"),

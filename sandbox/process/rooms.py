@@ -16,7 +16,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -157,12 +156,11 @@ class Rooms:
                 syscalls.umount(str(self.root), syscalls.MNT_DETACH)
             mount_job(self.root)
         else:
-            shutil.rmtree(self.root, ignore_errors=True)
-            self.root.mkdir()
-        (self.root / "work").mkdir()
+            worker.empty(str(self.root))
+        (self.root / "work").mkdir(exist_ok=True)
         (self.root / "work").chmod(0o1777)
         for name in OWN_FOLDERS:
-            (self.root / name).mkdir()
+            (self.root / name).mkdir(exist_ok=True)
             if self.terms.change_user:
                 os.chown(self.root / name, NOBODY, NOBODY)
         if self.terms.spaces:

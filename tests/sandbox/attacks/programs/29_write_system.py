@@ -4,7 +4,6 @@ import os
 import sys
 
 import numpy
-
 from attack import attempt
 
 

@@ -1,4 +1,4 @@
-"""Leaves a setuid file behind."""
+"""Leaves a setuid file behind, where it would take effect."""
 
 import os
 import shutil
@@ -6,6 +6,13 @@ import shutil
 from attack import attempt
 
 shutil.copy("/bin/sh", "shell")
-attempt("setuid", lambda: os.chmod("shell", 0o4755))
-attempt("setgid", lambda: os.chmod("shell", 0o2755))
-attempt("created so", lambda: os.open("other", os.O_CREAT | os.O_WRONLY, 0o4755))
+
+
+def mark(mode):
+    os.chmod("shell", mode)
+    if os.statvfs("shell").f_flag & os.ST_NOSUID:
+        raise OSError("it means nothing in this file system")
+
+
+attempt("setuid", lambda: mark(0o4755))
+attempt("setgid", lambda: mark(0o2755))

@@ -1,6 +1,5 @@
 """Talks to the Docker daemon, which would be root on the host."""
 
-import os
 import socket
 
 from attack import attempt
