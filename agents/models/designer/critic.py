@@ -21,17 +21,22 @@ from agents.models.designer.grammar import (
     parameters,
 )
 from agents.models.designer.hearing import heard
+from agents.models.designer.researcher import parents
 from agents.models.designer.scene import Scene
+from agents.models.designer.search import scores
 from agents.replies import Critique
 
 SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a twin, where the plan says otherwise
 SAME_PROSE = 0.85  # likewise where there is no plan to compare
 DEAD = 0.75  # evidence from which a dead end is believed
+TRIALS, LOSING = 3, -0.02  # measured experiments, and relative gain, from which an operator counts as having lost
 _OWN = re.compile(r"nearest is own (\S+)(?: \((\S+)\))?")
 
 
 def judge(scene: Scene) -> Critique:
     """Accept, or object on one ground."""
+    if scene.is_program:
+        return _program(scene)
     genome = from_json(scene.plan)
     objection = _novelty(scene, genome) or _unfair(genome) or _contradiction(scene, genome) or _person(scene, genome)
     if objection is None:
@@ -80,12 +85,32 @@ def _contradiction(scene: Scene, genome: Genome | None) -> Critique | None:
     if evidence < DEAD:
         return None
     asked = {*scene.wishes.wanted}
-    if genome is not None and asked & {*operators_in(genome)}:
-        return None  # the person wants it tried again
+    if genome is not None and (asked & {*operators_in(genome)} or not _record_agrees(scene, genome)):
+        return None  # the person wants it tried again, or only its words are like those of what failed
     return Critique(
         accept=False,
         ground="contradiction",
         reason=f"Memory holds evidence {evidence:.2f} against it: {scene.facts.get('dead_end', '')[:300]}",
+    )
+
+
+def _record_agrees(scene: Scene, genome: Genome) -> bool:
+    """Whether everything that is new against the parents has lost here already, more than once."""
+    record = {name: (r["tried"], r["mean_effect"]) for name, r in scene.facts.get("operators", {}).items()}
+    inherited = {o for parent in parents(scene) for o in operators_in(parent.genome)}
+    new = [o for o in operators_in(genome) if o not in inherited]
+    gain = scores(record)
+    return bool(new) and all(record.get(o, (0, 0.0))[0] >= TRIALS and gain[o] < LOSING for o in new)
+
+
+def _program(scene: Scene) -> Critique:
+    """Edits of a program are told apart by their plan alone: in words and by record all random edits are alike."""
+    tried = bool(scene.plan) and scene.plan in scene.facts.get("tried_plans", [])
+    return Critique(
+        accept=not tried,
+        ground="novelty" if tried else "none",
+        reason="These very edits were tried." if tried else "These edits are untried; only the evaluator can tell.",
+        to_person=_answer(scene, None),
     )
 
 

@@ -228,7 +228,10 @@ async def test_the_critic_believes_memory_about_own_twins_and_dead_ends() -> Non
     paper = Dossier(newness="Known already: nearest is Some paper (2412.06464) at 0.99.", newness_similarity=0.99)
     assert (await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(paper))).accept
     dead = Dossier(dead_end="3 like it failed, nearest c1-2", dead_end_evidence=0.9)
-    critique = await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(dead))
+    assert (await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(dead))).accept  # words alone
+    lost = {o: {"tried": 5, "mean_effect": -0.3} for o in operators_in(from_json(proposal.plan))}  # type: ignore[arg-type]
+    lost |= {o: {"tried": 50, "mean_effect": 0.0} for o in operators_in(BASELINES["gated_delta"])}
+    critique = await ask(Critique, lab(opening(operators=lost)), heard("Researcher", proposal), lab(dead))
     assert critique.ground == "contradiction" and "c1-2" in critique.reason
 
 

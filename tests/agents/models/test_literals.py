@@ -19,7 +19,7 @@ from agents.dossier import Dossier, block
 from agents.errors import ModelReplyInvalid
 from agents.models import open_model
 from agents.models.designer.literals import END, START, apply, mutate, region
-from agents.replies import Code, Fix, Proposal
+from agents.replies import Code, Critique, Fix, Proposal
 from lab.tasks.program import ProgramTask
 
 CIRCLES = Path(lab.tasks.__file__).parent / "examples" / "circles"
@@ -111,6 +111,15 @@ async def test_the_plan_of_the_researcher_is_what_the_engineer_writes() -> None:
     code = await ask(Code, opening(), Dossier(hypothesis=asdict(proposal.hypothesis())))
     assert code.source != PROGRAM and outside(code.source) == outside(PROGRAM)
     assert ProgramTask.open(CIRCLES)._text_problem(code.source) == ""
+
+
+async def test_the_critic_tells_edits_apart_by_their_plan_and_not_by_their_words() -> None:
+    proposal = await ask(Proposal, opening())
+    alike = Dossier(newness="nearest is own edit (c1-1) at 0.99", newness_similarity=0.99, dead_end_evidence=0.99)
+    table = opening(hypothesis=asdict(proposal.hypothesis()))
+    assert (await ask(Critique, table, alike)).accept
+    tried = await ask(Critique, opening(tried_plans=[proposal.plan]), Dossier(hypothesis=table["hypothesis"]))
+    assert not tried.accept and tried.ground == "novelty"
 
 
 async def test_no_plan_comes_twice() -> None:
