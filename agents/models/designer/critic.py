@@ -1,9 +1,11 @@
 """The Critic as a search: it objects where the record, memory or arithmetic says so, and accepts everything else.
 
-novelty        the plan, or one that differs in nothing that counts, was tried; or memory names an own twin
-unfair         the mixer would exceed the parameter limit
-contradiction  memory holds strong evidence that this fails
-other          the person asked for something else
+    novelty        the plan, or one that differs in nothing that counts, was tried; or memory names an own twin
+    unfair         the mixer would exceed the parameter limit
+    contradiction  memory holds strong evidence that it fails, and the archive's record of its parts agrees
+    other          the person asked for something else
+
+Read `judge`; a program's edits have their own rule, `_program`.
 """
 
 from __future__ import annotations
