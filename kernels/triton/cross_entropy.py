@@ -1,4 +1,4 @@
-"""The row part of the fused linear cross-entropy: loss and gradient of a block of logits, in place, one row a program."""
+"""The row part of the fused linear cross-entropy: loss and gradient of a block of logits, in place, a row a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Triton kernel here shares: how time is cut into chunks, how tiles are read, which configurations are tried.
+"""What every Triton kernel here shares: how time is cut into chunks, how tiles are read, what is tried when tuning.
 
 `Plan` is a table of chunks, so that packed and equal-length sequences take the same path: chunk c starts at row
 `row[c]` of [rows, heads, width], has `size[c]` valid rows, and sequence n owns the chunks first[n] .. first[n + 1] - 1.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 import triton
@@ -46,7 +47,7 @@ def plan(batch: int, time: int, bounds: list[int] | None, chunk: int, device: to
 @lru_cache(maxsize=32)
 def _plan(edges: tuple[int, ...], chunk: int, device: torch.device) -> Plan:
     rows, sizes, first = [], [], [0]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         for row in range(start, end, chunk):
             rows.append(row)
             sizes.append(min(chunk, end - row))
@@ -131,7 +132,7 @@ def state_at_t(index, heads, head, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.
 
 @triton.jit
 def decay_matrix(gamma, C: tl.constexpr):
-    """L [C, C] from gamma (in powers of two), zero above the diagonal; masked before the power, which could overflow."""
+    """L [C, C] from gamma (in powers of two), zero above the diagonal; masked before the power, which may overflow."""
     i = tl.arange(0, C)
     lower = i[:, None] >= i[None, :]
     return tl.where(lower, tl.exp2(tl.where(lower, gamma[:, None] - gamma[None, :], 0.0)), 0.0)

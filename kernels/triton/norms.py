@@ -38,7 +38,8 @@ def l2_backward(x, dy, dx, rows, eps, D: tl.constexpr, BD: tl.constexpr, BR: tl.
 @triton.jit
 def gated_forward(
     x, g, weight, bias, y, rows, eps,
-    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
+    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr,
+    WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
 ):  # fmt: skip
     r, d = tl.program_id(0) * BR + tl.arange(0, BR), tl.arange(0, BD)
     at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
@@ -58,7 +59,8 @@ def gated_forward(
 @triton.jit
 def gated_backward(
     x, g, weight, bias, dy, dx, dg, dweight, dbias, rows, eps, tiles,
-    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
+    D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr,
+    WEIGHT: tl.constexpr, BIAS: tl.constexpr, SIGMOID: tl.constexpr,
 ):  # fmt: skip
     d = tl.arange(0, BD)
     into_weight, into_bias = tl.zeros((BD,), tl.float32), tl.zeros((BD,), tl.float32)

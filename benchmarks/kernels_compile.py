@@ -1,0 +1,123 @@
+"""Compile every Triton kernel for a GPU that is not here: `python -m benchmarks.kernels --compile`.
+
+Triton carries its own compiler and assembler, so that only the launch needs a card. A stand-in for the driver names the
+target, and `JITFunction.run` stops after compiling. What this shows: every kernel and configuration becomes machine
+code, and how much shared memory it asks for. What it does not show: that the numbers are right there, or fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+SHARED_BYTES = 227 * 1024  # what one block may use on an H100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """One kernel in one configuration."""
+
+    name: str
+    warps: int
+    stages: int
+    shared_bytes: int
+    code_bytes: int
+
+
+class _Driver:
+    """What Triton asks of a driver before a launch."""
+
+    def __init__(self, capability: int) -> None:
+        from triton.backends.compiler import GPUTarget
+
+        self._target = GPUTarget("cuda", capability, 32)
+
+    def get_current_target(self) -> Any:
+        return self._target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _device: int = 0) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+@contextmanager
+def compiling_only(capability: int, found: list[Compiled]) -> Iterator[None]:
+    """Inside, a launch compiles all configurations of its kernel and runs none."""
+    import triton
+    from triton.runtime.autotuner import Autotuner
+    from triton.runtime.jit import JITFunction
+
+    run, tune = JITFunction.run, Autotuner.run
+    seen: set[tuple[str, int]] = set()
+
+    def compile_one(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        made = run(self, *args, grid=grid, warmup=True, **options)
+        if (self.__name__, id(made)) not in seen:
+            seen.add((self.__name__, id(made)))
+            about = made.metadata
+            found.append(
+                Compiled(
+                    name=self.__name__,
+                    warps=about.num_warps,
+                    stages=about.num_stages,
+                    shared_bytes=about.shared,
+                    code_bytes=len(made.asm["cubin"]),
+                )
+            )
+        return made
+
+    def compile_all(self: Any, *args: Any, **options: Any) -> None:
+        for config in self.configs:
+            self.fn.run(*args, **{**options, **config.all_kwargs()})
+
+    triton.runtime.driver.set_active(_Driver(capability))
+    JITFunction.run, Autotuner.run = compile_one, compile_all
+    try:
+        yield
+    finally:
+        JITFunction.run, Autotuner.run = run, tune
+        triton.runtime.driver.set_active(None)  # the next use looks for a real one again
+
+
+def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtype = torch.bfloat16) -> list[Compiled]:
+    """All kernels of the package at one head size; raises what the compiler raises."""
+    from kernels.family import Call
+    from kernels.triton.conv import conv
+    from kernels.triton.cross_entropy import linear_cross_entropy
+    from kernels.triton.delta import delta
+    from kernels.triton.gla import gla
+    from kernels.triton.norms import rms_norm_gated
+
+    found: list[Compiled] = []
+    time, heads = 130, 2
+
+    def wide(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.zeros(*shape, dtype=kind, requires_grad=True)
+
+    q, k, v = (wide(1, time, heads, width, kind=dtype) for _ in range(3))
+    g, beta, state, fades = (wide(1, time, heads), wide(1, time, heads), wide(1, heads, width, width), wide(*q.shape))
+    with compiling_only(capability, found):
+        for rate in (beta, None):
+            call = Call(q, k, v, g, rate, None, state, True, True, None)
+            o, final = delta(call, 1.0, None, recurrent=False)
+            assert final is not None
+            (o.sum() + final.sum()).backward()
+            with torch.no_grad():
+                delta(call, 1.0, None, recurrent=True)
+        o, final = gla(q, k, v, fades, 1.0, state, True, None, recurrent=False)
+        assert final is not None
+        (o.sum() + final.sum()).backward()
+        x, weight = wide(2, time, 96, kind=dtype), wide(96, kind=dtype)
+        conv(x, wide(96, 4, kind=dtype), weight, wide(2, 3, 96, kind=dtype), True).sum().backward()
+        rms_norm_gated(x, x, weight, None, 1e-6, False).sum().backward()
+        linear_cross_entropy(x.flatten(0, 1), wide(500, 96, kind=dtype), torch.zeros(2 * time).long(), None, -100, True)
+    return found
