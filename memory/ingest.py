@@ -78,6 +78,12 @@ class Extracted(BaseModel):
     complexity: str = ""
 
 
+class Extraction(BaseModel):
+    """A model's whole answer."""
+
+    insights: list[Extracted] = Field(max_length=12)
+
+
 def read(path: Path, *, key: str | None = None, extractor: Extractor | None = None) -> tuple[Entry, ...]:
     """The entries of one file; `key` is its stem when not given.
 
@@ -288,7 +294,7 @@ def _extracted(text: str, extractor: Extractor, name: str) -> list[Extracted]:
 def extraction_prompt(text: str, *, limit: int = 24_000) -> str:
     """What an extractor is asked: the rules, then the text between fences."""
     rules = (
-        "List what this text teaches about neural architectures as a JSON list of objects with the keys name, insight, "
+        "List what this text teaches about neural architectures: insights, a list of objects with name, insight, "
         "symptoms (what a probe or a loss curve shows when it applies), remedy, operators, equations, complexity. "
         f"Operators are of: {', '.join(sorted(operators()))}. Use only what the text says; leave a key empty otherwise."
     )

@@ -203,10 +203,23 @@ class Memory:
             log.warning("lesson_waits", experiment=lesson.experiment, error=str(error))
 
     def _drain(self, library: Library) -> None:
+        """Waiting lessons into the store. A file is removed when its lesson is on the disk there; one that the store
+        refuses stays and stops neither the others nor the search."""
+        done = []
         for path, lesson in self.queue.waiting():
-            library.put_lessons([lesson])
-            path.unlink(missing_ok=True)
+            try:
+                library.put_lessons([lesson])
+            except MemoryUnavailable:
+                raise
+            except MemoryFault as error:
+                log.warning("lesson_refused", experiment=lesson.experiment, error=str(error))
+                continue
+            done.append(path)
             log.info("lesson_remembered", experiment=lesson.experiment)
+        if done:
+            library.store.settle(ANALYSES)
+        for path in done:
+            path.unlink(missing_ok=True)
 
     async def load_builtin(self, *, progress: Progress | None = None) -> int:
         """Bring the built-in cognition base into the store; gives how many insights were new or changed.

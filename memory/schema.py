@@ -8,9 +8,10 @@ into one of layout n + 1; an opened collection with an older layout is rewritten
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from memory.errors import OtherModel, OtherSchema, WrongDimension
@@ -99,7 +100,7 @@ def entry_payload(entry: Entry, *, digest: str, at: str) -> dict[str, Any]:
 
 def lesson_payload(lesson: Lesson, *, digest: str, at: str) -> dict[str, Any]:
     """As stored, with the keys that both collections share (`key`, `families`)."""
-    plain = _lists(asdict(lesson))
+    plain = _lists(asdict(_finite(lesson)))
     return {
         "schema": SCHEMA,
         "key": lesson.experiment,
@@ -108,6 +109,17 @@ def lesson_payload(lesson: Lesson, *, digest: str, at: str) -> dict[str, Any]:
         "digest": digest,
         "at": at,
     }
+
+
+def _finite(lesson: Lesson) -> Lesson:
+    """A diverged run's numbers are no numbers, and the engines refuse them: they become unknown."""
+    known = {name: value for name, value in lesson.deltas.items() if math.isfinite(value)}
+    ends = {name: _known(getattr(lesson, name)) for name in ("effect", "low", "high")}
+    return replace(lesson, deltas=known, **ends)
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def entry_of(payload: Mapping[str, Any]) -> Entry:

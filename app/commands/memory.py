@@ -46,7 +46,8 @@ _ADD = """Add a paper, or bring in the built-in base.
   move37 memory add notes.md
   move37 memory add paper.pdf
 
-Markdown in the format of memory/cognition/README.md keeps its structure; other text is split and indexed as it stands.
+Markdown in the format of memory/cognition/README.md keeps its structure. Other text is read by the chosen language
+model, when one is chosen, and is otherwise split and indexed as it stands.
 """
 
 
@@ -56,6 +57,9 @@ def add(
         Path | None, typer.Argument(help="A .md, .pdf, .bib, .txt or .json file.", metavar="PAPER")
     ] = None,
     builtin: Annotated[bool, typer.Option("--builtin", help="The built-in cognition base.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Reads the paper [default: the settings' model].", metavar="URI")
+    ] = None,
 ) -> None:
     """One file, the built-in base, or both."""
     from app.exits import BadInput
@@ -70,11 +74,13 @@ def add(
                 count = asyncio.run(memory.load_builtin(progress=progress))
             typer.echo(f"{count} insights of the built-in base were new or changed", err=True)
         if paper is not None:
+            from app.extraction import extractor
             from memory.ingest import read
 
-            entries = read(paper)
+            entries = read(paper, extractor=extractor(context.obj, model))
             with _progress("embedding") as progress:
                 count = memory.library().put_entries(entries, progress=progress)
+                memory.library().store.settle("cognition")
             typer.echo(f"{paper.name}: {len(entries)} insights, {count} of them new or changed", err=True)
 
 
@@ -227,6 +233,7 @@ def import_(
         library = memory.library()
         count = library.put_entries(entries, progress=progress)
         library.put_lessons(lessons)
+        library.store.settle("cognition")
     said = f", {len(lessons)} experiments" if lessons else ""
     typer.echo(f"{files} files: {len(entries)} insights, {count} of them new or changed{said}", err=True)
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from memory import MemoryUnavailable, open_memory, rank
 from memory.embed import MiniLM
-from memory.errors import HomeLocked
+from memory.errors import HomeLocked, WrongDimension
 from memory.recall import Memory
 from tests.memory.conftest import a_lesson, an_entry
 
@@ -116,6 +116,15 @@ async def test_a_queue_that_cannot_be_written_falls_back_to_the_store(memory: Me
     assert (await memory.recall("loss"))[0].key == "exp-1"
 
 
+async def test_a_diverged_run_is_remembered_without_its_nans(memory: Memory):
+    nan, inf = float("nan"), float("inf")
+    await memory.remember(
+        a_lesson(status="failed", effect=nan, low=-inf, high=inf, deltas={"parity": nan, "loss": 0.5})
+    )
+    (found,) = memory.library().all("analyses")
+    assert found.item == a_lesson(status="failed", effect=None, low=None, high=None, deltas={"loss": 0.5})
+
+
 async def test_a_damaged_waiting_lesson_stops_nobody(memory: Memory):
     folder = memory.folder / "queue"
     folder.mkdir(parents=True)
@@ -124,6 +133,22 @@ async def test_a_damaged_waiting_lesson_stops_nobody(memory: Memory):
     await memory.remember(a_lesson())
     assert [item.key for item in await memory.recall("loss")] == ["exp-1"]
     assert len(memory.queue) == 2
+
+
+async def test_a_lesson_that_the_store_refuses_stays_and_stops_nobody(memory: Memory, monkeypatch: pytest.MonkeyPatch):
+    library = memory.library()
+    write = library.put_lessons
+
+    def refusing(lessons):
+        if lessons[0].experiment == "poison":
+            raise WrongDimension("no")
+        write(lessons)
+
+    monkeypatch.setattr(library, "put_lessons", refusing)
+    await memory.remember(a_lesson(experiment="poison"))
+    await memory.remember(a_lesson())
+    assert [item.key for item in await memory.recall("loss")] == ["exp-1"]
+    assert len(memory.queue) == 1
 
 
 async def test_many_tasks_may_use_it_at_once(memory: Memory):
