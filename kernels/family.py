@@ -45,13 +45,14 @@ def run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) -
         q, k, v = (packed.unpack(x) for x in (call.q, call.k, call.v))
         g, beta = (None if x is None else packed.unpack(x) for x in (call.g, call.beta))
         call = call._replace(q=q, k=k, v=v, g=g, beta=beta)
+    state: Tensor | None
     if name == "reference" or recurrent:
         from kernels.reference.recurrent import delta_rule
 
-        o, state = delta_rule(
+        o, last = delta_rule(
             call.q, call.k, call.v, call.g, call.beta, scale, call.state, normalise=call.normalise, exact=not recurrent
         )
-        state = state if call.want_state else None
+        state = last if call.want_state else None
     else:
         from kernels.chunked.delta import chunk_delta
 

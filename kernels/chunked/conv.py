@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> Tensor:
     """y_t = act(sum_i w_i x_{t-W+1+i} + b): x [B, T, D], weight [D, W], past [B, W-1, D] the inputs before -> y."""
-    y: Tensor = _Conv.apply(x, weight, bias, past, silu)
+    y: Tensor = _Conv.apply(x, weight, bias, past, silu)  # type: ignore[no-untyped-call]
     return y
 
 

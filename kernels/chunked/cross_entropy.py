@@ -39,7 +39,7 @@ def linear_cross_entropy(
     rows: RowPart = softmax_gradient,
 ) -> Tensor:
     """x [N, D], weight [V, D], bias [V], target [N] -> mean or sum of -log softmax(x W^T + b)[target]."""
-    loss: Tensor = _LinearCrossEntropy.apply(x, weight, target, bias, ignore, mean, rows)
+    loss: Tensor = _LinearCrossEntropy.apply(x, weight, target, bias, ignore, mean, rows)  # type: ignore[no-untyped-call]
     return loss
 
 

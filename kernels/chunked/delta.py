@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels.chunked.layout import Grid
-from kernels.chunked.scan import scan
+from kernels.chunked.scan import by_chunk, scan
 from kernels.chunked.solve import unit_lower_inverse
 
 L2NORM_EPS = 1e-6
@@ -53,7 +53,7 @@ def chunk_delta(
 
     q, k [B, T, H, K], v [B, T, HV, V], g, beta [B, T, HV], state [B, HV, K, V] -> o [B, T, HV, V], state or None.
     """
-    o, final = _ChunkDelta.apply(q, k, v, g, beta, state, scale, want_state, normalise)
+    o, final = _ChunkDelta.apply(q, k, v, g, beta, state, scale, want_state, normalise)  # type: ignore[no-untyped-call]
     return o, final if want_state else None
 
 
@@ -169,10 +169,10 @@ def _forward(
         here.qe = torch.baddbmm(qg, here.a, here.w)
         here.p = torch.bmm(here.kd.mT, here.w)
         here.p.diagonal(dim1=-2, dim2=-1).add_(1 if here.whole is None else here.whole.squeeze(-1))
-    lanes = (grid.chunks, grid.lanes)
-    z = torch.bmm(here.kd.mT, here.u).unflatten(0, lanes)
+    lanes = grid.lanes
+    z = by_chunk(torch.bmm(here.kd.mT, here.u), lanes)
     first = None if state is None else state.reshape(z.shape[1:])
-    step = None if here.p is None else here.p.unflatten(0, lanes)
+    step = None if here.p is None else by_chunk(here.p, lanes)
     here.states = scan(step, z, first, matrix=here.x is not None)
     return o.baddbmm_(here.qe, here.states[:-1].flatten(0, 1)), here
 
@@ -272,9 +272,9 @@ def _decay_gradient(
 def _state_gradients(c: _Pass, grid: Grid, do: Tensor, dfinal: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """dS = P^T dS' + Qe^T dO -> the gradient of the first state; for each chunk S before it and dS' after it."""
     assert c.qe is not None and c.states is not None
-    lanes = (grid.chunks, grid.lanes)
-    step = None if c.p is None else (c.p if c.x is None else c.p.mT).unflatten(0, lanes)
-    later = scan(step, torch.bmm(c.qe.mT, do).unflatten(0, lanes), dfinal, matrix=c.x is not None, back=True)
+    lanes = grid.lanes
+    step = None if c.p is None else by_chunk(c.p, lanes) if c.x is None else by_chunk(c.p, lanes).mT
+    later = scan(step, by_chunk(torch.bmm(c.qe.mT, do), lanes), dfinal, matrix=c.x is not None, back=True)
     return later[0], c.states[:-1].flatten(0, 1), later[1:].flatten(0, 1)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels.chunked.layout import Grid
-from kernels.chunked.scan import scan
+from kernels.chunked.scan import by_chunk, scan
 
 CHUNK = 32
 
@@ -28,7 +28,7 @@ def chunk_vector(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float, state: Tensor | None, *, want_state: bool
 ) -> tuple[Tensor, Tensor | None]:
     """q, k [B, T, H, K], v [B, T, HV, V], g [B, T, HV, K], state [B, HV, K, V] -> o [B, T, HV, V], state or None."""
-    o, final = _ChunkVector.apply(q, k, v, g, state, scale, want_state)
+    o, final = _ChunkVector.apply(q, k, v, g, state, scale, want_state)  # type: ignore[no-untyped-call]
     return o, final if want_state else None
 
 
@@ -44,10 +44,10 @@ class _ChunkVector(torch.autograd.Function):
         qc.mul_(scale)
         gamma = gamma.cumsum_(1)
         a = _scores(qc, kc, gamma)
-        lanes, width = (grid.chunks, grid.lanes), k.shape[3]
+        lanes, width = grid.lanes, k.shape[3]
         kd = (gamma[:, -1:] - gamma).exp_().mul_(kc)
-        add = torch.bmm(kd.mT, vc).unflatten(0, lanes)
-        step = gamma[:, -1].exp().unsqueeze(-1).unflatten(0, lanes)
+        add = by_chunk(torch.bmm(kd.mT, vc), lanes)
+        step = by_chunk(gamma[:, -1].exp().unsqueeze(-1), lanes)
         first = add.new_zeros(add.shape[1:]) if state is None else state.to(dtype).reshape(grid.lanes, width, values)
         states = scan(step, add, first)
         o = torch.baddbmm(torch.bmm(a, vc), gamma.exp().mul_(qc), states[:-1].flatten(0, 1))
@@ -90,13 +90,13 @@ def _backward(
     grid: Grid,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of s Q, K, V, g in chunk layout and of the initial state."""
-    lanes = (grid.chunks, grid.lanes)
+    lanes = grid.lanes
     rise, fall = gamma.exp(), (gamma[:, -1:] - gamma).exp_()
     whole = gamma[:, -1].exp().unsqueeze(-1)
-    add = torch.bmm((q * rise).mT, do).unflatten(0, lanes).flip(0)
+    add = by_chunk(torch.bmm((q * rise).mT, do), lanes)
     first = add.new_zeros(add.shape[1:]) if dfinal is None else dfinal.to(v.dtype).reshape(add.shape[1:])
-    later = scan(whole.unflatten(0, lanes).flip(0), add, first)
-    after, before = later[:-1].flip(0).flatten(0, 1), states[:-1].flatten(0, 1)
+    later = scan(by_chunk(whole, lanes), add, first, back=True)
+    after, before = later[1:].flatten(0, 1), states[:-1].flatten(0, 1)
     dv = torch.baddbmm(torch.bmm(a.mT, do), k * fall, after)
     dq = torch.bmm(do, before.mT).mul_(rise)
     dk = torch.bmm(v, after.mT).mul_(fall)
@@ -107,7 +107,7 @@ def _backward(
     # The diagonal of A comes last: no decay touches it, and under strong decay it would drown the rest of dg.
     dg += (dq * q).sub_(dk_within * k).flip(1).cumsum_(1).flip(1)
     diagonal = da.diagonal(dim1=1, dim2=2).unsqueeze(-1)
-    return dq.addcmul_(diagonal, k), dk.add_(dk_within).addcmul_(diagonal, q), dv, dg, later[-1]
+    return dq.addcmul_(diagonal, k), dk.add_(dk_within).addcmul_(diagonal, q), dv, dg, later[0]
 
 
 def _scores(q: Tensor, k: Tensor, gamma: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ def rms_norm_gated(
     x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
 ) -> Tensor:
     """(x rsqrt(mean x^2 + eps) w + b) act(g), act = SiLU or sigmoid; x, g [..., D], weight, bias [D]."""
-    y: Tensor = _RmsNormGated.apply(x, g, weight, bias, eps, sigmoid)
+    y: Tensor = _RmsNormGated.apply(x, g, weight, bias, eps, sigmoid)  # type: ignore[no-untyped-call]
     return y
 
 
 def l2norm(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
     """x / sqrt(|x|^2 + eps) in `dtype`."""
-    y: Tensor = _L2Norm.apply(x, eps, dtype)
+    y: Tensor = _L2Norm.apply(x, eps, dtype)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -78,7 +78,8 @@ class _L2Norm(torch.autograd.Function):
         xs = x.to(_compute(x))
         r = xs.square().sum(-1, keepdim=True).add_(eps).rsqrt_()
         ctx.save_for_backward(x, r)
-        return (xs * r).to(dtype)
+        y: Tensor = (xs * r).to(dtype)
+        return y
 
     @staticmethod
     @once_differentiable

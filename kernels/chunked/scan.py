@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def by_chunk(x: Tensor, lanes: int) -> Tensor:
+    """[chunks * lanes, ...] -> [chunks, lanes, ...]."""
+    return x.view(-1, lanes, *x.shape[1:])
+
+
 def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, matrix: bool = False, back: bool = False) -> Tensor:
     """S_{i+1} = step_i S_i + add_i; with `back`, S_i = step_i S_{i+1} + add_i. -> all S, [chunks + 1, lanes, K, V].
 

@@ -71,7 +71,8 @@ class _Delta(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, g, beta, state)
         ctx.scale, ctx.cut = scale, cut
         ctx.set_materialize_grads(False)
-        return o, made["final"] if want_state else q.new_empty(0)
+        final = made["final"]
+        return o, q.new_empty(0) if final is None else final
 
     @staticmethod
     @once_differentiable
@@ -144,7 +145,7 @@ def _gradients(
     per_chunk, table, bv = (cut.chunks, heads), (cut.row, cut.size), {"BV": min(64, block(values))}
     local_dr, dr = torch.empty_like(v), torch.empty_like(v)
     backward_kernels.local[per_chunk](q, k, made["gamma"], do, local_dr, *table, scale, **sizes, **decay, **bv)
-    ds = torch.empty_like(made["s"])
+    ds = k.new_empty(cut.chunks, heads, q.shape[3], values)
     dstate = None if state is None else torch.empty_like(state)
     backward_kernels.scan[lambda meta: (cut.sequences, heads, triton.cdiv(values, meta["BV"]))](
         q, k, made["gamma"], made["w"], do, local_dr, dr, ds, dfinal, dstate, *table, cut.first, scale,

@@ -68,7 +68,7 @@ def configs(*choices: tuple[dict[str, int], int, int]) -> list[triton.Config]:
 
 def block(width: int) -> int:
     """A power of two >= 16 that holds `width`: what a tensor core's product needs."""
-    return max(16, triton.next_power_of_2(width))
+    return max(16, 1 << (width - 1).bit_length())
 
 
 def precision(dtype: torch.dtype) -> str:
