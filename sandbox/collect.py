@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from sandbox.text import harmless
+
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component
 
@@ -23,6 +25,8 @@ def fault(name: str) -> str | None:
         return f"the name {shown} has control characters or backslashes"
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         return f"the name {shown} is not UTF-8"
+    if harmless(name.encode()) != name:
+        return f"the name {shown} has letters that do not show or turn the line"
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or ":" in parts[0]:
         return f"the name {shown} leaves its folder"

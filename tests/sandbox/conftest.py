@@ -1,6 +1,6 @@
 """One warm process sandbox for all tests of this room that do not need their own.
 
-It belongs to the session's event loop, which a module that uses it asks for: `pytest.mark.asyncio(loop_scope="session")`.
+It belongs to the session's event loop; who uses it asks for that loop: `pytest.mark.asyncio(loop_scope="session")`.
 """
 
 from __future__ import annotations

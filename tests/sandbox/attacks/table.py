@@ -14,9 +14,10 @@ from typing import Any
 
 from sandbox.job import MIB, Limits, Status
 from sandbox.text import harmless
-from tests.sandbox.attacks.trial import Trial
+from tests.sandbox.attacks.trial import FOLDER, Trial
 
 Judge = Callable[[Trial], bool]
+FOLDER_OF_PROGRAMS = FOLDER / "programs"
 ENDS = (Status.DONE, Status.FAILED)
 
 
@@ -28,6 +29,7 @@ class Attack:
     change: Mapping[str, Any] = field(default_factory=dict)  # of the limits
     collect: tuple[str, ...] = ()
     then: str | None = None  # the program of another candidate that follows (afterwards/)
+    not_stopped_by: Mapping[str, str] = field(default_factory=dict)  # backend -> why, for what is known and accepted
     secret_input: bool = False  # a secret is among the files of the attacking job
 
     def limits(self, limits: Limits) -> Limits:

@@ -1,0 +1,128 @@
+"""`move37 exec`: a safe replacement for `python FILE`, through the real command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.commands.exec import gather_input, parse_size
+from app.exits import BadInput
+
+
+def move37(*arguments: str, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "app", "exec", *arguments]
+    environment = os.environ | {"MOVE37_SANDBOX": "process"}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, env=environment, check=False, timeout=120)
+
+
+def test_streams_arguments_and_status_are_the_programs_own(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("import sys; print(sys.argv[1:]); print('e', file=sys.stderr); sys.exit(3)")
+    done = move37("p.py", "--sandbox", "process", "--timeout", "60", "--", "a", "--timeout", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"['a', '--timeout']\n", b"e\n")
+
+
+def test_a_program_comes_from_standard_input(tmp_path: Path) -> None:
+    done = move37("-", "--sandbox", "process", cwd=tmp_path, stdin=b"print(6 * 7)")
+    assert (done.returncode, done.stdout) == (0, b"42\n")
+
+
+def test_out_of_time_is_124_and_out_of_memory_137_with_a_line(tmp_path: Path) -> None:
+    (tmp_path / "sleep.py").write_text("import time; time.sleep(60)")
+    late = move37("sleep.py", "--timeout", "0.5", "--sandbox", "process", cwd=tmp_path)
+    assert late.returncode == 124 and late.stderr.count(b"\n") == 1 and b"0.5 s" in late.stderr
+    big = move37("-", "--memory", "64m", "--sandbox", "process", cwd=tmp_path, stdin=b"x = bytearray(1 << 30)")
+    assert big.returncode == 137 and b"64 MiB" in big.stderr
+
+
+def test_output_is_cut_at_16_mib_with_a_line_and_the_program_ends_well(tmp_path: Path) -> None:
+    source = b"import os\nfor _ in range(20): os.write(1, b'x' * (1 << 20))\nraise SystemExit(4)"
+    done = move37("-", "--sandbox", "process", cwd=tmp_path, stdin=source)
+    assert done.returncode == 4 and len(done.stdout) == 16 << 20 and b"cut after 16 MiB" in done.stderr
+
+
+def test_escape_sequences_are_neutralised_on_pipes_unless_raw(tmp_path: Path) -> None:
+    source = b"import os; os.write(1, b'\\x1b[31m\\xff\\n')"
+    assert move37("-", "--sandbox", "process", cwd=tmp_path, stdin=source).stdout == "␛[31m\ufffd\n".encode()
+    assert move37("-", "--raw", "--sandbox", "process", cwd=tmp_path, stdin=source).stdout == b"\x1b[31m\xff\n"
+
+
+def test_siblings_go_in_and_results_come_out(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.txt").write_text("seven")
+    (tmp_path / "helper.py").write_text("def read(): return open('data/x.txt').read()")
+    (tmp_path / "p.py").write_text(
+        "import helper, os\nopen(os.environ['MOVE37_OUT'] + '/out.txt', 'w').write(helper.read())\n"
+        "open('beside.txt', 'w').write('b')\nopen('data/x.txt', 'w')"
+    )
+    done = move37("p.py", "--in", "helper.py", "--in", "data", "--out", "results", "--sandbox", "process", cwd=tmp_path)
+    assert done.returncode == 1 and b"Read-only" in done.stderr
+    results = {path.name: path.read_text() for path in (tmp_path / "results").iterdir()}
+    assert results == {"out.txt": "seven", "beside.txt": "b"}
+    assert (tmp_path / "data" / "x.txt").read_text() == "seven"
+
+
+def test_a_reader_that_goes_away_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("while True: print('y')")
+    started = time.monotonic()
+    command = f"{sys.executable} -m app exec p.py --sandbox process | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"y\n", b"")
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.py"], b"does not exist"),
+        (["."], b"is a folder"),
+        (["p.py", "--memory", "lots"], b"512m"),
+        (["p.py", "--timeout", "0"], b"needs some time"),
+        (["p.py", "--timeout", "soon"], b"10m"),
+        (["p.py", "--in", "nowhere"], b"does not exist"),
+        (["p.py", "--net", "host"], b"none"),
+        (["p.py", "--out", "p.py"], b"is a file"),
+    ],
+)
+def test_wrong_use_is_status_2_and_one_line(arguments: list[str], words: bytes, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print(1)")
+    done = move37(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_fault_of_ours_is_125(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print(1)")
+    done = move37("p.py", "--gpu", "64", "--sandbox", "process", cwd=tmp_path)
+    assert done.returncode == 125 and b"64 GPU" in done.stderr
+
+
+def test_a_file_inside_a_given_folder_runs_at_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pack" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "pack" / "main.py").write_text("1")
+    (tmp_path / "pack" / "__pycache__" / "x.pyc").write_text("1")
+    (tmp_path / "pack" / "link").symlink_to("/etc/passwd")
+    monkeypatch.chdir(tmp_path)
+    assert gather_input("pack/main.py", ["pack"]) == ("pack/main.py", {"pack/main.py": b"1"})
+    assert gather_input("pack/main.py", ["pack/"]) == ("main.py", {"main.py": b"1"})
+    with pytest.raises(BadInput, match="called main"):
+        (tmp_path / "main.py").write_text("2")
+        gather_input("main.py", ["pack/"])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512m", 512 << 20), ("2g", 2 << 30), ("1.5G", 3 << 29), ("64MiB", 64 << 20)]
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1g", "1k", "2t", "nan"])
+def test_sizes_without_sense_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="512m or 2g"):
+        parse_size(text)

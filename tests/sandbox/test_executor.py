@@ -1,0 +1,224 @@
+"""AutoGen's executor on our sandbox: the same words and codes, without what it leaves open."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from autogen_agentchat.agents import ApprovalRequest, ApprovalResponse, CodeExecutorAgent
+from autogen_agentchat.messages import TextMessage
+from autogen_core import CancellationToken
+from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, with_requirements
+from docker.types import DeviceRequest
+
+from sandbox.errors import RefusedRequest, SandboxUnavailable
+from sandbox.executor import SandboxCodeExecutor, gpus_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def python(code: str) -> CodeBlock:
+    return CodeBlock(code=code, language="python")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def executor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SandboxCodeExecutor]:
+    folder = tmp_path_factory.mktemp("work")
+    async with SandboxCodeExecutor(work_dir=folder, timeout=20, sandbox="process", output_bytes=10_000) as started:
+        yield started
+
+
+async def run(executor: SandboxCodeExecutor, *blocks: CodeBlock, token: CancellationToken | None = None) -> Any:
+    return await executor.execute_code_blocks(list(blocks), token or CancellationToken())
+
+
+async def test_blocks_run_in_order_and_share_the_folder(executor: SandboxCodeExecutor) -> None:
+    result = await run(
+        executor,
+        python("open('data.txt', 'w').write('one\\n'); print('first')"),
+        CodeBlock(code="echo two >> data.txt; cat data.txt", language="sh"),
+        python("import pathlib; print(pathlib.Path('data.txt').read_text().split())"),
+    )
+    assert result.exit_code == 0
+    assert result.output == "first\none\ntwo\n['one', 'two']\n"
+    assert (executor.work_dir / "data.txt").read_text() == "one\ntwo\n"
+    assert result.code_file.startswith(str(executor.work_dir / "tmp_code_")) and result.code_file.endswith(".python")
+
+
+async def test_the_first_failure_ends_it_with_its_code_and_both_streams(executor: SandboxCodeExecutor) -> None:
+    result = await run(executor, python("import sys; print('seen'); sys.exit(5)"), python("print('never')"))
+    assert (result.exit_code, result.output) == (5, "seen\n")
+    failed = await run(executor, python("1 / 0"))
+    assert failed.exit_code == 1 and "ZeroDivisionError" in failed.output
+
+
+async def test_a_filename_comment_names_the_file_and_siblings_import_it(executor: SandboxCodeExecutor) -> None:
+    await run(executor, python("# filename: pack/helper.py\nvalue = 7"))
+    result = await run(executor, python("# filename: use.py\nfrom pack.helper import value\nprint(value)"))
+    assert result.output == "7\n" and result.code_file == str(executor.work_dir / "use.py")
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/tmp/evil.py"])
+async def test_a_file_outside_is_refused_in_their_words(executor: SandboxCodeExecutor, name: str) -> None:
+    result = await run(executor, python(f"# filename: {name}\nprint(1)"))
+    assert (result.exit_code, result.output) == (1, "Filename is not in the workspace")
+
+
+async def test_nothing_is_written_through_a_link_in_the_folder(executor: SandboxCodeExecutor, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.py"
+    victim.write_text("kept")
+    (executor.work_dir / "linked.py").symlink_to(victim)
+    result = await run(executor, python("# filename: linked.py\nprint(1)"))
+    assert result.exit_code == 1 and victim.read_text() == "kept"
+    # Nor what a program leaves where the host's folder has a link.
+    await run(executor, python("print(1)"))
+    with pytest.raises(ValueError, match="symbolic link"):
+        await run(executor, python("open('linked.py', 'w').write('overwritten')"))
+    (executor.work_dir / "linked.py").unlink()
+    assert victim.read_text() == "kept"
+
+
+async def test_a_timeout_has_their_code_and_word_even_when_signals_are_ignored(tmp_path: Path) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, timeout=1, sandbox="process") as short:
+        started = time.monotonic()
+        code = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('x')\ntime.sleep(60)"
+        result = await run(short, python(code))
+        assert result.exit_code == 124 and result.output == "x\n\n Timeout"
+        assert time.monotonic() - started < 30
+
+
+async def test_cancelling_gives_their_words_and_ends_the_program(executor: SandboxCodeExecutor) -> None:
+    token = CancellationToken()
+    task = asyncio.create_task(run(executor, python("import time; time.sleep(60)"), token=token))
+    await asyncio.sleep(0.5)
+    token.cancel()
+    result = await task
+    assert (result.exit_code, result.output) == (1, "Code execution was cancelled.")
+    assert (await run(executor, python("print(1)"))).output == "1\n"
+
+
+async def test_output_is_cut_and_harmless(executor: SandboxCodeExecutor) -> None:
+    flood = await run(executor, python("print('x' * 1_000_000)"))
+    assert len(flood.output) < 10_100 and flood.output.endswith("The output was cut after 10000 bytes.")
+    odd = await run(executor, python("import os; os.write(1, b'\\x1b[2J\\xff')"))
+    assert odd.output == "␛[2J\ufffd"
+
+
+async def test_an_unknown_language_and_no_blocks_are_their_errors(executor: SandboxCodeExecutor) -> None:
+    with pytest.raises(ValueError, match="Unsupported language"):
+        await run(executor, CodeBlock(code="x", language="cobol"))
+    with pytest.raises(ValueError, match="No code blocks to execute"):
+        await run(executor)
+    with pytest.raises(ValueError, match="Must first be started"):
+        await run(SandboxCodeExecutor(), python("1"))
+
+
+async def test_code_files_go_when_that_is_asked(tmp_path: Path) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, delete_tmp_files=True, sandbox="process") as tidy:
+        result = await run(tidy, python("open('kept.txt', 'w').write('x')"))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"] and result.code_file
+
+
+@with_requirements(python_packages=["numpy"], global_imports=["numpy"])
+def double(number: int) -> int:
+    """Twice."""
+    return int(numpy.multiply(2, number))  # type: ignore[name-defined]  # noqa: F821
+
+
+async def test_functions_can_be_imported_by_the_code(tmp_path: Path) -> None:
+    assert isinstance(double, FunctionWithRequirements)
+    async with SandboxCodeExecutor(work_dir=tmp_path, functions=[double], sandbox="process") as able:
+        result = await run(able, python("from functions import double\nprint(double(21))"))
+    assert result.output == "42\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"extra_volumes": {"/etc": {"bind": "/etc", "mode": "ro"}}}, "no host folder"),
+        ({"extra_hosts": {"a": "host-gateway"}}, "no network"),
+        ({"bind_dir": "/srv"}, "work_dir"),
+        ({"auto_remove": False}, "outlives"),
+        ({"stop_container": False}, "outlives"),
+        ({"device_requests": [{"count": 1, "capabilities": [["tpu"]]}]}, "GPUs only"),
+    ],
+)
+async def test_what_would_open_the_sandbox_is_refused_with_the_reason(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RefusedRequest, match=reason):
+        SandboxCodeExecutor(**arguments)
+
+
+async def test_gpu_requests_are_counted_and_survive_serialisation(tmp_path: Path) -> None:
+    request = DeviceRequest(count=2, capabilities=[["gpu"]])
+    assert gpus_of([request]) == 2 and gpus_of([DeviceRequest(device_ids=["a", "b", "c"], capabilities=[["gpu"]])]) == 3
+    before = SandboxCodeExecutor(work_dir=tmp_path, timeout=7, device_requests=[request], container_name="mine")
+    after = CodeExecutor.load_component(before.dump_component())
+    assert isinstance(after, SandboxCodeExecutor)
+    assert after.dump_component() == before.dump_component()
+    assert after._gpus == 2 and after.timeout == 7 and after.work_dir == tmp_path
+
+
+async def test_an_approval_hook_is_not_dropped_silently() -> None:
+    asking = SandboxCodeExecutor(approval=lambda request: ApprovalResponse(approved=True, reason=""))
+    with pytest.raises(ValueError, match="approval"):
+        asking.dump_component()
+
+
+async def test_a_hook_that_says_no_stops_the_code_and_never_the_loop(tmp_path: Path) -> None:
+    release = threading.Event()
+    asked: list[str] = []
+
+    def slow(request: ApprovalRequest) -> ApprovalResponse:
+        asked.append(request.code)
+        release.wait(10)
+        return ApprovalResponse(approved=False, reason="too bold")
+
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", approval=slow) as asking:
+        task = asyncio.create_task(run(asking, python("open('x', 'w')")))
+        for _ in range(3):
+            await asyncio.sleep(0.01)  # the loop turns while the person thinks
+        release.set()
+        result = await task
+    assert result.exit_code == 1 and result.output == "Code execution was not approved. Reason: too bold"
+    assert "open('x', 'w')" in asked[0] and not list(tmp_path.iterdir())
+
+
+async def test_an_async_hook_can_say_yes(tmp_path: Path) -> None:
+    async def yes(request: ApprovalRequest) -> ApprovalResponse:
+        return ApprovalResponse(approved=True, reason="fine")
+
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", approval=yes) as asking:
+        assert (await run(asking, python("print(1)"))).output == "1\n"
+
+
+async def test_code_of_a_model_needs_docker_unless_less_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxUnavailable, match="--sandbox process"):
+        await SandboxCodeExecutor().start()
+
+
+async def test_a_real_code_executor_agent_runs_on_it(executor: SandboxCodeExecutor) -> None:
+    async def yes(request: ApprovalRequest) -> ApprovalResponse:
+        return ApprovalResponse(approved=True, reason="")
+
+    agent = CodeExecutorAgent("runner", executor, sources=["writer"], approval_func=yes)
+    message = TextMessage(source="writer", content="Try this:\n```python\nprint(6 * 7)\n```\n")
+    response = await agent.on_messages([message], CancellationToken())
+    assert isinstance(response.chat_message, TextMessage) and response.chat_message.content.strip() == "42"
+    stranger = TextMessage(source="stranger", content="```python\nprint('no')\n```")
+    answer = await agent.on_messages([stranger], CancellationToken())
+    assert isinstance(answer.chat_message, TextMessage) and "no\n" not in answer.chat_message.content
+
+
+async def test_a_restart_keeps_the_folder_and_changes_the_container(executor: SandboxCodeExecutor) -> None:
+    trust = executor._trust
+    (executor.work_dir / "kept.txt").write_text("x")
+    await executor.restart()
+    assert executor._trust != trust
+    assert (await run(executor, python("print(open('kept.txt').read())"))).output == "x\n"
