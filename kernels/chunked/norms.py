@@ -37,7 +37,7 @@ class _RmsNormGated(torch.autograd.Function):
         xs, gs = x.to(dtype), g.to(dtype)
         size = xs.shape[-1]
         r = torch.linalg.vector_norm(xs, dim=-1, keepdim=True).square_().div_(size).add_(eps).rsqrt_()
-        y = xs * r
+        y: Tensor = xs * r
         if weight is not None:
             y.mul_(weight)
         if bias is not None:
@@ -45,7 +45,8 @@ class _RmsNormGated(torch.autograd.Function):
         y.mul_(torch.sigmoid(gs) if sigmoid else F.silu(gs))
         ctx.save_for_backward(x, g, weight, bias, r)
         ctx.sigmoid = sigmoid
-        return y.to(x.dtype)
+        out: Tensor = y.to(x.dtype)
+        return out
 
     @staticmethod
     @once_differentiable
