@@ -149,11 +149,11 @@ def conclude(home: Path, number: int) -> None:
     with reading(home) as archive:
         campaign = pick_campaign(archive, number)
         experiments = archive.experiments(campaign.id)
+        title, cuts = campaign_title(campaign), shortened(campaign)
+        screen.print()
+        screen.print(leaderboard(experiments, metric=metric_of(campaign.brief.task), shortened=cuts, title=title))
+        screen.print()
         report = write_report(archive, campaign, home / "reports" / f"campaign-{campaign.id}.html")
-    metric = metric_of(campaign.brief.task)
-    screen.print()
-    screen.print(leaderboard(experiments, metric=metric, shortened=shortened(campaign), title=campaign_title(campaign)))
-    screen.print()
     screen.print(Text.assemble(("report  ", "bold"), str(report)), soft_wrap=True)
     for label, command in next_commands(campaign, experiments):
         screen.print(Text.assemble((f"{label:<8}", "bold"), command), soft_wrap=True)

@@ -22,14 +22,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from app.choices import Approve, Backend, LogLevel, Preset
 from app.exits import BadInput
 from app.quantities import count, dollars, seconds
 
 FILE = Path("move37.toml")
-Approve = Literal["never", "hypotheses", "code", "promotions"]
-Backend = Literal["auto", "docker", "process"]
-Preset = Literal["quick", "full"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

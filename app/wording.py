@@ -21,7 +21,7 @@ PHASES = {
     "search": "searching",
     "climb": "the best go up the ladder",
     "confirm": "fresh seeds for the finalist and the best baseline",
-    "done": "done",
+    "done": "the sitting has ended",
 }
 
 

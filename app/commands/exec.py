@@ -20,9 +20,9 @@ from uuid import uuid4
 
 import typer
 
+from app.choices import Backend
 from app.exits import BadInput
 from app.quantities import seconds
-from app.settings import Backend
 
 if TYPE_CHECKING:
     from sandbox.job import Job, Outcome, Stream

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from app.choices import Approve as ApproveWhat
+from app.choices import Backend
+from app.choices import Preset as PresetName
 
 Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [default: mixers]", metavar="TASK")]
 Model = Annotated[
@@ -29,15 +33,13 @@ MaxCost = Annotated[str | None, typer.Option(help="End after this many US dollar
 BriefFile = Annotated[Path | None, typer.Option("--brief", help="Your research direction, Markdown.", metavar="FILE")]
 Seed = Annotated[int | None, typer.Option(help="Makes the search repeatable.  [default: 0]", metavar="N")]
 SandboxName = Annotated[
-    Literal["auto", "docker", "process"] | None,
+    Backend | None,
     typer.Option("--sandbox", help="Where candidates run.  [default: auto]"),
 ]
-Preset = Annotated[
-    Literal["quick", "full"] | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")
-]
+Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")]
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
 Approve = Annotated[
-    Literal["never", "hypotheses", "code", "promotions"] | None,
+    ApproveWhat | None,
     typer.Option(help="What waits for your /approve.  [default: never]"),
 ]
 NegotiationRounds = Annotated[

@@ -29,7 +29,7 @@ def test_every_command_has_help(move37: Move37, name: str) -> None:
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
         "import sys; from app.__main__ import run; run(['--help']); "
-        "heavy = {'torch', 'numpy', 'scipy', 'autogen_core', 'rich.live', 'plotly', 'docker'}; "
+        "heavy = {'torch', 'numpy', 'scipy', 'pydantic', 'autogen_core', 'rich.live', 'plotly', 'docker'}; "
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

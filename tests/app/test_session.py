@@ -77,6 +77,7 @@ def test_one_signal_stops_softly(
 def test_what_does_not_stop_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "run_campaign", a_deaf_campaign)
     monkeypatch.setattr(session, "GRACE", 0.3)
+    monkeypatch.setattr(session, "_end", lambda: None)  # it would end the tests
     assert session.conduct(load({"home": tmp_path / "home"}), seated=False) == 130
     with Archive.open(tmp_path / "home", readonly=True) as archive:
         assert archive.campaigns()[0].status == "stopped"

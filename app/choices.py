@@ -1,0 +1,10 @@
+"""The words that a person may choose from, for settings and flags alike. Imports nothing, so that help stays quick."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Approve = Literal["never", "hypotheses", "code", "promotions"]
+Backend = Literal["auto", "docker", "process"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Preset = Literal["quick", "full"]
