@@ -20,12 +20,14 @@ from tests.sandbox.attacks.table import ATTACKS, verdict
 from tests.sandbox.attacks.trial import try_attack
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "sandbox"
+BROKE = "the sandbox broke"
 STORE = DOCS / "attacks.json"
 PAGE = DOCS / "attacks.md"
 HEAD = """# What each backend stops
 
 Made by `python -m tests.sandbox.attacks.report`; the programs and the properties are in `tests/sandbox/attacks/`.
 "stopped": the property held, the host was unharmed, no process was left, and the sandbox served the next job.
+"sandbox lost": the program brought its own sandbox down and ended with it; the host was unharmed, the job is an error.
 
 """
 
@@ -39,7 +41,7 @@ async def run_backend(name: str) -> dict[str, str]:
             try:
                 found[attack.program] = verdict(attack, await try_attack(attack, target.sandbox, target.count))
             except SandboxError as error:
-                found[attack.program] = f"the sandbox broke: {error}"
+                found[attack.program] = f"{BROKE}: {error}"
             print(f"{name}: {attack.program}: {found[attack.program] or 'stopped'}", flush=True)
     finally:
         await target.sandbox.close()
@@ -65,6 +67,15 @@ def page(results: dict[str, dict[str, str]], absent: dict[str, str], machine: st
     totals = [f"{sum(not fault for fault in results[name].values())} of {len(results[name])}" for name in columns]
     lines.append("| **stopped** | | " + " | ".join(totals) + " |")
     return "\n".join(lines) + "\n"
+
+
+def cell(fault: str | None, reason: str) -> str:
+    """One backend's word about one attack."""
+    if fault is None:
+        return "not run"
+    if not fault:
+        return "stopped"
+    return f"**not stopped**: {reason}" if reason else "sandbox lost" if fault.startswith(BROKE) else "**not stopped**"
 
 
 async def main() -> None:

@@ -16,6 +16,24 @@ from sandbox.job import MIB, Limits, Status
 from sandbox.text import harmless
 from tests.sandbox.attacks.trial import FOLDER, Trial
 
+GVISOR = "docker with gVisor"
+OWN_KERNEL = "granted by gVisor's own kernel, to nobody outside it; seccomp profiles are not read there"
+# Seen with the runsc of Debian 12 (2022, ptrace). It also loses a container now and then, which ends the attack too.
+GVISOR_GRANTS = {
+    "02_thread_bomb": "the time ends it, later than it should",
+    "11_locked_memory": OWN_KERNEL,
+    "20_hold_the_pipe": "the answer comes late",
+    "22_vfork_exec": "the answer comes late",
+    "33_devices": OWN_KERNEL,
+    "34_make_device": OWN_KERNEL,
+    "37_memory_of_others": "maps and names of descriptors of PID 1 can be read: it knows no PR_SET_DUMPABLE; memory not",
+    "39_stop_first": "PID 1 can be stopped: the host's clock kills the container",
+    "42_forge_result": "PID 1's channel can be written to; the job's id, which the program is not told, unmasks it",
+    "48_unshare": OWN_KERNEL,
+    "52_setuid_file": OWN_KERNEL,
+    "55_io_uring": OWN_KERNEL,
+    "59_personality": OWN_KERNEL,
+}
 Judge = Callable[[Trial], bool]
 FOLDER_OF_PROGRAMS = FOLDER / "programs"
 ENDS = (Status.DONE, Status.FAILED)
@@ -60,8 +78,8 @@ def held(trial: Trial) -> bool:
 
 
 def in_time(trial: Trial) -> bool:
-    """It ended within its time and two seconds."""
-    return trial.seconds < trial.limits.wall_seconds + 2
+    """It ended within its time and what a busy machine needs to start and sweep."""
+    return trial.seconds < trial.limits.wall_seconds + 6
 
 
 def timed_out(trial: Trial) -> bool:
@@ -124,7 +142,8 @@ def no_foreign_bytes(trial: Trial) -> bool:
 
 
 def a(program: str, holds: str, judge: Judge = held, **more: Any) -> Attack:
-    return Attack(program=program, holds=holds, judge=judge, **more)
+    known = {GVISOR: GVISOR_GRANTS[program]} if program in GVISOR_GRANTS else {}
+    return Attack(program=program, holds=holds, judge=judge, not_stopped_by=known, **more)
 
 
 ALL = ("*",)
