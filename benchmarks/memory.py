@@ -215,7 +215,8 @@ def real_vectors() -> NDArray[np.float32]:
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown."""
-    head = "| backend | n | dense p50 / p95, ms | filtered | hybrid | recall@10 | filtered | inserts/s | graph s | open s |"
+    names = ("backend", "points", "dense p50 / p95 ms", "filtered", "hybrid", "recall@10", "filtered")
+    head = f"| {' | '.join(names)} | inserts/s | graph s | open s |"
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
         pair = [

@@ -1,4 +1,4 @@
-"""Does retrieval find the right insight? `python -m benchmarks.memory_retrieval [--cognition FOLDER] [--tune] [--json]`.
+"""Is the right insight found? `python -m benchmarks.memory_retrieval [--cognition FOLDER] [--tune] [--json]`.
 
 (a) pairs: questions of benchmarks/data/pairs.jsonl, {"question", "key", "insight"}, each a paraphrased symptom that is
 not in the index, against the built-in base; the target is that insight. (b) symptoms taken out: the symptoms of an

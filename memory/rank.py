@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEPTH = 100  # candidates asked of each list
-MEANING = 0.45  # weight of the dense half against the words, by validation
+MEANING = 0.3  # weight of the dense half against the words, by validation
 SYMPTOM_WORDS = 1.0  # of a word in a symptom against one in the rest
 DUPLICATE = 0.97  # cosine above which two items say the same
 DIVERSITY = 0.85  # 1 is relevance alone
@@ -46,8 +46,8 @@ def fuse(lists: Mapping[str, Sequence[Hit]], *, meaning: float = MEANING) -> tup
 
     A list's name ends in `_words` when it is sparse. An item's cosine is its best over the dense lists (cosines are
     comparable, so an item without symptoms loses nothing), its BM25 the sum over the sparse ones. Each half is scaled
-    to 0..1 by its own best (the dense one from its worst, as cosines do not start at zero) and weighed. On every set
-    that we validated with this finds more than reciprocal ranks do, which forget by how much the first is ahead.
+    to 0..1 by its own best (the dense one from its worst, as cosines do not start at zero) and weighed. Reciprocal
+    ranks find as much but not as early, and depend more on their constant (docs/decisions/30).
     """
     cosines: dict[str, float] = {}
     counts: dict[str, float] = {}

@@ -114,8 +114,8 @@ def lesson_payload(lesson: Lesson, *, digest: str, at: str) -> dict[str, Any]:
 def _finite(lesson: Lesson) -> Lesson:
     """A diverged run's numbers are no numbers, and the engines refuse them: they become unknown."""
     known = {name: value for name, value in lesson.deltas.items() if math.isfinite(value)}
-    ends = {name: _known(getattr(lesson, name)) for name in ("effect", "low", "high")}
-    return replace(lesson, deltas=known, **ends)
+    effect, low, high = _known(lesson.effect), _known(lesson.low), _known(lesson.high)
+    return replace(lesson, deltas=known, effect=effect, low=low, high=high)
 
 
 def _known(value: float | None) -> float | None:

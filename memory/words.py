@@ -16,7 +16,7 @@ from itertools import pairwise
 from memory.store import Sparse
 
 SATURATION = 1.2  # BM25's k1
-LENGTH_WEIGHT = 0.6  # BM25's b
+LENGTH_WEIGHT = 0.75  # BM25's b
 MEAN_LENGTH = 120.0  # terms; a constant, so that a stored vector stays right when the collection grows
 PAIR_WEIGHT = 0.35  # of two neighbouring words against one word
 

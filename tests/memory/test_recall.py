@@ -135,7 +135,7 @@ async def test_a_damaged_waiting_lesson_stops_nobody(memory: Memory):
     assert len(memory.queue) == 2
 
 
-async def test_a_lesson_that_the_store_refuses_stays_and_stops_nobody(memory: Memory, monkeypatch: pytest.MonkeyPatch):
+async def test_a_refused_lesson_stays_and_stops_nobody(memory: Memory, monkeypatch: pytest.MonkeyPatch):
     library = memory.library()
     write = library.put_lessons
 
