@@ -13,7 +13,7 @@ from lab.parents import effect_of
 from lab.records import Candidate, Experiment, GateResult, Hypothesis, Measurement, Metric, Role
 from memory.records import Recollection
 
-SOURCE_LIMIT = 12_000  # characters of a parent's source that go into a prompt
+SOURCE_LIMIT = 60_000  # characters of a parent's source that go into a prompt: a program is cut by nobody
 TRACE_LIMIT = 3_000
 
 
@@ -51,21 +51,22 @@ def for_hypothesis(
     )
 
 
-def for_candidate(hypothesis: Hypothesis) -> Dossier:
+def for_candidate(hypothesis: Hypothesis, *, number: int) -> Dossier:
     """What the Engineer reads besides the negotiation."""
-    return Dossier(hypothesis=asdict(hypothesis))
+    return Dossier(number=number, hypothesis=asdict(hypothesis))
 
 
-def for_debugging(candidate: Candidate, gates: Sequence[GateResult], attempt: int) -> Dossier:
+def for_debugging(candidate: Candidate, gates: Sequence[GateResult], *, number: int) -> Dossier:
     """What the Debugger reads: the file and the gates' own words."""
     refused = [g for g in gates if g.passed is False]
-    return Dossier(source=candidate.source, attempt=attempt, gates=[_gate(g) for g in refused])
+    return Dossier(number=number, source=candidate.source, attempt=candidate.attempt, gates=[_gate(g) for g in refused])
 
 
 def for_analysis(experiment: Experiment, *, baselines: Sequence[Experiment], effect: float | None) -> Dossier:
     """What the Analyst reads: the expectation, the numbers, and the baselines' numbers at the same rungs."""
     rungs = {(m.metric, m.steps) for m in experiment.measurements}
     dossier = Dossier(
+        number=experiment.number,
         measurements=[_measurement(m) for m in experiment.measurements],
         baseline_measurements={
             b.name: [_measurement(m) for m in b.measurements if (m.metric, m.steps) in rungs] for b in baselines

@@ -26,6 +26,7 @@ from agents.steps import Steps
 from agents.table import Table
 from agents.together import together
 from lab.archive.store import UNHEARD, Call, Line, now
+from lab.errors import BadTask
 from lab.parents import draw_parents
 from lab.records import Experiment, ExperimentStatus, Role
 from lab.tasks.task import Rung
@@ -91,6 +92,7 @@ class _Campaign:
         first, rest = schedule.baseline_rungs[:1], schedule.baseline_rungs[1:]
         self.tell_budget("baselines")
         await self._baselines(first)
+        self._need_a_baseline()
         everybody: list[str] = []
         for start in range(1, room.campaign.brief.budget + 1, schedule.generation):
             numbers = range(start, min(start + schedule.generation, room.campaign.brief.budget + 1))
@@ -127,6 +129,15 @@ class _Campaign:
         table, step = self.seat(experiment)
         await cycle.baseline(table, step, own.candidate, tuple(rungs))
         room.on_event(ExperimentMoved(experiment=room.archive.experiment(experiment.id)))
+
+    def _need_a_baseline(self) -> None:
+        """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
+        room = self._room
+        own = [e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE]
+        if own and all(e.status is ExperimentStatus.FAILED for e in own):
+            raise BadTask(
+                f"no baseline of {room.task.name} could be measured ({own[0].reason}): mend the task and run again"
+            )
 
     # Candidates ---------------------------------------------------------------------------------------------
 

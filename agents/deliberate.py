@@ -78,7 +78,7 @@ async def write(table: Table, agreed: Agreed) -> Written:
     """The Engineer's file for an accepted hypothesis."""
     assert agreed.hypothesis is not None
     room = table.room
-    opening = briefing.for_candidate(agreed.hypothesis)
+    opening = briefing.for_candidate(agreed.hypothesis, number=table.number)
     try:
         replies = await table.talk.hold(opener("open_candidate", opening), single("Engineer"))
     except ModelReplyInvalid as error:

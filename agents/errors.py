@@ -28,9 +28,11 @@ class ModelUnavailable(AgentError):
 class ModelReplyInvalid(AgentError):
     """The model answered, and never in the requested form."""
 
-    def __init__(self, message: str, text: str = "") -> None:
+    def __init__(self, message: str, text: str = "", *, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         super().__init__(message)
         self.text = text
+        self.prompt_tokens = prompt_tokens  # of all attempts: they were paid for
+        self.completion_tokens = completion_tokens
 
 
 class ConversationBroken(AgentError):

@@ -41,7 +41,7 @@ async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
         )
         if checked.passed or candidate.attempt > table.room.manners.debug_attempts:
             return gated
-        opening = briefing.for_debugging(candidate, checked.results, candidate.attempt)
+        opening = briefing.for_debugging(candidate, checked.results, number=table.number)
         try:
             opening_words = opener("open_gates", opening, attempt=str(candidate.attempt))
             fix = last(await table.talk.hold(opening_words, single("Debugger")), Fix)
