@@ -12,6 +12,7 @@ from typing import Any
 
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
 
+from agents.errors import ModelReplyInvalid
 from agents.models.client import Around
 
 Before = Callable[[], Awaitable[None]]  # awaited before each call: waits while paused, raises BudgetSpent
@@ -29,12 +30,15 @@ class Metered(Around):
 
     async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
         """As the inner client, after waiting and before counting."""
+        began = time.monotonic()
         try:
             await self._before()
             began = time.monotonic()
             result = await self.inner.create(messages, **arguments)
         except BaseException as error:
             self.failure = error
+            if isinstance(error, ModelReplyInvalid):
+                self._after(error.prompt_tokens, error.completion_tokens, time.monotonic() - began)
             raise
         self._after(result.usage.prompt_tokens, result.usage.completion_tokens, time.monotonic() - began)
         return result

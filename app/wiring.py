@@ -53,9 +53,10 @@ async def run_campaign(
     campaign holds the home; later whatever broke, after everything finished is stored.
     """
     _check_model(settings)
+    direction = _direction(settings)
     task = _task(settings, settings.campaign.task, settings.campaign.corpus)
     schedule = task.schedule(settings.campaign.preset)
-    brief = _brief(settings, task, schedule)
+    brief = _brief(settings, schedule, direction)
     with Archive.open(settings.home) as archive:
         campaign = archive.begin_campaign(brief, _facts(task, schedule, settings))
         if on_ready:
@@ -229,14 +230,18 @@ def _task(settings: Settings, name: str, corpus: Path | None) -> Task:
     return open_task(name, cache=settings.home / "cache", corpus=corpus)
 
 
-def _brief(settings: Settings, task: Task, schedule: Schedule) -> Brief:
+def _direction(settings: Settings) -> str:
+    path = settings.campaign.brief
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--brief {path} cannot be read ({error}): give a Markdown file") from error
+
+
+def _brief(settings: Settings, schedule: Schedule, text: str) -> Brief:
     wanted = settings.campaign
-    text = ""
-    if wanted.brief is not None:
-        try:
-            text = wanted.brief.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"--brief {wanted.brief} cannot be read ({error}): give a Markdown file") from error
     return Brief(
         task=wanted.task,
         text=text,

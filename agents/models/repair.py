@@ -111,7 +111,10 @@ class Repaired(Around):
                 UserMessage(content=_again(problem), source="Lab"),
             ]
         raise ModelReplyInvalid(
-            f"{self.signature} gave no valid {json_output.__name__} in {attempt + 1} attempts: {problem}", text=text
+            f"{self.signature} gave no valid {json_output.__name__} in {attempt + 1} attempts: {problem}",
+            text=text,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
         )
 
     async def _asked(

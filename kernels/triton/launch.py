@@ -63,7 +63,7 @@ def _plan(edges: tuple[int, ...], chunk: int, device: torch.device) -> Plan:
 def configs(*choices: tuple[dict[str, int], int, int]) -> list[triton.Config]:
     """(meta, warps, stages) to try; only the first where the interpreter runs, which has no clock to choose by."""
     made = [triton.Config(meta, num_warps=warps, num_stages=stages) for meta, warps, stages in choices]
-    return made[:1] if triton.knobs.runtime.interpret else made
+    return made[:1] if interpreting() else made
 
 
 def block(width: int) -> int:
@@ -153,3 +153,8 @@ def load_gamma(p, row, size, heads, head, C: tl.constexpr):
     gamma = load_column(p, row, size, heads, head, C)
     last = tl.sum(tl.where(i == size - 1, gamma, 0.0), 0)
     return tl.where(i < size, gamma, last), last
+
+
+def interpreting() -> bool:
+    """Whether kernels run on CPU tensors in this process (TRITON_INTERPRET=1 before Triton's import)."""
+    return bool(triton.knobs.runtime.interpret)

@@ -14,7 +14,9 @@ from agents.errors import ModelReplyInvalid
 from agents.events import GateSeen, PersonNeeded, Spoke
 from agents.inbox import Inbox
 from lab.archive.store import Archive
+from lab.errors import BadTask
 from lab.records import Experiment, ExperimentStatus, Role
+from lab.tasks.task import Measured
 from memory.errors import MemoryUnavailable
 from tests.agents.rooms import Arithmetic, Remembered, a_room, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, some_code
@@ -87,6 +89,24 @@ async def test_a_reply_that_never_validates_fails_the_experiment_and_not_the_cam
     assert any("no valid JSON" in e.reason for e in candidates(room.archive))
 
 
+async def test_the_tokens_of_invalid_replies_are_counted(tmp_path: Path) -> None:
+    error = ModelReplyInvalid("never", prompt_tokens=70, completion_tokens=30)
+    room, _ = a_room(tmp_path, a_script(Proposal=error), budget=1)
+    await campaign.run(room)
+    assert room.archive.spent(1)[0] >= 100 and room.tally.tokens >= 100
+
+
+async def test_a_task_without_a_working_baseline_ends_in_one_line(tmp_path: Path) -> None:
+    class Hopeless(Arithmetic):
+        async def measure(self, candidate: Any, **_: Any) -> Measured:  # type: ignore[override]
+            return Measured(measurements=(), failure="the evaluator raised ValueError")
+
+    room, _ = a_room(tmp_path, task=Hopeless())
+    with pytest.raises(BadTask, match="the evaluator raised ValueError"):
+        await campaign.run(room)
+    assert candidates(room.archive) == []
+
+
 async def test_an_analyst_that_cannot_answer_leaves_the_labs_own_words(tmp_path: Path) -> None:
     room, _ = a_room(tmp_path, a_script(Report=ModelReplyInvalid("never")), budget=1)
     await campaign.run(room)
@@ -115,7 +135,7 @@ async def test_a_campaign_of_failures_only_still_ends_well(tmp_path: Path) -> No
     assert all(e.status is ExperimentStatus.FAILED for e in candidates(room.archive))
 
 
-@pytest.mark.parametrize("stop_after", range(1, 40, 3))
+@pytest.mark.parametrize("stop_after", (1, 2, 5, 9, 14, 20, 27, 35))
 async def test_resume_repeats_no_stage_and_loses_none(tmp_path: Path, stop_after: int) -> None:
     """Cut the campaign after the n-th stored stage, resume it, and compare with what was stored before."""
     task = Arithmetic()
