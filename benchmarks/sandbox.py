@@ -172,17 +172,15 @@ async def stop_under_fork_bomb(sandbox: Any) -> float:
 
 
 async def idle_private_mib(sandbox: Any) -> float | None:
-    """Memory that one idle member has for itself; None where we may not look at its processes."""
-    members = [member for idle in sandbox._pool._idle.values() for member in idle]
+    """Anonymous memory of an idle member, all its processes together, as its cgroup counts it; None with nobody idle.
+
+    Not the zygote's private pages: it shares nearly all of them with the child that it has forked ahead.
+    """
     found = []
-    for member in members:
-        state = (await sandbox._engine.inspect(member.name) or {}).get("State", {})
-        try:
-            rollup = Path(f"/proc/{state.get('Pid')}/smaps_rollup").read_text()
-        except OSError:
-            return None
-        private = [int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")]
-        found.append(sum(private) / 1024)
+    for member in [member for idle in sandbox._pool._idle.values() for member in idle]:
+        usage = await asyncio.to_thread(sandbox._engine.api.stats, member.name, stream=False)
+        counted = usage["memory_stats"].get("stats", {})
+        found.append(counted.get("total_rss", counted.get("anon", 0)) / 2**20)
     return round(statistics.median(found), 1) if found else None
 
 
@@ -234,10 +232,12 @@ async def leaks(sandbox: Any, jobs: int) -> dict[str, Any]:
         if turn % max(1, jobs // 10) == jobs // 10 - 1:
             for k in range(10):
                 await sandbox.release(f"leak-{k}-{turn * 10 // jobs}")
-    inside = "import os; print(len(os.listdir('/dev/shm')), len([p for p in os.listdir('/proc') if p.isdigit()]))"
+    count = "len(os.listdir('/dev/shm')) + len(os.listdir('/tmp')) - 1"
+    count += ", len([p for p in os.listdir('/proc') if p.isdigit()])"
+    inside = f"import os; print({count})"
     for _ in range(3):
         await ours(sandbox, code, "after")
-    shared, processes = (int(word) for word in (await ours(sandbox, inside, "after")).split())
+    files, processes = (int(word) for word in (await ours(sandbox, inside, "after")).split())
     await sandbox.release("after")
     await sandbox._pool.settled()
     after = await traces(sandbox)
@@ -245,7 +245,7 @@ async def leaks(sandbox: Any, jobs: int) -> dict[str, Any]:
         "leak_jobs": jobs,
         "leaked_containers": after["containers"] - before["containers"],
         "leaked_volumes": after["volumes"] - before["volumes"],
-        "leaked_files": after["files"] - before["files"] + shared,
+        "leaked_files": max(0, after["files"] - before["files"]) + files,
         # PID 1, the job that looks, and at most one child forked ahead.
         "leaked_processes": max(0, processes - 3) + max(0, after["processes"] - before["processes"]),
     }
@@ -258,11 +258,13 @@ async def traces(sandbox: Any) -> dict[str, int]:
     api = sandbox._engine.api
     mine = await asyncio.to_thread(api.containers, all=True, filters={"label": f"{OWNER_LABEL}={sandbox._owner}"})
     volumes = await asyncio.to_thread(api.volumes)
-    tops = [await asyncio.to_thread(api.top, one["Id"]) for one in mine if one["State"] == "running"]
+    running = [one["Id"] for one in mine if one["State"] == "running"]
+    changed = sum([len(await asyncio.to_thread(api.diff, one) or ()) for one in running])
+    tops = [await asyncio.to_thread(api.top, one) for one in running]
     return {
         "containers": len(mine),
         "volumes": len(volumes.get("Volumes") or ()),
-        "files": sum(1 for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("move37-")),
+        "files": changed,
         "processes": sum(len(top["Processes"]) for top in tops),
     }
 

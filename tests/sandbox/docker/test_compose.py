@@ -38,21 +38,21 @@ def has_compose() -> None:
 
 @pytest.mark.docker
 def test_the_compose_of_debian_reads_it_with_and_without_gpus():
+    import yaml
+
     for profile in ((), ("--profile", "gpu")):
-        done = compose(*profile, "config", "--services")
+        done = compose(*profile, "config")
         assert done.returncode == 0, done.stderr
-        found = set(done.stdout.split())
-        assert {"qdrant", "engine-proxy", "worker"} <= found and ("worker-gpu" in found) == bool(profile)
-
-
-@pytest.mark.docker
-def test_compose_v2_reads_it_where_it_is_installed():
-    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
-        pytest.skip("Compose v2 is not on this machine; Debian 12 has no package of it")
-    done = subprocess.run(
-        ["docker", "compose", "-f", str(ROOT / "compose.yaml"), "config", "-q"], env=ENVIRONMENT, check=False
-    )
-    assert done.returncode == 0
+        services = yaml.safe_load(done.stdout)["services"]
+        # 1.29 prints every service whatever the profile; what counts is what each of them says.
+        assert {name: one.get("profiles") for name, one in services.items()} == {
+            "qdrant": None, "engine-proxy": None, "worker": None, "worker-gpu": ["gpu"],
+        }  # fmt: skip
+        (device,) = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+        assert device["driver"] == "nvidia" and "gpu" in device["capabilities"]
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
+        v2 = ["docker", "compose", "--file", str(ROOT / "compose.yaml"), "config", "--quiet"]
+        assert subprocess.run(v2, env=ENVIRONMENT, check=False).returncode == 0
 
 
 @pytest.mark.docker
