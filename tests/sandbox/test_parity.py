@@ -47,7 +47,8 @@ PROGRAMS = {
     "subprocess": "import subprocess, sys\n"
     "print(subprocess.run([sys.executable, '-c', 'print(5)'], capture_output=True).stdout)",
     "shell": "import os; print(os.system('exit 3') >> 8)",
-    "asyncio": "import asyncio\n\n\nasync def main():\n    p = await asyncio.create_subprocess_exec('echo', 'x', stdout=-1)\n"
+    "asyncio": "import asyncio\n\n\nasync def main():\n"
+    "    p = await asyncio.create_subprocess_exec('echo', 'x', stdout=-1)\n"
     "    print(await p.communicate())\n\n\nasyncio.run(main())",
     "finalizers": "import weakref\n\n\nclass A: pass\n\n\na = A(); weakref.finalize(a, print, 'finalized')",
     "destructor": "class A:\n    def __del__(self):\n        print('gone')\n\n\na = A()",

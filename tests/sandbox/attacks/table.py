@@ -26,7 +26,7 @@ GVISOR_GRANTS = {
     "22_vfork_exec": "the answer comes late",
     "33_devices": OWN_KERNEL,
     "34_make_device": OWN_KERNEL,
-    "37_memory_of_others": "maps and names of descriptors of PID 1 can be read: it knows no PR_SET_DUMPABLE; memory not",
+    "37_memory_of_others": "maps and descriptor names of PID 1 can be read: it knows no PR_SET_DUMPABLE",
     "39_stop_first": "PID 1 can be stopped: the host's clock kills the container",
     "42_forge_result": "PID 1's channel can be written to; the job's id, which the program is not told, unmasks it",
     "48_unshare": OWN_KERNEL,

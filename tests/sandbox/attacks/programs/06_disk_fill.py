@@ -3,8 +3,10 @@
 import os
 
 total = 0
-for folder, _, _ in os.walk("/", followlinks=False):
-    if folder.startswith(("/proc", "/sys")) or not os.access(folder, os.W_OK):
+for folder, folders, _ in os.walk("/", followlinks=False):
+    if folder.startswith(("/proc", "/sys", "/usr")) or folder.count("/") > 3:
+        folders.clear()
+    if not os.access(folder, os.W_OK):
         continue
     for number in range(50):
         try:
