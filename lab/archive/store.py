@@ -155,7 +155,8 @@ class Archive:
 
         What a person said while no experiment was there belongs to the first candidate that begins after it.
         """
-        ident = f"c{campaign}-{name.replace(chr(32), chr(95))}" if role is Role.BASELINE else f"c{campaign}-{number:03d}"
+        label = name.replace(" ", "_") if role is Role.BASELINE else f"{number:03d}"
+        ident = f"c{campaign}-{label}"
         with self._write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO experiments (id, campaign, number, role, status, parents, name, family,"
