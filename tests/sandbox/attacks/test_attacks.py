@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,9 @@ from tests.sandbox.attacks.trial import try_attack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.attack]
 
-MARKS = {"docker": [pytest.mark.docker], "docker with gVisor": [pytest.mark.docker, pytest.mark.slow]}
+MARKS = {"docker": [pytest.mark.docker], GVISOR: [pytest.mark.docker, pytest.mark.slow]}
+if os.geteuid() == 0:  # one of the two process backends in the fast half, whoever runs it
+    MARKS["process as a user"] = [pytest.mark.slow]
 BACKENDS = [pytest.param(name, marks=MARKS.get(name, []), id=name.replace(" ", "-")) for name in NAMES]
 
 
