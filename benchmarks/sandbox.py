@@ -227,11 +227,10 @@ async def leaks(sandbox: Any, jobs: int) -> dict[str, Any]:
     code = "import os, tempfile; tempfile.mkstemp(); open('/dev/shm/x', 'w').write('x'); os.fork() or os._exit(0)"
     await sandbox._pool.settled()
     before = await traces(sandbox)
-    for turn in range(jobs):
-        await ours(sandbox, code, f"leak-{turn % 10}-{turn * 10 // jobs}")
-        if turn % max(1, jobs // 10) == jobs // 10 - 1:
-            for k in range(10):
-                await sandbox.release(f"leak-{k}-{turn * 10 // jobs}")
+    for candidate in range(10):
+        for _ in range(jobs // 10):
+            await ours(sandbox, code, f"leak-{candidate}")
+        await sandbox.release(f"leak-{candidate}")
     count = "len(os.listdir('/dev/shm')) + len(os.listdir('/tmp')) - 1"
     count += ", len([p for p in os.listdir('/proc') if p.isdigit()])"
     inside = f"import os; print({count})"

@@ -34,6 +34,7 @@ from sandbox.owner import me
 
 log = structlog.get_logger()
 
+LEAST_HELD = 8  # candidates that take turns must not throw each other's containers out
 TRIES = 3  # members that may turn out to be dead before a job is given up
 
 
@@ -71,7 +72,7 @@ class DockerSandbox:
         self._rooms: dict[tuple[str, Shape], Room] = {}
         self._opening = asyncio.Lock()
         self._spent = Spent()
-        self._most_held = self.settings.held or 2 * (os.cpu_count() or 1)
+        self._most_held = self.settings.held or max(LEAST_HELD, 2 * (os.cpu_count() or 1))
 
     @property
     def name(self) -> str:
