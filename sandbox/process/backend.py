@@ -29,7 +29,7 @@ from sandbox.process import probe, reap
 log = structlog.get_logger()
 
 START_SECONDS = 120.0  # a cold disk reads torch slowly
-GRACE_SECONDS = 5.0  # past a job's own limit, before the whole member is killed
+GRACE_SECONDS = 10.0  # past a job's own limit, before the whole member is killed
 CANCEL_SECONDS = 2.0
 GPU_WAIT_SECONDS = 3600.0
 READ_BYTES = 1 << 20

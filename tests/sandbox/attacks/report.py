@@ -55,13 +55,7 @@ def page(results: dict[str, dict[str, str]], absent: dict[str, str], machine: st
     lines += [f"Not run here: {name} ({why}).\n" for name, why in absent.items()]
     lines += ["| attack | what must hold | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
     for attack in ATTACKS:
-        cells = []
-        for name in columns:
-            fault = results[name].get(attack.program)
-            reason = attack.not_stopped_by.get(name, "")
-            cells.append(
-                "not run" if fault is None else "stopped" if not fault else f"**not stopped** {reason}".strip()
-            )
+        cells = [cell(results[n].get(attack.program), attack.not_stopped_by.get(n, "")) for n in columns]
         title = attack.program.partition("_")[2].replace("_", " ")
         lines.append(f"| {title} | {attack.holds} | " + " | ".join(cells) + " |")
     totals = [f"{sum(not fault for fault in results[name].values())} of {len(results[name])}" for name in columns]
