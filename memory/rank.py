@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEPTH = 100  # candidates asked of each list
-MEANING = 0.3  # weight of the dense half against the words, by validation
+MEANING = 0.4  # weight of the dense half against the words, by validation
 SYMPTOM_WORDS = 1.0  # of a word in a symptom against one in the rest
 DUPLICATE = 0.97  # cosine above which two items say the same
 DIVERSITY = 0.85  # 1 is relevance alone
