@@ -52,14 +52,14 @@ async def rate(sandbox: ProcessSandbox, source: bytes, count: int = 100) -> floa
 
 
 def idle_mib(sandbox: ProcessSandbox) -> float:
-    """Private memory of the largest process below the first launcher: its zygote."""
+    """Private memory that no file backs, of the largest process below the first launcher: its zygote."""
     sizes = []
     waiting = [member.pid for member in sandbox._all][:1]
     while waiting:
         pid = waiting.pop()
         waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        sizes.append(sum(int(line.split()[1]) for line in rollup if line.startswith("Private_")) / 1024)
+        sizes.append(sum(int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty:")) / 1024)
     return max(sizes)
 
 
