@@ -128,6 +128,7 @@ class _Campaign:
         )
         table, step = self.seat(experiment)
         await cycle.baseline(table, step, own.candidate, tuple(rungs))
+        await room.sandbox.release(experiment.id)
         room.on_event(ExperimentMoved(experiment=room.archive.experiment(experiment.id)))
 
     def _need_a_baseline(self) -> None:

@@ -41,6 +41,7 @@ async def climb(room: Room, generation: Sequence[str], seat: Seat, yardstick: Aw
         going = _best(room, going, last, rung.keep)
     await yardstick
     for ident in sorted(climbed):
+        await room.sandbox.release(ident)
         table, step = seat(room.archive.experiment(ident))
         await step("verdict:climb", Judged, verify.judge, table)
         await cycle.learn(table, step, after="climb")

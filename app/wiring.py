@@ -122,6 +122,7 @@ async def open_room(
     from agents.room import Manners, Room
     from memory.recall import open_memory
     from sandbox.choose import open_sandbox
+    from sandbox.patient import Patient
 
     brief = campaign.brief
     schedule = task.schedule(brief.preset)
@@ -129,13 +130,14 @@ async def open_room(
     async with AsyncExitStack() as stack:
         client = _client(settings, campaign)
         stack.push_async_callback(client.close)
-        sandbox = await open_sandbox(
+        opened = await open_sandbox(
             settings.sandbox.backend,
             trusted_source="grammar" if brief.model == "designer" else "model",
             workers=workers,
             docker=_docker(settings),
         )
-        stack.push_async_callback(sandbox.close)
+        stack.push_async_callback(opened.close)
+        sandbox = Patient(opened, on_wait=lambda text: on_event(Notice(text=text)))
         on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
         memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
         stack.push_async_callback(memory.close)

@@ -190,7 +190,9 @@ class ProgramTask:
         data = ran.files.get("data.json")
         if ran.status is not Status.DONE or data is None:
             return [ran], {}, fault(ran, doing="run()")[0]
-        judge = f"{experiment}-score"  # its own trust: what ran beside the program is never reused to judge it
+        # Its own trust, for this call alone: what ran beside a program is never reused to judge one, and seeds that are
+        # scored side by side release only their own.
+        judge = f"{experiment}-score-{uuid.uuid4().hex[:8]}"
         try:
             judged = await sandbox.run(
                 self._job(None, mode="score", seed=seed, trust=judge, collect=("metrics.json",), data=data)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,8 @@ async def score(
 ) -> Scored:  # fmt: skip
     """Answers for `inputs` [rows, time], scored against `targets` (same shape, -1: no answer due)."""
     rows = {f"{i:05d}": inputs[i : i + ROWS_A_JOB] for i in range(0, len(inputs), ROWS_A_JOB)}
-    trusts = (f"{experiment}-score", f"{experiment}-prefix")
+    call = uuid.uuid4().hex[:8]  # seeds of one experiment are scored side by side, and each releases only its own
+    trusts = (f"{experiment}-score-{call}", f"{experiment}-prefix-{call}")
     outcomes: list[Outcome] = []
 
     async def ask(part: Mapping[str, Tokens], trust: str) -> tuple[dict[str, NDArray[np.float16]], str]:

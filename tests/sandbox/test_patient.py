@@ -1,0 +1,58 @@
+"""A campaign's sandbox waits for what can come back, and for nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.errors import DaemonUnreachable, ImageMissing, SandboxBroken
+from sandbox.job import Job, OnOutput, Outcome, Protection, Status
+from sandbox.patient import Patient
+
+JOB = Job(id="j", trust="c1-001", argv=("python", "main.py"))
+DONE = Outcome(job="j", status=Status.DONE, exit_code=0)
+
+
+class Breaking:
+    """Raises what it was given, in turn, and then works."""
+
+    name = "breaking"
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.runs = 0
+        self.released: list[str] = []
+
+    async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
+        self.runs += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        return DONE
+
+    async def release(self, trust: str) -> None:
+        self.released.append(trust)
+
+    async def protections(self) -> tuple[Protection, ...]:
+        return ()
+
+    async def close(self) -> None: ...
+
+
+async def test_a_broken_container_is_replaced_and_the_job_run_again() -> None:
+    inner, said = Breaking(SandboxBroken("it ended"), DaemonUnreachable("restarting")), []
+    outcome = await Patient(inner, pauses=(0.0, 0.0, 0.0), on_wait=said.append).run(JOB)
+    assert outcome is DONE and inner.runs == 3
+    assert inner.released == ["c1-001"] * 2 and len(said) == 2
+
+
+async def test_patience_ends() -> None:
+    inner = Breaking(*[SandboxBroken("again")] * 9)
+    with pytest.raises(SandboxBroken):
+        await Patient(inner, pauses=(0.0, 0.0)).run(JOB)
+    assert inner.runs == 3
+
+
+async def test_what_waiting_cannot_mend_is_raised_at_once() -> None:
+    inner = Breaking(ImageMissing("build it"))
+    with pytest.raises(ImageMissing):
+        await Patient(inner, pauses=(0.0,)).run(JOB)
+    assert inner.runs == 1
