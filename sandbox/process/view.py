@@ -58,10 +58,11 @@ def build(root: str, *, uid: int, gid: int) -> None:
     _make_devices(root)
     for name in ("proc", "tmp", "job", "old", "var/tmp", "run"):
         os.makedirs(f"{root}/{name}", exist_ok=True)
-    os.rmdir(f"{root}/tmp")
-    os.symlink(f"{JOB}/tmp", f"{root}/tmp")
-    os.rmdir(f"{root}/var/tmp")
-    os.symlink(f"{JOB}/tmp", f"{root}/var/tmp")
+    for name in ("tmp", "var/tmp"):
+        # An interpreter that lives below /tmp was shown there: then the folder stays, and only $TMPDIR can be written.
+        if not os.listdir(f"{root}/{name}"):
+            os.rmdir(f"{root}/{name}")
+            os.symlink(f"{JOB}/tmp", f"{root}/{name}")
     os.chdir(root)
     syscalls.pivot_root(".", "old")
     os.chdir("/")
