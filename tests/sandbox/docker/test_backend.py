@@ -201,13 +201,14 @@ async def test_a_container_that_died_before_the_job_costs_nothing_but_time(sandb
 
 async def test_candidates_that_nobody_releases_are_not_kept_for_ever():
     made = DockerSandbox(DockerSettings(warm=0, held=2))
+    others = set(await ours(made))  # of this process's other sandboxes
     try:
         for trust in "abc":
             await say(made, "print(1)", trust=trust)
-        assert len(await ours(made)) == 2
+        assert len(set(await ours(made)) - others) == 2
     finally:
         await made.close()
-    assert await ours(made) == []
+    assert set(await ours(made)) <= others
     await made.close()
 
 
@@ -222,10 +223,11 @@ async def test_no_image_is_an_error_that_says_what_to_do():
 
 async def test_an_image_without_our_worker_is_an_error_that_says_what_to_do():
     made = DockerSandbox(DockerSettings(image="move37-base:bookworm-cpu", warm=0))
+    others = set(await ours(made))
     try:
         with pytest.raises(ImageUnusable, match="move37 sandbox build"):
             await made.run(a_job("print(1)"))
-        assert await ours(made) == []
+        assert set(await ours(made)) <= others
     finally:
         await made.close()
 
