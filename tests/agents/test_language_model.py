@@ -34,7 +34,7 @@ def test_a_campaign_with_a_tiny_model_ends_with_an_honest_record(tmp_path: Path)
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"OPENAI_API_KEY": "none"},
+            env=os.environ | {"OPENAI_API_KEY": "none", "MOVE37_RECOLLECTIONS": "0"},
             timeout=900,
             check=False,
         )
