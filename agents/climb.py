@@ -150,6 +150,10 @@ def _seeds(room: Room, arms: Sequence[str]) -> tuple[int, ...]:
         seconds_left=room.clock.left,
         workers=room.workers,
     )
+    if not affordable and room.clock.left and room.clock.hard is None:
+        affordable = (
+            ladder.LEAST_SEEDS
+        )  # the preset's end is soft: a wide interval late is worth more than none in time
     used = (room.campaign.brief.seed,)
     return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=used[0], used=used)
 
