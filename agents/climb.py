@@ -151,9 +151,7 @@ def _seeds(room: Room, arms: Sequence[str]) -> tuple[int, ...]:
         workers=room.workers,
     )
     if not affordable and room.clock.left and room.clock.hard is None:
-        affordable = (
-            ladder.LEAST_SEEDS
-        )  # a soft end: a wide interval late beats none in time
+        affordable = ladder.LEAST_SEEDS  # a soft end: a wide interval late beats none in time
     used = (room.campaign.brief.seed,)
     return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=used[0], used=used)
 
