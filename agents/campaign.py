@@ -23,7 +23,7 @@ from agents.precedents import Precedents
 from agents.roles import MEMBERS, PERSON
 from agents.room import Room
 from agents.steps import Steps
-from agents.table import Table
+from agents.table import Table, the_baselines
 from agents.together import together
 from lab.archive.store import UNHEARD, Call, Line, now
 from lab.errors import BadTask
@@ -134,7 +134,7 @@ class _Campaign:
     def _need_a_baseline(self) -> None:
         """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
         room = self._room
-        own = [e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE]
+        own = the_baselines(room)
         if own and all(e.status is ExperimentStatus.FAILED for e in own):
             raise BadTask(
                 f"no baseline of {room.task.name} could be measured ({own[0].reason}): mend the task and run again"

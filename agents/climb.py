@@ -13,7 +13,7 @@ from agents.events import ExperimentMoved, Notice
 from agents.results import Judged
 from agents.room import Room
 from agents.steps import Steps
-from agents.table import Table
+from agents.table import Table, the_baselines
 from agents.together import together
 from lab import ladder
 from lab.records import Experiment, Role
@@ -73,7 +73,7 @@ async def tune(room: Room, candidates: Sequence[str], seat: Seat) -> None:
     top = room.schedule.rungs[-1]
     standings = _standings(room, candidates, top)
     found = ladder.finalists(standings, room.schedule.finalists, metric=room.task.metric)
-    baselines = [e.id for e in _baselines(room)] if room.schedule.finalist_rates else []
+    baselines = [e.id for e in the_baselines(room)] if room.schedule.finalist_rates else []
     await together(
         *(
             _go_up(room, ident, top, seat, rate=rate)
@@ -131,12 +131,8 @@ def _best(room: Room, idents: Sequence[str], rung: Rung, keep: int | None) -> tu
     return ladder.climbers(_standings(room, idents, rung), keep, metric=room.task.metric)
 
 
-def _baselines(room: Room) -> tuple[Experiment, ...]:
-    return tuple(e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE)
-
-
 def _best_baseline(room: Room, rung: Rung) -> str | None:
-    measured = {b.id: b.measurements for b in _baselines(room)}
+    measured = {b.id: b.measurements for b in the_baselines(room)}
     return ladder.best_baseline(measured, metric=room.task.metric, steps=rung.steps)
 
 
