@@ -113,6 +113,8 @@ async def open_room(
     settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
 ) -> AsyncIterator[Room]:
     """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here."""
+    from threadpoolctl import threadpool_limits
+
     from agents.approval import Approvals
     from agents.budget import Allowance, Tally
     from agents.clock import Clock
@@ -128,6 +130,8 @@ async def open_room(
     schedule = task.schedule(brief.preset)
     workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
     async with AsyncExitStack() as stack:
+        # Every core trains: a second thread of an embedding waits for a core longer than it helps.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         client = _client(settings, campaign)
         stack.push_async_callback(client.close)
         opened = await open_sandbox(

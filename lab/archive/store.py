@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +86,7 @@ class Archive:
         self._db = connection
         self.path = path
         self._lock = lock
+        self._assembled: dict[str, tuple[tuple[Any, ...], Experiment]] = {}  # by id, with the rows it was made from
 
     @classmethod
     def open(cls, home: Path, *, readonly: bool = False) -> Archive:
@@ -269,17 +270,33 @@ class Archive:
         """The experiments of one campaign (or all), baselines first, in order."""
         where, values = ("WHERE campaign = ?", (campaign,)) if campaign is not None else ("", ())
         rows = self._read(f"SELECT * FROM experiments {where} ORDER BY campaign, role, number", values)
-        stages: dict[str, list[StageRecord]] = {}
-        for ident, record in self._stages(where.replace("campaign", "e.campaign"), values):
-            stages.setdefault(ident, []).append(record)
-        return tuple(experiment_from(r, stages.get(r["id"], [])) for r in rows)
+        return self._assemble(rows, where.replace("campaign", "e.campaign"), values)
 
     def experiment(self, ident: str) -> Experiment:
         """One experiment. Raises `UnknownExperiment`."""
         rows = self._read("SELECT * FROM experiments WHERE id = ?", (ident,))
         if not rows:
             raise UnknownExperiment(f"no experiment {ident!r} here: see `move37 list`")
-        return experiment_from(rows[0], [r for _, r in self._stages("WHERE e.id = ?", (ident,))])
+        return self._assemble(rows, "WHERE e.id = ?", (ident,))[0]
+
+    def _assemble(self, rows: Sequence[sqlite3.Row], where: str, values: tuple[Any, ...]) -> tuple[Experiment, ...]:
+        """Stages are written once, so an experiment is decoded again only when its row or its set of stages changed."""
+        stages: dict[str, list[int]] = {}
+        for ident, number in self._read(
+            f"SELECT s.experiment, s.rowid FROM stages s JOIN experiments e ON e.id = s.experiment {where}"
+            " ORDER BY s.rowid",
+            values,
+        ):
+            stages.setdefault(ident, []).append(number)
+        found = []
+        for row in rows:
+            numbers = stages.get(row["id"], [])
+            made_from = (*row, *numbers)
+            known = self._assembled.get(row["id"])
+            if known is None or known[0] != made_from:
+                known = self._assembled[row["id"]] = made_from, experiment_from(row, self._stages(numbers))
+            found.append(known[1])
+        return tuple(found)
 
     def stage(self, experiment: str, stage: str, *, rung: int = 0, seed: int = 0) -> Any | None:
         """The payload of a finished stage, or None."""
@@ -328,21 +345,20 @@ class Archive:
             (campaign, line.experiment, line.stage, line.source, line.to, line.text, line.at, int(line.person)),
         )
 
-    def _stages(self, where: str, values: tuple[Any, ...]) -> Iterator[tuple[str, StageRecord]]:
+    def _stages(self, numbers: Sequence[int]) -> list[StageRecord]:
         rows = self._read(
-            f"SELECT s.* FROM stages s JOIN experiments e ON e.id = s.experiment {where} ORDER BY s.rowid", values
+            f"SELECT * FROM stages WHERE rowid IN ({','.join('?' * len(numbers))}) ORDER BY rowid", tuple(numbers)
         )
-        for r in rows:
-            yield (
-                r["experiment"],
-                StageRecord(
-                    stage=r["stage"],
-                    rung=r["rung"],
-                    seed=r["seed"],
-                    finished_at=r["finished_at"],
-                    payload=json.loads(r["payload"]),
-                ),
+        return [
+            StageRecord(
+                stage=r["stage"],
+                rung=r["rung"],
+                seed=r["seed"],
+                finished_at=r["finished_at"],
+                payload=json.loads(r["payload"]),
             )
+            for r in rows
+        ]
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         try:

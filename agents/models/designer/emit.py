@@ -10,6 +10,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 
 from agents.models.designer.grammar import (
     CONVOLVING,
@@ -55,6 +56,7 @@ def genome_of(source: str) -> Genome | None:
     return from_json(found.group(1)) if found else None
 
 
+@lru_cache(maxsize=1024)
 def operators_of(source: str) -> tuple[str, ...]:
     """Operators of the grammar that a file uses: from its header, else from the kernels that it calls."""
     genome = genome_of(source)

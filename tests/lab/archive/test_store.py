@@ -38,6 +38,18 @@ def test_a_stage_is_stored_at_most_once(tmp_path: Path) -> None:
     assert archive.stage(ident, Stage.HYPOTHESIS) == {"n": 1}
 
 
+def test_a_reader_sees_what_another_process_wrote_since_its_last_look(tmp_path: Path) -> None:
+    archive, campaign = a_home(tmp_path)
+    ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE).id
+    with Archive.open(tmp_path, readonly=True) as reader:
+        assert reader.experiment(ident).measurements == ()
+        archive.finish_stage(ident, "screen", {"measurements": [a_measurement(value=2.25)]}, name="later")
+        (seen,) = reader.experiments()
+        assert seen.measurements[0].value == 2.25 and seen.name == "later"
+        assert reader.experiment(ident) is seen  # nothing changed: not decoded again
+    archive.close()
+
+
 @given(st.lists(st.sampled_from(list(ExperimentStatus)), min_size=1, max_size=8))
 def test_a_status_never_goes_back(statuses: list[ExperimentStatus]) -> None:
     import tempfile
