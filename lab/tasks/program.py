@@ -27,13 +27,13 @@ from lab.gates.order import NAMES
 from lab.gates.tree import tree_hash
 from lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
 from lab.tasks import program_folder
+from lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
 from lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
 from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
 from lab.training.outcomes import fault
 from sandbox.job import MIB, Job, Limits, Outcome, Status
 from sandbox.sandbox import Sandbox
 
-WALL_SECONDS = 60.0  # of one job; ends everything that it started
 LARGEST_SHOWN = 20_000  # characters of a file in the contract
 
 
@@ -46,21 +46,22 @@ class ProgramTask:
     evaluator: str
     two_processes: bool  # the evaluator has run() and score()
     files: Mapping[str, bytes]  # the whole folder, relative path -> content
-    wall_seconds: float = WALL_SECONDS
+    wall_seconds: float  # of one job; ends everything that it started
     metric: Metric = field(default=COMBINED_SCORE)
 
     @classmethod
-    def open(cls, folder: Path, *, wall_seconds: float = WALL_SECONDS) -> ProgramTask:
-        """Read DIR. Raises `BadTask`: a file is missing or unreadable, there is no region, or no evaluator function."""
+    def open(cls, folder: Path, *, wall_seconds: float | None = None) -> ProgramTask:
+        """Read DIR; without `wall_seconds` the evaluator's own limit holds, else a minute.
+
+        Raises `BadTask`: a file is missing, unreadable or no Python, there is no region, or no evaluator function.
+        """
         files = program_folder.read_folder(folder)
         program, evaluator = (program_folder.text_of(files, name, folder) for name in (PROGRAM, EVALUATOR))
         if len(program_folder.outside_regions(program)) < 2:
             raise BadTask(f"{folder / PROGRAM} has no region between `{START}` and `{END}`: mark what may change")
-        try:
-            ast.parse(program)
-            defined = program_folder.top_level_names(ast.parse(evaluator))
-        except (SyntaxError, ValueError) as error:
-            raise BadTask(f"{folder} holds a file that is not Python: {error}") from error
+        program_folder.tree_of_file(program, folder / PROGRAM)
+        tree = program_folder.tree_of_file(evaluator, folder / EVALUATOR)
+        defined = program_folder.top_level_names(tree)
         if "evaluate" not in defined and not {"run", "score"} <= defined:
             raise BadTask(
                 f"{folder / EVALUATOR} defines neither evaluate(program_path) nor run(program_path) and score(data)"
@@ -71,7 +72,7 @@ class ProgramTask:
             evaluator=evaluator,
             two_processes={"run", "score"} <= defined,
             files=files,
-            wall_seconds=wall_seconds,
+            wall_seconds=wall_seconds or program_folder.wall_seconds_of(tree, folder / EVALUATOR),
         )
 
     @property
@@ -253,7 +254,10 @@ def _novelty(tree: str, known: Sequence[Fingerprint]) -> GateResult:
 
 
 def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
-    """The metrics file, which the candidate may have written: anything but a flat JSON object of numbers is a fault."""
+    """The metrics file, which the candidate may have written: anything but a flat JSON object of numbers is a fault.
+
+    The limits on names and their number hold here again, so that a candidate which wrote it cannot flood the archive.
+    """
     text = outcome.files.get("metrics.json")
     if outcome.status is not Status.DONE or text is None:
         return {}, fault(outcome, doing=doing)[0]
@@ -261,6 +265,11 @@ def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
         found = json.loads(text)
         if not isinstance(found, dict):
             raise ValueError("not an object")
-        return {str(name): float(value) for name, value in found.items()}, ""
+        kept = list(found.items())[:MOST_METRICS]
+        return {_printable(name): float(value) for name, value in kept}, ""
     except (ValueError, TypeError, OverflowError, RecursionError):
         return {}, f"{doing} left no readable metrics"
+
+
+def _printable(name: str) -> str:
+    return "".join(c for c in name[:LONGEST_NAME] if c.isprintable())

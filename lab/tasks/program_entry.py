@@ -27,6 +27,7 @@ from typing import Any
 
 ARRAY = "__ndarray__"
 MOST_METRICS = 64
+LONGEST_NAME = 64  # characters of a metric's name
 _ARRAY_KINDS = "biuf"  # booleans, integers, floats: kinds whose bytes carry no object
 
 
@@ -87,7 +88,7 @@ def metrics(answer: Any) -> dict[str, float]:
         if isinstance(value, (str, bytes, complex)) or len(numbers) >= MOST_METRICS:
             continue
         try:
-            numbers[str(name)[:64]] = float(value)
+            numbers[str(name)[:LONGEST_NAME]] = float(value)
         except (TypeError, ValueError, OverflowError):
             continue
     return numbers

@@ -177,6 +177,27 @@ class TestRunning:
         assert "did not end within" in got.failure
         assert time.monotonic() - begun < 15.0
 
+    async def test_a_flood_of_metrics_is_cut_and_their_names_are_text(
+        self, cell: ProcessSandbox, tmp_path: Path
+    ) -> None:
+        """The program writes the file of results itself and leaves before the evaluator can."""
+        flood = PROGRAM.replace(
+            "return 4.0",
+            "import json, os\n"
+            "    found = {'combined_score': 5.0, '\\ud800\\x1b[31m': 1.0} | {str(i): 0.0 for i in range(10_000)}\n"
+            "    open(os.environ['MOVE37_OUT'] + '/metrics.json', 'w').write(json.dumps(found))\n"
+            "    os._exit(0)",
+        )
+        got = values(await measured(a_task(tmp_path, ONE), cell, tmp_path, flood))
+        assert len(got) == 64 and got["combined_score"] == 5.0
+        assert all(name.isprintable() for name in got)
+
+    async def test_an_evaluator_may_set_its_own_time_limit(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+        evaluator = "WALL_SECONDS = 1.5\n" + TWO.replace("def score(data):", "def score(data):\n    while True: pass")
+        task = ProgramTask.open(a_folder(tmp_path / "task", evaluator))
+        assert task.wall_seconds == 1.5 and "2 seconds" in task.contract
+        assert "score() did not end within" in (await measured(task, cell, tmp_path)).failure
+
     async def test_a_flood_of_output_is_no_result(self, cell: ProcessSandbox, tmp_path: Path) -> None:
         flood = PROGRAM.replace("return 4.0", "print('x' * 20_000_000)\n    return 4.0")
         assert values(await measured(a_task(tmp_path), cell, tmp_path, flood))["combined_score"] == 4.0
@@ -264,7 +285,9 @@ def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: obj
         (lambda f: (f / "initial_program.py").write_text("x = 1\n"), "no region"),
         (lambda f: (f / "evaluator.py").write_text("def other(): ...\n"), "defines neither"),
         (lambda f: (f / "evaluator.py").write_text("def run(path): ...\n"), "defines neither"),
-        (lambda f: (f / "evaluator.py").write_text("def evaluate(:\n"), "not Python"),
+        (lambda f: (f / "evaluator.py").write_text("def evaluate(:\n"), r"evaluator\.py is not Python: .* in line 1"),
+        (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 0\n" + TWO), "WALL_SECONDS as a number"),
+        (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 'long'\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
         (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
     ],
@@ -275,6 +298,24 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, spoil: obj
     with pytest.raises(BadTask, match=words) as error:
         open_task(f"program:{folder}", cache=tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_large_folder_without_an_evaluator_lacks_the_evaluator(tmp_path: Path) -> None:
+    """As `--task program:/tmp`: the size is not what is wrong with it."""
+    (tmp_path / "initial_program.py").write_text(PROGRAM)
+    (tmp_path / "data.bin").write_bytes(bytes(17 * 1024 * 1024))
+    with pytest.raises(BadTask, match=r"has no evaluator\.py"):
+        ProgramTask.open(tmp_path)
+
+
+def test_what_is_hidden_or_a_link_stays_at_home(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path / "task")
+    (folder / "deep/.git").mkdir(parents=True)
+    (folder / "deep/.git/config").write_text("secret")
+    (folder / "deep/table.csv").write_text("1,2\n")
+    (folder / ".env").write_text("KEY=secret")
+    (folder / "link.txt").symlink_to("/etc/hostname")
+    assert list(ProgramTask.open(folder).files) == ["deep/table.csv", "evaluator.py", "initial_program.py"]
 
 
 def test_an_unknown_task_and_a_missing_folder_are_named(tmp_path: Path) -> None:
