@@ -65,6 +65,8 @@ class ModelSettings:
     openai_api_key: str | None = field(default=None, repr=False)
     anthropic_api_key: str | None = field(default=None, repr=False)
     ollama_host: str | None = None
+    reply_tokens: int = 8_192  # of one reply
+    reply_seconds: float = 300.0  # a slow model on a CPU may need more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,8 @@ class _Sources(BaseSettings):
     task: Text = "mixers"
     model: Text = "designer"
     base_url: Text | None = None
+    reply_tokens: Count = 8_192
+    reply_seconds: Duration = 300.0
     budget: Count | None = None
     max_time: Duration | None = None
     max_tokens: Count | None = None
@@ -240,6 +244,8 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             openai_api_key=_plain(keys.openai_api_key),
             anthropic_api_key=_plain(keys.anthropic_api_key),
             ollama_host=keys.ollama_host,
+            reply_tokens=found.reply_tokens,
+            reply_seconds=found.reply_seconds,
         ),
         sandbox=SandboxSettings(backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image),
         memory=MemorySettings(url=found.memory.url, api_key=_plain(keys.qdrant_api_key), kinds=found.memory.kinds),

@@ -200,7 +200,14 @@ def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
     key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
     address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
     base_url = address or campaign.facts.get("base_url")
-    client = open_model(brief.model, base_url=base_url, api_key=key, seed=brief.seed)
+    client = open_model(
+        brief.model,
+        base_url=base_url,
+        api_key=key,
+        seed=brief.seed,
+        reply_tokens=models.reply_tokens,
+        reply_seconds=models.reply_seconds,
+    )
     if provider == "replay":
         return client
     folder = settings.home / "recordings"

@@ -23,7 +23,20 @@ if TYPE_CHECKING:
 HOSTED = ("openai", "anthropic", "ollama")
 KNOWN = "designer, openai:NAME, anthropic:NAME, ollama:NAME, replay:FILE"
 
-__all__ = ["HOSTED", "KNOWN", "ModelName", "open_model", "operators_of", "parse", "signature"]
+REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
+REPLY_SECONDS = 300.0
+
+__all__ = [
+    "HOSTED",
+    "KNOWN",
+    "REPLY_SECONDS",
+    "REPLY_TOKENS",
+    "ModelName",
+    "open_model",
+    "operators_of",
+    "parse",
+    "signature",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +73,14 @@ def open_model(
     sample: int = 0,
     temperature: float | None = None,
     retries: int = 2,
+    reply_tokens: int = REPLY_TOKENS,
+    reply_seconds: float = REPLY_SECONDS,
 ) -> ChatCompletionClient:
     """The client that `uri` names; replies with a form (`json_output`) are valid, or an `AgentError` is raised.
 
     `seed` and `sample` reach endpoints that take a seed; `temperature` None leaves the endpoint's own. `retries`:
-    further attempts after an invalid reply. The client may be shared by all roles and experiments. Raises `BadModel`.
+    further attempts after an invalid reply; `reply_tokens` and `reply_seconds` bound one call (OpenAI's own endpoint
+    bounds the tokens itself). The client may be shared by all roles and experiments. Raises `BadModel`.
     """
     model = parse(uri)
     if model.provider == "designer":
@@ -81,7 +97,10 @@ def open_model(
     sampling: dict[str, Any] = {"seed": seed + sample}
     if temperature is not None:
         sampling["temperature"] = temperature
-    inner = hosted.make(model.provider, model.name, base_url=base_url, api_key=api_key, sampling=sampling)
+    limits = hosted.ReplyLimits(tokens=reply_tokens, seconds=reply_seconds)
+    inner = hosted.make(
+        model.provider, model.name, base_url=base_url, api_key=api_key, sampling=sampling, limits=limits
+    )
     return Repaired(inner, signature=str(model), patience=Patience(replies=retries))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,22 +21,34 @@ from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 from agents.errors import BadModel
 
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
-CALL_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyLimits:
+    """What one call may take."""
+
+    tokens: int
+    seconds: float
 
 
 def make(
-    provider: str, name: str, *, base_url: str | None, api_key: str | None, sampling: dict[str, Any]
+    provider: str,
+    name: str,
+    *,
+    base_url: str | None,
+    api_key: str | None,
+    sampling: dict[str, Any],
+    limits: ReplyLimits,
 ) -> ChatCompletionClient:
     """The client of `name` at `provider`. Raises `BadModel`: a key is missing, or the address is none."""
     if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
         raise BadModel(f"--base-url {base_url} is no http(s) address: write it like http://127.0.0.1:8080/v1")
     if provider == "ollama":
-        return _ollama(name, base_url, sampling)
+        return _ollama(name, base_url, sampling, limits)
     if api_key is None and base_url is not None and is_loopback(base_url):
         api_key = "none"
-    client = _openai(name, base_url, api_key, sampling) if provider == "openai" else None
-    client = client or (_anthropic(name, base_url, api_key, sampling) if provider == "anthropic" else None)
+    client = _openai(name, base_url, api_key, sampling, limits) if provider == "openai" else None
+    client = client or (_anthropic(name, base_url, api_key, sampling, limits) if provider == "anthropic" else None)
     if client is None:
         raise BadModel(
             f"{provider}:{name} needs a key: set {KEY_VARIABLES[provider]}, or use --model designer, which needs none"
@@ -49,16 +62,18 @@ def is_loopback(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _openai(name: str, base_url: str | None, key: str | None, sampling: dict[str, Any]) -> ChatCompletionClient | None:
+def _openai(
+    name: str, base_url: str | None, key: str | None, sampling: dict[str, Any], limits: ReplyLimits
+) -> ChatCompletionClient | None:
     """None: there is no key."""
     from autogen_ext.models.openai import OpenAIChatCompletionClient
     from openai import OpenAIError
 
-    options: dict[str, Any] = {"model": name, "timeout": CALL_SECONDS, "max_retries": 0, **sampling}
+    options: dict[str, Any] = {"model": name, "timeout": limits.seconds, "max_retries": 0, **sampling}
     if key is not None:
         options["api_key"] = key
     if base_url is not None:
-        options |= {"base_url": base_url, "max_tokens": REPLY_TOKENS}
+        options |= {"base_url": base_url, "max_tokens": limits.tokens}
         # A server of one's own may call its model by a file's path.
         warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
     if base_url is not None or not _known_to_openai(name):
@@ -81,7 +96,7 @@ def _known_to_openai(name: str) -> bool:
 
 
 def _anthropic(
-    name: str, base_url: str | None, key: str | None, sampling: dict[str, Any]
+    name: str, base_url: str | None, key: str | None, sampling: dict[str, Any], limits: ReplyLimits
 ) -> ChatCompletionClient | None:
     """None: there is no key."""
     from anthropic import Anthropic
@@ -91,13 +106,13 @@ def _anthropic(
     if not found.api_key and not found.auth_token:  # else it would only be missed in the first call
         return None
     kept = {k: v for k, v in sampling.items() if k == "temperature"}  # their API has no seed
-    options: dict[str, Any] = {"model": name, "timeout": CALL_SECONDS, "max_retries": 0, **kept}
+    options: dict[str, Any] = {"model": name, "timeout": limits.seconds, "max_retries": 0, **kept}
     if key is not None:
         options["api_key"] = key
     if base_url is not None:
         options["base_url"] = base_url
     client: ChatCompletionClient = AnthropicChatCompletionClient(
-        **options, max_tokens=REPLY_TOKENS, model_info=_info(structured=False, json=False)
+        **options, max_tokens=limits.tokens, model_info=_info(structured=False, json=False)
     )
     _mind_temperature(client, asked="temperature" in kept)
     return client
@@ -117,14 +132,13 @@ def _mind_temperature(client: Any, *, asked: bool) -> None:
     messages.create = without
 
 
-def _ollama(name: str, base_url: str | None, sampling: dict[str, Any]) -> ChatCompletionClient:
+def _ollama(name: str, base_url: str | None, sampling: dict[str, Any], limits: ReplyLimits) -> ChatCompletionClient:
     from autogen_ext.models.ollama import OllamaChatCompletionClient
 
-    options: dict[str, Any] = {"model": name, "model_info": _info(), "timeout": CALL_SECONDS}
+    options: dict[str, Any] = {"model": name, "model_info": _info(), "timeout": limits.seconds}
     if base_url is not None:
         options["host"] = base_url
-    if sampling:
-        options["options"] = dict(sampling)
+    options["options"] = {**sampling, "num_predict": limits.tokens}
     client: ChatCompletionClient = OllamaChatCompletionClient(**options)
     return client
 

@@ -15,7 +15,7 @@ import pytest
 
 from lab.archive.store import Archive
 from lab.records import ExperimentStatus, Role
-from tests.agents.models.server import MODEL, small_model
+from tests.agents.models.server import MODEL, TOKENS, small_model
 from tests.agents.test_kill import EVALUATOR, PROGRAM
 
 
@@ -34,7 +34,8 @@ def test_a_campaign_with_a_tiny_model_ends_with_an_honest_record(tmp_path: Path)
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"OPENAI_API_KEY": "none", "MOVE37_RECOLLECTIONS": "0"},
+            env=os.environ
+            | {"OPENAI_API_KEY": "none", "MOVE37_RECOLLECTIONS": "0", "MOVE37_REPLY_TOKENS": str(TOKENS)},
             timeout=900,
             check=False,
         )

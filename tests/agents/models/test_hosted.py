@@ -10,7 +10,7 @@ import pytest
 from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
 from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from agents.models import open_model, signature
+from agents.models import REPLY_TOKENS, open_model, signature
 from agents.models.repair import Patience, Repaired
 from agents.replies import Critique
 from tests.agents.models.server import MODEL, answering, small_model
@@ -110,6 +110,7 @@ async def test_ollama_speaks_its_own_protocol() -> None:
         result = await client.create(ASKED, json_output=Critique)
     assert Critique.model_validate_json(str(result.content)).ground == "novelty"
     assert requests[0]["path"] == "/api/chat" and requests[0]["format"]["title"] == "Critique"
+    assert requests[0]["options"]["num_predict"] == REPLY_TOKENS  # an endless reply would hold the campaign
 
 
 @pytest.mark.parametrize("uri", ["openai:gpt-4o", "anthropic:claude-sonnet-4"])
