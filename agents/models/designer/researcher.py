@@ -109,7 +109,7 @@ def _proposal(scene: Scene, found: Draw, record: Record) -> Proposal:
         predicted_effect=_prediction(scene, found, record),
         probe=LORE[focus].probe if focus in found.gained else scene.facts.get("metric", "bits_per_byte"),
         risk=f"{LORE[focus].risk[0].upper()}{LORE[focus].risk[1:]}.",
-        cites=[r["key"] for r in cited],
+        cites=list(dict.fromkeys(r["key"] for r in cited)),
         plan=genome.to_json(),
         to_person=answer,
     )
@@ -140,15 +140,17 @@ def _change(found: Draw) -> str:
 def _motivation(scene: Scene, found: Draw, cited: Sequence[RecollectionFacts]) -> str:
     record = scene.facts.get("operators", {})
     parts = [f"{LORE[o].phrase[0].upper()}{LORE[o].phrase[1:]}: {LORE[o].why}." for o in found.gained[:3]]
-    for r in cited[:3]:
-        shared = ", ".join(o for o in r["operators"] if o in found.gained)
-        parts.append(f"Memory returned [{r['key']}] {r['title']}, which bears on {shared}.")
+    titles = {r["key"]: r["title"] for r in cited}  # several insights of one paper are one citation
+    for key in list(titles)[:3]:
+        borne = [o for r in cited if r["key"] == key for o in r["operators"] if o in found.gained]
+        parts.append(f"Memory returned [{key}] {titles[key]}, which bears on {', '.join(dict.fromkeys(borne))}.")
     if not cited:
         parts.append("Nothing that memory returned bears on this change; it is a draw of the search.")
     for operator in [o for o in found.gained if o in record][:2]:
         seen = record[operator]
+        plural = "" if seen["tried"] == 1 else "s"
         parts.append(
-            f"{operator} was in {seen['tried']} measured experiments here, mean effect {seen['mean_effect']:+.3f}."
+            f"{operator} was in {seen['tried']} measured experiment{plural} here, mean effect {seen['mean_effect']:+.3f}."
         )
     if asked := [o for o in found.gained if o in scene.wishes.wanted]:
         parts.append(f"The person asked for {', '.join(asked)}.")
