@@ -148,10 +148,8 @@ def _motivation(scene: Scene, found: Draw, cited: Sequence[RecollectionFacts]) -
         parts.append("Nothing that memory returned bears on this change; it is a draw of the search.")
     for operator in [o for o in found.gained if o in record][:2]:
         seen = record[operator]
-        plural = "" if seen["tried"] == 1 else "s"
-        parts.append(
-            f"{operator} was in {seen['tried']} measured experiment{plural} here, mean effect {seen['mean_effect']:+.3f}."
-        )
+        times = "once" if seen["tried"] == 1 else f"{seen['tried']} times"
+        parts.append(f"{operator} was measured {times} here, mean effect {seen['mean_effect']:+.3f}.")
     if asked := [o for o in found.gained if o in scene.wishes.wanted]:
         parts.append(f"The person asked for {', '.join(asked)}.")
     if scene.objections:
