@@ -2,11 +2,10 @@
 
     python -m benchmarks.memory_loop FOLDER [--seeds 5] [--budget 12] [--json]
 
-Each campaign screens `budget` candidates at 100 steps beside the seven baselines at 100 steps (no climb, no fresh
-seeds): about a minute and a half on two idle cores, so that four arms on five seeds take about half an hour. FOLDER
-keeps one home a campaign; what is finished there is not run again, so the benchmark can be stopped and continued. The
-four arms of a seed share it, and are compared in pairs. What differs between arms is what the Researcher recalls; the
-Critic's questions and the operators' record in the archive are the same in all of them.
+Each campaign screens `budget` candidates at 100 steps (no climb, no fresh seeds); the seven baselines are measured once
+a seed and shared by its arms, which are compared in pairs. FOLDER keeps one home a campaign; what is finished there is
+not run again, so the benchmark can be stopped and continued. What differs between arms is what the Researcher recalls;
+the Critic's questions and the operators' record in the archive are the same in all of them.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import argparse
 import asyncio
 import json
 import math
+import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +26,12 @@ from app.settings import Settings, load
 from app.wiring import open_room
 from lab.archive.store import Archive
 from lab.parents import effect_of
-from lab.records import Brief, Role
+from lab.records import Brief, Experiment, ExperimentStatus, Role
 from lab.statistics.paired import interval
 from lab.tasks import open_task
 from lab.tasks.task import Task
 
+BUDGET = 12
 ARMS: dict[str, tuple[str, ...]] = {
     "neither": (),
     "cognition": ("cognition",),
@@ -44,24 +45,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--budget", type=int, default=12)
+    parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     logs.to_console("warning")
     task = open_task("mixers", cache=given.folder / "cache")
     best: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    mean: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for seed in range(given.seeds):
+        shared = given.folder / f"baselines-{seed}"
+        asyncio.run(_campaign(shared, task, (), seed, 0))
         for arm, kinds in ARMS.items():
-            effects = asyncio.run(_campaign(given.folder / f"{arm}-{seed}", task, kinds, seed, given.budget))
+            home = given.folder / f"{arm}-{seed}"
+            if not home.exists():
+                shutil.copytree(shared, home)
+            effects = asyncio.run(_campaign(home, task, kinds, seed, given.budget))
             best[arm].append(max(effects, default=-math.inf))
-            print(f"seed {seed} {arm:10} best {best[arm][-1]:+.3f}, of {len(effects)} measured", flush=True)
-    figures = {arm: _summary(best[arm], best["neither"]) for arm in ARMS}
+            mean[arm].append(statistics.fmean(effects) if effects else -math.inf)
+            print(
+                f"seed {seed} {arm:10} best {best[arm][-1]:+.3f}, mean {mean[arm][-1]:+.3f}, {len(effects)} measured",
+                flush=True,
+            )
+    figures = {
+        name: {arm: _summary(values[arm], values["neither"]) for arm in ARMS}
+        for name, values in (("best", best), ("mean", mean))
+    }
     if given.json:
         print(json.dumps(figures))
         return
-    print("\narm         best gain at 100 steps (mean)   against neither, paired by seed (95 %)")
-    for arm, f in figures.items():
-        print(f"{arm:12}{f['mean']:+.3f}                          {f['gain']:+.3f} [{f['low']:+.3f}, {f['high']:+.3f}]")
+    for name, arms in figures.items():
+        print(f"\n{name} gain of a campaign   mean of the seeds   against neither, paired by seed (95 %)")
+        for arm, f in arms.items():
+            print(f"{arm:24}{f['mean']:+.3f}              {f['gain']:+.3f} [{f['low']:+.3f}, {f['high']:+.3f}]")
 
 
 async def _campaign(home: Path, task: Task, kinds: tuple[str, ...], seed: int, budget: int) -> list[float]:
@@ -69,17 +84,26 @@ async def _campaign(home: Path, task: Task, kinds: tuple[str, ...], seed: int, b
     settings = load({"home": home, "memory": {"kinds": kinds}})
     with Archive.open(home) as archive:
         known = archive.campaigns()
-        row = known[0] if known else archive.begin_campaign(Brief(budget=budget, seed=seed))
-        if row.status != "finished":
-            await _run(settings, archive, task)
+        row = known[0] if known else archive.begin_campaign(Brief(budget=BUDGET, seed=seed))
+        if row.status != "finished" or len(_ended(archive, row.id)) < budget:
+            await _run(settings, archive, task, budget)
         everything = archive.experiments(row.id)
     baselines = [e for e in everything if e.role is Role.BASELINE]
     effects = (effect_of(e, baselines, task.metric) for e in everything if e.role is Role.CANDIDATE)
     return [e for e in effects if e is not None]
 
 
-async def _run(settings: Settings, archive: Archive, task: Task) -> None:
-    row = archive.campaigns()[0]
+def _ended(archive: Archive, campaign: int) -> list[Experiment]:
+    return [
+        e
+        for e in archive.experiments(campaign)
+        if e.role is Role.CANDIDATE and e.status is not ExperimentStatus.RUNNING
+    ]
+
+
+async def _run(settings: Settings, archive: Archive, task: Task, budget: int) -> None:
+    row = archive.update_campaign(1, status="running")
+    row = replace(row, brief=replace(row.brief, budget=budget))
     async with open_room(settings, archive, row, task, Inbox(), lambda event: None) as room:
         short = replace(
             room.schedule,
