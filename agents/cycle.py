@@ -55,14 +55,16 @@ async def train(
     fresh: bool = False,
     climbed: bool = False,
 ) -> Trained:
-    """One rung with one seed and one learning rate; the schedule's own unless said."""
+    """One rung with one seed and one learning rate; the schedule's own unless said (that is tuning, if not fresh)."""
     schedule = table.room.schedule
     seed = table.room.campaign.brief.seed if seed is None else seed
     rate = schedule.learning_rate if rate is None else rate
     name = rung.name if rate == schedule.learning_rate else f"{rung.name} lr={rate:g}"
 
+    tuning = rate != schedule.learning_rate and not fresh
+
     async def work() -> Trained:
-        return await verify.train(table, candidate, rung, seed, rate, fresh=fresh, climbed=climbed)
+        return await verify.train(table, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
 
     return await step(name, Trained, work, rung=rung.number, seed=seed)
 

@@ -84,9 +84,12 @@ async def _checked(table: Table, candidate: Candidate) -> Checked:
 
 
 async def train(
-    table: Table, candidate: Candidate, rung: Rung, seed: int, rate: float, *, fresh: bool, climbed: bool
+    table: Table, candidate: Candidate, rung: Rung, seed: int, rate: float, *, fresh: bool, climbed: bool, tuning: bool
 ) -> Trained:
-    """One rung with one seed, in the sandbox, outside of any conversation."""
+    """One rung with one seed, in the sandbox, outside of any conversation.
+
+    One divergence rejects, except while `tuning`: then it spoils the rate that was tried.
+    """
     room = table.room
     await room.inbox.while_paused()
     workdir = room.workdir / table.id / f"{seed}-{rate:g}"
@@ -103,7 +106,7 @@ async def train(
         on_progress=lambda progress: room.on_event(TrainingMoved(progress=progress)),
     )
     failure = measured.failure
-    if not failure and any(m.diverged for m in measured.measurements):
+    if not failure and not tuning and any(m.diverged for m in measured.measurements):
         failure = f"training diverged at {rung.name} with seed {seed}: one divergence rejects"
     return Trained(
         measurements=measured.measurements, rung=rung.number, climbed=climbed, failure=failure, sandbox=measured.sandbox

@@ -148,8 +148,8 @@ def _confirm_text(
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
     """Each metric's best evidence: fresh seeds where there are any, else the screening runs; at the most steps.
 
-    Among several learning rates the one with the most seeds counts, then the last one measured. Only fresh seeds
-    carry an interval: screening seeds chose what they measure.
+    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best: an
+    arm stands at its tuned rate. Only fresh seeds carry an interval: screening seeds chose what they measure.
     """
     by_metric: dict[str, list[Measurement]] = defaultdict(list)
     for m in measurements:
@@ -164,7 +164,7 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
     for m in fresh:
         if m.steps == most:
             groups[m.learning_rate][m.seed] = m
-    chosen = list(max(reversed(list(groups.values())), key=len).values())
+    chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
     values = [m.value for m in chosen]
     found = interval(values, calibration=_RUN.get(name)) if len(values) > 1 else None
     return Summary(
@@ -177,6 +177,12 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
         fresh=all(m.fresh for m in chosen),
         diverged=any(m.diverged for m in chosen),
     )
+
+
+def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]:
+    mean = math.fsum(m.value for m in runs) / len(runs)
+    sound = math.isfinite(mean) and not any(m.diverged for m in runs)
+    return len(runs), sound, (-mean if name == BITS_PER_BYTE.name else mean) if sound else 0.0
 
 
 def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:

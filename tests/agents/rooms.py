@@ -27,14 +27,18 @@ TOP = Rung(number=2, name="lm@200", steps=200, keep=1)
 
 
 class Arithmetic:
-    """Source "BAD" fails a gate, "DIVERGE" diverges, "SLOW" takes ten minutes; other sources get a number by hash."""
+    """Source "BAD" fails a gate, "DIVERGE" diverges, "SLOW" takes ten minutes; other sources get a number by hash.
+
+    With `rates`, finalists are tuned: the rate 2e-2 diverges for everybody, and 5e-3 is worth 0.2.
+    """
 
     name = "mixers"
     contract = "A class named Mixer."
     metric: Metric = BITS_PER_BYTE
 
-    def __init__(self, fresh_seeds: int = 3) -> None:
+    def __init__(self, fresh_seeds: int = 3, rates: tuple[float, ...] = ()) -> None:
         self.fresh_seeds = fresh_seeds
+        self.rates = rates
         self.measured: list[tuple[str, str, int]] = []
 
     @property
@@ -52,6 +56,7 @@ class Arithmetic:
             rungs=(SCREEN, TOP),
             baseline_rungs=(SCREEN, TOP),
             learning_rate=1e-2,
+            finalist_rates=self.rates,
             confirm_seeds=self.fresh_seeds,
             shortened=("one learning rate",),
         )
@@ -88,13 +93,13 @@ class Arithmetic:
         noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24
         measurement = Measurement(
             metric=self.metric.name,
-            value=3.0 - rung.steps / 1000 + noise / 10,
+            value=3.0 - rung.steps / 1000 + noise / 10 - 0.2 * (learning_rate == 5e-3),
             rung=rung.number,
             seed=seed,
             steps=rung.steps,
             learning_rate=learning_rate,
             fresh=fresh,
-            diverged="DIVERGE" in candidate.source,
+            diverged="DIVERGE" in candidate.source or learning_rate == 2e-2,
             train_seconds=1.0,
         )
         return Measured(measurements=(measurement,), sandbox={"backend": "none"})

@@ -17,6 +17,7 @@ from lab.archive.store import Archive
 from lab.errors import BadTask
 from lab.records import Experiment, ExperimentStatus, Role
 from lab.tasks.task import Measured
+from lab.verdicts import leaderboard
 from memory.errors import MemoryUnavailable
 from tests.agents.rooms import Arithmetic, Remembered, a_room, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, some_code
@@ -46,6 +47,24 @@ async def test_baselines_climb_as_far_as_candidates_and_the_best_gets_the_same_f
     assert len(baselines) == 2 and all({m.steps for m in b.measurements} >= {100, 200} for b in baselines)
     fresh = [{m.seed for m in e.measurements if m.fresh} for e in everything]
     assert [f for f in fresh if f] == [fresh[0] or fresh[1]] * 2 and len(fresh[0] or fresh[1]) == 3
+
+
+async def test_baselines_are_tuned_as_hard_as_the_finalist_and_a_diverging_rate_is_only_a_bad_rate(
+    tmp_path: Path,
+) -> None:
+    room, _ = a_room(tmp_path, task=Arithmetic(rates=(5e-3, 2e-2)))
+    await campaign.run(room)
+    everything = room.archive.experiments()
+    tuned = [e for e in everything if any(m.learning_rate == 5e-3 and not m.fresh for m in e.measurements)]
+    assert sum(e.role is Role.BASELINE for e in tuned) == 2 and sum(e.role is Role.CANDIDATE for e in tuned) == 1
+    assert all(any(m.diverged and m.learning_rate == 2e-2 for m in e.measurements) for e in tuned)
+    assert all(e.status is not ExperimentStatus.FAILED for e in tuned)
+    fresh = [m for e in everything for m in e.measurements if m.fresh]
+    assert {m.learning_rate for m in fresh} == {5e-3} and not any(m.diverged for m in fresh)
+    shown = {row.experiment: row.metrics["bits_per_byte"] for row in leaderboard(everything, metric=room.task.metric)}
+    for e in tuned:  # a baseline that got no fresh seeds still stands at its tuned rate
+        best = min(m.value for m in e.measurements if m.learning_rate == 5e-3 and not m.fresh)
+        assert shown[e.id].fresh or shown[e.id].mean == best
 
 
 async def test_every_finished_experiment_teaches_memory_and_memory_is_asked_before_each(tmp_path: Path) -> None:
