@@ -1,4 +1,7 @@
-"""The only sequential part: states from chunk to chunk, forwards or, for their gradients, backwards."""
+"""The only sequential part: states from chunk to chunk, forwards or, for their gradients, backwards.
+
+All tensors are chunk first: [chunks, lanes, ...], where a lane is a head of a sequence.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,63 @@ def by_chunk(x: Tensor, lanes: int) -> Tensor:
     return x.view(-1, lanes, *x.shape[1:])
 
 
-def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, matrix: bool = False, back: bool = False) -> Tensor:
+def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, back: bool = False) -> Tensor:
     """S_{i+1} = step_i S_i + add_i; with `back`, S_i = step_i S_{i+1} + add_i. -> all S, [chunks + 1, lanes, K, V].
 
-    add [chunks, lanes, K, V]; edge, the known end, [lanes, K, V] or None for zeros; step None for the identity, factors
-    that broadcast over [lanes, K, V], or, with `matrix`, [chunks, lanes, K, K].
+    add [chunks, lanes, K, V]; edge, the known end, [lanes, K, V] or None for zeros; step None for the identity, or
+    factors [chunks, lanes, ...] that broadcast over K and V.
     """
-    chunks = add.shape[0]
-    states = torch.empty(chunks + 1, *add.shape[1:], dtype=add.dtype, device=add.device)
+    states = _known(add.shape[0], add.shape[1:], edge, add, back)
+    for i, come, go in _order(states, back):
+        if step is None:
+            torch.add(come, add[i], out=go)
+        else:
+            torch.addcmul(add[i], step[i], come, out=go)
+    return states
+
+
+def walk(
+    rows: Tensor,
+    reads: Tensor,
+    writes: Tensor,
+    step: Tensor | None,
+    add: Tensor | None,
+    edge: Tensor | None,
+    *,
+    back: bool = False,
+) -> Tensor:
+    """rows_i += reads_i S_i, in place, then S_{i+1} = step_i S_i + add_i + writes_i^T rows_i. -> all S.
+
+    With `back`, S_i and S_{i+1} change places. rows [chunks, lanes, C, V]; reads, writes [chunks, lanes, C, K]; add
+    None for nothing; step, edge and what is returned as in `scan`.
+    """
+    chunks, lanes, _, values = rows.shape
+    states = _known(chunks, (lanes, reads.shape[3], values), edge, rows, back)
+    every_row, every_read, every_write = rows.unbind(), reads.unbind(), writes.mT.unbind()
+    for i, come, go in _order(states, back):
+        row = every_row[i].baddbmm_(every_read[i], come)
+        if add is None:
+            go = go.copy_(come) if step is None else torch.mul(come, step[i], out=go)
+        else:
+            go = torch.add(come, add[i], out=go) if step is None else torch.addcmul(add[i], step[i], come, out=go)
+        go.baddbmm_(every_write[i], row)
+    return states
+
+
+def _known(chunks: int, shape: tuple[int, ...], edge: Tensor | None, like: Tensor, back: bool) -> Tensor:
+    """Room for the states, the known one filled in."""
+    states = like.new_empty(chunks + 1, *shape)
     known = states[chunks] if back else states[0]
     if edge is None:
         known.zero_()
     else:
         known.copy_(edge)
-    for i in reversed(range(chunks)) if back else range(chunks):
-        come, go = (states[i + 1], states[i]) if back else (states[i], states[i + 1])
-        if step is None:
-            torch.add(come, add[i], out=go)
-        elif matrix:
-            torch.baddbmm(add[i], step[i], come, out=go)
-        else:
-            torch.addcmul(add[i], step[i], come, out=go)
     return states
+
+
+def _order(states: Tensor, back: bool) -> list[tuple[int, Tensor, Tensor]]:
+    """(chunk, state that comes in, state that goes out), in the order of computation."""
+    every, chunks = states.unbind(), states.shape[0] - 1
+    if back:
+        return [(i, every[i + 1], every[i]) for i in reversed(range(chunks))]
+    return [(i, every[i], every[i + 1]) for i in range(chunks)]

@@ -5,7 +5,7 @@
 
 Each X is the true inverse of a diagonal block, so this is forward substitution by blocks and as accurate. Repeated
 squaring, (I - M)(I + M^2)(I + M^4)..., costs the same and is useless here: with correlated keys and beta near 1 its
-powers overflow although the inverse itself is of order one. Blocks of four are solved entry by entry, all at once.
+powers overflow although the inverse itself is of order one. Blocks of eight are solved row by row, all at once.
 """
 
 from __future__ import annotations
@@ -13,43 +13,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+BASE = 8
+
 
 def unit_lower_inverse(m: Tensor) -> Tensor:
-    """m [n, C, C], C a power of two >= 4, only what is below the diagonal is read -> (I + m)^-1 [n, C, C]."""
-    size = m.shape[-1]
+    """m [n, C, C], C a power of two >= 8, only what is below the diagonal is read -> (I + m)^-1 [n, C, C]."""
     x = torch.zeros_like(m)
+    _solve_base(m, x)
     x.diagonal(dim1=-2, dim2=-1).fill_(1)
-    _solve_fours(m, x)
-    block = 4
-    while block < size:
-        upper_left, lower_right = _blocks(x, block, 0, 0), _blocks(x, block, block, block)
-        _blocks(x, block, block, 0).copy_((lower_right @ (_blocks(m, block, block, 0) @ upper_left)).neg_())
+    block = BASE
+    while block < m.shape[-1]:
+        upper_left, lower_right = _blocks(x, 2 * block, block, 0, 0), _blocks(x, 2 * block, block, block, block)
+        lower_left = lower_right @ (_blocks(m, 2 * block, block, block, 0) @ upper_left)
+        torch.neg(lower_left, out=_blocks(x, 2 * block, block, block, 0))
         block *= 2
     return x
 
 
-def _solve_fours(m: Tensor, x: Tensor) -> None:
-    """Forward substitution inside the 4 x 4 diagonal blocks: x_rc = -m_rc - sum_{c < j < r} m_rj x_jc."""
-    ms = [[_entries(m, row, column) for column in range(row)] for row in range(4)]
-    xs = [[_entries(x, row, column) for column in range(row)] for row in range(4)]
-    for row in range(1, 4):
-        for column in range(row):
-            target = torch.neg(ms[row][column], out=xs[row][column])
-            for j in range(column + 1, row):
-                target.addcmul_(ms[row][j], xs[j][column], value=-1)
+def _solve_base(m: Tensor, x: Tensor) -> None:
+    """Forward substitution inside the diagonal blocks: x_r = -m_r - sum_{0 < j < r} m_rj x_j for each row r.
+
+    The blocks are the last axes while this runs, so that one operation serves a row of all of them.
+    """
+    given, into = (_blocks(t, BASE, BASE, 0, 0).permute(2, 3, 0, 1) for t in (m, x))
+    minus_one = m.new_full((BASE, BASE, 1, 1), -1.0)
+    minus_one[:, :, 0, 0].tril_(-1)
+    rows = torch.mul(given, minus_one, out=m.new_empty(given.shape))
+    for j in range(1, BASE - 1):
+        # Row j is done. Column j of the rows below is still -m, since only later rows change it.
+        rows[j + 1 :, :j].addcmul_(rows[j + 1 :, j : j + 1], rows[j, :j])
+    into.copy_(rows)
 
 
-def _entries(x: Tensor, row: int, column: int) -> Tensor:
-    """The view [n, C / 4] of entry (row, column) of each 4 x 4 diagonal block."""
+def _blocks(x: Tensor, square: int, block: int, row: int, column: int) -> Tensor:
+    """The view [n, C / square, block, block] of the blocks at (row, column) of each diagonal square."""
     n, size, _ = x.shape
     lane, line, _ = x.stride()
-    return x.as_strided((n, size // 4), (lane, 4 * (line + 1)), x.storage_offset() + row * line + column)
-
-
-def _blocks(x: Tensor, block: int, row: int, column: int) -> Tensor:
-    """The view [n, pairs, block, block] of the blocks at (row, column) of each diagonal square of two blocks."""
-    n, size, _ = x.shape
-    shape = (n, size // (2 * block), block, block)
-    lane, line, _ = x.stride()
-    strides = (lane, 2 * block * (line + 1), line, 1)
-    return x.as_strided(shape, strides, x.storage_offset() + row * line + column)
+    strides = (lane, square * (line + 1), line, 1)
+    return x.as_strided((n, size // square, block, block), strides, x.storage_offset() + row * line + column)

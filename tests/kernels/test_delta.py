@@ -94,6 +94,16 @@ def test_computing_the_forward_pass_again_gives_the_same_gradients(monkeypatch):
     assert all(torch.equal(kept[n], again[n]) for n in kept)
 
 
+@pytest.mark.parametrize("erase", (True, False))
+def test_segments_without_gradients_equal_one_pass_with_them(erase, monkeypatch):
+    monkeypatch.setattr("kernels.chunked.delta.SEGMENT_ELEMENTS", 1500)  # one chunk each, the last one short
+    inputs = {n: x.float() for n, x in heads(100, beta=torch.sigmoid if erase else None).items()}
+    call = gated_delta if erase else simple
+    wanted = call(**{n: x.clone().requires_grad_() for n, x in inputs.items()})
+    for found, right in zip(call(**inputs), wanted, strict=True):
+        assert relative_rms(found, right.detach()) < 1e-6
+
+
 def test_a_retained_graph_can_be_walked_twice():
     given = {n: x.float().requires_grad_() for n, x in heads(40).items()}
     o, _ = gated_delta(**given)
