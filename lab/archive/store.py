@@ -213,12 +213,12 @@ class Archive:
 
     def begin_conversation(self, experiment: str, stage: str) -> None:
         """Forget the agents' lines of an unfinished stage that is about to be repeated; a person's stay."""
-        with self._write() as db:
+        with self._write(synced=False) as db:
             db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
 
     def say(self, campaign: int, line: Line) -> None:
         """Store something that was said."""
-        with self._write() as db:
+        with self._write(synced=line.person) as db:
             self._say(db, campaign, line)
 
     def heard(self, campaign: int, line: Line) -> None:
@@ -234,7 +234,7 @@ class Archive:
 
     def log_call(self, campaign: int, experiment: str | None, call: Call) -> None:
         """Store what one model call cost."""
-        with self._write() as db:
+        with self._write(synced=False) as db:
             db.execute(
                 "INSERT INTO calls (campaign, experiment, role, model, prompt_version, prompt_tokens,"
                 " completion_tokens, cost, seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -367,8 +367,11 @@ class Archive:
             raise ArchiveCorrupt(f"{self.path} cannot be read ({error}); {_keep_copy(self.path)}") from error
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction. Without `synced` a kill loses nothing, a power cut may, up to the next synced one: for what
+        an unfinished stage says again anyway."""
         try:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
@@ -383,7 +386,6 @@ def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         else:
             connection = sqlite3.connect(path, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA busy_timeout = 5000")
