@@ -19,13 +19,13 @@ from agents.events import Event
 from agents.inbox import Inbox
 from app import chat, display, logs
 from app.board import Board
-from app.exits import Exit
+from app.exits import EnvironmentFault, Exit
 from app.reading import pick_campaign, reading, shortened
 from app.report.rows import metric_of
 from app.settings import Settings
 from app.tables import leaderboard
 from app.terminal import console
-from app.text import one_line
+from app.text import counted, one_line
 from app.wording import campaign_title
 from lab.archive.store import Campaign
 from lab.records import Experiment, Role
@@ -37,11 +37,23 @@ GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and
 
 def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
     """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
+    check_home(settings.home)
     sitting = _Sitting(settings, again, seated)
     interrupted = asyncio.run(sitting.hold())
     if sitting.campaign is not None:
         conclude(settings.home, sitting.campaign)
     return Exit.INTERRUPTED if interrupted else Exit.DONE
+
+
+def check_home(home: Path) -> None:
+    """Raises `EnvironmentFault` when nothing can be stored in `home`; creates nothing."""
+    place = home.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise EnvironmentFault(f"{place} is a file, so that {home} cannot be a home: choose a folder with --home DIR")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise EnvironmentFault(f"{place} is not writable: choose another place with --home DIR")
 
 
 class _Sitting:
@@ -116,7 +128,7 @@ class _Sitting:
         signs = ", a search without a language model" if brief.model == "designer" else ""
         words = (
             f"{verb} campaign {campaign.id} in {self._settings.home}: {brief.task}, {brief.preset} preset, "
-            f"{brief.budget} candidates, seed {brief.seed}, model {brief.model}{signs}"
+            f"{counted(brief.budget, 'candidate')}, seed {brief.seed}, model {brief.model}{signs}"
         )
         self._screen.print(Text.assemble(("move37 ", "bold"), one_line(words)), soft_wrap=True)
 

@@ -7,6 +7,7 @@ Keys of model providers come from the environment alone, under the names that th
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
-from app.choices import Approve, Backend, LogLevel, Preset
+from app.choices import Approve, Backend, LogLevel, Preset, Runtime
 from app.exits import BadInput
 from app.quantities import count, dollars, seconds
 
@@ -33,7 +35,7 @@ FILE = Path("move37.toml")
 class CampaignSettings:
     """What is to be done, and what it may cost."""
 
-    task: str = "mixers"  # or "program:DIR"
+    task: str = "mixers"  # or "program:DIR", DIR absolute
     preset: Preset = "quick"
     budget: int | None = None  # experiments with role candidate; None: the preset's own
     seed: int = 0
@@ -74,7 +76,7 @@ class SandboxSettings:
     """Where code that we do not trust runs."""
 
     backend: Backend = "auto"
-    runtime: str | None = None  # of Docker: "runsc", "crun"
+    runtime: Runtime | None = None  # of Docker; None: the daemon's default
     image: str | None = None  # of Docker; None: the one that `move37 sandbox build` makes
 
 
@@ -119,6 +121,8 @@ def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settin
         raise BadInput(f"{file} cannot be read ({error.strerror}): correct its permissions or move it away") from error
     except ValidationError as error:
         raise BadInput(_one_line(error, given, file)) from error
+    except SettingsError as error:  # of the environment: a table or a list is JSON there
+        raise BadInput(f"{error}: write JSON, or name one key, as in MOVE37_MEMORY__URL") from error
     return _settings(found, keys, given)
 
 
@@ -152,8 +156,11 @@ class _Docker(BaseModel):
     """[docker]"""
 
     model_config = ConfigDict(extra="forbid")
-    runtime: Text | None = None
+    runtime: Runtime | None = None
     image: Text | None = None
+
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker}
 
 
 class _Sources(BaseSettings):
@@ -220,7 +227,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
         home=found.home.expanduser(),
         log_level=found.log_level,
         campaign=CampaignSettings(
-            task=found.task,
+            task=_task(found.task),
             preset=found.preset,
             budget=found.budget,
             seed=found.seed,
@@ -253,6 +260,11 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
     )
 
 
+def _task(name: str) -> str:
+    kind, _, folder = name.partition(":")
+    return f"{kind}:{_path(Path(folder))}" if kind == "program" and folder else name
+
+
 def _path(path: Path | None) -> Path | None:
     # Absolute, so that a campaign can be resumed from another folder.
     return path.expanduser().absolute() if path else None
@@ -267,13 +279,26 @@ def _one_line(error: ValidationError, flags: Mapping[str, Any], file: Path) -> s
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     name = path[0] if path else "settings"
+    variable = f"MOVE37_{'__'.join(path).upper()}"
+    section = _SECTIONS.get(name)
     if first["type"] == "extra_forbidden":
-        return f"{file} has an unknown key {'.'.join(path)!r}: known are {', '.join(sorted(_Sources.model_fields))}"
-    place = f"--{name.replace('_', '-')}" if name in flags else f"{'.'.join(path)} (MOVE37_{name.upper()} or {file})"
-    field = _Sources.model_fields.get(name)
-    choices = get_args(field.annotation) if field is not None and first["type"] == "literal_error" else ()
-    reason = f"choose one of {', '.join(map(str, choices))}" if choices else _reason(first)
+        known = (section if section is not None and len(path) > 1 else _Sources).model_fields
+        key = f"{file} has an unknown key {'.'.join(path)!r}"
+        place = f"the environment has an unknown {variable}" if variable in os.environ else key
+        return f"{place}: known are {', '.join(sorted(known))}"
+    place = f"--{path[-1].replace('_', '-')}" if name in flags else f"{'.'.join(path)} ({variable} or {file})"
+    if section is not None and len(path) == 1:
+        return f"{place}: {first['input']!r} cannot be used: write a table [{name}]"
+    found = (section or _Sources).model_fields.get(path[-1])
+    choices = _words(found.annotation) if found is not None and first["type"] == "literal_error" else ()
+    reason = f"choose one of {', '.join(choices)}" if choices else _reason(first)
     return f"{place}: {first['input']!r} cannot be used: {reason}"
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    """The words of a Literal, alone or beside None."""
+    inner = [a for a in get_args(annotation) if a is not type(None)]
+    return tuple(inner) if all(isinstance(a, str) for a in inner) else sum(map(_words, inner), ())
 
 
 def _reason(first: Any) -> str:

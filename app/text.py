@@ -36,6 +36,11 @@ def one_line(text: str, width: int | None = None) -> str:
     return flat[: max(0, width - 1)].rstrip() + "…"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 candidate, 2 candidates."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def columns(text: str) -> int:
     """Terminal columns that a harmless text takes."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)

@@ -218,7 +218,7 @@ def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
 def _docker(settings: Settings) -> DockerSettings:
     from sandbox.docker.settings import DockerSettings
 
-    return DockerSettings(image=settings.sandbox.image or "", runtime=settings.sandbox.runtime or "")  # type: ignore[arg-type]
+    return DockerSettings(image=settings.sandbox.image or "", runtime=settings.sandbox.runtime or "")
 
 
 def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:

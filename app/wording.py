@@ -10,7 +10,7 @@ from rich.text import Text
 from agents.events import BudgetMoved, Event, ExperimentMoved, GateSeen, Notice, PersonNeeded, Spoke
 from app.quantities import spell_count, spell_seconds
 from app.tables import SPEAKERS, effect_text, speaker, value_text
-from app.text import harmless, one_line
+from app.text import counted, harmless, one_line
 from lab.archive.store import Campaign
 from lab.records import Experiment, ExperimentStatus, Metric, Role
 from lab.verdicts import summarise
@@ -84,7 +84,7 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
 
 def budget_text(event: BudgetMoved) -> str:
     """12 words on what is spent and left."""
-    parts = [f"{event.done} of {event.budget} experiments", f"{spell_seconds(event.seconds)} gone"]
+    parts = [f"{event.done} of {counted(event.budget, 'experiment')}", f"{spell_seconds(event.seconds)} gone"]
     if event.seconds_left is not None:
         parts.append(f"{spell_seconds(event.seconds_left)} left")
     if event.tokens:
@@ -98,5 +98,5 @@ def campaign_title(campaign: Campaign) -> str:
     """One line that names a campaign."""
     brief = campaign.brief
     when = campaign.started_at[:16].replace("T", " ")
-    words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}, {brief.budget} candidates"
-    return one_line(f"{words}, seed {brief.seed}, {brief.model}, {when} UTC")
+    words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}"
+    return one_line(f"{words}, {counted(brief.budget, 'candidate')}, seed {brief.seed}, {brief.model}, {when} UTC")

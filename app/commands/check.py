@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import SandboxName, Task
+from app.commands.options import Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
+    from app.settings import Settings
     from lab.records import Candidate
     from lab.tasks.task import Checked
-    from sandbox.choose import Kind
 
 MIXERS = "mixers"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("check", help=_HELP)(check)
+    app.command("check", help=_HELP, short_help="Run every gate on one candidate.")(check)
 
 
 _HELP = """Run every gate on one candidate: a Python file that defines `class Mixer(torch.nn.Module)`.
@@ -33,7 +33,7 @@ It is executed in the sandbox, never here. Exit status 0: no gate fails; 1: one 
   move37 check my_mixer.py
   move37 check my_mixer.py --json
   move37 check my_mixer.py --sandbox process
-  move37 check initial_program.py --task program:examples/packing
+  move37 check initial_program.py --task program:lab/tasks/examples/circles
 """
 
 
@@ -42,14 +42,17 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The candidate.")],
     task: Task = None,
     sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, run the gates, print; the exit status is the answer."""
     from app.exits import Exit
 
-    settings = context.obj.with_flags(task=task, sandbox=sandbox)
+    flags = given({"task": task, "sandbox": sandbox, "runtime": runtime, "image": image})
+    settings = context.obj.with_flags(**flags)
     source = read_source(file)
-    checked = asyncio.run(_check(source, file, settings.campaign.task, settings.sandbox.backend, settings.home))
+    checked = asyncio.run(_check(source, file, settings))
     if as_json:
         from app.reading import print_json
 
@@ -89,24 +92,27 @@ def as_record(checked: Checked) -> dict[str, Any]:
     return {"passed": checked.passed, "gates": gates}
 
 
-async def _check(source: str | None, file: Path, task: str, backend: Kind, home: Path) -> Checked:
+async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
     from lab.gates.judging import refused
     from lab.records import Candidate
     from lab.tasks.task import Checked
 
     if source is None:
         return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))
-    return await _in_sandbox(Candidate(source=source, author="person"), file.stem, task, backend, home)
+    return await _in_sandbox(Candidate(source=source, author="person"), file.stem, settings)
 
 
-async def _in_sandbox(candidate: Candidate, trust: str, task: str, backend: Kind, home: Path) -> Checked:
+async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
     """The gates need no corpus: of `mixers` they run without opening it."""
+    from app.backends import docker_settings
     from lab.gates.run import run_gates
     from lab.tasks import open_task
     from sandbox.choose import open_sandbox
 
-    opened = None if task == MIXERS else open_task(task, cache=home)
-    sandbox = await open_sandbox(backend, trusted_source="person", workers=1)
+    task, wanted = settings.campaign.task, settings.sandbox
+    opened = None if task == MIXERS else open_task(task, cache=settings.home)
+    docker = docker_settings(wanted)
+    sandbox = await open_sandbox(wanted.backend, trusted_source="person", workers=1, docker=docker)
     try:
         if opened is None:
             return await run_gates(candidate, trust=trust, sandbox=sandbox)

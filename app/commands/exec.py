@@ -20,11 +20,13 @@ from uuid import uuid4
 
 import typer
 
-from app.choices import Backend
+from app.commands.options import Image, Runtime, SandboxName
+from app.commands.options import given as flags_given
 from app.exits import BadInput
 from app.quantities import seconds
 
 if TYPE_CHECKING:
+    from app.settings import SandboxSettings
     from sandbox.job import Job, Outcome, Stream
 
 OUR_FAULT = 125
@@ -53,7 +55,7 @@ Examples:
 
 def register(app: typer.Typer) -> None:
     """Add `exec`."""
-    app.command("exec", help=HELP)(exec_file)
+    app.command("exec", help=HELP, short_help="Run a Python file in the sandbox.")(exec_file)
 
 
 def exec_file(
@@ -62,7 +64,9 @@ def exec_file(
     arguments: Annotated[
         list[str] | None, typer.Argument(help="The program's own arguments, after --.", metavar="[-- ARGUMENTS]")
     ] = None,
-    sandbox: Annotated[Backend | None, typer.Option(help="Where it runs.  [default: auto]", show_default=False)] = None,
+    sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
     gpu: Annotated[int, typer.Option(help="GPUs that it gets for itself.", metavar="N", min=0)] = 0,
     memory: Annotated[str, typer.Option(help="Of all its processes: 512m, 2g.", metavar="SIZE")] = "2g",
     timeout: Annotated[
@@ -89,11 +93,13 @@ def exec_file(
     memory_bytes = parse_size(memory)
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput(f"--out {out} is a file: name a folder")
+    wanted = {"sandbox": sandbox, "runtime": runtime, "image": image}
+    settings = context.obj.with_flags(**flags_given(wanted)).sandbox
     script, files = gather_input(file, given or [])
     request = Request(
         argv=("python", script, *(arguments or ())),
         files=files,
-        sandbox=sandbox or context.obj.sandbox.backend,
+        sandbox=settings,
         gpus=gpu,
         memory_bytes=memory_bytes,
         seconds=limit,
@@ -109,7 +115,7 @@ class Request:
 
     argv: tuple[str, ...]
     files: dict[str, bytes]
-    sandbox: Backend
+    sandbox: SandboxSettings
     gpus: int
     memory_bytes: int
     seconds: float
@@ -247,9 +253,11 @@ def run(request: Request) -> int:
 
 
 async def _run(request: Request, printer: Printer) -> Outcome:
+    from app.backends import docker_settings
     from sandbox.choose import open_sandbox
 
-    sandbox = await open_sandbox(request.sandbox, trusted_source="person", single=True)
+    docker = docker_settings(request.sandbox)
+    sandbox = await open_sandbox(request.sandbox.backend, trusted_source="person", single=True, docker=docker)
     try:
         return await sandbox.run(_job(request), on_output=printer.hear)
     finally:

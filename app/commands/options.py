@@ -1,4 +1,4 @@
-"""The options that run and chat share, each declared once. Not a command.
+"""The options of commands that start or go on with a campaign, each declared once. Not a command.
 
 Values are checked in `app/settings.py`, where the environment and move37.toml are checked too; what cannot be used gets
 the same sentence from wherever it came.
@@ -15,6 +15,7 @@ import typer
 from app.choices import Approve as ApproveWhat
 from app.choices import Backend
 from app.choices import Preset as PresetName
+from app.choices import Runtime as RuntimeName
 
 Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [default: mixers]", metavar="TASK")]
 Model = Annotated[
@@ -34,7 +35,7 @@ BriefFile = Annotated[Path | None, typer.Option("--brief", help="Your research d
 Seed = Annotated[int | None, typer.Option(help="Makes the search repeatable.  [default: 0]", metavar="N")]
 SandboxName = Annotated[
     Backend | None,
-    typer.Option("--sandbox", help="Where candidates run.  [default: auto]"),
+    typer.Option("--sandbox", help="Where untrusted code runs.  [default: auto]"),
 ]
 Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")]
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
@@ -48,6 +49,19 @@ NegotiationRounds = Annotated[
 DebugAttempts = Annotated[int | None, typer.Option(help="Files the Debugger may write.  [default: 3]", metavar="N")]
 
 
+Workers = Annotated[
+    int | None, typer.Option(help="Experiments at once.  [default: one a core, at most 8]", metavar="N")
+]
+Runtime = Annotated[
+    RuntimeName | None, typer.Option(help="Of Docker; runsc is gVisor.  [default: the daemon's]", show_default=False)
+]
+Image = Annotated[
+    str | None, typer.Option(help="Of Docker.  [default: what `move37 sandbox build` made]", metavar="NAME")
+]
+
+
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that were given, by the names of the settings."""
-    return {name: value for name, value in values.items() if name != "context" and value is not None}
+    flags = {name: value for name, value in values.items() if value is not None}
+    docker = {name: flags.pop(name) for name in ("runtime", "image") if name in flags}
+    return flags | {"docker": docker} if docker else flags

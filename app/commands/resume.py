@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.commands import options as o
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -14,9 +16,12 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """Go on with the latest campaign that has not finished; no finished step is repeated.
 
+Task, model, budget and seed are those it began with.
+
 \b
   move37 resume
-  move37 resume --chat
+  move37 resume --chat --approve code
+  move37 resume --sandbox process --workers 1
 """
 
 
@@ -24,13 +29,19 @@ def resume(
     context: typer.Context,
     campaign: Annotated[int | None, typer.Option(help="This campaign.", metavar="N", min=1)] = None,
     chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
+    approve: o.Approve = None,
+    workers: o.Workers = None,
+    sandbox: o.SandboxName = None,
+    runtime: o.Runtime = None,
+    image: o.Image = None,
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
     from app.exits import Exit
     from app.reading import pick_campaign, reading
     from app.session import conduct
 
-    settings = context.obj
+    flags = {n: v for n, v in context.params.items() if n not in ("campaign", "chat")}
+    settings = context.obj.with_flags(**o.given(flags))
     with reading(settings.home) as archive:
         found = archive.campaigns()
         unfinished = [c for c in found if c.status != "finished"]

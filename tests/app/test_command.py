@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS
+from app.settings import SandboxSettings, Settings
+from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
+
+CIRCLES = Path(__file__).parents[2] / "lab/tasks/examples/circles"
 
 
 def test_help_lists_every_command(move37: Move37) -> None:
@@ -81,6 +85,29 @@ def test_bad_input_gets_one_line_and_creates_nothing(move37: Move37, tmp_path: P
     assert answer.status == 2 and answer.out == ""
     assert says in answer.err and answer.err.count("\n") == 1 and "Traceback" not in answer.err
     assert not (tmp_path / "home" / "archive.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", ["run", "chat", "resume"])
+def test_workers_runtime_and_image_have_flags(
+    move37: Move37, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    heard: list[Settings] = []
+    monkeypatch.setattr("app.session.conduct", lambda settings, **_: heard.append(settings) or 0)
+    a_whole_campaign(tmp_path / "home", finished=False)
+    flags = "--workers 3 --runtime runsc --image mine --sandbox docker"
+    assert move37("--home", str(tmp_path / "home"), name, *flags.split()).status == 0
+    (settings,) = heard
+    assert settings.campaign.workers == 3
+    assert settings.sandbox == SandboxSettings(backend="docker", runtime="runsc", image="mine")
+
+
+@pytest.mark.parametrize("line", ["run --task program:TASK", "chat --task program:TASK"])
+@pytest.mark.parametrize("home", ["file", "file/below"])
+def test_a_home_that_cannot_be_is_one_line(move37: Move37, tmp_path: Path, line: str, home: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    answer = move37("--home", str(tmp_path / home), *line.replace("TASK", str(CIRCLES)).split())
+    assert answer.status == 3 and answer.out == ""
+    assert "--home" in answer.err and answer.err.count("\n") == 1
 
 
 def test_a_listing_of_nothing_is_empty_and_no_error(move37: Move37) -> None:

@@ -61,6 +61,9 @@ def test_keys_come_from_the_environment_alone_and_are_never_shown(monkeypatch: p
         ("budget = 0", "budget"),
         ('sandbox = "chroot"', "choose one of auto, docker, process"),
         ("seed = -1", "seed"),
+        ("memory = 3", "write a table [memory]"),
+        ("[docker]\nruntime = 'kata'", "choose one of runc, crun, runsc"),
+        ("[docker]\ncolour = 1", "known are image, runtime"),
     ],
 )
 def test_a_bad_file_gets_one_line_that_names_the_place(toml: str, says: str) -> None:
@@ -69,6 +72,38 @@ def test_a_bad_file_gets_one_line_that_names_the_place(toml: str, says: str) -> 
         load()
     assert says in str(caught.value) and "move37.toml" in str(caught.value)
     assert "\n" not in str(caught.value).replace("\\n", "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("MOVE37_DOCKER__RUNTIM", "runsc", "the environment has an unknown MOVE37_DOCKER__RUNTIM"),
+        ("MOVE37_DOCKER__RUNTIME", "kata", "MOVE37_DOCKER__RUNTIME"),
+        ("MOVE37_MEMORY", "http://127.0.0.1", "MOVE37_MEMORY__URL"),
+        ("MOVE37_WORKERS", "many", "MOVE37_WORKERS"),
+    ],
+)
+def test_a_bad_variable_gets_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadInput) as caught:
+        load()
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_flag_for_docker_beats_its_section_and_leaves_the_rest() -> None:
+    Path("move37.toml").write_text('[docker]\nruntime = "crun"\nimage = "mine"\n')
+    sandbox = load().with_flags(docker={"runtime": "runsc"}).sandbox
+    assert (sandbox.runtime, sandbox.image) == ("runsc", "mine")
+    with pytest.raises(BadInput, match="--runtime"):
+        load({"docker": {"runtime": "kata"}})
+
+
+def test_a_program_is_found_again_from_another_folder() -> None:
+    """The task is stored with the campaign, and `resume` may run elsewhere."""
+    assert load({"task": "program:packing"}).campaign.task == f"program:{Path.cwd() / 'packing'}"
+    assert load({"task": "program:"}).campaign.task == "program:"
 
 
 def test_a_file_that_is_not_text_is_named() -> None:
