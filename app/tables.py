@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.report.words import ENDED, evidence, footnotes, grouped
+from app.report.words import ENDED, evidence, footnotes, grouped, together
 from app.text import harmless, one_line
 from lab.archive.store import Line
 from lab.records import Experiment, GateResult, Measurement, Metric, Role, Verdict
@@ -95,10 +95,10 @@ def gates_table(gates: Iterable[GateResult]) -> Table:
     for name in ("", "gate", "value", "limit"):
         table.add_column(name, no_wrap=True, justify="right" if name in ("value", "limit") else "left")
     table.add_column("says", ratio=1)
-    for gate in gates:
+    for names, gate in together(gates):
         table.add_row(
             gate_sign(gate),
-            Text(one_line(gate.name)),
+            Text(one_line(names)),
             number(gate.value),
             number(gate.limit),
             Text(one_line(gate.message)),

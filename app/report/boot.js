@@ -9,23 +9,37 @@
     ["xaxis", "xaxis2", "yaxis", "yaxis2"].forEach(function (key) {
       if (layout[key] || key === "xaxis" || key === "yaxis") {
         made[key] = Object.assign({ gridcolor: look.line, zeroline: false, linecolor: look.line, automargin: true }, layout[key]);
+        if (made[key].title) { made[key].title = Object.assign({ font: { size: 13 } }, made[key].title); }
       }
     });
     return made;
+  }
+  // Beside each other two plots need room; on a narrow screen the second goes below, with a quality axis of its own.
+  function stacked(figure) {
+    var layout = JSON.parse(JSON.stringify(figure.layout));
+    layout.grid = { rows: 2, columns: 1, pattern: "independent", ygap: 0.3 };
+    layout.yaxis2 = Object.assign({}, layout.yaxis, { matches: "y" });
+    layout.height = 1.7 * layout.height;
+    var data = figure.data.map(function (trace) {
+      return trace.xaxis === "x2" ? Object.assign({}, trace, { yaxis: "y2" }) : trace;
+    });
+    return { data: data, layout: layout };
   }
   function draw() {
     var look = dark.matches ? { ink: "#c9d2df", line: "#2c3542" } : { ink: "#3a4454", line: "#e4e8ee" };
     document.querySelectorAll("[data-figure]").forEach(function (place) {
       var figure = figures[Number(place.dataset.figure)];
+      var narrow = place.clientWidth < 480;
+      if (narrow && figure.layout.grid && figure.layout.grid.columns === 2) { figure = stacked(figure); }
       var base = {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-        font: { family: getComputedStyle(document.body).fontFamily, color: look.ink, size: 13 },
+        font: { family: getComputedStyle(document.body).fontFamily, color: look.ink, size: narrow ? 11 : 13 },
         modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: look.line, activecolor: look.ink },
         hoverlabel: { align: "left" }
       };
       var layout = Object.assign(base, axes(figure.layout, look));
       layout.margin = Object.assign({ l: 70, r: 30, t: 50, b: 50 }, figure.layout.margin);
-      Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+      Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] });
     });
   }
   draw();

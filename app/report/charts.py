@@ -8,6 +8,7 @@ reads a little HTML in them.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,8 +173,8 @@ def progress(story: Story) -> Chart | None:
     layout = {
         "height": 380,
         "grid": {"rows": 1, "columns": 2, "subplots": [["xy", "x2y"]], "xgap": 0.06},
-        "xaxis": {"title": {"text": "candidates tried"}},
-        "xaxis2": {"title": {"text": "seconds of training and scoring of candidates"}},
+        "xaxis": {"title": {"text": "candidates tried"}, "dtick": max(1, math.ceil(len(found) / 12))},
+        "xaxis2": {"title": {"text": "seconds of training and scoring"}},
         "yaxis": {"title": {"text": _axis(story)}, "autorange": True if story.metric.higher_is_better else "reversed"},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     }
@@ -210,7 +211,12 @@ def lineage(story: Story) -> Chart | None:
     widest = max(sum(d == level for d in depth.values()) for level in set(depth.values()))
     layout = {
         "height": max(360, 60 + 34 * widest),
-        "xaxis": {"title": {"text": "generations from the oldest parent"}, "dtick": 1, "zeroline": False},
+        "margin": {"l": 130},  # the baselines' names stand left of their marks
+        "xaxis": {
+            "title": {"text": "generations from the oldest parent"},
+            "dtick": 1,
+            "zeroline": False,
+        },
         "yaxis": axis,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     }
@@ -227,7 +233,8 @@ def _family(family: str, index: int, shown: Sequence[Experiment], places: dict[s
         "x": [places[e.id][0] for e in mine],
         "y": [places[e.id][1] for e in mine],
         "text": [str(e.number) if e.role is Role.CANDIDATE else _words(e.name) for e in mine],
-        "textposition": "middle right",
+        "cliponaxis": False,
+        "textposition": ["middle right" if e.role is Role.CANDIDATE else "middle left" for e in mine],
         "hovertext": [f"{_label(e)}<br>{e.status.value}{_effect(e)}" for e in mine],
         "hoverinfo": "text",
         "marker": {
@@ -256,7 +263,7 @@ def trade(story: Story) -> Chart | None:
     found = costs(story)
     sides: list[tuple[str, str, Callable[[Cost], float | None]]] = [
         ("", "parameters of the mixer", lambda c: c.parameters),
-        ("2", "training tokens a CPU second", lambda c: c.speed),
+        ("2", "tokens a CPU second", lambda c: c.speed),
     ]
     sides = [side for side in sides if any(side[2](c) for c in found)]
     if not sides:

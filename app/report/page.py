@@ -23,7 +23,7 @@ from app.report.story import Story
 from app.report.words import ENDED, claim, evidence, footnotes, grouped, range_text
 from app.text import bare
 from lab.records import Role
-from lab.verdicts import Row
+from lab.verdicts import Row, Summary
 
 _HERE = Path(__file__).parent
 
@@ -114,18 +114,31 @@ def _row(story: Story, row: Row, others: Sequence[str]) -> str:
     ended = row.status.value in ENDED
     look = "quiet" if ended or summary is None else f"tag{' full' if strong else ''}"
     mark = f"<span class='{look}'>{_e(words)}</span>"
-    family = f" <span class='range'>{_e(row.family)}</span>" if row.family not in ("", row.name) else ""
+    told = len({r.family for r in story.rows}) > 1 and row.family not in ("", row.name)
+    family = f" <span class='range'>{_e(row.family)}</span>" if told else ""
     cells = [
         f"<td><a class='id' href='#{_e(row.experiment)}'>{_e(row.experiment)}</a></td>",
-        f"<td>{_e(row.name) if own else f'<b>{_e(row.name)}</b>'}{family}</td>",
+        f"<td class='name'>{_breakable(row.name) if own else f'<b>{_breakable(row.name)}</b>'}{family}</td>",
         f"<td class='n'>{range_text(summary)}</td>",
     ]
     if summary is None and row.verdict is None and not own:
         cells.append(f"<td colspan='2'>{mark}</td>")  # the reason needs the room
     else:
         cells += [f"<td>{mark}</td>", f"<td>{'baseline' if own else _effect(row)}</td>"]
-    cells += [f"<td class='n'>{range_text(row.metrics.get(name))}</td>" for name in others]
+    cells += [f"<td class='n'>{_mean(row.metrics.get(name))}</td>" for name in others]
     return f"<tr class='{kind}'>{''.join(cells)}</tr>"
+
+
+def _breakable(name: str) -> str:
+    # Names are words joined by underscores, and nowhere else may a browser break them.
+    return _e(name).replace("_", "_<wbr>")
+
+
+def _mean(summary: Summary | None) -> str:
+    """A metric beside the primary one: its interval would crowd the table, and shows on hovering."""
+    if summary is None or summary.low is None or summary.high is None or summary.diverged:
+        return range_text(summary)
+    return f"<span title='{summary.low:.3f} to {summary.high:.3f}'>{summary.mean:.3f}</span>"
 
 
 def _reason(story: Story, row: Row) -> str:
@@ -156,13 +169,15 @@ def _notes(story: Story) -> str:
 def _charts(drawn: Sequence[Chart]) -> str:
     if not drawn:
         return "<p class='quiet'>There is nothing to draw yet: no number has been measured.</p>"
-    figures = "".join(_figure(number, chart) for number, chart in enumerate(drawn))
+    narrow = [chart for chart in drawn if not chart.wide]
+    alone = narrow[-1] if len(narrow) % 2 else None  # without a neighbour it takes the whole row
+    figures = "".join(_figure(number, chart, broad=chart.wide or chart is alone) for number, chart in enumerate(drawn))
     return f"<h2>Figures</h2><div class='charts'>{figures}</div>"
 
 
-def _figure(number: int, chart: Chart) -> str:
+def _figure(number: int, chart: Chart, *, broad: bool) -> str:
     caption = f"<figcaption><b>{_e(chart.title)}</b><span class='note'>{_e(chart.note)}</span></figcaption>"
-    return f"<figure{' class=broad' if chart.wide else ''}>{caption}<div data-figure='{number}'></div></figure>"
+    return f"<figure{' class=broad' if broad else ''}>{caption}<div data-figure='{number}'></div></figure>"
 
 
 def _sections(story: Story) -> str:

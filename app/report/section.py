@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.report.code import difference, highlighted
 from app.report.story import Story
-from app.report.words import range_text
+from app.report.words import range_text, together
 from app.text import bare
 from lab.archive.store import Line
 from lab.records import Experiment, GateResult, Measurement
@@ -65,16 +65,16 @@ def _hypothesis(e: Experiment) -> str:
 def _gates(gates: Sequence[GateResult]) -> str:
     if not gates:
         return ""
-    rows = "".join(_gate(g) for g in gates)
+    rows = "".join(_gate(names, gate) for names, gate in together(gates))
     head = "<tr><th></th><th>gate</th><th class=n>value</th><th class=n>limit</th><th>says</th></tr>"
     return f"<h3>Gates</h3><div class='wide'><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
 
 
-def _gate(gate: GateResult) -> str:
+def _gate(names: str, gate: GateResult) -> str:
     sign = {True: "<span class='good'>✓</span>", False: "<span class='bad'>✗</span>", None: "–"}[gate.passed]
     trace = f"<pre>{_e(gate.traceback)}</pre>" if gate.traceback else ""
     numbers = f"<td class='n'>{_number(gate.value)}</td><td class='n'>{_number(gate.limit)}</td>"
-    return f"<tr><td>{sign}</td><td>{_e(gate.name)}</td>{numbers}<td>{_e(gate.message)}{trace}</td></tr>"
+    return f"<tr><td>{sign}</td><td>{_e(names)}</td>{numbers}<td>{_e(gate.message)}{trace}</td></tr>"
 
 
 def _measurements(measurements: Sequence[Measurement]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from app.report.findings import outcomes
 from app.report.story import Story
-from lab.records import COMBINED_SCORE, Metric, Verdict
+from lab.records import COMBINED_SCORE, GateResult, Metric, Verdict
 from lab.verdicts import Row, Summary
 
 ENDED = ("failed", "rejected")
@@ -73,6 +73,23 @@ def evidence(row: Row, metric: Metric, reason: str = "") -> str:
     summary = row.metrics.get(metric.name)
     words = f"{row.status.value}: {reason or row.evidence}" if row.status.value in ENDED else row.evidence
     return f"{words}, a witness's number" if summary is not None and summary.witness else words
+
+
+def together(gates: Iterable[GateResult]) -> list[tuple[str, GateResult]]:
+    """The gates with the names to show; those that could not run for one and the same reason share a line, at the end.
+
+    A program has eleven gates that do not apply: one line says so.
+    """
+    shown: list[tuple[str, GateResult]] = []
+    idle: dict[str, list[GateResult]] = {}
+    for gate in gates:
+        if gate.passed is None:
+            idle.setdefault(gate.message, []).append(gate)
+        else:
+            shown.append((gate.name, gate))
+    for same in idle.values():
+        shown.append((same[0].name if len(same) == 1 else f"{len(same)} others", same[0]))
+    return shown
 
 
 def range_text(summary: Summary | None) -> str:

@@ -21,12 +21,12 @@ from app.report.findings import depths, gate_counts, outcomes, trials
 from app.report.markdown import markdown_of
 from app.report.page import page_of
 from app.report.story import Story, story_of
-from app.report.words import claim
+from app.report.words import claim, together
 from lab.archive.store import Archive
 from lab.records import ExperimentStatus, Role
 from tests.app.campaigns import SHORTENED, a_whole_campaign
 from tests.app.conftest import Move37
-from tests.builders import a_brief
+from tests.builders import a_brief, a_gate, a_measurement
 
 
 def told(home: Path) -> Story:
@@ -194,3 +194,41 @@ def test_colouring_changes_no_character(source: str) -> None:
 def test_a_difference_is_escaped(old: str, new: str) -> None:
     made = re.sub(r"</?span( class=\"\w+\")?>", "", difference(old, new, "<parent>"))
     assert "<" not in made
+
+
+def test_a_long_name_may_break_at_its_underscores(story: Story) -> None:
+    """A name in one piece pushed the last columns off the page."""
+    assert "<b>gla_<wbr>two_<wbr>paths</b>" in page_of(story)
+
+
+def test_a_metric_beside_the_primary_one_hides_its_interval_behind_the_pointer(tmp_path: Path) -> None:
+    with Archive.open(tmp_path) as archive:
+        campaign = archive.begin_campaign(a_brief(budget=1, task="program:packing"))
+        ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE, name="one", family="program").id
+        found = [
+            a_measurement(metric=metric, value=1.0 + seed / 10, rung=1, seed=seed, fresh=True)
+            for metric in ("combined_score", "radius")
+            for seed in (1, 2)
+        ]
+        archive.finish_stage(ident, "score", {"measurements": tuple(found)}, status=ExperimentStatus.MEASURED)
+    page = page_of(told(tmp_path))
+    assert re.search(r"<span title='[^']+'>1\.150</span></td></tr>", page)
+    assert "<span class='range'>program</span>" not in page  # one family in all rows says nothing
+
+
+def test_a_chart_without_a_neighbour_takes_the_whole_row(story: Story, tmp_path: Path) -> None:
+    drawn = charts(story)
+    narrow = sum(not chart.wide for chart in drawn)
+    assert page_of(story).count("<figure class=broad>") == len(drawn) - narrow + narrow % 2
+
+
+def test_gates_that_could_not_run_for_one_reason_share_a_line() -> None:
+    ran = a_gate(name="import")
+    idle = [a_gate(name=n, passed=None, value=None, message="does not apply to programs") for n in ("shape", "batch")]
+    alone = a_gate(name="novelty", passed=None, value=None, message="no archive")
+    shown = together([idle[0], ran, idle[1], alone])
+    assert [(name, gate.message) for name, gate in shown] == [
+        ("import", ran.message),
+        ("2 others", "does not apply to programs"),
+        ("novelty", "no archive"),
+    ]
