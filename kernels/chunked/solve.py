@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 BASE = 8
+PADDING = 16  # elements: without it the rows below are a power of two apart and share one set of the cache
 
 
 def unit_lower_inverse(m: Tensor) -> Tensor:
@@ -36,9 +37,10 @@ def _solve_base(m: Tensor, x: Tensor) -> None:
     The blocks are the last axes while this runs, so that one operation serves a row of all of them.
     """
     given, into = (_blocks(t, BASE, BASE, 0, 0).permute(2, 3, 0, 1) for t in (m, x))
-    minus_one = m.new_full((BASE, BASE, 1, 1), -1.0)
-    minus_one[:, :, 0, 0].tril_(-1)
-    rows = torch.mul(given, minus_one, out=m.new_empty(given.shape))
+    n, count = given.shape[2:]
+    rows = m.new_empty(BASE, BASE, n * count + PADDING)[..., : n * count].view(given.shape)
+    below = m.new_ones(BASE, BASE).tril_(-1).neg_()
+    torch.mul(given, below[:, :, None, None], out=rows)
     for j in range(1, BASE - 1):
         # Row j is done. Column j of the rows below is still -m, since only later rows change it.
         rows[j + 1 :, :j].addcmul_(rows[j + 1 :, j : j + 1], rows[j, :j])
