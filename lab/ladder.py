@@ -104,9 +104,7 @@ def _by_rate(measurements: Sequence[Measurement], metric: Metric, steps: int) ->
 
 def _sound(by_rate: Mapping[float, list[Measurement]]) -> dict[float, list[Measurement]]:
     """The rates at which nothing diverged."""
-    return {
-        rate: runs for rate, runs in by_rate.items() if not any(m.diverged or not math.isfinite(m.value) for m in runs)
-    }
+    return {rate: runs for rate, runs in by_rate.items() if all(m.is_sound for m in runs)}
 
 
 def _mean(runs: Sequence[Measurement]) -> float:

@@ -12,8 +12,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.ladder import best_baseline
-from lab.records import Experiment, ExperimentStatus, Measurement, Metric, Role
+from lab.ladder import best_baseline, standing
+from lab.records import Experiment, ExperimentStatus, Metric, Role
 
 TEMPERATURE = 2.5  # ranks; smaller is greedier
 ALIVE = (ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED, ExperimentStatus.CONFIRMED)
@@ -29,17 +29,17 @@ class Parent:
 
 
 def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
-    """The gain of a screening value over the best baseline at the same number of steps, the most steps first."""
-    by_steps = {m.steps: m for m in experiment.measurements if m.metric == metric.name and not m.fresh}
-    for steps in sorted(by_steps, reverse=True):
+    """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first."""
+    screened = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
+    for steps in sorted(screened, reverse=True):
+        own = standing(experiment.id, experiment.measurements, metric=metric, steps=steps)
         best = best_baseline({b.id: b.measurements for b in baselines}, metric=metric, steps=steps)
-        if best is None:
+        rival = next((b for b in baselines if b.id == best), None)
+        if own is None or own.diverged or rival is None:
             continue
-        reference = max(
-            (m.value for b in baselines if b.id == best for m in b.measurements if _same(m, metric, steps)),
-            key=lambda value: metric.gain(value, 0.0),
-        )
-        return metric.gain(by_steps[steps].value, reference)
+        reference = standing(rival.id, rival.measurements, metric=metric, steps=steps)
+        assert reference is not None  # it is the best by its standing
+        return metric.gain(own.value, reference.value)
     return None
 
 
@@ -83,10 +83,6 @@ def _may_be_parent(experiment: Experiment) -> bool:
     return experiment.status in ALIVE or (
         experiment.role is Role.BASELINE and experiment.status is ExperimentStatus.RUNNING
     )
-
-
-def _same(m: Measurement, metric: Metric, steps: int) -> bool:
-    return m.metric == metric.name and m.steps == steps and not m.fresh and not m.diverged
 
 
 def _why(experiment: Experiment, rank: int, effect: float | None, pinned: Sequence[str]) -> str:

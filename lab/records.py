@@ -27,6 +27,7 @@ class Metric:
 
 BITS_PER_BYTE = Metric(name="bits_per_byte", unit="bits/byte", higher_is_better=False)
 COMBINED_SCORE = Metric(name="combined_score", unit="score", higher_is_better=True)
+LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +96,22 @@ class Measurement:
     fresh: bool = False  # a confirming seed, not the one that selected
     witness: bool = False  # the candidate could have touched the number
     diverged: bool = False
+    calibrated: bool = False  # taken where the lab measured the noise beforehand: the pinned corpus, rung 2
     train_seconds: float = 0.0  # wall clock, measured outside the candidate's process
     cpu_seconds: float = 0.0
     eval_seconds: float = 0.0  # wall clock of the scoring job
     tokens_seen: int = 0  # training tokens (bytes) consumed
     peak_memory_bytes: int = 0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether arithmetic with the value ends well: no NaN, no infinity, nothing whose square overflows."""
+        return abs(self.value) <= LARGEST_VALUE
+
+    @property
+    def is_sound(self) -> bool:
+        """A number, of a run that did not diverge."""
+        return self.is_number and not self.diverged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,18 @@ from dataclasses import dataclass
 
 from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement, Metric, Role, Verdict
 from lab.statistics.many import adjusted_confidence, luck
-from lab.statistics.paired import ACROSS_FAMILIES, AMONG_RELATIVES, Calibration, interval, paired_interval
+from lab.statistics.paired import (
+    ACROSS_FAMILIES,
+    AMONG_RELATIVES,
+    Calibration,
+    Interval,
+    interval,
+    paired_interval,
+)
 from lab.statistics.power import minimum_detectable_effect
 
-# One run at learning rate 1e-2, between seeds, in bits per byte.
+# One run at learning rate 1e-2, between seeds, in bits per byte. Measured on the pinned corpus, so true there alone:
+# where one measurement is not `calibrated`, intervals rest on the seeds at hand.
 _RUN = {BITS_PER_BYTE.name: Calibration(sd=0.018, df=4.0)}
 _ACROSS = {BITS_PER_BYTE.name: ACROSS_FAMILIES}
 _RELATIVES = {BITS_PER_BYTE.name: AMONG_RELATIVES}
@@ -64,8 +72,12 @@ def screen_verdict(
     baseline_name: str,
     tried: int,
 ) -> Verdict | None:
-    """The lead at the most steps that both were screened at; None where there are none in common."""
-    ours, theirs = _screened(candidate, metric), _screened(baseline, metric)
+    """The lead at the most steps that both were screened at; None where there are none in common.
+
+    A baseline that diverged is no yardstick, and a value that is no number says nothing: neither counts.
+    """
+    ours = {steps: m for steps, m in _screened(candidate, metric).items() if m.is_number}
+    theirs = {steps: m for steps, m in _screened(baseline, metric).items() if m.is_sound}
     common = ours.keys() & theirs.keys()
     if not common:
         return None
@@ -74,16 +86,18 @@ def screen_verdict(
     if ours[steps].diverged:
         text = f"Rejected: training diverged (seed {ours[steps].seed}); one divergence rejects."
     else:
-        text = _screen_text(metric, effect, baseline_name=baseline_name, steps=steps, tried=tried)
+        calibration = _calibration(_RUN, metric, [ours[steps], theirs[steps]])
+        text = _screen_text(metric, effect, baseline_name, steps=steps, tried=tried, calibration=calibration)
     return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text)
 
 
-def _screen_text(metric: Metric, effect: float, *, baseline_name: str, steps: int, tried: int) -> str:
+def _screen_text(
+    metric: Metric, effect: float, baseline_name: str, *, steps: int, tried: int, calibration: Calibration | None
+) -> str:
     where = f" at {steps} steps" if steps else ""
     lead = "ahead of" if effect > 0 else "level with" if effect == 0 else "behind"
     text = f"Screened on one seed{where}: {abs(effect):.3f} {metric.unit} {lead} {baseline_name}"
     text += "; one seed ranks, it claims nothing"
-    calibration = _RUN.get(metric.name)
     if effect > 0 and calibration and tried > 1:
         text += f" (the best of {tried} worthless candidates would lead by {luck(tried, calibration.sd):.3f})"
     return text + "."
@@ -103,45 +117,59 @@ def confirm_verdict(
     """The paired interval over the fresh seeds that both have, at the confidence that `tried` demands.
 
     `relatives`: both are of one family, whose paired differences vary less. `missing` adds what the preset left out
-    to the sentence. None without a common fresh seed, unless the candidate diverged.
+    to the sentence. None without a common fresh seed. Seeds on which the baseline diverged are left out, or its
+    accident would be the candidate's gain; a seed on which only the candidate has no number leaves all undecided, or
+    one that raises when it does badly would choose its own seeds.
     """
-    ours, theirs = _fresh(candidate, metric), _fresh(baseline, metric)
+    ours, theirs = _fresh(candidate, baseline, metric)
     broken = next((m for m in ours.values() if m.diverged), None)
-    common = sorted(ours.keys() & theirs.keys())
+    lost = sorted(seed for seed in theirs if seed not in ours or not ours[seed].is_number)
+    sound = {seed: m for seed, m in theirs.items() if m.is_sound}
+    common = sorted(sound.keys() & ours.keys() - set(lost))
     if not common:
         return None
-    gains = {s: metric.gain(ours[s].value, theirs[s].value) for s in common}
+    gains = {s: metric.gain(ours[s].value, sound[s].value) for s in common}
+    used = [*(ours[s] for s in common), *(sound[s] for s in common)]
+    calibration = _calibration(_RELATIVES if relatives else _ACROSS, metric, used)
+    found = paired_interval(
+        gains, dict.fromkeys(gains, 0.0), confidence=adjusted_confidence(max(1, tried)), calibration=calibration
+    )
+    low, high = (None, None) if found is None or broken is not None or lost else (found.low, found.high)
     if broken is not None:
         text = f"Rejected: training diverged on fresh seed {broken.seed}; one divergence rejects."
-        effect = math.fsum(gains.values()) / len(gains)
-        return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text)
-    confidence = adjusted_confidence(max(1, tried))
-    calibration = (_RELATIVES if relatives else _ACROSS).get(metric.name)
-    found = paired_interval(gains, dict.fromkeys(gains, 0.0), confidence=confidence, calibration=calibration)
-    if found is None:
-        effect = gains[common[0]]
-        text = f"One fresh seed: {effect:+.3f} {metric.unit} against {baseline_name}; no interval."
-        return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text)
-    text = _confirm_text(
-        metric, found.mean, found.low, found.high, n=found.n, sd=found.sd, name=baseline_name, tried=tried
-    )
-    text = " ".join([text, *missing])
-    return Verdict(baseline=baseline_id, effect=found.mean, low=found.low, high=found.high, tried=tried, text=text)
+    elif lost:
+        text = f"Undecided: no number on fresh seed {', '.join(map(str, lost))}, where {baseline_name} has one."
+    elif found is None:
+        text = f"One fresh seed: {gains[common[0]]:+.3f} {metric.unit} against {baseline_name}; no interval."
+    else:
+        notes = _notes(metric, baseline_name, left_out=sorted(theirs.keys() - sound.keys()), calibration=calibration)
+        text = " ".join([_confirm_text(metric, found, name=baseline_name, tried=tried), *notes, *missing])
+    effect = math.fsum(gains.values()) / len(gains)
+    return Verdict(baseline=baseline_id, effect=effect, low=low, high=high, tried=tried, text=text)
 
 
-def _confirm_text(
-    metric: Metric, mean: float, low: float, high: float, *, n: int, sd: float, name: str, tried: int
-) -> str:
-    measured = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] {metric.unit} on {n} fresh seeds, corrected for {tried} tried"
-    if low > 0:
+def _notes(metric: Metric, name: str, *, left_out: Sequence[int], calibration: Calibration | None) -> list[str]:
+    """What a reader must know about the pairs and about the noise."""
+    notes = []
+    if left_out:
+        notes.append(f"{name} diverged on fresh seed {', '.join(map(str, left_out))}, which is left out.")
+    if metric.name in _ACROSS and calibration is None:
+        notes.append("The noise of this text was never calibrated: the interval rests on these seeds alone.")
+    return notes
+
+
+def _confirm_text(metric: Metric, found: Interval, *, name: str, tried: int) -> str:
+    bounds = f"[{found.low:+.3f}, {found.high:+.3f}]"
+    measured = f"{found.mean:+.3f} {bounds} {metric.unit} on {found.n} fresh seeds, corrected for {tried} tried"
+    if found.low > 0:
         return (
             f"Better than {name} at this scale: {measured}. "
             "Not a discovery: its own ablation, more steps and a larger width are still to be shown."
         )
-    if high < 0:
+    if found.high < 0:
         return f"Worse than {name}: {measured}."
-    floor = minimum_detectable_effect(n, sd=sd, confidence=adjusted_confidence(max(1, tried)))
-    could = f"; {n} seeds find {floor:.3f} or more in four of five cases" if 0.0 < floor < math.inf else ""
+    floor = minimum_detectable_effect(found.n, sd=found.sd, confidence=found.confidence, df=found.df)
+    could = f"; {found.n} seeds find {floor:.3f} or more in four of five cases" if 0.0 < floor < math.inf else ""
     return f"Not distinguishable from {name}: {measured}{could}."
 
 
@@ -165,24 +193,26 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
         if m.steps == most:
             groups[m.learning_rate][m.seed] = m
     chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
-    values = [m.value for m in chosen]
-    found = interval(values, calibration=_RUN.get(name)) if len(values) > 1 else None
+    values = [m.value for m in chosen if m.is_number]
+    calibration = _RUN.get(name) if all(m.calibrated for m in chosen) else None
+    found = interval(values, calibration=calibration) if len(values) > 1 else None
     return Summary(
-        mean=math.fsum(values) / len(values),
+        mean=math.fsum(values) / len(values) if values else math.nan,
         low=found.low if found else None,
         high=found.high if found else None,
-        n=len(values),
+        n=len(chosen),
         witness=any(m.witness for m in chosen),
         steps=most,
         fresh=all(m.fresh for m in chosen),
-        diverged=any(m.diverged for m in chosen),
+        diverged=not all(m.is_sound for m in chosen),
     )
 
 
 def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]:
+    if not all(m.is_sound for m in runs):
+        return len(runs), False, 0.0
     mean = math.fsum(m.value for m in runs) / len(runs)
-    sound = math.isfinite(mean) and not any(m.diverged for m in runs)
-    return len(runs), sound, (-mean if name == BITS_PER_BYTE.name else mean) if sound else 0.0
+    return len(runs), True, -mean if name == BITS_PER_BYTE.name else mean
 
 
 def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:
@@ -226,19 +256,29 @@ def _evidence(experiment: Experiment, primary: Summary | None) -> str:
 
 
 def _screened(measurements: Sequence[Measurement], metric: Metric) -> dict[int, Measurement]:
-    """The screening run at each step count, at the arm's best rate."""
+    """The screening run at each step count, at the arm's best rate; one that diverged only where there is no other."""
     best: dict[int, Measurement] = {}
     for m in measurements:
         if m.metric != metric.name or m.fresh:
             continue
         held = best.get(m.steps)
-        if held is None or metric.gain(m.value, held.value) > 0:
+        ahead = held is None or (m.is_sound, metric.gain(m.value, held.value) > 0) > (held.is_sound, False)
+        if ahead:
             best[m.steps] = m
     return best
 
 
-def _fresh(measurements: Sequence[Measurement], metric: Metric) -> dict[int, Measurement]:
-    """The fresh run of each seed at the most steps."""
-    runs = [m for m in measurements if m.metric == metric.name and m.fresh]
-    most = max((m.steps for m in runs), default=0)
-    return {m.seed: m for m in runs if m.steps == most}
+def _fresh(
+    ours: Sequence[Measurement], theirs: Sequence[Measurement], metric: Metric
+) -> tuple[dict[int, Measurement], dict[int, Measurement]]:
+    """Both arms' fresh runs by seed, at the most steps that both have."""
+    arms = [[m for m in arm if m.metric == metric.name and m.fresh] for arm in (ours, theirs)]
+    steps = {m.steps for m in arms[0]} & {m.steps for m in arms[1]}
+    most = max(steps, default=-1)
+    one, two = ({m.seed: m for m in arm if m.steps == most} for arm in arms)
+    return one, two
+
+
+def _calibration(known: Mapping[str, Calibration], metric: Metric, used: Sequence[Measurement]) -> Calibration | None:
+    """The noise measured beforehand, where every number in use was taken under its conditions."""
+    return known.get(metric.name) if all(m.calibrated for m in used) else None

@@ -60,6 +60,7 @@ def a_measurement(**changes: Any) -> Measurement:
         "train_seconds": 5.0,
         "cpu_seconds": 5.0,
         "tokens_seen": 204_800,
+        "calibrated": True,
     }
     return Measurement(**(fields | changes))
 

@@ -11,28 +11,38 @@ import math
 import numpy as np
 from scipy import special
 
+MOST_SDS = 100.0  # effects beyond so many standard deviations are not asked for
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
 
 
-def power(effect: float, *, n: int, sd: float, confidence: float = 0.95) -> float:
-    """Chance that a paired t test on `n` seeds finds `effect`; `sd` is that of one difference, in the same unit."""
-    if n < 2:
+def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: float | None = None) -> float:
+    """Chance that a paired t test on `n` seeds finds `effect`; `sd` is that of one difference, in the same unit.
+
+    `df`: degrees of freedom behind the test's own standard deviation, n - 1 unless a calibration adds to them.
+    """
+    df = n - 1 if df is None else df
+    if n < 1 or df <= 0:
         return 0.0
-    df = n - 1
+    if sd <= 0.0:  # without noise every effect shows
+        return 1.0 if effect else 0.0
     critical = float(special.stdtrit(df, 0.5 + confidence / 2))
     shift = abs(effect) / sd * math.sqrt(n)
     ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)  # sample sd over true sd
     return float(np.mean(special.ndtr(shift - critical * ratio) + special.ndtr(-shift - critical * ratio)))
 
 
-def minimum_detectable_effect(n: int, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95) -> float:
-    """The smallest effect that `n` seeds find with `power_wanted`, in the unit of `sd`; infinite for one seed."""
-    if n < 2:
+def minimum_detectable_effect(
+    n: int, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95, df: float | None = None
+) -> float:
+    """The smallest effect that `n` seeds find with `power_wanted`, in the unit of `sd`; infinite where none is."""
+    if sd <= 0.0 and n > 1:
+        return 0.0
+    low, high = 0.0, MOST_SDS * sd
+    if power(high, n=n, sd=sd, confidence=confidence, df=df) < power_wanted:
         return math.inf
-    low, high = 0.0, 100.0 * sd
     for _ in range(40):  # power grows with the effect: bisect
         middle = (low + high) / 2
-        if power(middle, n=n, sd=sd, confidence=confidence) < power_wanted:
+        if power(middle, n=n, sd=sd, confidence=confidence, df=df) < power_wanted:
             low = middle
         else:
             high = middle

@@ -57,11 +57,12 @@ class MixersTask:
     name: str = "mixers"
     metric: Metric = BITS_PER_BYTE
     contract: str = CONTRACT
+    calibrated: bool = False  # whether the noise between seeds was measured on this corpus
 
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
         """Open (or build in `cache`) the pinned corpus, or the person's own. Raises `BadCorpus`."""
-        return cls(corpus=open_corpus(cache, corpus))
+        return cls(corpus=open_corpus(cache, corpus), calibrated=corpus is None)
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -196,6 +197,7 @@ class MixersTask:
             learning_rate=learning_rate,
             fresh=fresh,
             diverged=bits >= UNIFORM_BITS,
+            calibrated=self.calibrated,
             train_seconds=trained.spent.wall_seconds,
             cpu_seconds=trained.spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
             eval_seconds=scored.wall_seconds if scored else 0.0,

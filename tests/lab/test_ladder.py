@@ -18,7 +18,7 @@ from lab.ladder import (
     standing,
     tuned_rate,
 )
-from lab.records import BITS_PER_BYTE, COMBINED_SCORE
+from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Measurement
 from tests.builders import a_measurement
 
 
@@ -108,3 +108,38 @@ def test_fresh_seeds_are_distinct_and_never_screened(count: int, campaign_seed: 
 def test_as_many_fresh_seeds_as_the_time_allows_but_never_one(left: float | None, expected: int) -> None:
     """Two arms at 30 s a run on two workers: 30 s a seed."""
     assert affordable_seeds(5, arms=2, seconds_per_run=30.0, seconds_left=left, workers=2) == expected
+
+
+values = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([2.5, 2.5, 2.6])
+runs = st.lists(
+    st.builds(
+        a_measurement, value=values, seed=st.integers(0, 2), steps=st.sampled_from([100, 500]),
+        learning_rate=st.sampled_from([5e-3, 1e-2, 2e-2]), fresh=st.booleans(), diverged=st.booleans(),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(st.lists(runs, max_size=6), st.integers(0, 6))
+def test_whatever_was_measured_only_sound_numbers_climb_and_ties_keep_their_order(
+    arms: list[list[Measurement]], keep: int
+) -> None:
+    found = [standing(str(i), arm, metric=BITS_PER_BYTE, steps=100) for i, arm in enumerate(arms)]
+    standings = [s for s in found if s is not None]
+    assert all(math.isfinite(s.value) or s.diverged for s in standings)
+    climbing = climbers(standings, keep, metric=BITS_PER_BYTE)
+    by_name = {s.experiment: s for s in standings}
+    assert all(not by_name[name].diverged for name in climbing)
+    ranks = [(by_name[name].value, int(name)) for name in climbing]
+    assert ranks == sorted(ranks)
+    best = best_baseline({str(i): arm for i, arm in enumerate(arms)}, metric=BITS_PER_BYTE, steps=100)
+    assert best == next(iter(climbers(standings, 1, metric=BITS_PER_BYTE)), None)
+
+
+@given(runs)
+def test_a_tuned_rate_is_one_that_was_run_and_never_diverged(arm: list[Measurement]) -> None:
+    rate = tuned_rate(arm, metric=BITS_PER_BYTE, default=3e-3)
+    screened = [m for m in arm if not m.fresh]
+    most = max((m.steps for m in screened), default=0)
+    chosen = [m for m in screened if m.steps == most and m.learning_rate == rate]
+    assert rate == 3e-3 or (chosen and all(math.isfinite(m.value) and not m.diverged for m in chosen))

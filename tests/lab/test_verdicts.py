@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, ExperimentStatus, Measurement, Role
 from lab.verdicts import confirm_verdict, leaderboard, screen_verdict, summarise
@@ -157,3 +160,100 @@ def test_the_leaderboard_ranks_within_equal_steps_and_puts_failures_last() -> No
     assert evidence["second"] == "screened on one seed"
     assert evidence["wild"] == "diverged"
     assert evidence["failed"] == "causality: reads the future"
+
+
+def test_a_baseline_that_diverged_on_a_seed_is_no_gain_for_the_candidate() -> None:
+    accident = a_measurement(value=8.0, seed=1004, steps=500, fresh=True, diverged=True)
+    verdict = confirm(fresh([2.5] * 5), [*fresh([2.5, 2.51, 2.49, 2.5]), accident])
+    assert abs(verdict.effect) < 0.01 and not verdict.text.startswith("Better")
+    assert "gdn diverged on fresh seed 1004, which is left out" in verdict.text
+
+
+def test_a_candidate_that_raises_where_it_does_badly_does_not_choose_its_seeds() -> None:
+    verdict = confirm(fresh([2.2, 2.2, 2.2]), fresh([2.5] * 5))
+    assert verdict.text.startswith("Undecided: no number on fresh seed 1003, 1004")
+    assert (verdict.low, verdict.high) == (None, None)
+
+
+def test_arms_are_paired_at_the_most_steps_that_both_have() -> None:
+    longer = [a_measurement(value=2.0, seed=1000 + i, steps=2000, fresh=True) for i in range(3)]
+    verdict = confirm([*fresh([2.5] * 3), *longer], fresh([2.5, 2.5, 2.5]))
+    assert verdict.effect == 0.0
+
+
+def test_a_baseline_that_diverged_while_screening_is_no_yardstick() -> None:
+    theirs = [a_measurement(value=8.0, steps=200, diverged=True), a_measurement(value=2.8, steps=100)]
+    verdict = screen([a_measurement(value=2.7, steps=200), a_measurement(value=2.7, steps=100)], theirs)
+    assert verdict.effect == pytest.approx(0.1) and "at 100 steps" in verdict.text
+    assert screen([a_measurement(value=2.7)], [a_measurement(value=8.0, diverged=True)]) is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_value_that_is_no_number_hides_no_other_rate(order: int) -> None:
+    runs = [a_measurement(value=math.nan, learning_rate=2e-2), a_measurement(value=2.6)]
+    assert screen(runs[::order], [a_measurement(value=2.7)]).effect == pytest.approx(0.1)
+
+
+def test_equal_scores_without_any_noise_are_not_distinguishable() -> None:
+    runs = fresh([1.0] * 3, metric="combined_score", calibrated=False)
+    verdict = confirm_verdict(
+        metric=COMBINED_SCORE, candidate=runs, baseline=runs, baseline_id="b", baseline_name="start", tried=3
+    )
+    assert verdict is not None and verdict.text.startswith("Not distinguishable")
+
+
+def test_a_persons_own_text_has_no_calibrated_noise() -> None:
+    """Noise that was measured on the pinned corpus says nothing about another one."""
+    ours, theirs = [2.40, 2.41, 2.39], [2.50, 2.52, 2.50]
+    known = confirm(fresh(ours), fresh(theirs))
+    unknown = confirm(fresh(ours, calibrated=False), fresh(theirs, calibrated=False))
+    assert unknown.high - unknown.low != pytest.approx(known.high - known.low)
+    assert "never calibrated" in unknown.text and "never calibrated" not in known.text
+    assert confirm(fresh([2.4], calibrated=False), fresh([2.5], calibrated=False)).low is None
+    lead = screen([a_measurement(value=2.65, calibrated=False)], [a_measurement(value=2.7, calibrated=False)])
+    assert "worthless" not in lead.text
+    pinned, own = (summarise(fresh([2.4, 2.5], calibrated=c))["bits_per_byte"] for c in (True, False))
+    assert own.high is not None and pinned.high is not None and own.high > pinned.high + 0.1
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(1, 8)
+runs = st.lists(
+    st.builds(
+        a_measurement, value=anything, seed=st.integers(0, 3), steps=st.sampled_from([100, 500]),
+        learning_rate=st.sampled_from([1e-2, 2e-2]), fresh=st.booleans(), diverged=st.booleans(),
+        calibrated=st.booleans(),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(runs, runs, st.integers(0, 200), st.booleans())
+def test_whatever_was_measured_a_verdict_is_finite_and_claims_nothing_without_an_interval(
+    ours: list[Measurement], theirs: list[Measurement], tried: int, relatives: bool
+) -> None:
+    for verdict in (confirm(ours, theirs, tried, relatives=relatives), screen(ours, theirs, tried)):
+        if verdict is None:
+            continue
+        assert math.isfinite(verdict.effect) and "nan" not in verdict.text
+        if verdict.low is None:
+            assert verdict.high is None and not verdict.text.startswith(("Better", "Worse"))
+        else:
+            assert verdict.low <= verdict.effect <= verdict.high
+            assert verdict.text.startswith("Better") == (verdict.low > 0)
+    broken = [m for m in ours if m.fresh and m.diverged]
+    claimed = confirm(ours, theirs, tried)
+    if claimed is not None and claimed.low is not None and len({m.steps for m in ours if m.fresh}) == 1:
+        last = {m.seed: m for m in ours if m.fresh}
+        assert not any(last[m.seed] is m for m in broken), "one divergence rejects"
+
+
+@given(st.lists(runs, max_size=5))
+def test_the_leaderboard_takes_whatever_was_measured(arms: list[list[Measurement]]) -> None:
+    rows = leaderboard(
+        [an_experiment(str(i), measurements=tuple(arm)) for i, arm in enumerate(arms)], metric=BITS_PER_BYTE
+    )
+    assert len(rows) == len(arms)
+    for row in rows:
+        for summary in row.metrics.values():
+            assert summary.low is None or math.isfinite(summary.low)
+            assert math.isfinite(summary.mean) or summary.diverged

@@ -163,6 +163,31 @@ def test_seeds_needed_is_the_inverse_of_the_detectable_effect() -> None:
         seeds_needed(1e-6, sd=1.0)
 
 
+def test_a_calibration_counts_in_what_two_seeds_can_find() -> None:
+    """By a t test of its own, two of them find nothing below a hundred standard deviations, corrected for twelve."""
+    assert minimum_detectable_effect(2, sd=0.02, confidence=adjusted_confidence(12)) > 1.0
+    assert minimum_detectable_effect(2, sd=0.02, confidence=adjusted_confidence(12), df=5.0) < 0.12
+
+
+def test_without_noise_every_effect_shows() -> None:
+    assert power(0.1, n=3, sd=0.0) == 1.0 and power(0.0, n=3, sd=0.0) == 0.0
+    assert minimum_detectable_effect(3, sd=0.0) == 0.0
+
+
+@pytest.mark.parametrize("n, tried", [(2, 12), (5, 12), (8, 60)])
+def test_a_corrected_calibrated_interval_keeps_what_it_promises_on_pairs_without_an_effect(n: int, tried: int) -> None:
+    """Both ends of a claim: worthless candidates are called better in at most 2.5 of 100 campaigns."""
+    rng = np.random.default_rng(6)
+    draws, calibration = 20_000, ACROSS_FAMILIES
+    values = rng.normal(0.0, calibration.sd, size=(draws, n))
+    df = calibration.df + n - 1
+    sd = np.sqrt((calibration.df * calibration.sd**2 + ((values - values.mean(1, keepdims=True)) ** 2).sum(1)) / df)
+    lower = values.mean(1) - stats.t.ppf(0.5 + adjusted_confidence(tried) / 2, df) * sd / math.sqrt(n)
+    found = interval(values[0].tolist(), confidence=adjusted_confidence(tried), calibration=calibration)
+    assert found is not None and found.low == pytest.approx(lower[0])
+    assert tried * np.mean(lower > 0) < 0.03
+
+
 def test_one_seed_detects_nothing() -> None:
     assert power(100.0, n=1, sd=1.0) == 0.0
     assert minimum_detectable_effect(1, sd=1.0) == math.inf

@@ -63,6 +63,13 @@ def test_seven_baselines_of_seven_families() -> None:
     assert all("class Mixer" in b.candidate.source for b in baselines)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_noise_is_calibrated_on_the_pinned_corpus_alone(own: bool, tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_bytes(b"the quick brown fox\n" * 60_000)
+    assert MixersTask.open(cache=tmp_path, corpus=text if own else None).calibrated is not own
+
+
 @pytest.mark.asyncio(loop_scope="module")
 class TestMeasuring:
     async def test_a_probe_is_scored_outside_and_carries_its_own_rate(self, cell: ProcessSandbox) -> None:
