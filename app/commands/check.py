@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.tasks.task import Checked
 
 MIXERS = "mixers"
+LARGEST = 16 * 2**20  # bytes of a candidate
 
 
 def register(app: typer.Typer) -> None:
@@ -73,9 +74,12 @@ def read_source(file: Path) -> str | None:
     if file.is_dir():
         raise BadInput(f"{file} is a folder: name the candidate's file")
     try:
-        data = file.read_bytes()
+        with file.open("rb") as handle:  # which may be a pipe, or a device without an end
+            data = handle.read(LARGEST + 1)
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): name a file that exists and is readable") from error
+    if len(data) > LARGEST:
+        raise BadInput(f"{file} is over {LARGEST // 2**20} MiB: name a candidate's file")
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return data.decode(encoding)

@@ -149,11 +149,15 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
 
     A FILE that lies in a folder given with --in runs at its place there, so that it finds its siblings.
     """
+    from sandbox.collect import fault
+
     files: dict[str, bytes] = {}
     places: dict[Path, str] = {}
     total = 0
     for name in given:
         for source, target in _below(name):
+            if problem := fault(target):
+                raise BadInput(f"--in {name}: {problem}; rename the file, or leave it out")
             total += source.stat().st_size
             if total > MAX_INPUT_BYTES:
                 raise BadInput(f"--in {name}: more than {MAX_INPUT_BYTES // MIB} MiB; give only what the program reads")
@@ -167,6 +171,8 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
         raise BadInput(f"{file} {'is a folder' if path.is_dir() else 'does not exist'}: name a Python file, or - ")
     if (place := places.get(path.resolve())) is not None:
         return place, files
+    if problem := fault(path.name):
+        raise BadInput(f"{problem}: rename the program")
     if path.name in files:
         raise BadInput(f"--in brings another file called {path.name}: rename one of them")
     files[path.name] = _read(path)

@@ -83,6 +83,7 @@ The exit status is 0 when the sandbox can be used, 3 otherwise.
 
 
 def status(
+    context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> int:
     """Everything in one look; what is missing says how to get it."""
@@ -102,7 +103,7 @@ def status(
     try:
         engine = Engine.connect_now()
         try:
-            asyncio.run(_look(engine, report))
+            asyncio.run(_look(engine, context.obj.sandbox.image, report))
         finally:
             engine.close()
         report["usable"] = True
@@ -112,7 +113,7 @@ def status(
     return Exit.DONE if report["usable"] else Exit.ENVIRONMENT
 
 
-async def _look(engine: Engine, report: dict[str, Any]) -> None:
+async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> None:
     from sandbox.docker.image import judge_image, recipe, tag
     from sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
     from sandbox.docker.protections import list_protections
@@ -126,7 +127,8 @@ async def _look(engine: Engine, report: dict[str, Any]) -> None:
         {"name": one["Names"][0].lstrip("/"), "state": one["State"], "owner": one["Labels"].get(OWNER_LABEL, "")}
         for one in await engine.containers((ROLE_LABEL,))
     ]
-    image = judge_image(tag("cpu"), await engine.image(tag("cpu")), recipe())
+    name = wanted or tag("cpu")
+    image = judge_image(name, await engine.image(name), recipe())
     report["image"] = {"name": image.name, "digest": image.id}
 
 

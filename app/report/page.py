@@ -151,7 +151,7 @@ def _effect(row: Row) -> str:
     if verdict is None:
         return "<span class='quiet'>–</span>"
     if verdict.low is None or verdict.high is None:
-        return f"{verdict.effect:+.3f} <span class='range'>on one seed</span>"
+        return f"<span class='whole'>{verdict.effect:+.3f} <span class='range'>on one seed</span></span>"
     kind = "good" if verdict.low > 0 else "bad" if verdict.high < 0 else ""
     bounds = f"[{verdict.low:+.3f}, {verdict.high:+.3f}] of {verdict.tried} tried"
     return f"<span class='{kind}'>{verdict.effect:+.3f}</span> <span class='range'>{bounds}</span>"

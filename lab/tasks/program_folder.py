@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import BadTask
+from sandbox.collect import fault
 from sandbox.job import MIB
 
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
@@ -56,13 +57,18 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def _plain_files(folder: Path) -> list[Path]:
-    """Relative paths in order. Raises `BadTask` as soon as their sizes pass the limit, before anything is read."""
+    """Relative paths in order. Raises `BadTask` for a name that no sandbox takes, and as soon as their sizes pass the
+    limit, before anything is read.
+    """
     found, size = [], 0
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
         for path in (Path(place, name) for name in names if not name.startswith(".")):
             if path.is_file() and not path.is_symlink():
-                found.append(path.relative_to(folder))
+                inside = path.relative_to(folder)
+                if problem := fault(inside.as_posix()):
+                    raise BadTask(f"{problem}: rename the file, or hide it with a dot before its name")
+                found.append(inside)
                 size += path.stat().st_size
         if size > LARGEST_FOLDER:
             raise BadTask(f"{folder} is over {LARGEST_FOLDER // MIB} MiB: the whole folder travels with every job")

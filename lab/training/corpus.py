@@ -102,13 +102,15 @@ def _own_files(path: Path) -> list[_Source]:
     try:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if _is_visible_file(p, path))
-        elif path.exists():
+        elif path.is_file():
             found = [path]
-        else:
-            raise BadCorpus(f"no such corpus: {path}; give --corpus a text file or a folder of text files")
+        else:  # a pipe or a device cannot be read again by `resume`, and may have no end
+            what = f"the corpus {path} is no plain file" if path.exists() else f"no such corpus: {path}"
+            raise BadCorpus(f"{what}; give --corpus a text file or a folder of text files")
+        size = sum(p.stat().st_size for p in found)
     except OSError as error:
         raise BadCorpus(f"cannot read the corpus {path}: {error.strerror}") from error
-    if sum(p.stat().st_size for p in found) > LARGEST_BYTES:
+    if size > LARGEST_BYTES:
         raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
     sources = [_Source(key=p.name if p == path else p.relative_to(path).as_posix(), content=_read(p)) for p in found]
     texts = [s for s in sources if _is_text(s.content)]
@@ -139,10 +141,15 @@ def _read(path: Path) -> bytes:
         raise BadCorpus(f"cannot read {path}: {error.strerror}") from error
 
 
+def _name(source: _Source) -> bytes:
+    # The name of a file on Linux is bytes, not always UTF-8.
+    return source.key.encode("utf-8", "surrogateescape")
+
+
 def _checksum(sources: Iterable[_Source]) -> str:
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(f"{source.key}\0{len(source.content)}\0".encode())
+        digest.update(_name(source) + f"\0{len(source.content)}\0".encode())
         digest.update(source.content)
     return digest.hexdigest()
 
@@ -151,7 +158,7 @@ def _split(sources: Sequence[_Source], *, least_validation: int) -> dict[str, by
     """By file, through a hash of its key; by position where that leaves a split too small to measure with."""
     parts: dict[str, list[bytes]] = {name: [] for name in _SPLITS}
     for source in sources:
-        draw = int.from_bytes(hashlib.sha256(source.key.encode()).digest()[:8], "big") / 2**64
+        draw = int.from_bytes(hashlib.sha256(_name(source)).digest()[:8], "big") / 2**64
         if draw < HELD_OUT_SHARE:
             parts["held_out"].append(source.content)
         elif draw < HELD_OUT_SHARE + VALIDATION_SHARE:

@@ -69,3 +69,8 @@ def test_a_missing_file_or_a_folder_is_wrong_use(check, capsys, path: Path) -> N
 def test_an_unknown_task_is_wrong_use(check, capsys) -> None:  # type: ignore[no-untyped-def]
     assert check(CLEAN, "--task", "chess") == 2
     assert "unknown task" in capsys.readouterr().err
+
+
+def test_a_device_without_an_end_is_wrong_use(check, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert check(Path("/dev/zero")) == 2
+    assert "over 16 MiB" in capsys.readouterr().err

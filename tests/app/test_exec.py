@@ -115,6 +115,19 @@ def test_a_file_inside_a_given_folder_runs_at_its_place(tmp_path: Path, monkeypa
         gather_input("main.py", ["pack/"])
 
 
+def test_a_name_that_no_sandbox_takes_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("pack/two\nlines.txt", "pack/main.py", "bad\x1bname.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    with pytest.raises(BadInput, match="control characters"):
+        gather_input("pack/main.py", ["pack"])
+    with pytest.raises(BadInput, match="control characters"):
+        gather_input("bad\x1bname.py", [])
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("512m", 512 << 20), ("2g", 2 << 30), ("1.5G", 3 << 29), ("64MiB", 64 << 20)]
 )

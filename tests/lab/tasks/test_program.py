@@ -289,6 +289,7 @@ def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: obj
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 0\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 'long'\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
+        (lambda f: (f / "two\nlines.txt").write_text("x"), "control characters"),
         (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
     ],
 )

@@ -115,3 +115,18 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(BadCorpus, match="cannot write"):
         open_corpus(tmp_path / "cache", path)
+
+
+def test_a_device_or_a_pipe_is_no_corpus(tmp_path: Path) -> None:
+    """/dev/zero has no end, and a pipe cannot be read again when the campaign is resumed."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(BadCorpus, match="no plain file"):
+            open_corpus(tmp_path / "cache", path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.uname().sysname == "Darwin", reason="names are UTF-8 there")
+def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path) -> None:
+    root = tmp_path / "text"
+    write_text(root / os.fsdecode(b"caf\xe9.txt"), LEAST_BYTES)
+    assert len(open_corpus(tmp_path / "cache", root).train) > LEAST_BYTES / 2
