@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from kernels import causal_conv1d, chunk_delta_rule, l2norm, rms_norm_gated
+from kernels import causal_conv1d, chunk_delta_rule, rms_norm_gated
 
 
 class Mixer(nn.Module):
@@ -26,7 +26,7 @@ class Mixer(nn.Module):
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         beta = 2 * self.beta(x).sigmoid()  # [batch, time, head]
-        o, _ = chunk_delta_rule(l2norm(q), l2norm(k), v, beta)
+        o, _ = chunk_delta_rule(q, k, v, beta, use_qk_l2norm_in_kernel=True)
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
         y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))

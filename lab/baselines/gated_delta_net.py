@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernels import causal_conv1d, chunk_gated_delta_rule, l2norm, rms_norm_gated
+from kernels import causal_conv1d, chunk_gated_delta_rule, rms_norm_gated
 
 
 class Mixer(nn.Module):
@@ -31,7 +31,8 @@ class Mixer(nn.Module):
         qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")
         q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)
         g = -self.A_log.exp() * F.softplus(self.dt(x) + self.dt_bias)  # [batch, time, head], log of the decay
-        o, _ = chunk_gated_delta_rule(l2norm(q), l2norm(k), v, g, self.beta(x).sigmoid())
+        beta = self.beta(x).sigmoid()
+        o, _ = chunk_gated_delta_rule(q, k, v, g, beta, use_qk_l2norm_in_kernel=True)
         gate = rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)
         o = rms_norm_gated(o, gate, self.norm, activation="silu")
         y: Tensor = self.out(rearrange(o, "b t h d -> b t (h d)"))
