@@ -72,10 +72,10 @@ def carry_out(order: Order, inbox: Inbox) -> str:
             return "proposed: the next experiment's Researcher gets it"
         case "approve":
             inbox.approve()
-            return "approved"
+            return "your approval is passed on"
         case "veto":
             inbox.veto(order.text)
-            return "vetoed"
+            return "your veto is passed on"
         case "pause":
             inbox.pause()
             return "paused: what runs goes on, nothing new begins; /resume goes on"

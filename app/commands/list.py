@@ -14,6 +14,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """List the latest campaign's experiments, baselines included, best first.
 
+JSON has them in the order in which they began.
+
 \b
   move37 list
   move37 list --all

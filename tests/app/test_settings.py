@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.exits import BadInput
-from app.settings import load
+from app.settings import _SECTIONS, _Sources, load
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -129,3 +129,10 @@ def test_a_file_that_is_not_text_is_named() -> None:
 def test_a_bad_flag_is_named_as_it_was_typed(flag: str, value: object) -> None:
     with pytest.raises(BadInput, match=f"--{flag.replace('_', '-')}"):
         load({flag: value})
+
+
+def test_the_guide_names_every_setting() -> None:
+    guide = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    told = {key for line in guide.splitlines() if line.startswith("| `") for key in line.split("|")[1].split("`")[1::2]}
+    sections = {f"{name}.{key}" for name, section in _SECTIONS.items() for key in section.model_fields}
+    assert told == set(_Sources.model_fields) - set(_SECTIONS) | sections
