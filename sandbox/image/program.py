@@ -1,7 +1,8 @@
 """The inside of a job: a forked child of the zygote becomes the program that it was asked to run.
 
-Read in this order: `take_seat` (wait for the job, put up the limits, become it), `set_limits`, `run_file` (what
-`python FILE` does, in an interpreter that is warm already), `leave` (what an interpreter does when it ends).
+Read in this order: `take_seat` (wait for the job, put up the limits, become it), `rehearse` (what can be done before
+the job is there), `set_limits`, `run_file` (what `python FILE` does, in an interpreter that is warm already), `leave`
+(what an interpreter does when it ends).
 Like `worker.py` this file needs the standard library only, and travels into the image beside it.
 
 Not covered: flags of the interpreter (`python -X ...` and jobs that set PYTHON* variables start a cold one);
@@ -26,6 +27,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from itertools import islice
 from types import TracebackType
@@ -49,6 +51,7 @@ def take_seat(
         enter()
         reset_signals()
         channel = own_descriptors(control, stdout, stderr)
+        rehearse()
         spec = receive_spec(channel)
         if spec is None:
             os._exit(0)
@@ -86,6 +89,27 @@ def own_descriptors(control: int, stdout: int, stderr: int) -> socket.socket:
     return socket.socket(fileno=3)
 
 
+def rehearse() -> None:
+    """Whatever no job can change, before there is one; and once through what each job goes through.
+
+    A child copies every page that it is the first to write to, 3 us each: the two thousand that all jobs write to are
+    copied while nobody waits.
+    """
+    open_streams()
+    fresh_randomness()
+    exec(compile("pass", "rehearsal", "exec", dont_inherit=True), fresh_main(os.path.abspath("rehearsal")).__dict__)
+    become(json.loads(json.dumps(environment_of("/", 1))))
+    flush()
+    gc.collect()
+    gc.freeze()  # what a job leaves to collect is its own
+
+
+@cache
+def libc() -> ctypes.CDLL:
+    """The C library that is loaded already."""
+    return ctypes.CDLL(None)
+
+
 def receive_spec(channel: socket.socket) -> Spec | None:
     """The job, or None when the zygote went away without one."""
     data = b""
@@ -103,15 +127,19 @@ def settle(spec: Spec, confine: Callable[[Spec], None]) -> None:
     root, limits = spec["root"], spec["limits"]
     environment = environment_of(root, int(limits["threads"])) | spec["env"]
     spec["env"] = environment
-    os.environ.clear()
-    os.environ.update(environment)
+    become(environment)
     os.umask(0o022)
     set_limits(limits)
     confine(spec)
     if sys.platform == "linux":
         # The zygote hides its own memory from its children; a program may look at itself.
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+        libc().prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     os.chdir(f"{root}/work")
+
+
+def become(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def environment_of(root: str, threads: int) -> dict[str, str]:
@@ -196,8 +224,8 @@ def run(argv: list[str], environment: dict[str, str]) -> int:
 
 def run_file(path: str, argv: list[str], threads: int) -> int:
     """What `python PATH ARGS` does."""
-    open_streams()
-    fresh_randomness(threads)
+    if threads > 1 and (torch := sys.modules.get("torch")):
+        torch.set_num_threads(threads)
     full = os.path.abspath(path)
     sys.argv[:] = argv
     sys.path.insert(0, os.path.dirname(full))
@@ -252,7 +280,7 @@ def open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def fresh_randomness(threads: int) -> None:
+def fresh_randomness() -> None:
     """Two children of one zygote must not draw the same numbers."""
     random.seed()
     if numpy := sys.modules.get("numpy"):
@@ -260,8 +288,6 @@ def fresh_randomness(threads: int) -> None:
     if torch := sys.modules.get("torch"):
         # manual_seed() would visit every kind of accelerator: 8 ms.
         torch.default_generator.manual_seed(int.from_bytes(os.urandom(7), "little"))
-        if threads > 1:
-            torch.set_num_threads(threads)
     if tempfile := sys.modules.get("tempfile"):
         vars(tempfile).update(tempdir=None, _name_sequence=None)
 
@@ -318,7 +344,7 @@ def flush() -> bool:
         except Exception:
             good = good and stream is sys.stderr
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).fflush(None)
+        libc().fflush(None)
     return good
 
 

@@ -150,6 +150,9 @@ class Rooms:
     def usage(self) -> Spec:
         return self.group.usage()
 
+    def idle(self, reader: int) -> None:
+        """The zygote tidies its memory before it forks."""
+
     def clear(self) -> None:
         if self.terms.spaces:
             with contextlib.suppress(OSError):

@@ -240,7 +240,7 @@ class Zygote:
         if not command:
             os._exit(0)
         if command == b"fork":
-            self.hurry.some()
+            self.hurry.a_little()
             self.fork(descriptors)
         elif command == b"sweep":
             self.sweep()
