@@ -246,6 +246,8 @@ def translate(error: Exception, path: Path) -> MemoryFault:
         return WrongDimension(f"A vector does not fit the collection: {text}.")
     if "No space left" in text:
         return MemoryUnavailable("The disk is full; the memory cannot be written.")
+    if isinstance(error, json.JSONDecodeError):
+        return StoreBroken(f"The memory in {path} is damaged ({MANIFEST}: {text}); move it away and import it again.")
     if isinstance(error, OSError) or "Permission denied" in text or "Read-only file system" in text:
         return MemoryUnavailable(f"The memory in {path} cannot be written ({text}); check the folder.")
     if "does not exist" in text or "cannot load edge shard" in text:

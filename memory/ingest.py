@@ -35,6 +35,7 @@ _TITLE = re.compile(r"^\W*Title\W*?:\W*\s(.+)$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"^#{1,6}\s*(?:DESIGN_INSIGHT[_A-Z0-9]*\s*:?\s*)?(.*)$", re.MULTILINE)
 _ARXIV = re.compile(r"(?<![\d.])(\d{4}\.\d{4,5})(?!\d)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
+_BULLET = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 _BIB_ENTRY = re.compile(r"@(\w+)\s*\{\s*([^,\s]+)\s*,", re.IGNORECASE)
 
 
@@ -45,10 +46,15 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {_text(item)}" for key, item in value.items())
+        return "\n".join(f"{key}:{_apart(item)}{_text(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return "\n".join(f"- {_text(item)}" for item in value)
+        return "\n".join(_text(item) if isinstance(item, dict | list) else f"- {_text(item)}" for item in value)
     return str(value)
+
+
+def _apart(value: Any) -> str:
+    """What stands between a name and its value: a list or an object begins its own lines."""
+    return "\n" if isinstance(value, dict | list) else " "
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -122,15 +128,14 @@ def read(path: Path, *, key: str | None = None, extractor: Extractor | None = No
 def read_all(
     folder: Path, *, extractor: Extractor | None = None
 ) -> Iterator[tuple[Path, tuple[Entry, ...] | BadInput]]:
-    """Each readable file below a folder with its entries, or with what is wrong with it. README.md is left out.
+    """Each readable file below a folder with its entries, or with what is wrong with it; README.md and whatever is
+    hidden are left out.
 
     The key is the stem; where two files share it, the path from the folder without its suffix.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name != "README.md")
-    stems = [path.stem for path in paths if path.is_file()]
+    paths = sorted(path for path in folder.rglob("*") if _wanted(path, folder))
+    stems = [path.stem for path in paths]
     for path in paths:
-        if not path.is_file():
-            continue
         key = path.stem if stems.count(path.stem) == 1 else path.relative_to(folder).with_suffix("").as_posix()
         try:
             yield path, read(path, key=key, extractor=extractor)
@@ -138,11 +143,15 @@ def read_all(
             yield path, error
 
 
+def _wanted(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in SUFFIXES and path.name != "README.md" and not hidden and path.is_file()
+
+
 def _cognition(key: str, text: str, name: str) -> tuple[Entry, ...]:
     try:
         raw = json.loads(text)
-        items = [part for item in (raw if isinstance(raw, list) else [raw]) for part in _numbered(item)]
-        parsed = [CognitionItem.model_validate(item) for item in items]
+        parsed = [CognitionItem.model_validate(item) for item in _items(raw)]
     except (ValueError, ValidationError, RecursionError) as error:
         raise UnknownFormat(f"{name} is no JSON list of insights: {str(error).splitlines()[0]}.") from error
     entries = tuple(
@@ -153,16 +162,22 @@ def _cognition(key: str, text: str, name: str) -> tuple[Entry, ...]:
     return entries
 
 
-def _numbered(item: Any) -> list[Any]:
-    """An object whose keys carry numbers (DESIGN_INSIGHT, DESIGN_INSIGHT_2) is several insights of one paper."""
-    if not isinstance(item, dict):
-        return [item]
+def _items(raw: Any) -> Iterator[dict[str, Any]]:
+    """The insights of a file, however deep in lists or under other names; an object whose keys carry numbers
+    (DESIGN_INSIGHT, DESIGN_INSIGHT_2) is several insights of one paper."""
+    if not isinstance(raw, dict):
+        for inner in raw if isinstance(raw, list) else ():
+            yield from _items(inner)
+        return
     parts: dict[int, dict[str, Any]] = {}
-    for name, value in item.items():
+    for name, value in raw.items():
         found = re.fullmatch(r"([A-Z_]+?)(?:_(\d+))?", str(name))
         if found and found[1] in CognitionItem.model_fields:
             parts.setdefault(int(found[2] or 1), {})[found[1]] = value
-    return [parts[number] for number in sorted(parts)]
+    if parts:
+        yield from (parts[number] for number in sorted(parts))
+    else:
+        yield from _items(list(raw.values()))
 
 
 def _entry(key: str, number: int, item: CognitionItem, name: str) -> Entry:
@@ -188,10 +203,14 @@ def _entry(key: str, number: int, item: CognitionItem, name: str) -> Entry:
 
 
 def _statements(text: str) -> list[str]:
-    """Bullets, or sentences where there are none; a heading over bullets is none."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    bullets = [re.sub(r"^[-*•]\s+", "", line) for line in lines if re.match(r"^[-*•]\s+", line)]
-    return bullets or [part for line in lines for part in re.split(r"(?<=[.;])\s+(?=[A-Z])", line)]
+    """Each bullet, and the sentences of other lines; a heading (it ends in a colon) is none."""
+    out: list[str] = []
+    for line in (line.strip() for line in text.splitlines()):
+        if bullet := _BULLET.match(line):
+            out.append(line[bullet.end() :])
+        elif line and not re.search(r":\W*$", line):
+            out += re.split(r"(?<=[.;])\s+(?=[A-Z])", line)
+    return [part for part in out if part.strip()]
 
 
 def _bibliography(key: str, text: str, name: str) -> tuple[Entry, ...]:

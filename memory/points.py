@@ -50,12 +50,12 @@ def gist(item: Entry | Lesson) -> str:
     """What an item says, as one text: for prompts, rerankers and people."""
     if isinstance(item, Entry):
         head = f"{item.title} ({item.key}{f', {item.year}' if item.year else ''})"
-        body = [f"{item.name}: {item.insight}" if item.name else item.insight]
+        body = [": ".join(part for part in (item.name, item.insight) if part)]
         body += [f"Symptoms: {' '.join(item.symptoms)}"] if item.symptoms else []
         body += [f"Remedy: {item.remedy}"] if item.remedy else []
         body += [f"Operators: {', '.join(item.operators)}"] if item.operators else []
         body += [f"Mechanism: {item.mechanism}"] if item.mechanism else []
-        return "\n".join([head, *body])
+        return "\n".join(part for part in (head, *body) if part)
     effect = "" if item.effect is None else f", effect {item.effect:+.4g}"
     bounds = "" if item.low is None or item.high is None else f" [{item.low:+.4g}, {item.high:+.4g}]"
     head = (

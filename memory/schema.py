@@ -68,7 +68,7 @@ def compare(wanted: Collection, stored: Mapping[str, Any]) -> None:
     if stored.get("model") != wanted.model:
         raise OtherModel(
             f"The collection {name!r} was built with the embedding model {stored.get('model')}, this is {wanted.model};"
-            " export it and import it into a new home."
+            " give a new --home and import the papers again, or export it with the program that built it."
         )
     if stored.get("dimension") != wanted.dimension:
         raise WrongDimension(

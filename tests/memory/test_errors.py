@@ -17,7 +17,7 @@ import pytest
 from memory import errors
 from memory.edge import EdgeStore
 from memory.embed import MiniLM
-from memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable
+from memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
 from memory.library import Library
 from memory.server import connect
 from memory.store import Nearest, Sparse, Store
@@ -75,6 +75,13 @@ def test_a_damaged_shard_gives_an_error_of_ours(tmp_path: Path):
     store.close()
     (tmp_path / "things" / "edge_config.json").write_text("{")
     with pytest.raises(MemoryFault, match="memory"):
+        EdgeStore(tmp_path).open(SHAPE)
+
+
+def test_a_damaged_manifest_is_named_with_a_way_out(tmp_path: Path):
+    EdgeStore(tmp_path).open(SHAPE)
+    (tmp_path / "things" / "move37.json").write_text("garbage")
+    with pytest.raises(StoreBroken, match=r"move37\.json.*move it away"):
         EdgeStore(tmp_path).open(SHAPE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,34 @@ def test_numbered_keys_and_odd_values_are_read(tmp_path: Path):
     first, second = read(write(tmp_path, "a.json", json.dumps(item)))
     assert (first.number, second.number) == (0, 1)
     assert second.name == "Second" and "steps" in second.remedy
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    (
+        lambda item: {"paper": "x", "insights": [item]},
+        lambda item: {"2400.00001": [item]},
+        lambda item: [[item]],
+        lambda item: [None, {"cognition": {"first": item}}],
+    ),
+)
+def test_insights_are_found_under_other_names_and_in_lists_of_lists(wrap: Callable[[object], object], tmp_path: Path):
+    (entry,) = read(write(tmp_path, "a.json", json.dumps(wrap(COGNITION))))
+    assert entry.title == "Gates that forget" and len(entry.symptoms) == 2
+
+
+def test_no_trigger_is_lost_whether_text_bullets_numbers_or_objects(tmp_path: Path):
+    def symptoms(value: object) -> tuple[str, ...]:
+        return read(write(tmp_path, "a.json", json.dumps([COGNITION | {"EXPERIMENTAL_TRIGGER_PATTERNS": value}])))[
+            0
+        ].symptoms
+
+    wanted = ("Loss spikes", "Recall stalls")
+    assert symptoms({"Signatures": ["Loss spikes"], "Symptoms": {"late": ["Recall stalls"]}}) == wanted
+    assert symptoms(["Loss spikes", "Recall stalls"]) == wanted
+    assert symptoms("**Signs**:\n1. Loss spikes\n2) Recall stalls") == wanted
+    assert symptoms("Loss spikes\n**Signs:**\n- Recall stalls") == wanted
+    assert symptoms("Loss spikes. Recall stalls") == ("Loss spikes.", "Recall stalls")
 
 
 @pytest.mark.parametrize("text", ("{", "[]", "3", "[3]", '[{"a": 1}]', "[" * 100_000, '[{"DESIGN_INSIGHT": ""}]'))
@@ -156,6 +185,7 @@ def test_a_folder_gives_each_file_its_stem_or_its_path_where_stems_repeat(tmp_pa
     write(tmp_path, "b/same.txt", "fourth")
     write(tmp_path, "broken.json", "{")
     write(tmp_path, "README.md", "about this folder")
+    write(tmp_path, ".cache/hidden.txt", "not a paper")
     results = dict(read_all(tmp_path))
     keys = {entry.key for result in results.values() if isinstance(result, tuple) for entry in result}
     assert keys == {"one", "two", "a/same", "b/same"}
