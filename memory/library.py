@@ -118,7 +118,8 @@ class Library:
         found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
         items = {item.id: item for item, _ in found}
         rows_of = {item.id: row for item, row in found if row is not None}
-        chosen = rank.spread([(item.id, item.score) for item, _ in found], rows_of, limit=limit)
+        sources = {item.id: item.key for item, _ in found}
+        chosen = rank.spread([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
         return tuple(items[id] for id in chosen)
 
     def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEPTH = 100  # candidates asked of each list
-MEANING = 0.4  # weight of the dense half against the words, by validation
+MEANING = 0.3  # weight of the dense half against the words, by validation
 SYMPTOM_WORDS = 1.0  # of a word in a symptom against one in the rest
 DUPLICATE = 0.97  # cosine above which two items say the same
 DIVERSITY = 0.85  # 1 is relevance alone
+SAME_SOURCE = 0.7  # what a further insight of a paper that is already in the answer is worth, by validation
 HALF_LIFE_DAYS = 30.0  # of an own result's recency
 
 _TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\s*\n|[^\sA-Za-z0-9]")
@@ -103,21 +105,33 @@ def spread(
     vectors: Mapping[str, NDArray[np.float32]],
     *,
     limit: int,
+    sources: Mapping[str, str] | None = None,
     diversity: float = DIVERSITY,
     duplicate: float = DUPLICATE,
 ) -> tuple[str, ...]:
     """Maximal marginal relevance over (id, score) pairs, best first; `vectors` are of length 1.
 
-    The first stays first. An item over `duplicate` to a chosen one is left out; one without a vector is kept.
+    The first stays first. An item over `duplicate` to a chosen one is left out; one without a vector is kept. Items of
+    one source (id -> paper) support each other in the lists, as they share their context, and would fill the answer:
+    each one that is chosen lowers the rest.
     """
+    sources = sources or {}
+    taken: Counter[str] = Counter()
     chosen: list[str] = []
     left = list(order)
-    top = max((score for _, score in left), default=1.0) or 1.0
+    low = min((score for _, score in left if score < 0), default=0.0)  # a reranker's logits may all be negative
+    span = max((score for _, score in left), default=1.0) - low or 1.0
     nearest = {id: 0.0 for id, _ in left}
+
+    def worth(item: tuple[str, float]) -> tuple[float, float]:
+        relevance = (item[1] - low) / span * SAME_SOURCE ** taken[sources.get(item[0], item[0])]
+        return diversity * relevance - (1 - diversity) * nearest[item[0]], item[1]
+
     while left and len(chosen) < limit:
-        best = max(left, key=lambda item: (diversity * item[1] / top - (1 - diversity) * nearest[item[0]], item[1]))
+        best = max(left, key=worth)
         left.remove(best)
         chosen.append(best[0])
+        taken[sources.get(best[0], best[0])] += 1
         mine = vectors.get(best[0])
         kept = []
         for id, score in left:

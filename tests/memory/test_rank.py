@@ -76,6 +76,17 @@ def test_diversity_prefers_another_subject_among_equals():
     assert rank.spread(order, vectors, limit=2, diversity=1.0) == ("a", "near")
 
 
+def test_a_second_insight_of_one_paper_waits_for_another_paper():
+    order = [("a1", 1.0), ("a2", 0.9), ("b", 0.7), ("c", 0.2)]
+    sources = {"a1": "A", "a2": "A", "b": "B", "c": "C"}
+    assert rank.spread(order, {}, limit=3) == ("a1", "a2", "b")
+    assert rank.spread(order, {}, limit=3, sources=sources) == ("a1", "b", "a2"), "later, but before what is far worse"
+
+
+def test_negative_scores_of_a_reranker_keep_their_order():
+    assert rank.spread([("bad", -9.0), ("good", -1.0), ("fair", -4.0)], {}, limit=3) == ("good", "fair", "bad")
+
+
 @given(st.text(max_size=400), st.integers(0, 120))
 def test_a_cut_text_is_a_beginning_within_the_budget(text: str, budget: int):
     short = rank.cut(text, budget)
