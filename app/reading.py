@@ -40,7 +40,8 @@ def pick_campaign(archive: Archive, number: int | None = None) -> Campaign:
 
 
 def pick_experiment(archive: Archive, ident: str) -> Experiment:
-    """The experiment with this id; in the latest campaign also by its number ("3") or a baseline's name.
+    """The experiment with this id; in the latest campaign also by its number ("3"), or a baseline by its name or what
+    follows the dash in its id.
 
     Raises `UnknownExperiment`.
     """
@@ -48,7 +49,7 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
     if latest:
         for experiment in archive.experiments(latest[-1].id):
             by_number = experiment.role is Role.CANDIDATE and ident == str(experiment.number)
-            by_name = experiment.role is Role.BASELINE and ident == experiment.name
+            by_name = experiment.role is Role.BASELINE and ident in (experiment.name, experiment.id.partition("-")[2])
             if by_number or by_name:
                 return experiment
     return archive.experiment(ident)

@@ -105,7 +105,7 @@ class ProgramTask:
             finalists=1,
             confirm_seeds=5 if quick else 8,
             max_seconds=570.0 if quick else None,
-            shortened=("Quick preset: 12 candidates, one finalist on five fresh seeds, ten minutes.",) if quick else (),
+            shortened=("Quick preset: one finalist on at most five fresh seeds, within ten minutes.",) if quick else (),
         )
 
     async def check(
@@ -127,10 +127,10 @@ class ProgramTask:
         results = {"import": failed if problem else passed}
         if tree is not None and known:
             results["novelty"] = _novelty(tree, known)
-        skipped = "does not apply to programs"
+        idle = dict.fromkeys(NAMES, "does not apply to programs") | {"novelty": "there is nothing to compare with"}
         return Checked(
             results=tuple(
-                results.get(n, GateResult(name=n, passed=None, value=None, limit=None, message=skipped)) for n in NAMES
+                results.get(n, GateResult(name=n, passed=None, value=None, limit=None, message=idle[n])) for n in NAMES
             ),
             fingerprint=None if tree is None else Fingerprint(experiment=trust, tree=tree),
         )

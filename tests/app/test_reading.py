@@ -11,7 +11,7 @@ import pytest
 from lab.archive.store import Archive
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
-from tests.builders import a_finished_experiment
+from tests.builders import a_brief, a_finished_experiment
 
 ROW = {"id", "role", "status", "parents", "family", "rung", "metrics", "verdict"}
 
@@ -72,6 +72,15 @@ def test_show_holds_each_stage_once_besides(move37: Move37, finished: Path) -> N
 @pytest.mark.parametrize(("word", "ident"), [("1", "c1-001"), ("gla", "c1-gla"), ("c1-012", "c1-012")])
 def test_show_takes_a_number_or_a_name(move37: Move37, finished: Path, word: str, ident: str) -> None:
     assert shown(move37, finished, word)["id"] == ident
+
+
+def test_a_baseline_whose_name_has_a_space_is_found_by_the_end_of_its_id(move37: Move37, tmp_path: Path) -> None:
+    with Archive.open(tmp_path) as archive:
+        campaign = archive.begin_campaign(a_brief(task="program:packing"))
+        ident = archive.begin_experiment(campaign.id, 0, Role.BASELINE, name="start program", family="program").id
+    tail = ident.partition("-")[2]
+    assert " " not in tail
+    assert shown(move37, tmp_path, tail)["id"] == shown(move37, tmp_path, "start program")["id"] == ident
 
 
 def test_the_conversation_is_a_list_of_lines(move37: Move37, finished: Path) -> None:
