@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.archive.store import Archive
+from lab.records import Role
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_finished_experiment
