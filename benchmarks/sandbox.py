@@ -1,11 +1,12 @@
 """The sandbox beside AutoGen's DockerCommandLineCodeExecutor: the same image, the same run, round by round in turn.
 
-    python -m benchmarks.sandbox [--json] [--rounds N] [--jobs N]
+    python -m benchmarks.sandbox [--json] [--rounds N] [--jobs N] [--runtime crun]
 
 With --json stdout carries one line, an object of figures; without it the figures with their goals, then that line.
 Every `_s` is seconds of wall clock as the caller sees it, p50 a median over the rounds. The names say what is timed:
 hello and torch are blocks in a container that is up already (ours and theirs), adam100 a hundred optimiser steps,
-single_use a torch block in a container of its own, claimed from the warm pool, stop kill-and-remove (theirs: stop).
+single_use a torch block in a container of its own, claimed from the warm pool, stop the kill-and-remove of a
+container after its job, a median too (theirs: stop, once, for it takes ten seconds).
 Needs the daemon, our image and AutoGen's docker extra (`pip install -e .[bench]`). Figures are only worth something on
 a machine that does nothing else.
 """
@@ -46,7 +47,7 @@ GOALS: tuple[tuple[str, float, bool], ...] = (
     ("adam100_p50_s", 0.060, False),
     ("hello_p50_s", 0.012, False),
     ("hello_times_faster", 1.0, True),
-    ("stop_s", 0.060, False),
+    ("stop_p50_s", 0.060, False),
     ("stop_under_fork_bomb_s", 1.0, False),
     ("single_use_per_s", 2.0, True),
     ("jobs_per_s", 80.0, True),
@@ -64,9 +65,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
     parser.add_argument("--rounds", type=int, default=20, help="paired rounds of each block")
     parser.add_argument("--jobs", type=int, default=1000, help="jobs before leaks are counted")
+    parser.add_argument("--runtime", default="", choices=("", "runc", "crun"), help="empty: the daemon's default")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    figures = asyncio.run(measure(options.rounds, options.jobs))
+    figures = asyncio.run(measure(options.rounds, options.jobs, options.runtime))
     if not options.json:
         for name, goal, more in GOALS:
             if (value := figures.get(name)) is not None:
@@ -77,7 +79,7 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-async def measure(rounds: int, jobs: int) -> dict[str, Any]:
+async def measure(rounds: int, jobs: int, runtime: Any = "") -> dict[str, Any]:
     """Every figure, from one sandbox and one AutoGen executor that take turns."""
     import structlog
 
@@ -87,7 +89,7 @@ async def measure(rounds: int, jobs: int) -> dict[str, Any]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-    sandbox = DockerSandbox(DockerSettings())
+    sandbox = DockerSandbox(DockerSettings(runtime=runtime))
     try:
         figures = await beside_autogen(sandbox, rounds)
         figures |= await alone(sandbox, rounds)
@@ -95,7 +97,8 @@ async def measure(rounds: int, jobs: int) -> dict[str, Any]:
         figures |= await leaks(sandbox, jobs)
     finally:
         await sandbox.close()
-    return {"cpus": os.cpu_count(), "load_before": figures.pop("load_before"), "rounds": rounds, **figures}
+    machine = {"cpus": os.cpu_count(), "load_before": figures.pop("load_before"), "load_after": os.getloadavg()[0]}
+    return {**machine, "runtime": runtime or "default", "rounds": rounds, **figures}
 
 
 async def beside_autogen(sandbox: Any, rounds: int) -> dict[str, Any]:
@@ -126,14 +129,14 @@ async def beside_autogen(sandbox: Any, rounds: int) -> dict[str, Any]:
             for name, code in (("hello", HELLO), ("torch", TORCH)):
                 times.setdefault(f"{name}_p50_s", []).append(await timed(ours(sandbox, code, "pair")))
                 times.setdefault(f"autogen_{name}_p50_s", []).append(await timed(autogen(code)))
-        stop = await timed(sandbox.release("pair"))
+        await sandbox.release("pair")
         autogen_stop = await timed(theirs.stop())
     figures = {name: round(statistics.median(found), 5) for name, found in times.items()}
     figures |= {"torch_p95_s": round(sorted(times["torch_p50_s"])[int(0.95 * (rounds - 1))], 5)}
     for name in ("hello", "torch"):
         ratios = [a / b for a, b in zip(times[f"autogen_{name}_p50_s"], times[f"{name}_p50_s"], strict=True)]
         figures[f"{name}_times_faster"] = round(statistics.median(ratios), 1)
-    return figures | {"stop_s": round(stop, 4), "autogen_stop_s": round(autogen_stop, 4), "load_before": load}
+    return figures | {"autogen_stop_s": round(autogen_stop, 4), "load_before": load}
 
 
 async def alone(sandbox: Any, rounds: int) -> dict[str, Any]:
@@ -142,7 +145,7 @@ async def alone(sandbox: Any, rounds: int) -> dict[str, Any]:
     await ours(sandbox, HELLO, "adam")
     adam = [await timed(ours(sandbox, ADAM, "adam")) for _ in range(rounds)]
     stops, single = [], []
-    for turn in range(min(rounds, 5)):
+    for turn in range(min(rounds, 10)):
         await sandbox._pool.settled()
         trust = f"single-{turn}"
         single.append(await timed(ours(sandbox, TORCH, trust)))
@@ -151,7 +154,8 @@ async def alone(sandbox: Any, rounds: int) -> dict[str, Any]:
     figures = {
         "adam100_p50_s": round(statistics.median(adam), 5),
         "single_use_p50_s": round(statistics.median(single), 5),
-        "single_use_stop_p50_s": round(statistics.median(stops), 5),
+        "stop_p50_s": round(statistics.median(stops), 5),
+        "stop_best_s": round(min(stops), 5),
         "stop_under_fork_bomb_s": round(await stop_under_fork_bomb(sandbox), 4),
         "idle_private_mib": await idle_private_mib(sandbox),
     }

@@ -30,6 +30,7 @@ from sandbox.docker.settings import DockerSettings
 from sandbox.errors import SandboxBroken, SandboxError
 from sandbox.gpus import Leases
 from sandbox.job import Job, Limits, OnOutput, Outcome, Protection
+from sandbox.overhead import Overhead
 from sandbox.owner import me
 
 log = structlog.get_logger()
@@ -50,15 +51,6 @@ class Room:
     guests: int = 0  # jobs that run or wait here
 
 
-@dataclass
-class Spent:
-    """What the jobs took, and what we added to it (containers, delivery, results)."""
-
-    jobs: int = 0
-    inside_seconds: float = 0.0
-    added_seconds: float = 0.0
-
-
 class DockerSandbox:
     """Implements `sandbox.sandbox.Sandbox`. Use from one event loop; `close` it."""
 
@@ -71,7 +63,7 @@ class DockerSandbox:
         self._images: dict[Variant, Image] = {}
         self._rooms: dict[tuple[str, Shape], Room] = {}
         self._opening = asyncio.Lock()
-        self._spent = Spent()
+        self._overhead = Overhead()
         self._most_held = self.settings.held or max(LEAST_HELD, 2 * (os.cpu_count() or 1))
 
     @property
@@ -81,7 +73,8 @@ class DockerSandbox:
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
         """Run `job`; see `sandbox.sandbox.Sandbox.run`."""
-        image = await self._open("cuda" if job.limits.gpus else "cpu")
+        with self._overhead.besides():
+            image = await self._open("cuda" if job.limits.gpus else "cpu")
         # The container's own limit on a file is its disk: a job must not ask for more than it can be given.
         file_bytes = min(job.limits.file_bytes, job.limits.disk_bytes)
         job = replace(job, limits=replace(job.limits, file_bytes=file_bytes))
@@ -110,15 +103,9 @@ class DockerSandbox:
                 finally:
                     if not member.alive:
                         await asyncio.shield(self._leave(room))
-                self._count(outcome, time.perf_counter() - began)
+                self._overhead.job(outcome, time.perf_counter() - began)
                 return outcome
         raise SandboxBroken(f"{TRIES} containers ended before they could take job {job.id}: see what the daemon says")
-
-    def _count(self, outcome: Outcome, seconds: float) -> None:
-        self._spent.jobs += 1
-        self._spent.inside_seconds += outcome.wall_seconds
-        self._spent.added_seconds += seconds - outcome.wall_seconds
-        log.info("job_finished", job=outcome.job, status=str(outcome.status), seconds=round(seconds, 4))
 
     @asynccontextmanager
     async def _room(self, trust: str, shape: Shape) -> AsyncIterator[Room]:
@@ -185,7 +172,8 @@ class DockerSandbox:
     async def release(self, trust: str) -> None:
         """See `sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
         rooms = [self._rooms.pop(key) for key in list(self._rooms) if key[0] == trust]
-        await asyncio.gather(*(self._leave(room) for room in rooms))
+        with self._overhead.besides():
+            await asyncio.gather(*(self._leave(room) for room in rooms))
 
     async def protections(self) -> tuple[Protection, ...]:
         """What holds for the next job. Raises `DaemonUnreachable`."""
@@ -207,8 +195,7 @@ class DockerSandbox:
             atexit.unregister(self._remove_now)
             self._engine.close()
             self._engine = None
-            inside, added = round(self._spent.inside_seconds, 2), round(self._spent.added_seconds, 2)
-            log.info("sandbox_closed", jobs=self._spent.jobs, inside_seconds=inside, added_seconds=added)
+            self._overhead.closed()
 
     def _remove_now(self) -> None:
         """At the end of a process that did not close us."""

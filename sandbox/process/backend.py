@@ -24,6 +24,7 @@ from sandbox.channel import Conversation, Frames, Greeting, encode_cancel, encod
 from sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
 from sandbox.gpus import Leases
 from sandbox.job import Job, OnOutput, Outcome, Protection
+from sandbox.overhead import Overhead
 from sandbox.process import probe, reap
 
 log = structlog.get_logger()
@@ -215,6 +216,7 @@ class ProcessSandbox:
         self._all: set[Member] = set()
         self._seats = asyncio.Semaphore(self._size)
         self._leases = leases or Leases()
+        self._overhead = Overhead()
         self._closed = False
         self._swept = False
 
@@ -233,8 +235,8 @@ class ProcessSandbox:
 
     async def _run(self, job: Job, on_output: OnOutput | None) -> Outcome:
         async with self._seats:
-            member = await self._take()
             started = time.monotonic()
+            member = await self._take()
             try:
                 outcome = await member.run(job, on_output)
             except (asyncio.CancelledError, DiskFull):
@@ -244,7 +246,7 @@ class ProcessSandbox:
                 await asyncio.shield(self._discard(member))
                 raise
             self._give_back(member)
-        log.info("job_finished", job=job.id, status=outcome.status, seconds=round(time.monotonic() - started, 4))
+        self._overhead.job(outcome, time.monotonic() - started)
         return outcome
 
     async def warm(self, count: int = 1) -> None:
@@ -268,6 +270,8 @@ class ProcessSandbox:
         return probe.read(await self.run(probe.job()), member.greeting.report)
 
     async def close(self) -> None:
+        if not self._closed and self._overhead.jobs:
+            self._overhead.closed()
         self._closed = True
         members, self._all, self._idle = list(self._all), set(), []
         await asyncio.gather(*(member.end() for member in members))
