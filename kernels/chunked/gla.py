@@ -22,7 +22,10 @@ from kernels.chunked.delta_forward import LOG2_E
 from kernels.chunked.layout import Grid
 from kernels.chunked.scan import by_chunk, scan
 
-CHUNK = 32
+
+def chunk_size(time: int, width: int) -> int:
+    """C, a power of two, by measurement: small heads want small chunks, which also pad short sequences less."""
+    return min(16 if width <= 32 else 32, 1 << (time - 1).bit_length())
 
 
 def chunk_vector(
@@ -40,7 +43,7 @@ class _ChunkVector(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         batch, time, heads, values = v.shape
         dtype = torch.float64 if q.dtype == torch.float64 else torch.float32
-        grid = Grid(batch=batch, time=time, heads=heads, chunk=min(CHUNK, _power_of_two(time)))
+        grid = Grid(batch=batch, time=time, heads=heads, chunk=chunk_size(time, q.shape[3]))
         qc, kc, vc, gamma = (grid.split(x, dtype) for x in (q, k, v, g))
         qc.mul_(scale)
         gamma = gamma.mul_(LOG2_E).cumsum_(1)  # decays are powers of two: exp2 is faster than exp
@@ -156,7 +159,3 @@ def _square(a: Tensor, block: int) -> Tensor:
     lane, line, _ = a.stride()
     return a.as_strided((n, size // (2 * block), block, block), (lane, 2 * block * (line + 1), line, 1),
                         a.storage_offset() + block * line)  # fmt: skip
-
-
-def _power_of_two(time: int) -> int:
-    return 1 << (time - 1).bit_length()
