@@ -1,7 +1,7 @@
 """Gate `causality`: changing the future must not change the past.
 
 Inputs from a cut on are replaced by larger ones; outputs before the cut are compared. Lengths on both sides of
-common chunk sizes are tried, since some leaks start at the second chunk.
+common chunk sizes are tried, since some leaks start at the second chunk, and the length at which is trained.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lab.gates.bench import Bench
 
 NAME = "causality"
-CASES = ((24, (1, 12)), (97, (1, 33, 64, 96)), (300, (64, 150, 256, 299)))  # length, cuts
+CASES = ((24, (1, 12)), (97, (1, 33, 64, 96)), (128, (100,)), (300, (64, 150, 256, 299)))  # length, cuts
 LOUDNESS = 4.0  # of the changed inputs, against 1
 
 

@@ -2,7 +2,9 @@
 
 The same call twice, with other calls in between; the state_dict, the input, torch's global settings and, in eval
 mode, its random state stay as they were. In training mode the same call twice under the same seed: dropout may
-draw, a step counter may not count. Caches are allowed as long as nobody can tell.
+draw, a step counter may not count; and a run of forward and backward passes leaves weights and buffers alone, or the
+mixer trains itself. Who begins later than `TRAINING_CALLS` is caught by the training loop (`lab/training/loop.py`).
+Caches are allowed as long as nobody can tell.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
     from lab.gates.bench import Bench
 
 NAME = "purity"
+TRAINING_CALLS = 32
 
 
 def measure(bench: Bench) -> Reading:
     """The largest relative difference between equal calls; infinite is reported as 1 with what was left behind."""
-    found = [*_repeated(bench), *_left_behind(bench)]
+    found = [*_repeated(bench), *_left_behind(bench), *_trained(bench)]
     worst = max((value for value, _ in found), default=0.0)
     return Reading(
         value=min(worst, 1e9),
@@ -76,6 +79,24 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
             found.append((1.0, f"a call changes torch's {', '.join(switched)}"))
     found += _import_leaves(bench)
     return found
+
+
+def _trained(bench: Bench) -> list[tuple[float, str]]:
+    """What forward and backward in training mode change of the state_dict; no optimiser is near."""
+    import torch
+
+    from lab.gates.bench import checked, guarded
+
+    with guarded():
+        mixer = bench.build().train()
+        before = _state(mixer)
+        for number in range(TRAINING_CALLS):
+            torch.manual_seed(number)
+            y = checked(mixer(bench.inputs(2, 1 + number % 5).to(bench.dtype)))
+            if y.requires_grad:
+                y.float().square().mean().backward()  # type: ignore[no-untyped-call]
+        changed = _changed(before, _state(mixer))
+    return [(1.0, f"training mode changes {', '.join(changed[:4])} without the optimiser")] if changed else []
 
 
 def _import_leaves(bench: Bench) -> list[tuple[float, str]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.gates.bench import Bench
 
 NAME = "truncation"
-CASES = ((97, (1, 2, 33, 64, 96)), (300, (97, 256)))  # length, prefixes
+CASES = ((97, (1, 2, 33, 64, 96)), (128, (100,)), (300, (97, 256)))  # length, prefixes
 
 
 def measure(bench: Bench) -> Reading:

@@ -36,7 +36,7 @@ FINALIST_RATES = (5e-3, 2e-2)
 UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
 # A loss well above a uniform guess, after the first fifty steps, does not come back.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
-MOST_PARAMETERS = int(1.05 * TARGET_PARAMETERS)  # the 1 % of the fit, and what buffers a mixer keeps
+MOST_PARAMETERS = int(1.02 * TARGET_PARAMETERS)  # the 1 % of the fit, and what buffers a mixer keeps
 QUICK_SECONDS = 570.0
 
 PROBE_RUNG, ALL_PROBES_RUNG = Rung(number=1, name="probes"), Rung(number=1, name="all probes")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from lab.training import blindfold, loop, schedule
-from lab.training.contract import load_mixer
+from lab.training.contract import ContractError, load_mixer
 from lab.training.model import ByteModel, ProbeModel, count
 from lab.training.sizes import D_MODEL, N_HEADS, fit_mlp_width
 
@@ -30,6 +30,7 @@ NO_ANSWER = -1  # a target that is not scored
 REPORT_EVERY = 0.5  # seconds between two progress lines
 ROWS = 32  # sequences in one forward pass when answering
 LONG_ENOUGH = 10  # steps in a row above the early stop's accuracy
+STEPS_A_SEED = 1_000_003  # more than any training has
 LOWEST = -6e4  # fp16 ends at 65504
 
 
@@ -50,9 +51,12 @@ def build(source: str, network: Mapping[str, Any], *, seed: int) -> nn.Module:
     mixer = load_mixer(source)
     width = fit_mlp_width(count(mixer(D_MODEL, N_HEADS))) if network["kind"] == "bytes" else 0
     torch.manual_seed(seed)  # here, so that what was drawn for counting changes nothing
-    if network["kind"] == "bytes":
-        return ByteModel(mixer, mlp_width=width)
-    return ProbeModel(mixer, vocab=network["vocabulary"])
+    if network["kind"] != "bytes":
+        return ProbeModel(mixer, vocab=network["vocabulary"])
+    model = ByteModel(mixer, mlp_width=width)
+    if any(fit_mlp_width(count(block.get_submodule("mixer"))) != width for block in model.blocks):
+        raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
+    return model
 
 
 def train(model: nn.Module, spec: Mapping[str, Any]) -> None:
@@ -66,6 +70,7 @@ def train(model: nn.Module, spec: Mapping[str, Any]) -> None:
     progress = _Progress(stop=spec["stop"])
 
     def loss_at(step: int) -> Tensor:
+        torch.manual_seed(STEPS_A_SEED * spec["seed"] + step)  # dropout: the same whether this is continued or not
         logits = model(inputs[step - first])
         correct.see(logits, targets[step - first])
         return cross_entropy(logits.flatten(0, 1), targets[step - first].flatten(), ignore_index=NO_ANSWER)
@@ -82,7 +87,7 @@ def train(model: nn.Module, spec: Mapping[str, Any]) -> None:
         model, loss_at, first=first, stop=spec["stop"], rate=rate, saved=saved, ceiling=spec["ceiling"], on_step=on_step
     )
     out = Path(os.environ["MOVE37_OUT"])
-    save_file(loop.packed(model, optimiser), str(out / "checkpoint.safetensors"))
+    save_file(loop.packed(model, optimiser, fitted.smooth), str(out / "checkpoint.safetensors"))
     (out / "report.json").write_text(json.dumps({"step": fitted.step, "diverged": fitted.diverged}))
 
 

@@ -2,7 +2,10 @@
 
 One loop serves rung 1 and rung 2. `fit` trains from step `first` to `stop`; `packed` and `restored` turn model and
 optimiser into named tensors and back, so that the next rung continues instead of starting again.
-Everything this file says is a witness's word: the lab scores the weights elsewhere.
+A continued training is the unbroken one, bit for bit: moments, their step counts and the smoothed loss travel too.
+Between two steps of the optimiser nobody may touch weights or buffers: a forward pass that trains itself is caught
+here at whatever call it begins. Everything this file says is a witness's word all the same: the lab scores the
+weights elsewhere, and who replaces the loop itself is not caught in it.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from lab.training import schedule
+from lab.training.contract import ContractError
 
-MODEL, MOMENT, SQUARE = "model.", "exp_avg.", "exp_avg_sq."
+MODEL, MOMENT, SQUARE, COUNT = "model.", "exp_avg.", "exp_avg_sq.", "step."
+SMOOTH = "smooth_loss"
 _SETTLED = 50  # steps after which a loss above the ceiling is no longer the start of training
 _SMOOTHING = 0.9
 
@@ -28,6 +33,7 @@ class Fitted:
 
     step: int  # optimiser steps done
     diverged: bool
+    smooth: float  # loss, nats
 
 
 def fit(
@@ -44,11 +50,13 @@ def fit(
     """Train until `stop`, a divergence, or `on_step(steps done, loss)` says that it is enough.
 
     `loss_at(step)` is in nats. Diverged: loss or gradient is not finite, or the smoothed loss lies above `ceiling`
-    (nats) once training has settled. `saved` are the optimiser's moments of an earlier run, or empty.
+    (nats) once training has settled. `saved` is the checkpoint of an earlier run, or empty.
+    Raises `ContractError` when weights or buffers change outside the optimiser's step.
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=schedule.BETAS, weight_decay=schedule.WEIGHT_DECAY)
-    _load_moments(model, optimiser, saved, step=first)
-    smooth = 0.0
+    _load_moments(model, optimiser, saved)
+    smooth = float(saved[SMOOTH]) if SMOOTH in saved else math.nan
+    untouched = _state(model)
     for step in range(first, stop):
         for group in optimiser.param_groups:
             group["lr"] = rate(step)
@@ -57,23 +65,44 @@ def fit(
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(clip_grad_norm_(model.parameters(), schedule.CLIP_NORM))
         value = loss.detach().item()
-        smooth = value if step == first else _SMOOTHING * smooth + (1 - _SMOOTHING) * value
+        smooth = value if math.isnan(smooth) else _SMOOTHING * smooth + (1 - _SMOOTHING) * value
         if not (math.isfinite(value) and math.isfinite(norm)) or (step > _SETTLED and smooth > ceiling):
-            return Fitted(step=step, diverged=True), optimiser
+            return Fitted(step=step, diverged=True, smooth=smooth), optimiser
+        _refuse_changes(untouched, model, step)
         optimiser.step()
+        untouched = _state(model)
         if on_step(step + 1, value):
-            return Fitted(step=step + 1, diverged=False), optimiser
-    return Fitted(step=stop, diverged=False), optimiser
+            return Fitted(step=step + 1, diverged=False, smooth=smooth), optimiser
+    return Fitted(step=stop, diverged=False, smooth=smooth), optimiser
 
 
-def packed(model: nn.Module, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
-    """Weights and moments as named, unshared, contiguous tensors (safetensors refuses shared memory)."""
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _refuse_changes(untouched: Mapping[str, Tensor], model: nn.Module, step: int) -> None:
+    now = model.state_dict()
+    if untouched.keys() != now.keys():
+        changed = sorted(untouched.keys() ^ now.keys())
+    else:
+        changed = [n for n, held in untouched.items() if not torch.equal(held.nan_to_num(), now[n].nan_to_num())]
+    if changed:
+        raise ContractError(
+            f"forward or backward changes {', '.join(changed[:3])} at training step {step}: "
+            "the optimiser alone may change weights, and nothing may change buffers"
+        )
+
+
+def packed(model: nn.Module, optimiser: torch.optim.AdamW, smooth: float) -> dict[str, Tensor]:
+    """Weights, moments and smoothed loss as named, unshared, contiguous tensors (safetensors refuses shared memory)."""
     tensors = {MODEL + name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         held = optimiser.state.get(parameter, {})
         if "exp_avg" in held:
             tensors[MOMENT + name] = held["exp_avg"].clone().contiguous()
             tensors[SQUARE + name] = held["exp_avg_sq"].clone().contiguous()
+            tensors[COUNT + name] = held["step"].clone()
+    tensors[SMOOTH] = torch.tensor(smooth, dtype=torch.float64)
     return tensors
 
 
@@ -82,11 +111,11 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     model.load_state_dict({name[len(MODEL) :]: t for name, t in tensors.items() if name.startswith(MODEL)}, strict=True)
 
 
-def _load_moments(model: nn.Module, optimiser: torch.optim.AdamW, saved: Mapping[str, Tensor], *, step: int) -> None:
+def _load_moments(model: nn.Module, optimiser: torch.optim.AdamW, saved: Mapping[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         if MOMENT + name in saved:
             optimiser.state[parameter] = {
-                "step": torch.tensor(float(step)),
+                "step": saved[COUNT + name].clone(),
                 "exp_avg": saved[MOMENT + name].clone(),
                 "exp_avg_sq": saved[SQUARE + name].clone(),
             }

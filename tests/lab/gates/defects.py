@@ -203,5 +203,50 @@ y = y * self.table[-x.shape[1] :]
     "another import": ("import", planted(top="import numpy as np")),
     "no class Mixer": ("import", CLEAN.replace("class Mixer", "class Blender")),
     "a Mixer that is no module": ("import", "class Mixer:\n    pass\n"),
+    "an optimiser of its own in forward": (
+        "purity",
+        planted(
+            last="""
+if self.training and torch.is_grad_enabled():
+    inner = self.outer(y.detach() * F.silu(gate.detach()))
+    slope, = torch.autograd.grad((inner - x.detach()).square().mean(), self.outer.weight)
+    self.outer.weight.data.sub_(0.1 * slope)
+"""
+        ),
+    ),
+    "an optimiser of its own that begins at the twentieth call": (
+        "purity",
+        planted(
+            init="self.calls = 0",
+            last="""
+self.calls += self.training and torch.is_grad_enabled()
+if self.calls > 20:
+    self.taps.data.mul_(0.99)
+    self.calls = 0
+""",
+        ),
+    ),
+    "running statistics of the batches in training": (
+        "purity",
+        planted(
+            init="self.register_buffer('mean', torch.zeros(d_model))",
+            last="""
+if self.training:
+    centre = y.mean((0, 1))
+    self.mean.mul_(0.9).add_(0.1 * centre.detach().to(self.mean))
+    y = y - centre
+else:
+    y = y - self.mean.to(y.dtype)
+""",
+        ),
+    ),
+    "a leak at the training length alone": (
+        "causality",
+        planted(last="y = y + u.flip(1) if x.shape[1] == 128 else y"),
+    ),
+    "a length of 128 that is special": (
+        "truncation",
+        planted(last="y = 2 * y if x.shape[1] == 128 else y"),
+    ),
     "an exit while training": ("finite", planted(last="y = exit(3) if self.training else y")),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from lab.records import Candidate
 from lab.tasks.mixers import MixersTask
@@ -247,11 +248,42 @@ async def test_a_training_that_explodes_is_a_divergence(cell: ProcessSandbox, tm
     assert m.diverged and m.value == 8.0 and math.isfinite(m.value)
 
 
-async def test_the_next_rung_continues_where_the_last_one_stopped(cell: ProcessSandbox, tmp_path: Path) -> None:
-    for steps in (3, STEPS):
-        stepped = await measured(cell, tmp_path, HONEST, Rung(number=2, name="lm", steps=steps), name="stepped")
-    assert stepped.measurements[0].value == pytest.approx(await bits(cell, tmp_path, HONEST), abs=1e-4)
+async def test_the_next_rung_continues_where_the_last_one_stopped_bit_for_bit(
+    cell: ProcessSandbox, tmp_path: Path
+) -> None:
+    """Dropout included: its noise belongs to the step, not to the process."""
+    noisy = HONEST.replace("return self.now(x)", "return self.now(torch.dropout(x, 0.1, self.training))")
+    for steps in (1, 2, STEPS):
+        stepped = await measured(cell, tmp_path, noisy, Rung(number=2, name="lm", steps=steps), name="stepped")
+    whole = await measured(cell, tmp_path, noisy, name="whole")
+    assert stepped.measurements[0].value == whole.measurements[0].value
     assert len(list((tmp_path / "stepped").iterdir())) == 2, "one checkpoint and its record are kept"
+    one, two = (load(next((tmp_path / name).glob("*.safetensors")).read_bytes()) for name in ("stepped", "whole"))
+    assert one.keys() == two.keys() and all(np.array_equal(one[n], two[n]) for n in one)
+
+
+SELF_TAUGHT = """
+        self.calls = getattr(self, "calls", 0) + self.training
+        if self.calls > 3:
+            self.now.weight.data.mul_(1.001)
+        return self.now(x)"""
+
+
+async def test_training_itself_inside_forward_is_refused_however_late_it_begins(
+    cell: ProcessSandbox, tmp_path: Path
+) -> None:
+    got = await measured(cell, tmp_path, HONEST.replace("\n        return self.now(x)", SELF_TAUGHT))
+    assert not got.measurements and "the optimiser alone may change weights" in got.failure
+    assert "mixer.now.weight at training step 3" in got.failure
+
+
+async def test_a_mixer_that_grows_after_it_was_counted_is_refused(cell: ProcessSandbox, tmp_path: Path) -> None:
+    growing = lying(
+        "import torch\nBUILT = []\n",
+        "BUILT.append(1)\nif len(BUILT) > 1:\n    self.more = torch.nn.Parameter(torch.zeros(2000))",
+    )
+    got = await measured(cell, tmp_path, growing)
+    assert not got.measurements and "another number of parameters" in got.failure
 
 
 async def test_a_training_that_finished_before_a_crash_is_scored_without_training_again(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lab.training import loop
+from lab.training.contract import ContractError
 from lab.training.entry import LONG_ENOUGH, NO_ANSWER, _Streak
 
 
@@ -35,8 +36,8 @@ def test_two_stretches_with_a_checkpoint_between_them_are_one_training() -> None
     whole = a_model()
     run(whole, 0, 20)
     first = a_model()
-    _, optimiser = run(first, 0, 8)  # type: ignore[misc]
-    saved = loop.packed(first, optimiser)
+    fitted, optimiser = run(first, 0, 8)  # type: ignore[misc]
+    saved = loop.packed(first, optimiser, fitted.smooth)
     second = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     loop.load_weights(second, saved)
     run(second, 8, 20, saved)
@@ -48,7 +49,7 @@ def test_tied_weights_can_be_packed() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     model[2].weight = model[0].weight  # type: ignore[assignment]
     fitted, optimiser = run(model, 0, 2)  # type: ignore[misc]
-    pointers = [t.data_ptr() for t in loop.packed(model, optimiser).values()]
+    pointers = [t.data_ptr() for t in loop.packed(model, optimiser, fitted.smooth).values()]
     assert fitted.step == 2 and len(set(pointers)) == len(pointers)
 
 
@@ -86,6 +87,46 @@ def test_a_loss_above_the_ceiling_counts_once_training_has_settled() -> None:
 
     fitted, _ = run(model, 0, 80, loss_at=loss_at, ceiling=6.0)  # type: ignore[misc]
     assert fitted.diverged and 50 < fitted.step < 60
+
+
+def test_a_continued_training_judges_the_loss_as_the_unbroken_one_does() -> None:
+    """One loud batch right after a checkpoint is no divergence; the smoothed loss travels with the weights."""
+    model = a_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        return model(torch.ones(1, 4)).sum() * 0.0 + (20.0 if step == 100 else 5.0)
+
+    fitted, optimiser = run(model, 0, 100, loss_at=loss_at, ceiling=7.0)  # type: ignore[misc]
+    saved = loop.packed(model, optimiser, fitted.smooth)
+    fitted, _ = run(model, 100, 120, saved, loss_at=loss_at, ceiling=7.0)  # type: ignore[misc]
+    assert not fitted.diverged and 5.0 < fitted.smooth < 6.0
+
+
+@pytest.mark.parametrize("what", ["a weight", "a buffer", "another parameter", "a weight in backward"])
+def test_whoever_touches_the_weights_between_two_steps_of_the_optimiser_is_refused(what: str) -> None:
+    model = a_model()
+    model.register_buffer("mean", torch.zeros(3))
+    first = model[0]
+    assert isinstance(first, nn.Linear)
+
+    def change() -> None:
+        if what == "a buffer":
+            model.mean.add_(1.0)  # type: ignore[operator, union-attr]
+        elif what == "another parameter":
+            first.weight = nn.Parameter(first.weight.detach().clone() + 1e-3)
+        else:
+            first.weight.data.mul_(1.0 + 1e-6)
+
+    def loss_at(step: int) -> torch.Tensor:
+        if step == 30 and what != "a weight in backward":
+            change()
+        y = model(torch.ones(1, 4)).sum()
+        if step == 30:
+            y.register_hook(lambda slope: change())
+        return torch.as_tensor(y)
+
+    with pytest.raises(ContractError, match="at training step 30: the optimiser alone"):
+        run(model, 0, 40, loss_at=loss_at)
 
 
 def test_a_streak_needs_enough_right_answers_in_a_row() -> None:
