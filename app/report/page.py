@@ -26,11 +26,13 @@ from lab.records import Role
 from lab.verdicts import Row, Summary
 
 _HERE = Path(__file__).parent
+_NOTHING = "<p class='quiet'>There is nothing more to draw yet.</p>"
 
 
 def page_of(story: Story) -> str:
     """The whole page."""
     drawn = charts(story)
+    shown = _figures(drawn)  # the first draws the leaderboard and stands above it: to look comes before to read
     figures = _json([c.figure for c in drawn])
     scripts = [_plotly(), (_HERE / "boot.js").read_text(encoding="utf-8")] if drawn else []
     hashes = " ".join(f"'sha256-{_hash(s)}'" for s in scripts) or "'none'"
@@ -46,10 +48,12 @@ def page_of(story: Story) -> str:
 <style>{(_HERE / "style.css").read_text(encoding="utf-8")}</style></head><body><main>
 {_head(story)}
 {_summary(story)}
+{_gallery(shown[:1])}
 <h2>Leaderboard</h2>
 {_table(story)}
 {_notes(story)}
-{_charts(drawn)}
+<h2>Figures</h2>
+{_gallery(shown[1:]) or _NOTHING}
 <h2>Experiments</h2>
 {_sections(story)}
 {_foot(story)}
@@ -166,13 +170,14 @@ def _notes(story: Story) -> str:
     return f"{notes}<div class='cuts'>{title}<ul>{items}</ul></div>"
 
 
-def _charts(drawn: Sequence[Chart]) -> str:
-    if not drawn:
-        return "<p class='quiet'>There is nothing to draw yet: no number has been measured.</p>"
+def _figures(drawn: Sequence[Chart]) -> list[str]:
     narrow = [chart for chart in drawn if not chart.wide]
     alone = narrow[-1] if len(narrow) % 2 else None  # without a neighbour it takes the whole row
-    figures = "".join(_figure(number, chart, broad=chart.wide or chart is alone) for number, chart in enumerate(drawn))
-    return f"<h2>Figures</h2><div class='charts'>{figures}</div>"
+    return [_figure(number, chart, broad=chart.wide or chart is alone) for number, chart in enumerate(drawn)]
+
+
+def _gallery(figures: Sequence[str]) -> str:
+    return f"<div class='charts'>{''.join(figures)}</div>" if figures else ""
 
 
 def _figure(number: int, chart: Chart, *, broad: bool) -> str:

@@ -232,3 +232,8 @@ def test_gates_that_could_not_run_for_one_reason_share_a_line() -> None:
         ("2 others", "does not apply to programs"),
         ("novelty", "no archive"),
     ]
+
+
+def test_the_leaderboard_is_drawn_before_it_is_written(story: Story) -> None:
+    page = page_of(story)
+    assert page.index("data-figure='0'") < page.index("<h2>Leaderboard") < page.index("data-figure='1'")
