@@ -24,6 +24,8 @@ PROXY, WORKER = "move37-proxy:latest", "move37-worker:latest"
 RECIPE_FILE = "services.Dockerfile"
 # The proxy unpacks these two by hand, so they have to be among the wheels even where the sandbox image has them.
 UNPACKED = ("structlog", "typing_extensions")
+# The sandbox image has this one without its sources, and a campaign reads them: they are the corpus.
+SOURCES = "sympy"
 
 
 def build_services(engine: Engine, *, base: str, cache: Path, say: Say) -> dict[str, str]:
@@ -62,7 +64,7 @@ def dependencies() -> list[str]:
 def _wheels(cache: Path, say: Say) -> Path:
     wanted = "\n".join(dependencies())
     constraints = ROOT / "requirements.lock"
-    key = hashlib.sha256(wanted.encode() + constraints.read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(f"{wanted}\n{UNPACKED}{SOURCES}".encode() + constraints.read_bytes()).hexdigest()[:12]
     folder = cache / f"wheels-services-{key}"
     if (folder / "complete").exists():
         return folder
@@ -82,7 +84,7 @@ def _is_in_sandbox(wheel: str) -> bool:
     pins = (IMAGE_FOLDER / "requirements.txt").read_text().splitlines()
     there = {line.split("==")[0].lower() for line in pins if "==" in line}
     package = wheel.split("-")[0].lower()
-    return package in there and package not in UNPACKED
+    return package in there and package not in (*UNPACKED, SOURCES)
 
 
 def _pack(context: IO[bytes], wheels: Path) -> None:

@@ -26,7 +26,8 @@ RUN /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin python3 -m venv /srv/env \
  && /srv/env/bin/python -m pip uninstall --yes setuptools \
  && ls -d /opt/move37/lib/python3*/site-packages > "$(ls -d /srv/env/lib/python3*/site-packages)/sandbox.pth" \
  && /srv/env/bin/python -m pip install --no-cache-dir --no-index --find-links /wheels \
-        --constraint /constraints.txt --requirement /dependencies.txt
+        --constraint /constraints.txt --requirement /dependencies.txt \
+ && /srv/env/bin/python -m pip install --no-cache-dir --no-index --find-links /wheels --no-deps --ignore-installed sympy
 
 FROM ${SANDBOX} AS worker
 USER 0:0

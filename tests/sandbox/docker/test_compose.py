@@ -135,3 +135,11 @@ def test_the_worker_is_the_application(proxy: None):
     done = in_worker("python", "-m", "app", "sandbox", "status", "--json")
     report = json.loads(done.stdout.strip().splitlines()[-1])
     assert done.returncode == 0 and report["usable"] and report["image"]["digest"].startswith("sha256:")
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_the_worker_has_the_corpus_that_the_sandbox_must_not_show(proxy: None):
+    code = "import pathlib; from lab.training import corpus; print(corpus.open_corpus(pathlib.Path('/tmp/c')).name)"
+    done = in_worker("python", "-c", code)
+    assert done.returncode == 0 and done.stdout.startswith("sympy "), done.stderr

@@ -11,6 +11,7 @@ import pytest
 from sandbox.docker.build import pack
 from sandbox.docker.image import IMAGE_FOLDER, RECIPE_FILES, RECIPE_LABEL, judge_image, recipe, tag
 from sandbox.errors import ImageMissing
+from sandbox.job import Job
 
 LOCK = Path(__file__).parents[3] / "requirements.lock"
 
@@ -66,3 +67,19 @@ def test_equal_inputs_make_an_equal_build_context(tmp_path: Path):
     first.seek(0)
     with tarfile.open(fileobj=first) as tar:
         assert tar.getnames() == [*RECIPE_FILES, "wheels/a.whl"]
+
+
+SYMPY = b"""
+import pathlib, sympy, torch._dynamo
+inside = {path.suffix for path in pathlib.Path(sympy.__file__).parent.rglob("*") if path.is_file()}
+print(sorted(inside), sympy.Symbol.__doc__, sympy.simplify("x*x - x**2"))
+print(torch.compile(lambda x: x[: x.shape[0] // 2].sum(), backend="eager", dynamic=True)(torch.ones(8)).item())
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_corpus_is_not_in_the_image_and_the_compiler_that_imports_it_works(sandbox):
+    files = {"main.py": SYMPY}
+    outcome = await sandbox.run(Job(id="s", trust="sympy", argv=("python", "main.py"), files=files))
+    assert outcome.stdout == b"['.pyc'] None 0\n4.0\n", outcome
