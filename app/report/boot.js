@@ -25,12 +25,24 @@
     });
     return { data: data, layout: layout };
   }
+  // Names as ticks leave little of a narrow plot: each keeps its beginning, which holds its number.
+  function shortened(layout, data) {
+    var names = Array.from(new Set(data.flatMap(function (trace) { return trace.y; })));
+    var ticks = names.map(function (name) { return name.length > 17 ? name.slice(0, 16) + "…" : name; });
+    return Object.assign({}, layout, {
+      margin: Object.assign({}, layout.margin, { l: 60, r: 34 }),
+      yaxis: Object.assign({}, layout.yaxis, { tickvals: names, ticktext: ticks })
+    });
+  }
   function draw() {
     var look = dark.matches ? { ink: "#c9d2df", line: "#2c3542" } : { ink: "#3a4454", line: "#e4e8ee" };
     document.querySelectorAll("[data-figure]").forEach(function (place) {
       var figure = figures[Number(place.dataset.figure)];
       var narrow = place.clientWidth < 480;
       if (narrow && figure.layout.grid && figure.layout.grid.columns === 2) { figure = stacked(figure); }
+      if (narrow && figure.layout.yaxis && figure.layout.yaxis.categoryarray) {
+        figure = { data: figure.data, layout: shortened(figure.layout, figure.data) };
+      }
       var base = {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(document.body).fontFamily, color: look.ink, size: narrow ? 11 : 13 },
