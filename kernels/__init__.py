@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from kernels.dispatch import implementation
     from kernels.gla import chunk_gla, fused_recurrent_gla
-    from kernels.pointwise import causal_conv1d, fused_linear_cross_entropy, l2norm, rms_norm_gated
+    from kernels.pointwise import causal_conv1d, fused_linear_cross_entropy_loss, l2norm, rms_norm_gated
 
 _HOMES = {
     "chunk_gated_delta_rule": "delta",
@@ -36,7 +36,7 @@ _HOMES = {
     "causal_conv1d": "pointwise",
     "rms_norm_gated": "pointwise",
     "l2norm": "pointwise",
-    "fused_linear_cross_entropy": "pointwise",
+    "fused_linear_cross_entropy_loss": "pointwise",
     "implementation": "dispatch",
 }
 
@@ -46,7 +46,7 @@ __all__ = [
     "chunk_gated_delta_rule",
     "chunk_gla",
     "chunk_simple_gla",
-    "fused_linear_cross_entropy",
+    "fused_linear_cross_entropy_loss",
     "fused_recurrent_delta_rule",
     "fused_recurrent_gated_delta_rule",
     "fused_recurrent_gla",

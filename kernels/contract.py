@@ -83,8 +83,10 @@ def check_sequences(cu_seqlens: Tensor | None, batch: int, time: int) -> list[in
     return bounds
 
 
-def check_options(options: Mapping[str, object]) -> None:
-    """Refuse a keyword that we do not have, unless it asks for what we do anyway."""
+def check_options(options: Mapping[str, object], **anyway: object) -> None:
+    """Refuse a keyword that we do not have, unless it asks for what we do anyway: nothing, or its value in `anyway`."""
     for name, value in options.items():
-        if value not in (None, False):
+        if isinstance(value, Tensor):
+            raise BadOption(name, f"a tensor {list(value.shape)}", "left out: this implementation does not have it")
+        if not (value is None or value is False or (name in anyway and value == anyway[name])):
             raise BadOption(name, value, "left out: this implementation does not have it")

@@ -34,9 +34,9 @@ def chunk_gated_delta_rule(
     Keys are used as given: beta * |k|^2 must stay <= 2 or the state grows; `use_qk_l2norm_in_kernel` normalises them.
     Raises kernels.errors.KernelError.
     """
-    if beta is None:
-        beta = v.new_ones(v.shape[:-1]) if v.dim() == 4 else None
-    call = Call(q, k, v, g, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens)
+    call = Call(
+        q, k, v, g, _rate(v, beta), scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens
+    )
     return run(call, options)
 
 
@@ -86,6 +86,8 @@ def fused_recurrent_gated_delta_rule(
     k: Tensor,
     v: Tensor,
     g: Tensor | None = None,
+    gk: Tensor | None = None,
+    gv: Tensor | None = None,
     beta: Tensor | None = None,
     scale: float | None = None,
     initial_state: Tensor | None = None,
@@ -94,10 +96,11 @@ def fused_recurrent_gated_delta_rule(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """Gated DeltaNet token by token, for decoding: arguments as `chunk_gated_delta_rule`."""
-    if beta is None:
-        beta = v.new_ones(v.shape[:-1]) if v.dim() == 4 else None
-    call = Call(q, k, v, g, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens)
+    """Gated DeltaNet token by token, for decoding: arguments as `chunk_gated_delta_rule`; `gk`, `gv` are refused."""
+    options = {**options, "gk": gk, "gv": gv}
+    call = Call(
+        q, k, v, g, _rate(v, beta), scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens
+    )
     return run(call, options, recurrent=True)
 
 
@@ -114,9 +117,9 @@ def fused_recurrent_delta_rule(
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
     """DeltaNet token by token, for decoding: arguments as `chunk_delta_rule`."""
-    return fused_recurrent_gated_delta_rule(
-        q, k, v, None, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens, **options
-    )
+    rate, normalise = _rate(v, beta), use_qk_l2norm_in_kernel
+    call = Call(q, k, v, None, rate, scale, initial_state, output_final_state, normalise, cu_seqlens)
+    return run(call, options, recurrent=True)
 
 
 def fused_recurrent_simple_gla(
@@ -135,6 +138,13 @@ def fused_recurrent_simple_gla(
     g = _constant_decay(v, g, g_gamma)
     call = Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens)
     return run(call, options, recurrent=True)
+
+
+def _rate(v: Tensor, beta: Tensor | None) -> Tensor | None:
+    """beta, or ones; None only where v's shape is about to be refused."""
+    if beta is not None or v.dim() != 4:
+        return beta
+    return v.new_ones(v.shape[:-1])
 
 
 def _constant_decay(v: Tensor, g: Tensor | None, g_gamma: Tensor | None) -> Tensor | None:

@@ -20,6 +20,7 @@ def causal_conv1d(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
+    residual: Tensor | None = None,
     initial_state: Tensor | None = None,
     output_final_state: bool = False,
     activation: str | None = None,
@@ -30,9 +31,9 @@ def causal_conv1d(
 
     x [B, T, D]; weight [D, W]; bias [D]; initial_state [N, D, W], the last W inputs, newest last (the oldest is not
     read); activation None, "silu" or "swish". -> y [B, T, D], and the state after the last token or None.
-    Raises kernels.errors.KernelError.
+    `residual` is refused. Raises kernels.errors.KernelError.
     """
-    contract.check_options(options)
+    contract.check_options({**options, "residual": residual}, backend="triton")
     if activation not in (None, "silu", "swish"):
         raise BadOption("activation", activation, "None, 'silu' or 'swish'")
     bounds = _check_conv(x, weight, bias, initial_state, cu_seqlens)
@@ -62,14 +63,18 @@ def rms_norm_gated(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     activation: str = "swish",
+    residual: Tensor | None = None,
+    prenorm: bool = False,
+    residual_in_fp32: bool = False,
     eps: float = 1e-6,
     **options: object,
 ) -> Tensor:
     """(x / sqrt(mean x^2 + eps) * weight + bias) * act(g) over the last axis.
 
     x, g [..., D]; weight, bias [D]; activation "swish", "silu" or "sigmoid". -> [..., D] in x's dtype.
-    Raises kernels.errors.KernelError.
+    `residual` and what belongs to it are refused. Raises kernels.errors.KernelError.
     """
+    options = {**options, "residual": residual, "prenorm": prenorm, "residual_in_fp32": residual_in_fp32}
     contract.check_options(options)
     if activation not in ("swish", "silu", "sigmoid"):
         raise BadOption("activation", activation, "'swish', 'silu' or 'sigmoid'")
@@ -104,12 +109,16 @@ def l2norm(x: Tensor, eps: float = 1e-6, output_dtype: torch.dtype | None = None
     return normed(x, eps, dtype)
 
 
-def fused_linear_cross_entropy(
+def fused_linear_cross_entropy_loss(
     x: Tensor,
     target: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    logit_scale: float = 1.0,
+    logit_softcapping: float | None = None,
+    num_chunks: int = 8,
     reduction: str = "mean",
     **options: object,
 ) -> Tensor:
@@ -117,9 +126,18 @@ def fused_linear_cross_entropy(
 
     x [..., D]; target [...], int64; weight [vocabulary, D]; bias [vocabulary]; reduction "mean" over the targets that
     are not ignore_index (0 when there is none), or "sum". -> a float32 scalar (float64 with float64 inputs).
+    Smoothing, scale and cap of the logits are refused; `num_chunks` is not needed: a block of logits has one size.
     Raises kernels.errors.KernelError.
     """
-    contract.check_options(options)
+    options = {
+        **options,
+        "label_smoothing": label_smoothing,
+        "logit_scale": logit_scale,
+        "logit_softcapping": logit_softcapping,
+    }
+    contract.check_options(
+        options, label_smoothing=0.0, logit_scale=1.0, accumulate_grad_in_fp32=True, l2_penalty_factor=1e-4
+    )
     if reduction not in ("mean", "sum"):
         raise BadOption("reduction", reduction, "'mean' or 'sum'")
     _check_floating("x", x)

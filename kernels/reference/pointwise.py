@@ -2,7 +2,7 @@
 
 `causal_conv1d`: the short convolution of H3 and Mamba (arXiv 2312.00752, section 3.4)
 `rms_norm_gated`: RMSNorm (Zhang, Sennrich, arXiv 1910.07467, eq. 4) times SiLU of a gate, as in Mamba-2 and RetNet
-`fused_linear_cross_entropy`: mean over tokens of -log softmax(x W^T + b)[target]
+`fused_linear_cross_entropy_loss`: mean over tokens of -log softmax(x W^T + b)[target]
 """
 
 from __future__ import annotations

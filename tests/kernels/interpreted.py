@@ -99,4 +99,4 @@ def test_norms():
 def test_cross_entropy():
     target = torch.tensor([3, 0, -100, 19, 7])
     inputs = {"x": torch.randn(5, 8).double(), "weight": torch.randn(20, 8).double(), "bias": torch.randn(20).double()}
-    compare(kernels.fused_linear_cross_entropy, {**inputs, "target": target}, name="triton")
+    compare(kernels.fused_linear_cross_entropy_loss, {**inputs, "target": target}, name="triton")

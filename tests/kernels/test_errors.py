@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -46,6 +48,34 @@ def test_a_bad_argument_is_named(changes, kind, names):
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "call,name",
+    (
+        (lambda x: kernels.causal_conv1d(x, torch.ones(8, 4), residual=x), "residual is 'a tensor [2, 5, 8]'"),
+        (lambda x: kernels.rms_norm_gated(x, x, residual=x), "residual is 'a tensor [2, 5, 8]'"),
+        (lambda x: kernels.rms_norm_gated(x, x, prenorm=True), "prenorm is True"),
+        (lambda x: kernels.fused_recurrent_gated_delta_rule(**good(gk=x)), "gk is 'a tensor [2, 5, 8]'"),
+        (lambda x: kernels.fused_recurrent_gla(**good(gk=x, gv=x, g=None, beta=None)), "gv is 'a tensor [2, 5, 8]'"),
+        (lambda x: kernels.fused_recurrent_gla(**good(gk=x, g=None, beta=None, reverse=True)), "reverse is True"),
+        (lambda x: kernels.causal_conv1d(x, torch.ones(8, 4), backend="cuda"), "backend is 'cuda'"),
+        (
+            lambda x: kernels.fused_linear_cross_entropy_loss(x, x[..., 0].long(), torch.ones(3, 8), logit_scale=2.0),
+            "logit_scale is 2.0",
+        ),
+    ),
+)
+def test_what_this_package_does_not_have_is_refused_by_name(call, name):
+    with pytest.raises(errors.BadOption, match=re.escape(name)):
+        call(torch.randn(2, 5, 8))
+
+
+def test_an_option_that_asks_for_what_is_done_anyway_is_accepted():
+    x = torch.randn(2, 5, 8)
+    kernels.causal_conv1d(x, torch.ones(8, 4), backend="triton", cp_context=None)
+    kernels.fused_linear_cross_entropy_loss(x, torch.zeros(2, 5).long(), torch.ones(3, 8), use_l2warp=False)
+    kernels.chunk_gated_delta_rule(**good(), state_v_first=False, cu_seqlens_cpu=None)
+
+
 @pytest.mark.parametrize("bounds", ([0, 4, 3, 5], [1, 5], [0, 4]))
 def test_bounds_that_do_not_pack_are_refused(bounds):
     given = {n: x[:1] for n, x in good().items()}
@@ -72,6 +102,6 @@ def test_the_small_operators_name_their_arguments_too():
     with pytest.raises(errors.BadShape, match="g has shape"):
         kernels.rms_norm_gated(x, x[:1])
     with pytest.raises(errors.BadDtype, match="target"):
-        kernels.fused_linear_cross_entropy(x, torch.rand(2, 5), torch.randn(9, 8))
+        kernels.fused_linear_cross_entropy_loss(x, torch.rand(2, 5), torch.randn(9, 8))
     with pytest.raises(errors.BadShape, match="g has shape"):
         kernels.chunk_gla(x.unsqueeze(2), x.unsqueeze(2), x.unsqueeze(2), torch.rand(2, 5, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,29 @@ def test_a_call_is_served_by_its_device_unless_told_otherwise():
     with kernels.implementation("reference"):
         assert choose(torch.device("cpu")) == "reference"
     assert choose(torch.device("cpu")) == "chunked"
+
+
+DELTA = "q k v g beta scale initial_state output_final_state use_qk_l2norm_in_kernel"
+SAME_ORDER = {  # flash-linear-attention 0.6.0's arguments, as far as they can be given by position
+    "chunk_gated_delta_rule": DELTA,
+    "chunk_delta_rule": DELTA.replace("g ", ""),
+    "chunk_simple_gla": "q k v g g_gamma scale initial_state output_final_state",
+    "chunk_gla": "q k v g scale initial_state output_final_state",
+    "fused_recurrent_gated_delta_rule": DELTA.replace("g ", "g gk gv "),
+    "fused_recurrent_delta_rule": DELTA.replace("g ", ""),
+    "fused_recurrent_simple_gla": "q k v g g_gamma scale initial_state output_final_state",
+    "fused_recurrent_gla": "q k v gk gv scale initial_state output_final_state reverse",
+    "causal_conv1d": "x weight bias residual initial_state output_final_state activation",
+    "rms_norm_gated": "x g weight bias activation residual prenorm residual_in_fp32 eps",
+    "l2norm": "x eps output_dtype",
+    "fused_linear_cross_entropy_loss": "x target weight bias ignore_index label_smoothing logit_scale "
+    "logit_softcapping num_chunks reduction",
+}
+
+
+@pytest.mark.parametrize("name", SAME_ORDER)
+def test_arguments_stand_in_the_order_of_the_library_that_can_be_swapped_in(name):
+    ours = list(inspect.signature(getattr(kernels, name)).parameters)
+    wanted = SAME_ORDER[name].split()
+    assert ours[: len(wanted)] == wanted
+    assert set(ours[len(wanted) :]) <= {"cu_seqlens", "options"}

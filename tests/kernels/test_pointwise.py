@@ -65,12 +65,12 @@ def test_cross_entropy_equals_its_definition_in_blocks(reduction, monkeypatch):
     target = torch.randint(0, 20, (2, 9), generator=torch.Generator().manual_seed(0))
     target[0, 3] = -100
     inputs = {"x": draw(2, 9, 8), "weight": draw(20, 8), "bias": draw(20), "target": target}
-    compare(lambda **g: kernels.fused_linear_cross_entropy(**g, reduction=reduction), inputs)
+    compare(lambda **g: kernels.fused_linear_cross_entropy_loss(**g, reduction=reduction), inputs)
 
 
 def test_cross_entropy_of_nothing_is_zero():
     nothing = torch.full((4,), -100)
-    assert kernels.fused_linear_cross_entropy(torch.randn(4, 8), nothing, torch.randn(5, 8)) == 0
+    assert kernels.fused_linear_cross_entropy_loss(torch.randn(4, 8), nothing, torch.randn(5, 8)) == 0
 
 
 @pytest.mark.parametrize("name", ("conv", "norm", "l2", "loss"))
@@ -83,7 +83,7 @@ def test_gradients_pass_a_numerical_check(name):
         ),
         "norm": (lambda x, g, w: kernels.rms_norm_gated(x, g, w), (draw(3, 4), draw(3, 4), draw(4))),
         "l2": (kernels.l2norm, (draw(3, 4),)),
-        "loss": (lambda x, w: kernels.fused_linear_cross_entropy(x, target, w), (draw(3, 4), draw(5, 4))),
+        "loss": (lambda x, w: kernels.fused_linear_cross_entropy_loss(x, target, w), (draw(3, 4), draw(5, 4))),
     }
     call, inputs = calls[name]
     assert torch.autograd.gradcheck(call, tuple(x.requires_grad_() for x in inputs))
