@@ -24,6 +24,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
     """Raise unless q, k, v are [B, T, H, K], [B, T, H, K], [B, T, HV, V] of one dtype on one device."""
     for name, tensor in (("q", q), ("k", k), ("v", v)):
+        check_tensor(name, tensor)
         if tensor.dim() != 4:
             raise BadShape(name, tuple(tensor.shape), "[batch, time, heads, head size]")
         if tensor.dtype not in DTYPES:
@@ -50,11 +51,18 @@ def check_gate(name: str, gate: Tensor | None, wants: tuple[int, ...], like: Ten
     """Raise unless `gate` is None or a floating tensor of exactly this shape, beside `like`."""
     if gate is None:
         return
+    check_tensor(name, gate)
     if tuple(gate.shape) != wants:
         raise BadShape(name, tuple(gate.shape), str(list(wants)))
     if not gate.is_floating_point():
         raise BadDtype(name, gate.dtype, "a floating dtype")
     check_device(name, gate, like)
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Raise BadOption for a list, a number or None where a tensor belongs."""
+    if not isinstance(value, Tensor):
+        raise BadOption(name, type(value).__name__, "a tensor")
 
 
 def check_device(name: str, tensor: Tensor, like: Tensor) -> None:
@@ -69,6 +77,7 @@ def check_sequences(cu_seqlens: Tensor | None, batch: int, time: int) -> list[in
     """
     if cu_seqlens is None:
         return None
+    check_tensor("cu_seqlens", cu_seqlens)
     if cu_seqlens.dim() != 1 or cu_seqlens.numel() < 2:
         raise BadShape("cu_seqlens", tuple(cu_seqlens.shape), "[N + 1] for N sequences")
     if cu_seqlens.dtype not in (torch.int32, torch.int64):

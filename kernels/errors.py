@@ -5,7 +5,7 @@ KernelError (a ValueError)
 |- BadDtype        a dtype that this path cannot compute in, or two that may not be mixed
 |- BadDevice       tensors on different devices, or a device that the wanted implementation cannot use
 |- BadSequences    cu_seqlens does not describe packed sequences
-'- BadOption       a value outside what is allowed: head size, activation, chunk size, name of an implementation
+'- BadOption       a value outside what is allowed: activation, target, name of an implementation, no tensor at all
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ def _run(
 ) -> tuple[Tensor, Tensor | None]:
     contract.check_options(options)
     contract.check_heads(q, k, v)
+    contract.check_tensor("g", g)
     batch, time, heads, values = v.shape
     contract.check_gate("g", g, (batch, time, heads, q.shape[-1]), q)
     bounds = contract.check_sequences(cu_seqlens, batch, time)

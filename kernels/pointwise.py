@@ -98,6 +98,8 @@ def l2norm(x: Tensor, eps: float = 1e-6, output_dtype: torch.dtype | None = None
     """x / sqrt(|x|^2 + eps) over the last axis, in x's dtype or `output_dtype`. Raises kernels.errors.KernelError."""
     _check_floating("x", x)
     dtype, where = output_dtype or x.dtype, choose(x.device)
+    if dtype not in contract.DTYPES:
+        raise BadDtype("output_dtype", dtype, "float32, bfloat16, float16 or float64")
     if where == "reference":
         from kernels.reference import pointwise
 
@@ -140,15 +142,7 @@ def fused_linear_cross_entropy_loss(
     )
     if reduction not in ("mean", "sum"):
         raise BadOption("reduction", reduction, "'mean' or 'sum'")
-    _check_floating("x", x)
-    if weight.dim() != 2 or weight.shape[1] != x.shape[-1]:
-        raise BadShape("weight", tuple(weight.shape), f"[vocabulary, {x.shape[-1]}], as x says")
-    if target.shape != x.shape[:-1]:
-        raise BadShape("target", tuple(target.shape), f"{list(x.shape[:-1])}, as x says")
-    if target.dtype != torch.int64:
-        raise BadDtype("target", target.dtype, "int64")
-    contract.check_gate("weight", weight, tuple(weight.shape), x)
-    contract.check_gate("bias", bias, tuple(weight.shape[:1]), x)
+    _check_loss(x, target, weight, bias, ignore_index)
     rows, targets = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     where = choose(x.device)
     if where == "reference":
@@ -163,10 +157,31 @@ def fused_linear_cross_entropy_loss(
 
 
 def _check_floating(name: str, x: Tensor) -> None:
+    contract.check_tensor(name, x)
     if x.dtype not in contract.DTYPES:
         raise BadDtype(name, x.dtype, "float32, bfloat16, float16 or float64")
     if x.dim() < 1 or x.shape[-1] < 1:
         raise BadShape(name, tuple(x.shape), "[..., features] with at least one feature")
+
+
+def _check_loss(x: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None, ignore: int) -> None:
+    _check_floating("x", x)
+    contract.check_tensor("weight", weight)
+    if weight.dim() != 2 or weight.shape[1] != x.shape[-1]:
+        raise BadShape("weight", tuple(weight.shape), f"[vocabulary, {x.shape[-1]}], as x says")
+    contract.check_tensor("target", target)
+    if target.shape != x.shape[:-1]:
+        raise BadShape("target", tuple(target.shape), f"{list(x.shape[:-1])}, as x says")
+    if target.dtype != torch.int64:
+        raise BadDtype("target", target.dtype, "int64")
+    contract.check_gate("weight", weight, tuple(weight.shape), x)
+    contract.check_gate("bias", bias, tuple(weight.shape[:1]), x)
+    if weight.dtype != x.dtype:
+        raise BadDtype("weight", weight.dtype, f"{x.dtype}, as x is")
+    counted = target[target != ignore]
+    if counted.numel() and not (int(counted.min()) >= 0 and int(counted.max()) < weight.shape[0]):
+        got = f"{int(counted.min())}..{int(counted.max())}"
+        raise BadOption("target", got, f"in 0..{weight.shape[0] - 1}, or {ignore} where none is due")
 
 
 def _check_conv(
@@ -176,6 +191,7 @@ def _check_conv(
     if x.dim() != 3 or x.shape[1] < 1:
         raise BadShape("x", tuple(x.shape), "[batch, time, channels] with at least one token")
     batch, time, channels = x.shape
+    contract.check_tensor("weight", weight)
     if weight.dim() != 2 or weight.shape[0] != channels or weight.shape[1] < 1:
         raise BadShape("weight", tuple(weight.shape), f"[{channels} channels, taps]")
     contract.check_gate("weight", weight, tuple(weight.shape), x)

@@ -105,3 +105,19 @@ def test_the_small_operators_name_their_arguments_too():
         kernels.fused_linear_cross_entropy_loss(x, torch.rand(2, 5), torch.randn(9, 8))
     with pytest.raises(errors.BadShape, match="g has shape"):
         kernels.chunk_gla(x.unsqueeze(2), x.unsqueeze(2), x.unsqueeze(2), torch.rand(2, 5, 1))
+
+
+def test_what_is_no_tensor_or_no_target_is_named():
+    x, none_due = torch.randn(2, 5, 8), torch.full((2, 5), -100)
+    for call, name in (
+        (lambda: kernels.chunk_gated_delta_rule(**good(g=[1.0])), "g is 'list'"),
+        (lambda: kernels.chunk_gla(x[:, :, None], x[:, :, None], x[:, :, None], None), "g is 'NoneType'"),
+        (lambda: kernels.causal_conv1d(x, None), "weight is 'NoneType'"),
+        (lambda: kernels.fused_linear_cross_entropy_loss(x, none_due + 109, torch.randn(9, 8)), "target is '9..9'"),
+    ):
+        with pytest.raises(errors.BadOption, match=re.escape(name)):
+            call()
+    with pytest.raises(errors.BadDtype, match=re.escape("weight has dtype torch.bfloat16; it must be torch.float32")):
+        kernels.fused_linear_cross_entropy_loss(x, none_due, torch.randn(9, 8).bfloat16())
+    with pytest.raises(errors.BadDtype, match="output_dtype"):
+        kernels.l2norm(x, output_dtype=torch.int32)
