@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from app.choices import Approve, Backend, LogLevel, Preset, Runtime
+from app.complaints import one_line
 from app.exits import BadInput
 from app.quantities import count, dollars, seconds
 
@@ -120,7 +121,8 @@ def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settin
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): correct its permissions or move it away") from error
     except ValidationError as error:
-        raise BadInput(_one_line(error, given, file)) from error
+        complaint = one_line(error, given, file, variables=os.environ, keys=_Sources, sections=_SECTIONS)
+        raise BadInput(complaint) from error
     except SettingsError as error:  # of the environment: a table or a list is JSON there
         raise BadInput(f"{error}: write JSON, or name one key, as in MOVE37_MEMORY__URL") from error
     return _settings(found, keys, given)
@@ -272,35 +274,3 @@ def _path(path: Path | None) -> Path | None:
 
 def _plain(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def _one_line(error: ValidationError, flags: Mapping[str, Any], file: Path) -> str:
-    """The first complaint, with the place where the person wrote the value."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    name = path[0] if path else "settings"
-    variable = f"MOVE37_{'__'.join(path).upper()}"
-    section = _SECTIONS.get(name)
-    if first["type"] == "extra_forbidden":
-        known = (section if section is not None and len(path) > 1 else _Sources).model_fields
-        key = f"{file} has an unknown key {'.'.join(path)!r}"
-        place = f"the environment has an unknown {variable}" if variable in os.environ else key
-        return f"{place}: known are {', '.join(sorted(known))}"
-    place = f"--{path[-1].replace('_', '-')}" if name in flags else f"{'.'.join(path)} ({variable} or {file})"
-    if section is not None and len(path) == 1:
-        return f"{place}: {first['input']!r} cannot be used: write a table [{name}]"
-    found = (section or _Sources).model_fields.get(path[-1])
-    choices = _words(found.annotation) if found is not None and first["type"] == "literal_error" else ()
-    reason = f"choose one of {', '.join(choices)}" if choices else _reason(first)
-    return f"{place}: {first['input']!r} cannot be used: {reason}"
-
-
-def _words(annotation: Any) -> tuple[str, ...]:
-    """The words of a Literal, alone or beside None."""
-    inner = [a for a in get_args(annotation) if a is not type(None)]
-    return tuple(inner) if all(isinstance(a, str) for a in inner) else sum(map(_words, inner), ())
-
-
-def _reason(first: Any) -> str:
-    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return message[0].lower() + message[1:]
