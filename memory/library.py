@@ -96,7 +96,7 @@ class Library:
     ) -> tuple[Found, ...]:
         """Hybrid search: one hit an item, best first. `where` names the collections to search, each with its filter;
         `meaning` is the weight of the dense half (1: it alone, 0: words alone). An empty text finds nothing."""
-        queries = self._queries(text, meaning)
+        queries = self._queries(words.content(text) or text, meaning)
         if not queries or limit <= 0:
             return ()
         home: dict[str, str] = {}  # id -> collection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,11 @@ def _entry_texts(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
         entry.complexity,
         entry.background,
     )
-    return entry.symptoms, tuple(part for part in parts if part.strip(" ."))
+    return _contents(entry.symptoms), _contents(part for part in parts if part.strip(" ."))
+
+
+def _contents(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(words.content(text) or text for text in texts)
 
 
 def _lesson_texts(lesson: Lesson) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -20,6 +20,10 @@ LENGTH_WEIGHT = 0.75  # BM25's b
 MEAN_LENGTH = 120.0  # terms; a constant, so that a stored vector stays right when the collection grows
 PAIR_WEIGHT = 0.35  # of two neighbouring words against one word
 
+_NAMED = r"[A-Z][A-Za-z]+(?:_[A-Za-z]{2,})+"
+_LABEL = re.compile(
+    rf"\*\*{_NAMED}(?:\*\*\s*:|:\s*\*\*)|^[\s>#*-]*{_NAMED}\s*:", re.MULTILINE
+)  # **Some_Label**: anywhere, Some_Label: at the beginning of a line
 _WORD = re.compile(r"[a-z]+(?:[0-9]+[a-z]*)*|[0-9]+(?:\.[0-9]+)?[a-z]*")
 _STOP = frozenset(
     """
@@ -37,6 +41,15 @@ _ENDINGS = (
     ("ing", ""), ("ise", "ize"), ("ity", ""), ("ive", ""), ("ous", ""), ("ed", ""), ("er", ""), ("es", ""),
     ("ly", ""), ("s", ""),
 )  # fmt: skip
+
+
+def content(text: str) -> str:
+    """The text without a layout's own labels: they stand in every text of it and say nothing about this one.
+
+    >>> content("**Task_Signatures**:\\n- Loss spikes late")
+    '- Loss spikes late'
+    """
+    return _LABEL.sub("", text).strip()
 
 
 def stem(word: str) -> str:

@@ -39,6 +39,14 @@ def test_a_search_gives_one_hit_an_item_and_says_why(library: Library):
     assert hits[0].key == "recall" and "queries" in hits[0].why and "place 1 by" in hits[0].why
 
 
+def test_a_layouts_labels_do_not_steer_a_search(library: Library):
+    fill(library)
+    library.put_entries([an_entry(key="signs", name="Task performance signatures", insight="Architectural symptoms.")])
+    plain = "- recall with many queries"
+    labelled = f"**Task_Performance_Signatures**:\n{plain}\n\n**Architectural_Symptoms**:\n- input-dependent mixing"
+    assert library.search(labelled, limit=1)[0].key == library.search(plain, limit=1)[0].key == "recall"
+
+
 def test_writing_an_unchanged_file_again_does_nothing(library: Library):
     assert library.put_entries([an_entry(), an_entry(number=1)]) == 2
     assert library.put_entries([an_entry(), an_entry(number=1)]) == 0

@@ -49,3 +49,10 @@ def test_a_word_that_is_repeated_counts_more_but_never_over_the_saturation():
 
 def test_shared_words_are_given_in_the_questions_spelling():
     assert words.shared("Gates that forget slowly", "a gated layer forgets") == ("forget", "gates")
+
+
+def test_a_layouts_labels_are_no_content_and_everything_else_is():
+    text = "**Task_Signatures**:\n- Loss spikes\n**Late_Signs:** recall stalls **Old_Signs**: nan\nKey_Idea: gates"
+    assert " ".join(words.content(text).split()) == "- Loss spikes recall stalls nan gates"
+    for kept in ("**Decay**: forgets", "lambada_openai: low", "loss at O_i: high", "a plain line: with a colon"):
+        assert words.content(kept) == kept
