@@ -144,9 +144,11 @@ def call(mixer: nn.Module, x: Tensor, *, draw: int = 0) -> Tensor:
 
 
 def checked(y: object) -> Tensor:
-    """`y`, if it is a tensor."""
-    if not isinstance(y, Tensor):
+    """`y`, if it is a plain tensor of floating point numbers."""
+    if not isinstance(y, Tensor) or type(y) not in (Tensor, nn.Parameter):
         raise TypeError(f"forward returned {type(y).__name__}, not a tensor")
+    if not y.is_floating_point():
+        raise TypeError(f"forward returned numbers of {y.dtype}, not of the floating point type that x has")
     return y
 
 

@@ -7,6 +7,7 @@ candidate's own prints go nowhere). A watchdog ends the job, with a traceback, w
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import math
@@ -44,12 +45,14 @@ def main() -> None:
         _watched(report, "alone", order["seconds"], lambda: Reading(value=0.0, outputs=truncation.answer(bench)))
     else:
         complexity.work(bench, time=order["time"], calls=order["calls"])
+    os._exit(0)  # a thread that the candidate left behind must not hold the job
 
 
 def take(measure: Callable[[], Reading]) -> Reading:
-    """The reading, or the candidate's exception as one."""
+    """The reading, or the candidate's exception as one. What it prints on the way is nobody's business."""
     try:
-        return measure()
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            return measure()
     except (Exception, SystemExit) as error:
         return Reading(crash=one_line(error), traceback=frames_of(error))
 

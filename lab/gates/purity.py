@@ -9,6 +9,8 @@ Caches are allowed as long as nobody can tell.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
@@ -54,7 +56,7 @@ def _repeated(bench: Bench) -> list[tuple[float, str]]:
 
 
 def _left_behind(bench: Bench) -> list[tuple[float, str]]:
-    """What a call in eval mode changes outside its output."""
+    """What a call in eval mode changes outside its output, and who goes on working after it."""
     import torch
 
     from lab.gates.bench import global_settings, guarded
@@ -78,7 +80,20 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
         if switched := [name for name, value in settings.items() if now[name] != value and name != "grad mode"]:
             found.append((1.0, f"a call changes torch's {', '.join(switched)}"))
     found += _import_leaves(bench)
+    threads, children = _company()
+    bench.run(bench.inputs(1, 8))
+    more_threads, more_children = _company()
+    if more_threads > threads:
+        found.append((1.0, "a thread is left running"))
+    if more_children > children:
+        found.append((1.0, "a process is left running"))
     return found
+
+
+def _company() -> tuple[int, int]:
+    """Threads of Python in this process, and its children (where the system tells: Linux)."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return len(sys._current_frames()), sum(len(children.read_text().split()) for children in lists)
 
 
 def _trained(bench: Bench) -> list[tuple[float, str]]:
@@ -92,7 +107,7 @@ def _trained(bench: Bench) -> list[tuple[float, str]]:
         before = _state(mixer)
         for number in range(TRAINING_CALLS):
             torch.manual_seed(number)
-            y = checked(mixer(bench.inputs(2, 1 + number % 5).to(bench.dtype)))
+            y = checked(mixer(bench.inputs(2, 3 + number % 5).to(bench.dtype)))
             if y.requires_grad:
                 y.float().square().mean().backward()  # type: ignore[no-untyped-call]
         changed = _changed(before, _state(mixer))

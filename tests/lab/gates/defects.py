@@ -196,6 +196,11 @@ y = y * self.table[-x.shape[1] :]
         planted(last="return sum(p.sum() for p in self.parameters()).to(x.dtype).expand_as(x)"),
     ),
     "a seed from the clock": ("determinism", planted(init="torch.seed()\nself.taps.data.normal_()")),
+    "whole numbers for an answer": ("shape", planted(last="return (100 * x).long()")),
+    "a tensor of its own kind": (
+        "shape",
+        planted(top="class Own(torch.Tensor):\n    pass\n", last="y = y.as_subclass(Own)"),
+    ),
     "a tuple for an answer": ("shape", planted(last="return self.outer(y * F.silu(gate)), None")),
     "a width of 64 written down": ("shape", planted(last="y = y + torch.ones(64, dtype=x.dtype)")),
     "lengths that must be even": ("shape", planted(last="y = y.unflatten(1, (-1, 2)).flatten(1, 2)")),

@@ -80,6 +80,39 @@ async def test_what_a_candidate_prints_is_no_report(sandbox: Sandbox) -> None:
     assert failing(found) == ["causality"]
 
 
+@pytest.mark.parametrize(
+    "work, left",
+    [
+        (
+            "torch.sys.modules['threading'].Thread(target=torch.sys.modules['time'].sleep, args=(1e6,)).start()",
+            "thread",
+        ),
+        ("torch.os.fork() == 0 and torch.sys.modules['time'].sleep(1e6)", "process"),
+    ],
+)
+async def test_who_goes_on_working_after_the_call_fails_purity_and_holds_nobody_up(
+    sandbox: Sandbox, work: str, left: str
+) -> None:
+    found = await checked(planted(last=f"if x.shape[1] == 8:\n    {work}"), sandbox)
+
+    assert failing(found) == ["purity"]
+    assert f"a {left} is left running" in result(found, "purity").message
+
+
+async def test_a_flood_of_prints_is_no_fault(sandbox: Sandbox) -> None:
+    flood = "print('x' * 10**6)\nprint('x' * 10**6, file=torch.sys.stderr)"
+
+    assert failing(await checked(planted(last=flood), sandbox)) == []
+
+
+async def test_an_exception_that_cannot_say_what_it_is_is_the_candidates(sandbox: Sandbox) -> None:
+    mute = "class Mute(Exception):\n    def __str__(self):\n        raise self"
+    found = await checked(planted(top=mute, last="raise Mute"), sandbox)
+
+    assert failing(found) == ["shape"]
+    assert "Mute" in result(found, "shape").message
+
+
 async def test_remembering_the_whole_does_not_help_where_only_the_prefix_is(sandbox: Sandbox) -> None:
     """It leaks, and hides it by giving a known prefix the outputs that it had within the whole."""
     cheat = planted(
