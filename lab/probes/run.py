@@ -27,7 +27,7 @@ QUICK_PROBES = (OVERWRITE_RECALL, PARITY)
 PROBES = (*QUICK_PROBES, SELECTIVE_COPY, MQAR)
 
 ENOUGH = 0.997  # training accuracy that ends a probe early when it lasts
-MOST_PARAMETERS = 60_000  # one mixer of at most 1.05 x the largest baseline, an embedding, and buffers
+MOST_PARAMETERS = 32_000  # a mixer of 1.05 x the largest baseline, an embedding, and what two heads for four may add
 WALL_SECONDS = 400.0  # twenty times what the slowest baseline needs on an idle core
 
 

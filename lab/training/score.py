@@ -6,8 +6,8 @@ with the future physically absent on sampled prefixes), `_answers` (one job, che
     - prefixes go to a third trust, which never saw their continuations, in rows of other company;
     - each prefix ends at a random length, each from another window; its last position is what is compared.
 
-Not covered: that the weights were trained as the schedule says. A candidate shares its process with the loop and could
-take extra steps there; its CPU seconds are measured outside and stand beside every number.
+Not covered: that the weights were trained as the schedule says. The loop refuses a mixer that trains itself, but shares
+its process with it; CPU seconds are measured outside and stand beside every number.
 """
 
 from __future__ import annotations

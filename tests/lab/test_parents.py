@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +73,20 @@ def test_unmeasured_baselines_are_parents_of_the_first_experiments() -> None:
     fresh = replace(BASELINE, status=ExperimentStatus.RUNNING, measurements=())
     (parent,) = draw_parents([fresh], metric=BITS_PER_BYTE, seed=0, number=1)
     assert parent.effect is None and "not measured" in parent.why
+
+
+def test_an_effect_is_taken_at_each_arms_best_sound_rate() -> None:
+    """Neither a rate that diverged nor a value that is no number stands for an arm, in any order."""
+    runs = (
+        a_measurement(value=2.5, learning_rate=5e-3),
+        a_measurement(value=2.6),
+        a_measurement(value=8.0, learning_rate=2e-2, diverged=True),
+        a_measurement(value=math.nan, learning_rate=3e-2),
+    )
+    for order in (runs, runs[::-1]):
+        mine = replace(an_experiment("c1-001", None), measurements=order)
+        assert effect_of(mine, [BASELINE], BITS_PER_BYTE) == pytest.approx(0.2)
+        theirs = replace(BASELINE, measurements=order)
+        assert effect_of(an_experiment("c1-002", 2.5), [theirs], BITS_PER_BYTE) == pytest.approx(0.0)
+    broken = replace(an_experiment("c1-003", None), measurements=(a_measurement(value=8.0, diverged=True),))
+    assert effect_of(broken, [BASELINE], BITS_PER_BYTE) is None
