@@ -19,6 +19,7 @@ import pkgutil
 import platform
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ from torch.nn import functional as F
 
 import kernels
 from benchmarks.kernels_models import GatedDelta, Softmax, training_step
+from lab import baselines
+from lab.training.contract import load_mixer
 
 Rows = list[dict[str, Any]]
 H100_BYTES, H100_FLOPS = 3.35e12, 989e12  # a second, data sheet: HBM3, dense bf16
@@ -89,24 +92,35 @@ def cpu_lengths(lengths: tuple[int, ...], turns: int) -> Rows:
 
 
 def cpu_against_naive(turns: int, length: int = 2048) -> dict[str, float]:
-    """How many times faster the chunked form is than a float32 loop over time."""
+    """Milliseconds of the chunked form and of two loops over time, and how many times faster it is.
+
+    `naive` is the recurrence in float32 (what a decoding step runs), `oracle` kernels.reference in float64. Both ways,
+    the loops go through autograd.
+    """
     given = inputs(1, length, 4, 64, "cpu", torch.float32)
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
     def naive() -> Tensor:
         return kernels.fused_recurrent_gated_delta_rule(**given)[0]
 
+    def oracle() -> Tensor:
+        with kernels.implementation("reference"):
+            return kernels.chunk_gated_delta_rule(**given)[0]
+
     def chunked() -> Tensor:
         return kernels.chunk_gated_delta_rule(**given)[0]
 
     with torch.no_grad():
-        forward = fastest({"naive": naive, "chunked": chunked}, turns, clock)
-    backward = fastest({"naive": both_ways(naive), "chunked": both_ways(chunked)}, 2, clock)
-    return {"forward": forward["naive"] / forward["chunked"], "both": backward["naive"] / backward["chunked"]}
+        found = fastest({"naive": naive, "oracle": oracle, "chunked": chunked}, turns, clock)
+    both = fastest({"naive": both_ways(naive), "chunked": both_ways(chunked)}, 3, clock)
+    found |= {f"both_{name}": ms for name, ms in both.items()}
+    found["forward"], found["both"] = found["naive"] / found["chunked"], both["naive"] / both["chunked"]
+    found["forward_oracle"] = found["oracle"] / found["chunked"]
+    return found
 
 
 def cpu_step(turns: int, *, compiled: bool) -> Rows:
-    """One training step, B = 16, T = 128, L = 2, d = 64, for two and four heads."""
+    """One training step, B = 16, T = 128, L = 2, d = 64, for two and four heads; the lab's are its two baselines."""
     rows: Rows = []
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     for heads in (2, 4):
@@ -115,6 +129,8 @@ def cpu_step(turns: int, *, compiled: bool) -> Rows:
             "softmax with convolution": training_step(lambda h=heads: Softmax(64, h, conv=True)),
             "gated delta": training_step(lambda h=heads: GatedDelta(64, h)),
         }
+        for name in ("softmax", "gated_delta_net"):
+            made[f"the lab's {name}"] = training_step(partial(load_mixer(baselines.source(name)), 64, heads))
         if compiled:
             made["softmax, torch.compile"] = training_step(lambda h=heads: Softmax(64, h, conv=False), compiled=True)
             made["gated delta, torch.compile"] = training_step(lambda h=heads: GatedDelta(64, h), compiled=True)
@@ -130,14 +146,16 @@ def on_cpu(turns: int, lengths: tuple[int, ...], *, compiled: bool) -> dict[str,
     for row in lines:
         print(f"{row['T']:>6} {row['name']:24}{row['forward_ms']:>12.2f}{row['both_ms']:>12.2f}")
     print(crossover(lines))
-    naive = cpu_against_naive(max(3, turns // 3))
+    naive = cpu_against_naive(turns)
     print(
-        f"chunked over naive at T = 2048: forward {naive['forward']:.1f}x, both {naive['both']:.1f}x (goals 15x, 30x)"
+        f"chunked over naive at T = 2048: forward {naive['forward']:.1f}x, both {naive['both']:.1f}x (goals 15x, 30x), "
+        f"over the float64 reference forward {naive['forward_oracle']:.1f}x"
     )
+    print("  ".join(f"{name} {ms:.1f} ms" for name, ms in naive.items() if not name.startswith("forward")))
     steps = cpu_step(2 * turns, compiled=compiled)
     for row in steps:
         print(
-            f"training step, H = {row['H']}: {row['name']:28}{row['step_ms']:8.1f} ms  {row['parameters']} parameters"
+            f"training step, H = {row['H']}: {row['name']:30}{row['step_ms']:8.1f} ms  {row['parameters']} parameters"
         )
     return {"lengths": lines, "naive": naive, "steps": steps}
 
