@@ -299,3 +299,15 @@ async def test_protections_are_named_and_the_ones_of_this_backend_are_on(sandbox
     lines = {line.name: line for line in await sandbox.protections()}
     for name in ("network", "root file system", "user", "memory", "processes", "processor time", "seccomp"):
         assert lines[name].active, lines[name]
+
+
+HUGE = "print(sum(int(l.split()[1]) for l in open('/proc/self/smaps_rollup') if l.startswith('AnonHugePages')))"
+
+
+async def test_a_member_that_nobody_uses_tidies_its_memory_and_is_there_for_a_job_that_comes_meanwhile(sandbox):
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 1):
+        pytest.skip("this kernel has no MADV_COLLAPSE")
+    deadline = time.monotonic() + 60
+    while (found := int(await say(sandbox, HUGE, trust="tidy"))) < 32 * 1024 and time.monotonic() < deadline:
+        await asyncio.sleep(0.4)  # longer than the quarter of a second that counts as quiet
+    assert found >= 32 * 1024  # KiB

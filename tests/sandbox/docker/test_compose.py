@@ -142,4 +142,4 @@ def test_the_worker_is_the_application(proxy: None):
 def test_the_worker_has_the_corpus_that_the_sandbox_must_not_show(proxy: None):
     code = "import pathlib; from lab.training import corpus; print(corpus.open_corpus(pathlib.Path('/tmp/c')).name)"
     done = in_worker("python", "-c", code)
-    assert done.returncode == 0 and done.stdout.startswith("sympy "), done.stderr
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("sympy "), done.stderr
