@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 KINDS = {COGNITION: "cognition", ANALYSES: "analysis"}
 BATCH = 64  # points in one write
 EVERYWHERE: Mapping[str, Where | None] = {COGNITION: None, ANALYSES: None}
-ASKED = 16  # passages of a question that are looked at, about a thousand words
+ASKED = 16  # passages of a question that are looked at
+ASKED_WORDS = 20  # of one in a search: each observation of a long question looks for its own passage
 POOL = 24  # candidates that are read back for weighting and diversity
 Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
@@ -123,7 +124,7 @@ class Library:
         return tuple(items[id] for id in chosen)
 
     def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:
-        pieces = passages(text)[:ASKED] if meaning > 0 else ()
+        pieces = passages(text, words=ASKED_WORDS)[:ASKED] if meaning > 0 else ()
         sparse = words.question(text)
         queries: dict[str, Nearest] = {}
         if sparse.indices and meaning < 1:
