@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from agents.events import OnEvent, PersonNeeded
-from agents.inbox import Inbox
+from agents.inbox import Decision, Inbox
+from agents.roles import LAB, PERSON
+from lab.archive.store import Line, now
 
 Approve = Literal["never", "hypotheses", "code", "promotions"]
 Kind = Literal["hypothesis", "code", "promotion"]
@@ -21,10 +24,11 @@ _ASKS: dict[Approve, Kind | None] = {
 class Approvals:
     """Asks the person for what the mode names, and for nothing else."""
 
-    def __init__(self, mode: Approve, inbox: Inbox, on_event: OnEvent) -> None:
+    def __init__(self, mode: Approve, inbox: Inbox, on_event: OnEvent, store: Callable[[Line], None]) -> None:
         self._kind = _ASKS[mode]
         self._inbox = inbox
         self._on_event = on_event
+        self._store = store
         self._turn = asyncio.Lock()
 
     @property
@@ -44,6 +48,13 @@ class Approvals:
             while not self._inbox.stopped:
                 decision = self._inbox.take_decision()
                 if decision is not None:
+                    self._store(decided(decision, experiment, stage=kind))
                     return decision.reason if decision.kind == "veto" else ""
                 await self._inbox.changed(timeout=1.0)
         raise asyncio.CancelledError
+
+
+def decided(decision: Decision, experiment: str, *, stage: str) -> Line:
+    """A person's decision as a line of the experiment's conversation."""
+    text = f"/{decision.kind} {decision.reason}".strip()
+    return Line(source=PERSON, to=LAB, text=text, at=now(), person=True, experiment=experiment, stage=stage)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from agents import climb, cycle, prompts
+from agents.approval import decided
 from agents.budget import Spent, exhausted
 from agents.conversation import Conversation, Utterance
 from agents.errors import BudgetSpent
@@ -25,7 +26,7 @@ from agents.room import Room
 from agents.steps import Steps
 from agents.table import Table, the_baselines
 from agents.together import together
-from lab.archive.store import UNHEARD, Call, Line, now
+from lab.archive.store import PROPOSED, UNHEARD, Call, Line, now
 from lab.errors import BadTask
 from lab.parents import draw_parents
 from lab.records import Experiment, ExperimentStatus, Role
@@ -64,8 +65,9 @@ class _Campaign:
     async def run(self) -> Ending:
         room = self._room
         for line in room.archive.lines(campaign=room.campaign.id):
-            if line.stage == UNHEARD:
-                room.inbox.put_back(Said(text=line.text, source=line.source, at=line.at))
+            if line.stage in (UNHEARD, PROPOSED):
+                said = Said(text=line.text, source=line.source, at=line.at, proposal=line.stage == PROPOSED)
+                room.inbox.put_back(said)
         main = asyncio.create_task(self._whole())
         watchers = [asyncio.create_task(w) for w in (self._listen(), self._wait_for_stop(), self._wait_for_limit())]
         try:
@@ -181,7 +183,8 @@ class _Campaign:
             environment=room.environment,
         )
         if not experiment.stages and (said := room.inbox.take_proposal()) is not None:
-            room.archive.say(
+            self._store_lines()
+            room.archive.heard(
                 room.campaign.id,
                 Line(
                     source=said.source,
@@ -277,6 +280,7 @@ class _Campaign:
             if not room.approvals.waiting and (decision := room.inbox.take_decision()) is not None:
                 if decision.kind == "veto" and self._running:
                     newest = next(reversed(self._running))
+                    room.archive.say(room.campaign.id, decided(decision, newest, stage="veto"))
                     self._vetoes[newest] = decision.reason
                     self._running[newest].cancel()
                     room.on_event(Notice(text=f"{newest} is vetoed: {decision.reason}"))
@@ -286,7 +290,8 @@ class _Campaign:
 
     def _store_lines(self) -> None:
         for said in self._room.inbox.take_unstored():
-            line = Line(source=said.source or PERSON, to="all", text=said.text, at=said.at, person=True, stage=UNHEARD)
+            stage = PROPOSED if said.proposal else UNHEARD
+            line = Line(source=said.source or PERSON, to="all", text=said.text, at=said.at, person=True, stage=stage)
             self._room.archive.say(self._room.campaign.id, line)
 
     async def _wait_for_stop(self) -> None:

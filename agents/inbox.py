@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -21,6 +21,7 @@ class Said:
     text: str
     source: str
     at: str  # ISO 8601, UTC
+    proposal: bool = False  # a hypothesis for the next experiment, not a line for the next speaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,10 @@ class Inbox:
 
     def propose(self, text: str, source: str = "person") -> None:
         """Hand a hypothesis to the next experiment's Researcher."""
+        said = replace(_said(text, source), proposal=True)
         with self._lock:
-            self._proposals.append(_said(text, source))
+            self._proposals.append(said)
+            self._unstored.append(said)
         self._wake()
 
     def approve(self) -> None:
@@ -108,16 +111,16 @@ class Inbox:
         return lines
 
     def take_unstored(self) -> tuple[Said, ...]:
-        """Lines that the archive does not hold yet: stored before anybody has heard them."""
+        """Lines and proposals that the archive does not hold yet: stored before anybody has heard them."""
         with self._lock:
             lines = tuple(self._unstored)
             self._unstored.clear()
         return lines
 
     def put_back(self, said: Said) -> None:
-        """A line that an earlier sitting stored and nobody heard."""
+        """A line or proposal that an earlier sitting stored and nobody heard."""
         with self._lock:
-            self._lines.append(said)
+            (self._proposals if said.proposal else self._lines).append(said)
 
     def take_proposal(self) -> Said | None:
         """The oldest proposal, if there is one."""

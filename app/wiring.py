@@ -11,10 +11,12 @@ import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.backends import docker_settings
 from app.exits import BadInput
 from app.settings import Settings
 from lab.archive.codec import encode
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from agents.inbox import Inbox
     from agents.room import Room
     from memory.recall import Memory
-    from sandbox.docker.settings import DockerSettings
 
 OnReady = Callable[[Campaign, Schedule], None]
 
@@ -87,6 +88,11 @@ async def resume_campaign(
         return None
     brief = chosen.brief
     task = _task(settings, brief.task, Path(brief.corpus) if brief.corpus else None)
+    if chosen.facts.get("task_digest", task.digest) != task.digest:
+        raise BadInput(
+            f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
+            "put them back, or start a new campaign with `move37 run`"
+        )
     with Archive.open(settings.home) as archive:
         going = archive.update_campaign(chosen.id, status="running")
         if on_ready:
@@ -138,7 +144,7 @@ async def open_room(
             settings.sandbox.backend,
             trusted_source="grammar" if brief.model == "designer" else "model",
             workers=workers,
-            docker=_docker(settings),
+            docker=docker_settings(settings.sandbox),
         )
         stack.push_async_callback(opened.close)
         sandbox = Patient(opened, on_wait=lambda text: on_event(Notice(text=text)))
@@ -160,7 +166,7 @@ async def open_room(
             prices=_prices(settings, brief.model),
             operators_of=operators_of,
             inbox=inbox,
-            approvals=Approvals(settings.campaign.approve, inbox, on_event),
+            approvals=Approvals(settings.campaign.approve, inbox, on_event, partial(archive.say, campaign.id)),
             tally=Tally(tokens, cost),
             allowance=Allowance(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
             on_event=on_event,
@@ -188,37 +194,40 @@ def _check_model(settings: Settings) -> None:
     parse(model.model)
     if settings.campaign.max_cost is not None and price_of(model.model, base_url=model.base_url) is None:
         raise BadInput(f"no price is known for {model.model}: --max-cost cannot be kept; use --max-tokens instead")
+    if model.model != "designer":  # a missing key or recording leaves no empty campaign behind
+        _open_model(settings, model.model, seed=settings.campaign.seed, base_url=None)
 
 
 def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
     """The campaign's model; what it answers is recorded, so that `replay:FILE` can repeat the run."""
-    from agents.models import open_model, parse
     from agents.models.replay import Recorder
 
-    brief, models = campaign.brief, settings.models
-    provider = parse(brief.model).provider
-    key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
-    address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
-    base_url = address or campaign.facts.get("base_url")
-    client = open_model(
-        brief.model,
-        base_url=base_url,
-        api_key=key,
-        seed=brief.seed,
-        reply_tokens=models.reply_tokens,
-        reply_seconds=models.reply_seconds,
+    client = _open_model(
+        settings, campaign.brief.model, seed=campaign.brief.seed, base_url=campaign.facts.get("base_url")
     )
-    if provider == "replay":
+    if campaign.brief.model.startswith("replay:"):
         return client
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     return Recorder(client, folder / f"c{campaign.id}.jsonl")
 
 
-def _docker(settings: Settings) -> DockerSettings:
-    from sandbox.docker.settings import DockerSettings
+def _open_model(settings: Settings, uri: str, *, seed: int, base_url: str | None) -> ChatCompletionClient:
+    """The model under the person's settings; `base_url` is used where they name none. Raises `BadModel`."""
+    from agents.models import open_model, parse
 
-    return DockerSettings(image=settings.sandbox.image or "", runtime=settings.sandbox.runtime or "")
+    models = settings.models
+    provider = parse(uri).provider
+    key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
+    address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
+    return open_model(
+        uri,
+        base_url=address or base_url,
+        api_key=key,
+        seed=seed,
+        reply_tokens=models.reply_tokens,
+        reply_seconds=models.reply_seconds,
+    )
 
 
 def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:
@@ -276,6 +285,7 @@ def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, o
         "schedule": encode(schedule),
         "versions": _versions(),
         "base_url": settings.models.base_url,
+        "task_digest": task.digest,
     }
 
 

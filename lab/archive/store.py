@@ -26,6 +26,7 @@ from lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
 FILE = "archive.sqlite"
 UNHEARD = "unheard"  # stage of a person's line that no speaker has heard yet
+PROPOSED = "proposed"  # stage of a person's hypothesis that no experiment has taken yet
 _RANK = {
     ExperimentStatus.RUNNING: 0,
     ExperimentStatus.MEASURED: 1,
@@ -166,7 +167,8 @@ class Archive:
             )
             if role is Role.CANDIDATE:
                 db.execute(
-                    "UPDATE lines SET experiment = ? WHERE experiment IS NULL AND campaign = ?", (ident, campaign)
+                    "UPDATE lines SET experiment = ? WHERE experiment IS NULL AND campaign = ? AND stage != ?",
+                    (ident, campaign, PROPOSED),
                 )
         return self.experiment(ident)
 
@@ -222,12 +224,12 @@ class Archive:
             self._say(db, campaign, line)
 
     def heard(self, campaign: int, line: Line) -> None:
-        """A person's line that was stored unheard reached a speaker: it belongs to that experiment now."""
+        """A person's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
         with self._write() as db:
             found = db.execute(
                 "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"
-                " WHERE campaign = ? AND person = 1 AND stage = ? AND at = ? AND text = ?",
-                (line.experiment, line.stage, line.to, campaign, UNHEARD, line.at, line.text),
+                " WHERE campaign = ? AND person = 1 AND stage IN (?, ?) AND at = ? AND text = ?",
+                (line.experiment, line.stage, line.to, campaign, UNHEARD, PROPOSED, line.at, line.text),
             )
             if found.rowcount == 0:
                 self._say(db, campaign, line)
@@ -364,7 +366,10 @@ class Archive:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise ArchiveCorrupt(f"{self.path} cannot be read ({error}); {_keep_copy(self.path)}") from error
+            raise ArchiveCorrupt(
+                f"{self.path} cannot be read ({error}); {_keep_copy(self.path)}. Put back a backup, or start anew with "
+                "another --home"
+            ) from error
 
     @contextmanager
     def _write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
@@ -395,7 +400,7 @@ def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise ArchiveCorrupt(
-            f"{path} is damaged ({error}); {_keep_copy(path)}. `move37 list` shows what can still be read; "
+            f"{path} is damaged ({error}); {_keep_copy(path)}. `move37 list` shows what may still be read; "
             "start anew with another --home"
         ) from error
     if version > len(STEPS):

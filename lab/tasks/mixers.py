@@ -65,6 +65,11 @@ class MixersTask:
         return cls(corpus=open_corpus(cache, corpus), calibrated=corpus is None)
 
     @property
+    def digest(self) -> str:
+        """Of the corpus."""
+        return self.corpus.sha256
+
+    @property
     def baselines(self) -> tuple[Baseline, ...]:
         """Seven mixers of the literature, each with the modifiers that its family profits from."""
         return tuple(

@@ -15,6 +15,7 @@ Not covered: evaluators in stages, artifacts, and feedback text that some evolut
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import math
 import uuid
@@ -74,6 +75,14 @@ class ProgramTask:
             files=files,
             wall_seconds=wall_seconds or program_folder.wall_seconds_of(tree, folder / EVALUATOR),
         )
+
+    @property
+    def digest(self) -> str:
+        """Of every file that travels with a job."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self.files.items()):
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()
 
     @property
     def contract(self) -> str:

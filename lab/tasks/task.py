@@ -116,6 +116,11 @@ class Task(Protocol):
         ...
 
     @property
+    def digest(self) -> str:
+        """Of the data and files that its numbers depend on: a campaign is not resumed under another one."""
+        ...
+
+    @property
     def baselines(self) -> tuple[Baseline, ...]:
         """Judged by the same gates (less novelty) and rungs as candidates."""
         ...

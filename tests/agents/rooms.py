@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Arithmetic:
 
     name = "mixers"
     contract = "A class named Mixer."
+    digest = "arithmetic"
     metric: Metric = BITS_PER_BYTE
 
     def __init__(self, fresh_seeds: int = 3, rates: tuple[float, ...] = ()) -> None:
@@ -198,7 +200,7 @@ def a_room(
         "prices": lambda role, prompt, completion: 0.01,
         "operators_of": lambda source: ("gla",),
         "inbox": inbox,
-        "approvals": Approvals(approve, inbox, events.append),
+        "approvals": Approvals(approve, inbox, events.append, partial(archive.say, campaign.id)),
         "tally": Tally(),
         "allowance": allowance,
         "on_event": events.append,

@@ -215,6 +215,7 @@ async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> 
     await asyncio.wait_for(campaign.run(room), 10)
     (experiment,) = candidates(room.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
+    assert "/veto I know that one" in [line.text for line in room.archive.lines(experiment.id) if line.person]
     assert experiment.analysis is not None
 
 
@@ -232,9 +233,12 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
 
     from agents.approval import Approvals
 
-    room = replace(room, on_event=answer, approvals=Approvals("hypotheses", inbox, answer))
+    approvals = Approvals("hypotheses", inbox, answer, lambda line: room.archive.say(1, line))
+    room = replace(room, on_event=answer, approvals=approvals)
     await asyncio.wait_for(campaign.run(room), 10)
     first, second = candidates(room.archive)
+    assert [line.text for line in room.archive.lines(first.id) if line.person] == ["/approve"]
+    assert [line.text for line in room.archive.lines(second.id) if line.person] == ["/veto too close to c1-001"]
     assert first.measurements and second.status is ExperimentStatus.REJECTED and "too close" in second.reason
 
 
@@ -270,6 +274,22 @@ async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path:
     asked = next(texts for kind, texts in client.heard if kind == "Proposal")
     assert any("combine a short convolution with retention" in text for text in asked)
     assert any(line.stage == "proposal" for line in room.archive.lines("c1-001"))
+
+
+async def test_a_proposal_that_no_experiment_took_survives_to_the_next_sitting(tmp_path: Path) -> None:
+    inbox = Inbox()
+    room, _ = a_room(tmp_path, inbox=inbox, budget=2)
+    inbox.stop()
+    inbox.propose("a decay for each head")
+    await campaign.run(room)
+    client = a_script()
+    again, _ = a_room(tmp_path, client, archive=room.archive)
+    await campaign.run(again)
+    stored = [line for line in again.archive.lines(campaign=1) if line.person]
+    assert [(line.text, line.stage, line.experiment) for line in stored] == [
+        ("a decay for each head", "proposal", "c1-001")
+    ]
+    assert any("a decay for each head" in text for kind, texts in client.heard if kind == "Proposal" for text in texts)
 
 
 async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:

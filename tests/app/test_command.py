@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from app.cli import COMMANDS
 from app.settings import SandboxSettings, Settings
+from lab.archive.store import Archive
+from lab.records import Brief
+from lab.tasks import open_task
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -70,6 +74,8 @@ def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None
         ("run --task program:nowhere", "nowhere"),
         ("run --model oracle", "oracle"),
         ("run --model openai:", "openai"),
+        ("run --model openai:gpt-4o", "OPENAI_API_KEY"),
+        ("run --model replay:nowhere.jsonl", "nowhere.jsonl"),
         ("run --corpus nowhere.txt", "nowhere.txt"),
         ("run --brief nowhere.md", "nowhere.md"),
         ("chat --approve everything", "--approve"),
@@ -85,6 +91,17 @@ def test_bad_input_gets_one_line_and_creates_nothing(move37: Move37, tmp_path: P
     assert answer.status == 2 and answer.out == ""
     assert says in answer.err and answer.err.count("\n") == 1 and "Traceback" not in answer.err
     assert not (tmp_path / "home" / "archive.sqlite").exists()
+
+
+def test_a_campaign_is_not_resumed_under_another_evaluator(move37: Move37, tmp_path: Path) -> None:
+    task, home = tmp_path / "task", tmp_path / "home"
+    shutil.copytree(CIRCLES, task)
+    with Archive.open(home) as archive:
+        brief = Brief(budget=1, task=f"program:{task}")
+        archive.begin_campaign(brief, {"task_digest": open_task(brief.task, cache=home).digest})
+    (task / "evaluator.py").write_text((CIRCLES / "evaluator.py").read_text() + "# easier\n")
+    answer = move37("--home", str(home), "resume")
+    assert answer.status == 2 and "changed since campaign 1 began" in answer.err and answer.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["run", "chat", "resume"])

@@ -30,13 +30,16 @@ class Compared:
     seeds: int
     rival: str = ""  # the best baseline there; "" when none was measured
     reference: float | None = None
-    gain: float | None = None  # positive is better
+    gain: float | None = None  # positive is better; None where nothing says which way is better
 
     def __str__(self) -> str:
         of = f" (mean of {self.seeds} seeds)" if self.seeds > 1 else " (one seed)"
         text = f"{self.metric} {self.value:.3f}{f' at {self.steps} steps' if self.steps else ''}{of}"
-        if self.reference is None or self.gain is None:
+        if self.reference is None:
             return text
+        if self.gain is None:
+            way = "higher" if self.value > self.reference else "lower" if self.value < self.reference else "different"
+            return f"{text}, {abs(self.value - self.reference):.3f} {way} than {self.rival} at {self.reference:.3f}"
         way = "better" if self.gain > 0 else "worse" if self.gain < 0 else "different"
         return f"{text}, {abs(self.gain):.3f} {way} than the best baseline {self.rival} at {self.reference:.3f}"
 
@@ -72,8 +75,9 @@ def compare(scene: Scene) -> tuple[Compared, ...]:
             same = [m for m in theirs if (m["metric"], m["steps"], m["fresh"]) == (metric, steps, fresh)]
             if same and not any(m["diverged"] for m in same):
                 rivals[name] = _mean(same)
-        best = (max if higher else min)(rivals, key=lambda n: rivals[n]) if rivals else ""
+        best = (min if higher is False else max)(rivals, key=lambda n: rivals[n]) if rivals else ""
         reference = rivals[best] if best else None
+        gain = None if reference is None or higher is None else value - reference if higher else reference - value
         found.append(
             Compared(
                 metric=metric,
@@ -82,7 +86,7 @@ def compare(scene: Scene) -> tuple[Compared, ...]:
                 seeds=len({m["seed"] for m in mine}),
                 rival=best,
                 reference=reference,
-                gain=None if reference is None else (value - reference if higher else reference - value),
+                gain=gain,
             )
         )
     return tuple(found)
@@ -103,8 +107,11 @@ def _metric(scene: Scene) -> str:
     return scene.facts.get("metric", "combined_score" if scene.is_program else "bits_per_byte")
 
 
-def _higher(metric: str, scene: Scene) -> bool:
-    return scene.facts.get("higher_is_better", False) if metric == _metric(scene) else metric in PROBES
+def _higher(metric: str, scene: Scene) -> bool | None:
+    """Whether higher is better; None for what a task reports beside its metric."""
+    if metric == _metric(scene):
+        return scene.facts.get("higher_is_better", False)
+    return True if metric in PROBES else None
 
 
 def _operators(scene: Scene) -> tuple[str, ...]:
@@ -190,7 +197,6 @@ def _symptoms(scene: Scene, compared: Sequence[Compared], main: Compared | None,
             )
     if main is not None and main.gain is not None:
         way = "ahead of" if main.gain > 0 else "behind"
-        found.append(
-            f"{main.metric} at {main.steps} steps is {abs(main.gain):.3f} {way} the best baseline, {main.rival}."
-        )
+        where = f" at {main.steps} steps" if main.steps else ""
+        found.append(f"{main.metric}{where} is {abs(main.gain):.3f} {way} the best baseline, {main.rival}.")
     return found[:5]

@@ -4,7 +4,7 @@ none.
 
 from __future__ import annotations
 
-from agents.models.designer.lore import LORE, Wishes, recognise
+from agents.models.designer.lore import LORE, Wishes, recognise, recognise_edits
 from agents.models.designer.scene import Scene
 
 _KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
@@ -16,8 +16,8 @@ def heard(scene: Scene, *, will: str, program: bool = False) -> str:
         return ""
     wishes = Wishes()
     for line in scene.unanswered:
-        wishes = wishes.without(recognise(line))
-    if program:
+        wishes = wishes.without(recognise_edits(line) if program else recognise(line))
+    if program and not wishes:
         return (
             "I am a search without a language model: for a program I can only change numbers and delete, copy or swap "
             "statements, so I cannot act on what you said."
@@ -33,6 +33,11 @@ def heard(scene: Scene, *, will: str, program: bool = False) -> str:
     if wishes.unwanted:
         parts.append(f"you do not want {', '.join(wishes.unwanted)}")
     words = "; ".join(parts)
+    if program:
+        return (
+            f"I recognised these kinds of edits: {words}. They weigh in the next proposal. "
+            "(I am a search and understand nothing else.)"
+        )
     return f"I recognised these words of the grammar: {words}. {will} (I am a search and understand nothing else.)"
 
 

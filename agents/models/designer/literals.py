@@ -17,6 +17,7 @@ from random import Random
 
 from agents.errors import ModelReplyInvalid
 from agents.models.designer.hearing import heard
+from agents.models.designer.lore import Wishes, recognise_edits
 from agents.models.designer.scene import Scene
 from agents.replies import Code, Fix, Proposal
 
@@ -65,8 +66,8 @@ def apply(text: str, edits: Sequence[Edit]) -> str | None:
     return text
 
 
-def mutate(text: str, rng: Random) -> Edit | None:
-    """One edit after which the file is still Python, or None."""
+def mutate(text: str, rng: Random, weights: Sequence[float] = WEIGHTS) -> Edit | None:
+    """One edit, its kind drawn by `weights`, after which the file is still Python; or None."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -74,7 +75,7 @@ def mutate(text: str, rng: Random) -> Edit | None:
     span = region(text)
     if span is None:
         return None
-    kind = rng.choices(KINDS, WEIGHTS)[0]
+    kind = rng.choices(KINDS, weights)[0]
     places = _Places(text, span)
     edit = _literal(tree, places, rng) if kind == "literal" else _statement(tree, places, kind, rng)
     if edit is None or edit.old == edit.new:
@@ -197,12 +198,13 @@ def propose(scene: Scene) -> Proposal:
     rng = scene.rng("program")
     parents = [p for p in scene.facts.get("parents", []) if region(p["source"])]
     known = {*scene.facts.get("tried_plans", []), *(p.plan for p in scene.proposals)}
+    weights = _weights(scene)
     for _ in range(TRIES if parents else 0):
         parent = parents[0] if rng.random() < 0.75 else rng.choice(parents)
         edits: list[Edit] = []
         text = parent["source"]
         for _ in range(rng.choices((1, 2, 3), (6, 3, 1))[0]):
-            if (edit := mutate(text, rng)) is not None:
+            if (edit := mutate(text, rng, weights)) is not None:
                 edits.append(edit)
                 text = apply(text, [edit]) or text
         plan = json.dumps({"parent": parent["id"], "edits": [asdict(e) for e in edits]}, sort_keys=True)
@@ -220,6 +222,15 @@ def propose(scene: Scene) -> Proposal:
         drop=True,
         to_person=heard(scene, will="", program=True),
     )
+
+
+def _weights(scene: Scene) -> tuple[float, ...]:
+    """What the person asked for weighs ten times, what was ruled out a thousandth."""
+    wishes = Wishes()
+    for line in scene.said:
+        wishes = wishes.without(recognise_edits(line))
+    factor = dict.fromkeys(wishes.wanted, 10.0) | dict.fromkeys(wishes.unwanted, 1e-3)
+    return tuple(weight * factor.get(kind, 1.0) for kind, weight in zip(KINDS, WEIGHTS, strict=True))
 
 
 def _proposal(scene: Scene, parent: str, edits: Sequence[Edit], plan: str) -> Proposal:

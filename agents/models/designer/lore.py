@@ -8,7 +8,7 @@ norm. They are what the search starts from and are outweighed by the archive aft
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -257,6 +257,14 @@ _NEGATION = re.compile(
 _CLAUSE = re.compile(r"[.;!?\n,]|\bbut\b|\band\b(?= *(no|not|never|without|avoid))", re.I)
 
 
+EDITS = {  # of a program, with what people call them
+    "literal": r"\b(literal|number|constant|parameter)s?\b",
+    "delete": r"\b(delet|remov|drop)\w*",
+    "copy": r"\b(cop(y|ies|ied|ying)|duplicat\w*)\b",
+    "swap": r"\b(swap|exchang|reorder)\w*",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """Operators that a text asks for, and those that it rules out, in the order of the text."""
@@ -279,13 +287,25 @@ class Wishes:
 def recognise(text: str) -> Wishes:
     """The grammar's words in `text`: operator names as such, and what people call them; a negation in the same clause
     turns a wish around. It understands nothing else."""
+    return _wishes(text, _named)
+
+
+def recognise_edits(text: str) -> Wishes:
+    """The same for a program: which kinds of edits are asked for, and which are ruled out."""
+    return _wishes(
+        text,
+        lambda clause: [(m.start(), kind) for kind, words in EDITS.items() for m in re.finditer(words, clause, re.I)],
+    )
+
+
+def _wishes(text: str, named: Callable[[str], list[tuple[int, str]]]) -> Wishes:
     wanted: list[str] = []
     unwanted: list[str] = []
     for clause in _CLAUSE.split(text):
         if not clause:
             continue
         negation = _NEGATION.search(clause)
-        for start, operator in sorted(_named(clause)):
+        for start, operator in sorted(named(clause)):
             turned = negation is not None and negation.start() < start
             (unwanted if turned else wanted).append(operator)
     kept = tuple(dict.fromkeys(o for o in wanted if o not in unwanted))

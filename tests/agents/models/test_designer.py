@@ -320,6 +320,23 @@ async def test_the_analyst_names_numbers_rivals_and_noise() -> None:
     assert report.expected == proposal.predicted_effect
 
 
+async def test_the_analyst_does_not_call_an_unknown_metric_better() -> None:
+    def measured(metric: str, value: float) -> dict[str, Any]:
+        return {"metric": metric, "value": value, "seed": 0, "steps": 0, "fresh": False, "diverged": False}
+
+    results = Dossier(
+        task="program",
+        metric="combined_score",
+        higher_is_better=True,
+        measurements=[measured("combined_score", 0.5), measured("valid", 0.0)],
+        baseline_measurements={"start": [measured("combined_score", 1.0), measured("valid", 1.0)]},
+    )
+    report = await ask(Report, lab(results))
+    assert "valid 0.000 (one seed), 1.000 lower than start at 1.000" in report.seen
+    assert "0.500 worse than the best baseline start" in report.seen
+    assert any("combined_score is 0.500 behind the best baseline" in symptom for symptom in report.symptoms)
+
+
 async def test_the_analyst_explains_a_failure() -> None:
     proposal = await ask(Proposal, lab(opening()))
     gate = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -167,3 +168,10 @@ async def test_a_person_is_told_what_it_cannot_do() -> None:
         json_output=Proposal,
     )
     assert "I can only change numbers" in Proposal.model_validate_json(str(result.content)).to_person
+
+
+async def test_the_kinds_of_edits_that_a_person_names_are_drawn_and_those_ruled_out_are_not() -> None:
+    asked = [await ask(Proposal, opening(number=n, person=["please swap statements, no numbers"])) for n in range(12)]
+    assert "swap" in asked[0].to_person and "do not want literal" in asked[0].to_person
+    kinds = [edit["kind"] for p in asked if p.plan for edit in json.loads(p.plan)["edits"]]
+    assert kinds.count("swap") > len(kinds) / 2 and "literal" not in kinds
