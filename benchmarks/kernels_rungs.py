@@ -90,7 +90,8 @@ def compare(steps: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name in NAMES:
         source = baselines.source(name)
-        versions = {"recurrence": source.replace("chunk_g", "fused_recurrent_g"), "kernels": source}
+        loop_source = source.replace("chunk_g", "fused_recurrent_g").replace("v, g, beta,", "v, g, beta=beta,")
+        versions = {"recurrence": loop_source, "kernels": source}
         for rung in rungs():
             taken: dict[str, list[float]] = defaultdict(list)
             for _ in range(ROUNDS):
