@@ -24,7 +24,7 @@ from agents.precedents import Precedents
 from agents.roles import MEMBERS, PERSON
 from agents.room import Room
 from agents.steps import Steps
-from agents.table import Table, the_baselines
+from agents.table import Table, comparable, the_baselines
 from agents.together import together
 from lab.archive.store import PROPOSED, UNHEARD, Call, Line, now
 from lab.errors import BadTask
@@ -172,9 +172,7 @@ class _Campaign:
 
     def _begin(self, number: int) -> Experiment:
         room = self._room
-        parents = draw_parents(
-            room.archive.experiments(), metric=room.task.metric, seed=room.campaign.brief.seed, number=number
-        )
+        parents = draw_parents(comparable(room), metric=room.task.metric, seed=room.campaign.brief.seed, number=number)
         experiment = room.archive.begin_experiment(
             room.campaign.id,
             number,

@@ -63,7 +63,7 @@ async def confirm(room: Room, candidates: Sequence[str], seat: Seat) -> None:
     await together(*(_again(room, ident, top, seed, seat) for seed in seeds for ident in (rival, *found)))
     for ident in found:
         table, step = seat(room.archive.experiment(ident))
-        await step("verdict:fresh", Judged, _judge_fresh, table, len(seeds))
+        await step("verdict:fresh", Judged, verify.judge_fresh, table, rival, _missing(room, len(seeds)))
         await cycle.learn(table, step, after="fresh")
         room.on_event(ExperimentMoved(experiment=room.archive.experiment(ident)))
 
@@ -83,10 +83,9 @@ async def tune(room: Room, candidates: Sequence[str], seat: Seat) -> None:
     )
 
 
-async def _judge_fresh(table: Table, seeds: int) -> Judged:
-    wanted = table.room.schedule.confirm_seeds
-    missing = () if seeds >= wanted else (f"Only {seeds} of {wanted} fresh seeds fitted into the time.",)
-    return await verify.judge(table, fresh=True, missing=missing)
+def _missing(room: Room, seeds: int) -> tuple[str, ...]:
+    wanted = room.schedule.confirm_seeds
+    return () if seeds >= wanted else (f"Only {seeds} of {wanted} fresh seeds fitted into the time.",)
 
 
 async def _go_up(room: Room, ident: str, rung: Rung, seat: Seat, rate: float | None = None) -> str:

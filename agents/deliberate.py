@@ -14,7 +14,7 @@ from agents.errors import ModelReplyInvalid
 from agents.events import Notice
 from agents.replies import Code, Report
 from agents.results import Agreed, Explained, Kept, Written
-from agents.table import Table, last, opener, the_baselines
+from agents.table import Table, comparable, last, opener, the_baselines
 from agents.team import negotiation, settled, single
 from lab.archive.store import now
 from lab.parents import effect_of
@@ -26,7 +26,7 @@ from memory.records import Lesson
 async def recall(table: Table) -> Past:
     """Parents from the archive, advice from memory, and the record of what was tried."""
     room, metric = table.room, table.room.task.metric
-    others = [e for e in room.archive.experiments() if e.id != table.id]
+    others = [e for e in comparable(room) if e.id != table.id]
     baselines = [e for e in others if e.role is Role.BASELINE]
     chosen = room.archive.experiment(table.id).parents
     parents = tuple((e, effect_of(e, baselines, metric)) for e in others if e.id in chosen)

@@ -10,6 +10,7 @@ from agents import prompts
 from agents.conversation import Conversation
 from agents.dossier import Dossier, block
 from agents.room import Room
+from lab.archive.store import Campaign
 from lab.records import Experiment, Role
 
 T = TypeVar("T")
@@ -41,6 +42,17 @@ def the_baselines(room: Room) -> tuple[Experiment, ...]:
     return tuple(e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE)
 
 
+def comparable(room: Room) -> tuple[Experiment, ...]:
+    """The home's experiments on this campaign's task and data: what it may build on and compare with."""
+    archive, here = room.archive, _identity(room.campaign)
+    same = {campaign.id for campaign in archive.campaigns() if _identity(campaign) == here}
+    return tuple(e for e in archive.experiments() if e.campaign in same)
+
+
 def tried(room: Room) -> int:
-    """How many candidates this campaign has begun: what a claim has to be corrected for."""
-    return sum(e.role is Role.CANDIDATE for e in room.archive.experiments(room.campaign.id))
+    """How many candidates this home has begun on this task: what a claim has to be corrected for."""
+    return sum(e.role is Role.CANDIDATE for e in comparable(room))
+
+
+def _identity(campaign: Campaign) -> tuple[str, object]:
+    return campaign.brief.task, campaign.facts.get("task_digest")

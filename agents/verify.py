@@ -15,10 +15,10 @@ from agents.events import GateSeen, TrainingMoved
 from agents.replies import Fix
 from agents.results import Attempt, Gated, Judged, Trained
 from agents.room import Room
-from agents.table import Table, last, opener, the_baselines, tried
+from agents.table import Table, comparable, last, opener, the_baselines, tried
 from agents.team import single
 from lab.ladder import best_baseline
-from lab.records import Candidate, Experiment, GateResult, Verdict
+from lab.records import Candidate, Experiment, GateResult
 from lab.tasks.task import Checked, Fingerprint, Rung
 from lab.verdicts import confirm_verdict, screen_verdict
 
@@ -113,36 +113,39 @@ async def train(
     )
 
 
-async def judge(table: Table, *, fresh: bool = False, missing: Sequence[str] = ()) -> Judged:
-    """The verdict over everything measured so far, against the best baseline at the same steps."""
+async def judge(table: Table) -> Judged:
+    """The verdict over the screening runs so far, against the best baseline at the same steps."""
     room, metric = table.room, table.room.task.metric
     experiment = room.archive.experiment(table.id)
     baselines = the_baselines(room)
-    steps = {m.steps for m in experiment.measurements if m.metric == metric.name and m.fresh == fresh}
-    rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, room, s, fresh)) is not None), None)
+    steps = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
+    rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, room, s)) is not None), None)
     if rival is None:
         return Judged(verdict=None)
-    verdict: Verdict | None
-    if fresh:
-        verdict = confirm_verdict(
-            metric=metric,
-            candidate=experiment.measurements,
-            baseline=rival.measurements,
-            baseline_id=rival.id,
-            baseline_name=rival.name,
-            tried=tried(room),
-            relatives=experiment.family == rival.family,
-            missing=missing,
-        )
-    else:
-        verdict = screen_verdict(
-            metric=metric,
-            candidate=experiment.measurements,
-            baseline=rival.measurements,
-            baseline_id=rival.id,
-            baseline_name=rival.name,
-            tried=tried(room),
-        )
+    verdict = screen_verdict(
+        metric=metric,
+        candidate=experiment.measurements,
+        baseline=rival.measurements,
+        baseline_id=rival.id,
+        baseline_name=rival.name,
+        tried=tried(room),
+    )
+    return Judged(verdict=verdict)
+
+
+async def judge_fresh(table: Table, rival: str, missing: Sequence[str]) -> Judged:
+    """The verdict over the fresh seeds, against the baseline that was given the same ones."""
+    room = table.room
+    baseline = room.archive.experiment(rival)
+    verdict = confirm_verdict(
+        metric=room.task.metric,
+        candidate=room.archive.experiment(table.id).measurements,
+        baseline=baseline.measurements,
+        baseline_id=baseline.id,
+        baseline_name=baseline.name,
+        tried=tried(room),
+        missing=missing,
+    )
     return Judged(verdict=verdict)
 
 
@@ -151,16 +154,14 @@ def _refusal(results: Sequence[GateResult]) -> str:
     return "; ".join(f"gate {g.name}: {g.message}" for g in refused[:3])
 
 
-def _rival(baselines: Sequence[Experiment], room: Room, steps: int, fresh: bool) -> Experiment | None:
-    metric = room.task.metric
-    measured = {b.id: [replace(m, fresh=False) for m in b.measurements if m.fresh == fresh] for b in baselines}
-    best = best_baseline(measured, metric=metric, steps=steps)
+def _rival(baselines: Sequence[Experiment], room: Room, steps: int) -> Experiment | None:
+    best = best_baseline({b.id: b.measurements for b in baselines}, metric=room.task.metric, steps=steps)
     return next((b for b in baselines if b.id == best), None)
 
 
 def _fingerprints(room: Room, without: str) -> tuple[Fingerprint, ...]:
     known = []
-    for e in room.archive.experiments():
+    for e in comparable(room):
         for record in e.stages:
             found = record.payload.get("fingerprint") if record.stage == "gates" else None
             if isinstance(found, dict) and e.id != without:

@@ -19,7 +19,6 @@ from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement
 from lab.statistics.many import adjusted_confidence, luck
 from lab.statistics.paired import (
     ACROSS_FAMILIES,
-    AMONG_RELATIVES,
     Calibration,
     Interval,
     interval,
@@ -31,7 +30,6 @@ from lab.statistics.power import minimum_detectable_effect
 # where one measurement is not `calibrated`, intervals rest on the seeds at hand.
 _RUN = {BITS_PER_BYTE.name: Calibration(sd=0.018, df=4.0)}
 _ACROSS = {BITS_PER_BYTE.name: ACROSS_FAMILIES}
-_RELATIVES = {BITS_PER_BYTE.name: AMONG_RELATIVES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +109,13 @@ def confirm_verdict(
     baseline_id: str,
     baseline_name: str,
     tried: int,
-    relatives: bool = False,
     missing: Sequence[str] = (),
 ) -> Verdict | None:
     """The paired interval over the fresh seeds that both have, at the confidence that `tried` demands.
 
-    `relatives`: both are of one family, whose paired differences vary less. `missing` adds what the preset left out
-    to the sentence. None without a common fresh seed. Seeds on which the baseline diverged are left out, or its
-    accident would be the candidate's gain; a seed on which only the candidate has no number leaves all undecided, or
-    one that raises when it does badly would choose its own seeds.
+    `missing` adds what the preset left out to the sentence. None without a common fresh seed. Seeds on which the
+    baseline diverged are left out, or its accident would be the candidate's gain; a seed on which only the candidate
+    has no number leaves all undecided, or one that raises when it does badly would choose its own seeds.
     """
     ours, theirs = _fresh(candidate, baseline, metric)
     broken = next((m for m in ours.values() if m.diverged), None)
@@ -130,7 +126,7 @@ def confirm_verdict(
         return None
     gains = {s: metric.gain(ours[s].value, sound[s].value) for s in common}
     used = [*(ours[s] for s in common), *(sound[s] for s in common)]
-    calibration = _calibration(_RELATIVES if relatives else _ACROSS, metric, used)
+    calibration = _calibration(_ACROSS, metric, used)
     found = paired_interval(
         gains, dict.fromkeys(gains, 0.0), confidence=adjusted_confidence(max(1, tried)), calibration=calibration
     )

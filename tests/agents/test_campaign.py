@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agents.events import GateSeen, PersonNeeded, Spoke
 from agents.inbox import Inbox
 from lab.archive.store import Archive
 from lab.errors import BadTask
-from lab.records import Experiment, ExperimentStatus, Role
+from lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role
 from lab.tasks.task import Measured
 from lab.verdicts import leaderboard
 from memory.errors import MemoryUnavailable
@@ -65,6 +66,35 @@ async def test_baselines_are_tuned_as_hard_as_the_finalist_and_a_diverging_rate_
     for e in tuned:  # a baseline that got no fresh seeds still stands at its tuned rate
         best = min(m.value for m in e.measurements if m.learning_rate == 5e-3 and not m.fresh)
         assert shown[e.id].fresh or shown[e.id].mean == best
+
+
+async def test_a_home_corrects_for_all_its_campaigns_on_a_task_and_mixes_no_two_tasks(tmp_path: Path) -> None:
+    first, _ = a_room(tmp_path, budget=3)
+    await campaign.run(first)
+    archive = first.archive
+    for task in ("mixers", "program:/other"):
+        archive.begin_campaign(Brief(budget=2, task=task))
+        room, _ = a_room(tmp_path, archive=archive)
+        await campaign.run(room)
+    second, third = ([e for e in candidates(archive) if e.campaign == c] for c in (2, 3))
+    assert {e.verdict.tried for e in second if e.verdict} == {5} and {e.verdict.tried for e in third if e.verdict} == {
+        2
+    }
+    assert all(parent.startswith("c3-") for e in third for parent in e.parents)
+
+
+async def test_a_baseline_that_diverges_on_a_fresh_seed_does_not_hide_the_verdict(tmp_path: Path) -> None:
+    class Unlucky(Arithmetic):
+        async def measure(self, candidate: Candidate, **how: Any) -> Measured:
+            measured = await super().measure(candidate, **how)
+            accident = how["fresh"] and how["seed"] % 2 and candidate.author == "baseline"
+            runs = tuple(replace(m, diverged=m.diverged or bool(accident)) for m in measured.measurements)
+            return replace(measured, measurements=runs)
+
+    room, _ = a_room(tmp_path, task=Unlucky(fresh_seeds=4))
+    await campaign.run(room)
+    (confirmed,) = [e for e in candidates(room.archive) if any(m.fresh for m in e.measurements)]
+    assert confirmed.verdict is not None and "2 fresh seeds" in confirmed.verdict.text
 
 
 async def test_every_finished_experiment_teaches_memory_and_memory_is_asked_before_each(tmp_path: Path) -> None:
@@ -228,8 +258,6 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
         events.append(event)
         if isinstance(event, PersonNeeded):
             next(answers)()
-
-    from dataclasses import replace
 
     from agents.approval import Approvals
 

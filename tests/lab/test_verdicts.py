@@ -227,11 +227,11 @@ runs = st.lists(
 )  # fmt: skip
 
 
-@given(runs, runs, st.integers(0, 200), st.booleans())
+@given(runs, runs, st.integers(0, 200))
 def test_whatever_was_measured_a_verdict_is_finite_and_claims_nothing_without_an_interval(
-    ours: list[Measurement], theirs: list[Measurement], tried: int, relatives: bool
+    ours: list[Measurement], theirs: list[Measurement], tried: int
 ) -> None:
-    for verdict in (confirm(ours, theirs, tried, relatives=relatives), screen(ours, theirs, tried)):
+    for verdict in (confirm(ours, theirs, tried), screen(ours, theirs, tried)):
         if verdict is None:
             continue
         assert math.isfinite(verdict.effect) and "nan" not in verdict.text
