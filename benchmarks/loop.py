@@ -5,6 +5,7 @@ Run a campaign first (`move37 --home HOME run`). Reported for its last campaign:
     experiments_an_hour  candidates, with everything that the preset does for them
     in_sandbox           share of the wall time in which at least one training, scoring or gate job ran
     busy_cores           mean number of such jobs at a time
+    sandbox_added        share of the wall time for which callers waited on a job beyond what its program ran
     overhead_s           per candidate: hypothesis, code, verdict, analysis and memory, without any job (median)
 """
 
@@ -52,6 +53,7 @@ def _figures(events: list[dict[str, Any]], candidates: list[str]) -> dict[str, f
     times = [_seconds(e["at"]) for e in events]
     wall = max(times) - min(times)
     jobs = [(_seconds(e["at"]) - e["seconds"], _seconds(e["at"])) for e in events if e["event"] == "job_finished"]
+    added = sum(e["seconds"] - e["inside_seconds"] for e in events if "inside_seconds" in e)
     talk: dict[str, float] = defaultdict(float)
     for e in events:
         if e["event"] == "stage_finished" and e["experiment"] in candidates and e["stage"] in TALK:
@@ -61,6 +63,7 @@ def _figures(events: list[dict[str, Any]], candidates: list[str]) -> dict[str, f
         "experiments_an_hour": len(candidates) / wall * 3600,
         "in_sandbox": _covered(jobs) / wall,
         "busy_cores": sum(end - begin for begin, end in jobs) / wall,
+        "sandbox_added": added / wall,
         "overhead_s": statistics.median(talk.values()) if talk else 0.0,
     }
 

@@ -39,6 +39,11 @@ async def test_output_exit_status_and_results_come_back(sandbox: ProcessSandbox)
     assert outcome.wall_seconds > 0 and outcome.cpu_seconds > 0 and outcome.backend == "process"
 
 
+async def test_a_job_lets_the_campaign_go_first(sandbox: ProcessSandbox) -> None:
+    outcome = await sandbox.run(program("import os\nprint(os.nice(0))"))
+    assert int(outcome.stdout) == min(19, os.nice(0) + 5)
+
+
 async def test_output_is_heard_while_the_job_runs(sandbox: ProcessSandbox) -> None:
     heard: list[tuple[str, bytes, float]] = []
     source = "import time\nprint('first')\ntime.sleep(0.6)\nprint('second')"

@@ -31,6 +31,7 @@ _KERNEL_OPERATORS = {
     "chunk_gla": "gla",
     "causal_conv1d": "short_conv",
     "l2norm": "qk_l2norm",
+    "use_qk_l2norm_in_kernel": "qk_l2norm",  # the argument, where it is true
     "rms_norm_gated": "output_gate",
     "scaled_dot_product_attention": "softmax_attention",
     "rfft": "long_conv",
@@ -58,7 +59,7 @@ def genome_of(source: str) -> Genome | None:
 
 @lru_cache(maxsize=1024)
 def operators_of(source: str) -> tuple[str, ...]:
-    """Operators of the grammar that a file uses: from its header, else from the kernels that it calls."""
+    """Operators of the grammar that a file uses: from its header, else from the kernels that it calls and their switches."""
     genome = genome_of(source)
     if genome is not None:
         return operators_in(genome)
@@ -66,12 +67,15 @@ def operators_of(source: str) -> tuple[str, ...]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
-    called = {
-        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
-    }
-    return tuple(sorted({operator for call, operator in _KERNEL_OPERATORS.items() if call in called}))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+    named |= {node.func.attr for node in calls if isinstance(node.func, ast.Attribute)}
+    named |= {word.arg for node in calls for word in node.keywords if word.arg and _is_true(word.value)}
+    return tuple(sorted({operator for name, operator in _KERNEL_OPERATORS.items() if name in named}))
+
+
+def _is_true(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def _imports(genome: Genome) -> str:

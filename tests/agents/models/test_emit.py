@@ -102,7 +102,13 @@ def test_foreign_words_cannot_leave_the_docstring() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "operator"), [("gla", "gla"), ("softmax", "softmax_attention"), ("delta_net", "delta_rule")]
+    ("name", "operator"),
+    [
+        ("gla", "gla"),
+        ("softmax", "softmax_attention"),
+        ("delta_net", "delta_rule"),
+        ("gated_delta_net", "qk_l2norm"),  # a switch of the kernel
+    ],
 )
 def test_operators_of_a_file_without_a_plan_are_read_from_its_calls(name: str, operator: str) -> None:
     assert operator in operators_of(baselines.source(name))
