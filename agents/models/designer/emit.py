@@ -59,7 +59,7 @@ def genome_of(source: str) -> Genome | None:
 
 @lru_cache(maxsize=1024)
 def operators_of(source: str) -> tuple[str, ...]:
-    """Operators of the grammar that a file uses: from its header, else from the kernels that it calls and their switches."""
+    """Operators of the grammar that a file uses: from its header, else from the kernels it calls and their switches."""
     genome = genome_of(source)
     if genome is not None:
         return operators_in(genome)
