@@ -30,7 +30,8 @@ async def test_a_cycle_recalls_asks_and_remembers(memory: Memory):
     assert await memory.load_builtin() > 0
     assert await memory.load_builtin() == 0
     found = await memory.recall("parity stays at chance whatever the width", k=3, budget_tokens=200)
-    assert found[0].key == "2411.12537" and "beta_two" in found[0].operators and found[0].why
+    assert len(found) == 3 and all("parity" in item.why for item in found)
+    assert "beta_two" in {operator for item in found for operator in item.operators}
     assert sum(rank.tokens(item.text) for item in found) <= 200
     nothing = await memory.is_dead_end("beta up to two", family="delta")
     assert nothing.evidence == 0.0 and nothing.tried == ()

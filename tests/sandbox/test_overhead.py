@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+import pytest
 import structlog
 
 from sandbox.job import Outcome, Status
 from sandbox.overhead import Overhead
 
 
+@pytest.fixture
+def every_level() -> Iterator[None]:
+    """Whatever level another test asked for."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("every_level")
 def test_the_share_is_what_callers_waited_beyond_their_programs() -> None:
     with structlog.testing.capture_logs() as said:
         overhead = Overhead()
