@@ -112,7 +112,7 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
     while descendants(driver.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert descendants(driver.pid) == []
-    again = move37(home, "resume")
+    again = move37(home, "resume", "--sandbox", "process")
     output, _ = again.communicate(timeout=120)
     assert again.returncode == 0, output.decode()
     after = stages(home)
