@@ -61,6 +61,8 @@ async def confirm(room: Room, candidates: Sequence[str], seat: Seat) -> None:
         room.on_event(Notice(text="No time is left for fresh seeds: no row gets an interval. `--max-time` gives more."))
         return
     await together(*(_again(room, ident, top, seed, seat) for seed in seeds for ident in (rival, *found)))
+    for ident in (rival, *found):
+        await room.sandbox.release(ident)
     for ident in found:
         table, step = seat(room.archive.experiment(ident))
         await step("verdict:fresh", Judged, verify.judge_fresh, table, rival, _missing(room, len(seeds)))
@@ -81,6 +83,8 @@ async def tune(room: Room, candidates: Sequence[str], seat: Seat) -> None:
             for ident in (*found, *baselines)
         )
     )
+    for ident in (*found, *baselines) if room.schedule.finalist_rates else ():
+        await room.sandbox.release(ident)
 
 
 def _missing(room: Room, seeds: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,4 +55,5 @@ class Room:
     workdir: Path  # checkpoints
     manners: Manners = field(default_factory=Manners)
     workers: int = 2  # experiments that run at once
+    bench: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # one place a worker: gates, rungs
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -59,7 +59,8 @@ async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
 
 async def gate_baseline(table: Table, candidate: Candidate) -> Gated:
     """A baseline meets the same gates once; novelty does not apply to it."""
-    checked = await table.room.task.check(candidate, trust=table.id, sandbox=table.room.sandbox, known=())
+    async with table.room.bench:
+        checked = await table.room.task.check(candidate, trust=table.id, sandbox=table.room.sandbox, known=())
     reason = "" if checked.passed else _refusal(checked.results)
     return Gated(
         candidate=candidate,
@@ -73,9 +74,10 @@ async def gate_baseline(table: Table, candidate: Candidate) -> Gated:
 
 async def _checked(table: Table, candidate: Candidate) -> Checked:
     room = table.room
-    checked = await room.task.check(
-        candidate, trust=table.id, sandbox=room.sandbox, known=_fingerprints(room, table.id)
-    )
+    async with room.bench:
+        checked = await room.task.check(
+            candidate, trust=table.id, sandbox=room.sandbox, known=_fingerprints(room, table.id)
+        )
     for gate in checked.results:
         room.on_event(GateSeen(experiment=table.id, gate=gate))
     if checked.fingerprint is not None:
@@ -94,17 +96,18 @@ async def train(
     await room.inbox.while_paused()
     workdir = room.workdir / table.id / f"{seed}-{rate:g}"
     workdir.mkdir(parents=True, exist_ok=True)
-    measured = await room.task.measure(
-        candidate,
-        experiment=table.id,
-        rung=rung,
-        seed=seed,
-        learning_rate=rate,
-        fresh=fresh,
-        sandbox=room.sandbox,
-        workdir=workdir,
-        on_progress=lambda progress: room.on_event(TrainingMoved(progress=progress)),
-    )
+    async with room.bench:
+        measured = await room.task.measure(
+            candidate,
+            experiment=table.id,
+            rung=rung,
+            seed=seed,
+            learning_rate=rate,
+            fresh=fresh,
+            sandbox=room.sandbox,
+            workdir=workdir,
+            on_progress=lambda progress: room.on_event(TrainingMoved(progress=progress)),
+        )
     failure = measured.failure
     if not failure and not tuning and any(m.diverged for m in measured.measurements):
         failure = f"training diverged at {rung.name} with seed {seed}: one divergence rejects"

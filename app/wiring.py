@@ -6,6 +6,7 @@ and only then come the model, the sandbox and the memory. Not here: what is show
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -182,6 +183,7 @@ async def open_room(
                 memory=settings.memory.kinds,
             ),
             workers=workers,
+            bench=asyncio.Semaphore(workers),
             environment=_environment(sandbox.name),
         )
 

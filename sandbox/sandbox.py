@@ -24,7 +24,8 @@ class Sandbox(Protocol):
         ...
 
     async def release(self, trust: str) -> None:
-        """The candidate has ended: remove whatever is held for it. Unknown names are ignored."""
+        """The candidate has ended: remove whatever is held for `trust`, and for "`trust`.anything". Unknown names are
+        ignored."""
         ...
 
     async def protections(self) -> tuple[Protection, ...]:

@@ -19,7 +19,6 @@ import hashlib
 import json
 import math
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +49,6 @@ class ProgramTask:
     files: Mapping[str, bytes]  # the whole folder, relative path -> content
     wall_seconds: float  # of one job; ends everything that it started
     metric: Metric = field(default=COMBINED_SCORE)
-    judging: Counter[str] = field(
-        default_factory=Counter, compare=False, repr=False
-    )  # score() jobs under way, by trust
 
     @classmethod
     def open(cls, folder: Path, *, wall_seconds: float | None = None) -> ProgramTask:
@@ -204,18 +200,10 @@ class ProgramTask:
         data = ran.files.get("data.json")
         if ran.status is not Status.DONE or data is None:
             return [ran], {}, fault(ran, doing="run()")[0]
-        # Its own trust: what ran beside a program is never reused to judge one. Seeds scored side by side share it, for
-        # score() sees data and no program; the last one releases it.
-        judge = f"{experiment}-score"
-        self.judging[judge] += 1
-        try:
-            judged = await sandbox.run(
-                self._job(None, mode="score", seed=seed, trust=judge, collect=("metrics.json",), data=data)
-            )
-        finally:
-            self.judging[judge] -= 1
-            if not self.judging[judge]:
-                await sandbox.release(judge)
+        # Its own trust, released with the experiment: what ran beside a program is never reused to judge one.
+        judged = await sandbox.run(
+            self._job(None, mode="score", seed=seed, trust=f"{experiment}.score", collect=("metrics.json",), data=data)
+        )
         numbers, failure = _numbers(judged, doing="score()")
         return [ran, judged], numbers, failure
 

@@ -2,7 +2,7 @@
 
 Read in this order: `clean_weights` (what came back from a training), `score` (answers -> nats for each position,
 with the future physically absent on sampled prefixes), `_answers` (one job, checked), `nats`.
-    - the answering job's trust is its own and is released at the end: it never shares a container with a training;
+    - the answering job's trust is its own: it never shares a container with a training;
     - prefixes go to a third trust, which never saw their continuations, in rows of other company;
     - each prefix ends at a random length, each from another window; its last position is what is compared.
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,8 +76,7 @@ async def score(
 ) -> Scored:  # fmt: skip
     """Answers for `inputs` [rows, time], scored against `targets` (same shape, -1: no answer due)."""
     rows = {f"{i:05d}": inputs[i : i + ROWS_A_JOB] for i in range(0, len(inputs), ROWS_A_JOB)}
-    call = uuid.uuid4().hex[:8]  # seeds of one experiment are scored side by side, and each releases only its own
-    trusts = (f"{experiment}-score-{call}", f"{experiment}-prefix-{call}")
+    trusts = (f"{experiment}.score", f"{experiment}.prefix")  # released with the experiment
     outcomes: list[Outcome] = []
 
     async def ask(part: Mapping[str, Tokens], trust: str) -> tuple[dict[str, NDArray[np.float16]], str]:
@@ -98,26 +96,22 @@ async def score(
             diverged=diverged,
         )
 
-    try:
-        parts = []
-        for name, part in rows.items():
-            answers, failure = await ask({name: part}, trusts[0])
-            if failure:
-                return finished(failure=failure)
-            parts.append(answers[name])
-        full = np.concatenate(parts)
-        if not np.isfinite(full).all():
-            return finished(diverged=True)
-        if check_prefixes:
-            prefixes = sample_prefixes(inputs, np.random.default_rng())
-            answers, failure = await ask({n: p.inputs for n, p in prefixes.items()}, trusts[1])
-            failure = failure or reads_the_future(full, answers, prefixes, targets)
-            if failure:
-                return finished(failure=failure)
-        return finished(full=full)
-    finally:
-        for trust in trusts:
-            await sandbox.release(trust)
+    parts = []
+    for name, part in rows.items():
+        answers, failure = await ask({name: part}, trusts[0])
+        if failure:
+            return finished(failure=failure)
+        parts.append(answers[name])
+    full = np.concatenate(parts)
+    if not np.isfinite(full).all():
+        return finished(diverged=True)
+    if check_prefixes:
+        prefixes = sample_prefixes(inputs, np.random.default_rng())
+        answers, failure = await ask({n: p.inputs for n, p in prefixes.items()}, trusts[1])
+        failure = failure or reads_the_future(full, answers, prefixes, targets)
+        if failure:
+            return finished(failure=failure)
+    return finished(full=full)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,8 @@ class DockerSandbox:
 
     async def release(self, trust: str) -> None:
         """See `sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
-        rooms = [self._rooms.pop(key) for key in list(self._rooms) if key[0] == trust]
+        mine = [key for key in self._rooms if key[0] == trust or key[0].startswith(f"{trust}.")]
+        rooms = [self._rooms.pop(key) for key in mine]
         with self._overhead.besides():
             await asyncio.gather(*(self._leave(room) for room in rooms))
 

@@ -63,6 +63,14 @@ async def test_jobs_of_one_candidate_share_a_container_and_jobs_of_two_never_do(
     assert first == again and first != other
 
 
+async def test_releasing_a_candidate_releases_its_judges_and_nobody_elses(sandbox):
+    names = ("c1-1", "c1-1.score", "c1-12")
+    before = [await say(sandbox, WHICH, trust=name) for name in names]
+    await sandbox.release("c1-1")
+    after = [await say(sandbox, WHICH, trust=name) for name in names]
+    assert [b == a for b, a in zip(before, after, strict=True)] == [False, False, True]
+
+
 async def test_a_name_that_was_released_gets_a_new_container(sandbox):
     first = await say(sandbox, WHICH, trust="c")
     await sandbox.release("c")
