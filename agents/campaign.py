@@ -108,6 +108,8 @@ class _Campaign:
                 await yardstick
             finally:
                 yardstick.cancel()
+        for own in the_baselines(room):
+            await room.sandbox.release(own.id)
         self.tell_budget("confirm")
         await climb.tune(room, everybody, self.seat)
         await climb.confirm(room, everybody, self.seat)
@@ -130,7 +132,6 @@ class _Campaign:
         )
         table, step = self.seat(experiment)
         await cycle.baseline(table, step, own.candidate, tuple(rungs))
-        await room.sandbox.release(experiment.id)
         room.on_event(ExperimentMoved(experiment=room.archive.experiment(experiment.id)))
 
     def _need_a_baseline(self) -> None:

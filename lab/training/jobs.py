@@ -1,8 +1,7 @@
 """The jobs of a training and of its scoring: what travels, what comes back, under which limits. Pure; outside only.
 
 A training job holds the candidate, its own batches and perhaps its checkpoint. An answering job holds the candidate,
-weights and inputs, never an answer, and has a trust of its own: whatever a candidate hides in the container where it
-saw evaluation text, its training never meets.
+weights and inputs, never an answer. Each is a process of its own that meets nothing an earlier one left behind.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Read in this order: `clean_weights` (what came back from a training), `score` (answers -> nats for each position,
 with the future physically absent on sampled prefixes), `_answers` (one job, checked), `nats`.
-    - the answering job's trust is its own: it never shares a container with a training;
-    - prefixes go to a third trust, which never saw their continuations, in rows of other company;
+    - the answering job is a process of its own, which finds nothing that a training or another answer left behind
+      (docs/decisions/56);
+    - prefixes are a job of their own, in rows of other company;
     - each prefix ends at a random length, each from another window; its last position is what is compared.
 
 Not covered: that the weights were trained as the schedule says. The loop refuses a mixer that trains itself, but shares
@@ -76,11 +77,10 @@ async def score(
 ) -> Scored:  # fmt: skip
     """Answers for `inputs` [rows, time], scored against `targets` (same shape, -1: no answer due)."""
     rows = {f"{i:05d}": inputs[i : i + ROWS_A_JOB] for i in range(0, len(inputs), ROWS_A_JOB)}
-    trusts = (f"{experiment}.score", f"{experiment}.prefix")  # released with the experiment
     outcomes: list[Outcome] = []
 
-    async def ask(part: Mapping[str, Tokens], trust: str) -> tuple[dict[str, NDArray[np.float16]], str]:
-        job = answer_job(candidate, network, weights, part, trust=trust, wall_seconds=wall_seconds)
+    async def ask(part: Mapping[str, Tokens]) -> tuple[dict[str, NDArray[np.float16]], str]:
+        job = answer_job(candidate, network, weights, part, trust=experiment, wall_seconds=wall_seconds)
         outcome = await sandbox.run(job)
         outcomes.append(outcome)
         return await asyncio.to_thread(_answers, outcome, part, network.vocabulary)
@@ -98,7 +98,7 @@ async def score(
 
     parts = []
     for name, part in rows.items():
-        answers, failure = await ask({name: part}, trusts[0])
+        answers, failure = await ask({name: part})
         if failure:
             return finished(failure=failure)
         parts.append(answers[name])
@@ -107,7 +107,7 @@ async def score(
         return finished(diverged=True)
     if check_prefixes:
         prefixes = sample_prefixes(inputs, np.random.default_rng())
-        answers, failure = await ask({n: p.inputs for n, p in prefixes.items()}, trusts[1])
+        answers, failure = await ask({n: p.inputs for n, p in prefixes.items()})
         failure = failure or reads_the_future(full, answers, prefixes, targets)
         if failure:
             return finished(failure=failure)

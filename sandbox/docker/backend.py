@@ -35,7 +35,7 @@ from sandbox.owner import me
 
 log = structlog.get_logger()
 
-LEAST_HELD = 8  # candidates that take turns must not throw each other's containers out
+LEAST_HELD = 12  # seven baselines and the four best that take turns must not throw each other's containers out
 TRIES = 3  # members that may turn out to be dead before a job is given up
 
 

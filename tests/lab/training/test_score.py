@@ -111,7 +111,7 @@ def test_a_training_job_holds_its_batches_and_no_other_text() -> None:
 
 def test_an_answering_job_holds_inputs_and_no_answer_and_room_for_what_it_must_say() -> None:
     inputs = {"00000": np.zeros((512, 128), dtype=np.uint8)}
-    job = answer_job(CANDIDATE, BYTES, b"weights", inputs, trust="e1-score", wall_seconds=9.0)
+    job = answer_job(CANDIDATE, BYTES, b"weights", inputs, trust="e1", wall_seconds=9.0)
     data = {name for name in job.files if not name.endswith(".py")}
     assert data == {"spec.json", "weights.safetensors", "inputs.safetensors"}
     said = 512 * 128 * 256 * 2
