@@ -110,6 +110,5 @@ def _job(
             output_bytes=MIB,
             file_bytes=result_bytes,
             result_bytes=result_bytes,
-            disk_bytes=result_bytes + 64 * MIB,
-        ),
+        ),  # the disk is the default one: members are kept warm for it, and only for it
     )

@@ -14,7 +14,7 @@ from lab.records import Candidate
 from lab.training.jobs import Network, Stretch, answer_job, train_job
 from lab.training.outcomes import fault
 from lab.training.score import NOT_FINITE, clean_weights, nats, reads_the_future, sample_prefixes
-from sandbox.job import Outcome, Status
+from sandbox.job import Limits, Outcome, Status
 
 CANDIDATE = Candidate(source="class Mixer: ...", author="x")
 BYTES = Network(kind="bytes")
@@ -116,6 +116,7 @@ def test_an_answering_job_holds_inputs_and_no_answer_and_room_for_what_it_must_s
     assert data == {"spec.json", "weights.safetensors", "inputs.safetensors"}
     said = 512 * 128 * 256 * 2
     assert said < job.limits.result_bytes <= said + 2 * 1024 * 1024
+    assert job.limits.disk_bytes == Limits().disk_bytes  # no warm container fits another size
 
 
 @pytest.mark.parametrize(
