@@ -53,7 +53,7 @@ def _figures(events: list[dict[str, Any]], candidates: list[str]) -> dict[str, f
     times = [_seconds(e["at"]) for e in events]
     wall = max(times) - min(times)
     jobs = [(_seconds(e["at"]) - e["seconds"], _seconds(e["at"])) for e in events if e["event"] == "job_finished"]
-    added = sum(e["seconds"] - e["inside_seconds"] for e in events if "inside_seconds" in e)
+    added = sum(e["seconds"] - e["inside_seconds"] for e in events if e["event"] == "job_finished")
     talk: dict[str, float] = defaultdict(float)
     for e in events:
         if e["event"] == "stage_finished" and e["experiment"] in candidates and e["stage"] in TALK:

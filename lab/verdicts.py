@@ -212,14 +212,15 @@ def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]
 
 
 def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:
-    """Best first among equal steps; more steps before fewer; without a number last, in the order they were tried."""
+    """Best first among equal steps; more steps before fewer, and fresh seeds before screened ones (mixers score
+    them on more text, so that their values do not compare); without a number last, in the order they were tried."""
     rows = [_row(e, metric) for e in experiments]
 
-    def order(row: Row) -> tuple[int, int, float]:
+    def order(row: Row) -> tuple[int, int, bool, float]:
         summary = row.metrics.get(metric.name)
         if summary is None or not math.isfinite(summary.mean):
-            return (1, 0, 0.0)
-        return (0, -summary.steps, -metric.gain(summary.mean, 0.0))
+            return (1, 0, False, 0.0)
+        return (0, -summary.steps, not summary.fresh, -metric.gain(summary.mean, 0.0))
 
     return tuple(sorted(rows, key=order))
 

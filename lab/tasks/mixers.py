@@ -47,6 +47,9 @@ _SHORTENED = (
     "differences under about .04 bits/byte cannot be told from noise.",
     "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery.",
 )
+_MORE_TEXT = (
+    "Fresh seeds are scored on more validation text: their values compare with each other, not with screened rows."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ class MixersTask:
                 finalists=1,
                 confirm_seeds=5,
                 max_seconds=QUICK_SECONDS,
-                shortened=_SHORTENED,
+                shortened=(*_SHORTENED, _MORE_TEXT),
             )
         if preset != "full":
             raise BadTask(f"unknown preset {preset!r}: use quick or full")
@@ -111,6 +114,7 @@ class MixersTask:
             confirm_seeds=8,
             shortened=(
                 "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery yet.",
+                _MORE_TEXT,
             ),
         )
 
