@@ -213,7 +213,7 @@ def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]
 
 def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:
     """Best first among equal steps; more steps before fewer, and fresh seeds before screened ones (mixers score
-    them on more text, so that their values do not compare); without a number last, in the order they were tried."""
+    them on other text, so that their values do not compare); without a number last, in the order they were tried."""
     rows = [_row(e, metric) for e in experiments]
 
     def order(row: Row) -> tuple[int, int, bool, float]:

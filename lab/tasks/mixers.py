@@ -47,8 +47,8 @@ _SHORTENED = (
     "differences under about .04 bits/byte cannot be told from noise.",
     "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery.",
 )
-_MORE_TEXT = (
-    "Fresh seeds are scored on more validation text: their values compare with each other, not with screened rows."
+_OTHER_TEXT = (
+    "Fresh seeds are scored on other validation text: their values do not compare with those of screened rows."
 )
 
 
@@ -97,7 +97,7 @@ class MixersTask:
                 finalists=1,
                 confirm_seeds=5,
                 max_seconds=QUICK_SECONDS,
-                shortened=(*_SHORTENED, _MORE_TEXT),
+                shortened=(*_SHORTENED, _OTHER_TEXT),
             )
         if preset != "full":
             raise BadTask(f"unknown preset {preset!r}: use quick or full")
@@ -114,7 +114,7 @@ class MixersTask:
             confirm_seeds=8,
             shortened=(
                 "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery yet.",
-                _MORE_TEXT,
+                _OTHER_TEXT,
             ),
         )
 
