@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,11 +93,13 @@ def build_stand_in() -> None:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs root and dockerd to start a daemon of its own")
     build_stand_in()
-    made = Daemon(tmp_path)
+    # A short path: a socket's name may have 107 characters, and containerd's lie deep in it.
+    short = Path(tempfile.mkdtemp(prefix="m37-"))
+    made = Daemon(short)
     made.start()
     saved = subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE)
     subprocess.run(["docker", "--host", made.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
@@ -106,6 +109,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     made.stop()
     monkeypatch.undo()
     subprocess.run(["docker", "rmi", "--force", IMAGE], capture_output=True, check=False)
+    shutil.rmtree(short, ignore_errors=True)
 
 
 def a_job(code: str) -> Job:
