@@ -72,18 +72,16 @@ async def confirm(room: Room, candidates: Sequence[str], seat: Seat) -> None:
 
 async def tune(room: Room, candidates: Sequence[str], seat: Seat) -> None:
     """The schedule's further learning rates for the finalists and every baseline: tuned equally hard."""
+    if not room.schedule.finalist_rates:
+        return
     top = room.schedule.rungs[-1]
     standings = _standings(room, candidates, top)
     found = ladder.finalists(standings, room.schedule.finalists, metric=room.task.metric)
-    baselines = [e.id for e in the_baselines(room)] if room.schedule.finalist_rates else []
+    arms = (*found, *(e.id for e in the_baselines(room)))
     await together(
-        *(
-            _go_up(room, ident, top, seat, rate=rate)
-            for rate in room.schedule.finalist_rates
-            for ident in (*found, *baselines)
-        )
+        *(_go_up(room, ident, top, seat, rate=rate) for rate in room.schedule.finalist_rates for ident in arms)
     )
-    for ident in (*found, *baselines) if room.schedule.finalist_rates else ():
+    for ident in arms:
         await room.sandbox.release(ident)
 
 

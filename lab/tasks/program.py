@@ -15,7 +15,6 @@ Not covered: evaluators in stages, artifacts, and feedback text that some evolut
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import math
 import uuid
@@ -23,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.checksum import checksum
 from lab.errors import BadTask
 from lab.gates.order import NAMES
 from lab.gates.tree import tree_hash
@@ -79,10 +79,7 @@ class ProgramTask:
     @property
     def digest(self) -> str:
         """Of every file that travels with a job."""
-        digest = hashlib.sha256()
-        for name, content in sorted(self.files.items()):
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-        return digest.hexdigest()
+        return checksum((name.encode(), content) for name, content in sorted(self.files.items()))
 
     @property
     def contract(self) -> str:

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from lab.checksum import checksum
 from lab.errors import BadCorpus
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
     """
     sources = _pinned_files() if path is None else _own_files(path)
     name = f"{PINNED} {PINNED_VERSION}" if path is None else str(path)
-    sha256 = _checksum(sources)
+    sha256 = checksum((_name(source), source.content) for source in sources)
     if path is None and sha256 != PINNED_SHA256:
         raise BadCorpus(
             f"the sources of {PINNED} {PINNED_VERSION} differ from the pinned checksum: "
@@ -144,14 +145,6 @@ def _read(path: Path) -> bytes:
 def _name(source: _Source) -> bytes:
     # The name of a file on Linux is bytes, not always UTF-8.
     return source.key.encode("utf-8", "surrogateescape")
-
-
-def _checksum(sources: Iterable[_Source]) -> str:
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(_name(source) + f"\0{len(source.content)}\0".encode())
-        digest.update(source.content)
-    return digest.hexdigest()
 
 
 def _split(sources: Sequence[_Source], *, least_validation: int) -> dict[str, bytes]:
