@@ -61,4 +61,4 @@ start_daemon() {
 
 install_packages
 start_daemon
-"$python" -m app sandbox build --base debootstrap --services
+"$python" -m move37 sandbox build --base debootstrap --services

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from agents.events import OnEvent, PersonNeeded
-from agents.inbox import Decision, Inbox
-from agents.roles import LAB, PERSON
-from lab.archive.store import Line, now
+from move37.agents.events import OnEvent, PersonNeeded
+from move37.agents.inbox import Decision, Inbox
+from move37.agents.roles import LAB, PERSON
+from move37.lab.archive.store import Line, now
 
 Approve = Literal["never", "hypotheses", "code", "promotions"]
 Kind = Literal["hypothesis", "code", "promotion"]

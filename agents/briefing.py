@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.dossier import Dossier, GateFacts, OperatorRecord, ParentFacts, RecollectionFacts
-from lab.archive.codec import encode
-from lab.parents import effect_of
-from lab.records import Candidate, Experiment, GateResult, Hypothesis, Measurement, Metric, Role
-from memory.records import Recollection
+from move37.agents.dossier import Dossier, GateFacts, OperatorRecord, ParentFacts, RecollectionFacts
+from move37.lab.archive.codec import encode
+from move37.lab.parents import effect_of
+from move37.lab.records import Candidate, Experiment, GateResult, Hypothesis, Measurement, Metric, Role
+from move37.memory.records import Recollection
 
 SOURCE_LIMIT = 60_000  # characters of a parent's source that go into a prompt: a program is cut by nobody
 TRACE_LIMIT = 3_000

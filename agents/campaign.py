@@ -12,25 +12,25 @@ from dataclasses import dataclass
 
 import structlog
 
-from agents import climb, cycle, prompts
-from agents.approval import decided
-from agents.budget import Spent, exhausted
-from agents.conversation import Conversation, Utterance
-from agents.errors import BudgetSpent
-from agents.events import BudgetMoved, ExperimentMoved, Notice, Spoke
-from agents.inbox import Said
-from agents.metering import Metered
-from agents.precedents import Precedents
-from agents.roles import MEMBERS, PERSON
-from agents.room import Room
-from agents.steps import Steps
-from agents.table import Table, comparable, the_baselines
-from agents.together import together
-from lab.archive.store import PROPOSED, UNHEARD, Call, Line, now
-from lab.errors import BadTask
-from lab.parents import draw_parents
-from lab.records import Experiment, ExperimentStatus, Role
-from lab.tasks.task import Rung
+from move37.agents import climb, cycle, prompts
+from move37.agents.approval import decided
+from move37.agents.budget import Spent, exhausted
+from move37.agents.conversation import Conversation, Utterance
+from move37.agents.errors import BudgetSpent
+from move37.agents.events import BudgetMoved, ExperimentMoved, Notice, Spoke
+from move37.agents.inbox import Said
+from move37.agents.metering import Metered
+from move37.agents.precedents import Precedents
+from move37.agents.roles import MEMBERS, PERSON
+from move37.agents.room import Room
+from move37.agents.steps import Steps
+from move37.agents.table import Table, comparable, the_baselines
+from move37.agents.together import together
+from move37.lab.archive.store import PROPOSED, UNHEARD, Call, Line, now
+from move37.lab.errors import BadTask
+from move37.lab.parents import draw_parents
+from move37.lab.records import Experiment, ExperimentStatus, Role
+from move37.lab.tasks.task import Rung
 
 log = structlog.get_logger()
 

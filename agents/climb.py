@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from agents import cycle, verify
-from agents.events import ExperimentMoved, Notice
-from agents.results import Judged
-from agents.room import Room
-from agents.steps import Steps
-from agents.table import Table, the_baselines
-from agents.together import together
-from lab import ladder
-from lab.records import Experiment, Role
-from lab.tasks.task import Rung
+from move37.agents import cycle, verify
+from move37.agents.events import ExperimentMoved, Notice
+from move37.agents.results import Judged
+from move37.agents.room import Room
+from move37.agents.steps import Steps
+from move37.agents.table import Table, the_baselines
+from move37.agents.together import together
+from move37.lab import ladder
+from move37.lab.records import Experiment, Role
+from move37.lab.tasks.task import Rung
 
 CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
 

@@ -28,12 +28,12 @@ from autogen_core.memory import Memory
 from autogen_core.models import ChatCompletionClient
 from pydantic import BaseModel
 
-from agents.errors import AgentError, ConversationBroken
-from agents.inbox import Inbox, Said
-from agents.metering import Metered
-from agents.roles import LAB, MEMBERS, PERSON
-from agents.speech import readable
-from agents.team import NextSpeaker
+from move37.agents.errors import AgentError, ConversationBroken
+from move37.agents.inbox import Inbox, Said
+from move37.agents.metering import Metered
+from move37.agents.roles import LAB, MEMBERS, PERSON
+from move37.agents.speech import readable
+from move37.agents.team import NextSpeaker
 
 Prompter = Callable[[str], str]  # name of a role -> its system prompt
 

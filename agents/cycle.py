@@ -9,12 +9,12 @@ and verify.py; who climbs after the screen and gets fresh seeds, in climb.py; ho
 
 from __future__ import annotations
 
-from agents import deliberate, verify
-from agents.results import Agreed, Explained, Gated, Judged, Kept, Trained, Written
-from agents.steps import Steps
-from agents.table import Table
-from lab.records import Candidate, Stage
-from lab.tasks.task import Rung
+from move37.agents import deliberate, verify
+from move37.agents.results import Agreed, Explained, Gated, Judged, Kept, Trained, Written
+from move37.agents.steps import Steps
+from move37.agents.table import Table
+from move37.lab.records import Candidate, Stage
+from move37.lab.tasks.task import Rung
 
 
 async def cycle(table: Table, step: Steps) -> None:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents import briefing
-from agents.briefing import Past
-from agents.errors import ModelReplyInvalid
-from agents.events import Notice
-from agents.replies import Code, Report
-from agents.results import Agreed, Explained, Kept, Written
-from agents.table import Table, comparable, last, opener, the_baselines
-from agents.team import negotiation, settled, single
-from lab.archive.store import now
-from lab.parents import effect_of
-from lab.records import Analysis, Experiment, Hypothesis, Measurement, Role
-from memory.errors import MemoryFault
-from memory.records import Lesson
+from move37.agents import briefing
+from move37.agents.briefing import Past
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.events import Notice
+from move37.agents.replies import Code, Report
+from move37.agents.results import Agreed, Explained, Kept, Written
+from move37.agents.table import Table, comparable, last, opener, the_baselines
+from move37.agents.team import negotiation, settled, single
+from move37.lab.archive.store import now
+from move37.lab.parents import effect_of
+from move37.lab.records import Analysis, Experiment, Hypothesis, Measurement, Role
+from move37.memory.errors import MemoryFault
+from move37.memory.records import Lesson
 
 
 async def recall(table: Table) -> Past:

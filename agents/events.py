@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.records import Experiment, GateResult
-from lab.tasks.task import Progress
+from move37.lab.records import Experiment, GateResult
+from move37.lab.tasks.task import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

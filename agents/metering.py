@@ -12,8 +12,8 @@ from typing import Any
 
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
 
-from agents.errors import ModelReplyInvalid
-from agents.models.client import Around
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models.client import Around
 
 Before = Callable[[], Awaitable[None]]  # awaited before each call: waits while paused, raises BudgetSpent
 After = Callable[[int, int, float], None]  # prompt tokens, completion tokens, seconds of a finished call

@@ -16,10 +16,10 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import UserMessage
 from pydantic import BaseModel, ValidationError
 
-from agents.dossier import Dossier, block
-from agents.remembers import Remembers
-from agents.replies import Proposal
-from memory.errors import MemoryFault
+from move37.agents.dossier import Dossier, block
+from move37.agents.remembers import Remembers
+from move37.agents.replies import Proposal
+from move37.memory.errors import MemoryFault
 
 log = structlog.get_logger()
 

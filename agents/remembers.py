@@ -1,11 +1,11 @@
-"""What the agents ask of memory: the shape of `memory.recall.Memory`, so that a test can stand in for it."""
+"""What the agents ask of memory: the shape of `move37.memory.recall.Memory`, so that a test can stand in for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from memory.records import DeadEnd, Lesson, Newness, Recollection
+from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
 
 
 class Remembers(Protocol):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from lab.records import Analysis, Candidate, Hypothesis
+from move37.lab.records import Analysis, Candidate, Hypothesis
 
 
 class Proposal(BaseModel):

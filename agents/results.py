@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lab.records import Analysis, Candidate, ExperimentStatus, GateResult, Hypothesis, Measurement, Verdict
-from lab.tasks.task import Fingerprint
+from move37.lab.records import Analysis, Candidate, ExperimentStatus, GateResult, Hypothesis, Measurement, Verdict
+from move37.lab.tasks.task import Fingerprint
 
 
 class StepResult(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.agents.replies import Code, Critique, Fix, Proposal, Report
 
 LAB = "Lab"  # opens each stage with its dossier; not an agent
 PERSON = "person"

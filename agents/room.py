@@ -10,15 +10,15 @@ from typing import Literal
 
 from autogen_core.models import ChatCompletionClient
 
-from agents.approval import Approvals
-from agents.budget import Allowance, Tally
-from agents.clock import Clock
-from agents.events import OnEvent
-from agents.inbox import Inbox
-from agents.remembers import Remembers
-from lab.archive.store import Archive, Campaign
-from lab.tasks.task import Schedule, Task
-from sandbox.sandbox import Sandbox
+from move37.agents.approval import Approvals
+from move37.agents.budget import Allowance, Tally
+from move37.agents.clock import Clock
+from move37.agents.events import OnEvent
+from move37.agents.inbox import Inbox
+from move37.agents.remembers import Remembers
+from move37.lab.archive.store import Archive, Campaign
+from move37.lab.tasks.task import Schedule, Task
+from move37.sandbox.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

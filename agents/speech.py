@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.agents.replies import Code, Critique, Fix, Proposal, Report
 
 
 def readable(reply: BaseModel) -> str:

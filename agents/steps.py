@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from agents.events import OnEvent, StageFinished, StageStarted
-from agents.results import StepResult
-from lab.archive.codec import decode
-from lab.archive.store import Archive
+from move37.agents.events import OnEvent, StageFinished, StageStarted
+from move37.agents.results import StepResult
+from move37.lab.archive.codec import decode
+from move37.lab.archive.store import Archive
 
 R = TypeVar("R", bound=StepResult)
 log = structlog.get_logger()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agents import prompts
-from agents.conversation import Conversation
-from agents.dossier import Dossier, block
-from agents.room import Room
-from lab.archive.store import Campaign
-from lab.records import Experiment, Role
+from move37.agents import prompts
+from move37.agents.conversation import Conversation
+from move37.agents.dossier import Dossier, block
+from move37.agents.room import Room
+from move37.lab.archive.store import Campaign
+from move37.lab.records import Experiment, Role
 
 T = TypeVar("T")
 

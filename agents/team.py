@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 
-from agents.replies import Critique, Proposal
+from move37.agents.replies import Critique, Proposal
 
 NextSpeaker = Callable[[Sequence[BaseModel]], str | None]
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agents import briefing
-from agents.errors import ModelReplyInvalid
-from agents.events import GateSeen, TrainingMoved
-from agents.replies import Fix
-from agents.results import Attempt, Gated, Judged, Trained
-from agents.room import Room
-from agents.table import Table, comparable, last, opener, the_baselines, tried
-from agents.team import single
-from lab.ladder import best_baseline
-from lab.records import Candidate, Experiment, GateResult
-from lab.tasks.task import Checked, Fingerprint, Rung
-from lab.verdicts import confirm_verdict, screen_verdict
+from move37.agents import briefing
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.events import GateSeen, TrainingMoved
+from move37.agents.replies import Fix
+from move37.agents.results import Attempt, Gated, Judged, Trained
+from move37.agents.room import Room
+from move37.agents.table import Table, comparable, last, opener, the_baselines, tried
+from move37.agents.team import single
+from move37.lab.ladder import best_baseline
+from move37.lab.records import Candidate, Experiment, GateResult
+from move37.lab.tasks.task import Checked, Fingerprint, Rung
+from move37.lab.verdicts import confirm_verdict, screen_verdict
 
 
 async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:

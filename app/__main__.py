@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import COMMANDS, build
-from app.exits import Exit, status_of
-from app.text import harmless
+from move37.app.cli import COMMANDS, build
+from move37.app.exits import Exit, status_of
+from move37.app.text import harmless
 
 # Typer carries its own copy of click; its base class is found through the one that Typer publishes.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.settings import SandboxSettings
+from move37.app.settings import SandboxSettings
 
 if TYPE_CHECKING:
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.settings import DockerSettings
 
 
 def docker_settings(wanted: SandboxSettings) -> DockerSettings:
     """The image and the runtime that the person named, else the backend's own choice."""
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.settings import DockerSettings
 
     return DockerSettings(image=wanted.image or "", runtime=wanted.runtime or "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 
-from agents.events import (
+from move37.agents.events import (
     BudgetMoved,
     Event,
     ExperimentMoved,
@@ -23,10 +23,10 @@ from agents.events import (
     StageStarted,
     TrainingMoved,
 )
-from app.report.findings import best_at, step_counts
-from app.wording import event_text
-from lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
-from lab.tasks.task import Progress
+from move37.app.report.findings import best_at, step_counts
+from move37.app.wording import event_text
+from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
+from move37.lab.tasks.task import Progress
 
 ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 CURVE = 64  # points of a loss curve that are kept

@@ -17,11 +17,11 @@ from typing import BinaryIO, Self
 from rich.console import Console
 from rich.text import Text
 
-from agents.events import Event
-from agents.inbox import Inbox
-from app.board import Board
-from app.display import Plain, status_lines
-from app.text import one_line, spark
+from move37.agents.events import Event
+from move37.agents.inbox import Inbox
+from move37.app.board import Board
+from move37.app.display import Plain, status_lines
+from move37.app.text import one_line, spark
 
 LONGEST = 8_000  # characters of one line; more is cut
 HELP: tuple[tuple[str, str], ...] = (

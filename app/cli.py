@@ -50,7 +50,7 @@ def build() -> typer.Typer:
     )
     app.callback()(everywhere)
     for name in COMMANDS:
-        import_module(f"app.commands.{name}").register(app)
+        import_module(f"move37.app.commands.{name}").register(app)
     return app
 
 
@@ -71,8 +71,8 @@ def everywhere(
     """Read the settings once; every command finds them in `context.obj`."""
     if context.resilient_parsing:
         return
-    from app import logs
-    from app.settings import load
+    from move37.app import logs
+    from move37.app.settings import load
 
     settings = load({"home": home, "log_level": log_level})
     logs.to_console(settings.log_level)

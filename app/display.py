@@ -15,11 +15,11 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from agents.events import Event, TrainingMoved
-from app.board import Active, Board
-from app.tables import gate_sign
-from app.text import one_line, spark
-from app.wording import PHASES, budget_text
+from move37.agents.events import Event, TrainingMoved
+from move37.app.board import Active, Board
+from move37.app.tables import gate_sign
+from move37.app.text import one_line, spark
+from move37.app.wording import PHASES, budget_text
 
 ROWS = 6  # experiments at work that are shown
 SILENCE = 20.0  # seconds without a line, after which a plain log says what is running

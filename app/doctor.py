@@ -16,7 +16,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from app.settings import Settings
+from move37.app.settings import Settings
 
 LEAST_DISK = 2 * 1024**3  # bytes free in the home
 LEAST_MEMORY = 3 * 1024**3  # bytes
@@ -114,7 +114,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _gpus(_: Settings) -> Iterator[Finding]:
-    from sandbox.gpus import list_gpus
+    from move37.sandbox.gpus import list_gpus
 
     found = list_gpus()
     for gpu in found:
@@ -125,9 +125,9 @@ def _gpus(_: Settings) -> Iterator[Finding]:
 
 
 def _docker(settings: Settings) -> Iterator[Finding]:
-    from sandbox.docker.engine import Engine
-    from sandbox.docker.image import judge_image, recipe, tag
-    from sandbox.errors import SandboxError
+    from move37.sandbox.docker.engine import Engine
+    from move37.sandbox.docker.image import judge_image, recipe, tag
+    from move37.sandbox.errors import SandboxError
 
     async def look() -> tuple[str, str]:
         engine = await Engine.connect()
@@ -155,8 +155,8 @@ def _docker(settings: Settings) -> Iterator[Finding]:
 
 
 def _process(_: Settings) -> Iterator[Finding]:
-    from sandbox.errors import SandboxError
-    from sandbox.process.backend import ProcessSandbox
+    from move37.sandbox.errors import SandboxError
+    from move37.sandbox.process.backend import ProcessSandbox
 
     async def ask() -> list[Finding]:
         sandbox = ProcessSandbox(1)
@@ -189,9 +189,9 @@ def _memory_backend(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    from memory.errors import MemoryFault, NotFound
-    from memory.recall import open_store
-    from memory.schema import COGNITION
+    from move37.memory.errors import MemoryFault, NotFound
+    from move37.memory.recall import open_store
+    from move37.memory.schema import COGNITION
 
     try:
         store = open_store(settings.home / "memory", url=settings.memory.url, api_key=settings.memory.api_key)
@@ -209,8 +209,8 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedding(_: Settings) -> Iterator[Finding]:
-    from memory.embed import model_folder
-    from memory.errors import MemoryFault
+    from move37.memory.embed import model_folder
+    from move37.memory.errors import MemoryFault
 
     try:
         folder = model_folder()

@@ -1,4 +1,4 @@
-"""The chosen language model reads a paper for the memory: what `memory.ingest` calls an extractor.
+"""The chosen language model reads a paper for the memory: what `move37.memory.ingest` calls an extractor.
 
 `designer` and recordings read nothing: then there is no extractor, and the text is split as it stands.
 """
@@ -9,13 +9,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.settings import Settings
-    from memory.ingest import Extractor
+    from move37.app.settings import Settings
+    from move37.memory.ingest import Extractor
 
 
 def extractor(settings: Settings, model: str | None = None) -> Extractor | None:
     """One that asks `model`, or the settings' own. Raises `BadModel` for a name that is none."""
-    from agents.models import HOSTED, open_model, parse
+    from move37.agents.models import HOSTED, open_model, parse
 
     uri = model or settings.models.model
     provider = parse(uri).provider
@@ -34,7 +34,7 @@ def extractor(settings: Settings, model: str | None = None) -> Extractor | None:
 async def _asked(client: Any, prompt: str) -> list[dict[str, Any]]:
     from autogen_core.models import UserMessage
 
-    from memory.ingest import Extraction
+    from move37.memory.ingest import Extraction
 
     try:
         result = await client.create([UserMessage(content=prompt, source="memory")], json_output=Extraction)

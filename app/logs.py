@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from app.text import one_line
+from move37.app.text import one_line
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SIGNS = {"debug": "·", "info": "·", "warning": "!", "error": "✗", "critical": "✗"}

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.exits import BadInput
-from lab.archive.store import FILE, Archive, Campaign
-from lab.records import Experiment, Role
+from move37.app.exits import BadInput
+from move37.lab.archive.store import FILE, Archive, Campaign
+from move37.lab.records import Experiment, Role
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.tables import effect_text, gates_table, measurements_table
-from app.text import harmless, one_line
-from lab.records import Analysis, Experiment, GateResult, Hypothesis, StageRecord, Verdict
+from move37.app.tables import effect_text, gates_table, measurements_table
+from move37.app.text import harmless, one_line
+from move37.lab.records import Analysis, Experiment, GateResult, Hypothesis, StageRecord, Verdict
 
 
 def experiment_sections(experiment: Experiment) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""One sitting of a campaign: display and inbox around `app.wiring`, from the first line to the leaderboard.
+"""One sitting of a campaign: display and inbox around `move37.app.wiring`, from the first line to the leaderboard.
 
 `conduct` is what run, chat and resume share. A signal stops the campaign and keeps what is finished, a second one ends
 it at once, and what does not end within a minute is ended. Whatever ends it, what is stored can be resumed.
@@ -15,22 +15,22 @@ from pathlib import Path
 
 from rich.text import Text
 
-from agents.events import Event
-from agents.inbox import Inbox
-from app import chat, display, logs
-from app.board import Board
-from app.exits import EnvironmentFault, Exit
-from app.reading import pick_campaign, reading, shortened
-from app.report.rows import metric_of
-from app.settings import Settings
-from app.tables import leaderboard
-from app.terminal import console
-from app.text import counted, one_line
-from app.wording import campaign_title
-from lab.archive.store import Campaign
-from lab.records import Experiment, Role
-from lab.tasks.task import Schedule
-from lab.verdicts import leaderboard as ranked
+from move37.agents.events import Event
+from move37.agents.inbox import Inbox
+from move37.app import chat, display, logs
+from move37.app.board import Board
+from move37.app.exits import EnvironmentFault, Exit
+from move37.app.reading import pick_campaign, reading, shortened
+from move37.app.report.rows import metric_of
+from move37.app.settings import Settings
+from move37.app.tables import leaderboard
+from move37.app.terminal import console
+from move37.app.text import counted, one_line
+from move37.app.wording import campaign_title
+from move37.lab.archive.store import Campaign
+from move37.lab.records import Experiment, Role
+from move37.lab.tasks.task import Schedule
+from move37.lab.verdicts import leaderboard as ranked
 
 GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and again before it is ended
 
@@ -70,7 +70,7 @@ class _Sitting:
 
     async def hold(self) -> bool:
         """Carry the campaign through; True when a signal ended it."""
-        from app import wiring
+        from move37.app import wiring
 
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
@@ -155,7 +155,7 @@ def _end() -> None:
 
 def conclude(home: Path, number: int) -> None:
     """The leaderboard, what was shortened, the report's path, and what to type next."""
-    from app.report import write_report
+    from move37.app.report import write_report
 
     screen = console()
     with reading(home) as archive:

@@ -24,10 +24,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from app.choices import Approve, Backend, LogLevel, Preset, Runtime
-from app.complaints import one_line
-from app.exits import BadInput
-from app.quantities import count, dollars, seconds
+from move37.app.choices import Approve, Backend, LogLevel, Preset, Runtime
+from move37.app.complaints import one_line
+from move37.app.exits import BadInput
+from move37.app.quantities import count, dollars, seconds
 
 FILE = Path("move37.toml")
 

@@ -14,12 +14,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.report.words import ENDED, evidence, footnotes, grouped, together
-from app.text import harmless, one_line
-from lab.archive.store import Line
-from lab.records import Experiment, GateResult, Measurement, Metric, Role, Verdict
-from lab.verdicts import Row, Summary
-from lab.verdicts import leaderboard as ranked
+from move37.app.report.words import ENDED, evidence, footnotes, grouped, together
+from move37.app.text import harmless, one_line
+from move37.lab.archive.store import Line
+from move37.lab.records import Experiment, GateResult, Measurement, Metric, Role, Verdict
+from move37.lab.verdicts import Row, Summary
+from move37.lab.verdicts import leaderboard as ranked
 
 SPEAKERS = {
     "Researcher": "cyan",

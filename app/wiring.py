@@ -17,23 +17,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.backends import docker_settings
-from app.exits import BadInput
-from app.settings import Settings
-from lab.archive.codec import encode
-from lab.archive.store import Archive, Campaign
-from lab.records import Brief
-from lab.tasks import open_task
-from lab.tasks.task import Schedule, Task
+from move37.app.backends import docker_settings
+from move37.app.exits import BadInput
+from move37.app.settings import Settings
+from move37.lab.archive.codec import encode
+from move37.lab.archive.store import Archive, Campaign
+from move37.lab.records import Brief
+from move37.lab.tasks import open_task
+from move37.lab.tasks.task import Schedule, Task
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
-    from agents.campaign import Ending
-    from agents.events import OnEvent
-    from agents.inbox import Inbox
-    from agents.room import Room
-    from memory.recall import Memory
+    from move37.agents.campaign import Ending
+    from move37.agents.events import OnEvent
+    from move37.agents.inbox import Inbox
+    from move37.agents.room import Room
+    from move37.memory.recall import Memory
 
 OnReady = Callable[[Campaign, Schedule], None]
 
@@ -104,7 +104,7 @@ async def resume_campaign(
 async def _sitting(
     settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
 ) -> CampaignOutcome:
-    from agents import campaign as campaigns
+    from move37.agents import campaign as campaigns
 
     try:
         async with open_room(settings, archive, campaign, task, inbox, on_event) as room:
@@ -122,16 +122,16 @@ async def open_room(
     """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here."""
     from threadpoolctl import threadpool_limits
 
-    from agents.approval import Approvals
-    from agents.budget import Allowance, Tally
-    from agents.clock import Clock
-    from agents.events import Notice
-    from agents.models import operators_of, signature
-    from agents.roles import MEMBERS
-    from agents.room import Manners, Room
-    from memory.recall import open_memory
-    from sandbox.choose import open_sandbox
-    from sandbox.patient import Patient
+    from move37.agents.approval import Approvals
+    from move37.agents.budget import Allowance, Tally
+    from move37.agents.clock import Clock
+    from move37.agents.events import Notice
+    from move37.agents.models import operators_of, signature
+    from move37.agents.roles import MEMBERS
+    from move37.agents.room import Manners, Room
+    from move37.memory.recall import open_memory
+    from move37.sandbox.choose import open_sandbox
+    from move37.sandbox.patient import Patient
 
     brief = campaign.brief
     schedule = task.schedule(brief.preset)
@@ -189,8 +189,8 @@ async def open_room(
 
 
 def _check_model(settings: Settings) -> None:
-    from agents.models import parse
-    from agents.models.price import price_of
+    from move37.agents.models import parse
+    from move37.agents.models.price import price_of
 
     model = settings.models
     parse(model.model)
@@ -202,7 +202,7 @@ def _check_model(settings: Settings) -> None:
 
 def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
     """The campaign's model; what it answers is recorded, so that `replay:FILE` can repeat the run."""
-    from agents.models.replay import Recorder
+    from move37.agents.models.replay import Recorder
 
     client = _open_model(
         settings, campaign.brief.model, seed=campaign.brief.seed, base_url=campaign.facts.get("base_url")
@@ -216,7 +216,7 @@ def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
 
 def _open_model(settings: Settings, uri: str, *, seed: int, base_url: str | None) -> ChatCompletionClient:
     """The model under the person's settings; `base_url` is used where they name none. Raises `BadModel`."""
-    from agents.models import open_model, parse
+    from move37.agents.models import open_model, parse
 
     models = settings.models
     provider = parse(uri).provider
@@ -233,15 +233,15 @@ def _open_model(settings: Settings, uri: str, *, seed: int, base_url: str | None
 
 
 def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:
-    from agents.models.price import FREE, price_of
+    from move37.agents.models.price import FREE, price_of
 
     price = price_of(model, base_url=settings.models.base_url) or FREE
     return lambda role, prompt, completion: (prompt * price.prompt + completion * price.completion) / 1e6
 
 
 async def _load_papers(memory: Memory, on_event: OnEvent) -> None:
-    from agents.events import Notice
-    from memory.errors import MemoryFault
+    from move37.agents.events import Notice
+    from move37.memory.errors import MemoryFault
 
     try:
         if added := await memory.load_builtin():

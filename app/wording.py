@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from agents.events import BudgetMoved, Event, ExperimentMoved, GateSeen, Notice, PersonNeeded, Spoke
-from app.quantities import spell_count, spell_seconds
-from app.tables import SPEAKERS, effect_text, speaker, value_text
-from app.text import counted, harmless, one_line
-from lab.archive.store import Campaign
-from lab.records import Experiment, ExperimentStatus, Metric, Role
-from lab.verdicts import summarise
+from move37.agents.events import BudgetMoved, Event, ExperimentMoved, GateSeen, Notice, PersonNeeded, Spoke
+from move37.app.quantities import spell_count, spell_seconds
+from move37.app.tables import SPEAKERS, effect_text, speaker, value_text
+from move37.app.text import counted, harmless, one_line
+from move37.lab.archive.store import Campaign
+from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
+from move37.lab.verdicts import summarise
 
 SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
 PHASES = {

@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import kernels
-from benchmarks.kernels_models import GatedDelta, Softmax, training_step
-from lab import baselines
-from lab.training.contract import load_mixer
+from move37 import kernels
+from move37.benchmarks.kernels_models import GatedDelta, Softmax, training_step
+from move37.lab import baselines
+from move37.lab.training.contract import load_mixer
 
 Rows = list[dict[str, Any]]
 H100_BYTES, H100_FLOPS = 3.35e12, 989e12  # a second, data sheet: HBM3, dense bf16
@@ -238,8 +238,8 @@ def plot(rows: Rows, path: str) -> None:
 
 def import_all() -> list[str]:
     """Import every module of the Triton folder; raises what they raise."""
-    folder = importlib.import_module("kernels.triton")
-    names = [module.name for module in pkgutil.iter_modules(folder.__path__, "kernels.triton.")]
+    folder = importlib.import_module("move37.kernels.triton")
+    names = [module.name for module in pkgutil.iter_modules(folder.__path__, "move37.kernels.triton.")]
     for name in names:
         importlib.import_module(name)
     return names
@@ -262,7 +262,7 @@ def main() -> None:
         print("\n".join(import_all()))
         return
     if asked.compile:
-        from benchmarks.kernels_compile import SHARED_BYTES, compile_everything
+        from move37.benchmarks.kernels_compile import SHARED_BYTES, compile_everything
 
         made = compile_everything()
         for one in made:

@@ -90,12 +90,12 @@ def compiling_only(capability: int, found: list[Compiled]) -> Iterator[None]:
 
 def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtype = torch.bfloat16) -> list[Compiled]:
     """All kernels of the package at one head size; raises what the compiler raises."""
-    from kernels.family import Call
-    from kernels.triton.conv import conv
-    from kernels.triton.cross_entropy import linear_cross_entropy
-    from kernels.triton.delta import delta
-    from kernels.triton.gla import gla
-    from kernels.triton.norms import rms_norm_gated
+    from move37.kernels.family import Call
+    from move37.kernels.triton.conv import conv
+    from move37.kernels.triton.cross_entropy import linear_cross_entropy
+    from move37.kernels.triton.delta import delta
+    from move37.kernels.triton.gla import gla
+    from move37.kernels.triton.norms import rms_norm_gated
 
     found: list[Compiled] = []
     time, heads = 130, 2

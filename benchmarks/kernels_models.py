@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import kernels
+from move37 import kernels
 
 VOCABULARY = 96
 

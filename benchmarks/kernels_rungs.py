@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab import baselines
-from lab.probes.overwrite import OVERWRITE_RECALL
-from lab.probes.probe import IGNORE
-from lab.training import loop
-from lab.training.data import BATCH
-from lab.training.entry import build
-from lab.training.sizes import VOCAB
+from move37.lab import baselines
+from move37.lab.probes.overwrite import OVERWRITE_RECALL
+from move37.lab.probes.probe import IGNORE
+from move37.lab.training import loop
+from move37.lab.training.data import BATCH
+from move37.lab.training.entry import build
+from move37.lab.training.sizes import VOCAB
 
 NAMES = ("gated_delta_net", "gla")
 ROUNDS = 3

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import structlog
 
-from lab.records import Measurement
-from lab.tasks.mixers import ALL_PROBES_RUNG, LEARNING_RATE, PROBE_RUNG, MixersTask
-from lab.tasks.task import Baseline, Rung
-from sandbox import ProcessSandbox, Sandbox
+from move37.lab.records import Measurement
+from move37.lab.tasks.mixers import ALL_PROBES_RUNG, LEARNING_RATE, PROBE_RUNG, MixersTask
+from move37.lab.tasks.task import Baseline, Rung
+from move37.sandbox import ProcessSandbox, Sandbox
 
 
 def options() -> argparse.Namespace:

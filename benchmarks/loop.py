@@ -20,8 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lab.archive.store import Archive
-from lab.records import Role
+from move37.lab.archive.store import Archive
+from move37.lab.records import Role
 
 TALK = ("hypothesis", "candidate", "analysis", "memory", "verdict")
 

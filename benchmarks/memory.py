@@ -22,7 +22,7 @@ def main() -> None:
         print(__doc__)
         return
     part = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1] in PARTS else PARTS[0]
-    runpy.run_module(f"benchmarks.memory_{part}", run_name="__main__", alter_sys=True)
+    runpy.run_module(f"move37.benchmarks.memory_{part}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,17 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from agents import campaign as campaigns
-from agents.inbox import Inbox
-from app import logs
-from app.settings import Settings, load
-from app.wiring import open_room
-from lab.archive.store import Archive
-from lab.parents import effect_of
-from lab.records import Brief, Experiment, ExperimentStatus, Role
-from lab.statistics.paired import interval
-from lab.tasks import open_task
-from lab.tasks.task import Task
+from move37.agents import campaign as campaigns
+from move37.agents.inbox import Inbox
+from move37.app import logs
+from move37.app.settings import Settings, load
+from move37.app.wiring import open_room
+from move37.lab.archive.store import Archive
+from move37.lab.parents import effect_of
+from move37.lab.records import Brief, Experiment, ExperimentStatus, Role
+from move37.lab.statistics.paired import interval
+from move37.lab.tasks import open_task
+from move37.lab.tasks.task import Task
 
 BUDGET = 12
 ARMS: dict[str, tuple[str, ...]] = {

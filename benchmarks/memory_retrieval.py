@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memory import rank
-from memory.edge import EdgeStore
-from memory.embed import MiniLM
-from memory.ingest import read_all
-from memory.library import Library
-from memory.papers import builtin_entries
-from memory.prebuilt import Prebuilt
-from memory.records import Entry
-from memory.schema import COGNITION, entry_id
+from move37.memory import rank
+from move37.memory.edge import EdgeStore
+from move37.memory.embed import MiniLM
+from move37.memory.ingest import read_all
+from move37.memory.library import Library
+from move37.memory.papers import builtin_entries
+from move37.memory.prebuilt import Prebuilt
+from move37.memory.records import Entry
+from move37.memory.schema import COGNITION, entry_id
 
 PAIRS = Path(__file__).parent / "data" / "pairs.jsonl"
 DEPTH = 20  # places that are looked at

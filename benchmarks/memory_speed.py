@@ -6,7 +6,7 @@ MOVE37_QDRANT_URL a server is measured too. The points imitate the cognition bas
 embeddings of its passages with noise, so that neighbours are as near as in texts, not as in a uniform cloud, and their
 words follow Zipf's law. Local mode is measured up to 10,000 points unless --local-all is given: it needs minutes there.
 
-Not here: whether what is found is right (`benchmarks.memory_retrieval`).
+Not here: whether what is found is right (`move37.benchmarks.memory_retrieval`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memory import rank
-from memory.edge import EdgeStore
-from memory.embed import MiniLM, passages
-from memory.local import open_local
-from memory.papers import builtin_entries
-from memory.store import Collection, Hit, Index, Nearest, Point, Sparse, Store, Where
+from move37.memory import rank
+from move37.memory.edge import EdgeStore
+from move37.memory.embed import MiniLM, passages
+from move37.memory.local import open_local
+from move37.memory.papers import builtin_entries
+from move37.memory.store import Collection, Hit, Index, Nearest, Point, Sparse, Store, Where
 
 QUERIES = 200
 WORDS = 5000  # of the imitated vocabulary
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sample = Sample(size, base)
             rows.append(measure("embedded", lambda s=size: EdgeStore(Path(folder) / f"edge{s}"), sample, QUERIES))  # type: ignore[misc]
             if url := os.environ.get("MOVE37_QDRANT_URL"):
-                from memory.server import connect
+                from move37.memory.server import connect
 
                 key = os.environ.get("QDRANT_API_KEY")
                 rows.append(measure("server", lambda u=url, k=key: connect(u, k), sample, QUERIES))  # type: ignore[misc]

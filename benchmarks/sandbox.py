@@ -83,7 +83,7 @@ async def measure(rounds: int, jobs: int, runtime: Any = "") -> dict[str, Any]:
     """Every figure, from one sandbox and one AutoGen executor that take turns."""
     import structlog
 
-    from sandbox.docker import DockerSandbox, DockerSettings
+    from move37.sandbox.docker import DockerSandbox, DockerSettings
 
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
@@ -107,7 +107,7 @@ async def beside_autogen(sandbox: Any, rounds: int) -> dict[str, Any]:
     from autogen_core.code_executor import CodeBlock
     from autogen_ext.code_executors.docker import DockerCommandLineCodeExecutor
 
-    from sandbox.docker.image import tag
+    from move37.sandbox.docker.image import tag
 
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -256,7 +256,7 @@ async def leaks(sandbox: Any, jobs: int) -> dict[str, Any]:
 
 async def traces(sandbox: Any) -> dict[str, int]:
     """What of ours can be seen on the host now; the idle pool is part of it, before and after."""
-    from sandbox.docker.isolation import OWNER_LABEL
+    from move37.sandbox.docker.isolation import OWNER_LABEL
 
     api = sandbox._engine.api
     mine = await asyncio.to_thread(api.containers, all=True, filters={"label": f"{OWNER_LABEL}={sandbox._owner}"})
@@ -273,7 +273,7 @@ async def traces(sandbox: Any) -> dict[str, int]:
 
 
 def a_job(code: str, trust: str) -> Any:
-    from sandbox.job import Job, Limits
+    from move37.sandbox.job import Job, Limits
 
     files = {"main.py": code.encode()}
     return Job(id=uuid4().hex, trust=trust, argv=("python", "main.py"), files=files, limits=Limits(wall_seconds=120))

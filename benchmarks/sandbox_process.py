@@ -1,7 +1,7 @@
 """The process backend in figures: `python -m benchmarks.sandbox_process [--json]`.
 
 A job's wall time as the caller sees it, its processor time as the kernel counted it, jobs a second with one and two
-zygotes, and the private memory of an idle zygote. Not covered: Docker (`benchmarks.sandbox`).
+zygotes, and the private memory of an idle zygote. Not covered: Docker (`move37.benchmarks.sandbox`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from uuid import uuid4
 
 import structlog
 
-from sandbox.job import Job
-from sandbox.process.backend import ProcessSandbox
+from move37.sandbox.job import Job
+from move37.sandbox.process.backend import ProcessSandbox
 
 HELLO = b"print('hello')"
 TORCH = b"import torch; print((torch.ones(3) @ torch.ones(3)).item())"

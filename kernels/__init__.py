@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kernels.delta import (
+    from move37.kernels.delta import (
         chunk_delta_rule,
         chunk_gated_delta_rule,
         chunk_simple_gla,
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         fused_recurrent_gated_delta_rule,
         fused_recurrent_simple_gla,
     )
-    from kernels.dispatch import implementation
-    from kernels.gla import chunk_gla, fused_recurrent_gla
-    from kernels.pointwise import causal_conv1d, fused_linear_cross_entropy_loss, l2norm, rms_norm_gated
+    from move37.kernels.dispatch import implementation
+    from move37.kernels.gla import chunk_gla, fused_recurrent_gla
+    from move37.kernels.pointwise import causal_conv1d, fused_linear_cross_entropy_loss, l2norm, rms_norm_gated
 
 _HOMES = {
     "chunk_gated_delta_rule": "delta",
@@ -60,5 +60,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'kernels' has no attribute {name!r}")
-    return getattr(import_module(f"kernels.{home}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"move37.kernels.{home}"), name)

@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from kernels.errors import BadDevice, BadDtype, BadOption, BadSequences, BadShape
+from move37.kernels.errors import BadDevice, BadDtype, BadOption, BadSequences, BadShape
 
 MAX_HEAD_SIZE = 256
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)

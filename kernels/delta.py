@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kernels import contract
-from kernels.errors import BadOption, BadShape
-from kernels.family import Call, run
+from move37.kernels import contract
+from move37.kernels.errors import BadOption, BadShape
+from move37.kernels.family import Call, run
 
 
 def chunk_gated_delta_rule(

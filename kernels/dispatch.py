@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 
-from kernels.errors import BadDevice, BadOption
+from move37.kernels.errors import BadDevice, BadOption
 
 Implementation = Literal["reference", "chunked", "triton"]
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("reference", "chunked", "triton")
@@ -57,6 +57,6 @@ def interpreting() -> bool:
     """Whether Triton runs its kernels on CPU tensors in this process (TRITON_INTERPRET=1 before its import)."""
     if not triton_is_installed():
         return False
-    from kernels.triton.launch import interpreting as answer
+    from move37.kernels.triton.launch import interpreting as answer
 
     return answer()

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from kernels import contract
-from kernels.dispatch import choose
-from kernels.packing import Packed
+from move37.kernels import contract
+from move37.kernels.dispatch import choose
+from move37.kernels.packing import Packed
 
 
 class Call(NamedTuple):
@@ -37,7 +37,7 @@ def run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) -
     name = choose(call.q.device)
     scale = call.q.shape[-1] ** -0.5 if call.scale is None else float(call.scale)
     if name == "triton":
-        from kernels.triton.delta import delta
+        from move37.kernels.triton.delta import delta
 
         return delta(call, scale, bounds, recurrent=recurrent)
     packed = None if bounds is None else Packed(bounds, call.q.device)
@@ -47,14 +47,14 @@ def run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) -
         call = call._replace(q=q, k=k, v=v, g=g, beta=beta)
     state: Tensor | None
     if name == "reference" or recurrent:
-        from kernels.reference.recurrent import delta_rule
+        from move37.kernels.reference.recurrent import delta_rule
 
         o, last = delta_rule(
             call.q, call.k, call.v, call.g, call.beta, scale, call.state, normalise=call.normalise, exact=not recurrent
         )
         state = last if call.want_state else None
     else:
-        from kernels.chunked.delta import chunk_delta
+        from move37.kernels.chunked.delta import chunk_delta
 
         o, state = chunk_delta(
             call.q, call.k, call.v, call.g, call.beta, scale, call.state,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from kernels import contract
-from kernels.dispatch import choose
-from kernels.errors import BadOption
-from kernels.packing import Packed
+from move37.kernels import contract
+from move37.kernels.dispatch import choose
+from move37.kernels.errors import BadOption
+from move37.kernels.packing import Packed
 
 
 def chunk_gla(
@@ -25,7 +25,7 @@ def chunk_gla(
 ) -> tuple[Tensor, Tensor | None]:
     """GLA (Yang et al., arXiv 2312.06635, eq. 3 and section 4), chunkwise.
 
-    q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K], log decay <= 0; the rest as `kernels.chunk_gated_delta_rule`.
+    q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K], log decay <= 0; the rest as `chunk_gated_delta_rule`.
     -> o [B, T, HV, V] in q's dtype, and the state [N, HV, K, V] or None. Raises kernels.errors.KernelError.
     """
     return _run(q, k, v, g, scale, initial_state, output_final_state, cu_seqlens, options, recurrent=False)
@@ -76,7 +76,7 @@ def _run(
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
     name = choose(q.device)
     if name == "triton":
-        from kernels.triton.gla import gla
+        from move37.kernels.triton.gla import gla
 
         return gla(q, k, v, g, scale, state, want_state, bounds, recurrent=recurrent)
     packed = None if bounds is None else Packed(bounds, q.device)
@@ -84,12 +84,12 @@ def _run(
         q, k, v, g = (packed.unpack(x) for x in (q, k, v, g))
     final: Tensor | None
     if name == "reference" or recurrent:
-        from kernels.reference.recurrent import gated_linear_attention
+        from move37.kernels.reference.recurrent import gated_linear_attention
 
         o, final = gated_linear_attention(q, k, v, g, scale, state, exact=not recurrent)
         final = final if want_state else None
     else:
-        from kernels.chunked.gla import chunk_vector
+        from move37.kernels.chunked.gla import chunk_vector
 
         o, final = chunk_vector(q, k, v, g, scale, state, want_state=want_state)
     return (o if packed is None else packed.pack(o)), final

@@ -10,10 +10,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from kernels import contract
-from kernels.dispatch import choose
-from kernels.errors import BadDtype, BadOption, BadShape
-from kernels.packing import Packed
+from move37.kernels import contract
+from move37.kernels.dispatch import choose
+from move37.kernels.errors import BadDtype, BadOption, BadShape
+from move37.kernels.packing import Packed
 
 
 def causal_conv1d(
@@ -43,15 +43,15 @@ def causal_conv1d(
         packed = Packed(bounds, x.device)
         sequences = packed.unpack(x)
     if name == "reference":
-        from kernels.reference import pointwise
+        from move37.kernels.reference import pointwise
 
         y, _ = pointwise.causal_conv1d(sequences, weight, bias, initial_state, silu)
     else:
         past = None if initial_state is None else initial_state[..., 1:].transpose(1, 2)
         if name == "triton":
-            from kernels.triton.conv import conv
+            from move37.kernels.triton.conv import conv
         else:
-            from kernels.chunked.conv import conv
+            from move37.kernels.chunked.conv import conv
         y = conv(sequences, weight, bias, past, silu)
     final = _last_inputs(x, initial_state, weight.shape[1], bounds) if output_final_state else None
     return (y if packed is None else packed.pack(y)), final
@@ -84,13 +84,13 @@ def rms_norm_gated(
         contract.check_gate(name, tensor, tuple(x.shape[-1:]), x)
     where = choose(x.device)
     if where == "reference":
-        from kernels.reference import pointwise
+        from move37.kernels.reference import pointwise
 
         return pointwise.rms_norm_gated(x, g, weight, bias, eps, activation == "sigmoid")
     if where == "triton":
-        from kernels.triton.norms import rms_norm_gated as normed
+        from move37.kernels.triton.norms import rms_norm_gated as normed
     else:
-        from kernels.chunked.norms import rms_norm_gated as normed
+        from move37.kernels.chunked.norms import rms_norm_gated as normed
     return normed(x, g, weight, bias, eps, activation == "sigmoid")
 
 
@@ -101,13 +101,13 @@ def l2norm(x: Tensor, eps: float = 1e-6, output_dtype: torch.dtype | None = None
     if dtype not in contract.DTYPES:
         raise BadDtype("output_dtype", dtype, "float32, bfloat16, float16 or float64")
     if where == "reference":
-        from kernels.reference import pointwise
+        from move37.kernels.reference import pointwise
 
         return pointwise.l2norm(x, eps).to(dtype)
     if where == "triton":
-        from kernels.triton.norms import l2norm as normed
+        from move37.kernels.triton.norms import l2norm as normed
     else:
-        from kernels.chunked.norms import l2norm as normed
+        from move37.kernels.chunked.norms import l2norm as normed
     return normed(x, eps, dtype)
 
 
@@ -146,13 +146,13 @@ def fused_linear_cross_entropy_loss(
     rows, targets = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     where = choose(x.device)
     if where == "reference":
-        from kernels.reference import pointwise
+        from move37.kernels.reference import pointwise
 
         return pointwise.linear_cross_entropy(rows, weight, targets, bias, ignore_index, reduction == "mean")
     if where == "triton":
-        from kernels.triton.cross_entropy import linear_cross_entropy
+        from move37.kernels.triton.cross_entropy import linear_cross_entropy
     else:
-        from kernels.chunked.cross_entropy import linear_cross_entropy
+        from move37.kernels.chunked.cross_entropy import linear_cross_entropy
     return linear_cross_entropy(rows, weight, targets, bias, ignore_index, reduction == "mean")
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.records import Measurement, Metric
+from move37.lab.records import Measurement, Metric
 
 FRESH_SEED_OFFSET = 1000  # fresh seeds start here, so that no screening seed can be among them
 LEAST_SEEDS = 2  # one fresh seed has no interval of its own

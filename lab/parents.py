@@ -12,8 +12,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.ladder import best_baseline, standing
-from lab.records import Experiment, ExperimentStatus, Metric, Role
+from move37.lab.ladder import best_baseline, standing
+from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 
 TEMPERATURE = 2.5  # ranks; smaller is greedier
 ALIVE = (ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED, ExperimentStatus.CONFIRMED)

@@ -1,7 +1,8 @@
 """Which of our files travel with a job: what runs beside the candidate, and nothing else of the house.
 
-A job's working directory holds them read-only, so `import lab.training.model` and `import kernels` work there in
-every backend, whatever is installed. They import torch, einops and each other only.
+A job's working directory holds them read-only, so `import move37.lab.training.model` and `import move37.kernels` work
+there in every backend, whatever is installed; `kernels` is the contract's short name for the latter. They import torch,
+einops and each other only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from types import MappingProxyType
 
 _ROOT = Path(__file__).resolve().parent.parent
 _FILES = ("lab/__init__.py", "lab/records.py")
+_PACKAGE = {
+    "move37/__init__.py": b"",
+    "kernels.py": b"import sys\n\nfrom move37 import kernels\n\nsys.modules[__name__] = kernels\n",
+}
 _FOLDERS = ("lab/training", "lab/gates", "lab/probes", "kernels")  # with everything below them
 
 
@@ -22,7 +27,8 @@ def inside() -> Mapping[str, bytes]:
     paths = [_ROOT / name for name in _FILES]
     for folder in _FOLDERS:
         paths += sorted((_ROOT / folder).rglob("*.py"))
-    return MappingProxyType({path.relative_to(_ROOT).as_posix(): path.read_bytes() for path in paths})
+    files = {f"move37/{path.relative_to(_ROOT).as_posix()}": path.read_bytes() for path in paths}
+    return MappingProxyType(_PACKAGE | files)
 
 
 def main_file(module: str) -> Mapping[str, bytes]:

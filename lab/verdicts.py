@@ -15,16 +15,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement, Metric, Role, Verdict
-from lab.statistics.many import adjusted_confidence, luck
-from lab.statistics.paired import (
+from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement, Metric, Role, Verdict
+from move37.lab.statistics.many import adjusted_confidence, luck
+from move37.lab.statistics.paired import (
     ACROSS_FAMILIES,
     Calibration,
     Interval,
     interval,
     paired_interval,
 )
-from lab.statistics.power import minimum_detectable_effect
+from move37.lab.statistics.power import minimum_detectable_effect
 
 # One run at learning rate 1e-2, between seeds, in bits per byte. Measured on the pinned corpus, so true there alone:
 # where one measurement is not `calibrated`, intervals rest on the seeds at hand.

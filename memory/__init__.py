@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memory.errors import MemoryFault, MemoryUnavailable
-    from memory.recall import Memory, open_memory
-    from memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
+    from move37.memory.errors import MemoryFault, MemoryUnavailable
+    from move37.memory.recall import Memory, open_memory
+    from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
 
 _HOMES = {
     "DeadEnd": "records",
@@ -43,5 +43,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'memory' has no attribute {name!r}")
-    return getattr(import_module(f"memory.{_HOMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"move37.memory.{_HOMES[name]}"), name)

@@ -24,9 +24,9 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
-from memory.embed import Embedder, MiniLM, passages
-from memory.fence import fenced, plain
-from memory.store import Collection, Nearest, Point, Store, Where
+from move37.memory.embed import Embedder, MiniLM, passages
+from move37.memory.fence import fenced, plain
+from move37.memory.store import Collection, Nearest, Point, Store, Where
 
 HEADING = "Relevant memory content:"
 ASKED = 16  # passages of a question that are looked at
@@ -57,7 +57,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
     """A vector memory for AutoGen agents."""
 
     component_config_schema = QdrantMemoryConfig
-    component_provider_override = "memory.autogen.QdrantMemory"
+    component_provider_override = "move37.memory.autogen.QdrantMemory"
 
     def __init__(self, config: QdrantMemoryConfig | None = None) -> None:
         self._config = config or QdrantMemoryConfig()
@@ -135,7 +135,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _opened(self) -> Store:
         if self._store is None:
-            from memory.recall import open_store
+            from move37.memory.recall import open_store
 
             folder = Path(self._config.path or "./qdrant_memory")
             store = open_store(folder, url=self._config.url, api_key=self._config.api_key)

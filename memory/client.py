@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memory.errors import (
+from move37.memory.errors import (
     HomeLocked,
     MemoryFault,
     MemoryUnavailable,
@@ -15,8 +15,8 @@ from memory.errors import (
     StoreBroken,
     WrongDimension,
 )
-from memory.schema import compare, manifest
-from memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
+from move37.memory.schema import compare, manifest
+from move37.memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

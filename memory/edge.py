@@ -16,8 +16,8 @@ from typing import Any
 
 import structlog
 
-from memory import lease
-from memory.errors import (
+from move37.memory import lease
+from move37.memory.errors import (
     BackendMissing,
     HomeLocked,
     MemoryFault,
@@ -27,8 +27,8 @@ from memory.errors import (
     StoreBroken,
     WrongDimension,
 )
-from memory.schema import compare, manifest
-from memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
+from move37.memory.schema import compare, manifest
+from move37.memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
 
 log = structlog.get_logger()
 PAGE = 512  # points in one page of a scan

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memory.errors import BackendMissing
+from move37.memory.errors import BackendMissing
 
 if TYPE_CHECKING:
     import numpy as np

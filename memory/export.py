@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from memory.errors import InvalidPaper
-from memory.library import KINDS, Library
-from memory.records import Entry, Lesson
-from memory.store import Where
+from move37.memory.errors import InvalidPaper
+from move37.memory.library import KINDS, Library
+from move37.memory.records import Entry, Lesson
+from move37.memory.store import Where
 
 
 class _Line(BaseModel):

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 import structlog
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
-from memory.fence import fenced
-from memory.papers import is_paper, operators, parse
-from memory.pdf import pdf_text
-from memory.records import Entry
+from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
+from move37.memory.fence import fenced
+from move37.memory.papers import is_paper, operators, parse
+from move37.memory.pdf import pdf_text
+from move37.memory.records import Entry
 
 log = structlog.get_logger()
 

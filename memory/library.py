@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from memory import rank, words
-from memory.embed import Embedder, passages
-from memory.errors import NotFound
-from memory.points import entry_points, gist, lesson_points, mark, middle
-from memory.records import Entry, Lesson
-from memory.schema import ANALYSES, COGNITION, DENSE, SPARSE, collection, entry_id, entry_of, lesson_of
-from memory.store import Hit, Nearest, Point, Sparse, Store, Where
+from move37.memory import rank, words
+from move37.memory.embed import Embedder, passages
+from move37.memory.errors import NotFound
+from move37.memory.points import entry_points, gist, lesson_points, mark, middle
+from move37.memory.records import Entry, Lesson
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, SPARSE, collection, entry_id, entry_of, lesson_of
+from move37.memory.store import Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from memory import lease
-from memory.client import ClientStore, translate
-from memory.errors import BackendMissing
+from move37.memory import lease
+from move37.memory.client import ClientStore, translate
+from move37.memory.errors import BackendMissing
 
 
 def open_local(folder: Path | None) -> ClientStore:

@@ -18,11 +18,11 @@ from typing import Any
 
 import structlog
 
-from memory.errors import MigrationFailed
-from memory.library import KINDS, Library, Progress
-from memory.points import entry_points, lesson_points
-from memory.schema import COGNITION, MIGRATIONS, SCHEMA, collection, entry_of, lesson_of
-from memory.store import Point, Store
+from move37.memory.errors import MigrationFailed
+from move37.memory.library import KINDS, Library, Progress
+from move37.memory.points import entry_points, lesson_points
+from move37.memory.schema import COGNITION, MIGRATIONS, SCHEMA, collection, entry_of, lesson_of
+from move37.memory.store import Point, Store
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memory import words
-from memory.errors import InvalidPaper, MemoryFault
-from memory.records import Entry
+from move37.memory import words
+from move37.memory.errors import InvalidPaper, MemoryFault
+from move37.memory.records import Entry
 
 BUILTIN = Path(__file__).parent / "cognition"
 _HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*$", re.MULTILINE)

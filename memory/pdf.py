@@ -1,6 +1,6 @@
 """Text of a PDF, read in a process of its own with limits on time and memory: a foreign PDF may hang or bloat a reader.
 
-    python -m memory.pdf FILE   prints {"title": ..., "pages": [...]} as JSON
+    python -m move37.memory.pdf FILE   prints {"title": ..., "pages": [...]} as JSON
 
 A page without a text layer (a scan) gives no text; there is no OCR here.
 """
@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from memory.errors import EmptyFile, Unreadable
+from move37.memory.errors import EmptyFile, Unreadable
 
 LIMIT_S = 120
+_PATH = Path(__file__).absolute().parents[2]  # where the package move37 lies
 LIMIT_BYTES = 2 << 30  # address space of the reader
 MAX_PAGES = 1000
 
@@ -26,10 +27,14 @@ def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
         Unreadable: damaged, encrypted, over the limits.
         EmptyFile: no page has text.
     """
-    command = [sys.executable, "-m", "memory.pdf", str(path.resolve())]
+    command = [sys.executable, "-m", "move37.memory.pdf", str(path.resolve())]
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=LIMIT_S, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            timeout=LIMIT_S,
+            cwd=_PATH,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         raise Unreadable(f"{path.name} took longer than {LIMIT_S} s to read; convert it to text first.") from None

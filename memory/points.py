@@ -8,11 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from memory import words
-from memory.embed import Embedder, digest, passages
-from memory.records import Entry, Lesson
-from memory.schema import entry_id, entry_payload, lesson_id, lesson_payload
-from memory.store import Point
+from move37.memory import words
+from move37.memory.embed import Embedder, digest, passages
+from move37.memory.records import Entry, Lesson
+from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload
+from move37.memory.store import Point
 
 if TYPE_CHECKING:
     import numpy as np

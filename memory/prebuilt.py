@@ -4,7 +4,7 @@
 one scale a row (cosine to the exact vector over .9999). A passage whose digest is not in it is embedded as usual, so a
 changed text costs only itself and a stale file is never wrong. After editing papers run
 
-    python -m memory.prebuilt
+    python -m move37.memory.prebuilt
 
 tests/memory/test_cognition.py embeds a sample again and compares.
 """
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memory.embed import Embedder, MiniLM, digest
-from memory.papers import BUILTIN, builtin_entries
-from memory.points import all_passages
+from move37.memory.embed import Embedder, MiniLM, digest
+from move37.memory.papers import BUILTIN, builtin_entries
+from move37.memory.points import all_passages
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memory import rank
-from memory.library import Found
-from memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
+from move37.memory import rank
+from move37.memory.library import Found
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
 
 ALIKE = 0.45  # cosine under which two texts are about different things
 SAME = 0.80  # cosine above which we call an idea known

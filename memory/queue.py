@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from memory.records import Lesson
-from memory.schema import lesson_of
+from move37.memory.records import Lesson
+from move37.memory.schema import lesson_of
 
 log = structlog.get_logger()
 

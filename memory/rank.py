@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memory.records import Lesson
-from memory.store import Hit
+from move37.memory.records import Lesson
+from move37.memory.store import Hit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,17 +16,17 @@ from typing import TypeVar
 
 import structlog
 
-from memory import questions, rank
-from memory.embed import Embedder, MiniLM
-from memory.errors import MemoryFault, MemoryUnavailable
-from memory.fence import plain
-from memory.library import Found, Library, Progress, Reranker
-from memory.migrate import upgrade
-from memory.points import gist
-from memory.queue import LessonQueue
-from memory.records import DeadEnd, Lesson, Newness, Recollection
-from memory.schema import ANALYSES, COGNITION, SCHEMA
-from memory.store import Store, Where
+from move37.memory import questions, rank
+from move37.memory.embed import Embedder, MiniLM
+from move37.memory.errors import MemoryFault, MemoryUnavailable
+from move37.memory.fence import plain
+from move37.memory.library import Found, Library, Progress, Reranker
+from move37.memory.migrate import upgrade
+from move37.memory.points import gist
+from move37.memory.queue import LessonQueue
+from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
+from move37.memory.schema import ANALYSES, COGNITION, SCHEMA
+from move37.memory.store import Store, Where
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -51,16 +51,16 @@ def open_store(folder: Path, *, url: str | None = None, api_key: str | None = No
         BackendMissing: none of them is installed.
     """
     if url:
-        from memory.server import connect
+        from move37.memory.server import connect
 
         return connect(url, api_key)
     from importlib.util import find_spec
 
     if find_spec("qdrant_edge") is not None:
-        from memory.edge import EdgeStore
+        from move37.memory.edge import EdgeStore
 
         return EdgeStore(folder / "edge")
-    from memory.local import open_local
+    from move37.memory.local import open_local
 
     log.warning("memory_falls_back", backend="local", reason="qdrant-edge-py is not installed")
     return open_local(folder / "local")
@@ -230,8 +230,8 @@ class Memory:
         return await self._run(lambda library: self._load_builtin(library, progress))
 
     def _load_builtin(self, library: Library, progress: Progress | None) -> int:
-        from memory.papers import builtin_entries
-        from memory.prebuilt import Prebuilt
+        from move37.memory.papers import builtin_entries
+        from move37.memory.prebuilt import Prebuilt
 
         entries = builtin_entries()
         written = library.put_entries(entries, progress=progress, embedder=Prebuilt(library.embedder))

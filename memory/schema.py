@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from memory.errors import OtherModel, OtherSchema, WrongDimension
-from memory.records import Entry, Lesson
-from memory.store import Collection, Index
+from move37.memory.errors import OtherModel, OtherSchema, WrongDimension
+from move37.memory.records import Entry, Lesson
+from move37.memory.store import Collection, Index
 
 SCHEMA = 1
 NAMESPACE = uuid.UUID("6f1d2c0e-3737-5a37-9c37-a1fa60374037")

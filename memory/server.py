@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from memory.client import ClientStore
-from memory.errors import BackendMissing, BadInput
+from move37.memory.client import ClientStore
+from move37.memory.errors import BackendMissing, BadInput
 
 TIMEOUT_S = 15
 

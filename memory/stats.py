@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from memory.recall import Memory
-from memory.records import Entry, Lesson
-from memory.schema import ANALYSES, COGNITION
+from move37.memory.recall import Memory
+from move37.memory.records import Entry, Lesson
+from move37.memory.schema import ANALYSES, COGNITION
 
 
 def count(memory: Memory) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from itertools import pairwise
 
-from memory.store import Sparse
+from move37.memory.store import Sparse
 
 SATURATION = 1.2  # BM25's k1
 LENGTH_WEIGHT = 0.75  # BM25's b

@@ -10,24 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sandbox.choose import open_sandbox
-    from sandbox.docker.backend import DockerSandbox
-    from sandbox.executor import SandboxCodeExecutor
-    from sandbox.job import Job, Limits, Outcome, Protection, Status
-    from sandbox.process.backend import ProcessSandbox
-    from sandbox.sandbox import Sandbox
+    from move37.sandbox.choose import open_sandbox
+    from move37.sandbox.docker.backend import DockerSandbox
+    from move37.sandbox.executor import SandboxCodeExecutor
+    from move37.sandbox.job import Job, Limits, Outcome, Protection, Status
+    from move37.sandbox.process.backend import ProcessSandbox
+    from move37.sandbox.sandbox import Sandbox
 
 _WHERE = {
-    "open_sandbox": "sandbox.choose",
-    "DockerSandbox": "sandbox.docker.backend",
-    "SandboxCodeExecutor": "sandbox.executor",
-    "Job": "sandbox.job",
-    "Limits": "sandbox.job",
-    "Outcome": "sandbox.job",
-    "Protection": "sandbox.job",
-    "Status": "sandbox.job",
-    "ProcessSandbox": "sandbox.process.backend",
-    "Sandbox": "sandbox.sandbox",
+    "open_sandbox": "move37.sandbox.choose",
+    "DockerSandbox": "move37.sandbox.docker.backend",
+    "SandboxCodeExecutor": "move37.sandbox.executor",
+    "Job": "move37.sandbox.job",
+    "Limits": "move37.sandbox.job",
+    "Outcome": "move37.sandbox.job",
+    "Protection": "move37.sandbox.job",
+    "Status": "move37.sandbox.job",
+    "ProcessSandbox": "move37.sandbox.process.backend",
+    "Sandbox": "move37.sandbox.sandbox",
 }
 
 __all__ = [

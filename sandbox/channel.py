@@ -22,9 +22,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox import collect
-from sandbox.errors import DiskFull, SandboxBroken
-from sandbox.job import Job, OnOutput, Outcome, Status, Stream
+from move37.sandbox import collect
+from move37.sandbox.errors import DiskFull, SandboxBroken
+from move37.sandbox.job import Job, OnOutput, Outcome, Status, Stream
 
 HEADER = struct.Struct(">cI")
 MAX_FRAME = 16 * 1024 * 1024

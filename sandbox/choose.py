@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from sandbox.errors import DaemonUnreachable, SandboxError, SandboxUnavailable
-from sandbox.sandbox import Sandbox
+from move37.sandbox.errors import DaemonUnreachable, SandboxError, SandboxUnavailable
+from move37.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.settings import DockerSettings
 
 log = structlog.get_logger()
 
@@ -56,15 +56,15 @@ async def open_sandbox(
             ) from error
         log.warning("sandbox_without_docker", why=_plain(problem), using="process")
         return _process(workers, single)
-    from sandbox.docker.backend import DockerSandbox
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.backend import DockerSandbox
+    from move37.sandbox.docker.settings import DockerSettings
 
     settings = docker or DockerSettings()
     return DockerSandbox(replace(settings, warm=0) if single else settings)
 
 
 def _process(workers: int, single: bool) -> Sandbox:
-    from sandbox.process.backend import ProcessSandbox, Settings
+    from move37.sandbox.process.backend import ProcessSandbox, Settings
 
     return ProcessSandbox(1 if single else workers, settings=Settings(warm=not single))
 
@@ -72,8 +72,8 @@ def _process(workers: int, single: bool) -> Sandbox:
 async def _docker_is_ready(settings: DockerSettings | None) -> None:
     """Raises what is missing: the SDK, the daemon, or the image."""
     try:
-        from sandbox.docker.engine import Engine
-        from sandbox.docker.image import judge_image, recipe, tag
+        from move37.sandbox.docker.engine import Engine
+        from move37.sandbox.docker.image import judge_image, recipe, tag
     except ImportError as error:
         raise DaemonUnreachable("the Docker SDK is not installed: run `pip install docker`") from error
     name = settings.image if settings and settings.image else tag("cpu")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from sandbox.text import harmless
+from move37.sandbox.text import harmless
 
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component

@@ -34,12 +34,12 @@ from autogen_ext.code_executors._common import (
 )
 from pydantic import BaseModel
 
-from sandbox import workspace
-from sandbox.choose import Kind, open_sandbox
-from sandbox.errors import RefusedRequest
-from sandbox.job import MIB, Job, Limits, Outcome, Status, Stream
-from sandbox.sandbox import Sandbox
-from sandbox.text import harmless
+from move37.sandbox import workspace
+from move37.sandbox.choose import Kind, open_sandbox
+from move37.sandbox.errors import RefusedRequest
+from move37.sandbox.job import MIB, Job, Limits, Outcome, Status, Stream
+from move37.sandbox.sandbox import Sandbox
+from move37.sandbox.text import harmless
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
     """
 
     component_config_schema = SandboxCodeExecutorConfig
-    component_provider_override = "sandbox.executor.SandboxCodeExecutor"
+    component_provider_override = "move37.sandbox.executor.SandboxCodeExecutor"
 
     SUPPORTED_LANGUAGES: ClassVar[list[str]] = ["bash", "shell", "sh", "pwsh", "powershell", "ps1", "python"]
 
@@ -345,7 +345,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             if image is not None:
                 log.info("image_replaced", asked=image, why="ours has Python, NumPy, SciPy, PyTorch and the worker")
             return None
-        from sandbox.docker.settings import DockerSettings
+        from move37.sandbox.docker.settings import DockerSettings
 
         return DockerSettings(image=image)
 
@@ -403,7 +403,7 @@ def gpus_of(requests: Sequence[Mapping[str, Any]] | None) -> int:
         if ids := fields.get("deviceids") or fields.get("device_ids"):
             total += len(ids)
         elif (count := int(fields.get("count") or 0)) < 0:
-            from sandbox.gpus import list_gpus
+            from move37.sandbox.gpus import list_gpus
 
             total += max(1, len(list_gpus()))
         else:

@@ -28,8 +28,8 @@ from uuid import uuid4
 
 import structlog
 
-from sandbox.errors import GpuUnavailable
-from sandbox.owner import is_dead, me, parse
+from move37.sandbox.errors import GpuUnavailable
+from move37.sandbox.owner import is_dead, me, parse
 
 log = structlog.get_logger()
 
@@ -121,7 +121,7 @@ class Claim:
     """A holder (`devices` not empty) or somebody in the queue."""
 
     id: str
-    owner: str  # `sandbox.owner`
+    owner: str  # `move37.sandbox.owner`
     count: int  # devices wanted
     devices: tuple[str, ...] = ()
     until: float  # Unix time; past it the claim counts for nothing

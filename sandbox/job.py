@@ -2,7 +2,7 @@
 
 Read in this order: `Limits` (what a job may use), `Job` (what is to run), `Status` and `Outcome` (what happened).
 Everything here is plain data: no backend, no clock, no file. A job that fails, hangs or is killed is an
-`Outcome`; an exception from `sandbox.errors` means that the sandbox itself broke.
+`Outcome`; an exception from `move37.sandbox.errors` means that the sandbox itself broke.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from sandbox.job import Outcome
+from move37.sandbox.job import Outcome
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import structlog
 
-from sandbox.errors import DaemonUnreachable, DiskFull, SandboxBroken, SandboxError
-from sandbox.job import Job, OnOutput, Outcome, Protection
-from sandbox.sandbox import Sandbox
+from move37.sandbox.errors import DaemonUnreachable, DiskFull, SandboxBroken, SandboxError
+from move37.sandbox.job import Job, OnOutput, Outcome, Protection
+from move37.sandbox.sandbox import Sandbox
 
 log = structlog.get_logger()
 

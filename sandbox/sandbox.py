@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sandbox.job import Job, OnOutput, Outcome, Protection
+from move37.sandbox.job import Job, OnOutput, Outcome, Protection
 
 
 class Sandbox(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lab.archive.store import Archive, Campaign
-from lab.records import (
+from move37.lab.archive.store import Archive, Campaign
+from move37.lab.records import (
     Analysis,
     Brief,
     Candidate,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agents import prompts
-from agents.roles import MEMBERS
+from move37.agents import prompts
+from move37.agents.roles import MEMBERS
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("app", "agents", "lab", "memory", "sandbox", "kernels")
@@ -42,7 +42,7 @@ def test_the_loop_fits_on_a_page() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
-    code = f"import sys, {room}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = f"import sys, move37.{room}; print([m for m in {HEAVY!r} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert answer.stdout.strip() == "[]"
 

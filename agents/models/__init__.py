@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import BadModel
+from move37.agents.errors import BadModel
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -84,15 +84,15 @@ def open_model(
     """
     model = parse(uri)
     if model.provider == "designer":
-        from agents.models.designer.client import Designer
+        from move37.agents.models.designer.client import Designer
 
         return Designer()
     if model.provider == "replay":
-        from agents.models.replay import Replay
+        from move37.agents.models.replay import Replay
 
         return Replay.open(Path(model.name))
-    from agents.models import hosted
-    from agents.models.repair import Patience, Repaired
+    from move37.agents.models import hosted
+    from move37.agents.models.repair import Patience, Repaired
 
     sampling: dict[str, Any] = {"seed": seed + sample}
     if temperature is not None:
@@ -111,6 +111,6 @@ def signature(client: ChatCompletionClient) -> str:
 
 def operators_of(source: str) -> tuple[str, ...]:
     """Operators of the grammar (memory/cognition/operators.txt) that a candidate's source uses. Imports no torch."""
-    from agents.models.designer.emit import operators_of as read
+    from move37.agents.models.designer.emit import operators_of as read
 
     return read(source)

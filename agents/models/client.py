@@ -182,7 +182,7 @@ def source_of(message: LLMMessage) -> str:
 
 def role_of(json_output: JsonOutput) -> str:
     """The role that is asked, from the form of the reply that is wanted; "" when it is none of ours."""
-    from agents.replies import REPLIES
+    from move37.agents.replies import REPLIES
 
     return next((role for role, reply in REPLIES.items() if reply is json_output), "")
 

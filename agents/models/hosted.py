@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 
-from agents.errors import BadModel
+from move37.agents.errors import BadModel
 
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 

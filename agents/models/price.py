@@ -51,7 +51,7 @@ def price_of(uri: str, *, base_url: str | None = None) -> Price | None:
     if provider in ("designer", "replay", "ollama"):
         return FREE
     if base_url is not None:
-        from agents.models.hosted import is_loopback
+        from move37.agents.models.hosted import is_loopback
 
         return FREE if is_loopback(base_url) else None
     if uri in PRICES:

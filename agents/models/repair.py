@@ -33,8 +33,8 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, ValidationError
 
-from agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from agents.models.client import Around, JsonOutput, role_of
+from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
+from move37.agents.models.client import Around, JsonOutput, role_of
 
 log = structlog.get_logger()
 

@@ -20,10 +20,10 @@ from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, ValidationError
 
-from agents.dossier import newest
-from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from agents.models.client import Around, JsonOutput, Own, role_of, source_of, text_of, turn_of
-from agents.roles import LAB
+from move37.agents.dossier import newest
+from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
+from move37.agents.models.client import Around, JsonOutput, Own, role_of, source_of, text_of, turn_of
+from move37.agents.roles import LAB
 
 Key = tuple[int, str, int]  # experiment number, role, turn
 

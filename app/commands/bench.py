@@ -33,7 +33,7 @@ def bench(
     import subprocess
     import sys
 
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     known = benchmarks()
     if name in (None, "--help", "-h"):
@@ -41,7 +41,7 @@ def bench(
         return 0
     if name not in known:
         raise BadInput(f"no benchmark {name!r}: there are {', '.join(known)}")
-    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *context.args], check=False).returncode
+    return subprocess.run([sys.executable, "-m", f"move37.benchmarks.{name}", *context.args], check=False).returncode
 
 
 def benchmarks() -> list[str]:
@@ -49,6 +49,6 @@ def benchmarks() -> list[str]:
     from importlib.util import find_spec
     from pathlib import Path
 
-    spec = find_spec("benchmarks")
+    spec = find_spec("move37.benchmarks")
     folders = list(spec.submodule_search_locations or []) if spec else []
     return sorted(f.stem for folder in folders for f in Path(folder).glob("[a-z]*.py"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.commands.run import campaign
+from move37.app.commands.run import campaign
 
 
 def register(app: typer.Typer) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import Image, Runtime, SandboxName, Task, given
+from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
-    from app.settings import Settings
-    from lab.records import Candidate
-    from lab.tasks.task import Checked
+    from move37.app.settings import Settings
+    from move37.lab.records import Candidate
+    from move37.lab.tasks.task import Checked
 
 MIXERS = "mixers"
 LARGEST = 16 * 2**20  # bytes of a candidate
@@ -48,14 +48,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, run the gates, print; the exit status is the answer."""
-    from app.exits import Exit
+    from move37.app.exits import Exit
 
     flags = given({"task": task, "sandbox": sandbox, "runtime": runtime, "image": image})
     settings = context.obj.with_flags(**flags)
     source = read_source(file)
     checked = asyncio.run(_check(source, file, settings))
     if as_json:
-        from app.reading import print_json
+        from move37.app.reading import print_json
 
         print_json(as_record(checked))
     else:
@@ -69,7 +69,7 @@ def read_source(file: Path) -> str | None:
 
     Raises `BadInput` when it cannot be read at all.
     """
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     if file.is_dir():
         raise BadInput(f"{file} is a folder: name the candidate's file")
@@ -97,9 +97,9 @@ def as_record(checked: Checked) -> dict[str, Any]:
 
 
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
-    from lab.gates.judging import refused
-    from lab.records import Candidate
-    from lab.tasks.task import Checked
+    from move37.lab.gates.judging import refused
+    from move37.lab.records import Candidate
+    from move37.lab.tasks.task import Checked
 
     if source is None:
         return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))
@@ -108,10 +108,10 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
     """The gates need no corpus: of `mixers` they run without opening it."""
-    from app.backends import docker_settings
-    from lab.gates.run import run_gates
-    from lab.tasks import open_task
-    from sandbox.choose import open_sandbox
+    from move37.app.backends import docker_settings
+    from move37.lab.gates.run import run_gates
+    from move37.lab.tasks import open_task
+    from move37.sandbox.choose import open_sandbox
 
     task, wanted = settings.campaign.task, settings.sandbox
     opened = None if task == MIXERS else open_task(task, cache=settings.home)
@@ -126,9 +126,9 @@ async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> C
 
 
 def _print(checked: Checked, file: Path) -> None:
-    from app.tables import gates_table
-    from app.terminal import console
-    from app.text import harmless
+    from move37.app.tables import gates_table
+    from move37.app.terminal import console
+    from move37.app.text import harmless
 
     screen = console()
     screen.print(gates_table(checked.results))

@@ -27,9 +27,9 @@ def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     """Every check, grouped; what is missing has its remedy beside it."""
     from dataclasses import asdict
 
-    from app.doctor import examine, ready
-    from app.exits import Exit
-    from app.reading import print_json
+    from move37.app.doctor import examine, ready
+    from move37.app.exits import Exit
+    from move37.app.reading import print_json
 
     findings = examine(context.obj)
     able = ready(findings)
@@ -39,8 +39,8 @@ def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     from rich.table import Table
     from rich.text import Text
 
-    from app.terminal import console
-    from app.text import one_line
+    from move37.app.terminal import console
+    from move37.app.text import one_line
 
     screen = console()
     for group, members in groupby(findings, key=lambda f: f.group):

@@ -20,14 +20,14 @@ from uuid import uuid4
 
 import typer
 
-from app.commands.options import Image, Runtime, SandboxName
-from app.commands.options import given as flags_given
-from app.exits import BadInput
-from app.quantities import seconds
+from move37.app.commands.options import Image, Runtime, SandboxName
+from move37.app.commands.options import given as flags_given
+from move37.app.exits import BadInput
+from move37.app.quantities import seconds
 
 if TYPE_CHECKING:
-    from app.settings import SandboxSettings
-    from sandbox.job import Job, Outcome, Stream
+    from move37.app.settings import SandboxSettings
+    from move37.sandbox.job import Job, Outcome, Stream
 
 OUR_FAULT = 125
 INTERRUPTED = 130
@@ -149,7 +149,7 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
 
     A FILE that lies in a folder given with --in runs at its place there, so that it finds its siblings.
     """
-    from sandbox.collect import fault
+    from move37.sandbox.collect import fault
 
     files: dict[str, bytes] = {}
     places: dict[Path, str] = {}
@@ -208,7 +208,7 @@ class Printer:
     """Passes output on while the program runs: stdout to stdout, stderr to stderr."""
 
     def __init__(self, *, raw: bool) -> None:
-        from sandbox.text import Harmless
+        from move37.sandbox.text import Harmless
 
         self._raw = raw
         self._filters = {"stdout": Harmless(), "stderr": Harmless()}
@@ -238,7 +238,7 @@ class Printer:
 
 def run(request: Request) -> int:
     """The exit status."""
-    from sandbox.errors import SandboxError
+    from move37.sandbox.errors import SandboxError
 
     printer = Printer(raw=request.raw)
     try:
@@ -259,8 +259,8 @@ def run(request: Request) -> int:
 
 
 async def _run(request: Request, printer: Printer) -> Outcome:
-    from app.backends import docker_settings
-    from sandbox.choose import open_sandbox
+    from move37.app.backends import docker_settings
+    from move37.sandbox.choose import open_sandbox
 
     docker = docker_settings(request.sandbox)
     sandbox = await open_sandbox(request.sandbox.backend, trusted_source="person", single=True, docker=docker)
@@ -271,7 +271,7 @@ async def _run(request: Request, printer: Printer) -> Outcome:
 
 
 def _job(request: Request) -> Job:
-    from sandbox.job import Job, Limits
+    from move37.sandbox.job import Job, Limits
 
     name = f"exec-{uuid4().hex[:12]}"
     limits = Limits(
@@ -289,8 +289,8 @@ def _job(request: Request) -> Job:
 
 
 def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
-    from sandbox.collect import write_results
-    from sandbox.job import Status
+    from move37.sandbox.collect import write_results
+    from move37.sandbox.job import Status
 
     if outcome.status in (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.RESULTS_REFUSED):
         printer.say(outcome.message)

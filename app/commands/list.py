@@ -30,9 +30,9 @@ def list_experiments(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from app.exits import BadInput
-    from app.reading import has_archive, pick_campaign, print_json, reading
-    from app.report.rows import list_row
+    from move37.app.exits import BadInput
+    from move37.app.reading import has_archive, pick_campaign, print_json, reading
+    from move37.app.report.rows import list_row
 
     if every and campaign is not None:
         raise BadInput("choose either --all or --campaign N")
@@ -48,11 +48,11 @@ def list_experiments(
     if as_json:
         print_json([list_row(e) for _, experiments in groups for e in experiments])
         return
-    from app.reading import shortened
-    from app.report.rows import metric_of
-    from app.tables import leaderboard
-    from app.terminal import console
-    from app.wording import campaign_title
+    from move37.app.reading import shortened
+    from move37.app.report.rows import metric_of
+    from move37.app.tables import leaderboard
+    from move37.app.terminal import console
+    from move37.app.wording import campaign_title
 
     screen = console()
     for found, experiments in groups:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from memory.library import Found, Progress
-    from memory.recall import Memory
-    from memory.records import Entry, Lesson
+    from move37.memory.library import Found, Progress
+    from move37.memory.recall import Memory
+    from move37.memory.records import Entry, Lesson
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -62,7 +62,7 @@ def add(
     ] = None,
 ) -> None:
     """One file, the built-in base, or both."""
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     if paper is None and not builtin:
         raise BadInput("name a file, or give --builtin")
@@ -74,8 +74,8 @@ def add(
                 count = asyncio.run(memory.load_builtin(progress=progress))
             typer.echo(f"{count} insights of the built-in base were new or changed", err=True)
         if paper is not None:
-            from app.extraction import extractor
-            from memory.ingest import read
+            from move37.app.extraction import extractor
+            from move37.memory.ingest import read
 
             entries = read(paper, extractor=extractor(context.obj, model))
             with _progress("embedding") as progress:
@@ -104,7 +104,7 @@ def search(
     as_json: JsonFlag = False,
 ) -> None:
     """Hybrid search over both collections."""
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     if (text is None) == (file is None):
         raise BadInput("give either TEXT or --file QUERIES.jsonl")
@@ -125,7 +125,7 @@ def search(
             [{"id": name, "text": query, "hits": [_hit(item) for item in hits]} for name, query, hits in answers]
         )
         return
-    from app.text import harmless
+    from move37.app.text import harmless
 
     for name, query, hits in answers:
         if len(answers) > 1:
@@ -152,14 +152,14 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The whole item."""
-    from memory.points import gist
+    from move37.memory.points import gist
 
     with _opened(context) as memory:
         found = memory.library().get(item)
     if as_json:
         _print_json([{"id": one.id, "kind": one.kind, **dict(one.payload)} for one in found])
         return
-    from app.text import harmless
+    from move37.app.text import harmless
 
     for one in found:
         typer.echo(harmless(f"{one.id}  {one.kind}"))
@@ -180,7 +180,7 @@ def export(
     builtin: Annotated[bool, typer.Option("--builtin", help="The built-in base too.")] = False,
 ) -> None:
     """One line an item."""
-    from memory.export import lines
+    from move37.memory.export import lines
 
     with _opened(context) as memory:
         if out is None:
@@ -206,9 +206,9 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
 ) -> None:
     """Read first, then write in one go, so that the embedding sees large batches."""
-    from app.exits import BadInput
-    from memory.export import read_lines
-    from memory.ingest import read, read_all
+    from move37.app.exits import BadInput
+    from move37.memory.export import read_lines
+    from move37.memory.ingest import read, read_all
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
@@ -252,7 +252,7 @@ def stats(context: typer.Context, as_json: JsonFlag = False) -> None:
     where = settings.memory.url or str(settings.home / "memory")
     counts: dict[str, Any] = {"where": where, "cognition": {}, "analyses": {}, "queued": 0}
     if settings.memory.url or (settings.home / "memory").is_dir():
-        from memory.stats import count
+        from move37.memory.stats import count
 
         with _opened(context) as memory:
             counts |= count(memory)
@@ -303,8 +303,8 @@ def migrate(
     """Both collections."""
     import hashlib
 
-    from memory.migrate import copy
-    from memory.server import connect
+    from move37.memory.migrate import copy
+    from move37.memory.server import connect
 
     target = connect(url, context.obj.memory.api_key)
     notes = context.obj.home / "memory" / f"migration-{hashlib.sha256(url.encode()).hexdigest()[:12]}.json"
@@ -328,8 +328,8 @@ _CHECK = """Validate paper files of the cognition format; status 1 when there is
 
 def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> None:
     """One line a problem."""
-    from app.exits import BadInput
-    from memory.papers import check_folder, parse, problems
+    from move37.app.exits import BadInput
+    from move37.memory.papers import check_folder, parse, problems
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
@@ -347,7 +347,7 @@ def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> 
 
 @contextmanager
 def _opened(context: typer.Context) -> Iterator[Memory]:
-    from memory.recall import open_memory
+    from move37.memory.recall import open_memory
 
     settings = context.obj
     memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
@@ -373,7 +373,7 @@ def _progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
 
 def _queries(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a query file, numbered where they have no id."""
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

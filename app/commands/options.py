@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.choices import Approve as ApproveWhat
-from app.choices import Backend
-from app.choices import Preset as PresetName
-from app.choices import Runtime as RuntimeName
+from move37.app.choices import Approve as ApproveWhat
+from move37.app.choices import Backend
+from move37.app.choices import Preset as PresetName
+from move37.app.choices import Runtime as RuntimeName
 
 Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [default: mixers]", metavar="TASK")]
 Model = Annotated[

@@ -30,10 +30,10 @@ def report(
     campaign: Annotated[int | None, typer.Option(help="Of this campaign.", metavar="N", min=1)] = None,
 ) -> None:
     """Read the archive, write one file."""
-    from app.reading import pick_campaign, reading
-    from app.report import write_report
-    from app.report.markdown import markdown_of
-    from app.report.story import story_of
+    from move37.app.reading import pick_campaign, reading
+    from move37.app.report import write_report
+    from move37.app.report.markdown import markdown_of
+    from move37.app.report.story import story_of
 
     home = context.obj.home
     with reading(home) as archive:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import options as o
+from move37.app.commands import options as o
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +36,9 @@ def resume(
     image: o.Image = None,
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
-    from app.exits import Exit
-    from app.reading import pick_campaign, reading
-    from app.session import conduct
+    from move37.app.exits import Exit
+    from move37.app.reading import pick_campaign, reading
+    from move37.app.session import conduct
 
     flags = {n: v for n, v in context.params.items() if n not in ("campaign", "chat")}
     settings = context.obj.with_flags(**o.given(flags))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.commands import options as o
+from move37.app.commands import options as o
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         image: o.Image = None,
     ) -> int:
         settings = context.obj.with_flags(**o.given(context.params))
-        from app.session import conduct
+        from move37.app.session import conduct
 
         return conduct(settings, seated=seated)
 

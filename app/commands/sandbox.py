@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sandbox.docker.engine import Engine
+    from move37.sandbox.docker.engine import Engine
 
 _HELP = """The Docker sandbox: its image, its state, its remains."""
 
@@ -52,9 +52,9 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Even if it is up to date.")] = False,
 ) -> None:
     """A build says what it does on stderr and prints the image's digest."""
-    from sandbox.docker import build as building
-    from sandbox.docker.engine import Engine
-    from sandbox.docker.services import build_services
+    from move37.sandbox.docker import build as building
+    from move37.sandbox.docker.engine import Engine
+    from move37.sandbox.docker.services import build_services
 
     def say(text: str) -> None:
         typer.echo(f"{text} ...", err=True)
@@ -87,9 +87,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> int:
     """Everything in one look; what is missing says how to get it."""
-    from app.exits import Exit
-    from sandbox.docker.engine import Engine
-    from sandbox.errors import SandboxError
+    from move37.app.exits import Exit
+    from move37.sandbox.docker.engine import Engine
+    from move37.sandbox.errors import SandboxError
 
     report: dict[str, Any] = {
         "usable": False,
@@ -114,9 +114,9 @@ def status(
 
 
 async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> None:
-    from sandbox.docker.image import judge_image, recipe, tag
-    from sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-    from sandbox.docker.protections import list_protections
+    from move37.sandbox.docker.image import judge_image, recipe, tag
+    from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
+    from move37.sandbox.docker.protections import list_protections
 
     info = await engine.info()
     report["daemon"] = info.get("ServerVersion")
@@ -133,7 +133,7 @@ async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> N
 
 
 def _gpus() -> list[dict[str, Any]]:
-    from sandbox.gpus import Leases, list_gpus
+    from move37.sandbox.gpus import Leases, list_gpus
 
     found = list_gpus()
     taken = {device: claim.owner for claim in Leases().held() for device in claim.devices} if found else {}
@@ -169,8 +169,8 @@ def clean(
     everything: Annotated[bool, typer.Option("--all", help="Also what is in use, the images and the wheels.")] = False,
 ) -> None:
     """Says what was removed."""
-    from sandbox.docker import reap
-    from sandbox.docker.engine import Engine
+    from move37.sandbox.docker import reap
+    from move37.sandbox.docker.engine import Engine
 
     async def remove(engine: Engine) -> tuple[int, int]:
         if not everything:

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lab.records import Experiment
+    from move37.lab.records import Experiment
 
 
 def register(app: typer.Typer) -> None:
@@ -37,9 +37,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from app.exits import BadInput
-    from app.reading import pick_experiment, print_json, reading
-    from app.report.rows import chat_row, show_row
+    from move37.app.exits import BadInput
+    from move37.app.reading import pick_experiment, print_json, reading
+    from move37.app.report.rows import chat_row, show_row
 
     if chat and source:
         raise BadInput("choose either --chat or --source")
@@ -49,8 +49,8 @@ def show(
     if as_json:
         print_json([chat_row(line) for line in lines] if chat else show_row(experiment))
         return
-    from app.tables import conversation
-    from app.terminal import console
+    from move37.app.tables import conversation
+    from move37.app.terminal import console
 
     screen = console()
     if chat:
@@ -62,7 +62,7 @@ def show(
 
 
 def _print_source(screen: Console, experiment: Experiment) -> None:
-    from app.exits import BadInput
+    from move37.app.exits import BadInput
 
     if experiment.candidate is None:
         raise BadInput(f"{experiment.id} has no code: {experiment.reason or 'it has not been written yet'}")
@@ -75,13 +75,13 @@ def _print_source(screen: Console, experiment: Experiment) -> None:
 def _highlighted(source: str) -> object:
     from rich.syntax import Syntax
 
-    from app.text import harmless
+    from move37.app.text import harmless
 
     return Syntax(harmless(source), "python", theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 def _print_all(screen: Console, experiment: Experiment) -> None:
-    from app.sections import experiment_sections
+    from move37.app.sections import experiment_sections
 
     for part in experiment_sections(experiment):
         screen.print(part)

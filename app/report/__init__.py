@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.archive.store import Archive, Campaign
+    from move37.lab.archive.store import Archive, Campaign
 
 
 def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: bool = False) -> Path:
     """Write the report of one campaign to `path`; returns its absolute path. Raises `EnvironmentFault`."""
-    from app.exits import EnvironmentFault
-    from app.report.markdown import markdown_of
-    from app.report.page import page_of
-    from app.report.story import story_of
+    from move37.app.exits import EnvironmentFault
+    from move37.app.report.markdown import markdown_of
+    from move37.app.report.page import page_of
+    from move37.app.report.story import story_of
 
     story = story_of(archive, campaign)
     text = markdown_of(story) if markdown else page_of(story)

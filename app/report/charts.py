@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.report.findings import (
+from move37.app.report.findings import (
     Cost,
     at_steps,
     best_at,
@@ -24,10 +24,10 @@ from app.report.findings import (
     step_counts,
     trials,
 )
-from app.report.story import Story
-from app.text import bare, one_line
-from lab.records import Experiment, Role
-from lab.verdicts import Summary
+from move37.app.report.story import Story
+from move37.app.text import bare, one_line
+from move37.lab.records import Experiment, Role
+from move37.lab.verdicts import Summary
 
 Figure = dict[str, Any]
 GREY, BLUE, GREEN, RED, AMBER = "#8b95a5", "#2f6fde", "#1a9e6b", "#d1495b", "#d99100"

@@ -8,7 +8,7 @@ import io
 import keyword
 import tokenize
 
-from app.text import bare
+from move37.app.text import bare
 
 LONGEST = 60_000  # characters that are coloured; longer files stand there plain
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.report.story import Story
-from lab.records import Experiment, ExperimentStatus, Metric, Role
-from lab.verdicts import Summary, summarise
+from move37.app.report.story import Story
+from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
+from move37.lab.verdicts import Summary, summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

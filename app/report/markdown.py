@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 
-from app.quantities import spell_seconds
-from app.report.findings import gate_counts, outcomes, seconds_measured
-from app.report.story import Story
-from app.report.words import claim, evidence, footnotes, grouped
-from app.text import bare, one_line
-from lab.records import Role
-from lab.verdicts import Row, Summary
+from move37.app.quantities import spell_seconds
+from move37.app.report.findings import gate_counts, outcomes, seconds_measured
+from move37.app.report.story import Story
+from move37.app.report.words import claim, evidence, footnotes, grouped
+from move37.app.text import bare, one_line
+from move37.lab.records import Role
+from move37.lab.verdicts import Row, Summary
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#!~])")
 

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from app.quantities import spell_count, spell_seconds
-from app.report.charts import Chart, charts
-from app.report.findings import outcomes, seconds_measured
-from app.report.section import section_of
-from app.report.story import Story
-from app.report.words import ENDED, claim, evidence, footnotes, grouped, range_text
-from app.text import bare
-from lab.records import Role
-from lab.verdicts import Row, Summary
+from move37.app.quantities import spell_count, spell_seconds
+from move37.app.report.charts import Chart, charts
+from move37.app.report.findings import outcomes, seconds_measured
+from move37.app.report.section import section_of
+from move37.app.report.story import Story
+from move37.app.report.words import ENDED, claim, evidence, footnotes, grouped, range_text
+from move37.app.text import bare
+from move37.lab.records import Role
+from move37.lab.verdicts import Row, Summary
 
 _HERE = Path(__file__).parent
 _NOTHING = "<p class='quiet'>There is nothing more to draw yet.</p>"

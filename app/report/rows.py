@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lab.archive.codec import encode
-from lab.archive.store import Line
-from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, Metric, Verdict
-from lab.verdicts import Summary, summarise
+from move37.lab.archive.codec import encode
+from move37.lab.archive.store import Line
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, Metric, Verdict
+from move37.lab.verdicts import Summary, summarise
 
 
 def metric_of(task: str) -> Metric:

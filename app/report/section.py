@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from app.report.code import difference, highlighted
-from app.report.story import Story
-from app.report.words import range_text, together
-from app.text import bare
-from lab.archive.store import Line
-from lab.records import Experiment, GateResult, Measurement
-from lab.verdicts import summarise
+from move37.app.report.code import difference, highlighted
+from move37.app.report.story import Story
+from move37.app.report.words import range_text, together
+from move37.app.text import bare
+from move37.lab.archive.store import Line
+from move37.lab.records import Experiment, GateResult, Measurement
+from move37.lab.verdicts import summarise
 
 
 def section_of(story: Story, experiment: Experiment) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.reading import shortened
-from app.report.rows import metric_of
-from lab.archive.store import Archive, Campaign, Line
-from lab.records import Experiment, Metric, Role
-from lab.verdicts import Row, leaderboard
+from move37.app.reading import shortened
+from move37.app.report.rows import metric_of
+from move37.lab.archive.store import Archive, Campaign, Line
+from move37.lab.records import Experiment, Metric, Role
+from move37.lab.verdicts import Row, leaderboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

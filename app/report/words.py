@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from app.report.findings import outcomes
-from app.report.story import Story
-from lab.records import COMBINED_SCORE, GateResult, Metric, Verdict
-from lab.verdicts import Row, Summary
+from move37.app.report.findings import outcomes
+from move37.app.report.story import Story
+from move37.lab.records import COMBINED_SCORE, GateResult, Metric, Verdict
+from move37.lab.verdicts import Row, Summary
 
 ENDED = ("failed", "rejected")
 _SEEDS = "Rows screened on one seed are ranked, not claimed; intervals come from fresh seeds that chose nothing."

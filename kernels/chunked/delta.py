@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.chunked.delta_backward import backward
-from kernels.chunked.delta_forward import Pass, forward
-from kernels.chunked.layout import Grid
+from move37.kernels.chunked.delta_backward import backward
+from move37.kernels.chunked.delta_forward import Pass, forward
+from move37.kernels.chunked.layout import Grid
 
 KEEP_ELEMENTS = 1 << 23  # of v: above it the forward pass is computed again
 SEGMENT_ELEMENTS = 1 << 17  # of v: what goes through at once where nothing is kept

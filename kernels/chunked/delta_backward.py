@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kernels.chunked.delta_forward import Pass, dot
-from kernels.chunked.layout import Grid
-from kernels.chunked.scan import by_chunk, scan, walk
+from move37.kernels.chunked.delta_forward import Pass, dot
+from move37.kernels.chunked.layout import Grid
+from move37.kernels.chunked.scan import by_chunk, scan, walk
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 

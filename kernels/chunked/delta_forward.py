@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.chunked.layout import Grid
-from kernels.chunked.scan import by_chunk, scan, walk
-from kernels.chunked.solve import unit_lower_inverse
+from move37.kernels.chunked.layout import Grid
+from move37.kernels.chunked.scan import by_chunk, scan, walk
+from move37.kernels.chunked.solve import unit_lower_inverse
 
 L2NORM_EPS = 1e-6
 LOG2_E = math.log2(math.e)

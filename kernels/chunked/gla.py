@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.chunked.delta_forward import LOG2_E
-from kernels.chunked.layout import Grid
-from kernels.chunked.scan import by_chunk, scan
+from move37.kernels.chunked.delta_forward import LOG2_E
+from move37.kernels.chunked.layout import Grid
+from move37.kernels.chunked.scan import by_chunk, scan
 
 
 def chunk_size(time: int, width: int) -> int:

@@ -9,15 +9,15 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.errors import BadDtype
-from kernels.triton import delta_backward as backward_kernels
-from kernels.triton import delta_forward as forward_kernels
-from kernels.triton.launch import Plan, block, plan, precision
-from kernels.triton.norms import l2norm
-from kernels.triton.recurrent import decode
+from move37.kernels.errors import BadDtype
+from move37.kernels.triton import delta_backward as backward_kernels
+from move37.kernels.triton import delta_forward as forward_kernels
+from move37.kernels.triton.launch import Plan, block, plan, precision
+from move37.kernels.triton.norms import l2norm
+from move37.kernels.triton.recurrent import decode
 
 if TYPE_CHECKING:
-    from kernels.family import Call
+    from move37.kernels.family import Call
 
 L2NORM_EPS = 1e-6
 

@@ -9,10 +9,10 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.errors import BadDtype
-from kernels.triton import gla_kernels as kernels_
-from kernels.triton.launch import Plan, block, plan, precision
-from kernels.triton.recurrent import decode
+from move37.kernels.errors import BadDtype
+from move37.kernels.triton import gla_kernels as kernels_
+from move37.kernels.triton.launch import Plan, block, plan, precision
+from move37.kernels.triton.recurrent import decode
 
 
 def gla(

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from lab.archive.codec import decode
-from lab.records import (
+from move37.lab.archive.codec import decode
+from move37.lab.records import (
     Analysis,
     Candidate,
     Experiment,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from lab.errors import ArchiveBusy
+from move37.lab.errors import ArchiveBusy
 
 if os.name == "posix":
     import fcntl

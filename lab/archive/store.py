@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.archive.assemble import experiment_from
-from lab.archive.codec import decode, encode
-from lab.archive.lock import HomeLock
-from lab.archive.schema import STEPS, upgrade
-from lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
-from lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
+from move37.lab.archive.assemble import experiment_from
+from move37.lab.archive.codec import decode, encode
+from move37.lab.archive.lock import HomeLock
+from move37.lab.archive.schema import STEPS, upgrade
+from move37.lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
+from move37.lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
 FILE = "archive.sqlite"
 UNHEARD = "unheard"  # stage of a person's line that no speaker has heard yet

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from kernels import causal_conv1d, chunk_delta_rule, rms_norm_gated
+from move37.kernels import causal_conv1d, chunk_delta_rule, rms_norm_gated
 
 
 class Mixer(nn.Module):

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernels import causal_conv1d, chunk_simple_gla, rms_norm_gated
+from move37.kernels import causal_conv1d, chunk_simple_gla, rms_norm_gated
 
 
 class Mixer(nn.Module):

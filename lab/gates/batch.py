@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "batch"
 LENGTHS = (1, 97)
@@ -16,7 +16,7 @@ LENGTHS = (1, 97)
 
 def measure(bench: Bench) -> Reading:
     """The largest relative change of row 0 when the others change or go."""
-    from lab.gates.bench import difference
+    from move37.lab.gates.bench import difference
 
     if bench.random:
         return Reading(detail="eval mode draws random numbers; see purity")

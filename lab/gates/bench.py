@@ -15,8 +15,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lab.training.contract import load_mixer
-from lab.training.sizes import D_MODEL, N_HEADS
+from move37.lab.training.contract import load_mixer
+from move37.lab.training.sizes import D_MODEL, N_HEADS
 
 SHAKE = 0.05  # standard deviation of the noise on weights, in units of the parameter's own spread plus this
 JITTER = 1e-6  # relative change of the inputs that stands for rounding

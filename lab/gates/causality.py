@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "causality"
 CASES = ((24, (1, 12)), (97, (1, 33, 64, 96)), (128, (100,)), (300, (64, 150, 256, 299)))  # length, cuts
@@ -21,7 +21,7 @@ LOUDNESS = 4.0  # of the changed inputs, against 1
 
 def measure(bench: Bench) -> Reading:
     """The largest relative change of an output before the cut."""
-    from lab.gates.bench import difference
+    from move37.lab.gates.bench import difference
 
     worst, detail = 0.0, ""
     for time, cuts in CASES:

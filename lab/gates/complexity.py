@@ -12,11 +12,11 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, Timing, failed, passed, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, Timing, failed, passed, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "complexity"
 LIMIT = 1.15  # exponent
@@ -49,8 +49,8 @@ def measure(bench: Bench) -> Reading:
 def _count(bench: Bench, time: int) -> dict[str, float]:
     import torch
 
-    from lab.gates.bench import guarded
-    from lab.gates.cost import Meter
+    from move37.lab.gates.bench import guarded
+    from move37.lab.gates.cost import Meter
 
     mixer = bench.build(shaken=False)
     x = bench.inputs(1, time).to(bench.dtype)
@@ -81,7 +81,7 @@ def timed_lengths(reading: Reading) -> tuple[int, int]:
 
 def work(bench: Bench, *, time: int, calls: int) -> None:
     """The timed job: nothing but forward passes. Equal tokens make the jobs comparable."""
-    from lab.gates.bench import call
+    from move37.lab.gates.bench import call
 
     mixer = bench.build(shaken=False)
     x = bench.inputs(1, time).to(bench.dtype)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "dead_parameters"
 DEAD_ALLOWED = 0.0
@@ -45,7 +45,7 @@ def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str
     """For every parameter its size and which of its rows got a gradient; and whether x got one."""
     import torch
 
-    from lab.gates.bench import checked, guarded
+    from move37.lab.gates.bench import checked, guarded
 
     mixer = bench.build(seed=seed).train()
     x = bench.inputs(batch, time, seed=seed).to(bench.dtype).requires_grad_()

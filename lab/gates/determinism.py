@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "determinism"
 SEED = 7
@@ -20,7 +20,7 @@ def measure(bench: Bench) -> Reading:
     """The largest relative difference between two runs of one seed, in training mode."""
     import torch
 
-    from lab.gates.bench import difference
+    from move37.lab.gates.bench import difference
 
     first = _once(bench)
     torch.randn(1000)  # whatever was drawn before must not matter
@@ -42,7 +42,7 @@ def _once(bench: Bench) -> dict[str, Tensor]:
     """Weights, output and gradients under `SEED`."""
     import torch
 
-    from lab.gates.bench import checked, guarded
+    from move37.lab.gates.bench import checked, guarded
 
     mixer = bench.build(seed=SEED, shaken=False, drawn=True).train()
     x = bench.inputs(2, 97).to(bench.dtype)

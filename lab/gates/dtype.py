@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     import torch
 
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "dtype"
 FAILURES_ALLOWED = 0.0
@@ -22,7 +22,7 @@ FAILURES_ALLOWED = 0.0
 
 def measure(bench: Bench) -> Reading:
     """Count the dtypes that crash, come back as another, or are ignored; crashes are told in words."""
-    from lab.gates.bench import DTYPES
+    from move37.lab.gates.bench import DTYPES
 
     wrong, traceback = [], ""
     for name, dtype in DTYPES.items():
@@ -39,8 +39,8 @@ def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
     """What is wrong with one dtype, in words, and the candidate's frames."""
     import torch
 
-    from lab.gates.bench import checked, guarded
-    from lab.gates.faults import frames_of, one_line
+    from move37.lab.gates.bench import checked, guarded
+    from move37.lab.gates.faults import frames_of, one_line
 
     x = bench.inputs(2, 65).to(dtype)
     try:

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from lab.gates import complexity, truncation
-from lab.gates.bench import Bench
-from lab.gates.faults import frames_of, one_line
-from lab.gates.gate import Reading
-from lab.gates.order import GATES
+from move37.lab.gates import complexity, truncation
+from move37.lab.gates.bench import Bench
+from move37.lab.gates.faults import frames_of, one_line
+from move37.lab.gates.gate import Reading
+from move37.lab.gates.order import GATES
 
 IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
 

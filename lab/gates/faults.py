@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from lab.training.contract import FILE_NAME, ContractError
+from move37.lab.training.contract import FILE_NAME, ContractError
 
 LONGEST = 4000  # characters of a traceback, from the end
 

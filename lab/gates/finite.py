@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "finite"
 FAILURES_ALLOWED = 0.0
@@ -22,7 +22,7 @@ def measure(bench: Bench) -> Reading:
     """Count the cases with a number that is not finite."""
     import torch
 
-    from lab.gates.bench import checked, guarded
+    from move37.lab.gates.bench import checked, guarded
 
     wrong = []
     for batch, time, repeated in CASES:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lab.records import GateResult
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
-    from lab.tasks.task import Fingerprint
+    from move37.lab.gates.bench import Bench
+    from move37.lab.tasks.task import Fingerprint
 
 ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
 ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding

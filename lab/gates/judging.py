@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, unjudged
-from lab.gates.order import GATES
-from lab.gates.reports import Death
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, unjudged
+from move37.lab.gates.order import GATES
+from move37.lab.gates.reports import Death
+from move37.lab.records import GateResult
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
 RUNS_AT_ALL = ("import", "shape", "finite")  # whose business exceptions are; elsewhere they are an echo

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "novelty"
 CLOSEST_ALLOWED = 1e-3  # distance to the nearest known mixer's outputs, which have rms 1
@@ -28,7 +28,7 @@ def measure(bench: Bench) -> Reading:
     """`OUTPUTS` numbers of the mixer at fixed weights, scaled to rms 1; none when they are random or not finite."""
     import torch
 
-    from lab.gates.bench import call
+    from move37.lab.gates.bench import call
 
     if bench.random:
         return Reading(detail="eval mode draws random numbers")

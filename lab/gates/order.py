@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.gates import (
+from move37.lab.gates import (
     batch,
     causality,
     complexity,
@@ -17,7 +17,7 @@ from lab.gates import (
     shape,
     truncation,
 )
-from lab.gates.gate import Gate
+from move37.lab.gates.gate import Gate
 
 GATES: tuple[Gate, ...] = (
     imports.GATE,

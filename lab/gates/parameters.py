@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "parameters"
 MARGIN = 1.05  # times the largest baseline mixer
@@ -20,7 +20,7 @@ MARGIN = 1.05  # times the largest baseline mixer
 
 def measure(bench: Bench) -> Reading:
     """Parameters at the task's width, after a call."""
-    from lab.gates.bench import call
+    from move37.lab.gates.bench import call
 
     mixer = bench.build(shaken=False)
     call(mixer, bench.inputs(1, 8).to(bench.dtype))

@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "purity"
 TRAINING_CALLS = 32
@@ -38,7 +38,7 @@ def measure(bench: Bench) -> Reading:
 
 def _repeated(bench: Bench) -> list[tuple[float, str]]:
     """Calls on one module that should agree."""
-    from lab.gates.bench import call, difference
+    from move37.lab.gates.bench import call, difference
 
     x, short = bench.inputs(2, 97).to(bench.dtype), bench.inputs(1, 33).to(bench.dtype)
     mixer = bench.build()
@@ -59,7 +59,7 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
     """What a call in eval mode changes outside its output, and who goes on working after it."""
     import torch
 
-    from lab.gates.bench import global_settings, guarded
+    from move37.lab.gates.bench import global_settings, guarded
 
     found = []
     with guarded():
@@ -100,7 +100,7 @@ def _trained(bench: Bench) -> list[tuple[float, str]]:
     """What forward and backward in training mode change of the state_dict; no optimiser is near."""
     import torch
 
-    from lab.gates.bench import checked, guarded
+    from move37.lab.gates.bench import checked, guarded
 
     with guarded():
         mixer = bench.build().train()
@@ -116,9 +116,9 @@ def _trained(bench: Bench) -> list[tuple[float, str]]:
 
 def _import_leaves(bench: Bench) -> list[tuple[float, str]]:
     """What executing the file and building the mixer change."""
-    from lab.gates.bench import global_settings, guarded
-    from lab.training.contract import load_mixer
-    from lab.training.sizes import D_MODEL, N_HEADS
+    from move37.lab.gates.bench import global_settings, guarded
+    from move37.lab.training.contract import load_mixer
+    from move37.lab.training.sizes import D_MODEL, N_HEADS
 
     with guarded():
         settings = global_settings()

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.gates.gate import Reading
-from lab.training.contract import FILE_NAME
-from sandbox.job import MIB, Outcome, Status
+from move37.lab.gates.gate import Reading
+from move37.lab.training.contract import FILE_NAME
+from move37.sandbox.job import MIB, Outcome, Status
 
 LONGEST_TRACEBACK = 4000
 WATCHDOG = 128 + signal.SIGPROF  # exit status of a process that the watchdog of entry.py ended

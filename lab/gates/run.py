@@ -15,21 +15,21 @@ from itertools import count
 
 import structlog
 
-from lab import baselines
-from lab.errors import MeasurementBroken
-from lab.gates import complexity
-from lab.gates.gate import Evidence, Reading, Timing
-from lab.gates.judging import FATAL, judge_all, refused
-from lab.gates.order import NAMES
-from lab.gates.reports import Death, read_reports
-from lab.gates.tree import tree_hash
-from lab.records import Candidate
-from lab.tasks.task import Checked, Fingerprint
-from lab.training.contract import FILE_NAME, ContractError, check_source
-from lab.training.sizes import D_MODEL, fit_mlp_width
-from lab.travel import inside, main_file
-from sandbox.job import MIB, Job, Limits, Outcome, Status
-from sandbox.sandbox import Sandbox
+from move37.lab import baselines
+from move37.lab.errors import MeasurementBroken
+from move37.lab.gates import complexity
+from move37.lab.gates.gate import Evidence, Reading, Timing
+from move37.lab.gates.judging import FATAL, judge_all, refused
+from move37.lab.gates.order import NAMES
+from move37.lab.gates.reports import Death, read_reports
+from move37.lab.gates.tree import tree_hash
+from move37.lab.records import Candidate
+from move37.lab.tasks.task import Checked, Fingerprint
+from move37.lab.training.contract import FILE_NAME, ContractError, check_source
+from move37.lab.training.sizes import D_MODEL, fit_mlp_width
+from move37.lab.travel import inside, main_file
+from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
+from move37.sandbox.sandbox import Sandbox
 
 log = structlog.get_logger()
 
@@ -101,7 +101,7 @@ class _Jobs:
     """The jobs of one candidate, one after another."""
 
     def __init__(self, source: str, trust: str, sandbox: Sandbox) -> None:
-        self._files = {**inside(), **main_file("lab.gates.entry"), FILE_NAME: source.encode()}
+        self._files = {**inside(), **main_file("move37.lab.gates.entry"), FILE_NAME: source.encode()}
         self._trust = trust
         self._sandbox = sandbox
         # Drawn from the source, so that a second check of it sees the same; it was written before it could know.

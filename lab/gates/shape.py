@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "shape"
 FAILURES_ALLOWED = 0.0
@@ -29,7 +29,7 @@ SIZES = (
 
 def measure(bench: Bench) -> Reading:
     """Count the sizes at which the output has another shape."""
-    from lab.gates.bench import call
+    from move37.lab.gates.bench import call
 
     wrong = []
     for batch, time, d_model, n_heads in SIZES:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
-from lab.records import GateResult
+from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from lab.gates.bench import Bench
+    from move37.lab.gates.bench import Bench
 
 NAME = "truncation"
 CASES = ((97, (1, 2, 33, 64, 96)), (128, (100,)), (300, (97, 256)))  # length, prefixes
@@ -22,7 +22,7 @@ CASES = ((97, (1, 2, 33, 64, 96)), (128, (100,)), (300, (97, 256)))  # length, p
 
 def measure(bench: Bench) -> Reading:
     """The largest relative difference between a prefix's outputs and the whole's; and outputs for `bench.given`."""
-    from lab.gates.bench import difference
+    from move37.lab.gates.bench import difference
 
     if bench.random:
         return Reading(detail="eval mode draws random numbers; see purity")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.probes.probe import IGNORE, Probe, Tokens
+from move37.lab.probes.probe import IGNORE, Probe, Tokens
 
 SYMBOLS, KEPT, SPAN = 8, 4, 16
 BLANK, MARK = SYMBOLS, SYMBOLS + 1

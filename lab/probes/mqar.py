@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.probes.probe import IGNORE, Probe, Tokens
+from move37.lab.probes.probe import IGNORE, Probe, Tokens
 
 KEYS, VALUES, PAIRS, QUERIES = 32, 32, 16, 32
 

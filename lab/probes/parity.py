@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.probes.probe import Probe, Tokens
+from move37.lab.probes.probe import Probe, Tokens
 
 LENGTH = 40
 

@@ -12,16 +12,16 @@ import zlib
 
 import numpy as np
 
-from lab.probes.copying import SELECTIVE_COPY
-from lab.probes.mqar import MQAR
-from lab.probes.overwrite import OVERWRITE_RECALL
-from lab.probes.parity import PARITY
-from lab.probes.probe import IGNORE, Probe, accuracy
-from lab.records import Candidate, Measurement
-from lab.training.jobs import Network, Tokens
-from lab.training.runs import OnLoss, train
-from lab.training.score import score
-from sandbox.sandbox import Sandbox
+from move37.lab.probes.copying import SELECTIVE_COPY
+from move37.lab.probes.mqar import MQAR
+from move37.lab.probes.overwrite import OVERWRITE_RECALL
+from move37.lab.probes.parity import PARITY
+from move37.lab.probes.probe import IGNORE, Probe, accuracy
+from move37.lab.records import Candidate, Measurement
+from move37.lab.training.jobs import Network, Tokens
+from move37.lab.training.runs import OnLoss, train
+from move37.lab.training.score import score
+from move37.sandbox.sandbox import Sandbox
 
 QUICK_PROBES = (OVERWRITE_RECALL, PARITY)
 PROBES = (*QUICK_PROBES, SELECTIVE_COPY, MQAR)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import BadTask
+from move37.lab.errors import BadTask
 
 if TYPE_CHECKING:
-    from lab.tasks.task import Task
+    from move37.lab.tasks.task import Task
 
 PROGRAM_PREFIX = "program:"
 
@@ -22,11 +22,11 @@ def open_task(name: str, *, cache: Path, corpus: Path | None = None) -> Task:
     Raises `BadTask` (unknown task, a folder that cannot be used) and `BadCorpus`, each with one line to act on.
     """
     if name == "mixers":
-        from lab.tasks.mixers import MixersTask
+        from move37.lab.tasks.mixers import MixersTask
 
         return MixersTask.open(cache=cache, corpus=corpus)
     if name.startswith(PROGRAM_PREFIX):
-        from lab.tasks.program import ProgramTask
+        from move37.lab.tasks.program import ProgramTask
 
         if corpus is not None:
             raise BadTask("--corpus goes with --task mixers only")

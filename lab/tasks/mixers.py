@@ -16,20 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import baselines
-from lab.errors import BadTask
-from lab.probes.run import PROBES, QUICK_PROBES, run_probe
-from lab.records import BITS_PER_BYTE, Candidate, Measurement, Metric
-from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Progress, Rung, Schedule
-from lab.training import data
-from lab.training.contract import CONTRACT
-from lab.training.corpus import Corpus, open_corpus
-from lab.training.jobs import Network, Tokens
-from lab.training.runs import OnLoss, train
-from lab.training.schedule import TOTAL_STEPS
-from lab.training.score import score
-from lab.training.sizes import TARGET_PARAMETERS
-from sandbox.sandbox import Sandbox
+from move37.lab import baselines
+from move37.lab.errors import BadTask
+from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
+from move37.lab.records import BITS_PER_BYTE, Candidate, Measurement, Metric
+from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Progress, Rung, Schedule
+from move37.lab.training import data
+from move37.lab.training.contract import CONTRACT
+from move37.lab.training.corpus import Corpus, open_corpus
+from move37.lab.training.jobs import Network, Tokens
+from move37.lab.training.runs import OnLoss, train
+from move37.lab.training.schedule import TOTAL_STEPS
+from move37.lab.training.score import score
+from move37.lab.training.sizes import TARGET_PARAMETERS
+from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
 FINALIST_RATES = (5e-3, 2e-2)
@@ -122,7 +122,7 @@ class MixersTask:
         self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
     ) -> Checked:
         """Run every gate in the sandbox."""
-        from lab.gates.run import run_gates
+        from move37.lab.gates.run import run_gates
 
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known)
 

@@ -22,18 +22,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.checksum import checksum
-from lab.errors import BadTask
-from lab.gates.order import NAMES
-from lab.gates.tree import tree_hash
-from lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
-from lab.tasks import program_folder
-from lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
-from lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
-from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
-from lab.training.outcomes import fault
-from sandbox.job import MIB, Job, Limits, Outcome, Status
-from sandbox.sandbox import Sandbox
+from move37.lab.checksum import checksum
+from move37.lab.errors import BadTask
+from move37.lab.gates.order import NAMES
+from move37.lab.gates.tree import tree_hash
+from move37.lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
+from move37.lab.tasks import program_folder
+from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
+from move37.lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
+from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
+from move37.lab.training.outcomes import fault
+from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
+from move37.sandbox.sandbox import Sandbox
 
 LARGEST_SHOWN = 20_000  # characters of a file in the contract
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.errors import BadTask
-from sandbox.collect import fault
-from sandbox.job import MIB
+from move37.lab.errors import BadTask
+from move37.sandbox.collect import fault
+from move37.sandbox.job import MIB
 
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
 PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"

@@ -1,6 +1,6 @@
 """What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
 
-`lab.tasks.mixers` and `lab.tasks.program` implement `Task`. To add one: a file here and a line in
+`move37.lab.tasks.mixers` and `move37.lab.tasks.program` implement `Task`. To add one: a file here and a line in
 `lab/tasks/__init__.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from lab.records import Candidate, GateResult, Measurement, Metric
-from sandbox.sandbox import Sandbox
+from move37.lab.records import Candidate, GateResult, Measurement, Metric
+from move37.sandbox.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

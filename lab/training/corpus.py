@@ -26,8 +26,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from lab.checksum import checksum
-from lab.errors import BadCorpus
+from move37.lab.checksum import checksum
+from move37.lab.errors import BadCorpus
 
 log = structlog.get_logger()
 

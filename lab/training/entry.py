@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
-from lab.training import blindfold, loop, schedule
-from lab.training.contract import ContractError, load_mixer
-from lab.training.model import ByteModel, ProbeModel, count
-from lab.training.sizes import D_MODEL, N_HEADS, fit_mlp_width
+from move37.lab.training import blindfold, loop, schedule
+from move37.lab.training.contract import ContractError, load_mixer
+from move37.lab.training.model import ByteModel, ProbeModel, count
+from move37.lab.training.sizes import D_MODEL, N_HEADS, fit_mlp_width
 
 NO_ANSWER = -1  # a target that is not scored
 REPORT_EVERY = 0.5  # seconds between two progress lines

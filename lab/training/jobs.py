@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lab.records import Candidate
-from lab.travel import inside, main_file
-from sandbox.job import MIB, Job, Limits
+from move37.lab.records import Candidate
+from move37.lab.travel import inside, main_file
+from move37.sandbox.job import MIB, Job, Limits
 
 CHECKPOINT, REPORT, ANSWERS = "checkpoint.safetensors", "report.json", "answers.safetensors"
 LARGEST_CHECKPOINT = 32 * MIB
@@ -99,7 +99,7 @@ def _job(
         argv=("python", "main.py"),
         files={
             **inside(),
-            **main_file("lab.training.entry"),
+            **main_file("move37.lab.training.entry"),
             **files,
             "spec.json": json.dumps(spec).encode(),
             "candidate.py": candidate.source.encode(),

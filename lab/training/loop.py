@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from lab.training import schedule
-from lab.training.contract import ContractError
+from move37.lab.training import schedule
+from move37.lab.training.contract import ContractError
 
 MODEL, MOMENT, SQUARE, COUNT = "model.", "exp_avg.", "exp_avg_sq.", "step."
 SMOOTH = "smooth_loss"

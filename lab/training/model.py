@@ -13,7 +13,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, VOCAB, fit_mlp_width, network_parameters
+from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, VOCAB, fit_mlp_width, network_parameters
 
 __all__ = ["MLP", "Block", "ByteModel", "MakeMixer", "ProbeModel", "count", "fit_mlp_width", "network_parameters"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.job import MIB, Outcome, Status
+from move37.sandbox.job import MIB, Outcome, Status
 
 LONGEST_TRACEBACK = 4000  # characters kept, from the end
 LONGEST_SENTENCE = 300

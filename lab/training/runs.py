@@ -16,12 +16,12 @@ from pathlib import Path
 
 import structlog
 
-from lab.records import Candidate
-from lab.training.jobs import CHECKPOINT, REPORT, Network, Stretch, Tokens, train_job
-from lab.training.outcomes import fault
-from lab.training.score import NOT_FINITE, clean_weights
-from sandbox.job import Outcome, Status, Stream
-from sandbox.sandbox import Sandbox
+from move37.lab.records import Candidate
+from move37.lab.training.jobs import CHECKPOINT, REPORT, Network, Stretch, Tokens, train_job
+from move37.lab.training.outcomes import fault
+from move37.lab.training.score import NOT_FINITE, clean_weights
+from move37.sandbox.job import Outcome, Status, Stream
+from move37.sandbox.sandbox import Sandbox
 
 log = structlog.get_logger()
 

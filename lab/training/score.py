@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from lab.records import Candidate
-from lab.training.jobs import ANSWERS, Network, Tokens, answer_job
-from lab.training.outcomes import fault
-from sandbox.job import Outcome, Status
-from sandbox.sandbox import Sandbox
+from move37.lab.records import Candidate
+from move37.lab.training.jobs import ANSWERS, Network, Tokens, answer_job
+from move37.lab.training.outcomes import fault
+from move37.sandbox.job import Outcome, Status
+from move37.sandbox.sandbox import Sandbox
 
 MODEL = "model."
 NOT_FINITE = "the weights are not finite"  # a divergence, not a fault

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sandbox.docker.backend import DockerSandbox
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.backend import DockerSandbox
+    from move37.sandbox.docker.settings import DockerSettings
 
 __all__ = ["DockerSandbox", "DockerSettings"]
 
@@ -19,11 +19,11 @@ __all__ = ["DockerSandbox", "DockerSettings"]
 def __getattr__(name: str) -> Any:
     """Lazy: `move37 --help` must not import the Docker SDK."""
     if name == "DockerSandbox":
-        from sandbox.docker.backend import DockerSandbox
+        from move37.sandbox.docker.backend import DockerSandbox
 
         return DockerSandbox
     if name == "DockerSettings":
-        from sandbox.docker.settings import DockerSettings
+        from move37.sandbox.docker.settings import DockerSettings
 
         return DockerSettings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,19 +19,19 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from sandbox.docker import reap
-from sandbox.docker.engine import Engine
-from sandbox.docker.image import Image, Variant, judge_image, recipe, tag
-from sandbox.docker.isolation import OWNER_LABEL, Shape, gpu_environment, shape_for
-from sandbox.docker.member import Member, NotDelivered
-from sandbox.docker.pool import Pool, size
-from sandbox.docker.protections import list_protections
-from sandbox.docker.settings import DockerSettings
-from sandbox.errors import SandboxBroken, SandboxError
-from sandbox.gpus import Leases
-from sandbox.job import Job, Limits, OnOutput, Outcome, Protection
-from sandbox.overhead import Overhead
-from sandbox.owner import me
+from move37.sandbox.docker import reap
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.image import Image, Variant, judge_image, recipe, tag
+from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, gpu_environment, shape_for
+from move37.sandbox.docker.member import Member, NotDelivered
+from move37.sandbox.docker.pool import Pool, size
+from move37.sandbox.docker.protections import list_protections
+from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.errors import SandboxBroken, SandboxError
+from move37.sandbox.gpus import Leases
+from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Protection
+from move37.sandbox.overhead import Overhead
+from move37.sandbox.owner import me
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Room:
 
 
 class DockerSandbox:
-    """Implements `sandbox.sandbox.Sandbox`. Use from one event loop; `close` it."""
+    """Implements `move37.sandbox.sandbox.Sandbox`. Use from one event loop; `close` it."""
 
     def __init__(self, settings: DockerSettings | None = None, *, leases: Leases | None = None) -> None:
         self.settings = settings or DockerSettings()
@@ -72,7 +72,7 @@ class DockerSandbox:
         return "docker"
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
-        """Run `job`; see `sandbox.sandbox.Sandbox.run`."""
+        """Run `job`; see `move37.sandbox.sandbox.Sandbox.run`."""
         with self._overhead.besides():
             image = await self._open("cuda" if job.limits.gpus else "cpu")
         # The container's own limit on a file is its disk: a job must not ask for more than it can be given.
@@ -170,7 +170,7 @@ class DockerSandbox:
         pool.keep(shape_for(Limits(), image=image.id, runtime=self.settings.runtime), count)
 
     async def release(self, trust: str) -> None:
-        """See `sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
+        """See `move37.sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
         mine = [key for key in self._rooms if key[0] == trust or key[0].startswith(f"{trust}.")]
         rooms = [self._rooms.pop(key) for key in mine]
         with self._overhead.besides():

@@ -22,8 +22,8 @@ from typing import IO
 
 import structlog
 
-from sandbox.docker.engine import Engine, translated
-from sandbox.docker.image import (
+from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
     RECIPE_FILES,
     RECIPE_LABEL,
@@ -33,7 +33,7 @@ from sandbox.docker.image import (
     recipe,
     tag,
 )
-from sandbox.errors import ImageMissing, ImageUnusable, SandboxError, SandboxUnavailable
+from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxError, SandboxUnavailable
 
 log = structlog.get_logger()
 

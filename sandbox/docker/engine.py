@@ -19,7 +19,7 @@ import docker.errors
 import requests.exceptions
 from docker.utils import kwargs_from_env
 
-from sandbox.errors import (
+from move37.sandbox.errors import (
     DaemonUnreachable,
     DiskFull,
     GpuUnavailable,

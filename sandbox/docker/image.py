@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.errors import ImageMissing
+from move37.sandbox.errors import ImageMissing
 
 Variant = Literal["cpu", "cuda"]
 

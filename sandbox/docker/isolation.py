@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sandbox.docker.seccomp import PROFILE_FILE
-from sandbox.job import MIB, Limits
+from move37.sandbox.docker.seccomp import PROFILE_FILE
+from move37.sandbox.job import MIB, Limits
 
 NOBODY = "65534:65534"
 OWNER_LABEL = "move37.owner"

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import structlog
 
-from sandbox.channel import (
+from move37.sandbox.channel import (
     OUT_OF_MEMORY,
     TIMED_OUT,
     Conversation,
@@ -26,10 +26,10 @@ from sandbox.channel import (
     encode_job,
     read_greeting,
 )
-from sandbox.docker.engine import Engine
-from sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
-from sandbox.errors import DaemonUnreachable, ImageUnusable, SandboxBroken, SandboxError
-from sandbox.job import MIB, Job, Limits, OnOutput, Outcome, Status, Stream
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
+from move37.sandbox.errors import DaemonUnreachable, ImageUnusable, SandboxBroken, SandboxError
+from move37.sandbox.job import MIB, Job, Limits, OnOutput, Outcome, Status, Stream
 
 log = structlog.get_logger()
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 import structlog
 
-from sandbox.docker.engine import Engine
-from sandbox.docker.isolation import ZYGOTE_BYTES, Shape
-from sandbox.docker.member import Member
-from sandbox.job import Limits
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.isolation import ZYGOTE_BYTES, Shape
+from move37.sandbox.docker.member import Member
+from move37.sandbox.job import Limits
 
 log = structlog.get_logger()
 

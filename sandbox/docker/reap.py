@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-from sandbox.docker.engine import Engine
-from sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-from sandbox.owner import Owner, is_dead, parse
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
+from move37.sandbox.owner import Owner, is_dead, parse
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ refuses the rest. What that takes away beyond Docker's default: io_uring, ptrace
 kcmp, pidfd_getfd), System V and POSIX message IPC (a mailbox between two jobs of one container), setuid and its
 relatives, 32-bit system calls, raw and packet sockets, netlink other than the reading of addresses, device nodes.
 
-Regenerate after a change: `python -m sandbox.docker.seccomp`. A test keeps the file and this list equal.
+Regenerate after a change: `python -m move37.sandbox.docker.seccomp`. A test keeps the file and this list equal.
 gVisor answers system calls itself and does not read this profile.
 """
 

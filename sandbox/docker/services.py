@@ -13,12 +13,12 @@ import tomllib
 from pathlib import Path
 from typing import IO
 
-from sandbox.docker.build import Say, docker_build, pip_download, plain, prepare_base
-from sandbox.docker.engine import Engine, translated
-from sandbox.docker.image import IMAGE_FOLDER, judge_image, recipe, tag
-from sandbox.errors import SandboxUnavailable
+from move37.sandbox.docker.build import Say, docker_build, pip_download, plain, prepare_base
+from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.image import IMAGE_FOLDER, judge_image, recipe, tag
+from move37.sandbox.errors import SandboxUnavailable
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("app", "agents", "lab", "memory", "sandbox", "kernels", "benchmarks")
 PROXY, WORKER = "move37-proxy:latest", "move37-worker:latest"
 RECIPE_FILE = "services.Dockerfile"
@@ -94,7 +94,9 @@ def _pack(context: IO[bytes], wheels: Path) -> None:
         tar.add(wheels / "dependencies.txt", arcname="dependencies.txt", filter=plain)
         for wheel in sorted(wheels.glob("*.whl")):
             tar.add(wheel, arcname=f"wheels/{wheel.name}", filter=plain)
+        for path in sorted((ROOT / "src/move37").glob("*.py")):
+            tar.add(path, arcname=f"source/move37/{path.name}", filter=plain)
         for room in ROOMS:
             for path in sorted((ROOT / room).rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts:
-                    tar.add(path, arcname=f"source/{path.relative_to(ROOT)}", filter=plain)
+                    tar.add(path, arcname=f"source/move37/{path.relative_to(ROOT)}", filter=plain)

@@ -8,14 +8,15 @@ ARG SANDBOX=move37-sandbox:cpu
 
 FROM ${BASE} AS proxy
 COPY wheels/structlog-*.whl wheels/typing_extensions-*.whl /srv/wheels/
-COPY source/sandbox /srv/move37/sandbox
+COPY source/move37/__init__.py /srv/move37/move37/
+COPY source/move37/sandbox /srv/move37/move37/sandbox
 # A wheel is a zip archive that Python can import from.
 ENV PYTHONPATH=/srv/move37:/srv/site PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN mkdir /srv/site \
  && for wheel in /srv/wheels/*.whl; do python3 -m zipfile -e "$wheel" /srv/site; done \
  && rm -r /srv/wheels
 EXPOSE 2375
-ENTRYPOINT ["python3", "-m", "sandbox.proxy.server"]
+ENTRYPOINT ["python3", "-m", "move37.sandbox.proxy.server"]
 
 FROM ${SANDBOX} AS packages
 USER 0:0
@@ -42,5 +43,5 @@ ENV PATH=/srv/env/bin:/usr/local/bin:/usr/bin:/bin \
 USER 65534:65534
 WORKDIR /data
 VOLUME /data
-ENTRYPOINT ["python", "-m", "app"]
+ENTRYPOINT ["python", "-m", "move37"]
 CMD ["run"]

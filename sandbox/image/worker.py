@@ -50,7 +50,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 if __package__:
-    from sandbox.image import program
+    from move37.sandbox.image import program
 else:  # in the image the two files lie side by side
     import program  # type: ignore[import-not-found,no-redef]
 

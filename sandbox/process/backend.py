@@ -19,13 +19,13 @@ from pathlib import Path
 
 import structlog
 
-from sandbox import collect
-from sandbox.channel import Conversation, Frames, Greeting, encode_cancel, encode_job, read_greeting
-from sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
-from sandbox.gpus import Leases
-from sandbox.job import Job, OnOutput, Outcome, Protection
-from sandbox.overhead import Overhead
-from sandbox.process import probe, reap
+from move37.sandbox import collect
+from move37.sandbox.channel import Conversation, Frames, Greeting, encode_cancel, encode_job, read_greeting
+from move37.sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
+from move37.sandbox.gpus import Leases
+from move37.sandbox.job import Job, OnOutput, Outcome, Protection
+from move37.sandbox.overhead import Overhead
+from move37.sandbox.process import probe, reap
 
 log = structlog.get_logger()
 
@@ -221,14 +221,14 @@ class ProcessSandbox:
         self._swept = False
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
-        """See `sandbox.sandbox.Sandbox`. Raises `ValueError` for a job that cannot be described."""
+        """See `move37.sandbox.sandbox.Sandbox`. Raises `ValueError` for a job that cannot be described."""
         if not job.argv:
             raise ValueError("a job needs a program to run")
         for name in job.files:
             collect.check_name(name)
         if not job.limits.gpus:
             return await self._run(job, on_output)
-        from sandbox.docker.isolation import gpu_environment
+        from move37.sandbox.docker.isolation import gpu_environment
 
         async with await self._leases.acquire(job.limits.gpus, wait_seconds=GPU_WAIT_SECONDS) as lease:
             return await self._run(replace(job, env={**job.env, **gpu_environment(lease.devices, 1.0)}), on_output)

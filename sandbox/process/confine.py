@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.process import landlock, syscalls, view
+from move37.sandbox.process import landlock, syscalls, view
 
 NOBODY = 65534
 

@@ -11,7 +11,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 
-from sandbox.process import syscalls
+from move37.sandbox.process import syscalls
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15

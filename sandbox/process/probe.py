@@ -10,7 +10,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from sandbox.job import Job, Limits, Outcome, Protection, Status
+from move37.sandbox.job import Job, Limits, Outcome, Protection, Status
 
 PROGRAM = r"""
 import ctypes, errno, json, os, socket, sys

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sandbox.process import cgroups
+from move37.sandbox.process import cgroups
 
 PREFIX = "move37-zygote-"
 

@@ -22,10 +22,10 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox.image import worker
-from sandbox.process import syscalls
-from sandbox.process.cgroups import Cgroup
-from sandbox.process.confine import NOBODY, Terms
+from move37.sandbox.image import worker
+from move37.sandbox.process import syscalls
+from move37.sandbox.process.cgroups import Cgroup
+from move37.sandbox.process.confine import NOBODY, Terms
 
 Spec = dict[str, Any]
 

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from sandbox.process import syscalls
+from move37.sandbox.process import syscalls
 
 JOB = "/job"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")

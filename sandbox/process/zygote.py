@@ -25,12 +25,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
+sys.path[0] = str(Path(__file__).absolute().parents[3])  # the links of a checkout stay as they are
 
-from sandbox.image import program, worker  # noqa: E402
-from sandbox.process import confine, landlock, refusals, rooms, syscalls, view  # noqa: E402
-from sandbox.process.cgroups import Cgroup  # noqa: E402
-from sandbox.process.confine import NOBODY, Terms  # noqa: E402
+from move37.sandbox.image import program, worker  # noqa: E402
+from move37.sandbox.process import confine, landlock, refusals, rooms, syscalls, view  # noqa: E402
+from move37.sandbox.process.cgroups import Cgroup  # noqa: E402
+from move37.sandbox.process.confine import NOBODY, Terms  # noqa: E402
 
 LINUX = sys.platform == "linux"
 ALL_SPACES = rooms.SPACES | syscalls.CLONE_NEWPID
@@ -323,7 +323,7 @@ def forget_ourselves() -> None:
     sys.path[:] = [path for path in sys.path if path != own]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
     sys.meta_path[:] = [f for f in sys.meta_path if "__editable__" not in str(getattr(f, "__module__", ""))]
-    for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "move37"]:
         del sys.modules[name]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sandbox.docker.isolation import (
+from move37.sandbox.docker.isolation import (
     CPU_PERIOD_US,
     NAME_PREFIX,
     OWNER_LABEL,
@@ -29,7 +29,7 @@ from sandbox.docker.isolation import (
     create_body,
     resources,
 )
-from sandbox.job import Limits
+from move37.sandbox.job import Limits
 
 MAX_BODY_BYTES = 256 * 1024
 

@@ -1,4 +1,4 @@
-"""Carries requests that `rules` allows from a TCP port to the engine's socket: `python -m sandbox.proxy.server`.
+"""Carries requests that `rules` allows from a TCP port to the engine's socket: `python -m move37.sandbox.proxy.server`.
 
 One request a connection: what follows it is never read as another, except on an attached container, where the
 connection has become the container's streams. A body needs a Content-Length; chunked ones are refused.
@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import structlog
 
-from sandbox.proxy.rules import MAX_BODY_BYTES, Request, Verdict, judge
+from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Request, Verdict, judge
 
 log = structlog.get_logger()
 

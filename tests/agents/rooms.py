@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.approval import Approvals, Approve
-from agents.budget import Allowance, Tally
-from agents.clock import Clock
-from agents.events import Event
-from agents.inbox import Inbox
-from agents.roles import MEMBERS
-from agents.room import Manners, Room
-from lab.archive.store import Archive
-from lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
-from lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
-from memory.records import DeadEnd, Lesson, Newness, Recollection
+from move37.agents.approval import Approvals, Approve
+from move37.agents.budget import Allowance, Tally
+from move37.agents.clock import Clock
+from move37.agents.events import Event
+from move37.agents.inbox import Inbox
+from move37.agents.roles import MEMBERS
+from move37.agents.room import Manners, Room
+from move37.lab.archive.store import Archive
+from move37.lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
+from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
+from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 
 SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)

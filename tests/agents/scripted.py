@@ -8,7 +8,7 @@ from typing import Any
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
 from pydantic import BaseModel
 
-from agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.agents.replies import Code, Critique, Fix, Proposal, Report
 
 Answer = Callable[[Sequence[LLMMessage]], BaseModel]
 

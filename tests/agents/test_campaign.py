@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from agents import campaign
-from agents.budget import Allowance
-from agents.errors import ModelReplyInvalid
-from agents.events import GateSeen, PersonNeeded, Spoke
-from agents.inbox import Inbox
-from lab.archive.store import Archive
-from lab.errors import BadTask
-from lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role
-from lab.tasks.task import Measured
-from lab.verdicts import leaderboard
-from memory.errors import MemoryUnavailable
+from move37.agents import campaign
+from move37.agents.budget import Allowance
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.events import GateSeen, PersonNeeded, Spoke
+from move37.agents.inbox import Inbox
+from move37.lab.archive.store import Archive
+from move37.lab.errors import BadTask
+from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role
+from move37.lab.tasks.task import Measured
+from move37.lab.verdicts import leaderboard
+from move37.memory.errors import MemoryUnavailable
 from tests.agents.rooms import Arithmetic, Remembered, a_room, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, some_code
 
@@ -259,7 +259,7 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
         if isinstance(event, PersonNeeded):
             next(answers)()
 
-    from agents.approval import Approvals
+    from move37.agents.approval import Approvals
 
     approvals = Approvals("hypotheses", inbox, answer, lambda line: room.archive.say(1, line))
     room = replace(room, on_event=answer, approvals=approvals)

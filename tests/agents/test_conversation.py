@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from agents.conversation import Conversation, Utterance
-from agents.errors import ConversationBroken, ModelReplyInvalid
-from agents.inbox import Inbox
-from agents.metering import Metered
-from agents.replies import Critique, Proposal
-from agents.roles import MEMBERS
-from agents.team import negotiation, settled, single
+from move37.agents.conversation import Conversation, Utterance
+from move37.agents.errors import ConversationBroken, ModelReplyInvalid
+from move37.agents.inbox import Inbox
+from move37.agents.metering import Metered
+from move37.agents.replies import Critique, Proposal
+from move37.agents.roles import MEMBERS
+from move37.agents.team import negotiation, settled, single
 from tests.agents.scripted import Scripted, a_proposal, a_report, accepted, objection, some_code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.dossier import Dossier, block, newest
+from move37.agents.dossier import Dossier, block, newest
 
 
 @given(st.text(), st.text())

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.archive.store import Archive
-from lab.errors import ArchiveError
-from lab.records import Experiment, ExperimentStatus, Role
+from move37.lab.archive.store import Archive
+from move37.lab.errors import ArchiveError
+from move37.lab.records import Experiment, ExperimentStatus, Role
 
 PROGRAM = """\
 # EVOLVE-BLOCK-START
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 def move37(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "app", "--home", str(home), *arguments],
+        [sys.executable, "-m", "move37", "--home", str(home), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

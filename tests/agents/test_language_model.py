@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.archive.store import Archive
-from lab.records import ExperimentStatus, Role
+from move37.lab.archive.store import Archive
+from move37.lab.records import ExperimentStatus, Role
 from tests.agents.models.server import MODEL, TOKENS, small_model
 from tests.agents.test_kill import EVALUATOR, PROGRAM
 
@@ -28,7 +28,7 @@ def test_a_campaign_with_a_tiny_model_ends_with_an_honest_record(tmp_path: Path)
     with small_model() as url:
         run = subprocess.run(
             [
-                *(sys.executable, "-m", "app", "--home", str(home), "run", "--task", f"program:{folder}"),
+                *(sys.executable, "-m", "move37", "--home", str(home), "run", "--task", f"program:{folder}"),
                 *("--model", f"openai:{MODEL}", "--base-url", url, "--budget", "1", "--sandbox", "process"),
             ],
             capture_output=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.replies import Critique, Proposal
-from agents.team import negotiation, settled, single
+from move37.agents.replies import Critique, Proposal
+from move37.agents.team import negotiation, settled, single
 from tests.agents.scripted import a_proposal, a_report, accepted, objection
 
 answers = st.lists(st.sampled_from(["accept", "object", "propose", "drop"]), max_size=12)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.archive.store import Archive, Campaign, Line, now
-from lab.records import ExperimentStatus, Role, Stage
+from move37.lab.archive.store import Archive, Campaign, Line, now
+from move37.lab.records import ExperimentStatus, Role, Stage
 from tests.builders import a_brief, a_candidate, a_gate, a_hypothesis, a_measurement, a_verdict, an_analysis
 
 BASELINES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import run
+from move37.app.__main__ import run
 from tests.app.campaigns import a_whole_campaign
 
 

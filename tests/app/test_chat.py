@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agents.inbox import Inbox
-from app.board import Board
-from app.chat import HELP, LONGEST, Seat, carry_out, understand
-from lab.records import BITS_PER_BYTE
+from move37.agents.inbox import Inbox
+from move37.app.board import Board
+from move37.app.chat import HELP, LONGEST, Seat, carry_out, understand
+from move37.lab.records import BITS_PER_BYTE
 
 
 def told(line: str, inbox: Inbox) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import COMMANDS
-from app.settings import SandboxSettings, Settings
-from lab.archive.store import Archive
-from lab.records import Brief
-from lab.tasks import open_task
+from move37.app.cli import COMMANDS
+from move37.app.settings import SandboxSettings, Settings
+from move37.lab.archive.store import Archive
+from move37.lab.records import Brief
+from move37.lab.tasks import open_task
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -109,7 +109,7 @@ def test_workers_runtime_and_image_have_flags(
     move37: Move37, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     heard: list[Settings] = []
-    monkeypatch.setattr("app.session.conduct", lambda settings, **_: heard.append(settings) or 0)
+    monkeypatch.setattr("move37.app.session.conduct", lambda settings, **_: heard.append(settings) or 0)
     a_whole_campaign(tmp_path / "home", finished=False)
     flags = "--workers 3 --runtime runsc --image mine --sandbox docker"
     assert move37("--home", str(tmp_path / "home"), name, *flags.split()).status == 0
@@ -137,7 +137,7 @@ def test_the_version_is_told(move37: Move37) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
-    command = f"{sys.executable} -m app --home {finished} list --json | head -c 10; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m move37 --home {finished} list --json | head -c 10; echo ${{PIPESTATUS[0]}}"
     root = Path(__file__).parents[2]
     answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=root)
     assert answer.stdout.endswith("0\n") and "Traceback" not in answer.stderr

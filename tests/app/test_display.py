@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from agents.events import (
+from move37.agents.events import (
     BudgetMoved,
     Event,
     ExperimentMoved,
@@ -21,10 +21,10 @@ from agents.events import (
     StageStarted,
     TrainingMoved,
 )
-from app.board import Board
-from app.display import Live, Plain, panel, status_lines
-from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
-from lab.tasks.task import Progress
+from move37.app.board import Board
+from move37.app.display import Live, Plain, panel, status_lines
+from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
+from move37.lab.tasks.task import Progress
 from tests.app.campaigns import HOSTILE
 from tests.builders import a_gate, a_measurement, a_verdict
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app import doctor
-from app.doctor import Finding, examine, ready
-from app.settings import load
+from move37.app import doctor
+from move37.app.doctor import Finding, examine, ready
+from move37.app.settings import load
 from tests.app.conftest import Move37
 
 QUICK = tuple(c for c in doctor.CHECKS if c.__name__ not in ("_process", "_docker"))

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.exec import gather_input, parse_size
-from app.exits import BadInput
+from move37.app.commands.exec import gather_input, parse_size
+from move37.app.exits import BadInput
 
 
 def move37(*arguments: str, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "app", "exec", *arguments]
+    command = [sys.executable, "-m", "move37", "exec", *arguments]
     environment = os.environ | {"MOVE37_SANDBOX": "process"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, env=environment, check=False, timeout=120)
 
 
@@ -70,7 +70,7 @@ def test_siblings_go_in_and_results_come_out(tmp_path: Path) -> None:
 def test_a_reader_that_goes_away_ends_the_program(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("while True: print('y')")
     started = time.monotonic()
-    command = f"{sys.executable} -m app exec p.py --sandbox process | head -1; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m move37 exec p.py --sandbox process | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (141, b"y\n", b"")
     assert time.monotonic() - started < 60

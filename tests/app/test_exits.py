@@ -8,19 +8,19 @@ from importlib import import_module
 import pytest
 import typer
 
-from app import __main__
-from app.exits import STATUS, BadInput, Exit, status_of
+from move37.app import __main__
+from move37.app.exits import STATUS, BadInput, Exit, status_of
 from tests.app.conftest import Move37
 
 
 def errors() -> Iterator[type[Exception]]:
     for room in ("lab", "sandbox", "memory", "agents"):
-        for thing in vars(import_module(f"{room}.errors")).values():
-            if isinstance(thing, type) and issubclass(thing, Exception) and thing.__module__ == f"{room}.errors":
+        for thing in vars(import_module(f"move37.{room}.errors")).values():
+            if isinstance(thing, type) and issubclass(thing, Exception) and thing.__module__ == f"move37.{room}.errors":
                 yield thing
 
 
-@pytest.mark.parametrize("kind", list(errors()), ids=lambda k: f"{k.__module__.split('.')[0]}.{k.__name__}")
+@pytest.mark.parametrize("kind", list(errors()), ids=lambda k: f"{k.__module__.split('.')[1]}.{k.__name__}")
 def test_every_error_of_every_room_is_mapped(kind: type[Exception]) -> None:
     assert status_of(kind("why")) in (Exit.WRONG_USE, Exit.ENVIRONMENT)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app import logs
+from move37.app import logs
 
 
 @pytest.fixture(autouse=True)

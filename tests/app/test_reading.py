@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.archive.store import Archive
-from lab.records import Role
+from move37.lab.archive.store import Archive
+from move37.lab.records import Role
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_finished_experiment

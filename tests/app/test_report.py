@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.reading import pick_campaign, reading
-from app.report.charts import charts
-from app.report.code import difference, highlighted
-from app.report.findings import depths, gate_counts, outcomes, trials
-from app.report.markdown import markdown_of
-from app.report.page import page_of
-from app.report.story import Story, story_of
-from app.report.words import claim, together
-from lab.archive.store import Archive
-from lab.records import ExperimentStatus, Role
+from move37.app.reading import pick_campaign, reading
+from move37.app.report.charts import charts
+from move37.app.report.code import difference, highlighted
+from move37.app.report.findings import depths, gate_counts, outcomes, trials
+from move37.app.report.markdown import markdown_of
+from move37.app.report.page import page_of
+from move37.app.report.story import Story, story_of
+from move37.app.report.words import claim, together
+from move37.lab.archive.store import Archive
+from move37.lab.records import ExperimentStatus, Role
 from tests.app.campaigns import SHORTENED, a_whole_campaign
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_gate, a_measurement
@@ -184,7 +184,7 @@ def test_the_report_is_written_where_it_is_asked_for(move37: Move37, tmp_path: P
 def test_colouring_changes_no_character(source: str) -> None:
     from html import unescape
 
-    from app.text import bare
+    from move37.app.text import bare
 
     coloured = highlighted(source)
     assert unescape(re.sub(r"</?span[^>]*>", "", coloured)) == bare(source)

@@ -1,6 +1,6 @@
 """One sitting: it greets, shows, ends with the leaderboard, the report and what to type next; a signal stops it softly.
 
-The campaign itself is tested in tests/agents; here a short one stands in its place behind `app.wiring`.
+The campaign itself is tested in tests/agents; here a short one stands in its place behind `move37.app.wiring`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from app import session, wiring
-from app.session import conclude, next_commands
-from app.settings import load
-from lab.archive.store import Archive
+from move37.app import session, wiring
+from move37.app.session import conclude, next_commands
+from move37.app.settings import load
+from move37.lab.archive.store import Archive
 from tests.app.campaigns import SHORTENED, a_whole_campaign
 from tests.app.test_display import everything
 from tests.builders import a_brief, a_finished_experiment

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.exits import BadInput
-from app.settings import _SECTIONS, _Sources, load
+from move37.app.exits import BadInput
+from move37.app.settings import _SECTIONS, _Sources, load
 
 
 def test_without_any_source_the_defaults_hold() -> None:

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.text import bare, harmless, one_line, spark
+from move37.app.text import bare, harmless, one_line, spark
 
 
 @given(st.text())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import kernels
+from move37 import kernels
 
 Inputs = Mapping[str, Tensor | None]
 

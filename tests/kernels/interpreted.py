@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-import kernels
-from kernels.dispatch import interpreting
+from move37 import kernels
+from move37.kernels.dispatch import interpreting
 from tests.kernels.cases import compare, gated_delta, heads, relative_rms, simple, vector, vector_heads
 
 pytestmark = pytest.mark.skipif(

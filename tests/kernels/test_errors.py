@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-import kernels
-from kernels import errors
+from move37 import kernels
+from move37.kernels import errors
 
 
 def good(**changes):

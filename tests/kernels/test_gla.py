@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-import kernels
+from move37 import kernels
 from tests.kernels.cases import compare, relative_rms, vector, vector_heads
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import kernels
-from kernels.dispatch import choose
+from move37 import kernels
+from move37.kernels.dispatch import choose
 
 ROOT = Path(kernels.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, kernels; sys.exit(any(n in sys.modules for n in ('torch', 'triton', 'numpy')))"
+    code = "import sys, move37.kernels; sys.exit(any(n in sys.modules for n in ('torch', 'triton', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -29,7 +29,7 @@ def test_it_cannot_be_taken_for_another_package_of_that_name():
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_imports_only_what_the_sandbox_has(source):
-    allowed = {*sys.stdlib_module_names, "torch", "einops", "kernels"}
+    allowed = {*sys.stdlib_module_names, "torch", "einops", "move37"}
     if source.parent.name == "triton":
         allowed.add("triton")
     at_import = ast.parse(source.read_text())

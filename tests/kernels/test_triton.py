@@ -35,12 +35,12 @@ def test_every_kernel_equals_the_reference_in_the_interpreter():
 
 def test_every_kernel_imports_under_the_installed_triton():
     """Triton checks the decorators then: autotune keys that are not arguments fail here, not on the first GPU."""
-    done = python("-m", "benchmarks.kernels", "--imports", TRITON_INTERPRET="0")
+    done = python("-m", "move37.benchmarks.kernels", "--imports", TRITON_INTERPRET="0")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_every_kernel_compiles_for_a_hopper_card():
     """To machine code for sm_90, with the assembler that Triton carries; no card is needed."""
-    done = python("-m", "benchmarks.kernels", "--compile", TRITON_INTERPRET="0")
+    done = python("-m", "move37.benchmarks.kernels", "--compile", TRITON_INTERPRET="0")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

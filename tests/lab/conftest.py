@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from sandbox import ProcessSandbox
+from move37.sandbox import ProcessSandbox
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

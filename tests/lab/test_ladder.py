@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.ladder import (
+from move37.lab.ladder import (
     Standing,
     affordable_seeds,
     best_baseline,
@@ -18,7 +18,7 @@ from lab.ladder import (
     standing,
     tuned_rate,
 )
-from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Measurement
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Measurement
 from tests.builders import a_measurement
 
 

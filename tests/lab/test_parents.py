@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.parents import draw_parents, effect_of
-from lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
+from move37.lab.parents import draw_parents, effect_of
+from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_measurement
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, ExperimentStatus, Measurement, Role
-from lab.verdicts import confirm_verdict, leaderboard, screen_verdict, summarise
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, ExperimentStatus, Measurement, Role
+from move37.lab.verdicts import confirm_verdict, leaderboard, screen_verdict, summarise
 from tests.builders import a_measurement
 
 

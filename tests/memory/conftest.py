@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memory.edge import EdgeStore
-from memory.embed import MiniLM
-from memory.library import Library
-from memory.local import open_local
-from memory.records import Entry, Lesson
-from memory.store import Collection, Index, Point, Sparse, Store
+from move37.memory.edge import EdgeStore
+from move37.memory.embed import MiniLM
+from move37.memory.library import Library
+from move37.memory.local import open_local
+from move37.memory.records import Entry, Lesson
+from move37.memory.store import Collection, Index, Point, Sparse, Store
 
 BACKENDS = ("edge", "local", "memory", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
 SHAPE = Collection(
@@ -36,7 +36,7 @@ def make_store(kind: str, folder: Path) -> Store:
     if kind == "edge":
         return EdgeStore(folder)
     if kind == "server":
-        from memory.server import connect
+        from move37.memory.server import connect
 
         return connect(os.environ["MOVE37_QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
     return open_local(folder if kind == "local" else None)

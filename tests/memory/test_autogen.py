@@ -15,7 +15,7 @@ from autogen_core.models import SystemMessage, UserMessage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from PIL import Image as Picture
 
-from memory.autogen import QdrantMemory, QdrantMemoryConfig
+from move37.memory.autogen import QdrantMemory, QdrantMemoryConfig
 
 
 def text(content: str, **metadata: object) -> MemoryContent:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from memory.embed import MiniLM
-from memory.papers import builtin_entries
-from memory.points import all_passages
-from memory.prebuilt import FILE, Prebuilt, build, key_of
+from move37.memory.embed import MiniLM
+from move37.memory.papers import builtin_entries
+from move37.memory.points import all_passages
+from move37.memory.prebuilt import FILE, Prebuilt, build, key_of
 
 
 class Counting(MiniLM):
@@ -29,7 +29,7 @@ def test_the_shipped_vectors_cover_the_base_and_are_the_models(embedder: MiniLM)
     texts = all_passages(builtin_entries())
     counting = Counting()
     known = Prebuilt(counting).embed(texts)
-    assert counting.asked == 0, "run python -m memory.prebuilt after editing papers"
+    assert counting.asked == 0, "run python -m move37.memory.prebuilt after editing papers"
     sample = random.Random(37).sample(range(len(texts)), min(20, len(texts)))
     fresh = embedder.embed([texts[place] for place in sample])
     assert (known[sample] * fresh).sum(axis=1).min() > 0.9995
@@ -54,5 +54,5 @@ def test_the_file_is_small():
 
 
 def test_building_writes_every_passage(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("memory.prebuilt.builtin_entries", lambda: builtin_entries()[:2])
+    monkeypatch.setattr("move37.memory.prebuilt.builtin_entries", lambda: builtin_entries()[:2])
     assert build(tmp_path / "v.npz") == len(all_passages(builtin_entries()[:2]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import run
+from move37.app.__main__ import run
 from tests.memory.test_ingest import COGNITION, write
 from tests.memory.test_papers import GOOD
 

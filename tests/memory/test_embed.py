@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.embed import MiniLM, passages
+from move37.memory.embed import MiniLM, passages
 
 TEXTS = [
     "a",
@@ -35,7 +35,7 @@ def test_the_vectors_are_those_of_sentence_transformers(embedder: MiniLM, monkey
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from sentence_transformers import SentenceTransformer
 
-    from memory.embed import model_folder
+    from move37.memory.embed import model_folder
 
     twin = SentenceTransformer(str(model_folder()), device="cpu").encode(TEXTS, normalize_embeddings=True)
     assert np.abs(embedder.embed(TEXTS) - twin).max() < 5e-6  # float32, six layers

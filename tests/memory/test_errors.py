@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory import errors
-from memory.edge import EdgeStore
-from memory.embed import MiniLM
-from memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
-from memory.library import Library
-from memory.server import connect
-from memory.store import Nearest, Sparse, Store
+from move37.memory import errors
+from move37.memory.edge import EdgeStore
+from move37.memory.embed import MiniLM
+from move37.memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
+from move37.memory.library import Library
+from move37.memory.server import connect
+from move37.memory.store import Nearest, Sparse, Store
 from tests.memory.conftest import SHAPE, a_point, point_id
 
 

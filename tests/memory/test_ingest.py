@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
-from memory.ingest import MAX_BYTES, _chunks, extraction_prompt, read, read_all
+from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
+from move37.memory.ingest import MAX_BYTES, _chunks, extraction_prompt, read, read_all
 from tests.memory.test_papers import GOOD
 
 COGNITION = {

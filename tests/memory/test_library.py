@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memory.errors import NotFound
-from memory.library import Library
-from memory.schema import ANALYSES, COGNITION, entry_id
-from memory.store import Where
+from move37.memory.errors import NotFound
+from move37.memory.library import Library
+from move37.memory.schema import ANALYSES, COGNITION, entry_id
+from move37.memory.store import Where
 from tests.memory.conftest import a_lesson, an_entry
 
 TOPICS = {

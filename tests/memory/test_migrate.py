@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from memory import migrate
-from memory.edge import EdgeStore
-from memory.embed import MiniLM
-from memory.errors import InvalidPaper, MigrationFailed, OtherSchema, ServerUnreachable
-from memory.export import lines, read_lines
-from memory.library import Library
-from memory.local import open_local
-from memory.schema import COGNITION, collection
-from memory.store import Point
+from move37.memory import migrate
+from move37.memory.edge import EdgeStore
+from move37.memory.embed import MiniLM
+from move37.memory.errors import InvalidPaper, MigrationFailed, OtherSchema, ServerUnreachable
+from move37.memory.export import lines, read_lines
+from move37.memory.library import Library
+from move37.memory.local import open_local
+from move37.memory.schema import COGNITION, collection
+from move37.memory.store import Point
 from tests.memory.conftest import a_lesson, an_entry
 
 

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from memory.errors import InvalidPaper
-from memory.papers import BUILTIN, builtin_entries, check_folder, is_paper, operators, paper_files, parse, problems
+from move37.memory.errors import InvalidPaper
+from move37.memory.papers import (
+    BUILTIN,
+    builtin_entries,
+    check_folder,
+    is_paper,
+    operators,
+    paper_files,
+    parse,
+    problems,
+)
 
 GOOD = """---
 arxiv: 2400.00001

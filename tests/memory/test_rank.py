@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory import rank
-from memory.store import Hit
+from move37.memory import rank
+from move37.memory.store import Hit
 from tests.memory.conftest import a_lesson
 
 

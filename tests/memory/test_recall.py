@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from memory import MemoryUnavailable, open_memory, rank
-from memory.embed import MiniLM
-from memory.errors import HomeLocked, WrongDimension
-from memory.recall import Memory
+from move37.memory import MemoryUnavailable, open_memory, rank
+from move37.memory.embed import MiniLM
+from move37.memory.errors import HomeLocked, WrongDimension
+from move37.memory.recall import Memory
 from tests.memory.conftest import a_lesson, an_entry
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory.errors import HomeLocked, NotFound, OtherModel, OtherSchema, WrongDimension
-from memory.store import Nearest, Sparse, Store, Where
+from move37.memory.errors import HomeLocked, NotFound, OtherModel, OtherSchema, WrongDimension
+from move37.memory.store import Nearest, Sparse, Store, Where
 from tests.memory.conftest import BACKENDS, SHAPE, a_point, make_store, point_id
 
 
@@ -138,7 +138,7 @@ def test_a_second_process_gets_a_clear_message(kind: str, tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path.cwd())
     assert done.returncode == 1
-    assert "memory.errors.HomeLocked: Another process is using the memory" in done.stderr
+    assert "move37.memory.errors.HomeLocked: Another process is using the memory" in done.stderr
     store.close()
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path.cwd()).returncode == 0
 
@@ -173,7 +173,7 @@ def test_a_lock_file_left_behind_by_a_killed_process_locks_nobody_out(tmp_path: 
 
 
 def test_a_busy_log_is_a_locked_home(tmp_path: Path):
-    from memory.edge import translate
+    from move37.memory.edge import translate
 
     error = translate(Exception("Service runtime error: WouldBlock"), tmp_path)
     assert isinstance(error, HomeLocked) and str(tmp_path) in str(error)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory import words
+from move37.memory import words
 
 
 @pytest.mark.parametrize(

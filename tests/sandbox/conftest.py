@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.backend import ProcessSandbox
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from sandbox.job import MIB, Job, Limits
+from move37.sandbox.job import MIB, Job, Limits
 
 QUICK = Limits(wall_seconds=30.0, memory_bytes=512 * MIB, disk_bytes=64 * MIB, result_bytes=1 * MIB)
 

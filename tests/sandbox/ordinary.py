@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from sandbox.process import syscalls, view
+from move37.sandbox.process import syscalls, view
 
 USER = 54321  # nobody's in particular
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.channel import HEADER, Conversation, Frames, encode_job, frame, read_greeting
-from sandbox.errors import DiskFull, SandboxBroken
-from sandbox.job import Job, Limits, Status
+from move37.sandbox.channel import HEADER, Conversation, Frames, encode_job, frame, read_greeting
+from move37.sandbox.errors import DiskFull, SandboxBroken
+from move37.sandbox.job import Job, Limits, Status
 
 JOB = Job(
     id="j", trust="t", argv=("python", "main.py"), collect=("*",), limits=Limits(output_bytes=10, result_bytes=20)

@@ -17,8 +17,8 @@ from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, with_requirements
 from docker.types import DeviceRequest
 
-from sandbox.errors import RefusedRequest, SandboxUnavailable
-from sandbox.executor import SandboxCodeExecutor, gpus_of
+from move37.sandbox.errors import RefusedRequest, SandboxUnavailable
+from move37.sandbox.executor import SandboxCodeExecutor, gpus_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

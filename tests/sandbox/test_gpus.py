@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.errors import GpuUnavailable
-from sandbox.gpus import EXPIRY_SECONDS, Claim, Gpu, Leases, Table, grant, list_gpus
-from sandbox.owner import me
+from move37.sandbox.errors import GpuUnavailable
+from move37.sandbox.gpus import EXPIRY_SECONDS, Claim, Gpu, Leases, Table, grant, list_gpus
+from move37.sandbox.owner import me
 
 GB = 2**30
 
@@ -175,7 +175,7 @@ async def test_more_fake_gpus_than_there_are_is_refused_at_once(tmp_path: Path, 
 HOLD = """
 import asyncio, os, sys
 from pathlib import Path
-from sandbox.gpus import Gpu, Leases
+from move37.sandbox.gpus import Gpu, Leases
 pool = Leases(folder=Path(sys.argv[1]), devices=lambda: (Gpu(uuid="GPU-0", name="Fake", memory_bytes=1),))
 asyncio.run(pool.acquire(1, wait_seconds=1))
 os._exit(9)

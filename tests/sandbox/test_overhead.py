@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sandbox.job import Outcome, Status
-from sandbox.overhead import Overhead
+from move37.sandbox.job import Outcome, Status
+from move37.sandbox.overhead import Overhead
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.owner import Owner, is_dead, me, parse
+from move37.sandbox.owner import Owner, is_dead, me, parse
 
 
 def test_a_name_reads_back():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.backend import ProcessSandbox
 from tests.sandbox.jobs import program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.errors import DaemonUnreachable, ImageMissing, SandboxBroken
-from sandbox.job import Job, OnOutput, Outcome, Protection, Status
-from sandbox.patient import Patient
+from move37.sandbox.errors import DaemonUnreachable, ImageMissing, SandboxBroken
+from move37.sandbox.job import Job, OnOutput, Outcome, Protection, Status
+from move37.sandbox.patient import Patient
 
 JOB = Job(id="j", trust="c1-001", argv=("python", "main.py"))
 DONE = Outcome(job="j", status=Status.DONE, exit_code=0)

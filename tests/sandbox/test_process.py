@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import DiskFull, GpuUnavailable, SandboxBroken, SandboxUnavailable
-from sandbox.gpus import Leases
-from sandbox.job import MIB, Status
-from sandbox.process import backend
-from sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.errors import DiskFull, GpuUnavailable, SandboxBroken, SandboxUnavailable
+from move37.sandbox.gpus import Leases
+from move37.sandbox.job import MIB, Status
+from move37.sandbox.process import backend
+from move37.sandbox.process.backend import ProcessSandbox, Settings
 from tests.sandbox.jobs import QUICK, command, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -261,7 +261,7 @@ def descendants(pid: int) -> list[int]:
 DRIVER = """
 import asyncio, logging, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-from sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.process.backend import ProcessSandbox, Settings
 from tests.sandbox.jobs import program
 
 async def main():
@@ -313,7 +313,7 @@ async def test_no_lock_of_the_driver_is_inherited(tmp_path: Path) -> None:
 
 @linux
 async def test_leftovers_of_a_dead_launcher_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sandbox.process import reap
+    from move37.sandbox.process import reap
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     dead = subprocess.Popen(["true"])

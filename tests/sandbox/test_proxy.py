@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.docker.isolation import create_body, resources, shape_for
-from sandbox.job import MIB, Limits
-from sandbox.proxy.rules import MAX_BODY_BYTES, Request, judge
-from sandbox.proxy.server import Proxy, head_for
+from move37.sandbox.docker.isolation import create_body, resources, shape_for
+from move37.sandbox.job import MIB, Limits
+from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Request, judge
+from move37.sandbox.proxy.server import Proxy, head_for
 
 NAME = "move37-member-0123456789abcdef"
 LIMITS = st.builds(

@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.text import Harmless, harmless
+from move37.sandbox.text import Harmless, harmless
 
 PIECES = st.lists(
     st.binary(max_size=12) | st.sampled_from([b"\x1b[31m", b"\r\n", b"\r", b"\xe2\x80", b"\xae"]), max_size=8

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.models.designer.emit import operators_of
-from agents.models.designer.grammar import from_json, operators_in
-from agents.models.designer.hearing import heard
-from agents.models.designer.lore import LORE
-from agents.models.designer.scene import Scene
-from agents.replies import Report
+from move37.agents.models.designer.emit import operators_of
+from move37.agents.models.designer.grammar import from_json, operators_in
+from move37.agents.models.designer.hearing import heard
+from move37.agents.models.designer.lore import LORE
+from move37.agents.models.designer.scene import Scene
+from move37.agents.replies import Report
 
 NOISE = 0.05  # bits per byte: what two runs that differ in the seed alone may differ by
 PROBES = ("overwrite_recall", "parity", "selective_copy", "mqar")

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from autogen_core.models import LLMMessage
 from pydantic import BaseModel
 
-from agents.errors import ModelReplyInvalid
-from agents.models.client import JsonOutput, Own, role_of
-from agents.models.designer import analyst, critic, engineer, researcher
-from agents.models.designer.scene import SIGNATURE, Scene, scene_of
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models.client import JsonOutput, Own, role_of
+from move37.agents.models.designer import analyst, critic, engineer, researcher
+from move37.agents.models.designer.scene import SIGNATURE, Scene, scene_of
 
 _ROLES = {
     "Researcher": researcher.propose,

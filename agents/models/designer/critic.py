@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from agents.models.designer.grammar import (
+from move37.agents.models.designer.grammar import (
     PARAMETER_LIMIT,
     REFERENCE_SHAPES,
     Genome,
@@ -22,11 +22,11 @@ from agents.models.designer.grammar import (
     parameter_limit,
     parameters,
 )
-from agents.models.designer.hearing import heard
-from agents.models.designer.researcher import parents
-from agents.models.designer.scene import Scene
-from agents.models.designer.search import scores
-from agents.replies import Critique
+from move37.agents.models.designer.hearing import heard
+from move37.agents.models.designer.researcher import parents
+from move37.agents.models.designer.scene import Scene
+from move37.agents.models.designer.search import scores
+from move37.agents.replies import Critique
 
 SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a twin, where the plan says otherwise
 SAME_PROSE = 0.85  # likewise where there is no plan to compare

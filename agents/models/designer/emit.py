@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
 
-from agents.models.designer.grammar import (
+from move37.agents.models.designer.grammar import (
     CONVOLVING,
     ERASING,
     FAMILY_OPERATOR,

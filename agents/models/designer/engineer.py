@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.errors import ModelReplyInvalid
-from agents.models.designer import literals
-from agents.models.designer.emit import emit, genome_of
-from agents.models.designer.grammar import BASELINES, FAMILY_OPERATOR, Genome, canonical, from_json, operators_in
-from agents.models.designer.hearing import heard, listed
-from agents.models.designer.lore import Wishes, recognise
-from agents.models.designer.operators import put, take
-from agents.models.designer.scene import Scene
-from agents.replies import Code, Fix
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models.designer import literals
+from move37.agents.models.designer.emit import emit, genome_of
+from move37.agents.models.designer.grammar import BASELINES, FAMILY_OPERATOR, Genome, canonical, from_json, operators_in
+from move37.agents.models.designer.hearing import heard, listed
+from move37.agents.models.designer.lore import Wishes, recognise
+from move37.agents.models.designer.operators import put, take
+from move37.agents.models.designer.scene import Scene
+from move37.agents.replies import Code, Fix
 
 # What is taken out first when a gate refuses: the parts that could have caused it, most likely first.
 CULPRITS = {

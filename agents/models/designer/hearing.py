@@ -4,8 +4,8 @@ none.
 
 from __future__ import annotations
 
-from agents.models.designer.lore import LORE, Wishes, recognise, recognise_edits
-from agents.models.designer.scene import Scene
+from move37.agents.models.designer.lore import LORE, Wishes, recognise, recognise_edits
+from move37.agents.models.designer.scene import Scene
 
 _KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
 

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 
-from agents.errors import ModelReplyInvalid
-from agents.models.designer.hearing import heard
-from agents.models.designer.lore import Wishes, recognise_edits
-from agents.models.designer.scene import Scene
-from agents.replies import Code, Fix, Proposal
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models.designer.hearing import heard
+from move37.agents.models.designer.lore import Wishes, recognise_edits
+from move37.agents.models.designer.scene import Scene
+from move37.agents.replies import Code, Fix, Proposal
 
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
 ALL_IT_CAN = "a search that changes numbers and deletes, copies or swaps statements; that is all it can do"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 
-from agents.models.designer.grammar import (
+from move37.agents.models.designer.grammar import (
     BASELINES,
     DECAYING,
     ERASING,

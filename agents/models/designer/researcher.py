@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agents.dossier import RecollectionFacts
-from agents.models.designer import literals
-from agents.models.designer.emit import genome_of
-from agents.models.designer.grammar import BASELINES, Genome, from_json, operators_in
-from agents.models.designer.hearing import heard, listed
-from agents.models.designer.lore import LORE, recognise
-from agents.models.designer.scene import Scene
-from agents.models.designer.search import ADVICE, Draw, Knowledge, Parent, draw, scores
-from agents.replies import Proposal
+from move37.agents.dossier import RecollectionFacts
+from move37.agents.models.designer import literals
+from move37.agents.models.designer.emit import genome_of
+from move37.agents.models.designer.grammar import BASELINES, Genome, from_json, operators_in
+from move37.agents.models.designer.hearing import heard, listed
+from move37.agents.models.designer.lore import LORE, recognise
+from move37.agents.models.designer.scene import Scene
+from move37.agents.models.designer.search import ADVICE, Draw, Knowledge, Parent, draw, scores
+from move37.agents.replies import Proposal
 
 MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
 SMALLEST_GAIN = 0.005  # a search hopes, but not for less than this

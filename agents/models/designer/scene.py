@@ -14,11 +14,11 @@ from typing import Any
 from autogen_core.models import AssistantMessage, LLMMessage, UserMessage
 from pydantic import BaseModel, ValidationError
 
-from agents.dossier import Dossier, newest
-from agents.models.client import source_of, text_of
-from agents.models.designer.lore import Wishes, recognise
-from agents.replies import REPLIES, Critique, Proposal
-from agents.roles import LAB, PERSON
+from move37.agents.dossier import Dossier, newest
+from move37.agents.models.client import source_of, text_of
+from move37.agents.models.designer.lore import Wishes, recognise
+from move37.agents.replies import REPLIES, Critique, Proposal
+from move37.agents.roles import LAB, PERSON
 
 SIGNATURE = "designer (evolutionary search, no language model)"
 

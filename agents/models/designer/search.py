@@ -15,9 +15,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from agents.models.designer.grammar import BASELINES, Genome, operators_in
-from agents.models.designer.lore import LORE, Wishes
-from agents.models.designer.operators import OPERATORS, crossover, put, take
+from move37.agents.models.designer.grammar import BASELINES, Genome, operators_in
+from move37.agents.models.designer.lore import LORE, Wishes
+from move37.agents.models.designer.operators import OPERATORS, crossover, put, take
 
 PRIOR_WEIGHT = 2.0  # experiments that the prior counts for
 TEMPERATURE = 0.05  # in the metric's unit: a score this much better is e times as likely

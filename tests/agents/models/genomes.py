@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from agents.models.designer.grammar import BASELINES, Genome
-from agents.models.designer.operators import OPERATORS, crossover, put, take
+from move37.agents.models.designer.grammar import BASELINES, Genome
+from move37.agents.models.designer.operators import OPERATORS, crossover, put, take
 
 
 def a_genome(seed: int) -> Genome:

@@ -7,7 +7,7 @@ from typing import Any
 
 from autogen_core.models import CreateResult, LLMMessage, ModelInfo, RequestUsage
 
-from agents.models.client import Own, text_of
+from move37.agents.models.client import Own, text_of
 
 
 class Texts(Own):

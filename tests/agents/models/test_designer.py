@@ -9,13 +9,13 @@ import pytest
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 from pydantic import BaseModel
 
-from agents.dossier import Dossier, block
-from agents.errors import ModelReplyInvalid
-from agents.models import open_model, signature
-from agents.models.designer.emit import genome_of
-from agents.models.designer.grammar import BASELINES, from_json, operators_in
-from agents.replies import Code, Critique, Fix, Proposal, Report
-from lab import baselines
+from move37.agents.dossier import Dossier, block
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models import open_model, signature
+from move37.agents.models.designer.emit import genome_of
+from move37.agents.models.designer.grammar import BASELINES, from_json, operators_in
+from move37.agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.lab import baselines
 
 
 def opening(**changes: Any) -> Dossier:

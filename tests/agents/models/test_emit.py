@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.models import operators_of
-from agents.models.designer.emit import emit, genome_of
-from agents.models.designer.grammar import (
+from move37.agents.models import operators_of
+from move37.agents.models.designer.emit import emit, genome_of
+from move37.agents.models.designer.grammar import (
     BASELINES,
     REFERENCE_SHAPES,
     Genome,
@@ -20,8 +20,8 @@ from agents.models.designer.grammar import (
     operators_in,
     parameters,
 )
-from lab import baselines
-from lab.training.contract import load_mixer
+from move37.lab import baselines
+from move37.lab.training.contract import load_mixer
 from tests.agents.models.genomes import a_genome
 
 SEEDS = st.integers(min_value=0, max_value=2**32)

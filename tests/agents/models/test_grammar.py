@@ -10,8 +10,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import memory
-from agents.models.designer.grammar import (
+from move37 import memory
+from move37.agents.models.designer.grammar import (
     BASELINES,
     PARAMETER_LIMIT,
     REFERENCE_SHAPES,
@@ -25,9 +25,9 @@ from agents.models.designer.grammar import (
     parameter_limit,
     parameters,
 )
-from agents.models.designer.lore import LORE
-from agents.models.designer.operators import OPERATORS, crossover, put, take
-from lab import baselines
+from move37.agents.models.designer.lore import LORE
+from move37.agents.models.designer.operators import OPERATORS, crossover, put, take
+from move37.lab import baselines
 from tests.agents.models.genomes import a_genome
 
 SEEDS = st.integers(min_value=0, max_value=2**32)

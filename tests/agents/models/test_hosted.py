@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
-from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from agents.models import REPLY_TOKENS, open_model, signature
-from agents.models.repair import Patience, Repaired
-from agents.replies import Critique
+from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
+from move37.agents.models import REPLY_TOKENS, open_model, signature
+from move37.agents.models.repair import Patience, Repaired
+from move37.agents.replies import Critique
 from tests.agents.models.server import MODEL, answering, small_model
 
 ASKED: list[LLMMessage] = [SystemMessage(content="You judge."), UserMessage(content="A longer memory?", source="Lab")]

@@ -15,15 +15,15 @@ from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import lab.tasks
-from agents.dossier import Dossier, block
-from agents.errors import ModelReplyInvalid
-from agents.models import open_model
-from agents.models.designer.literals import END, START, apply, mutate, region
-from agents.replies import Code, Critique, Fix, Proposal
-from lab.tasks.program import ProgramTask
+import move37.lab.tasks
+from move37.agents.dossier import Dossier, block
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.models import open_model
+from move37.agents.models.designer.literals import END, START, apply, mutate, region
+from move37.agents.replies import Code, Critique, Fix, Proposal
+from move37.lab.tasks.program import ProgramTask
 
-CIRCLES = Path(lab.tasks.__file__).parent / "examples" / "circles"
+CIRCLES = Path(move37.lab.tasks.__file__).parent / "examples" / "circles"
 PROGRAM = (CIRCLES / "initial_program.py").read_text()
 TABS = f'''"""Ünïcode before the region: 0.5"""
 OUTSIDE = 0.25

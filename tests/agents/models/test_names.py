@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from agents.errors import BadModel
-from agents.models import open_model, parse
-from agents.models.price import FREE, cost, price_of
+from move37.agents.errors import BadModel
+from move37.agents.models import open_model, parse
+from move37.agents.models.price import FREE, cost, price_of
 
 
 @pytest.mark.parametrize(

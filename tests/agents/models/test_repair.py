@@ -10,9 +10,9 @@ from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.errors import BudgetSpent, ModelReplyInvalid, ModelUnavailable
-from agents.models.repair import Patience, Repaired, validated
-from agents.replies import Critique
+from move37.agents.errors import BudgetSpent, ModelReplyInvalid, ModelUnavailable
+from move37.agents.models.repair import Patience, Repaired, validated
+from move37.agents.replies import Critique
 from tests.agents.models.scripted import Texts
 
 GOOD = json.dumps({"accept": True, "ground": "none", "reason": "nothing speaks against it"})

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from autogen_core.models import AssistantMessage, LLMMessage, UserMessage
 
-from agents.dossier import Dossier, block
-from agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from agents.models import open_model, signature
-from agents.models.replay import Recorder
-from agents.replies import Critique, Proposal
+from move37.agents.dossier import Dossier, block
+from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
+from move37.agents.models import open_model, signature
+from move37.agents.models.replay import Recorder
+from move37.agents.replies import Critique, Proposal
 from tests.agents.models.scripted import Texts
 
 

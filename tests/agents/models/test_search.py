@@ -8,10 +8,10 @@ from statistics import median
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.models.designer.grammar import BASELINES, Genome, faults, operators_in
-from agents.models.designer.lore import LORE, Wishes, recognise
-from agents.models.designer.operators import OPERATORS, crossover, put, take
-from agents.models.designer.search import Draw, Knowledge, Parent, draw, scores
+from move37.agents.models.designer.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.models.designer.lore import LORE, Wishes, recognise
+from move37.agents.models.designer.operators import OPERATORS, crossover, put, take
+from move37.agents.models.designer.search import Draw, Knowledge, Parent, draw, scores
 
 PARENTS = tuple(Parent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.archive.codec import decode, encode
-from lab.archive.store import FILE, Archive, Line, now
-from lab.errors import ArchiveBusy, ArchiveCorrupt, ArchiveError, UnknownExperiment
-from lab.records import Experiment, ExperimentStatus, Measurement, Role, Stage
+from move37.lab.archive.codec import decode, encode
+from move37.lab.archive.store import FILE, Archive, Line, now
+from move37.lab.errors import ArchiveBusy, ArchiveCorrupt, ArchiveError, UnknownExperiment
+from move37.lab.records import Experiment, ExperimentStatus, Measurement, Role, Stage
 from tests.builders import a_baseline, a_finished_experiment, a_home, a_measurement, an_analysis
 
 
@@ -79,7 +79,8 @@ def test_a_second_writer_is_told_who_holds_the_home(tmp_path: Path) -> None:
 
 def test_the_home_is_free_again_after_kill_9(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from lab.archive.store import Archive; from lab.records import *\n"
+        "import sys, time; from pathlib import Path; from move37.lab.archive.store import Archive\n"
+        "from move37.lab.records import *\n"
         "a = Archive.open(Path(sys.argv[1])); c = a.begin_campaign(Brief()); print('ready', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
@@ -166,5 +167,5 @@ def test_an_experiment_record_survives_the_round_trip(tmp_path: Path) -> None:
 
 
 def test_reading_an_archive_needs_no_torch() -> None:
-    code = "import sys, lab.archive.store; sys.exit('torch' in sys.modules)"
+    code = "import sys, move37.lab.archive.store; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

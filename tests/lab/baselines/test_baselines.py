@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lab import baselines
-from lab.training.contract import load_mixer
-from lab.training.model import ByteModel, count, fit_mlp_width
-from lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS
+from move37.lab import baselines
+from move37.lab.training.contract import load_mixer
+from move37.lab.training.model import ByteModel, count, fit_mlp_width
+from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS
 from tests.lab.gates.here import failing, gates_here, result
 
 QUADRATIC = ["complexity"]

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 import torch
 
-from sandbox.process.backend import ProcessSandbox
-from sandbox.sandbox import Sandbox
+from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab import baselines
-from lab.gates.bench import Bench
-from lab.gates.entry import take
-from lab.gates.gate import Evidence, Reading
-from lab.gates.judging import judge_all, refused
-from lab.gates.order import GATES
-from lab.gates.tree import tree_hash
-from lab.records import GateResult
-from lab.tasks.task import Checked, Fingerprint
-from lab.training.contract import ContractError, check_source
+from move37.lab import baselines
+from move37.lab.gates.bench import Bench
+from move37.lab.gates.entry import take
+from move37.lab.gates.gate import Evidence, Reading
+from move37.lab.gates.judging import judge_all, refused
+from move37.lab.gates.order import GATES
+from move37.lab.gates.tree import tree_hash
+from move37.lab.records import GateResult
+from move37.lab.tasks.task import Checked, Fingerprint
+from move37.lab.training.contract import ContractError, check_source
 
 
 def gates_here(source: str, *, known: Sequence[Fingerprint] = ()) -> Checked:

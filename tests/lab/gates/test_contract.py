@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.training.contract import ContractError, check_source, load_mixer
-from lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width, network_parameters
-from lab.travel import inside, main_file
+from move37.lab.training.contract import ContractError, check_source, load_mixer
+from move37.lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width, network_parameters
+from move37.lab.travel import inside, main_file
 from tests.lab.gates.defects import CLEAN
 
 
@@ -68,18 +68,19 @@ def test_a_mixer_that_leaves_no_room_is_an_error() -> None:
 def test_what_travels_imports_nothing_that_stays_at_home(tmp_path: object) -> None:
     """The job's folder is all there is: neither sandbox nor app nor any installed copy of ours."""
     folder = str(tmp_path)
-    for name, content in (inside() | main_file("lab.gates.entry")).items():
+    for name, content in (inside() | main_file("move37.lab.gates.entry")).items():
         path = __import__("pathlib").Path(folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     code = (
-        "import sys; sys.path.insert(0, '.'); import lab.gates.entry, lab.training.model;"
-        "ours = [m for m in sys.modules if m.split('.')[0] in ('sandbox', 'app', 'agents', 'memory')];"
-        "assert not ours, ours; assert lab.__file__.startswith(sys.argv[1]), lab.__file__"
+        "import sys; sys.path.insert(0, '.'); import move37.lab.gates.entry, move37.lab.training.model, kernels;"
+        "outside = ('move37.sandbox', 'move37.app', 'move37.agents', 'move37.memory');"
+        "ours = [m for m in sys.modules if m.startswith(outside)]; assert kernels.chunk_gla;"
+        "assert not ours, ours; assert move37.__file__.startswith(sys.argv[1]), move37.__file__"
     )
     subprocess.run([sys.executable, "-c", code, folder], cwd=folder, check=True, timeout=120)
 
 
 def test_judging_needs_no_torch() -> None:
-    code = "import lab.gates.run, lab.gates.judging, sys; assert 'torch' not in sys.modules"
+    code = "import move37.lab.gates.run, move37.lab.gates.judging, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

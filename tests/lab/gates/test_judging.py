@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.gates import causality, complexity, novelty, parameters, truncation
-from lab.gates.gate import Evidence, Reading, Timing, failed
-from lab.gates.judging import judge_all, refused
-from lab.gates.order import GATES, NAMES
-from lab.gates.reports import Death, read_reports
-from lab.tasks.task import Fingerprint
-from sandbox.job import Outcome, Status
+from move37.lab.gates import causality, complexity, novelty, parameters, truncation
+from move37.lab.gates.gate import Evidence, Reading, Timing, failed
+from move37.lab.gates.judging import judge_all, refused
+from move37.lab.gates.order import GATES, NAMES
+from move37.lab.gates.reports import Death, read_reports
+from move37.lab.tasks.task import Fingerprint
+from move37.sandbox.job import Outcome, Status
 
 
 def a_number(value: float, **numbers: float) -> Reading:

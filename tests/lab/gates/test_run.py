@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lab.gates import run
-from lab.gates.order import NAMES
-from lab.gates.run import run_gates
-from lab.records import Candidate
-from lab.tasks.task import Checked, Fingerprint
-from sandbox.sandbox import Sandbox
+from move37.lab.gates import run
+from move37.lab.gates.order import NAMES
+from move37.lab.gates.run import run_gates
+from move37.lab.records import Candidate
+from move37.lab.tasks.task import Checked, Fingerprint
+from move37.sandbox.sandbox import Sandbox
 from tests.lab.gates.defects import CLEAN, PLANTED, planted
 from tests.lab.gates.here import failing, result
 

@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from lab import baselines
-from lab.gates.tree import tree_hash
+from move37.lab import baselines
+from move37.lab.gates.tree import tree_hash
 from tests.lab.gates.defects import CLEAN
 
 

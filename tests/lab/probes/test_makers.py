@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.probes import copying, mqar, overwrite, parity
-from lab.probes.probe import IGNORE, Probe, Tokens, accuracy
-from lab.probes.run import PROBES, QUICK_PROBES, due
+from move37.lab.probes import copying, mqar, overwrite, parity
+from move37.lab.probes.probe import IGNORE, Probe, Tokens, accuracy
+from move37.lab.probes.run import PROBES, QUICK_PROBES, due
 
 seeds = st.integers(0, 2**32 - 1)
 

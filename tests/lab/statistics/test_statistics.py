@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lab.statistics.many import adjusted_confidence, expected_maximum, expected_records, luck
-from lab.statistics.paired import ACROSS_FAMILIES, Calibration, differences, interval, paired_interval
-from lab.statistics.power import minimum_detectable_effect, power, seeds_needed
+from move37.lab.statistics.many import adjusted_confidence, expected_maximum, expected_records, luck
+from move37.lab.statistics.paired import ACROSS_FAMILIES, Calibration, differences, interval, paired_interval
+from move37.lab.statistics.power import minimum_detectable_effect, power, seeds_needed
 
 numbers = st.floats(-10, 10, allow_nan=False)
 

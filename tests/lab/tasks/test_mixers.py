@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.errors import BadTask
-from lab.probes.parity import PARITY
-from lab.probes.run import run_probe
-from lab.tasks.mixers import MixersTask
-from lab.tasks.task import Progress, Rung
-from lab.training.corpus import Corpus
-from sandbox import ProcessSandbox
+from move37.lab.errors import BadTask
+from move37.lab.probes.parity import PARITY
+from move37.lab.probes.run import run_probe
+from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.task import Progress, Rung
+from move37.lab.training.corpus import Corpus
+from move37.sandbox import ProcessSandbox
 from tests.lab.training.test_forging import HONEST, a_task
 
 

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.errors import BadTask
-from lab.records import Candidate
-from lab.tasks import open_task
-from lab.tasks.program import ProgramTask
-from lab.tasks.program_entry import decode, encode, metrics
-from lab.tasks.program_folder import END, START, outside_regions
-from lab.tasks.task import Measured
-from sandbox import ProcessSandbox
+from move37.lab.errors import BadTask
+from move37.lab.records import Candidate
+from move37.lab.tasks import open_task
+from move37.lab.tasks.program import ProgramTask
+from move37.lab.tasks.program_entry import decode, encode, metrics
+from move37.lab.tasks.program_folder import END, START, outside_regions
+from move37.lab.tasks.task import Measured
+from move37.sandbox import ProcessSandbox
 
 EXAMPLE = Path(__file__).parents[3] / "lab/tasks/examples/circles"
 
@@ -249,7 +249,7 @@ class TestRunning:
 
 
 def circles() -> object:
-    return __import__("importlib").import_module("lab.tasks.examples.circles.evaluator")
+    return __import__("importlib").import_module("move37.lab.tasks.examples.circles.evaluator")
 
 
 GRID = [[0.1 + 0.2 * i, 0.1 + 0.2 * j, 0.09] for i in range(5) for j in range(5)] + [[0.2, 0.2, 0.01]]

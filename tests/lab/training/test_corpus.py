@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import BadCorpus
-from lab.training.corpus import LEAST_BYTES, PINNED_SHA256, open_corpus
+from move37.lab.errors import BadCorpus
+from move37.lab.training.corpus import LEAST_BYTES, PINNED_SHA256, open_corpus
 
 LINE = b"It was a bright cold day in April, and the clocks were striking thirteen.\n"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.training.data import BATCH, DECIDE_WINDOWS, SCREEN_WINDOWS, WINDOW, draw_batches, scoring_windows
-from lab.training.schedule import FINAL_SHARE, TOTAL_STEPS, WARMUP_STEPS, learning_rate
+from move37.lab.training.data import BATCH, DECIDE_WINDOWS, SCREEN_WINDOWS, WINDOW, draw_batches, scoring_windows
+from move37.lab.training.schedule import FINAL_SHARE, TOTAL_STEPS, WARMUP_STEPS, learning_rate
 
 TEXT = np.random.default_rng(0).integers(0, 256, size=400_000, dtype=np.uint8)
 

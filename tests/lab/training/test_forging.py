@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from lab.records import Candidate
-from lab.tasks.mixers import MixersTask
-from lab.tasks.task import Measured, Rung
-from lab.training.corpus import Corpus
-from sandbox import ProcessSandbox
+from move37.lab.records import Candidate
+from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.task import Measured, Rung
+from move37.lab.training.corpus import Corpus
+from move37.sandbox import ProcessSandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,14 +98,15 @@ async def test_patching_the_loss_gains_nothing(cell: ProcessSandbox, tmp_path: P
 async def test_patching_the_judges_softmax_gains_nothing(cell: ProcessSandbox, tmp_path: Path) -> None:
     """Scores that are no log-probabilities (all zero: every byte certain) are normalised outside."""
     patched = lying(
-        "import torch\ntorch.sys.modules['lab.training.entry'].log_softmax = lambda x, dim: torch.zeros_like(x)\n"
+        "import torch\n"
+        "torch.sys.modules['move37.lab.training.entry'].log_softmax = lambda x, dim: torch.zeros_like(x)\n"
     )
     assert await bits(cell, tmp_path, patched) == pytest.approx(8.0, abs=1e-3)
 
 
 PEEK = """
 import torch
-entry = torch.sys.modules["lab.training.entry"]
+entry = torch.sys.modules["move37.lab.training.entry"]
 
 def cheat(answers, path):
     seen = entry.load_file("inputs.safetensors")
@@ -191,7 +192,7 @@ def saving(change: str) -> str:
     """A candidate that writes another checkpoint than the one it was told to."""
     return lying(
         "import torch\n"
-        "entry = torch.sys.modules['lab.training.entry']\n"
+        "entry = torch.sys.modules['move37.lab.training.entry']\n"
         "real = entry.save_file\n"
         "def save(tensors, path):\n"
         "    if 'checkpoint' in str(path):\n"

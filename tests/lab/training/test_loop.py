@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from lab.training import loop
-from lab.training.contract import ContractError
-from lab.training.entry import LONG_ENOUGH, NO_ANSWER, _Streak
+from move37.lab.training import loop
+from move37.lab.training.contract import ContractError
+from move37.lab.training.entry import LONG_ENOUGH, NO_ANSWER, _Streak
 
 
 def a_model() -> nn.Module:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from lab.records import Candidate
-from lab.training.jobs import Network, Stretch, answer_job, train_job
-from lab.training.outcomes import fault
-from lab.training.score import NOT_FINITE, clean_weights, nats, reads_the_future, sample_prefixes
-from sandbox.job import Limits, Outcome, Status
+from move37.lab.records import Candidate
+from move37.lab.training.jobs import Network, Stretch, answer_job, train_job
+from move37.lab.training.outcomes import fault
+from move37.lab.training.score import NOT_FINITE, clean_weights, nats, reads_the_future, sample_prefixes
+from move37.sandbox.job import Limits, Outcome, Status
 
 CANDIDATE = Candidate(source="class Mixer: ...", author="x")
 BYTES = Network(kind="bytes")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.process.backend import ProcessSandbox, Settings
-from sandbox.sandbox import Sandbox
+from move37.sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from sandbox.docker.engine import Engine
+    from move37.sandbox.docker.engine import Engine
 
 ORDINARY = (sys.executable, str(Path(__file__).parents[1] / "ordinary.py"))
 NAMES = ("process as root", "process as a user", "docker", "docker with gVisor")
@@ -47,9 +47,9 @@ async def missing(name: str) -> str:
 
 
 async def _docker_is_missing(name: str) -> str:
-    from sandbox.docker.engine import Engine
-    from sandbox.docker.image import judge_image, recipe, tag
-    from sandbox.errors import SandboxError
+    from move37.sandbox.docker.engine import Engine
+    from move37.sandbox.docker.image import judge_image, recipe, tag
+    from move37.sandbox.errors import SandboxError
 
     if name == "docker with gVisor" and shutil.which("runsc") is None:
         return "runsc is not installed"
@@ -71,8 +71,8 @@ async def open_target(name: str) -> Target:
         prefix = ORDINARY if name == "process as a user" and os.geteuid() == 0 else ()
         process = ProcessSandbox(1, settings=Settings(prefix=prefix))
         return Target(name=name, sandbox=process, count=lambda: _below(process))
-    from sandbox.docker.backend import DockerSandbox
-    from sandbox.docker.settings import DockerSettings
+    from move37.sandbox.docker.backend import DockerSandbox
+    from move37.sandbox.docker.settings import DockerSettings
 
     docker = DockerSandbox(DockerSettings(runtime="runsc" if "gVisor" in name else "", warm=1, held=2))
     return Target(name=name, sandbox=docker, count=_in_containers)
@@ -99,9 +99,9 @@ async def _below(sandbox: ProcessSandbox) -> int:
 
 async def _in_containers() -> int:
     """In all containers of ours: all but the zygote and the child that waits for the next job."""
-    from sandbox.docker.engine import Engine
-    from sandbox.docker.isolation import OWNER_LABEL
-    from sandbox.owner import me
+    from move37.sandbox.docker.engine import Engine
+    from move37.sandbox.docker.isolation import OWNER_LABEL
+    from move37.sandbox.owner import me
 
     engine = await Engine.connect()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from sandbox.errors import SandboxError
+from move37.sandbox.errors import SandboxError
 from tests.sandbox.attacks.backends import NAMES, missing, open_target
 from tests.sandbox.attacks.table import ATTACKS, verdict
 from tests.sandbox.attacks.trial import try_attack

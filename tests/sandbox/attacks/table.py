@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox.job import MIB, Limits, Status
-from sandbox.text import harmless
+from move37.sandbox.job import MIB, Limits, Status
+from move37.sandbox.text import harmless
 from tests.sandbox.attacks.trial import FOLDER, Trial
 
 GVISOR = "docker with gVisor"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from sandbox.errors import SandboxBroken
+from move37.sandbox.errors import SandboxBroken
 from tests.sandbox.attacks.backends import NAMES, Target, missing, open_target
 from tests.sandbox.attacks.table import ATTACKS, FOLDER_OF_PROGRAMS, GVISOR, Attack, verdict
 from tests.sandbox.attacks.trial import try_attack

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sandbox.job import MIB, Job, Limits, Outcome
-from sandbox.sandbox import Sandbox
+from move37.sandbox.job import MIB, Job, Limits, Outcome
+from move37.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from tests.sandbox.attacks.table import Attack

@@ -8,11 +8,11 @@ from functools import cache
 import pytest
 import pytest_asyncio
 
-from sandbox.docker.backend import DockerSandbox
-from sandbox.docker.engine import Engine, translated
-from sandbox.docker.image import judge_image, recipe, tag
-from sandbox.docker.settings import DockerSettings
-from sandbox.errors import SandboxError
+from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.image import judge_image, recipe, tag
+from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.errors import SandboxError
 
 
 @cache

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.docker.backend import DockerSandbox
-from sandbox.docker.engine import Engine
-from sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-from sandbox.docker.settings import DockerSettings
-from sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken
-from sandbox.job import MIB, Job, Limits, Status
+from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
+from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken
+from move37.sandbox.job import MIB, Job, Limits, Status
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -143,7 +143,7 @@ async def test_time_is_kept_outside(sandbox):
 
 
 async def test_a_worker_that_forgets_the_time_loses_its_container(sandbox, monkeypatch):
-    from sandbox.docker import member
+    from move37.sandbox.docker import member
 
     monkeypatch.setattr(member, "GRACE_SECONDS", -0.5)  # our clock before the worker's
     outcome = await sandbox.run(
@@ -242,8 +242,8 @@ async def test_an_image_without_our_worker_is_an_error_that_says_what_to_do():
 
 OWNER = """
 import asyncio, sys
-from sandbox.docker import DockerSandbox, DockerSettings
-from sandbox.job import Job
+from move37.sandbox.docker import DockerSandbox, DockerSettings
+from move37.sandbox.job import Job
 
 async def main():
     sandbox = DockerSandbox(DockerSettings(warm=1))

@@ -95,10 +95,10 @@ def in_worker(*words: str, timeout: float = 300) -> subprocess.CompletedProcess[
 
 PROBE = """
 import asyncio, os, sys
-from sandbox.docker import DockerSandbox, DockerSettings
-from sandbox.docker.engine import Engine
-from sandbox.errors import SandboxError
-from sandbox.job import Job
+from move37.sandbox.docker import DockerSandbox, DockerSettings
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.errors import SandboxError
+from move37.sandbox.job import Job
 
 async def main():
     print("socket", os.path.exists("/var/run/docker.sock"))
@@ -132,7 +132,7 @@ def test_a_worker_runs_jobs_through_the_proxy_and_cannot_do_more(proxy: None):
 @pytest.mark.docker
 @pytest.mark.slow
 def test_the_worker_is_the_application(proxy: None):
-    done = in_worker("python", "-m", "app", "sandbox", "status", "--json")
+    done = in_worker("python", "-m", "move37", "sandbox", "status", "--json")
     report = json.loads(done.stdout.strip().splitlines()[-1])
     assert done.returncode == 0 and report["usable"] and report["image"]["digest"].startswith("sha256:")
 

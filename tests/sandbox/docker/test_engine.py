@@ -10,9 +10,9 @@ import docker.errors
 import pytest
 import requests
 
-from sandbox import errors
-from sandbox.docker import engine
-from sandbox.docker.engine import Engine, translate, translated
+from move37.sandbox import errors
+from move37.sandbox.docker import engine
+from move37.sandbox.docker.engine import Engine, translate, translated
 
 ROOMS = Path(engine.__file__).parent.parent.parent
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.docker.build import pack
-from sandbox.docker.image import IMAGE_FOLDER, RECIPE_FILES, RECIPE_LABEL, judge_image, recipe, tag
-from sandbox.errors import ImageMissing
-from sandbox.job import Job
+from move37.sandbox.docker.build import pack
+from move37.sandbox.docker.image import IMAGE_FOLDER, RECIPE_FILES, RECIPE_LABEL, judge_image, recipe, tag
+from move37.sandbox.errors import ImageMissing
+from move37.sandbox.job import Job
 
 LOCK = Path(__file__).parents[3] / "requirements.lock"
 

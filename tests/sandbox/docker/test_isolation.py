@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.docker.isolation import (
+from move37.sandbox.docker.isolation import (
     ZYGOTE_BYTES,
     ZYGOTE_PIDS,
     Shape,
@@ -16,7 +16,7 @@ from sandbox.docker.isolation import (
     resources,
     shape_for,
 )
-from sandbox.job import MIB, Limits
+from move37.sandbox.job import MIB, Limits
 
 LIMITS = st.builds(
     Limits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.docker.member import PIECE, Pieces
+from move37.sandbox.docker.member import PIECE, Pieces
 
 PIECES = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=200)), max_size=12)
 

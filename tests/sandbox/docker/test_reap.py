@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-from sandbox.docker.reap import orphans
-from sandbox.owner import me
+from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
+from move37.sandbox.docker.reap import orphans
+from move37.sandbox.owner import me
 
 
 def container(name: str, **labels: str) -> dict:

@@ -20,13 +20,13 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.docker.backend import DockerSandbox
-from sandbox.docker.engine import Engine
-from sandbox.docker.image import IMAGE_FOLDER
-from sandbox.docker.isolation import ROLE_LABEL
-from sandbox.docker.settings import DockerSettings
-from sandbox.errors import DaemonUnreachable, SandboxBroken
-from sandbox.job import Job, Status
+from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.image import IMAGE_FOLDER
+from move37.sandbox.docker.isolation import ROLE_LABEL
+from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.errors import DaemonUnreachable, SandboxBroken
+from move37.sandbox.job import Job, Status
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from sandbox.docker.backend import DockerSandbox
-from sandbox.docker.engine import Engine
-from sandbox.docker.settings import DockerSettings
-from sandbox.errors import SandboxUnavailable
-from sandbox.job import MIB, Job, Limits, Status
+from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.engine import Engine
+from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.errors import SandboxUnavailable
+from move37.sandbox.job import MIB, Job, Limits, Status
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -63,8 +63,8 @@ async def test_a_runtime_that_the_daemon_does_not_know_says_what_to_do():
 
 async def test_a_gpu_that_docker_cannot_hand_out_says_that_the_toolkit_is_missing(tmp_path):
     """A fake listing, a real daemon: here it has no NVIDIA toolkit, which is the point."""
-    from sandbox.errors import GpuUnavailable
-    from sandbox.gpus import Gpu, Leases
+    from move37.sandbox.errors import GpuUnavailable
+    from move37.sandbox.gpus import Gpu, Leases
 
     engine = await Engine.connect()
     toolkit = "nvidia" in (await engine.info())["Runtimes"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sandbox.docker.seccomp import NAMESPACE_FLAGS, PROFILE_FILE, allowed, profile, text
+from move37.sandbox.docker.seccomp import NAMESPACE_FLAGS, PROFILE_FILE, allowed, profile, text
 
 DENIED = """
 io_uring_setup io_uring_enter io_uring_register bpf keyctl add_key request_key ptrace process_vm_readv
@@ -19,7 +19,7 @@ semget msgget mq_open fanotify_init lookup_dcookie mbind migrate_pages move_page
 
 
 def test_the_file_is_what_the_list_makes():
-    assert PROFILE_FILE.read_text() == text(), "run `python -m sandbox.docker.seccomp`"
+    assert PROFILE_FILE.read_text() == text(), "run `python -m move37.sandbox.docker.seccomp`"
 
 
 @pytest.mark.parametrize("name", DENIED.split())
