@@ -36,7 +36,7 @@ def test_every_command_has_help(move37: Move37, name: str) -> None:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from app.__main__ import run; run(['--help']); "
+        "import sys; from move37.app.__main__ import run; run(['--help']); "
         "heavy = {'torch', 'numpy', 'scipy', 'pydantic', 'autogen_core', 'rich.live', 'plotly', 'docker'}; "
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
@@ -50,7 +50,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 
 def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None:
     code = (
-        "import sys; from app.__main__ import run; "
+        "import sys; from move37.app.__main__ import run; "
         "done = [int(run(['--home', sys.argv[1], *line.split()])) for line in sys.argv[2:]]; "
         "print(done, [m for m in ('torch', 'transformers', 'autogen_core') if m in sys.modules], file=sys.stderr)"
     )

@@ -131,7 +131,7 @@ def test_terminal_escapes_of_a_paper_are_shown_not_obeyed(shell: Shell, tmp_path
 
 def test_reading_commands_import_neither_torch_nor_transformers(tmp_path: Path):
     code = (
-        "import sys; from app.__main__ import run\n"
+        "import sys; from move37.app.__main__ import run\n"
         "home = ['--home', sys.argv[1], 'memory']\n"
         "run([*home, 'add', '--builtin']); run([*home, 'stats', '--json']); run([*home, 'search', 'x', '--json'])\n"
         "run([*home, 'show', '2411.12537']); run([*home, 'export']); run([*home, '--help'])\n"

@@ -43,7 +43,8 @@ def test_the_vectors_are_those_of_sentence_transformers(embedder: MiniLM, monkey
 
 def test_searching_imports_neither_torch_nor_transformers():
     code = (
-        "import sys; from memory.embed import MiniLM; MiniLM().embed(['a']); import memory.recall, memory.ingest\n"
+        "import sys; from move37.memory.embed import MiniLM; MiniLM().embed(['a'])\n"
+        "import move37.memory.recall, move37.memory.ingest\n"
         "assert not {'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -91,7 +91,7 @@ async def test_an_unreachable_server_loses_no_lesson(tmp_path: Path, embedder: M
 
 async def test_a_locked_home_queues_lessons_and_says_who_to_wait_for(tmp_path: Path, embedder: MiniLM):
     code = (
-        "import sys, time; from pathlib import Path; from memory import open_memory\n"
+        "import sys, time; from pathlib import Path; from move37.memory import open_memory\n"
         "open_memory(Path(sys.argv[1])).library(); print('open', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

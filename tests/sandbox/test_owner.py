@@ -25,7 +25,7 @@ def test_we_live():
 
 
 def test_a_process_that_ended_is_dead_and_so_is_one_whose_number_was_reused():
-    say = "from sandbox.owner import me; print(me())"
+    say = "from move37.sandbox.owner import me; print(me())"
     done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
     other = parse(done.stdout.strip())
     assert isinstance(other, Owner) and is_dead(other)

@@ -140,6 +140,8 @@ def test_the_worker_is_the_application(proxy: None):
 @pytest.mark.docker
 @pytest.mark.slow
 def test_the_worker_has_the_corpus_that_the_sandbox_must_not_show(proxy: None):
-    code = "import pathlib; from lab.training import corpus; print(corpus.open_corpus(pathlib.Path('/tmp/c')).name)"
+    code = (
+        "import pathlib; from move37.lab.training import corpus; print(corpus.open_corpus(pathlib.Path('/tmp/c')).name)"
+    )
     done = in_worker("python", "-c", code)
     assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("sympy "), done.stderr
