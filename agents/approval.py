@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from move37.agents.events import OnEvent, PersonNeeded
+from move37.agents.events import ApprovalRequested, OnEvent
 from move37.agents.inbox import Decision, Inbox
 from move37.agents.roles import LAB, PERSON
 from move37.lab.archive.store import Line, now
@@ -44,7 +44,7 @@ class Approvals:
         if kind != self._kind:
             return ""
         async with self._turn:
-            self._on_event(PersonNeeded(experiment=experiment, kind=kind, text=text))
+            self._on_event(ApprovalRequested(experiment=experiment, kind=kind, text=text))
             while not self._inbox.stopped:
                 decision = self._inbox.take_decision()
                 if decision is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Budget:
     """The limits of a brief; None: no limit."""
 
     seconds: float | None = None  # wall clock of the campaign, over all its sittings
@@ -23,18 +23,18 @@ class Spent:
     cost: float = 0.0
 
 
-def exhausted(allowance: Allowance, spent: Spent) -> str:
+def exhausted(budget: Budget, spent: Spent) -> str:
     """Which limit is reached, as a sentence for the person; empty when none is."""
-    if allowance.seconds is not None and spent.seconds >= allowance.seconds:
-        return f"the time limit of {allowance.seconds:.0f} s is reached"
-    if allowance.tokens is not None and spent.tokens >= allowance.tokens:
-        return f"the limit of {allowance.tokens} tokens is reached"
-    if allowance.cost is not None and spent.cost >= allowance.cost:
-        return f"the limit of {allowance.cost:.2f} dollars is reached"
+    if budget.seconds is not None and spent.seconds >= budget.seconds:
+        return f"the time limit of {budget.seconds:.0f} s is reached"
+    if budget.tokens is not None and spent.tokens >= budget.tokens:
+        return f"the limit of {budget.tokens} tokens is reached"
+    if budget.cost is not None and spent.cost >= budget.cost:
+        return f"the limit of {budget.cost:.2f} dollars is reached"
     return ""
 
 
-class Tally:
+class Usage:
     """Tokens and dollars of one campaign; starts from what the archive already holds."""
 
     def __init__(self, tokens: int = 0, cost: float = 0.0) -> None:

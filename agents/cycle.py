@@ -3,49 +3,57 @@
 recall -> propose and negotiate -> write -> gate and debug -> train -> judge -> explain -> keep
 
 Each line that says `step` is durable: its result is in the archive before the next line runs. A restarted cycle
-walks the same lines from the top; finished steps answer from the archive. What a step does stands in deliberate.py
-and verify.py; who climbs after the screen and gets fresh seeds, in climb.py; how many cycles, in campaign.py.
+walks the same lines from the top; finished steps answer from the archive. What a step does stands in dialogue.py
+and execution.py; who climbs after the screen and gets fresh seeds, in climb.py; how many cycles, in campaign.py.
 """
 
 from __future__ import annotations
 
-from move37.agents import deliberate, verify
-from move37.agents.results import Agreed, Explained, Gated, Judged, Kept, Trained, Written
+from move37.agents import dialogue, execution
+from move37.agents.experiment_context import ExperimentContext
+from move37.agents.results import (
+    AnalysisResult,
+    CodeResult,
+    GateReport,
+    MemoryResult,
+    NegotiationResult,
+    Trained,
+    VerdictResult,
+)
 from move37.agents.steps import Steps
-from move37.agents.table import Table
 from move37.lab.records import Candidate, Stage
 from move37.lab.tasks.task import Rung
 
 
-async def cycle(table: Table, step: Steps) -> None:
+async def cycle(ctx: ExperimentContext, step: Steps) -> None:
     """One candidate through the screen. However it ends, it is explained and kept."""
-    past = await deliberate.recall(table)
-    agreed = await step(Stage.HYPOTHESIS, Agreed, deliberate.negotiate, table, past)
+    past = await dialogue.recall(ctx)
+    agreed = await step(Stage.HYPOTHESIS, NegotiationResult, dialogue.negotiate, ctx, past)
     if agreed.accepted:
-        written = await step(Stage.CANDIDATE, Written, deliberate.write, table, agreed)
+        written = await step(Stage.CANDIDATE, CodeResult, dialogue.write, ctx, agreed)
         if written.candidate is not None:
-            gated = await step(Stage.GATES, Gated, verify.gate_and_debug, table, written.candidate)
+            gated = await step(Stage.GATES, GateReport, execution.gate_and_debug, ctx, written.candidate)
             if gated.passed:
-                screen = table.room.schedule.rungs[0]
-                await train(table, step, gated.candidate, screen)
-                await step(f"verdict:{screen.name}", Judged, verify.judge, table, rung=screen.number)
-    await learn(table, step)
+                screen = ctx.campaign.schedule.rungs[0]
+                await train(ctx, step, gated.candidate, screen)
+                await step(f"verdict:{screen.name}", VerdictResult, execution.judge, ctx, rung=screen.number)
+    await learn(ctx, step)
 
 
-async def baseline(table: Table, step: Steps, candidate: Candidate, rungs: tuple[Rung, ...]) -> None:
+async def baseline(ctx: ExperimentContext, step: Steps, candidate: Candidate, rungs: tuple[Rung, ...]) -> None:
     """One of the lab's own through the same gates and rungs: nobody beats a straw man."""
-    written = await step(Stage.CANDIDATE, Written, _given, candidate)
+    written = await step(Stage.CANDIDATE, CodeResult, _given, candidate)
     assert written.candidate is not None
-    gated = await step(Stage.GATES, Gated, verify.gate_baseline, table, written.candidate)
+    gated = await step(Stage.GATES, GateReport, execution.gate_baseline, ctx, written.candidate)
     for rung in rungs:
         if gated.passed:
-            gated_still = await train(table, step, written.candidate, rung)
+            gated_still = await train(ctx, step, written.candidate, rung)
             if gated_still.failure:
                 return
 
 
 async def train(
-    table: Table,
+    ctx: ExperimentContext,
     step: Steps,
     candidate: Candidate,
     rung: Rung,
@@ -56,25 +64,25 @@ async def train(
     climbed: bool = False,
 ) -> Trained:
     """One rung with one seed and one learning rate; the schedule's own unless said (that is tuning, if not fresh)."""
-    schedule = table.room.schedule
-    seed = table.room.campaign.brief.seed if seed is None else seed
+    schedule = ctx.campaign.schedule
+    seed = ctx.campaign.record.brief.seed if seed is None else seed
     rate = schedule.learning_rate if rate is None else rate
     name = rung.name if rate == schedule.learning_rate else f"{rung.name} lr={rate:g}"
 
     tuning = rate != schedule.learning_rate and not fresh
 
     async def work() -> Trained:
-        return await verify.train(table, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
+        return await execution.train(ctx, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
 
     return await step(name, Trained, work, rung=rung.number, seed=seed)
 
 
-async def learn(table: Table, step: Steps, after: str = "") -> None:
+async def learn(ctx: ExperimentContext, step: Steps, after: str = "") -> None:
     """Explain what the archive holds now, and keep the lesson; again after each climb."""
     suffix = f":{after}" if after else ""
-    await step(Stage.ANALYSIS + suffix, Explained, deliberate.explain, table)
-    await step(Stage.MEMORY + suffix, Kept, deliberate.keep, table)
+    await step(Stage.ANALYSIS + suffix, AnalysisResult, dialogue.explain, ctx)
+    await step(Stage.MEMORY + suffix, MemoryResult, dialogue.keep, ctx)
 
 
-async def _given(candidate: Candidate) -> Written:
-    return Written(candidate=candidate)
+async def _given(candidate: Candidate) -> CodeResult:
+    return CodeResult(candidate=candidate)

@@ -38,7 +38,7 @@ class StageFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateSeen:
+class GateChecked:
     """One gate's answer."""
 
     experiment: str
@@ -46,21 +46,21 @@ class GateSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingMoved:
+class TrainingUpdated:
     """A training's sign of life."""
 
     progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentMoved:
+class ExperimentUpdated:
     """An experiment's record changed for good (measured, promoted, failed, ...)."""
 
     experiment: Experiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetMoved:
+class BudgetUpdated:
     """What is spent and what is left."""
 
     done: int  # candidates that have ended their cycle
@@ -73,7 +73,7 @@ class BudgetMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PersonNeeded:
+class ApprovalRequested:
     """Somebody has to /approve or /veto."""
 
     experiment: str
@@ -92,11 +92,11 @@ Event = (
     Spoke
     | StageStarted
     | StageFinished
-    | GateSeen
-    | TrainingMoved
-    | ExperimentMoved
-    | BudgetMoved
-    | PersonNeeded
+    | GateChecked
+    | TrainingUpdated
+    | ExperimentUpdated
+    | BudgetUpdated
+    | ApprovalRequested
     | Notice
 )
 OnEvent = Callable[[Event], None]

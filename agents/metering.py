@@ -13,13 +13,13 @@ from typing import Any
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
 
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.models.client import Around
+from move37.agents.models.client import ClientWrapper
 
 Before = Callable[[], Awaitable[None]]  # awaited before each call: waits while paused, raises BudgetSpent
 After = Callable[[int, int, float], None]  # prompt tokens, completion tokens, seconds of a finished call
 
 
-class Metered(Around):
+class Metered(ClientWrapper):
     """One agent's view of a shared client."""
 
     def __init__(self, inner: ChatCompletionClient, *, before: Before, after: After) -> None:

@@ -17,8 +17,8 @@ from autogen_core.models import UserMessage
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.dossier import Dossier, block
-from move37.agents.remembers import Remembers
 from move37.agents.replies import Proposal
+from move37.agents.research_memory import ResearchMemory
 from move37.memory.errors import MemoryFault
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class Precedents(Memory):
     component_type = "memory"
     component_config_schema = BaseModel
 
-    def __init__(self, memory: Remembers) -> None:
+    def __init__(self, memory: ResearchMemory) -> None:
         self._memory = memory
         self._asked: set[str] = set()
 

@@ -23,7 +23,7 @@ class StepResult(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreed:
+class NegotiationResult:
     """The end of a negotiation."""
 
     hypothesis: Hypothesis | None
@@ -42,7 +42,7 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class CodeResult:
     """The Engineer's file; None when no valid reply came or the person refused it."""
 
     candidate: Candidate | None
@@ -66,7 +66,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gated:
+class GateReport:
     """The end of the debugging."""
 
     candidate: Candidate
@@ -101,7 +101,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class VerdictResult:
     """What may be said against the baselines."""
 
     verdict: Verdict | None
@@ -112,7 +112,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class AnalysisResult:
     """The Analyst's report, or the lab's own words when no model could give one."""
 
     analysis: Analysis
@@ -123,7 +123,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class MemoryResult:
     """Memory has taken the lesson (or queued it on disk)."""
 
     kept: bool = True

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from rich.text import Text
 
 from move37.agents.events import (
-    BudgetMoved,
+    ApprovalRequested,
+    BudgetUpdated,
     Event,
-    ExperimentMoved,
-    GateSeen,
-    PersonNeeded,
+    ExperimentUpdated,
+    GateChecked,
     Spoke,
     StageFinished,
     StageStarted,
-    TrainingMoved,
+    TrainingUpdated,
 )
 from move37.app.report.findings import best_at, step_counts
 from move37.app.wording import event_text
@@ -51,9 +51,9 @@ class Board:
         self.metric = metric
         self.experiments: dict[str, Experiment] = {e.id: e for e in known}
         self.active: dict[str, Active] = {}
-        self.budget: BudgetMoved | None = None
+        self.budget: BudgetUpdated | None = None
         self.budget_at = 0.0  # time.monotonic() of the last BudgetMoved
-        self.asked: PersonNeeded | None = None
+        self.asked: ApprovalRequested | None = None
         self._lock = threading.Lock()
 
     @property
@@ -64,12 +64,12 @@ class Board:
     def see(self, event: Event) -> Text | None:
         """Take one event in; gives back the line that it is worth."""
         with self._lock:
-            before = self.experiments.get(event.experiment.id) if isinstance(event, ExperimentMoved) else None
+            before = self.experiments.get(event.experiment.id) if isinstance(event, ExperimentUpdated) else None
             text = event_text(event, before, self.phase, self.metric)
             self._take(event)
             return text
 
-    def budget_now(self) -> BudgetMoved | None:
+    def budget_now(self) -> BudgetUpdated | None:
         """What is spent and left, with the seconds since it was last told."""
         told = self.budget
         if told is None:
@@ -115,21 +115,21 @@ class Board:
                 self._at(event.experiment).speaking = ""
                 if event.restored or event.stage.startswith("memory"):
                     self.active.pop(event.experiment, None)
-            case GateSeen():
+            case GateChecked():
                 self._gate(self._at(event.experiment), event.gate)
-            case TrainingMoved():
+            case TrainingUpdated():
                 self._progress(self._at(event.progress.experiment), event.progress)
             case Spoke():
                 self._at(event.experiment).speaking = event.to
-            case ExperimentMoved():
+            case ExperimentUpdated():
                 self.experiments[event.experiment.id] = event.experiment
                 if event.experiment.status is not ExperimentStatus.RUNNING:
                     self.active.pop(event.experiment.id, None)
                 if self.asked and self.asked.experiment == event.experiment.id:
                     self.asked = None
-            case BudgetMoved():
+            case BudgetUpdated():
                 self.budget, self.budget_at = event, time.monotonic()
-            case PersonNeeded():
+            case ApprovalRequested():
                 self.asked = event
 
     def _at(self, ident: str) -> Active:

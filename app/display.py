@@ -15,7 +15,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from move37.agents.events import Event, TrainingMoved
+from move37.agents.events import Event, TrainingUpdated
 from move37.app.board import Active, Board
 from move37.app.tables import gate_sign
 from move37.app.text import one_line, spark
@@ -62,7 +62,7 @@ class Plain:
         """Print the event's line, if it is worth one; what is running when nothing was for a while."""
         text = self._board.see(event)
         now = time.monotonic()
-        if text is None and isinstance(event, TrainingMoved) and now - self._last > SILENCE:
+        if text is None and isinstance(event, TrainingUpdated) and now - self._last > SILENCE:
             text = Text("… ", style="dim").append_text(summary(self._board))
         if text is not None:
             self._last = now

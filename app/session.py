@@ -38,7 +38,7 @@ GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and
 def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
     """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
     check_home(settings.home)
-    sitting = _Sitting(settings, again, seated)
+    sitting = _Session(settings, again, seated)
     interrupted = asyncio.run(sitting.hold())
     if sitting.campaign is not None:
         conclude(settings.home, sitting.campaign)
@@ -56,7 +56,7 @@ def check_home(home: Path) -> None:
         raise EnvironmentFault(f"{place} is not writable: choose another place with --home DIR")
 
 
-class _Sitting:
+class _Session:
     def __init__(self, settings: Settings, again: Campaign | None, seated: bool) -> None:
         self._settings = settings
         self._again = again

@@ -119,7 +119,7 @@ def measurements_table(measurements: Iterable[Measurement]) -> Table:
     for name in ("metric", "value", "rung", "steps", "rate", "seed", "train s", "note"):
         table.add_column(name, justify="left" if name in ("metric", "note") else "right")
     for m in measurements:
-        said = {"fresh seed": m.fresh, "diverged": m.diverged, "witness": m.witness}
+        said = {"fresh seed": m.fresh, "diverged": m.diverged, "self-reported": m.self_reported}
         table.add_row(
             Text(one_line(m.metric)),
             number(m.value),

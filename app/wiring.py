@@ -29,26 +29,26 @@ from move37.lab.tasks.task import Schedule, Task
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
-    from move37.agents.campaign import Ending
+    from move37.agents.campaign import CampaignResult
+    from move37.agents.context import CampaignContext
     from move37.agents.events import OnEvent
     from move37.agents.inbox import Inbox
-    from move37.agents.room import Room
     from move37.memory.recall import Memory
 
 OnReady = Callable[[Campaign, Schedule], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignOutcome:
+class SessionResult:
     """A sitting that ended."""
 
     campaign: int
-    ending: Ending
+    ending: CampaignResult
 
 
 async def run_campaign(
     settings: Settings, *, inbox: Inbox, on_event: OnEvent, on_ready: OnReady | None = None
-) -> CampaignOutcome:
+) -> SessionResult:
     """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
 
     Raises `BadInput`, `BadTask`, `BadCorpus` or `BadModel` before anything is created; `ArchiveBusy` when another
@@ -63,7 +63,7 @@ async def run_campaign(
         campaign = archive.begin_campaign(brief, _facts(task, schedule, settings))
         if on_ready:
             on_ready(campaign, schedule)
-        return await _sitting(settings, archive, campaign, task, inbox, on_event)
+        return await _session(settings, archive, campaign, task, inbox, on_event)
 
 
 async def resume_campaign(
@@ -73,7 +73,7 @@ async def resume_campaign(
     on_event: OnEvent,
     campaign: int | None = None,
     on_ready: OnReady | None = None,
-) -> CampaignOutcome | None:
+) -> SessionResult | None:
     """Go on with the home's last campaign (or the one named); None when it has already finished.
 
     The brief, the model and the task are those it began with. Raises as `run_campaign`.
@@ -98,37 +98,37 @@ async def resume_campaign(
         going = archive.update_campaign(chosen.id, status="running")
         if on_ready:
             on_ready(going, task.schedule(brief.preset))
-        return await _sitting(settings, archive, going, task, inbox, on_event)
+        return await _session(settings, archive, going, task, inbox, on_event)
 
 
-async def _sitting(
+async def _session(
     settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
-) -> CampaignOutcome:
+) -> SessionResult:
     from move37.agents import campaign as campaigns
 
     try:
-        async with open_room(settings, archive, campaign, task, inbox, on_event) as room:
+        async with open_context(settings, archive, campaign, task, inbox, on_event) as room:
             ending = await campaigns.run(room)
     except BaseException:
         archive.update_campaign(campaign.id, status="stopped")
         raise
-    return CampaignOutcome(campaign=campaign.id, ending=ending)
+    return SessionResult(campaign=campaign.id, ending=ending)
 
 
 @asynccontextmanager
-async def open_room(
+async def open_context(
     settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[CampaignContext]:
     """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here."""
     from threadpoolctl import threadpool_limits
 
     from move37.agents.approval import Approvals
-    from move37.agents.budget import Allowance, Tally
+    from move37.agents.budget import Budget, Usage
     from move37.agents.clock import Clock
+    from move37.agents.context import CampaignContext, ConversationLimits
     from move37.agents.events import Notice
     from move37.agents.models import operators_of, signature
     from move37.agents.roles import MEMBERS
-    from move37.agents.room import Manners, Room
     from move37.memory.recall import open_memory
     from move37.sandbox.choose import open_sandbox
     from move37.sandbox.patient import Patient
@@ -155,9 +155,9 @@ async def open_room(
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
         conversation = settings.conversation
-        yield Room(
+        yield CampaignContext(
             archive=archive,
-            campaign=campaign,
+            record=campaign,
             task=task,
             schedule=schedule,
             sandbox=sandbox,
@@ -168,14 +168,14 @@ async def open_room(
             operators_of=operators_of,
             inbox=inbox,
             approvals=Approvals(settings.campaign.approve, inbox, on_event, partial(archive.say, campaign.id)),
-            tally=Tally(tokens, cost),
-            allowance=Allowance(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
+            usage=Usage(tokens, cost),
+            budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
             on_event=on_event,
             clock=Clock(
                 before=float(campaign.facts.get("seconds", 0.0)), soft=schedule.max_seconds, hard=brief.max_seconds
             ),
             workdir=settings.home / "checkpoints",
-            manners=Manners(
+            limits=ConversationLimits(
                 negotiation_rounds=conversation.negotiation_rounds,
                 debug_attempts=conversation.debug_attempts,
                 recollections=conversation.recollections,

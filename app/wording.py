@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from move37.agents.events import BudgetMoved, Event, ExperimentMoved, GateSeen, Notice, PersonNeeded, Spoke
+from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, ExperimentUpdated, GateChecked, Notice, Spoke
 from move37.app.quantities import spell_count, spell_seconds
 from move37.app.tables import SPEAKERS, effect_text, speaker, value_text
 from move37.app.text import counted, harmless, one_line
@@ -30,14 +30,14 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
     match event:
         case Spoke():
             return spoken(event)
-        case GateSeen() if event.gate.passed is False:
+        case GateChecked() if event.gate.passed is False:
             words = f" gate {one_line(event.gate.name)}: {one_line(event.gate.message, SPEECH)}"
             return Text.assemble((event.experiment, "bold"), (" ✗", "bold red"), words)
-        case ExperimentMoved():
+        case ExperimentUpdated():
             return moved(event.experiment, before, metric)
-        case BudgetMoved() if event.phase != phase:
+        case BudgetUpdated() if event.phase != phase:
             return Text.assemble(("── ", "dim"), (PHASES.get(event.phase, event.phase), "bold"), (" ──", "dim"))
-        case PersonNeeded():
+        case ApprovalRequested():
             ask = f" {event.kind}: {one_line(event.text, SPEECH)}"
             return Text.assemble(
                 ("▶ your word, please ", "bold black on yellow"),
@@ -82,7 +82,7 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
     return head
 
 
-def budget_text(event: BudgetMoved) -> str:
+def budget_text(event: BudgetUpdated) -> str:
     """12 words on what is spent and left."""
     parts = [f"{event.done} of {counted(event.budget, 'experiment')}", f"{spell_seconds(event.seconds)} gone"]
     if event.seconds_left is not None:

@@ -23,7 +23,7 @@ from move37.agents import campaign as campaigns
 from move37.agents.inbox import Inbox
 from move37.app import logs
 from move37.app.settings import Settings, load
-from move37.app.wiring import open_room
+from move37.app.wiring import open_context
 from move37.lab.archive.store import Archive
 from move37.lab.parents import effect_of
 from move37.lab.records import Brief, Experiment, ExperimentStatus, Role
@@ -104,7 +104,7 @@ def _ended(archive: Archive, campaign: int) -> list[Experiment]:
 async def _run(settings: Settings, archive: Archive, task: Task, budget: int) -> None:
     row = archive.update_campaign(1, status="running")
     row = replace(row, brief=replace(row.brief, budget=budget))
-    async with open_room(settings, archive, row, task, Inbox(), lambda event: None) as room:
+    async with open_context(settings, archive, row, task, Inbox(), lambda event: None) as room:
         short = replace(
             room.schedule,
             rungs=tuple(replace(r, keep=0) for r in room.schedule.rungs[:1]),

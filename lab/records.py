@@ -94,7 +94,7 @@ class Measurement:
     steps: int = 0  # optimiser steps behind the number; 0 where there are none
     learning_rate: float = 0.0
     fresh: bool = False  # a confirming seed, not the one that selected
-    witness: bool = False  # the candidate could have touched the number
+    self_reported: bool = False  # the candidate could have touched the number
     diverged: bool = False
     calibrated: bool = False  # taken where the lab measured the noise beforehand: the pinned corpus, rung 2
     train_seconds: float = 0.0  # wall clock, measured outside the candidate's process

@@ -40,7 +40,7 @@ class Summary:
     low: float | None  # 95 % interval of the mean; None with one seed
     high: float | None
     n: int  # seeds
-    witness: bool  # the candidate could touch the number
+    self_reported: bool  # the candidate could touch the number
     steps: int = 0
     fresh: bool = False  # on seeds that selected nothing
     diverged: bool = False  # at least one of these runs
@@ -197,7 +197,7 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
         low=found.low if found else None,
         high=found.high if found else None,
         n=len(chosen),
-        witness=any(m.witness for m in chosen),
+        self_reported=any(m.self_reported for m in chosen),
         steps=most,
         fresh=all(m.fresh for m in chosen),
         diverged=not all(m.is_sound for m in chosen),

@@ -92,7 +92,7 @@ def open_model(
 
         return Replay.open(Path(model.name))
     from move37.agents.models import hosted
-    from move37.agents.models.repair import Patience, Repaired
+    from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
     sampling: dict[str, Any] = {"seed": seed + sample}
     if temperature is not None:
@@ -101,7 +101,7 @@ def open_model(
     inner = hosted.make(
         model.provider, model.name, base_url=base_url, api_key=api_key, sampling=sampling, limits=limits
     )
-    return Repaired(inner, signature=str(model), patience=Patience(replies=retries))
+    return StructuredOutputClient(inner, signature=str(model), patience=RetryPolicy(replies=retries))
 
 
 def signature(client: ChatCompletionClient) -> str:

@@ -32,7 +32,7 @@ NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
 _events = logging.getLogger(EVENT_LOGGER_NAME)
 
 
-class Signed(ChatCompletionClient):
+class NamedClient(ChatCompletionClient):
     """A client that says who signs for what it answers."""
 
     component_type = "model"
@@ -60,7 +60,7 @@ class Signed(ChatCompletionClient):
         )
 
 
-class Own(Signed):
+class LocalClient(NamedClient):
     """A client without an endpoint. It costs no tokens."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class Own(Signed):
         )
 
 
-class Around(Signed):
+class ClientWrapper(NamedClient):
     """A client around another one; all but `create` is passed on."""
 
     def __init__(self, inner: ChatCompletionClient) -> None:

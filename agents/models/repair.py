@@ -34,7 +34,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.client import Around, JsonOutput, role_of
+from move37.agents.models.client import ClientWrapper, JsonOutput, role_of
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How often a model is asked again."""
 
     replies: int = 2  # further attempts after an invalid reply
@@ -57,7 +57,7 @@ class Patience:
     call_seconds: float = 600.0  # wall clock of one call
 
 
-class Repaired(Around):
+class StructuredOutputClient(ClientWrapper):
     """See the module. `sleep` is there for tests."""
 
     def __init__(
@@ -65,12 +65,12 @@ class Repaired(Around):
         inner: ChatCompletionClient,
         *,
         signature: str,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
         self.signature = signature
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._sleep = sleep
         info = inner.model_info
         self._way: Way = "schema" if info.get("structured_output") else "json" if info["json_output"] else "prompt"

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from move37.agents.dossier import newest
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.client import Around, JsonOutput, Own, role_of, source_of, text_of, turn_of
+from move37.agents.models.client import ClientWrapper, JsonOutput, LocalClient, role_of, source_of, text_of, turn_of
 from move37.agents.roles import LAB
 
 Key = tuple[int, str, int]  # experiment number, role, turn
@@ -39,7 +39,7 @@ class Line(BaseModel):
     error: str = ""
 
 
-class Replay(Own):
+class Replay(LocalClient):
     """Answers from a recording, and raises when it has no answer."""
 
     def __init__(self, lines: Mapping[Key, Line], *, name: str) -> None:
@@ -81,7 +81,7 @@ class Replay(Own):
         return line.reply
 
 
-class Recorder(Around):
+class Recorder(ClientWrapper):
     """Appends every reply to a file before the agent sees it."""
 
     def __init__(self, inner: ChatCompletionClient, path: Path) -> None:

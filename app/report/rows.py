@@ -65,7 +65,8 @@ def _metric(summary: Summary) -> dict[str, Any]:
         "low": _number(summary.low),
         "high": _number(summary.high),
         "n": summary.n,
-        "witness": summary.witness,
+        "self_reported": summary.self_reported,
+        "witness": summary.self_reported,  # its old name, for one version
     }
 
 

@@ -82,7 +82,7 @@ def _measurements(measurements: Sequence[Measurement]) -> str:
         return ""
     rows = []
     for m in measurements:
-        said = {"fresh seed": m.fresh, "diverged": m.diverged, "witness": m.witness}
+        said = {"fresh seed": m.fresh, "diverged": m.diverged, "self-reported": m.self_reported}
         numbers = (m.value, m.steps, m.learning_rate, m.seed, m.train_seconds, m.cpu_seconds)
         cells = "".join(f"<td class='n'>{_number(float(n))}</td>" for n in numbers)
         rows.append(f"<tr><td>{_e(m.metric)}</td>{cells}<td>{', '.join(k for k, v in said.items() if v)}</td></tr>")

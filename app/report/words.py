@@ -72,7 +72,7 @@ def evidence(row: Row, metric: Metric, reason: str = "") -> str:
     """Why the primary number may be believed; `reason` says why a failed or rejected experiment ended."""
     summary = row.metrics.get(metric.name)
     words = f"{row.status.value}: {reason or row.evidence}" if row.status.value in ENDED else row.evidence
-    return f"{words}, a witness's number" if summary is not None and summary.witness else words
+    return f"{words}, self-reported" if summary is not None and summary.self_reported else words
 
 
 def together(gates: Iterable[GateResult]) -> list[tuple[str, GateResult]]:

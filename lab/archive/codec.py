@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 R = TypeVar("R")
+RENAMED = {"witness": "self_reported"}  # fields of records, as older archives name them
 
 
 def encode(value: Any) -> Any:
@@ -51,7 +52,8 @@ def _decode(kind: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         hints = _hints(typing.cast(type, kind))
         known = {f.name for f in dataclasses.fields(kind)}
-        return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in data.items() if k in known})
+        named = {RENAMED.get(k, k) if k not in known else k: v for k, v in data.items()}
+        return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in named.items() if k in known})
     if origin is tuple:
         return tuple(_decode(typing.get_args(kind)[0], v) for v in data)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):

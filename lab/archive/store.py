@@ -63,7 +63,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ModelCall:
     """One call of a model."""
 
     role: str
@@ -234,7 +234,7 @@ class Archive:
             if found.rowcount == 0:
                 self._say(db, campaign, line)
 
-    def log_call(self, campaign: int, experiment: str | None, call: Call) -> None:
+    def log_call(self, campaign: int, experiment: str | None, call: ModelCall) -> None:
         """Store what one model call cost."""
         with self._write(synced=False) as db:
             db.execute(

@@ -1,4 +1,4 @@
-"""What a gate is: a measurement beside the candidate (a witness's word) and a judgement where the candidate is not.
+"""What a gate is: a measurement beside the candidate (self-reported) and a judgement where the candidate is not.
 
 Read in this order: `Reading` (what comes out of the sandbox), `Evidence` (what the judge knows besides), `Gate`,
 then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.

@@ -2,7 +2,7 @@
 
 DIR holds `initial_program.py`, whose changeable region stands between `# EVOLVE-BLOCK-START` and `# EVOLVE-BLOCK-END`,
 and `evaluator.py`, which defines either
-    evaluate(program_path) -> dict                     runs beside the program: its score is a witness's
+    evaluate(program_path) -> dict                     runs beside the program: its score is self-reported
     run(program_path) -> data, score(data) -> dict     two jobs in two processes: the score counts
 with `combined_score` (higher is better) among the numbers of the dict. A candidate is the whole file, untouched
 outside the region. The start program is the baseline.
@@ -172,7 +172,7 @@ class ProgramTask:
                     rung=rung.number,
                     seed=seed,
                     fresh=fresh,
-                    witness=not self.two_processes,
+                    self_reported=not self.two_processes,
                     train_seconds=ran.wall_seconds,
                     cpu_seconds=sum(o.cpu_seconds for o in outcomes),
                     eval_seconds=sum(o.wall_seconds for o in judged),

@@ -4,8 +4,8 @@ Travels alone as `main.py` with `task/` (the task's folder) and `candidate.py`, 
 place first. One word says what to do:
 
     import      import the candidate, so that its own exception reaches the Debugger
-    evaluate    evaluator.evaluate(path) -> metrics       beside the candidate: a witness
-    run         evaluator.run(path) -> data.json          beside the candidate: a witness
+    evaluate    evaluator.evaluate(path) -> metrics       beside the candidate: self-reported
+    run         evaluator.run(path) -> data.json          beside the candidate: self-reported
     score       evaluator.score(data) -> metrics          in a process that never met the candidate
 
 Data crosses as JSON (floats exact, arrays as tagged bytes), never as a pickle.

@@ -67,7 +67,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A running measurement's sign of life, for the display only (it comes from the witness)."""
+    """A running measurement's sign of life, for the display only (it is self-reported)."""
 
     experiment: str
     rung: str

@@ -4,7 +4,7 @@ One loop serves rung 1 and rung 2. `fit` trains from step `first` to `stop`; `pa
 optimiser into named tensors and back, so that the next rung continues instead of starting again.
 A continued training is the unbroken one, bit for bit: moments, their step counts and the smoothed loss travel too.
 Between two steps of the optimiser nobody may touch weights or buffers: a forward pass that trains itself is caught
-here at whatever call it begins. Everything this file says is a witness's word all the same: the lab scores the
+here at whatever call it begins. Everything this file says is self-reported all the same: the lab scores the
 weights elsewhere, and who replaces the loop itself is not caught in it.
 """
 

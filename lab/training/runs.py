@@ -137,7 +137,7 @@ def _steps_of(record: Path) -> int:
 
 
 def _says_diverged(report: bytes | None) -> bool:
-    """The witness's own word, which can only hurt it."""
+    """Self-reported, which can only hurt it."""
     try:
         return bool(json.loads(report or b"{}")["diverged"])
     except (ValueError, KeyError, TypeError, RecursionError):

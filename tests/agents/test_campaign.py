@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign
-from move37.agents.budget import Allowance
+from move37.agents.budget import Budget
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.events import GateSeen, PersonNeeded, Spoke
+from move37.agents.events import ApprovalRequested, GateChecked, Spoke
 from move37.agents.inbox import Inbox
 from move37.lab.archive.store import Archive
 from move37.lab.errors import BadTask
@@ -20,7 +20,7 @@ from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, R
 from move37.lab.tasks.task import Measured
 from move37.lab.verdicts import leaderboard
 from move37.memory.errors import MemoryUnavailable
-from tests.agents.rooms import Arithmetic, Remembered, a_room, a_script
+from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, some_code
 
 
@@ -29,10 +29,10 @@ def candidates(archive: Archive) -> list[Experiment]:
 
 
 async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, budget=4)
-    ending = await campaign.run(room)
-    found = candidates(room.archive)
-    assert ending.status == "finished" and room.archive.campaigns()[0].status == "finished"
+    context, _ = a_context(tmp_path, budget=4)
+    ending = await campaign.run(context)
+    found = candidates(context.archive)
+    assert ending.status == "finished" and context.archive.campaigns()[0].status == "finished"
     assert [e.id for e in found] == ["c1-001", "c1-002", "c1-003", "c1-004"]
     assert all(e.analysis is not None and e.verdict is not None for e in found)
     assert sum(e.status is ExperimentStatus.PROMOTED for e in found) == 2
@@ -41,9 +41,9 @@ async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path:
 
 
 async def test_baselines_climb_as_far_as_candidates_and_the_best_gets_the_same_fresh_seeds(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path)
-    await campaign.run(room)
-    everything = room.archive.experiments()
+    context, _ = a_context(tmp_path)
+    await campaign.run(context)
+    everything = context.archive.experiments()
     baselines = [e for e in everything if e.role is Role.BASELINE]
     assert len(baselines) == 2 and all({m.steps for m in b.measurements} >= {100, 200} for b in baselines)
     fresh = [{m.seed for m in e.measurements if m.fresh} for e in everything]
@@ -53,29 +53,31 @@ async def test_baselines_climb_as_far_as_candidates_and_the_best_gets_the_same_f
 async def test_baselines_are_tuned_as_hard_as_the_finalist_and_a_diverging_rate_is_only_a_bad_rate(
     tmp_path: Path,
 ) -> None:
-    room, _ = a_room(tmp_path, task=Arithmetic(rates=(5e-3, 2e-2)))
-    await campaign.run(room)
-    everything = room.archive.experiments()
+    context, _ = a_context(tmp_path, task=Arithmetic(rates=(5e-3, 2e-2)))
+    await campaign.run(context)
+    everything = context.archive.experiments()
     tuned = [e for e in everything if any(m.learning_rate == 5e-3 and not m.fresh for m in e.measurements)]
     assert sum(e.role is Role.BASELINE for e in tuned) == 2 and sum(e.role is Role.CANDIDATE for e in tuned) == 1
     assert all(any(m.diverged and m.learning_rate == 2e-2 for m in e.measurements) for e in tuned)
     assert all(e.status is not ExperimentStatus.FAILED for e in tuned)
     fresh = [m for e in everything for m in e.measurements if m.fresh]
     assert {m.learning_rate for m in fresh} == {5e-3} and not any(m.diverged for m in fresh)
-    shown = {row.experiment: row.metrics["bits_per_byte"] for row in leaderboard(everything, metric=room.task.metric)}
+    shown = {
+        row.experiment: row.metrics["bits_per_byte"] for row in leaderboard(everything, metric=context.task.metric)
+    }
     for e in tuned:  # a baseline that got no fresh seeds still stands at its tuned rate
         best = min(m.value for m in e.measurements if m.learning_rate == 5e-3 and not m.fresh)
         assert shown[e.id].fresh or shown[e.id].mean == best
 
 
 async def test_a_home_corrects_for_all_its_campaigns_on_a_task_and_mixes_no_two_tasks(tmp_path: Path) -> None:
-    first, _ = a_room(tmp_path, budget=3)
+    first, _ = a_context(tmp_path, budget=3)
     await campaign.run(first)
     archive = first.archive
     for task in ("mixers", "program:/other"):
         archive.begin_campaign(Brief(budget=2, task=task))
-        room, _ = a_room(tmp_path, archive=archive)
-        await campaign.run(room)
+        context, _ = a_context(tmp_path, archive=archive)
+        await campaign.run(context)
     second, third = ([e for e in candidates(archive) if e.campaign == c] for c in (2, 3))
     assert {e.verdict.tried for e in second if e.verdict} == {5} and {e.verdict.tried for e in third if e.verdict} == {
         2
@@ -91,30 +93,30 @@ async def test_a_baseline_that_diverges_on_a_fresh_seed_does_not_hide_the_verdic
             runs = tuple(replace(m, diverged=m.diverged or bool(accident)) for m in measured.measurements)
             return replace(measured, measurements=runs)
 
-    room, _ = a_room(tmp_path, task=Unlucky(fresh_seeds=4))
-    await campaign.run(room)
-    (confirmed,) = [e for e in candidates(room.archive) if any(m.fresh for m in e.measurements)]
+    context, _ = a_context(tmp_path, task=Unlucky(fresh_seeds=4))
+    await campaign.run(context)
+    (confirmed,) = [e for e in candidates(context.archive) if any(m.fresh for m in e.measurements)]
     assert confirmed.verdict is not None and "2 fresh seeds" in confirmed.verdict.text
 
 
 async def test_every_finished_experiment_teaches_memory_and_memory_is_asked_before_each(tmp_path: Path) -> None:
     memory = Remembered()
-    room, _ = a_room(tmp_path, memory=memory)
-    await campaign.run(room)
-    assert {lesson.experiment for lesson in memory.lessons} == {e.id for e in candidates(room.archive)}
+    context, _ = a_context(tmp_path, memory=memory)
+    await campaign.run(context)
+    assert {lesson.experiment for lesson in memory.lessons} == {e.id for e in candidates(context.archive)}
     assert len(memory.queries) == 4
 
 
 async def test_a_gate_sends_its_own_words_to_the_debugger_who_mends_the_file(tmp_path: Path) -> None:
     client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=a_fix("good = 1  # a Mixer"))
-    room, events = a_room(tmp_path, client, budget=1)
-    await campaign.run(room)
-    (experiment,) = candidates(room.archive)
+    context, events = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
     assert experiment.status is not ExperimentStatus.FAILED and experiment.candidate
     assert experiment.candidate.source.startswith("good") and experiment.candidate.attempt == 2
     asked = next(texts for kind, texts in client.heard if kind == "Fix")
     assert any("the output has another shape" in text for text in asked)
-    assert [e.gate.passed for e in events if isinstance(e, GateSeen)] == [False, True]
+    assert [e.gate.passed for e in events if isinstance(e, GateChecked)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -122,27 +124,27 @@ async def test_a_gate_sends_its_own_words_to_the_debugger_who_mends_the_file(tmp
 )
 async def test_debugging_ends_after_its_attempts_and_the_failure_is_kept(tmp_path: Path, fix: Any, word: str) -> None:
     client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=[fix, a_fix("BAD = 3  # a Mixer")])
-    room, _ = a_room(tmp_path, client, budget=1)
-    await campaign.run(room)
-    (experiment,) = candidates(room.archive)
+    context, _ = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.FAILED and word in experiment.reason
     assert experiment.analysis is not None and experiment.gates[0].passed is False
 
 
 async def test_a_reply_that_never_validates_fails_the_experiment_and_not_the_campaign(tmp_path: Path) -> None:
     client = a_script(Proposal=[ModelReplyInvalid("no valid JSON after 3 tries"), a_proposal()])
-    room, _ = a_room(tmp_path, client, budget=2)
-    ending = await campaign.run(room)
-    statuses = [e.status for e in candidates(room.archive)]
+    context, _ = a_context(tmp_path, client, budget=2)
+    ending = await campaign.run(context)
+    statuses = [e.status for e in candidates(context.archive)]
     assert ending.status == "finished" and statuses.count(ExperimentStatus.FAILED) == 1
-    assert any("no valid JSON" in e.reason for e in candidates(room.archive))
+    assert any("no valid JSON" in e.reason for e in candidates(context.archive))
 
 
 async def test_the_tokens_of_invalid_replies_are_counted(tmp_path: Path) -> None:
     error = ModelReplyInvalid("never", prompt_tokens=70, completion_tokens=30)
-    room, _ = a_room(tmp_path, a_script(Proposal=error), budget=1)
-    await campaign.run(room)
-    assert room.archive.spent(1)[0] >= 100 and room.tally.tokens >= 100
+    context, _ = a_context(tmp_path, a_script(Proposal=error), budget=1)
+    await campaign.run(context)
+    assert context.archive.spent(1)[0] >= 100 and context.usage.tokens >= 100
 
 
 async def test_a_task_without_a_working_baseline_ends_in_one_line(tmp_path: Path) -> None:
@@ -150,132 +152,132 @@ async def test_a_task_without_a_working_baseline_ends_in_one_line(tmp_path: Path
         async def measure(self, candidate: Any, **_: Any) -> Measured:  # type: ignore[override]
             return Measured(measurements=(), failure="the evaluator raised ValueError")
 
-    room, _ = a_room(tmp_path, task=Hopeless())
+    context, _ = a_context(tmp_path, task=Hopeless())
     with pytest.raises(BadTask, match="the evaluator raised ValueError"):
-        await campaign.run(room)
-    assert candidates(room.archive) == []
+        await campaign.run(context)
+    assert candidates(context.archive) == []
 
 
 async def test_an_analyst_that_cannot_answer_leaves_the_labs_own_words(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, a_script(Report=ModelReplyInvalid("never")), budget=1)
-    await campaign.run(room)
-    (experiment,) = candidates(room.archive)
+    context, _ = a_context(tmp_path, a_script(Report=ModelReplyInvalid("never")), budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
     assert experiment.analysis and experiment.analysis.author == "the lab, without a model"
 
 
 async def test_an_objection_that_stands_rejects_the_experiment(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, a_script(Critique=objection()), budget=1)
-    await campaign.run(room)
-    (experiment,) = candidates(room.archive)
+    context, _ = a_context(tmp_path, a_script(Critique=objection()), budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "novelty" in experiment.reason
     assert experiment.candidate is None and not experiment.measurements
 
 
 async def test_one_divergence_rejects(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, a_script(Code=some_code("DIVERGE = 1  # a Mixer")), budget=1)
-    await campaign.run(room)
-    (experiment,) = candidates(room.archive)
+    context, _ = a_context(tmp_path, a_script(Code=some_code("DIVERGE = 1  # a Mixer")), budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.FAILED and "diverged" in experiment.reason
 
 
 async def test_a_campaign_of_failures_only_still_ends_well(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, a_script(Code=some_code("CRASH = 1  # a Mixer")), budget=3)
-    assert (await campaign.run(room)).status == "finished"
-    assert all(e.status is ExperimentStatus.FAILED for e in candidates(room.archive))
+    context, _ = a_context(tmp_path, a_script(Code=some_code("CRASH = 1  # a Mixer")), budget=3)
+    assert (await campaign.run(context)).status == "finished"
+    assert all(e.status is ExperimentStatus.FAILED for e in candidates(context.archive))
 
 
 @pytest.mark.parametrize("stop_after", (1, 2, 5, 9, 14, 20, 27, 35))
 async def test_resume_repeats_no_stage_and_loses_none(tmp_path: Path, stop_after: int) -> None:
     """Cut the campaign after the n-th stored stage, resume it, and compare with what was stored before."""
     task = Arithmetic()
-    room, _ = a_room(tmp_path, task=task, budget=3)
-    stored, finish = 0, room.archive.finish_stage
+    context, _ = a_context(tmp_path, task=task, budget=3)
+    stored, finish = 0, context.archive.finish_stage
 
     def cut(*args: Any, **kwargs: Any) -> None:
         nonlocal stored
         finish(*args, **kwargs)
         stored += 1
         if stored == stop_after:
-            room.inbox.stop()
+            context.inbox.stop()
 
-    room.archive.finish_stage = cut  # type: ignore[method-assign]
-    await campaign.run(room)
-    before = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in room.archive.experiments() for s in e.stages}
-    room.archive.finish_stage = finish  # type: ignore[method-assign]
-    again, _ = a_room(tmp_path, task=task, archive=room.archive)
+    context.archive.finish_stage = cut  # type: ignore[method-assign]
+    await campaign.run(context)
+    before = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in context.archive.experiments() for s in e.stages}
+    context.archive.finish_stage = finish  # type: ignore[method-assign]
+    again, _ = a_context(tmp_path, task=task, archive=context.archive)
     assert (await campaign.run(again)).status == "finished"
-    after = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in room.archive.experiments() for s in e.stages}
+    after = {(e.id, s.stage, s.rung, s.seed): s.finished_at for e in context.archive.experiments() for s in e.stages}
     assert before.items() <= after.items()
     finished = [m for m in task.measured if task.measured.count(m) > 1]
     kept = {(e, stage, seed) for (e, stage, _, seed) in before}
     assert not kept & set(finished), "a stored training ran again"
-    assert len(candidates(room.archive)) == 3 and room.archive.campaigns()[0].status == "finished"
-    assert all(e.status is not ExperimentStatus.RUNNING for e in room.archive.experiments())
+    assert len(candidates(context.archive)) == 3 and context.archive.campaigns()[0].status == "finished"
+    assert all(e.status is not ExperimentStatus.RUNNING for e in context.archive.experiments())
 
 
 async def test_the_token_limit_ends_the_campaign_as_finished_with_nothing_left_running(tmp_path: Path) -> None:
-    room, _ = a_room(tmp_path, budget=50, allowance=Allowance(tokens=100))
-    ending = await campaign.run(room)
+    context, _ = a_context(tmp_path, budget=50, spend=Budget(tokens=100))
+    ending = await campaign.run(context)
     assert ending.status == "finished" and "tokens" in ending.reason
-    assert all(e.status is not ExperimentStatus.RUNNING for e in room.archive.experiments())
-    assert room.archive.spent(1)[0] >= 100
+    assert all(e.status is not ExperimentStatus.RUNNING for e in context.archive.experiments())
+    assert context.archive.spent(1)[0] >= 100
 
 
 async def test_the_time_limit_ends_a_training_that_is_under_way(tmp_path: Path) -> None:
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
-    room, _ = a_room(tmp_path, client, budget=2, allowance=Allowance(seconds=0.5))
-    ending = await asyncio.wait_for(campaign.run(room), 10)
+    context, _ = a_context(tmp_path, client, budget=2, spend=Budget(seconds=0.5))
+    ending = await asyncio.wait_for(campaign.run(context), 10)
     assert ending.status == "finished" and "time" in ending.reason
-    assert all("not finished" in e.reason for e in candidates(room.archive))
+    assert all("not finished" in e.reason for e in candidates(context.archive))
 
 
 async def test_stop_leaves_a_campaign_that_can_be_resumed(tmp_path: Path) -> None:
     inbox = Inbox()
-    room, _ = a_room(tmp_path, a_script(Code=some_code("SLOW = 1  # a Mixer")), inbox=inbox)
+    context, _ = a_context(tmp_path, a_script(Code=some_code("SLOW = 1  # a Mixer")), inbox=inbox)
     asyncio.get_running_loop().call_later(0.3, inbox.stop)
-    ending = await asyncio.wait_for(campaign.run(room), 10)
-    assert ending.status == "stopped" and room.archive.campaigns()[0].status == "stopped"
+    ending = await asyncio.wait_for(campaign.run(context), 10)
+    assert ending.status == "stopped" and context.archive.campaigns()[0].status == "stopped"
 
 
 async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> None:
     inbox = Inbox()
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
-    room, _ = a_room(tmp_path, client, inbox=inbox, budget=1)
+    context, _ = a_context(tmp_path, client, inbox=inbox, budget=1)
     asyncio.get_running_loop().call_later(0.3, inbox.veto, "I know that one")
-    await asyncio.wait_for(campaign.run(room), 10)
-    (experiment,) = candidates(room.archive)
+    await asyncio.wait_for(campaign.run(context), 10)
+    (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
-    assert "/veto I know that one" in [line.text for line in room.archive.lines(experiment.id) if line.person]
+    assert "/veto I know that one" in [line.text for line in context.archive.lines(experiment.id) if line.person]
     assert experiment.analysis is not None
 
 
 async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> None:
     inbox = Inbox()
-    room, events = a_room(tmp_path, inbox=inbox, budget=2, approve="hypotheses", workers=1)
+    context, events = a_context(tmp_path, inbox=inbox, budget=2, approve="hypotheses", workers=1)
     answers = iter([inbox.approve, lambda: inbox.veto("too close to c1-001")])
 
     def answer(event: Any) -> None:
         events.append(event)
-        if isinstance(event, PersonNeeded):
+        if isinstance(event, ApprovalRequested):
             next(answers)()
 
     from move37.agents.approval import Approvals
 
-    approvals = Approvals("hypotheses", inbox, answer, lambda line: room.archive.say(1, line))
-    room = replace(room, on_event=answer, approvals=approvals)
-    await asyncio.wait_for(campaign.run(room), 10)
-    first, second = candidates(room.archive)
-    assert [line.text for line in room.archive.lines(first.id) if line.person] == ["/approve"]
-    assert [line.text for line in room.archive.lines(second.id) if line.person] == ["/veto too close to c1-001"]
+    approvals = Approvals("hypotheses", inbox, answer, lambda line: context.archive.say(1, line))
+    context = replace(context, on_event=answer, approvals=approvals)
+    await asyncio.wait_for(campaign.run(context), 10)
+    first, second = candidates(context.archive)
+    assert [line.text for line in context.archive.lines(first.id) if line.person] == ["/approve"]
+    assert [line.text for line in context.archive.lines(second.id) if line.person] == ["/veto too close to c1-001"]
     assert first.measurements and second.status is ExperimentStatus.REJECTED and "too close" in second.reason
 
 
 async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp_path: Path) -> None:
     inbox = Inbox()
     inbox.say("think of decays", source="Ada")
-    room, events = a_room(tmp_path, a_script(Proposal=a_proposal(to_person="I will.")), inbox=inbox, budget=1)
-    await campaign.run(room)
-    lines = room.archive.lines("c1-001")
+    context, events = a_context(tmp_path, a_script(Proposal=a_proposal(to_person="I will.")), inbox=inbox, budget=1)
+    await campaign.run(context)
+    lines = context.archive.lines("c1-001")
     said = next(line for line in lines if line.source == "Ada")
     assert said.person and said.to == "Researcher" and said.text == "think of decays"
     assert any(line.source == "Researcher" and line.to == "person" for line in lines)
@@ -284,11 +286,11 @@ async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp
 
 async def test_a_line_that_nobody_heard_survives_to_the_next_sitting(tmp_path: Path) -> None:
     inbox = Inbox()
-    room, _ = a_room(tmp_path, inbox=inbox, budget=1)
+    context, _ = a_context(tmp_path, inbox=inbox, budget=1)
     inbox.stop()
     inbox.say("do not forget me")
-    await campaign.run(room)
-    again, _ = a_room(tmp_path, archive=room.archive)
+    await campaign.run(context)
+    again, _ = a_context(tmp_path, archive=context.archive)
     await campaign.run(again)
     assert [line.text for line in again.archive.lines("c1-001") if line.person] == ["do not forget me"]
 
@@ -297,21 +299,21 @@ async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path:
     inbox = Inbox()
     inbox.propose("combine a short convolution with retention")
     client = a_script()
-    room, _ = a_room(tmp_path, client, inbox=inbox, budget=1)
-    await campaign.run(room)
+    context, _ = a_context(tmp_path, client, inbox=inbox, budget=1)
+    await campaign.run(context)
     asked = next(texts for kind, texts in client.heard if kind == "Proposal")
     assert any("combine a short convolution with retention" in text for text in asked)
-    assert any(line.stage == "proposal" for line in room.archive.lines("c1-001"))
+    assert any(line.stage == "proposal" for line in context.archive.lines("c1-001"))
 
 
 async def test_a_proposal_that_no_experiment_took_survives_to_the_next_sitting(tmp_path: Path) -> None:
     inbox = Inbox()
-    room, _ = a_room(tmp_path, inbox=inbox, budget=2)
+    context, _ = a_context(tmp_path, inbox=inbox, budget=2)
     inbox.stop()
     inbox.propose("a decay for each head")
-    await campaign.run(room)
+    await campaign.run(context)
     client = a_script()
-    again, _ = a_room(tmp_path, client, archive=room.archive)
+    again, _ = a_context(tmp_path, client, archive=context.archive)
     await campaign.run(again)
     stored = [line for line in again.archive.lines(campaign=1) if line.person]
     assert [(line.text, line.stage, line.experiment) for line in stored] == [
@@ -324,8 +326,8 @@ async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:
     inbox = Inbox()
     inbox.pause()
     task = Arithmetic()
-    room, _ = a_room(tmp_path, inbox=inbox, task=task, budget=1)
-    running = asyncio.create_task(campaign.run(room))
+    context, _ = a_context(tmp_path, inbox=inbox, task=task, budget=1)
+    running = asyncio.create_task(campaign.run(context))
     await asyncio.sleep(0.3)
     assert task.measured == []
     inbox.resume()
@@ -338,6 +340,6 @@ async def test_a_memory_that_is_gone_loses_no_experiment(tmp_path: Path) -> None
         async def recall(self, query: str, **_: Any) -> Any:
             raise MemoryUnavailable("the server is gone")
 
-    room, _ = a_room(tmp_path, memory=Gone(), budget=2)
-    await campaign.run(room)
-    assert all(e.measurements for e in candidates(room.archive))
+    context, _ = a_context(tmp_path, memory=Gone(), budget=2)
+    await campaign.run(context)
+    assert all(e.measurements for e in candidates(context.archive))

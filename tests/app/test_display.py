@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 
 from move37.agents.events import (
-    BudgetMoved,
+    ApprovalRequested,
+    BudgetUpdated,
     Event,
-    ExperimentMoved,
-    GateSeen,
+    ExperimentUpdated,
+    GateChecked,
     Notice,
-    PersonNeeded,
     Spoke,
     StageFinished,
     StageStarted,
-    TrainingMoved,
+    TrainingUpdated,
 )
 from move37.app.board import Board
 from move37.app.display import Live, Plain, panel, status_lines
@@ -34,13 +34,13 @@ def an_experiment(**changes: object) -> Experiment:
     return Experiment(**({"status": ExperimentStatus.RUNNING, "name": "floor"} | fields | changes))  # type: ignore[arg-type]
 
 
-def a_budget(**changes: object) -> BudgetMoved:
-    told = BudgetMoved(done=3, budget=12, seconds=60.0, seconds_left=510.0, tokens=0, cost=0.0, phase="search")
+def a_budget(**changes: object) -> BudgetUpdated:
+    told = BudgetUpdated(done=3, budget=12, seconds=60.0, seconds_left=510.0, tokens=0, cost=0.0, phase="search")
     return replace(told, **changes)  # type: ignore[arg-type]
 
 
-def progress(step: int, loss: float | None, seed: int = 0) -> TrainingMoved:
-    return TrainingMoved(
+def progress(step: int, loss: float | None, seed: int = 0) -> TrainingUpdated:
+    return TrainingUpdated(
         progress=Progress(experiment="c1-001", rung="lm@100", seed=seed, step=step, steps=100, loss=loss)
     )
 
@@ -51,20 +51,20 @@ def everything(words: str = "words") -> list[Event]:
     return [
         Notice(text=words),
         a_budget(),
-        ExperimentMoved(experiment=an_experiment(name=words)),
+        ExperimentUpdated(experiment=an_experiment(name=words)),
         StageStarted(experiment="c1-001", stage="hypothesis", detail=words),
         Spoke(experiment="c1-001", source="Researcher", to="Critic", text=words),
         Spoke(experiment="c1-001", source="person", to="Critic", text=words),
-        PersonNeeded(experiment="c1-001", kind="hypothesis", text=words),
+        ApprovalRequested(experiment="c1-001", kind="hypothesis", text=words),
         StageFinished(experiment="c1-001", stage="hypothesis"),
         StageStarted(experiment="c1-001", stage="gates"),
-        GateSeen(experiment="c1-001", gate=a_gate()),
-        GateSeen(experiment="c1-001", gate=a_gate(name=words, passed=False, message=words)),
+        GateChecked(experiment="c1-001", gate=a_gate()),
+        GateChecked(experiment="c1-001", gate=a_gate(name=words, passed=False, message=words)),
         progress(10, 4.0),
         progress(20, math.nan),
         progress(30, None),
-        ExperimentMoved(experiment=measured),
-        ExperimentMoved(experiment=an_experiment(status=ExperimentStatus.FAILED, reason=words)),
+        ExperimentUpdated(experiment=measured),
+        ExperimentUpdated(experiment=an_experiment(status=ExperimentStatus.FAILED, reason=words)),
         a_budget(phase="done"),
     ]
 
@@ -121,7 +121,7 @@ def test_a_new_seed_begins_a_new_curve() -> None:
 def test_a_gate_seen_again_begins_the_next_attempt() -> None:
     board = Board(BITS_PER_BYTE)
     for name in ("import", "shape", "import"):
-        board.see(GateSeen(experiment="c1-001", gate=a_gate(name=name)))
+        board.see(GateChecked(experiment="c1-001", gate=a_gate(name=name)))
     assert [g.name for g in board.at_work()[0].gates] == ["import"]
 
 

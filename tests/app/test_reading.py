@@ -41,10 +41,11 @@ def test_a_finished_campaign_lists_its_budget_and_its_baselines(move37: Move37, 
 def test_metrics_name_their_evidence(move37: Move37, finished: Path) -> None:
     rows = {row["id"]: row for row in listed(move37, finished)}
     fresh = rows["c1-001"]["metrics"]["bits_per_byte"]
-    assert fresh["n"] == 5 and fresh["low"] < fresh["mean"] < fresh["high"] and fresh["witness"] is False
+    assert fresh["n"] == 5 and fresh["low"] < fresh["mean"] < fresh["high"]
+    assert fresh["self_reported"] is False and fresh["witness"] is False
     screened = rows["c1-008"]["metrics"]["bits_per_byte"]
     assert screened["n"] == 1 and screened["low"] is None and screened["high"] is None
-    assert set(screened) == {"mean", "low", "high", "n", "witness"}
+    assert set(screened) == {"mean", "low", "high", "n", "self_reported", "witness"}
     assert rows["c1-005"]["metrics"] == {}
 
 

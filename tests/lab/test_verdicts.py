@@ -132,8 +132,8 @@ def test_a_screened_number_has_null_bounds() -> None:
     assert found["bits_per_byte"].low is None and found["bits_per_byte"].high is None and found["parity"].n == 1
 
 
-def test_a_summary_keeps_the_mark_of_the_witness() -> None:
-    assert summarise([a_measurement(metric="combined_score", witness=True)])["combined_score"].witness
+def test_a_summary_keeps_the_mark_of_the_self_reported() -> None:
+    assert summarise([a_measurement(metric="combined_score", self_reported=True)])["combined_score"].self_reported
 
 
 def an_experiment(name: str, role: Role = Role.CANDIDATE, **changes: Any) -> Experiment:

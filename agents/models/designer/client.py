@@ -17,7 +17,7 @@ from autogen_core.models import LLMMessage
 from pydantic import BaseModel
 
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.models.client import JsonOutput, Own, role_of
+from move37.agents.models.client import JsonOutput, LocalClient, role_of
 from move37.agents.models.designer import analyst, critic, engineer, researcher
 from move37.agents.models.designer.scene import SIGNATURE, Scene, scene_of
 
@@ -30,7 +30,7 @@ _ROLES = {
 }
 
 
-class Designer(Own):
+class Designer(LocalClient):
     """See the module."""
 
     signature = SIGNATURE

@@ -7,10 +7,10 @@ from typing import Any
 
 from autogen_core.models import CreateResult, LLMMessage, ModelInfo, RequestUsage
 
-from move37.agents.models.client import Own, text_of
+from move37.agents.models.client import LocalClient, text_of
 
 
-class Texts(Own):
+class Texts(LocalClient):
     """Raw texts, as a model without any repair gives them."""
 
     signature = "texts"

@@ -11,7 +11,7 @@ from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
 from move37.agents.models import REPLY_TOKENS, open_model, signature
-from move37.agents.models.repair import Patience, Repaired
+from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 from move37.agents.replies import Critique
 from tests.agents.models.server import MODEL, answering, small_model
 
@@ -19,10 +19,10 @@ ASKED: list[LLMMessage] = [SystemMessage(content="You judge."), UserMessage(cont
 GOOD = json.dumps({"accept": False, "ground": "novelty", "reason": "it was tried before"})
 
 
-def opened(base_url: str, uri: str = "openai:tiny", **options: Any) -> Repaired:
+def opened(base_url: str, uri: str = "openai:tiny", **options: Any) -> StructuredOutputClient:
     client = open_model(uri, base_url=base_url, **options)
-    assert isinstance(client, Repaired)
-    client._patience = Patience(replies=1, transport=1, first_pause=0.01)
+    assert isinstance(client, StructuredOutputClient)
+    client._patience = RetryPolicy(replies=1, transport=1, first_pause=0.01)
     return client
 
 

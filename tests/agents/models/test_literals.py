@@ -117,9 +117,9 @@ async def test_the_plan_of_the_researcher_is_what_the_engineer_writes() -> None:
 async def test_the_critic_tells_edits_apart_by_their_plan_and_not_by_their_words() -> None:
     proposal = await ask(Proposal, opening())
     alike = Dossier(newness="nearest is own edit (c1-1) at 0.99", newness_similarity=0.99, dead_end_evidence=0.99)
-    table = opening(hypothesis=asdict(proposal.hypothesis()))
-    assert (await ask(Critique, table, alike)).accept
-    tried = await ask(Critique, opening(tried_plans=[proposal.plan]), Dossier(hypothesis=table["hypothesis"]))
+    ctx = opening(hypothesis=asdict(proposal.hypothesis()))
+    assert (await ask(Critique, ctx, alike)).accept
+    tried = await ask(Critique, opening(tried_plans=[proposal.plan]), Dossier(hypothesis=ctx["hypothesis"]))
     assert not tried.accept and tried.ground == "novelty"
 
 

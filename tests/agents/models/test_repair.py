@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.repair import Patience, Repaired, validated
+from move37.agents.models.repair import RetryPolicy, StructuredOutputClient, validated
 from move37.agents.replies import Critique
 from tests.agents.models.scripted import Texts
 
@@ -25,13 +25,13 @@ class Refused(Exception):
         self.status_code = status
 
 
-def repaired(inner: Texts, **patience: Any) -> tuple[Repaired, list[float]]:
+def repaired(inner: Texts, **patience: Any) -> tuple[StructuredOutputClient, list[float]]:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    return Repaired(inner, signature="openai:test", patience=Patience(**patience), sleep=sleep), pauses
+    return StructuredOutputClient(inner, signature="openai:test", patience=RetryPolicy(**patience), sleep=sleep), pauses
 
 
 @pytest.mark.parametrize(

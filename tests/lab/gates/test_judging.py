@@ -52,7 +52,7 @@ def test_a_length_is_not_judged_while_the_future_leaks() -> None:
     assert truncation.judge(a_number(0.5), Evidence()).passed is False
 
 
-def test_outputs_of_the_prefix_alone_decide_against_the_witness() -> None:
+def test_outputs_of_the_prefix_alone_decide_against_the_report() -> None:
     reading = Reading(value=0.0, outputs=(1.0, 1.0, 1.0, 1.0))
 
     assert truncation.judge(reading, Evidence(alone=Reading(outputs=(1.0, 1.0)))).passed

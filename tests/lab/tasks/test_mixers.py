@@ -77,7 +77,7 @@ class TestMeasuring:
         probe = replace(PARITY, steps=3, tests=64)
         measurement, failure, where = await run_probe(probe, candidate, experiment="e1", seed=0, sandbox=cell)
         assert measurement is not None and not failure and where["backend"] == "process"
-        assert 0.3 < measurement.value < 0.75 and measurement.metric == "parity" and not measurement.witness
+        assert 0.3 < measurement.value < 0.75 and measurement.metric == "parity" and not measurement.self_reported
         assert (measurement.rung, measurement.steps, measurement.learning_rate) == (1, 3, PARITY.learning_rate)
 
     async def test_a_probe_that_breaks_names_itself(self, cell: ProcessSandbox) -> None:

@@ -80,13 +80,13 @@ class TestRunning:
     async def test_two_processes_make_a_number_that_counts(self, cell: ProcessSandbox, tmp_path: Path) -> None:
         got = await measured(a_task(tmp_path), cell, tmp_path)
         assert values(got) == {"combined_score": 4.0, "twice": 8.0}
-        assert not any(m.witness for m in got.measurements)
+        assert not any(m.self_reported for m in got.measurements)
         assert got.measurements[0].metric == "combined_score" and got.measurements[0].train_seconds > 0
 
-    async def test_one_process_makes_a_witness(self, cell: ProcessSandbox, tmp_path: Path) -> None:
+    async def test_one_process_is_self_reported(self, cell: ProcessSandbox, tmp_path: Path) -> None:
         got = await measured(a_task(tmp_path, ONE), cell, tmp_path)
         assert values(got) == {"combined_score": 4.0, "twice": 8.0}
-        assert all(m.witness for m in got.measurements)
+        assert all(m.self_reported for m in got.measurements)
 
     async def test_a_program_that_forges_its_score_in_the_other_process_cannot(
         self, cell: ProcessSandbox, tmp_path: Path
@@ -245,7 +245,9 @@ class TestRunning:
 
     async def test_the_shipped_example_scores_its_start_program(self, cell: ProcessSandbox, tmp_path: Path) -> None:
         got = await measured(ProgramTask.open(EXAMPLE), cell, tmp_path)
-        assert values(got)["combined_score"] == pytest.approx(2.1807, abs=1e-3) and not got.measurements[0].witness
+        assert (
+            values(got)["combined_score"] == pytest.approx(2.1807, abs=1e-3) and not got.measurements[0].self_reported
+        )
 
 
 def circles() -> object:

@@ -72,7 +72,7 @@ async def test_an_honest_candidate_gets_its_number_and_everything_beside_it(
 ) -> None:
     got = await measured(cell, tmp_path, HONEST)
     (m,) = got.measurements
-    assert 2.0 < m.value < 8.0 and not m.diverged and not m.witness
+    assert 2.0 < m.value < 8.0 and not m.diverged and not m.self_reported
     assert (m.metric, m.rung, m.steps, m.tokens_seen) == ("bits_per_byte", 2, STEPS, STEPS * 16 * 128)
     assert m.train_seconds > 0 and m.cpu_seconds > 0 and m.eval_seconds > 0
     assert got.sandbox["backend"] == "process"

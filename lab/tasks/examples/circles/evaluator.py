@@ -1,6 +1,6 @@
 """26 circles in a unit square: the sum of their radii, checked in exact arithmetic, so with no tolerance at all.
 
-`run` stands beside the program and is only a witness; `score` sees nothing but numbers, in a process of its own.
+`run` stands beside the program and could be lied to; `score` sees nothing but numbers, in a process of its own.
 The best sum that is published for 26 circles is about 2.635.
 """
 

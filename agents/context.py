@@ -11,18 +11,18 @@ from typing import Literal
 from autogen_core.models import ChatCompletionClient
 
 from move37.agents.approval import Approvals
-from move37.agents.budget import Allowance, Tally
+from move37.agents.budget import Budget, Usage
 from move37.agents.clock import Clock
 from move37.agents.events import OnEvent
 from move37.agents.inbox import Inbox
-from move37.agents.remembers import Remembers
+from move37.agents.research_memory import ResearchMemory
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.tasks.task import Schedule, Task
 from move37.sandbox.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class ConversationLimits:
     """The limits of the conversation; settings."""
 
     negotiation_rounds: int = 2  # objections that the Researcher may answer
@@ -33,27 +33,27 @@ class Manners:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class CampaignContext:
     """One campaign's surroundings."""
 
     archive: Archive
-    campaign: Campaign
+    record: Campaign
     task: Task
     schedule: Schedule
     sandbox: Sandbox
-    memory: Remembers
+    memory: ResearchMemory
     models: Mapping[str, ChatCompletionClient]  # role -> shared client
     signatures: Mapping[str, str]  # role -> who signs
     prices: Callable[[str, int, int], float]  # (role, prompt tokens, completion tokens) -> US dollars
     operators_of: Callable[[str], Sequence[str]]  # source -> operators of the grammar that it uses
     inbox: Inbox
     approvals: Approvals
-    tally: Tally
-    allowance: Allowance
+    usage: Usage
+    budget: Budget
     on_event: OnEvent
     clock: Clock
     workdir: Path  # checkpoints
-    manners: Manners = field(default_factory=Manners)
+    limits: ConversationLimits = field(default_factory=ConversationLimits)
     workers: int = 2  # experiments that run at once
     bench: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # one place a worker: gates, rungs
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Protocol
 from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
 
 
-class Remembers(Protocol):
+class ResearchMemory(Protocol):
     """What the agents ask of memory (memory.recall.Memory)."""
 
     async def recall(

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from move37.agents.approval import Approvals, Approve
-from move37.agents.budget import Allowance, Tally
+from move37.agents.budget import Budget, Usage
 from move37.agents.clock import Clock
+from move37.agents.context import CampaignContext, ConversationLimits
 from move37.agents.events import Event
 from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
-from move37.agents.room import Manners, Room
 from move37.lab.archive.store import Archive
 from move37.lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
@@ -168,18 +168,18 @@ def a_script(**changes: Any) -> Scripted:
     return Scripted(**(answers | changes))
 
 
-def a_room(
+def a_context(
     home: Path,
     client: Scripted | None = None,
     *,
     budget: int = 4,
     archive: Archive | None = None,
     approve: Approve = "never",
-    allowance: Allowance | None = None,
+    spend: Budget | None = None,
     task: Arithmetic | None = None,
     inbox: Inbox | None = None,
     **changes: Any,
-) -> tuple[Room, list[Event]]:
+) -> tuple[CampaignContext, list[Event]]:
     """A room over a new campaign, or over the archive's last one."""
     events: list[Event] = []
     inbox = inbox or Inbox()
@@ -187,10 +187,10 @@ def a_room(
     client = client or a_script()
     archive = archive or Archive.open(home)
     campaign = archive.campaigns()[-1] if archive.campaigns() else archive.begin_campaign(Brief(budget=budget))
-    allowance = allowance or Allowance()
+    spend = spend or Budget()
     fields: dict[str, Any] = {
         "archive": archive,
-        "campaign": campaign,
+        "record": campaign,
         "task": task,
         "schedule": task.schedule("quick"),
         "sandbox": NoSandbox(),
@@ -201,11 +201,11 @@ def a_room(
         "operators_of": lambda source: ("gla",),
         "inbox": inbox,
         "approvals": Approvals(approve, inbox, events.append, partial(archive.say, campaign.id)),
-        "tally": Tally(),
-        "allowance": allowance,
+        "usage": Usage(),
+        "budget": spend,
         "on_event": events.append,
-        "clock": Clock(hard=allowance.seconds),
+        "clock": Clock(hard=spend.seconds),
         "workdir": home / "work",
-        "manners": Manners(debug_attempts=2),
+        "limits": ConversationLimits(debug_attempts=2),
     }
-    return Room(**(fields | changes)), events
+    return CampaignContext(**(fields | changes)), events

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from move37.agents import prompts
+from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation
 from move37.agents.dossier import Dossier, block
-from move37.agents.room import Room
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ExperimentContext:
     """One experiment's place: the room around it and the conversation that it holds."""
 
-    room: Room
+    campaign: CampaignContext
     id: str
     number: int
     talk: Conversation
@@ -37,21 +37,21 @@ def last(replies: Sequence[object], kind: type[T]) -> T:
     return next(r for r in reversed(replies) if isinstance(r, kind))
 
 
-def the_baselines(room: Room) -> tuple[Experiment, ...]:
+def baselines_of(campaign: CampaignContext) -> tuple[Experiment, ...]:
     """The campaign's own baselines, with everything measured so far."""
-    return tuple(e for e in room.archive.experiments(room.campaign.id) if e.role is Role.BASELINE)
+    return tuple(e for e in campaign.archive.experiments(campaign.record.id) if e.role is Role.BASELINE)
 
 
-def comparable(room: Room) -> tuple[Experiment, ...]:
+def comparable(campaign: CampaignContext) -> tuple[Experiment, ...]:
     """The home's experiments on this campaign's task and data: what it may build on and compare with."""
-    archive, here = room.archive, _identity(room.campaign)
+    archive, here = campaign.archive, _identity(campaign.record)
     same = {campaign.id for campaign in archive.campaigns() if _identity(campaign) == here}
     return tuple(e for e in archive.experiments() if e.campaign in same)
 
 
-def tried(room: Room) -> int:
+def tried(campaign: CampaignContext) -> int:
     """How many candidates this home has begun on this task: what a claim has to be corrected for."""
-    return sum(e.role is Role.CANDIDATE for e in comparable(room))
+    return sum(e.role is Role.CANDIDATE for e in comparable(campaign))
 
 
 def _identity(campaign: Campaign) -> tuple[str, object]:

@@ -12,9 +12,9 @@ from move37.agents import briefing
 from move37.agents.briefing import Past
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import Notice
+from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last, opener
 from move37.agents.replies import Code, Report
-from move37.agents.results import Agreed, Explained, Kept, Written
-from move37.agents.table import Table, comparable, last, opener, the_baselines
+from move37.agents.results import AnalysisResult, CodeResult, MemoryResult, NegotiationResult
 from move37.agents.team import negotiation, settled, single
 from move37.lab.archive.store import now
 from move37.lab.parents import effect_of
@@ -23,106 +23,108 @@ from move37.memory.errors import MemoryFault
 from move37.memory.records import Lesson
 
 
-async def recall(table: Table) -> Past:
+async def recall(ctx: ExperimentContext) -> Past:
     """Parents from the archive, advice from memory, and the record of what was tried."""
-    room, metric = table.room, table.room.task.metric
-    others = [e for e in comparable(room) if e.id != table.id]
+    campaign, metric = ctx.campaign, ctx.campaign.task.metric
+    others = [e for e in comparable(campaign) if e.id != ctx.id]
     baselines = [e for e in others if e.role is Role.BASELINE]
-    chosen = room.archive.experiment(table.id).parents
+    chosen = campaign.archive.experiment(ctx.id).parents
     parents = tuple((e, effect_of(e, baselines, metric)) for e in others if e.id in chosen)
-    asked = briefing.question(room.campaign.brief.text, parents, table.proposals)
-    manners = room.manners
+    asked = briefing.question(campaign.record.brief.text, parents, ctx.proposals)
+    limits = campaign.limits
     try:
-        found = await room.memory.recall(
-            asked, k=manners.recollections, budget_tokens=manners.recollection_tokens, kinds=manners.memory
+        found = await campaign.memory.recall(
+            asked, k=limits.recollections, budget_tokens=limits.recollection_tokens, kinds=limits.memory
         )
     except MemoryFault as error:
-        room.on_event(Notice(text=f"{table.id} starts without recollections: {error}"))
+        campaign.on_event(Notice(text=f"{ctx.id} starts without recollections: {error}"))
         found = ()
     return Past(
         parents=parents,
         recollections=found,
-        operators=briefing.operator_records(others, metric, room.operators_of),
+        operators=briefing.operator_records(others, metric, campaign.operators_of),
         tried_plans=tuple(e.hypothesis.plan for e in others if e.hypothesis is not None and e.hypothesis.plan),
-        person=table.proposals,
+        person=ctx.proposals,
     )
 
 
-async def negotiate(table: Table, past: Past) -> Agreed:
+async def negotiate(ctx: ExperimentContext, past: Past) -> NegotiationResult:
     """Researcher and Critic, until one is convinced or the rounds end; then the person, where asked for."""
-    room = table.room
+    campaign = ctx.campaign
     opening = briefing.for_hypothesis(
-        task=room.task.name,
-        metric=room.task.metric,
-        contract=room.task.contract,
-        seed=room.campaign.brief.seed,
-        number=table.number,
-        direction=room.campaign.brief.text,
+        task=campaign.task.name,
+        metric=campaign.task.metric,
+        contract=campaign.task.contract,
+        seed=campaign.record.brief.seed,
+        number=ctx.number,
+        direction=campaign.record.brief.text,
         past=past,
     )
     try:
-        replies = await table.talk.hold(
-            opener("open_hypothesis", opening, experiment=table.id), negotiation(room.manners.negotiation_rounds)
+        replies = await ctx.talk.hold(
+            opener("open_hypothesis", opening, experiment=ctx.id), negotiation(campaign.limits.negotiation_rounds)
         )
     except ModelReplyInvalid as error:
-        return Agreed(hypothesis=None, accepted=False, malformed=True, reason=str(error))
+        return NegotiationResult(hypothesis=None, accepted=False, malformed=True, reason=str(error))
     proposal, accepted, reason = settled(replies)
     objections = sum(getattr(r, "accept", True) is False for r in replies)
     hypothesis = proposal.hypothesis()
-    if accepted and (veto := await room.approvals.asked(table.id, "hypothesis", hypothesis.change)):
+    if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change)):
         accepted, reason = False, f"vetoed by the person: {veto}"
-    return Agreed(hypothesis=hypothesis, accepted=accepted, reason=reason, objections=objections)
+    return NegotiationResult(hypothesis=hypothesis, accepted=accepted, reason=reason, objections=objections)
 
 
-async def write(table: Table, agreed: Agreed) -> Written:
+async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult:
     """The Engineer's file for an accepted hypothesis."""
     assert agreed.hypothesis is not None
-    room = table.room
-    opening = briefing.for_candidate(agreed.hypothesis, number=table.number)
+    campaign = ctx.campaign
+    opening = briefing.for_candidate(agreed.hypothesis, number=ctx.number)
     try:
-        replies = await table.talk.hold(opener("open_candidate", opening), single("Engineer"))
+        replies = await ctx.talk.hold(opener("open_candidate", opening), single("Engineer"))
     except ModelReplyInvalid as error:
-        return Written(candidate=None, reason=str(error))
+        return CodeResult(candidate=None, reason=str(error))
     code = last(replies, Code)
-    candidate = code.candidate(author=room.signatures["Engineer"], family=agreed.hypothesis.family)
-    if veto := await room.approvals.asked(table.id, "code", candidate.source):
-        return Written(candidate=None, vetoed=True, reason=f"vetoed by the person: {veto}")
-    return Written(candidate=candidate)
+    candidate = code.candidate(author=campaign.signatures["Engineer"], family=agreed.hypothesis.family)
+    if veto := await campaign.approvals.asked(ctx.id, "code", candidate.source):
+        return CodeResult(candidate=None, vetoed=True, reason=f"vetoed by the person: {veto}")
+    return CodeResult(candidate=candidate)
 
 
-async def explain(table: Table) -> Explained:
+async def explain(ctx: ExperimentContext) -> AnalysisResult:
     """The Analyst's report on what the archive holds now: a failure is explained like a success."""
-    room = table.room
-    experiment = room.archive.experiment(table.id)
-    baselines = the_baselines(room)
+    campaign = ctx.campaign
+    experiment = campaign.archive.experiment(ctx.id)
+    baselines = baselines_of(campaign)
     opening = briefing.for_analysis(
-        experiment, baselines=baselines, effect=effect_of(experiment, baselines, room.task.metric)
+        experiment, baselines=baselines, effect=effect_of(experiment, baselines, campaign.task.metric)
     )
     try:
-        report = last(await table.talk.hold(opener("open_analysis", opening), single("Analyst")), Report)
+        report = last(await ctx.talk.hold(opener("open_analysis", opening), single("Analyst")), Report)
     except ModelReplyInvalid as error:
-        return Explained(analysis=_plain(experiment.hypothesis, experiment.measurements, experiment.reason, str(error)))
-    return Explained(analysis=report.analysis(author=room.signatures["Analyst"]))
+        return AnalysisResult(
+            analysis=_plain(experiment.hypothesis, experiment.measurements, experiment.reason, str(error))
+        )
+    return AnalysisResult(analysis=report.analysis(author=campaign.signatures["Analyst"]))
 
 
-async def keep(table: Table) -> Kept:
+async def keep(ctx: ExperimentContext) -> MemoryResult:
     """The lesson goes to memory; memory queues it on disk when its store is gone."""
-    room = table.room
-    experiment = room.archive.experiment(table.id)
+    campaign = ctx.campaign
+    experiment = campaign.archive.experiment(ctx.id)
     assert experiment.analysis is not None
     verdict = experiment.verdict
     fresh = {m.seed for m in experiment.measurements if m.fresh}
-    baselines = the_baselines(room)
-    await room.memory.remember(
+    baselines = baselines_of(campaign)
+    await campaign.memory.remember(
         Lesson(
             experiment=experiment.id,
-            task=room.task.name,
+            task=campaign.task.name,
             name=experiment.name,
             family=experiment.family,
             parents=experiment.parents,
             status=experiment.status.value,
             rung=experiment.rung,
-            operators=tuple(room.operators_of(experiment.candidate.source)) if experiment.candidate else (),
+            operators=tuple(campaign.operators_of(experiment.candidate.source)) if experiment.candidate else (),
             expected=experiment.analysis.expected,
             seen=experiment.analysis.seen,
             why=experiment.analysis.why,
@@ -136,7 +138,7 @@ async def keep(table: Table) -> Kept:
             finished_at=now(),
         )
     )
-    return Kept()
+    return MemoryResult()
 
 
 def _deltas(measurements: Sequence[Measurement], baselines: Sequence[Experiment]) -> dict[str, float]:

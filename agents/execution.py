@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from move37.agents import briefing
+from move37.agents.context import CampaignContext
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.events import GateSeen, TrainingMoved
+from move37.agents.events import GateChecked, TrainingUpdated
+from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last, opener, tried
 from move37.agents.replies import Fix
-from move37.agents.results import Attempt, Gated, Judged, Trained
-from move37.agents.room import Room
-from move37.agents.table import Table, comparable, last, opener, the_baselines, tried
+from move37.agents.results import Attempt, GateReport, Trained, VerdictResult
 from move37.agents.team import single
 from move37.lab.ladder import best_baseline
 from move37.lab.records import Candidate, Experiment, GateResult
@@ -23,14 +23,14 @@ from move37.lab.tasks.task import Checked, Fingerprint, Rung
 from move37.lab.verdicts import confirm_verdict, screen_verdict
 
 
-async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
+async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
     """All gates; while one refuses, the Debugger changes the file, at most `debug_attempts` times."""
     attempts: list[Attempt] = []
     diagnosis = ""
     while True:
-        checked = await _checked(table, candidate)
+        checked = await _checked(ctx, candidate)
         attempts.append(Attempt(source=candidate.source, gates=checked.results, diagnosis=diagnosis))
-        gated = Gated(
+        gated = GateReport(
             candidate=candidate,
             gates=checked.results,
             passed=checked.passed,
@@ -39,12 +39,12 @@ async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
             facts=checked.facts,
             attempts=tuple(attempts),
         )
-        if checked.passed or candidate.attempt > table.room.manners.debug_attempts:
+        if checked.passed or candidate.attempt > ctx.campaign.limits.debug_attempts:
             return gated
-        opening = briefing.for_debugging(candidate, checked.results, number=table.number)
+        opening = briefing.for_debugging(candidate, checked.results, number=ctx.number)
         try:
             opening_words = opener("open_gates", opening, attempt=str(candidate.attempt))
-            fix = last(await table.talk.hold(opening_words, single("Debugger")), Fix)
+            fix = last(await ctx.talk.hold(opening_words, single("Debugger")), Fix)
         except ModelReplyInvalid as error:
             return replace(gated, reason=f"{gated.reason}; the Debugger gave no valid reply ({error})")
         if fix.give_up:
@@ -53,60 +53,68 @@ async def gate_and_debug(table: Table, candidate: Candidate) -> Gated:
             return replace(gated, reason=f"{gated.reason}; the Debugger changed nothing")
         diagnosis = fix.diagnosis
         candidate = replace(
-            candidate, source=fix.source, attempt=candidate.attempt + 1, author=table.room.signatures["Debugger"]
+            candidate, source=fix.source, attempt=candidate.attempt + 1, author=ctx.campaign.signatures["Debugger"]
         )
 
 
-async def gate_baseline(table: Table, candidate: Candidate) -> Gated:
+async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
     """A baseline meets the same gates once; novelty does not apply to it."""
-    async with table.room.bench:
-        checked = await table.room.task.check(candidate, trust=table.id, sandbox=table.room.sandbox, known=())
+    async with ctx.campaign.bench:
+        checked = await ctx.campaign.task.check(candidate, trust=ctx.id, sandbox=ctx.campaign.sandbox, known=())
     reason = "" if checked.passed else _refusal(checked.results)
-    return Gated(
+    return GateReport(
         candidate=candidate,
         gates=checked.results,
         passed=checked.passed,
         reason=reason,
-        fingerprint=checked.fingerprint and replace(checked.fingerprint, experiment=table.id),
+        fingerprint=checked.fingerprint and replace(checked.fingerprint, experiment=ctx.id),
         facts=checked.facts,
     )
 
 
-async def _checked(table: Table, candidate: Candidate) -> Checked:
-    room = table.room
-    async with room.bench:
-        checked = await room.task.check(
-            candidate, trust=table.id, sandbox=room.sandbox, known=_fingerprints(room, table.id)
+async def _checked(ctx: ExperimentContext, candidate: Candidate) -> Checked:
+    campaign = ctx.campaign
+    async with campaign.bench:
+        checked = await campaign.task.check(
+            candidate, trust=ctx.id, sandbox=campaign.sandbox, known=_fingerprints(campaign, ctx.id)
         )
     for gate in checked.results:
-        room.on_event(GateSeen(experiment=table.id, gate=gate))
+        campaign.on_event(GateChecked(experiment=ctx.id, gate=gate))
     if checked.fingerprint is not None:
-        checked = replace(checked, fingerprint=replace(checked.fingerprint, experiment=table.id))
+        checked = replace(checked, fingerprint=replace(checked.fingerprint, experiment=ctx.id))
     return checked
 
 
 async def train(
-    table: Table, candidate: Candidate, rung: Rung, seed: int, rate: float, *, fresh: bool, climbed: bool, tuning: bool
+    ctx: ExperimentContext,
+    candidate: Candidate,
+    rung: Rung,
+    seed: int,
+    rate: float,
+    *,
+    fresh: bool,
+    climbed: bool,
+    tuning: bool,
 ) -> Trained:
     """One rung with one seed, in the sandbox, outside of any conversation.
 
     One divergence rejects, except while `tuning`: then it spoils the rate that was tried.
     """
-    room = table.room
-    await room.inbox.while_paused()
-    workdir = room.workdir / table.id / f"{seed}-{rate:g}"
+    campaign = ctx.campaign
+    await campaign.inbox.while_paused()
+    workdir = campaign.workdir / ctx.id / f"{seed}-{rate:g}"
     workdir.mkdir(parents=True, exist_ok=True)
-    async with room.bench:
-        measured = await room.task.measure(
+    async with campaign.bench:
+        measured = await campaign.task.measure(
             candidate,
-            experiment=table.id,
+            experiment=ctx.id,
             rung=rung,
             seed=seed,
             learning_rate=rate,
             fresh=fresh,
-            sandbox=room.sandbox,
+            sandbox=campaign.sandbox,
             workdir=workdir,
-            on_progress=lambda progress: room.on_event(TrainingMoved(progress=progress)),
+            on_progress=lambda progress: campaign.on_event(TrainingUpdated(progress=progress)),
         )
     failure = measured.failure
     if not failure and not tuning and any(m.diverged for m in measured.measurements):
@@ -116,40 +124,40 @@ async def train(
     )
 
 
-async def judge(table: Table) -> Judged:
+async def judge(ctx: ExperimentContext) -> VerdictResult:
     """The verdict over the screening runs so far, against the best baseline at the same steps."""
-    room, metric = table.room, table.room.task.metric
-    experiment = room.archive.experiment(table.id)
-    baselines = the_baselines(room)
+    campaign, metric = ctx.campaign, ctx.campaign.task.metric
+    experiment = campaign.archive.experiment(ctx.id)
+    baselines = baselines_of(campaign)
     steps = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
-    rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, room, s)) is not None), None)
+    rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, campaign, s)) is not None), None)
     if rival is None:
-        return Judged(verdict=None)
+        return VerdictResult(verdict=None)
     verdict = screen_verdict(
         metric=metric,
         candidate=experiment.measurements,
         baseline=rival.measurements,
         baseline_id=rival.id,
         baseline_name=rival.name,
-        tried=tried(room),
+        tried=tried(campaign),
     )
-    return Judged(verdict=verdict)
+    return VerdictResult(verdict=verdict)
 
 
-async def judge_fresh(table: Table, rival: str, missing: Sequence[str]) -> Judged:
+async def judge_fresh(ctx: ExperimentContext, rival: str, missing: Sequence[str]) -> VerdictResult:
     """The verdict over the fresh seeds, against the baseline that was given the same ones."""
-    room = table.room
-    baseline = room.archive.experiment(rival)
+    campaign = ctx.campaign
+    baseline = campaign.archive.experiment(rival)
     verdict = confirm_verdict(
-        metric=room.task.metric,
-        candidate=room.archive.experiment(table.id).measurements,
+        metric=campaign.task.metric,
+        candidate=campaign.archive.experiment(ctx.id).measurements,
         baseline=baseline.measurements,
         baseline_id=baseline.id,
         baseline_name=baseline.name,
-        tried=tried(room),
+        tried=tried(campaign),
         missing=missing,
     )
-    return Judged(verdict=verdict)
+    return VerdictResult(verdict=verdict)
 
 
 def _refusal(results: Sequence[GateResult]) -> str:
@@ -157,14 +165,14 @@ def _refusal(results: Sequence[GateResult]) -> str:
     return "; ".join(f"gate {g.name}: {g.message}" for g in refused[:3])
 
 
-def _rival(baselines: Sequence[Experiment], room: Room, steps: int) -> Experiment | None:
-    best = best_baseline({b.id: b.measurements for b in baselines}, metric=room.task.metric, steps=steps)
+def _rival(baselines: Sequence[Experiment], campaign: CampaignContext, steps: int) -> Experiment | None:
+    best = best_baseline({b.id: b.measurements for b in baselines}, metric=campaign.task.metric, steps=steps)
     return next((b for b in baselines if b.id == best), None)
 
 
-def _fingerprints(room: Room, without: str) -> tuple[Fingerprint, ...]:
+def _fingerprints(campaign: CampaignContext, without: str) -> tuple[Fingerprint, ...]:
     known = []
-    for e in comparable(room):
+    for e in comparable(campaign):
         for record in e.stages:
             found = record.payload.get("fingerprint") if record.stage == "gates" else None
             if isinstance(found, dict) and e.id != without:
