@@ -47,6 +47,17 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """An effect against the base, said before the run with an 80 % interval. Positive is better."""
+
+    author: str  # "Researcher", "Critic", "record"
+    effect: float  # the middle, in the metric's unit
+    low: float  # a tenth of outcomes are expected below
+    high: float  # a tenth above
+    steps: int = 0  # optimiser steps of the named rung; 0: the screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
     """What the Researcher believes and how it would show."""
 
@@ -59,6 +70,8 @@ class Hypothesis:
     risk: str
     cites: tuple[str, ...] = ()  # keys of recollections that it rests on
     plan: str = ""  # machine-readable plan of the author (the designer's genome as JSON), or empty
+    forecasts: tuple[Forecast, ...] = ()  # one an author, all made before the run
+    refused: str = ""  # the Critic's reason, where a refused hypothesis is tried all the same to measure the Critic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,19 @@ class Analysis:
     next: str
     symptoms: tuple[str, ...] = ()  # what one would observe when this applies
     author: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principle:
+    """What the laboratory holds to be so, with the experiments that say so and those that do not."""
+
+    id: str  # stable over revisions
+    text: str  # one sentence
+    supports: tuple[str, ...] = ()  # ids of experiments
+    contradicts: tuple[str, ...] = ()
+    author: str = ""  # who keeps it: "record" (a rule) or a model's signature
+    strength: float = 0.0  # larger stands first; for the rule: |mean| / standard error
+    struck: str = ""  # why it no longer stands; empty while it does
 
 
 class Role(StrEnum):

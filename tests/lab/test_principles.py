@@ -1,0 +1,95 @@
+"""The record gives an operator what is its own, keeps what the interval supports, and lets go of what it no longer does."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.lab.principles import MOST, OperatorRecord, Trial, kept, operator_effects
+from move37.lab.records import BITS_PER_BYTE, Principle
+
+NOISE = 0.025
+
+
+def a_trial(
+    number: int, gained: str = "", lost: str = "", effect: float = 0.0, family: str = "gla", se: float = NOISE
+) -> Trial:
+    return Trial(
+        experiment=f"c1-{number:03d}",
+        family=family,
+        gained=frozenset(gained.split()),
+        lost=frozenset(lost.split()),
+        effect=effect,
+        standard_error=se,
+    )
+
+
+def effects(trials: list[Trial]) -> dict[tuple[str, str], float]:
+    return {(e.operator, e.family): e.mean for e in operator_effects(OperatorRecord(trials, NOISE))}
+
+
+def test_a_companion_of_a_good_operator_is_not_credited_with_it() -> None:
+    trials = [a_trial(i, "conv gate", effect=0.10) for i in range(4)]
+    trials += [a_trial(10 + i, "gate", effect=0.0) for i in range(4)]
+    found = effects(trials)
+    assert found["conv", "gla"] > 0.07 and abs(found["gate", "gla"]) < 0.02
+
+
+def test_taking_an_operator_away_is_evidence_about_it_too() -> None:
+    assert effects([a_trial(i, lost="conv", effect=-0.1) for i in range(3)])["conv", "gla"] > 0.05
+
+
+@given(st.integers(0, 10_000))
+def test_worthless_operators_seldom_become_principles(seed: int) -> None:
+    rng = random.Random(seed)
+    names = [f"o{i}" for i in range(6)]
+    trials = [a_trial(i, " ".join(rng.sample(names, 2)), effect=rng.gauss(0, NOISE)) for i in range(30)]
+    found = kept(operator_effects(OperatorRecord(trials, NOISE)), (), metric=BITS_PER_BYTE, names={})
+    assert len(found) <= 4  # six intervals of 90 %
+
+
+def test_a_forecast_for_what_was_never_tried_is_wide_and_in_the_middle() -> None:
+    record = OperatorRecord([a_trial(1, "conv", effect=0.1), a_trial(2, "conv", effect=0.1)], NOISE)
+    mean, sd = record.effect(frozenset({"router"}), frozenset(), "gla")
+    known, narrow = record.effect(frozenset({"conv"}), frozenset(), "gla")
+    assert mean == 0.0 and sd > narrow and known > 0.05
+    assert OperatorRecord([], NOISE).effect(frozenset({"conv"}), frozenset(), "gla")[0] == 0.0
+
+
+def test_another_family_learns_part_of_what_this_one_showed() -> None:
+    record = OperatorRecord([a_trial(i, "conv", effect=0.1) for i in range(4)], NOISE)
+    here, there = (record.effect(frozenset({"conv"}), frozenset(), f)[0] for f in ("gla", "delta"))
+    assert 0.02 < there < here
+
+
+def test_a_principle_needs_two_experiments_and_names_those_for_and_against() -> None:
+    one = [a_trial(1, "conv", effect=0.2)]
+    assert not kept(operator_effects(OperatorRecord(one, NOISE)), (), metric=BITS_PER_BYTE, names={})
+    more = [*one, a_trial(2, "conv", effect=0.15), a_trial(3, "conv", effect=-0.01)]
+    found = kept(operator_effects(OperatorRecord(more, NOISE)), (), metric=BITS_PER_BYTE, names={"conv": "a taps"})
+    assert [p.id for p in found] == ["conv@gla"] and "a taps" in found[0].text
+    assert found[0].supports == ("c1-001", "c1-002") and found[0].contradicts == ("c1-003",)
+
+
+def test_a_principle_is_struck_with_the_reason_when_the_evidence_turns() -> None:
+    trials = [a_trial(i, "conv", effect=0.1) for i in range(2)]
+    before = kept(operator_effects(OperatorRecord(trials, NOISE)), (), metric=BITS_PER_BYTE, names={})
+    trials += [a_trial(10 + i, "conv", effect=-0.1) for i in range(2)]
+    after = kept(operator_effects(OperatorRecord(trials, NOISE)), before, metric=BITS_PER_BYTE, names={})
+    assert [p.id for p in after if p.struck] == ["conv@gla"] and "zero" in after[0].struck
+    assert not kept(operator_effects(OperatorRecord(trials, NOISE)), after, metric=BITS_PER_BYTE, names={})
+
+
+def test_at_most_twenty_stand_and_another_authors_are_left_alone() -> None:
+    theirs = Principle(id="p1", text="Keep the state small.", author="model")
+    trials = [a_trial(100 * i + k, f"o{i}", effect=0.3) for i in range(30) for k in range(3)]
+    found = kept(operator_effects(OperatorRecord(trials, NOISE)), (theirs,), metric=BITS_PER_BYTE, names={})
+    assert theirs in found and sum(not p.struck for p in found) == MOST
+
+
+@pytest.mark.parametrize("trials", [[], [a_trial(1)]], ids=["none", "nothing changed"])
+def test_without_evidence_there_is_nothing_to_say(trials: list[Trial]) -> None:
+    assert operator_effects(OperatorRecord(trials, NOISE)) == ()
