@@ -22,6 +22,7 @@ COMMANDS = (
     "report",
     "check",
     "exec",
+    "principles",
     "memory",
     "sandbox",
     "bench",

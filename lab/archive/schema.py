@@ -62,4 +62,12 @@ def _first(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+def _principles(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """CREATE TABLE principles (
+            id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL REFERENCES campaigns(id), at TEXT NOT NULL,
+            payload TEXT NOT NULL)"""
+    )
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _principles)

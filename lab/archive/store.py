@@ -125,7 +125,7 @@ class Archive:
 
     def begin_campaign(self, brief: Brief, facts: Mapping[str, Any] | None = None) -> Campaign:
         """Commit the campaign's row: the first thing that a run does."""
-        with self._write() as db:
+        with self.write() as db:
             cursor = db.execute(
                 "INSERT INTO campaigns (brief, status, started_at, facts) VALUES (?, 'running', ?, ?)",
                 (_json(brief), now(), _json(facts or {})),
@@ -135,7 +135,7 @@ class Archive:
     def update_campaign(self, campaign: int, *, status: str | None = None, **facts: Any) -> Campaign:
         """Change the status (finished and stopped set the end) and add facts."""
         known = dict(self.campaign(campaign).facts) | {k: encode(v) for k, v in facts.items()}
-        with self._write() as db:
+        with self.write() as db:
             db.execute("UPDATE campaigns SET facts = ? WHERE id = ?", (_json(known), campaign))
             if status:
                 ended = None if status == "running" else now()
@@ -159,7 +159,7 @@ class Archive:
         """
         label = name.replace(" ", "_") if role is Role.BASELINE else f"{number:03d}"
         ident = f"c{campaign}-{label}"
-        with self._write() as db:
+        with self.write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO experiments (id, campaign, number, role, status, parents, name, family,"
                 " created_at, environment) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
@@ -192,7 +192,7 @@ class Archive:
 
         A stage that is already there is left as it is (nothing runs twice). A status only moves forward.
         """
-        with self._write() as db:
+        with self.write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO stages VALUES (?, ?, ?, ?, ?, ?)",
                 (experiment, stage, rung, seed, now(), _json(payload)),
@@ -215,17 +215,17 @@ class Archive:
 
     def begin_conversation(self, experiment: str, stage: str) -> None:
         """Forget the agents' lines of an unfinished stage that is about to be repeated; a person's stay."""
-        with self._write(synced=False) as db:
+        with self.write(synced=False) as db:
             db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
 
     def say(self, campaign: int, line: Line) -> None:
         """Store something that was said."""
-        with self._write(synced=line.person) as db:
+        with self.write(synced=line.person) as db:
             self._say(db, campaign, line)
 
     def heard(self, campaign: int, line: Line) -> None:
         """A person's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
-        with self._write() as db:
+        with self.write() as db:
             found = db.execute(
                 "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"
                 " WHERE campaign = ? AND person = 1 AND stage IN (?, ?) AND at = ? AND text = ?",
@@ -236,7 +236,7 @@ class Archive:
 
     def log_call(self, campaign: int, experiment: str | None, call: ModelCall) -> None:
         """Store what one model call cost."""
-        with self._write(synced=False) as db:
+        with self.write(synced=False) as db:
             db.execute(
                 "INSERT INTO calls (campaign, experiment, role, model, prompt_version, prompt_tokens,"
                 " completion_tokens, cost, seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -258,7 +258,7 @@ class Archive:
 
     def campaigns(self) -> tuple[Campaign, ...]:
         """All campaigns of this home, oldest first."""
-        rows = self._read("SELECT id, brief, status, started_at, finished_at, facts FROM campaigns ORDER BY id")
+        rows = self.read("SELECT id, brief, status, started_at, finished_at, facts FROM campaigns ORDER BY id")
         return tuple(_campaign(r) for r in rows)
 
     def campaign(self, ident: int) -> Campaign:
@@ -271,12 +271,12 @@ class Archive:
     def experiments(self, campaign: int | None = None) -> tuple[Experiment, ...]:
         """The experiments of one campaign (or all), baselines first, in order."""
         where, values = ("WHERE campaign = ?", (campaign,)) if campaign is not None else ("", ())
-        rows = self._read(f"SELECT * FROM experiments {where} ORDER BY campaign, role, number", values)
+        rows = self.read(f"SELECT * FROM experiments {where} ORDER BY campaign, role, number", values)
         return self._assemble(rows, where.replace("campaign", "e.campaign"), values)
 
     def experiment(self, ident: str) -> Experiment:
         """One experiment. Raises `UnknownExperiment`."""
-        rows = self._read("SELECT * FROM experiments WHERE id = ?", (ident,))
+        rows = self.read("SELECT * FROM experiments WHERE id = ?", (ident,))
         if not rows:
             raise UnknownExperiment(f"no experiment {ident!r} here: see `move37 list`")
         return self._assemble(rows, "WHERE e.id = ?", (ident,))[0]
@@ -284,7 +284,7 @@ class Archive:
     def _assemble(self, rows: Sequence[sqlite3.Row], where: str, values: tuple[Any, ...]) -> tuple[Experiment, ...]:
         """Stages are written once, so an experiment is decoded again only when its row or its set of stages changed."""
         stages: dict[str, list[int]] = {}
-        for ident, number in self._read(
+        for ident, number in self.read(
             f"SELECT s.experiment, s.rowid FROM stages s JOIN experiments e ON e.id = s.experiment {where}"
             " ORDER BY s.rowid",
             values,
@@ -302,7 +302,7 @@ class Archive:
 
     def stage(self, experiment: str, stage: str, *, rung: int = 0, seed: int = 0) -> Any | None:
         """The payload of a finished stage, or None."""
-        rows = self._read(
+        rows = self.read(
             "SELECT payload FROM stages WHERE experiment = ? AND stage = ? AND rung = ? AND seed = ?",
             (experiment, stage, rung, seed),
         )
@@ -310,13 +310,13 @@ class Archive:
 
     def team_state(self, experiment: str) -> str | None:
         """The AutoGen team's state after the last finished conversation."""
-        rows = self._read("SELECT state FROM teams WHERE experiment = ?", (experiment,))
+        rows = self.read("SELECT state FROM teams WHERE experiment = ?", (experiment,))
         return rows[0]["state"] if rows else None
 
     def lines(self, experiment: str | None = None, *, campaign: int | None = None) -> tuple[Line, ...]:
         """What was said in an experiment, or in a whole campaign, in order."""
         where, values = ("experiment = ?", (experiment,)) if experiment else ("campaign = ?", (campaign,))
-        rows = self._read(f"SELECT * FROM lines WHERE {where} ORDER BY id", values)
+        rows = self.read(f"SELECT * FROM lines WHERE {where} ORDER BY id", values)
         return tuple(
             Line(
                 source=r["source"],
@@ -332,7 +332,7 @@ class Archive:
 
     def spent(self, campaign: int) -> tuple[int, float]:
         """Tokens and US dollars of a campaign's model calls."""
-        row = self._read(
+        row = self.read(
             "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0), coalesce(sum(cost), 0)"
             " FROM calls WHERE campaign = ?",
             (campaign,),
@@ -348,7 +348,7 @@ class Archive:
         )
 
     def _stages(self, numbers: Sequence[int]) -> list[StageRecord]:
-        rows = self._read(
+        rows = self.read(
             f"SELECT * FROM stages WHERE rowid IN ({','.join('?' * len(numbers))}) ORDER BY rowid", tuple(numbers)
         )
         return [
@@ -362,7 +362,12 @@ class Archive:
             for r in rows
         ]
 
-    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+    def has(self, table: str) -> bool:
+        """Whether this file has a table: one that an older move37 wrote and that is only read may lack it."""
+        return bool(self.read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
+
+    def read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """Rows of a query, for the modules beside this one. Raises `ArchiveCorrupt`."""
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
@@ -372,9 +377,9 @@ class Archive:
             ) from error
 
     @contextmanager
-    def _write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction. Without `synced` a kill loses nothing, a power cut may, up to the next synced one: for what
-        an unfinished stage says again anyway."""
+    def write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, for the modules beside this one. Without `synced` a kill loses nothing, a power cut may, up to
+        the next synced one: for what an unfinished stage says again anyway."""
         try:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             with self._db:

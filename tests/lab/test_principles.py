@@ -1,4 +1,4 @@
-"""The record gives an operator what is its own, keeps what the interval supports, and lets go of what it no longer does."""
+"""The record gives an operator what is its own, keeps what the interval supports, and lets go of the rest."""
 
 from __future__ import annotations
 

@@ -151,8 +151,8 @@ def test_an_unknown_experiment_is_a_typed_error(tmp_path: Path) -> None:
 def test_measurements_and_gates_are_views_over_the_stages(tmp_path: Path) -> None:
     archive, campaign = a_home(tmp_path)
     a_finished_experiment(archive, campaign, value=2.25)
-    assert archive._read("SELECT value FROM measurements")[0][0] == 2.25
-    assert archive._read("SELECT name, passed FROM gates")[0][:] == ("shape", 1)
+    assert archive.read("SELECT value FROM measurements")[0][0] == 2.25
+    assert archive.read("SELECT name, passed FROM gates")[0][:] == ("shape", 1)
 
 
 def test_a_diverged_loss_survives_the_round_trip() -> None:
