@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import pkgutil
 import platform
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -237,9 +237,12 @@ def plot(rows: Rows, path: str) -> None:
 
 
 def import_all() -> list[str]:
-    """Import every module of the Triton folder; raises what they raise."""
-    folder = importlib.import_module("move37.kernels.triton")
-    names = [module.name for module in pkgutil.iter_modules(folder.__path__, "move37.kernels.triton.")]
+    """Import every Triton module; raises what they raise."""
+    root = Path(kernels.__file__).parent
+    names = [
+        ".".join(("move37.kernels", *path.relative_to(root).with_suffix("").parts))
+        for path in sorted(root.rglob("triton*.py"))
+    ]
     for name in names:
         importlib.import_module(name)
     return names

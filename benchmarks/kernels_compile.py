@@ -90,12 +90,11 @@ def compiling_only(capability: int, found: list[Compiled]) -> Iterator[None]:
 
 def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtype = torch.bfloat16) -> list[Compiled]:
     """All kernels of the package at one head size; raises what the compiler raises."""
-    from move37.kernels.family import Call
-    from move37.kernels.triton.conv import conv
-    from move37.kernels.triton.cross_entropy import linear_cross_entropy
-    from move37.kernels.triton.delta import delta
-    from move37.kernels.triton.gla import gla
-    from move37.kernels.triton.norms import rms_norm_gated
+    from move37.kernels.ops.convolution.triton import conv
+    from move37.kernels.ops.cross_entropy.triton import linear_cross_entropy
+    from move37.kernels.ops.norms.triton import rms_norm_gated
+    from move37.kernels.ops.scalar_decay.triton import delta
+    from move37.kernels.ops.vector_decay.triton import gla
 
     found: list[Compiled] = []
     time, heads = 130, 2
@@ -107,12 +106,12 @@ def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtyp
     g, beta, state, fades = (wide(1, time, heads), wide(1, time, heads), wide(1, heads, width, width), wide(*q.shape))
     with compiling_only(capability, found):
         for rate in (beta, None):
-            call = Call(q, k, v, g, rate, None, state, True, True, None)
-            o, final = delta(call, 1.0, None, recurrent=False)
+            given = (q, k, v, g, rate, 1.0, state, None)
+            o, final = delta(*given, want_state=True, normalise=True, recurrent=False)
             assert final is not None
             (o.sum() + final.sum()).backward()
             with torch.no_grad():
-                delta(call, 1.0, None, recurrent=True)
+                delta(*given, want_state=True, normalise=True, recurrent=True)
         o, final = gla(q, k, v, fades, 1.0, state, True, None, recurrent=False)
         assert final is not None
         (o.sum() + final.sum()).backward()

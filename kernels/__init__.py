@@ -12,7 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from move37.kernels.delta import (
+    from move37.kernels.dispatch import implementation
+    from move37.kernels.ops.convolution.api import causal_conv1d
+    from move37.kernels.ops.cross_entropy.api import fused_linear_cross_entropy_loss
+    from move37.kernels.ops.norms.api import l2norm, rms_norm_gated
+    from move37.kernels.ops.scalar_decay.api import (
         chunk_delta_rule,
         chunk_gated_delta_rule,
         chunk_simple_gla,
@@ -20,23 +24,21 @@ if TYPE_CHECKING:
         fused_recurrent_gated_delta_rule,
         fused_recurrent_simple_gla,
     )
-    from move37.kernels.dispatch import implementation
-    from move37.kernels.gla import chunk_gla, fused_recurrent_gla
-    from move37.kernels.pointwise import causal_conv1d, fused_linear_cross_entropy_loss, l2norm, rms_norm_gated
+    from move37.kernels.ops.vector_decay.api import chunk_gla, fused_recurrent_gla
 
 _HOMES = {
-    "chunk_gated_delta_rule": "delta",
-    "chunk_delta_rule": "delta",
-    "chunk_simple_gla": "delta",
-    "fused_recurrent_gated_delta_rule": "delta",
-    "fused_recurrent_delta_rule": "delta",
-    "fused_recurrent_simple_gla": "delta",
-    "chunk_gla": "gla",
-    "fused_recurrent_gla": "gla",
-    "causal_conv1d": "pointwise",
-    "rms_norm_gated": "pointwise",
-    "l2norm": "pointwise",
-    "fused_linear_cross_entropy_loss": "pointwise",
+    "chunk_gated_delta_rule": "ops.scalar_decay.api",
+    "chunk_delta_rule": "ops.scalar_decay.api",
+    "chunk_simple_gla": "ops.scalar_decay.api",
+    "fused_recurrent_gated_delta_rule": "ops.scalar_decay.api",
+    "fused_recurrent_delta_rule": "ops.scalar_decay.api",
+    "fused_recurrent_simple_gla": "ops.scalar_decay.api",
+    "chunk_gla": "ops.vector_decay.api",
+    "fused_recurrent_gla": "ops.vector_decay.api",
+    "causal_conv1d": "ops.convolution.api",
+    "rms_norm_gated": "ops.norms.api",
+    "l2norm": "ops.norms.api",
+    "fused_linear_cross_entropy_loss": "ops.cross_entropy.api",
     "implementation": "dispatch",
 }
 

@@ -65,6 +65,14 @@ def check_tensor(name: str, value: object) -> None:
         raise BadOption(name, type(value).__name__, "a tensor")
 
 
+def check_floating(name: str, x: Tensor) -> None:
+    check_tensor(name, x)
+    if x.dtype not in DTYPES:
+        raise BadDtype(name, x.dtype, "float32, bfloat16, float16 or float64")
+    if x.dim() < 1 or x.shape[-1] < 1:
+        raise BadShape(name, tuple(x.shape), "[..., features] with at least one feature")
+
+
 def check_device(name: str, tensor: Tensor, like: Tensor) -> None:
     if tensor.device != like.device:
         raise BadDevice(name, tensor.device, f"{like.device}, as the first argument is")

@@ -57,6 +57,6 @@ def interpreting() -> bool:
     """Whether Triton runs its kernels on CPU tensors in this process (TRITON_INTERPRET=1 before its import)."""
     if not triton_is_installed():
         return False
-    from move37.kernels.triton.launch import interpreting as answer
+    from move37.kernels.common.triton_launch import interpreting as answer
 
     return answer()

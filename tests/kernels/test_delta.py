@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37 import kernels
-from move37.kernels.chunked.solve import unit_lower_inverse
+from move37.kernels.common.triangular import unit_lower_inverse
 from tests.kernels.cases import compare, gated_delta, heads, relative_rms, run, simple
 
 TIMES = (1, 15, 16, 17, 63, 64, 65, 300)
@@ -89,14 +89,16 @@ def test_gradients_pass_a_numerical_check():
 def test_computing_the_forward_pass_again_gives_the_same_gradients(monkeypatch):
     inputs = heads(70)
     _, kept = run("chunked", gated_delta, inputs, torch.float32)
-    monkeypatch.setattr("move37.kernels.chunked.delta.KEEP_ELEMENTS", 0)
+    monkeypatch.setattr("move37.kernels.ops.scalar_decay.chunked.KEEP_ELEMENTS", 0)
     _, again = run("chunked", gated_delta, inputs, torch.float32)
     assert all(torch.equal(kept[n], again[n]) for n in kept)
 
 
 @pytest.mark.parametrize("erase", (True, False))
 def test_segments_without_gradients_equal_one_pass_with_them(erase, monkeypatch):
-    monkeypatch.setattr("move37.kernels.chunked.delta.SEGMENT_ELEMENTS", 1500)  # one chunk each, the last one short
+    monkeypatch.setattr(
+        "move37.kernels.ops.scalar_decay.chunked.SEGMENT_ELEMENTS", 1500
+    )  # one chunk each, the last short
     inputs = {n: x.float() for n, x in heads(100, beta=torch.sigmoid if erase else None).items()}
     call = gated_delta if erase else simple
     wanted = call(**{n: x.clone().requires_grad_() for n, x in inputs.items()})

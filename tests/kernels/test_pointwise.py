@@ -61,7 +61,7 @@ def test_l2norm_equals_its_definition(dtype):
 
 @pytest.mark.parametrize("reduction", ("mean", "sum"))
 def test_cross_entropy_equals_its_definition_in_blocks(reduction, monkeypatch):
-    monkeypatch.setattr("move37.kernels.chunked.cross_entropy.BLOCK_ELEMENTS", 60)  # three rows a block
+    monkeypatch.setattr("move37.kernels.ops.cross_entropy.chunked.BLOCK_ELEMENTS", 60)  # three rows a block
     target = torch.randint(0, 20, (2, 9), generator=torch.Generator().manual_seed(0))
     target[0, 3] = -100
     inputs = {"x": draw(2, 9, 8), "weight": draw(20, 8), "bias": draw(20), "target": target}

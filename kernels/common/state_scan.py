@@ -1,6 +1,6 @@
 """The only sequential part: states from chunk to chunk, forwards or, for their gradients, backwards.
 
-All tensors are chunk first: [chunks, lanes, ...], where a lane is a head of a sequence.
+All tensors are chunk first: [chunks, batch_heads, ...], batch_heads the heads of all sequences.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 
-def by_chunk(x: Tensor, lanes: int) -> Tensor:
-    """[chunks * lanes, ...] -> [chunks, lanes, ...]."""
-    return x.view(-1, lanes, *x.shape[1:])
+def by_chunk(x: Tensor, batch_heads: int) -> Tensor:
+    """[chunks * batch_heads, ...] -> [chunks, batch_heads, ...]."""
+    return x.view(-1, batch_heads, *x.shape[1:])
 
 
-def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, back: bool = False) -> Tensor:
-    """S_{i+1} = step_i S_i + add_i; with `back`, S_i = step_i S_{i+1} + add_i. -> all S, [chunks + 1, lanes, K, V].
+def state_scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, back: bool = False) -> Tensor:
+    """S_{i+1} = step_i S_i + add_i; with `back`, S_i = step_i S_{i+1} + add_i. -> all S.
 
-    add [chunks, lanes, K, V]; edge, the known end, [lanes, K, V] or None for zeros; step None for the identity, or
-    factors [chunks, lanes, ...] that broadcast over K and V.
+    What comes back has shape [chunks + 1, batch_heads, K, V]; add [chunks, batch_heads, K, V]; edge, the known end,
+    [batch_heads, K, V] or None for zeros; step None for the identity, or factors
+    [chunks, batch_heads, ...] that broadcast over K and V.
     """
     states = _known(add.shape[0], add.shape[1:], edge, add, back)
     for i, come, go in _order(states, back):
@@ -29,7 +30,7 @@ def scan(step: Tensor | None, add: Tensor, edge: Tensor | None, *, back: bool = 
     return states
 
 
-def walk(
+def delta_state_scan(
     rows: Tensor,
     reads: Tensor,
     writes: Tensor,
@@ -41,11 +42,11 @@ def walk(
 ) -> Tensor:
     """rows_i += reads_i S_i, in place, then S_{i+1} = step_i S_i + add_i + writes_i^T rows_i. -> all S.
 
-    With `back`, S_i and S_{i+1} change places. rows [chunks, lanes, C, V]; reads, writes [chunks, lanes, C, K]; add
-    None for nothing; step, edge and what is returned as in `scan`.
+    With `back`, S_i and S_{i+1} change places. rows [chunks, batch_heads, C, V]; reads, writes [.., .., C, K];
+    add None for nothing; step, edge and what is returned as in `state_scan`.
     """
-    chunks, lanes, _, values = rows.shape
-    states = _known(chunks, (lanes, reads.shape[3], values), edge, rows, back)
+    chunks, batch_heads, _, values = rows.shape
+    states = _known(chunks, (batch_heads, reads.shape[3], values), edge, rows, back)
     every_row, every_read, every_write = rows.unbind(), reads.unbind(), writes.mT.unbind()
     for i, come, go in _order(states, back):
         row = every_row[i].baddbmm_(every_read[i], come)

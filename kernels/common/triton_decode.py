@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from move37.kernels.triton.launch import block, state_at
+from move37.kernels.common.triton_launch import block, state_at
 
 
 @triton.jit

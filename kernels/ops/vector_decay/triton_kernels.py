@@ -12,8 +12,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from move37.kernels.triton.delta_forward import LOG2_E
-from move37.kernels.triton.launch import configs, load_tile, load_tile_t, state_at, state_at_t, store_tile
+from move37.kernels.common.triton_launch import configs, load_tile, load_tile_t, state_at, state_at_t, store_tile
+from move37.kernels.ops.scalar_decay.triton_forward import LOG2_E
 
 
 @triton.jit

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from move37.kernels.chunked import cross_entropy as blocks
+from move37.kernels.ops.cross_entropy import chunked as blocks
 
 COLUMNS = 4096
 
@@ -52,5 +52,5 @@ def _row_part(logits: Tensor, target: Tensor, ignore: int, factor: float, gradie
 def linear_cross_entropy(
     x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, ignore: int, mean: bool
 ) -> Tensor:
-    """As move37.kernels.chunked.cross_entropy.linear_cross_entropy, with the row part in one kernel."""
+    """As move37.kernels.ops.cross_entropy.chunked.linear_cross_entropy, with the row part in one kernel."""
     return blocks.linear_cross_entropy(x, weight, target, bias, ignore, mean, rows=_row_part)

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from move37.kernels.common.triton_decode import decode
+from move37.kernels.common.triton_launch import Plan, block, plan, precision
 from move37.kernels.errors import BadDtype
-from move37.kernels.triton import delta_backward as backward_kernels
-from move37.kernels.triton import delta_forward as forward_kernels
-from move37.kernels.triton.launch import Plan, block, plan, precision
-from move37.kernels.triton.norms import l2norm
-from move37.kernels.triton.recurrent import decode
-
-if TYPE_CHECKING:
-    from move37.kernels.family import Call
+from move37.kernels.ops.norms.triton import l2norm
+from move37.kernels.ops.scalar_decay import triton_backward as backward_kernels
+from move37.kernels.ops.scalar_decay import triton_forward as forward_kernels
 
 L2NORM_EPS = 1e-6
 
 
-def delta(call: Call, scale: float, bounds: list[int] | None, *, recurrent: bool) -> tuple[Tensor, Tensor | None]:
+def delta(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    scale: float,
+    state: Tensor | None,
+    bounds: list[int] | None,
+    *,
+    want_state: bool,
+    normalise: bool,
+    recurrent: bool,
+) -> tuple[Tensor, Tensor | None]:
     """A checked call. `recurrent` decodes without gradients; otherwise chunks. Raises BadDtype for float64."""
-    q, k, v, g, beta, state = call.q, call.k, call.v, call.g, call.beta, call.state
     if q.dtype == torch.float64:
         raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
-    if call.normalise:
+    if normalise:
         q, k = l2norm(q, L2NORM_EPS, q.dtype), l2norm(k, L2NORM_EPS, k.dtype)
     if recurrent and not _needs_gradient(q, k, v, g, beta, state):
-        return decode(q, k, v, g, beta, scale, state, call.want_state, bounds)
+        return decode(q, k, v, g, beta, scale, state, want_state, bounds)
     cut = plan(v.shape[0], v.shape[1], bounds, chunk_size(v.shape[1], q.shape[3]), q.device)
-    o, final = _Delta.apply(q, k, v, g, beta, state, scale, call.want_state, cut)
-    return o, final if call.want_state else None
+    o, final = _Delta.apply(q, k, v, g, beta, state, scale, want_state, cut)
+    return o, final if want_state else None
 
 
 def chunk_size(time: int, width: int) -> int:

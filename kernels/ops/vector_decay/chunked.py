@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from move37.kernels.chunked.delta_forward import LOG2_E
-from move37.kernels.chunked.layout import Grid
-from move37.kernels.chunked.scan import by_chunk, scan
+from move37.kernels.common.layout import Grid
+from move37.kernels.common.state_scan import by_chunk, state_scan
+from move37.kernels.ops.scalar_decay.chunked_forward import LOG2_E
 
 
 def chunk_size(time: int, width: int) -> int:
@@ -48,12 +48,14 @@ class _ChunkVector(torch.autograd.Function):
         qc.mul_(scale)
         gamma = gamma.mul_(LOG2_E).cumsum_(1)  # decays are powers of two: exp2 is faster than exp
         a = _scores(qc, kc, gamma)
-        lanes, width = grid.lanes, k.shape[3]
+        batch_heads, width = grid.batch_heads, k.shape[3]
         kd = (gamma[:, -1:] - gamma).exp2_().mul_(kc)
-        add = by_chunk(torch.bmm(kd.mT, vc), lanes)
-        step = by_chunk(gamma[:, -1].exp2().unsqueeze(-1), lanes)
-        first = add.new_zeros(add.shape[1:]) if state is None else state.to(dtype).reshape(grid.lanes, width, values)
-        states = scan(step, add, first)
+        add = by_chunk(torch.bmm(kd.mT, vc), batch_heads)
+        step = by_chunk(gamma[:, -1].exp2().unsqueeze(-1), batch_heads)
+        first = (
+            add.new_zeros(add.shape[1:]) if state is None else state.to(dtype).reshape(grid.batch_heads, width, values)
+        )
+        states = state_scan(step, add, first)
         o = torch.baddbmm(torch.bmm(a, vc), gamma.exp2().mul_(qc), states[:-1].flatten(0, 1))
         ctx.save_for_backward(qc, kc, vc, gamma, a, states)
         ctx.grid, ctx.scale, ctx.key_heads, ctx.dtypes = grid, scale, q.shape[2], (q.dtype, g.dtype)
@@ -94,12 +96,12 @@ def _backward(
     grid: Grid,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of s Q, K, V, g in chunk layout and of the initial state."""
-    lanes = grid.lanes
+    batch_heads = grid.batch_heads
     rise, fall = gamma.exp2(), (gamma[:, -1:] - gamma).exp2_()
     whole = gamma[:, -1].exp2().unsqueeze(-1)
-    add = by_chunk(torch.bmm((q * rise).mT, do), lanes)
+    add = by_chunk(torch.bmm((q * rise).mT, do), batch_heads)
     first = add.new_zeros(add.shape[1:]) if dfinal is None else dfinal.to(v.dtype).reshape(add.shape[1:])
-    later = scan(by_chunk(whole, lanes), add, first, back=True)
+    later = state_scan(by_chunk(whole, batch_heads), add, first, back=True)
     after, before = later[1:].flatten(0, 1), states[:-1].flatten(0, 1)
     dv = torch.baddbmm(torch.bmm(a.mT, do), k * fall, after)
     dq = torch.bmm(do, before.mT).mul_(rise)

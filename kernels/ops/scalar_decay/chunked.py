@@ -1,9 +1,9 @@
 """The scalar-decay family in chunks: linear attention, RetNet, Mamba-2, DeltaNet, Gated DeltaNet.
 
-The function and its place in autograd; delta_forward.py has the forward pass and the symbols, delta_backward.py the
+The function and its place in autograd; chunked_forward.py has the forward pass and the symbols, chunked_backward.py the
 gradients. Without gradients a long sequence goes through in segments: they stay in the cache, and their memory is used
 again instead of going back to the system. With gradients, what the forward pass computed is kept while it is small, and
-otherwise computed again. Not covered: second derivatives; vector decay (gla.py).
+otherwise computed again. Not covered: second derivatives; vector decay.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from move37.kernels.chunked.delta_backward import backward
-from move37.kernels.chunked.delta_forward import Pass, forward
-from move37.kernels.chunked.layout import Grid
+from move37.kernels.common.layout import Grid
+from move37.kernels.ops.scalar_decay.chunked_backward import backward
+from move37.kernels.ops.scalar_decay.chunked_forward import Saved, forward
 
 KEEP_ELEMENTS = 1 << 23  # of v: above it the forward pass is computed again
 SEGMENT_ELEMENTS = 1 << 17  # of v: what goes through at once where nothing is kept
@@ -81,13 +81,13 @@ class _ChunkDelta(torch.autograd.Function):
     def backward(ctx: Any, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, g, beta, state = ctx.saved_tensors
         grid: Grid = ctx.grid
-        kept: Pass | None = ctx.kept
+        kept: Saved | None = ctx.kept
         ctx.kept = None  # freed with this pass; a second one over a retained graph computes it again
         if kept is None:
             _, kept = forward(grid, q, k, v, g, beta, state, *ctx.options)
         do = torch.zeros_like(kept.v) if do is None else grid.split(do, kept.v.dtype)
         if dfinal is not None:
-            dfinal = dfinal.to(do.dtype).reshape(grid.lanes, *dfinal.shape[2:])
+            dfinal = dfinal.to(do.dtype).reshape(grid.batch_heads, *dfinal.shape[2:])
         dq, dk, dv, dg, dbeta, dstate = backward(kept, grid, do, dfinal, ctx.options[0])
         return (
             grid.join(dq, q.shape[2], q.dtype),

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from move37.kernels import contract
+from move37.kernels.common.packing import Packed
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption
-from move37.kernels.packing import Packed
+from move37.kernels.ops.vector_decay import chunked, naive
 
 
 def chunk_gla(
@@ -76,7 +77,8 @@ def _run(
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
     name = choose(q.device)
     if name == "triton":
-        from move37.kernels.triton.gla import gla
+        # Here, and not above: importing Triton takes a second, and only a GPU needs it.
+        from move37.kernels.ops.vector_decay.triton import gla
 
         return gla(q, k, v, g, scale, state, want_state, bounds, recurrent=recurrent)
     packed = None if bounds is None else Packed(bounds, q.device)
@@ -84,12 +86,8 @@ def _run(
         q, k, v, g = (packed.unpack(x) for x in (q, k, v, g))
     final: Tensor | None
     if name == "reference" or recurrent:
-        from move37.kernels.reference.recurrent import gated_linear_attention
-
-        o, final = gated_linear_attention(q, k, v, g, scale, state, exact=not recurrent)
+        o, final = naive.gated_linear_attention(q, k, v, g, scale, state, exact=not recurrent)
         final = final if want_state else None
     else:
-        from move37.kernels.chunked.gla import chunk_vector
-
-        o, final = chunk_vector(q, k, v, g, scale, state, want_state=want_state)
+        o, final = chunked.chunk_vector(q, k, v, g, scale, state, want_state=want_state)
     return (o if packed is None else packed.pack(o)), final

@@ -28,7 +28,7 @@ class Grid:
         return -(-self.time // self.chunk)
 
     @property
-    def lanes(self) -> int:
+    def batch_heads(self) -> int:
         """Independent recurrences: sequences times heads."""
         return self.batch * self.heads
 
@@ -43,7 +43,7 @@ class Grid:
         if group > 1:
             x = x.unsqueeze(3).expand(-1, -1, -1, group, *([-1] * (x.dim() - 3)))
         out = torch.empty(
-            self.chunks * self.lanes, self.chunk, *x.shape[3 + (group > 1) + 1 :], dtype=dtype, device=x.device
+            self.chunks * self.batch_heads, self.chunk, *x.shape[3 + (group > 1) + 1 :], dtype=dtype, device=x.device
         )
         out.view(x.shape).copy_(x)
         return out

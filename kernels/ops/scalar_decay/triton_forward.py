@@ -13,7 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from move37.kernels.triton.launch import (
+from move37.kernels.common.triton_launch import (
     configs,
     decay_matrix,
     load_column,

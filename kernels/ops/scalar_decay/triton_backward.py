@@ -14,7 +14,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from move37.kernels.triton.launch import (
+from move37.kernels.common.triton_launch import (
     configs,
     decay_matrix,
     decay_matrix_t,

@@ -1,11 +1,9 @@
-"""The recurrences as the papers write them, a loop over time: what every other implementation is tested against.
+"""The recurrence as the papers write it, a loop over time: what every other implementation is tested against.
 
 `delta_rule`: S_t = e^{g_t} (I - beta_t k_t^T k_t) S_{t-1} + beta_t k_t^T v_t, o_t = s q_t S_t
   DeltaNet: Yang et al., arXiv 2406.06484, eq. 2-3 (there with columns: S k and v k^T)
   Gated DeltaNet: Yang, Kautz, Hatamizadeh, arXiv 2412.06464, eq. 10
   without beta: linear attention, arXiv 2006.16236, eq. 18-20; RetNet, arXiv 2307.08621; Mamba-2, arXiv 2405.21060
-`gated_linear_attention`: S_t = diag(e^{g_t}) S_{t-1} + k_t^T v_t
-  GLA: Yang et al., arXiv 2312.06635, eq. 3
 Computed in float64 (`exact`), or in float32 for a step of decoding. Gradients come from autograd.
 """
 
@@ -38,7 +36,7 @@ def delta_rule(
     qs, ks = (x.repeat_interleave(group, 2) if group > 1 else x for x in (qs, ks))
     decay = None if g is None else g.to(dtype).exp()
     rate = None if beta is None else beta.to(dtype)
-    s = _first(state, v, q.shape[-1], dtype)
+    s = first_state(state, v, q.shape[-1], dtype)
     outputs = []
     for t in range(v.shape[1]):
         if decay is not None:
@@ -48,30 +46,14 @@ def delta_rule(
             row = rate[:, t, :, None] * (row - (ks[:, t].unsqueeze(-2) @ s).squeeze(-2))
         s = s + ks[:, t].unsqueeze(-1) * row.unsqueeze(-2)
         outputs.append(((qs[:, t] * scale).unsqueeze(-2) @ s).squeeze(-2))
-    return torch.stack(outputs, 1).to(q.dtype), s.to(_state_dtype(q))
+    return torch.stack(outputs, 1).to(q.dtype), s.to(state_dtype(q))
 
 
-def gated_linear_attention(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float, state: Tensor | None, *, exact: bool = True
-) -> tuple[Tensor, Tensor]:
-    """g [B, T, HV, K], log decay of every key coordinate; the rest as `delta_rule`."""
-    dtype = torch.float64 if exact or q.dtype == torch.float64 else torch.float32
-    group = v.shape[2] // q.shape[2]
-    qs, ks = (x.to(dtype).repeat_interleave(group, 2) for x in (q, k))
-    vs, decay = v.to(dtype), g.to(dtype).exp()
-    s = _first(state, v, q.shape[-1], dtype)
-    outputs = []
-    for t in range(v.shape[1]):
-        s = s * decay[:, t].unsqueeze(-1) + ks[:, t].unsqueeze(-1) * vs[:, t].unsqueeze(-2)
-        outputs.append(((qs[:, t] * scale).unsqueeze(-2) @ s).squeeze(-2))
-    return torch.stack(outputs, 1).to(q.dtype), s.to(_state_dtype(q))
-
-
-def _first(state: Tensor | None, v: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+def first_state(state: Tensor | None, v: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     if state is not None:
         return state.to(dtype)
     return v.new_zeros(v.shape[0], v.shape[2], width, v.shape[3], dtype=dtype)
 
 
-def _state_dtype(q: Tensor) -> torch.dtype:
+def state_dtype(q: Tensor) -> torch.dtype:
     return torch.float64 if q.dtype == torch.float64 else torch.float32

@@ -6,11 +6,31 @@ hand each other their states. Shapes are in contract.py, errors in errors.py, th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from torch import Tensor
 
 from move37.kernels import contract
+from move37.kernels.common.packing import Packed
+from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption, BadShape
-from move37.kernels.family import Call, run
+from move37.kernels.ops.scalar_decay import chunked, naive
+
+
+class Call(NamedTuple):
+    """The arguments of a public function, in its order; `beta` None means without the erase term."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    g: Tensor | None
+    beta: Tensor | None
+    scale: float | None
+    state: Tensor | None
+    want_state: bool
+    normalise: bool
+    cu_seqlens: Tensor | None
 
 
 def chunk_gated_delta_rule(
@@ -37,7 +57,7 @@ def chunk_gated_delta_rule(
     call = Call(
         q, k, v, g, _rate(v, beta), scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens
     )
-    return run(call, options)
+    return _run(call, options)
 
 
 def chunk_delta_rule(
@@ -78,7 +98,7 @@ def chunk_simple_gla(
     `chunk_gated_delta_rule`.
     """
     g = _constant_decay(v, g, g_gamma)
-    return run(Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens), options)
+    return _run(Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens), options)
 
 
 def fused_recurrent_gated_delta_rule(
@@ -101,7 +121,7 @@ def fused_recurrent_gated_delta_rule(
     call = Call(
         q, k, v, g, _rate(v, beta), scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens
     )
-    return run(call, options, recurrent=True)
+    return _run(call, options, recurrent=True)
 
 
 def fused_recurrent_delta_rule(
@@ -119,7 +139,7 @@ def fused_recurrent_delta_rule(
     """DeltaNet token by token, for decoding: arguments as `chunk_delta_rule`."""
     rate, normalise = _rate(v, beta), use_qk_l2norm_in_kernel
     call = Call(q, k, v, None, rate, scale, initial_state, output_final_state, normalise, cu_seqlens)
-    return run(call, options, recurrent=True)
+    return _run(call, options, recurrent=True)
 
 
 def fused_recurrent_simple_gla(
@@ -137,7 +157,7 @@ def fused_recurrent_simple_gla(
     """Scalar decay without the erase term, token by token: arguments as `chunk_simple_gla`."""
     g = _constant_decay(v, g, g_gamma)
     call = Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens)
-    return run(call, options, recurrent=True)
+    return _run(call, options, recurrent=True)
 
 
 def _rate(v: Tensor, beta: Tensor | None) -> Tensor | None:
@@ -157,3 +177,48 @@ def _constant_decay(v: Tensor, g: Tensor | None, g_gamma: Tensor | None) -> Tens
         raise BadShape("v", tuple(v.shape), "[batch, time, value heads, value size]")
     contract.check_gate("g_gamma", g_gamma, (v.shape[2],), v)
     return g_gamma.expand(v.shape[:3])
+
+
+def _run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) -> tuple[Tensor, Tensor | None]:
+    """Check and compute. -> o [B, T, HV, V], final state [N, HV, K, V] or None."""
+    contract.check_options(options)
+    bounds = _check(call)
+    name = choose(call.q.device)
+    scale = call.q.shape[-1] ** -0.5 if call.scale is None else float(call.scale)
+    if name == "triton":
+        # Here, and not above: importing Triton takes a second, and only a GPU needs it.
+        from move37.kernels.ops.scalar_decay.triton import delta
+
+        return delta(
+            call.q, call.k, call.v, call.g, call.beta, scale, call.state, bounds,
+            want_state=call.want_state, normalise=call.normalise, recurrent=recurrent,
+        )  # fmt: skip
+    packed = None if bounds is None else Packed(bounds, call.q.device)
+    if packed is not None:
+        q, k, v = (packed.unpack(x) for x in (call.q, call.k, call.v))
+        g, beta = (None if x is None else packed.unpack(x) for x in (call.g, call.beta))
+        call = call._replace(q=q, k=k, v=v, g=g, beta=beta)
+    state: Tensor | None
+    if name == "reference" or recurrent:
+        o, last = naive.delta_rule(
+            call.q, call.k, call.v, call.g, call.beta, scale, call.state, normalise=call.normalise, exact=not recurrent
+        )
+        state = last if call.want_state else None
+    else:
+        o, state = chunked.chunk_delta(
+            call.q, call.k, call.v, call.g, call.beta, scale, call.state,
+            want_state=call.want_state, normalise=call.normalise,
+        )  # fmt: skip
+    return (o if packed is None else packed.pack(o)), state
+
+
+def _check(call: Call) -> list[int] | None:
+    contract.check_heads(call.q, call.k, call.v)
+    batch, time, heads, _ = call.v.shape
+    contract.check_gate("g", call.g, (batch, time, heads), call.q)
+    contract.check_gate("beta", call.beta, (batch, time, heads), call.q)
+    bounds = contract.check_sequences(call.cu_seqlens, batch, time)
+    sequences = batch if bounds is None else len(bounds) - 1
+    shape = (sequences, heads, call.q.shape[-1], call.v.shape[-1])
+    contract.check_gate("initial_state", call.state, shape, call.q)
+    return bounds

@@ -9,10 +9,10 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from move37.kernels.common.triton_decode import decode
+from move37.kernels.common.triton_launch import Plan, block, plan, precision
 from move37.kernels.errors import BadDtype
-from move37.kernels.triton import gla_kernels as kernels_
-from move37.kernels.triton.launch import Plan, block, plan, precision
-from move37.kernels.triton.recurrent import decode
+from move37.kernels.ops.vector_decay import triton_kernels as kernels_
 
 
 def gla(

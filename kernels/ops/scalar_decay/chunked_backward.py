@@ -1,6 +1,6 @@
-"""The backward pass of delta.py, on what delta_forward.py kept. README.md derives it; per chunk, dS' after it:
+"""The backward pass of chunked.py, on what chunked_forward.py kept. README.md derives it; per chunk, dS' after it:
 
-    dR = A^T dO + Kd dS'        dS = e^{gamma_C} dS' + Qg^T dO - W^T dR        <- the same walk with Kd and W exchanged
+    dR = A^T dO + Kd dS'        dS = e^{gamma_C} dS' + Qg^T dO - W^T dR        <- the forward scan, Kd and W exchanged
     dBv = X^T dR        E = -strict(dBv R^T) . L        h = -e^gamma dBv S^T + E K
 
 In the code E and h carry their minus signs, as W does.
@@ -11,25 +11,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from move37.kernels.chunked.delta_forward import Pass, dot
-from move37.kernels.chunked.layout import Grid
-from move37.kernels.chunked.scan import by_chunk, scan, walk
+from move37.kernels.common.layout import Grid
+from move37.kernels.common.state_scan import by_chunk, delta_state_scan, state_scan
+from move37.kernels.ops.scalar_decay.chunked_forward import Saved, dot
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
-def backward(c: Pass, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: float) -> Gradients:
-    """Gradients of q, k, v, g, beta in chunk layout and of the initial state [lanes, K, V]."""
+def backward(c: Saved, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: float) -> Gradients:
+    """Gradients of q, k, v, g, beta in chunk layout and of the initial state [batch_heads, K, V]."""
     dr = torch.bmm(c.a.mT, do)
-    dkd, dqg, dwhole, first, before = None, None, None, None, None
+    dkd, dqg, dchunk_decay, first, before = None, None, None, None, None
     if c.states is not None:
         later = _state_gradients(c, grid, do, dr, dfinal)
         first, after, before = later[0], later[1:].flatten(0, 1), c.states[:-1].flatten(0, 1)
         dkd, dqg = torch.bmm(c.r, after.mT), torch.bmm(do, before.mT)
-        if c.whole is not None and c.rise is not None and c.fall is not None:
-            dwhole = dot(after.flatten(1), before.flatten(1)).mul_(c.whole.view(-1))
-            dqg.mul_(c.rise)
-            dkd.mul_(c.fall)
+        if c.chunk_decay is not None and c.exp_gamma is not None and c.exp_rest is not None:
+            dchunk_decay = dot(after.flatten(1), before.flatten(1)).mul_(c.chunk_decay.view(-1))
+            dqg.mul_(c.exp_gamma)
+            dkd.mul_(c.exp_rest)
     da = torch.bmm(do, c.r.mT).mul_(c.decay)
     diagonal = da.diagonal(dim1=1, dim2=2).clone().unsqueeze(-1)
     da.diagonal(dim1=1, dim2=2).zero_()
@@ -42,7 +42,7 @@ def backward(c: Pass, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: floa
         dbeta = dot(dbv, c.v).sub_(kh)
         dv = dbv.mul_(c.beta)
         dk.baddbmm_(e.mul_(c.beta).mT, c.k, alpha=-1)
-    dg = _decay_gradient(c, dq, dk, kh, dkd, dwhole)
+    dg = _decay_gradient(c, dq, dk, kh, dkd, dchunk_decay)
     dq.addcmul_(diagonal, c.k)
     dk.addcmul_(diagonal, c.q)
     if dkd is not None:
@@ -57,21 +57,21 @@ def backward(c: Pass, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: floa
     return dq, dk, dv, dg, dbeta, first
 
 
-def _state_gradients(c: Pass, grid: Grid, do: Tensor, dr: Tensor, dfinal: Tensor | None) -> Tensor:
-    """dS of all states, [chunks + 1, lanes, K, V]; `dr` comes as A^T dO and is completed."""
+def _state_gradients(c: Saved, grid: Grid, do: Tensor, dr: Tensor, dfinal: Tensor | None) -> Tensor:
+    """dS of all states, [chunks + 1, batch_heads, K, V]; `dr` comes as A^T dO and is completed."""
     assert c.qg is not None and c.kd is not None
-    lanes = grid.lanes
-    add = by_chunk(torch.bmm(c.qg.mT, do), lanes)
-    whole = None if c.whole is None else by_chunk(c.whole, lanes)
+    batch_heads = grid.batch_heads
+    add = by_chunk(torch.bmm(c.qg.mT, do), batch_heads)
+    chunk_decay = None if c.chunk_decay is None else by_chunk(c.chunk_decay, batch_heads)
     if c.w is None:
-        later = scan(whole, add, dfinal, back=True)
+        later = state_scan(chunk_decay, add, dfinal, back=True)
         dr.baddbmm_(c.kd, later[1:].flatten(0, 1))
         return later
-    rows, reads, writes = (by_chunk(x, lanes) for x in (dr, c.kd, c.w))
-    return walk(rows, reads, writes, whole, add, dfinal, back=True)
+    rows, reads, writes = (by_chunk(x, batch_heads) for x in (dr, c.kd, c.w))
+    return delta_state_scan(rows, reads, writes, chunk_decay, add, dfinal, back=True)
 
 
-def _erase_gradients(c: Pass, dr: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _erase_gradients(c: Saved, dr: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Through R = X (beta V - beta e^gamma K S): -> dBv [n, C, V], -E [n, C, C], -h [n, C, K]."""
     assert c.x is not None
     dbv = torch.bmm(c.x.mT, dr)
@@ -80,27 +80,27 @@ def _erase_gradients(c: Pass, dr: Tensor, before: Tensor | None) -> tuple[Tensor
     if before is None:
         return dbv, e, torch.bmm(e, c.k)
     h = torch.bmm(dbv, before.mT)
-    h = h if c.rise is None else h.mul_(c.rise)
+    h = h if c.exp_gamma is None else h.mul_(c.exp_gamma)
     return dbv, e, h.baddbmm_(e, c.k)
 
 
 def _decay_gradient(
-    c: Pass, dq: Tensor, dk: Tensor, kh: Tensor | None, dkd: Tensor | None, dwhole: Tensor | None
+    c: Saved, dq: Tensor, dk: Tensor, kh: Tensor | None, dkd: Tensor | None, dchunk_decay: Tensor | None
 ) -> Tensor | None:
     """dg [n, C]: dg_t sums what flows across token t, from keys before it to queries, keys and states from it on.
 
     dq and dk come without the diagonal of A, which no decay touches: under strong decay it is all there is, and the
     difference of two equal sums would be nothing but rounding.
     """
-    if c.rise is None:
+    if c.exp_gamma is None:
         return None
     lower = torch.ones_like(c.a[0]).tril_()
     dgamma = dot(dq, c.q).sub_(dot(c.k, dk))
     if kh is not None and c.beta is not None:
         dgamma.addcmul_(c.beta.squeeze(-1), kh, value=-1)
     dg = torch.mm(dgamma, lower)
-    if dkd is not None and dwhole is not None:
-        dg.addmm_(dot(dkd, c.k), lower.mT.triu(1)).add_(dwhole.unsqueeze(1))
+    if dkd is not None and dchunk_decay is not None:
+        dg.addmm_(dot(dkd, c.k), lower.mT.triu(1)).add_(dchunk_decay.unsqueeze(1))
     return dg
 
 

@@ -1,4 +1,4 @@
-"""The forward pass of delta.py. Per chunk of C tokens, S the state before it (README.md derives every line):
+"""The forward pass of chunked.py. Per chunk of C tokens, S the state before it (README.md derives every line):
 
     gamma = cumsum g     L_ij = e^{gamma_i - gamma_j} (i >= j)     Qg = s e^gamma Q     Kd = e^{gamma_C - gamma} K
     M = strict(beta K K^T . L)     X = (I + M)^-1     U = X beta V     W = X beta e^gamma K     A = s Q K^T . L
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from move37.kernels.chunked.layout import Grid
-from move37.kernels.chunked.scan import by_chunk, scan, walk
-from move37.kernels.chunked.solve import unit_lower_inverse
+from move37.kernels.common.layout import Grid
+from move37.kernels.common.state_scan import by_chunk, delta_state_scan, state_scan
+from move37.kernels.common.triangular import unit_lower_inverse
 
 L2NORM_EPS = 1e-6
 LOG2_E = math.log2(math.e)
 
 
 @dataclass(slots=True, kw_only=True)
-class Pass:
+class Saved:
     """What a forward pass leaves for the backward pass; n = chunks * batch * heads. None: that term is not there."""
 
     q: Tensor  # s Q [n, C, K], normalised if asked for
@@ -34,9 +34,9 @@ class Pass:
     v: Tensor  # [n, C, V]
     norms: tuple[Tensor, Tensor] | None  # the factors that normalised q and k, [n, C, 1]
     beta: Tensor | None  # [n, C, 1]
-    rise: Tensor | None  # e^gamma [n, C, 1]
-    fall: Tensor | None  # e^{gamma_C - gamma} [n, C, 1]
-    whole: Tensor | None  # e^{gamma_C} [n, 1, 1]
+    exp_gamma: Tensor | None  # e^gamma [n, C, 1]
+    exp_rest: Tensor | None  # e^{gamma_C - gamma} [n, C, 1]
+    chunk_decay: Tensor | None  # e^{gamma_C} [n, 1, 1]
     decay: Tensor  # L [n, C, C], or [C, C] of ones, zero above the diagonal
     a: Tensor  # A [n, C, C]
     r: Tensor  # R [n, C, V]
@@ -44,7 +44,7 @@ class Pass:
     w: Tensor | None = None  # -W [n, C, K]
     kd: Tensor | None = None  # Kd [n, C, K]; this and the rest only where there is a state
     qg: Tensor | None = None  # Qg [n, C, K]
-    states: Tensor | None = None  # [chunks + 1, lanes, K, V]
+    states: Tensor | None = None  # [chunks + 1, batch_heads, K, V]
 
 
 def forward(
@@ -58,43 +58,43 @@ def forward(
     scale: float,
     want_state: bool,
     normalise: bool,
-) -> tuple[Tensor, Pass]:
+) -> tuple[Tensor, Saved]:
     """-> O [n, C, V] and what the backward pass needs. `state` may have any shape of [B * HV, K, V] elements."""
-    here = _inputs(grid, q, k, v, g, beta, scale, normalise)
+    saved = _inputs(grid, q, k, v, g, beta, scale, normalise)
     solved = None
-    if here.beta is not None:
-        m = torch.bmm(here.k, here.k.mT).mul_(here.decay).mul_(here.beta)
-        here.x = unit_lower_inverse(m)
-        solved = torch.mul(here.x, here.beta.mT, out=m)  # X beta
-        here.r = torch.bmm(solved, here.v)
+    if saved.beta is not None:
+        m = torch.bmm(saved.k, saved.k.mT).mul_(saved.decay).mul_(saved.beta)
+        saved.x = unit_lower_inverse(m)
+        solved = torch.mul(saved.x, saved.beta.mT, out=m)  # X beta
+        saved.r = torch.bmm(solved, saved.v)
     if grid.chunks > 1 or state is not None or want_state:
-        _states(here, grid, solved, state)
-    o = torch.bmm(here.a, here.r)
-    if here.qg is not None and here.states is not None:
-        o.baddbmm_(here.qg, here.states[:-1].flatten(0, 1))
-    return o, here
+        _states(saved, grid, solved, state)
+    o = torch.bmm(saved.a, saved.r)
+    if saved.qg is not None and saved.states is not None:
+        o.baddbmm_(saved.qg, saved.states[:-1].flatten(0, 1))
+    return o, saved
 
 
-def _states(here: Pass, grid: Grid, solved: Tensor | None, state: Tensor | None) -> None:
+def _states(saved: Saved, grid: Grid, solved: Tensor | None, state: Tensor | None) -> None:
     """Fill in what belongs to the states, and turn U into R."""
-    lanes = grid.lanes
-    here.kd = here.k if here.fall is None else here.k * here.fall
-    here.qg = here.q if here.rise is None else here.q * here.rise
-    shape = (lanes, here.k.shape[2], here.v.shape[2])
+    batch_heads = grid.batch_heads
+    saved.kd = saved.k if saved.exp_rest is None else saved.k * saved.exp_rest
+    saved.qg = saved.q if saved.exp_gamma is None else saved.q * saved.exp_gamma
+    shape = (batch_heads, saved.k.shape[2], saved.v.shape[2])
     first = None if state is None else state.reshape(shape)
-    whole = None if here.whole is None else by_chunk(here.whole, lanes)
+    chunk_decay = None if saved.chunk_decay is None else by_chunk(saved.chunk_decay, batch_heads)
     if solved is None:
-        here.states = scan(whole, by_chunk(torch.bmm(here.kd.mT, here.v), lanes), first)
+        saved.states = state_scan(chunk_decay, by_chunk(torch.bmm(saved.kd.mT, saved.v), batch_heads), first)
         return
-    solved = solved.neg_() if here.rise is None else solved.mul_(here.rise.mT.neg())
-    here.w = torch.bmm(solved, here.k)
-    rows, reads, writes = (by_chunk(x, lanes) for x in (here.r, here.w, here.kd))
-    here.states = walk(rows, reads, writes, whole, None, first)
+    solved = solved.neg_() if saved.exp_gamma is None else solved.mul_(saved.exp_gamma.mT.neg())
+    saved.w = torch.bmm(solved, saved.k)
+    rows, reads, writes = (by_chunk(x, batch_heads) for x in (saved.r, saved.w, saved.kd))
+    saved.states = delta_state_scan(rows, reads, writes, chunk_decay, None, first)
 
 
 def _inputs(
     grid: Grid, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, scale: float, normalise: bool
-) -> Pass:
+) -> Saved:
     """The inputs in chunk layout, their decays, and A; R is V until it is solved for."""
     dtype = torch.float64 if q.dtype == torch.float64 else torch.float32
     qc, kc, vc = grid.split(q, dtype), grid.split(k, dtype), grid.split(v, dtype)
@@ -103,19 +103,33 @@ def _inputs(
         norms = _normalise(qc, scale), _normalise(kc, 1.0)
     else:
         qc.mul_(scale)
-    rise, fall, whole = None, None, None
+    exp_gamma, exp_rest, chunk_decay = None, None, None
     lower = torch.ones(grid.chunk, grid.chunk, dtype=dtype, device=q.device).tril_()
     decay = lower
     if g is not None:
         gamma = torch.mm(grid.split(g, dtype), lower.mT * LOG2_E)  # the cumulative sum
         last = gamma[:, -1:]
-        rise, fall, whole = (x.unsqueeze(-1) for x in (gamma.exp2(), (last - gamma).exp2_(), last.exp2()))
+        exp_gamma, exp_rest, chunk_decay = (
+            x.unsqueeze(-1) for x in (gamma.exp2(), (last - gamma).exp2_(), last.exp2())
+        )
         # Masked before the power: above the diagonal the exponent is positive and may overflow.
         upper = torch.full_like(lower, -torch.inf).triu_(1)
         decay = (gamma.unsqueeze(2) - gamma.unsqueeze(1)).add_(upper).exp2_()
     a = torch.bmm(qc, kc.mT).mul_(decay)
     bc = None if beta is None else grid.split(beta, dtype).unsqueeze(-1)
-    return Pass(q=qc, k=kc, v=vc, norms=norms, beta=bc, rise=rise, fall=fall, whole=whole, decay=decay, a=a, r=vc)
+    return Saved(
+        q=qc,
+        k=kc,
+        v=vc,
+        norms=norms,
+        beta=bc,
+        exp_gamma=exp_gamma,
+        exp_rest=exp_rest,
+        chunk_decay=chunk_decay,
+        decay=decay,
+        a=a,
+        r=vc,
+    )
 
 
 def _normalise(x: Tensor, scale: float) -> Tensor:

@@ -1,1 +1,0 @@
-"""The PyTorch implementations, on any device: chunkwise forms with hand-written backward passes."""

@@ -1,0 +1,1 @@
+"""Linear layer and cross-entropy in one."""

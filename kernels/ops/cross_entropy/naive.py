@@ -1,0 +1,14 @@
+"""Linear layer and cross-entropy, -log softmax(x W^T + b)[target], from all logits at once, in float64."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, ignore: int, mean: bool
+) -> Tensor:
+    """x [N, D], weight [V, D], target [N] -> the loss, mean or sum over targets that are not `ignore`."""
+    logits = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
+    return F.cross_entropy(logits, target, ignore_index=ignore, reduction="mean" if mean else "sum")

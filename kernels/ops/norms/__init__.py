@@ -1,0 +1,1 @@
+"""RMSNorm with a gate, and l2norm."""

@@ -1,0 +1,1 @@
+"""A decay for every key coordinate: gated linear attention."""

@@ -1,1 +1,0 @@
-"""The meaning of every operator: naive recurrences and definitions in float64, each citing its paper."""
