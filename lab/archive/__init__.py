@@ -1,4 +1,5 @@
-"""Every attempt, kept: `store` (SQLite), `schema` (numbered), `codec` and `assemble` (rows <-> records), `lock`."""
+"""Every attempt, kept: `store` (SQLite), `schema` (numbered), `codec` and `assemble` (rows <-> records), `lock`; beside
+the experiments `controls` (what users ask for) and `live` (what happens now), written through `shared`."""
 
 from move37.lab.archive.store import Archive, Campaign, Line, ModelCall
 

@@ -16,6 +16,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
     for number, step in enumerate(STEPS[version:], start=version + 1):
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            if connection.execute("PRAGMA user_version").fetchone()[0] >= number:
+                continue  # another process was quicker
             step(connection)
             connection.execute(f"PRAGMA user_version = {number}")
 
@@ -70,4 +72,24 @@ def _principles(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _principles)
+def _controls_and_curves(connection: sqlite3.Connection) -> None:
+    """Rows that are written beside the experiments: what users ask for, and what happens while a campaign runs."""
+    for statement in (
+        """CREATE TABLE controls (
+            id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL REFERENCES campaigns(id), at TEXT NOT NULL,
+            user TEXT NOT NULL, kind TEXT NOT NULL, experiment TEXT, text TEXT NOT NULL DEFAULT '',
+            taken_at TEXT, answer TEXT)""",
+        "CREATE INDEX controls_untaken ON controls (campaign, id) WHERE taken_at IS NULL",
+        """CREATE TABLE curves (
+            experiment TEXT NOT NULL REFERENCES experiments(id), rung TEXT NOT NULL, seed INTEGER NOT NULL,
+            rate REAL NOT NULL, fresh INTEGER NOT NULL, step INTEGER NOT NULL, loss REAL NOT NULL,
+            PRIMARY KEY (experiment, rung, seed, rate, fresh, step)) WITHOUT ROWID""",
+        """CREATE TABLE requests (
+            id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL REFERENCES campaigns(id), experiment TEXT NOT NULL,
+            kind TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, until TEXT, answer TEXT)""",
+        "CREATE TABLE live (campaign INTEGER PRIMARY KEY, at TEXT NOT NULL, state TEXT NOT NULL)",
+    ):
+        connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _principles, _controls_and_curves)

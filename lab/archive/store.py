@@ -378,8 +378,11 @@ class Archive:
 
     @contextmanager
     def write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction, for the modules beside this one. Without `synced` a kill loses nothing, a power cut may, up to
-        the next synced one: for what an unfinished stage says again anyway."""
+        """One transaction, for the modules beside this one.
+
+        Without `synced` a kill loses nothing, a power cut may, up to the next synced one: for what an unfinished stage
+        says again anyway.
+        """
         try:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             with self._db:

@@ -1,0 +1,121 @@
+"""What people ask of a campaign from outside its process: a table of orders that the campaign takes in order.
+
+The page and `move37 attach` call `post` and wait for `find(id).answer`; the campaign calls `take` a few times a second
+and `answer` when it has done what was asked. One order is taken once, whoever posts at the same moment: of an approval
+and a veto of the same thing the first taken wins, and the second is answered with what happened instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from move37.lab.archive.shared import SharedConnection
+from move37.lab.archive.store import now
+
+LONGEST = 100_000  # characters of one order's text; more is refused
+
+
+class ControlKind(StrEnum):
+    """What can be asked for; `text` and `experiment` mean what the comment says."""
+
+    SAY = "say"  # text: for the next speaker
+    PROPOSE = "propose"  # text: a hypothesis for the next experiment, or the source of a candidate
+    APPROVE = "approve"  # experiment: the one that waits, or None for the oldest
+    VETO = "veto"  # experiment as above; text: the reason
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    PIN = "pin"  # experiment: always among the parents from now on
+    BAN = "ban"  # experiment, or text: a family that is no parent any more
+    BUDGET = "budget"  # text: the new number of candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One order and what became of it."""
+
+    id: int
+    campaign: int
+    at: str  # ISO 8601, UTC
+    user: str
+    kind: ControlKind
+    experiment: str | None
+    text: str
+    taken_at: str | None = None  # when the campaign read it
+    answer: str | None = None  # one sentence; None: not carried out yet
+
+
+class Controls:
+    """The orders of one home. Any number of processes may post; the campaign alone takes and answers."""
+
+    def __init__(self, home: Path) -> None:
+        """Raises `ArchiveError` when there is no archive in `home`."""
+        self._shared = SharedConnection(home)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._shared.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def post(
+        self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str = "person"
+    ) -> int:
+        """Ask for something; returns the order's id. Raises `ValueError` for a text that is too long."""
+        if len(text) > LONGEST:
+            raise ValueError(f"{len(text):,} characters are too many: write at most {LONGEST:,}")
+        with self._shared.write() as db:
+            cursor = db.execute(
+                "INSERT INTO controls (campaign, at, user, kind, experiment, text) VALUES (?, ?, ?, ?, ?, ?)",
+                (campaign, now(), user, kind.value, experiment, text),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def take(self, campaign: int) -> tuple[Control, ...]:
+        """The orders that nobody has taken, oldest first; each is given out once."""
+        waiting = "SELECT 1 FROM controls WHERE campaign = ? AND taken_at IS NULL LIMIT 1"
+        if not self._shared.read("controls", waiting, (campaign,)):
+            return ()
+        with self._shared.write() as db:
+            rows = db.execute(
+                "SELECT * FROM controls WHERE campaign = ? AND taken_at IS NULL ORDER BY id", (campaign,)
+            ).fetchall()
+            db.execute("UPDATE controls SET taken_at = ? WHERE campaign = ? AND taken_at IS NULL", (now(), campaign))
+        return tuple(_control(row) for row in rows)
+
+    def answer(self, ident: int, text: str) -> None:
+        """Say what became of an order; the first answer stays."""
+        with self._shared.write() as db:
+            db.execute("UPDATE controls SET answer = ? WHERE id = ? AND answer IS NULL", (text, ident))
+
+    def find(self, ident: int) -> Control | None:
+        """One order."""
+        rows = self._shared.read("controls", "SELECT * FROM controls WHERE id = ?", (ident,))
+        return _control(rows[0]) if rows else None
+
+    def of(self, campaign: int, *, after: int = 0) -> tuple[Control, ...]:
+        """All orders of a campaign behind the id `after`, oldest first."""
+        sql = "SELECT * FROM controls WHERE campaign = ? AND id > ? ORDER BY id"
+        return tuple(_control(row) for row in self._shared.read("controls", sql, (campaign, after)))
+
+
+def _control(row: sqlite3.Row) -> Control:
+    return Control(
+        id=row["id"],
+        campaign=row["campaign"],
+        at=row["at"],
+        user=row["user"],
+        kind=ControlKind(row["kind"]),
+        experiment=row["experiment"],
+        text=row["text"],
+        taken_at=row["taken_at"],
+        answer=row["answer"],
+    )

@@ -1,0 +1,156 @@
+"""What happens now, for whoever looks from outside the campaign's process: training curves, requests, the clock.
+
+`Recorder` writes it while a campaign runs; `LiveReader` reads it, also long afterwards. Nothing that an experiment is
+made of stands here: losing the last second of it in a power cut loses nothing that was measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from move37.lab.archive.shared import SharedConnection
+from move37.lab.archive.store import now
+
+EVERY = 10  # steps between two stored points of a curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The training loss of one run, as the candidate's own process reported it."""
+
+    experiment: str
+    rung: str  # name of the rung, e.g. "lm@100"
+    seed: int
+    steps: tuple[int, ...]  # optimiser steps, rising
+    losses: tuple[float, ...]  # in the primary metric's unit
+    learning_rate: float = 0.0
+    fresh: bool = False  # on a confirming seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A question to the user that a campaign waits on."""
+
+    experiment: str
+    kind: str  # hypothesis, code, promotion
+    text: str
+    at: str  # ISO 8601, UTC
+    until: str | None = None  # when it goes on without an answer
+    answer: str | None = None  # one sentence; None: it waits
+
+
+class Recorder:
+    """Written by the campaign's process alone, from any of its threads."""
+
+    def __init__(self, home: Path, campaign: int) -> None:
+        """Raises `ArchiveError` when there is no archive in `home`."""
+        self._shared = SharedConnection(home)
+        self._campaign = campaign
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._shared.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def point(
+        self, experiment: str, rung: str, seed: int, step: int, loss: float, *, rate: float = 0.0, fresh: bool = False
+    ) -> None:
+        """One point of a curve; a step that is there already is overwritten, as a repeated run does."""
+        with self._shared.write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (experiment, rung, seed, rate, int(fresh), step, loss),
+            )
+
+    def state(self, **facts: Any) -> None:
+        """Facts about this moment (phase, done, seconds_left, paused, ...), over those told before."""
+        with self._shared.write() as db:
+            row = db.execute("SELECT state FROM live WHERE campaign = ?", (self._campaign,)).fetchone()
+            known = (json.loads(row[0]) if row else {}) | facts
+            db.execute("INSERT OR REPLACE INTO live VALUES (?, ?, ?)", (self._campaign, now(), json.dumps(known)))
+
+    def ask(self, experiment: str, kind: str, text: str, *, until: str | None = None) -> None:
+        """A question is open from now on."""
+        with self._shared.write() as db:
+            db.execute(
+                "INSERT INTO requests (campaign, experiment, kind, text, at, until) VALUES (?, ?, ?, ?, ?, ?)",
+                (self._campaign, experiment, kind, text, now(), until),
+            )
+
+    def close_request(self, experiment: str, answer: str) -> None:
+        """Whatever was asked about `experiment` is answered."""
+        with self._shared.write() as db:
+            db.execute(
+                "UPDATE requests SET answer = ? WHERE campaign = ? AND experiment = ? AND answer IS NULL",
+                (answer, self._campaign, experiment),
+            )
+
+    def close_requests(self, answer: str) -> None:
+        """Nothing waits any more: a campaign begins, or ends."""
+        with self._shared.write() as db:
+            db.execute("UPDATE requests SET answer = ? WHERE campaign = ? AND answer IS NULL", (answer, self._campaign))
+
+
+class LiveReader:
+    """Curves, requests and the state of a home's campaigns; all empty for an archive that is older than they are."""
+
+    def __init__(self, home: Path) -> None:
+        """Raises `ArchiveError` when there is no archive in `home`."""
+        self._shared = SharedConnection(home, readonly=True)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._shared.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def curves(self, campaign: int) -> tuple[Curve, ...]:
+        """The curves of a campaign's experiments, in the order in which the experiments began."""
+        rows = self._shared.read(
+            "curves",
+            "SELECT c.* FROM curves c JOIN experiments e ON e.id = c.experiment WHERE e.campaign = ?"
+            " ORDER BY e.role, e.number, c.rung, c.seed, c.rate, c.fresh, c.step",
+            (campaign,),
+        )
+        found: dict[tuple[str, str, int, float, bool], list[tuple[int, float]]] = {}
+        for row in rows:
+            run = (row["experiment"], row["rung"], row["seed"], row["rate"], bool(row["fresh"]))
+            found.setdefault(run, []).append((row["step"], row["loss"]))
+        return tuple(
+            Curve(
+                experiment=experiment,
+                rung=rung,
+                seed=seed,
+                steps=tuple(step for step, _ in points),
+                losses=tuple(loss for _, loss in points),
+                learning_rate=rate,
+                fresh=fresh,
+            )
+            for (experiment, rung, seed, rate, fresh), points in found.items()
+        )
+
+    def state(self, campaign: int) -> Mapping[str, Any]:
+        """What was last told, with the time it was told as "at"; empty when nothing was."""
+        rows = self._shared.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))
+        return dict(json.loads(rows[0]["state"]), at=rows[0]["at"]) if rows else {}
+
+    def requests(self, campaign: int) -> tuple[Request, ...]:
+        """The questions that wait for an answer, oldest first."""
+        sql = "SELECT * FROM requests WHERE campaign = ? AND answer IS NULL ORDER BY id"
+        return tuple(
+            Request(experiment=r["experiment"], kind=r["kind"], text=r["text"], at=r["at"], until=r["until"])
+            for r in self._shared.read("requests", sql, (campaign,))
+        )
