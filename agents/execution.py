@@ -17,6 +17,7 @@ from move37.agents.experiment_context import ExperimentContext, baselines_of, co
 from move37.agents.replies import Fix
 from move37.agents.results import Attempt, GateReport, Trained, VerdictResult
 from move37.agents.team import single
+from move37.lab.effects import effects_of
 from move37.lab.ladder import best_baseline
 from move37.lab.records import Candidate, Experiment, GateResult
 from move37.lab.tasks.task import Checked, Fingerprint, Rung
@@ -131,8 +132,9 @@ async def judge(ctx: ExperimentContext) -> VerdictResult:
     baselines = baselines_of(campaign)
     steps = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
     rival = next((b for s in sorted(steps, reverse=True) if (b := _rival(baselines, campaign, s)) is not None), None)
+    effects = effects_of(experiment, comparable(campaign), metric)
     if rival is None:
-        return VerdictResult(verdict=None)
+        return VerdictResult(verdict=None, effects=effects)
     verdict = screen_verdict(
         metric=metric,
         candidate=experiment.measurements,
@@ -141,23 +143,25 @@ async def judge(ctx: ExperimentContext) -> VerdictResult:
         baseline_name=rival.name,
         tried=tried(campaign),
     )
-    return VerdictResult(verdict=verdict)
+    return VerdictResult(verdict=verdict, effects=effects)
 
 
 async def judge_fresh(ctx: ExperimentContext, rival: str, missing: Sequence[str]) -> VerdictResult:
     """The verdict over the fresh seeds, against the baseline that was given the same ones."""
     campaign = ctx.campaign
     baseline = campaign.archive.experiment(rival)
+    experiment = campaign.archive.experiment(ctx.id)
     verdict = confirm_verdict(
         metric=campaign.task.metric,
-        candidate=campaign.archive.experiment(ctx.id).measurements,
+        candidate=experiment.measurements,
         baseline=baseline.measurements,
         baseline_id=baseline.id,
         baseline_name=baseline.name,
         tried=tried(campaign),
         missing=missing,
     )
-    return VerdictResult(verdict=verdict)
+    effects = effects_of(experiment, comparable(campaign), campaign.task.metric)
+    return VerdictResult(verdict=verdict, effects=effects)
 
 
 def _refusal(results: Sequence[GateResult]) -> str:

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from move37.lab.records import Analysis, Candidate, ExperimentStatus, GateResult, Hypothesis, Measurement, Verdict
+from move37.lab.records import (
+    Analysis,
+    Candidate,
+    Effects,
+    ExperimentStatus,
+    GateResult,
+    Hypothesis,
+    Measurement,
+    Verdict,
+)
 from move37.lab.tasks.task import Fingerprint
 
 
@@ -102,9 +111,10 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictResult:
-    """What may be said against the baselines."""
+    """What may be said against the baselines, and what the change was worth."""
 
     verdict: Verdict | None
+    effects: Effects | None = None
 
     def changes(self) -> Mapping[str, Any]:
         """Nothing: a verdict is words."""

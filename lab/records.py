@@ -27,6 +27,7 @@ class Metric:
 
 BITS_PER_BYTE = Metric(name="bits_per_byte", unit="bits/byte", higher_is_better=False)
 COMBINED_SCORE = Metric(name="combined_score", unit="score", higher_is_better=True)
+SCREEN, DECIDE, HELD_OUT = "screen", "decide", "held_out"  # texts (or seeds) that select, that decide, that are sealed
 LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 
@@ -72,6 +73,7 @@ class Hypothesis:
     plan: str = ""  # machine-readable plan of the author (the designer's genome as JSON), or empty
     forecasts: tuple[Forecast, ...] = ()  # one an author, all made before the run
     refused: str = ""  # the Critic's reason, where a refused hypothesis is tried all the same to measure the Critic
+    base: str = ""  # id of the experiment that it changes, or the name of a baseline; empty: the first parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,9 @@ class Measurement:
     rung: int  # 1 probes, 2 small language model, ...
     seed: int
     steps: int = 0  # optimiser steps behind the number; 0 where there are none
+    total_steps: int = 0  # that the learning-rate schedule is laid out for; 0 where there is none
+    width: int = 0  # of the network; 0 where there is none
+    text: str = SCREEN  # what it was scored on: SCREEN, DECIDE or HELD_OUT; values on different text do not compare
     learning_rate: float = 0.0
     fresh: bool = False  # a confirming seed, not the one that selected
     self_reported: bool = False  # the candidate could have touched the number
@@ -125,6 +130,34 @@ class Measurement:
     def is_sound(self) -> bool:
         """A number, of a run that did not diverge."""
         return self.is_number and not self.diverged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The gain over one rival under equal conditions. Positive is better."""
+
+    rival: str  # experiment id
+    value: float  # mean gain, in the metric's unit
+    standard_error: float | None  # of `value`; None where the noise is unknown and one seed cannot tell
+    steps: int  # of both
+    text: str  # that both were scored on: SCREEN, DECIDE or HELD_OUT
+    seeds: int  # that it rests on: of the arm with fewer
+
+    def interval(self, deviations: float = 1.96) -> tuple[float, float] | None:
+        """`value` with so many standard errors on both sides; None where the noise is unknown."""
+        if self.standard_error is None:
+            return None
+        half = deviations * self.standard_error
+        return self.value - half, self.value + half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """One experiment against what it changes, against its family's best baseline, and against the best baseline."""
+
+    parent: Effect | None = None
+    family: Effect | None = None
+    best: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +257,7 @@ class Experiment:
     gates: tuple[GateResult, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     verdict: Verdict | None = None
+    effects: Effects | None = None  # as known when the verdict was given
     analysis: Analysis | None = None
     stages: tuple[StageRecord, ...] = ()
     reason: str = ""  # why it failed or was rejected, one sentence

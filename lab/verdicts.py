@@ -17,19 +17,14 @@ from dataclasses import dataclass
 
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement, Metric, Role, Verdict
 from move37.lab.statistics.many import adjusted_confidence, luck
-from move37.lab.statistics.paired import (
-    ACROSS_FAMILIES,
-    Calibration,
-    Interval,
-    interval,
-    paired_interval,
-)
+from move37.lab.statistics.noise import NOISE, Calibration
+from move37.lab.statistics.paired import Interval, interval, paired_interval
 from move37.lab.statistics.power import minimum_detectable_effect
 
-# One run at learning rate 1e-2, between seeds, in bits per byte. Measured on the pinned corpus, so true there alone:
-# where one measurement is not `calibrated`, intervals rest on the seeds at hand.
-_RUN = {BITS_PER_BYTE.name: Calibration(sd=0.018, df=4.0)}
-_ACROSS = {BITS_PER_BYTE.name: ACROSS_FAMILIES}
+# Measured on the pinned corpus, so true there alone: where one measurement is not `calibrated`, intervals rest on the
+# seeds at hand.
+_RUN = {name: noise.run for name, noise in NOISE.items()}
+_ACROSS = {name: noise.across for name, noise in NOISE.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

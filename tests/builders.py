@@ -7,6 +7,8 @@ from typing import Any
 
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import (
+    DECIDE,
+    SCREEN,
     Analysis,
     Brief,
     Candidate,
@@ -61,6 +63,7 @@ def a_measurement(**changes: Any) -> Measurement:
         "cpu_seconds": 5.0,
         "tokens_seen": 204_800,
         "calibrated": True,
+        "text": DECIDE if changes.get("fresh") else SCREEN,
     }
     return Measurement(**(fields | changes))
 

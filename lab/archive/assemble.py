@@ -11,6 +11,7 @@ from move37.lab.archive.codec import decode
 from move37.lab.records import (
     Analysis,
     Candidate,
+    Effects,
     Experiment,
     ExperimentStatus,
     GateResult,
@@ -21,7 +22,13 @@ from move37.lab.records import (
     Verdict,
 )
 
-_SINGLE: dict[str, type] = {"hypothesis": Hypothesis, "candidate": Candidate, "verdict": Verdict, "analysis": Analysis}
+_SINGLE: dict[str, type] = {
+    "hypothesis": Hypothesis,
+    "candidate": Candidate,
+    "verdict": Verdict,
+    "effects": Effects,
+    "analysis": Analysis,
+}
 
 
 def experiment_from(row: sqlite3.Row, stages: Sequence[StageRecord]) -> Experiment:

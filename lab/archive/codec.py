@@ -11,6 +11,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
 
+from move37.lab.records import BITS_PER_BYTE, DECIDE, Measurement
+
 R = TypeVar("R")
 RENAMED = {"witness": "self_reported"}  # fields of records, as older archives name them
 
@@ -53,6 +55,8 @@ def _decode(kind: Any, data: Any) -> Any:
         hints = _hints(typing.cast(type, kind))
         known = {f.name for f in dataclasses.fields(kind)}
         named = {RENAMED.get(k, k) if k not in known else k: v for k, v in data.items()}
+        if kind is Measurement and "text" not in named:
+            named |= _before_conditions(named)
         return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in named.items() if k in known})
     if origin is tuple:
         return tuple(_decode(typing.get_args(kind)[0], v) for v in data)
@@ -63,3 +67,11 @@ def _decode(kind: Any, data: Any) -> Any:
     if kind is float and isinstance(data, int | str):
         return float(data)
     return data
+
+
+def _before_conditions(measurement: Mapping[str, Any]) -> dict[str, Any]:
+    """What a measurement was taken under, in archives that do not say: there was one schedule, one width."""
+    found: dict[str, Any] = {"text": DECIDE} if measurement.get("fresh") else {}
+    if measurement.get("metric") == BITS_PER_BYTE.name:
+        found |= {"total_steps": 500, "width": 64}
+    return found

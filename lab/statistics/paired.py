@@ -16,19 +16,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """A standard deviation of paired differences that was measured beforehand."""
-
-    sd: float  # in the metric's unit
-    df: float  # how many degrees of freedom it is trusted for
-
-
-# Measured on 237 trainings of rung 2: .0243 bpb across families (.0141 among relatives, which is not used: who is a
-# relative would be the author's own word). The trust of four degrees of freedom is a choice: the calibration is
-# outvoted by the sample from six seeds on.
-ACROSS_FAMILIES = Calibration(sd=0.0243, df=4.0)
+from move37.lab.statistics.noise import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import numpy as np
 from move37.lab import baselines
 from move37.lab.errors import BadTask
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
-from move37.lab.records import BITS_PER_BYTE, Candidate, Measurement, Metric
+from move37.lab.records import BITS_PER_BYTE, DECIDE, SCREEN, Candidate, Measurement, Metric
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Progress, Rung, Schedule
 from move37.lab.training import data
 from move37.lab.training.contract import CONTRACT
@@ -28,7 +28,7 @@ from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
 from move37.lab.training.score import score
-from move37.lab.training.sizes import TARGET_PARAMETERS
+from move37.lab.training.sizes import D_MODEL, TARGET_PARAMETERS
 from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
@@ -203,6 +203,9 @@ class MixersTask:
             rung=rung.number,
             seed=seed,
             steps=rung.steps,
+            total_steps=TOTAL_STEPS,
+            width=D_MODEL,
+            text=DECIDE if fresh else SCREEN,
             learning_rate=learning_rate,
             fresh=fresh,
             diverged=bits >= UNIFORM_BITS,

@@ -26,7 +26,7 @@ from move37.lab.checksum import checksum
 from move37.lab.errors import BadTask
 from move37.lab.gates.order import NAMES
 from move37.lab.gates.tree import tree_hash
-from move37.lab.records import COMBINED_SCORE, Candidate, GateResult, Measurement, Metric
+from move37.lab.records import COMBINED_SCORE, DECIDE, SCREEN, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks import program_folder
 from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
 from move37.lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
@@ -171,6 +171,7 @@ class ProgramTask:
                     value=value,
                     rung=rung.number,
                     seed=seed,
+                    text=DECIDE if fresh else SCREEN,
                     fresh=fresh,
                     self_reported=not self.two_processes,
                     train_seconds=ran.wall_seconds,

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from move37.lab.statistics.many import adjusted_confidence, expected_maximum, expected_records, luck
-from move37.lab.statistics.paired import ACROSS_FAMILIES, Calibration, differences, interval, paired_interval
+from move37.lab.statistics.noise import NOISE, Calibration
+from move37.lab.statistics.paired import differences, interval, paired_interval
 from move37.lab.statistics.power import minimum_detectable_effect, power, seeds_needed
 
+ACROSS_FAMILIES = NOISE["bits_per_byte"].across
 numbers = st.floats(-10, 10, allow_nan=False)
 
 
@@ -153,7 +155,7 @@ def test_without_an_effect_power_is_the_error_rate() -> None:
 
 @given(st.integers(2, 30), st.floats(0.01, 2.0), st.floats(0.01, 2.0))
 def test_more_seeds_never_find_less(n: int, effect: float, sd: float) -> None:
-    assert power(effect, n=n + 1, sd=sd) >= power(effect, n=n, sd=sd) - 1e-6
+    assert power(effect, n=n + 1, sd=sd) >= power(effect, n=n, sd=sd) - 1e-5  # the grid over sds
 
 
 def test_seeds_needed_is_the_inverse_of_the_detectable_effect() -> None:
