@@ -1,60 +1,123 @@
-"""When a person has to say yes: one request at a time, answered by the inbox's next decision."""
+"""When a person has to say yes: several requests may wait at once, each is answered by its id, and none waits for ever.
+
+A request that nobody answers within the timeout goes on, and a notice says so. `auto` asks at few points: where the
+Critic's ranking is close, where a step is dear, and before held-out text is opened (`Doubt`). While a request waits the
+campaign's clock stands still.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
-from move37.agents.events import ApprovalRequested, OnEvent
+from move37.agents.events import ApprovalRequested, Notice, OnEvent
 from move37.agents.inbox import Decision, Inbox
 from move37.agents.roles import LAB, PERSON
 from move37.lab.archive.store import Line, now
 
-Approve = Literal["never", "hypotheses", "code", "promotions"]
-Kind = Literal["hypothesis", "code", "promotion"]
-_ASKS: dict[Approve, Kind | None] = {
-    "never": None,
-    "hypotheses": "hypothesis",
-    "code": "code",
-    "promotions": "promotion",
+Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
+Kind = Literal["hypothesis", "code", "promotion", "held_out"]
+Doubt = Literal["close", "dear", "held_out"]  # why `auto` would ask
+DEAR = 0.1  # of what is left: a step that costs more is asked about
+TIMEOUT = 600.0  # seconds
+_ASKS: dict[Approve, tuple[Kind, ...]] = {
+    "never": (),
+    "hypotheses": ("hypothesis",),
+    "code": ("code",),
+    "promotions": ("promotion", "held_out"),
+    "auto": (),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Something that waits for a person."""
+
+    experiment: str
+    kind: Kind
+    text: str
+
+
+def wants(mode: Approve, kind: Kind, doubt: Doubt | None) -> bool:
+    """Whether `mode` asks the person here. Pure."""
+    return kind in _ASKS[mode] or (mode == "auto" and doubt is not None)
+
+
+def is_dear(cost: float, left: float | None) -> bool:
+    """Whether a step that takes `cost` seconds is more than a tenth of the `left` ones. Pure."""
+    return left is not None and cost > DEAR * left
 
 
 class Approvals:
     """Asks the person for what the mode names, and for nothing else."""
 
-    def __init__(self, mode: Approve, inbox: Inbox, on_event: OnEvent, store: Callable[[Line], None]) -> None:
-        self._kind = _ASKS[mode]
+    def __init__(
+        self,
+        mode: Approve,
+        inbox: Inbox,
+        on_event: OnEvent,
+        store: Callable[[Line], None],
+        *,
+        timeout: float | None = TIMEOUT,
+    ) -> None:
+        self._mode: Approve = mode
         self._inbox = inbox
         self._on_event = on_event
         self._store = store
-        self._turn = asyncio.Lock()
+        self._timeout = timeout
+        self._open: list[Request] = []
 
     @property
-    def waiting(self) -> bool:
-        """Whether a request is open: then the next decision answers it."""
-        return self._turn.locked()
+    def waiting(self) -> tuple[Request, ...]:
+        """Open requests, oldest first: a decision without an id answers the first."""
+        return tuple(self._open)
 
-    async def asked(self, experiment: str, kind: Kind, text: str) -> str:
-        """The reason of the person's veto, or "" when it may go on. Waits until somebody answers.
+    async def asked(self, experiment: str, kind: Kind, text: str, *, doubt: Doubt | None = None) -> str:
+        """The reason of the person's veto, or "" when it may go on: approved, not asked for, or not answered in time.
 
-        Raises `asyncio.CancelledError` when the campaign is stopped meanwhile.
+        Once the campaign is stopped it never returns: whoever runs the campaign cancels what waits.
         """
-        if kind != self._kind:
+        if not wants(self._mode, kind, doubt):
             return ""
-        async with self._turn:
-            self._on_event(ApprovalRequested(experiment=experiment, kind=kind, text=text))
-            while not self._inbox.stopped:
-                decision = self._inbox.take_decision()
-                if decision is not None:
-                    self._store(decided(decision, experiment, stage=kind))
-                    return decision.reason if decision.kind == "veto" else ""
-                await self._inbox.changed(timeout=1.0)
-        raise asyncio.CancelledError
+        request = Request(experiment=experiment, kind=kind, text=text)
+        self._open.append(request)
+        self._on_event(ApprovalRequested(experiment=experiment, kind=kind, text=text, seconds=self._timeout))
+        try:
+            with self._inbox.pauses.held():
+                decision = await self._decision(request)
+        finally:
+            self._open.remove(request)
+        if decision is None:
+            return self._unanswered(request)
+        self._store(decided(decision, experiment, stage=kind))
+        return decision.reason if decision.kind == "veto" else ""
+
+    async def _decision(self, request: Request) -> Decision | None:
+        """The answer, or None when the timeout is over; a pause and a stop let no time pass."""
+        left = self._timeout
+        while True:
+            if not self._inbox.stopped and (decision := self._inbox.take_decision(lambda d: self._answers(d, request))):
+                return decision
+            if left is not None and left <= 0:
+                return None
+            began = time.monotonic()
+            await self._inbox.changed(timeout=1.0 if left is None else min(1.0, left))
+            if left is not None and not self._inbox.paused and not self._inbox.stopped:
+                left -= time.monotonic() - began
+
+    def _answers(self, decision: Decision, request: Request) -> bool:
+        return decision.experiment == request.experiment or (not decision.experiment and self._open[0] is request)
+
+    def _unanswered(self, request: Request) -> str:
+        text = f"Nobody answered within {self._timeout:.0f} s: {request.kind} of {request.experiment} goes on."
+        self._store(Line(source=LAB, to=PERSON, text=text, at=now(), experiment=request.experiment, stage=request.kind))
+        self._on_event(Notice(text=text))
+        return ""
 
 
 def decided(decision: Decision, experiment: str, *, stage: str) -> Line:
     """A person's decision as a line of the experiment's conversation."""
     text = f"/{decision.kind} {decision.reason}".strip()
-    return Line(source=PERSON, to=LAB, text=text, at=now(), person=True, experiment=experiment, stage=stage)
+    return Line(source=decision.source, to=LAB, text=text, at=now(), person=True, experiment=experiment, stage=stage)

@@ -17,11 +17,12 @@ from move37.agents.approval import decided
 from move37.agents.budget import Spent, exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation, Utterance
+from move37.agents.directions import from_facts, matches
 from move37.agents.errors import BudgetSpent
 from move37.agents.events import BudgetUpdated, ExperimentUpdated, Notice, Spoke
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable
 from move37.agents.gather import gather
-from move37.agents.inbox import Said
+from move37.agents.inbox import Decision, Said
 from move37.agents.metering import Metered
 from move37.agents.precedents import Precedents
 from move37.agents.roles import MEMBERS, PERSON
@@ -61,6 +62,7 @@ class _Campaign:
         self._context = campaign
         self._running: dict[str, asyncio.Task[None]] = {}  # candidates in their cycle, oldest first
         self._vetoes: dict[str, str] = {}
+        self._directions = from_facts(campaign.record.facts)
 
     async def run(self) -> CampaignResult:
         campaign = self._context
@@ -68,11 +70,12 @@ class _Campaign:
             if line.stage in (UNHEARD, PROPOSED):
                 said = Said(text=line.text, source=line.source, at=line.at, proposal=line.stage == PROPOSED)
                 campaign.inbox.put_back(said)
+        campaign.inbox.put_back_directions(self._directions)
         main = asyncio.create_task(self._whole())
         watchers = [asyncio.create_task(w) for w in (self._listen(), self._wait_for_stop(), self._wait_for_limit())]
         try:
             await asyncio.wait({main, *watchers[1:]}, return_when=asyncio.FIRST_COMPLETED)
-            if main.done():
+            if main.done() and not main.cancelled():
                 main.result()
                 return CampaignResult(status="finished", reason="the budget is spent")
         except BudgetSpent as error:
@@ -83,6 +86,7 @@ class _Campaign:
                 task.cancel()
             await asyncio.gather(main, *watchers, return_exceptions=True)
             self._store_lines()
+            self._store_directions()
         if campaign.inbox.stopped:
             return CampaignResult(status="stopped", reason="the person stopped it; `move37 resume` goes on")
         reason = self._limit() or "a limit is reached"
@@ -173,8 +177,14 @@ class _Campaign:
 
     def _begin(self, number: int) -> Experiment:
         campaign = self._context
+        known, wanted = comparable(campaign), campaign.inbox.directions
         parents = draw_parents(
-            comparable(campaign), metric=campaign.task.metric, seed=campaign.record.brief.seed, number=number
+            known,
+            metric=campaign.task.metric,
+            seed=campaign.record.brief.seed,
+            number=number,
+            pinned=_meant(wanted.pinned, known),
+            banned=_meant(wanted.banned, known),
         )
         experiment = campaign.archive.begin_experiment(
             campaign.record.id,
@@ -278,16 +288,33 @@ class _Campaign:
         campaign = self._context
         while True:
             self._store_lines()
-            if not campaign.approvals.waiting and (decision := campaign.inbox.take_decision()) is not None:
-                if decision.kind == "veto" and self._running:
-                    newest = next(reversed(self._running))
-                    campaign.archive.say(campaign.record.id, decided(decision, newest, stage="veto"))
-                    self._vetoes[newest] = decision.reason
-                    self._running[newest].cancel()
-                    campaign.on_event(Notice(text=f"{newest} is vetoed: {decision.reason}"))
-                else:
-                    campaign.on_event(Notice(text=f"Nothing waits for an answer: /{decision.kind} changes nothing."))
+            self._store_directions()
+            if (decision := campaign.inbox.take_decision(self._unasked)) is not None:
+                self._carry_out(decision)
             await campaign.inbox.changed(timeout=0.5)
+
+    def _unasked(self, decision: Decision) -> bool:
+        """Whether no open request will take it."""
+        waiting = [request.experiment for request in self._context.approvals.waiting]
+        return decision.experiment not in waiting if decision.experiment else not waiting
+
+    def _carry_out(self, decision: Decision) -> None:
+        campaign = self._context
+        chosen = decision.experiment or next(reversed(self._running), "")
+        if decision.kind == "veto" and chosen in self._running:
+            campaign.archive.say(campaign.record.id, decided(decision, chosen, stage="veto"))
+            self._vetoes[chosen] = decision.reason
+            self._running[chosen].cancel()
+            campaign.on_event(Notice(text=f"{chosen} is vetoed: {decision.reason}"))
+        else:
+            what = f"{decision.experiment} does not wait" if decision.experiment else "Nothing waits"
+            campaign.on_event(Notice(text=f"{what} for an answer: /{decision.kind} changes nothing."))
+
+    def _store_directions(self) -> None:
+        campaign = self._context
+        if campaign.inbox.directions != self._directions:
+            self._directions = campaign.inbox.directions
+            campaign.archive.update_campaign(campaign.record.id, directions=self._directions)
 
     def _store_lines(self) -> None:
         for said in self._context.inbox.take_unstored():
@@ -332,6 +359,11 @@ class _Campaign:
                 phase=phase,
             )
         )
+
+
+def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:
+    """The ids that pinned or banned words mean."""
+    return tuple(e.id for e in experiments if any(matches(w, ident=e.id, name=e.name, family=e.family) for w in words))
 
 
 PROPOSAL = "proposal"  # stage of a line that hands over a hypothesis

@@ -1,22 +1,78 @@
-"""Time as the campaign sees it: all its sittings together, a soft end (the preset's) and a hard one (the brief's)."""
+"""Time as the campaign sees it: all its sessions together, a soft end (the preset's) and a hard one (the brief's).
+
+While a person paused the campaign or is asked something it stands still (`Pauses`): nobody's thinking costs the night.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Pauses:
+    """How long the campaign stood still for a person; several reasons at once count once. Thread-safe."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._since = 0.0
+        self._before = 0.0
+
+    def hold(self) -> None:
+        """One reason more to stand still."""
+        with self._lock:
+            if self._holders == 0:
+                self._since = self._now()
+            self._holders += 1
+
+    def release(self) -> None:
+        """One reason less."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._before += self._now() - self._since
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stand still within the block."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    @property
+    def seconds(self) -> float:
+        """Stood still so far."""
+        with self._lock:
+            return self._before + (self._now() - self._since if self._holders else 0.0)
 
 
 class Clock:
-    """Counts from `before` seconds, which earlier sittings have used."""
+    """Counts from `before` seconds, which earlier sessions have used, and not while `pauses` hold it."""
 
-    def __init__(self, *, before: float = 0.0, soft: float | None = None, hard: float | None = None) -> None:
-        self._began = time.monotonic() - before
+    def __init__(
+        self,
+        *,
+        before: float = 0.0,
+        soft: float | None = None,
+        hard: float | None = None,
+        pauses: Pauses | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._pauses = pauses or Pauses(now)
+        self._began = now() - before - self._pauses.seconds  # what stood still before this clock began is not its own
         self._soft = soft
         self.hard = hard
 
     @property
     def seconds(self) -> float:
-        """Used so far, over all sittings."""
-        return time.monotonic() - self._began
+        """Used so far, over all sessions."""
+        return self._now() - self._began - self._pauses.seconds
 
     @property
     def left(self) -> float | None:

@@ -77,8 +77,9 @@ class ApprovalRequested:
     """Somebody has to /approve or /veto."""
 
     experiment: str
-    kind: str  # "hypothesis", "code", "promotion"
+    kind: str  # "hypothesis", "code", "promotion", "held_out"
     text: str
+    seconds: float | None = None  # until it goes on unanswered; None: it waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

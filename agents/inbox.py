@@ -1,7 +1,8 @@
 """What the person says, on its way to the next speaker.
 
 `say` and the commands may be called from any thread and never block; the campaign reads on its own loop.
-Every change of mind is kept as a `Line`, so that the archive can store what was said with the experiment.
+Every line the user types is queued here and later stored in the archive; wishes for all later experiments stand in
+`directions` until they are taken back.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
+
+from move37.agents.clock import Pauses
+from move37.agents.directions import Direction, Directions, Kind, add, undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class Decision:
 
     kind: Literal["approve", "veto"]
     reason: str = ""
+    experiment: str = ""  # which request it answers; empty: the oldest
+    source: str = "person"
 
 
 class Inbox:
@@ -43,6 +50,8 @@ class Inbox:
         self._unstored: deque[Said] = deque()
         self._paused = False
         self._stopped = False
+        self.pauses = Pauses()  # the campaign's clock stands still while they hold
+        self.directions = Directions()
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     # What the person does ------------------------------------------------------------------------------------
@@ -63,28 +72,42 @@ class Inbox:
             self._unstored.append(said)
         self._wake()
 
-    def approve(self) -> None:
-        """Answer the oldest open request."""
-        self._decide(Decision(kind="approve"))
+    def approve(self, experiment: str = "", source: str = "person") -> None:
+        """Answer the open request of `experiment`, or the oldest one."""
+        self._decide(Decision(kind="approve", experiment=experiment, source=source))
 
-    def veto(self, reason: str) -> None:
-        """End the experiment that waits for approval, or else the newest running one."""
-        self._decide(Decision(kind="veto", reason=reason or "no reason given"))
+    def veto(self, reason: str, experiment: str = "", source: str = "person") -> None:
+        """End `experiment`; without an id the oldest one that waits for approval, or else the newest running one."""
+        reason = reason or "no reason given"
+        self._decide(Decision(kind="veto", reason=reason, experiment=experiment, source=source))
+
+    def direct(self, kind: Kind, text: str, source: str = "person") -> None:
+        """A wish for all later experiments: a parent to pin or ban, or a line that each of them hears."""
+        with self._lock:
+            self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=_now()))
+        self._wake()
+
+    def undo(self) -> Direction | None:
+        """Take the newest wish back; None when none stands."""
+        with self._lock:
+            self.directions, gone = undo(self.directions)
+        self._wake()
+        return gone
 
     def pause(self) -> None:
-        """No new turn and no new job until `resume`; what runs goes on."""
-        self._paused = True
+        """No new turn and no new job until `resume`; what runs goes on, the clock stands still."""
+        self._set_paused(True)
         self._wake()
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._paused = False
+        self._set_paused(False)
         self._wake()
 
     def stop(self) -> None:
         """End the campaign; what is finished stays, the rest can be resumed."""
         self._stopped = True
-        self._paused = False
+        self._set_paused(False)
         self._wake()
 
     # What the campaign reads ---------------------------------------------------------------------------------
@@ -122,15 +145,23 @@ class Inbox:
         with self._lock:
             (self._proposals if said.proposal else self._lines).append(said)
 
+    def put_back_directions(self, stored: Directions) -> None:
+        """Wishes of earlier sessions, before those of this one."""
+        with self._lock:
+            self.directions = Directions(standing=(*stored.standing, *self.directions.standing))
+
     def take_proposal(self) -> Said | None:
         """The oldest proposal, if there is one."""
         with self._lock:
             return self._proposals.popleft() if self._proposals else None
 
-    def take_decision(self) -> Decision | None:
-        """The oldest decision, if there is one."""
+    def take_decision(self, accepts: Callable[[Decision], bool] = lambda _: True) -> Decision | None:
+        """The oldest decision that `accepts` takes, if there is one."""
         with self._lock:
-            return self._decisions.popleft() if self._decisions else None
+            found = next((d for d in self._decisions if accepts(d)), None)
+            if found is not None:
+                self._decisions.remove(found)
+            return found
 
     async def changed(self, timeout: float | None = None) -> None:
         """Return when anything happened, or after `timeout` seconds."""
@@ -151,6 +182,12 @@ class Inbox:
         while self._paused and not self._stopped:
             await self.changed(timeout=1.0)
 
+    def _set_paused(self, wanted: bool) -> None:
+        with self._lock:
+            changes, self._paused = wanted != self._paused, wanted
+        if changes:
+            (self.pauses.hold if wanted else self.pauses.release)()
+
     def _decide(self, decision: Decision) -> None:
         with self._lock:
             self._decisions.append(decision)
@@ -163,4 +200,8 @@ class Inbox:
 
 
 def _said(text: str, source: str) -> Said:
-    return Said(text=text.strip(), source=source, at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    return Said(text=text.strip(), source=source, at=_now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

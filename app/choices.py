@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Approve = Literal["never", "hypotheses", "code", "promotions"]
+Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Backend = Literal["auto", "docker", "process"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Preset = Literal["quick", "full"]

@@ -46,6 +46,7 @@ class CampaignSettings:
     brief: Path | None = None  # the person's research direction, Markdown
     corpus: Path | None = None  # the person's own text
     approve: Approve = "never"
+    approval_seconds: float = 600.0  # until a request that nobody answers goes on
     workers: int | None = None  # experiments that run at once; None: from the cores
 
 
@@ -188,6 +189,7 @@ class _Sources(BaseSettings):
     preset: Preset = "quick"
     corpus: Path | None = None
     approve: Approve = "never"
+    approval_timeout: Duration = 600.0
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
@@ -239,6 +241,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             brief=_path(found.brief),
             corpus=_path(found.corpus),
             approve=found.approve,
+            approval_seconds=found.approval_timeout,
             workers=found.workers,
         ),
         conversation=ConversationSettings(

@@ -167,12 +167,21 @@ async def open_context(
             prices=_prices(settings, brief.model),
             operators_of=operators_of,
             inbox=inbox,
-            approvals=Approvals(settings.campaign.approve, inbox, on_event, partial(archive.say, campaign.id)),
+            approvals=Approvals(
+                settings.campaign.approve,
+                inbox,
+                on_event,
+                partial(archive.say, campaign.id),
+                timeout=settings.campaign.approval_seconds,
+            ),
             usage=Usage(tokens, cost),
             budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
             on_event=on_event,
             clock=Clock(
-                before=float(campaign.facts.get("seconds", 0.0)), soft=schedule.max_seconds, hard=brief.max_seconds
+                before=float(campaign.facts.get("seconds", 0.0)),
+                soft=schedule.max_seconds,
+                hard=brief.max_seconds,
+                pauses=inbox.pauses,
             ),
             workdir=settings.home / "checkpoints",
             limits=ConversationLimits(

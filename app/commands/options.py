@@ -41,7 +41,11 @@ Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten m
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
 Approve = Annotated[
     ApproveWhat | None,
-    typer.Option(help="What waits for your /approve.  [default: never]"),
+    typer.Option(help="What waits for your /approve; auto: what is close or dear.  [default: never]"),
+]
+ApprovalTimeout = Annotated[
+    str | None,
+    typer.Option(help="After this time what nobody answered goes on: 90s, 10m.  [default: 10m]", metavar="TIME"),
 ]
 NegotiationRounds = Annotated[
     int | None, typer.Option(help="Objections the Researcher may answer.  [default: 2]", metavar="N")

@@ -30,6 +30,7 @@ def resume(
     campaign: Annotated[int | None, typer.Option(help="This campaign.", metavar="N", min=1)] = None,
     chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
     approve: o.Approve = None,
+    approval_timeout: o.ApprovalTimeout = None,
     workers: o.Workers = None,
     sandbox: o.SandboxName = None,
     runtime: o.Runtime = None,

@@ -42,6 +42,7 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         preset: o.Preset = None,
         corpus: o.Corpus = None,
         approve: o.Approve = None,
+        approval_timeout: o.ApprovalTimeout = None,
         negotiation_rounds: o.NegotiationRounds = None,
         debug_attempts: o.DebugAttempts = None,
         workers: o.Workers = None,

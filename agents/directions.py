@@ -1,0 +1,72 @@
+"""What a person wants from now on: parents to use or to leave, and lines that every later experiment hears.
+
+A direction stands until it is taken back. The campaign stores `Directions` with its facts, so that a resumed campaign
+still follows them. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Kind = Literal["pin", "ban", "say"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """One wish."""
+
+    kind: Kind
+    text: str  # an experiment's id, a baseline's name or a family to pin or ban; a line to be heard
+    user: str = "person"
+    at: str = ""  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directions:
+    """All that stand, oldest first."""
+
+    standing: tuple[Direction, ...] = ()
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """Ids, names or families to build on, a later ban of the same word excluded."""
+        return self._last("pin")
+
+    @property
+    def banned(self) -> tuple[str, ...]:
+        """Ids, names or families to leave alone, a later pin of the same word excluded."""
+        return self._last("ban")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was said for all later experiments."""
+        return tuple(d.text for d in self.standing if d.kind == "say")
+
+    def _last(self, kind: Kind) -> tuple[str, ...]:
+        last = {d.text: d.kind for d in self.standing if d.kind != "say"}
+        return tuple(word for word, said in last.items() if said == kind)
+
+
+def add(directions: Directions, direction: Direction) -> Directions:
+    """One wish more; the later one wins."""
+    return replace(directions, standing=(*directions.standing, direction))
+
+
+def undo(directions: Directions) -> tuple[Directions, Direction | None]:
+    """The newest wish taken back, and which it was."""
+    if not directions.standing:
+        return directions, None
+    return replace(directions, standing=directions.standing[:-1]), directions.standing[-1]
+
+
+def matches(word: str, *, ident: str, name: str, family: str) -> bool:
+    """Whether a pinned or banned word means this experiment: its id, its name or its family."""
+    return word in (ident, name, family)
+
+
+def from_facts(facts: Mapping[str, Any]) -> Directions:
+    """As a campaign's facts keep them; none where nothing was stored."""
+    stored = facts.get("directions") or {}
+    return Directions(standing=tuple(Direction(**entry) for entry in stored.get("standing", ())))

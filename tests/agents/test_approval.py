@@ -1,0 +1,113 @@
+"""A person is asked where the mode says so, answered by id, and never waited for without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from move37.agents.approval import Approvals, Approve, Doubt, Kind, is_dear, wants
+from move37.agents.events import ApprovalRequested, Event, Notice
+from move37.agents.inbox import Inbox
+from move37.lab.archive.store import Line
+
+
+class Desk:
+    """Approvals with what they told and stored, and a hook for what the person does when asked."""
+
+    def __init__(self, mode: Approve, *, timeout: float | None = 60.0, answer: Callable[[Inbox], None] | None = None):
+        self.inbox, self.events, self.lines = Inbox(), list[Event](), list[Line]()
+        self._answer = answer
+        self.approvals = Approvals(mode, self.inbox, self._on_event, self.lines.append, timeout=timeout)
+
+    def _on_event(self, event: Event) -> None:
+        self.events.append(event)
+        if self._answer is not None and isinstance(event, ApprovalRequested):
+            self._answer(self.inbox)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "doubt", "asks"),
+    [
+        ("never", "hypothesis", "close", False),
+        ("hypotheses", "hypothesis", None, True),
+        ("hypotheses", "code", None, False),
+        ("code", "code", None, True),
+        ("promotions", "promotion", None, True),
+        ("promotions", "held_out", "held_out", True),
+        ("auto", "hypothesis", None, False),
+        ("auto", "hypothesis", "close", True),
+        ("auto", "promotion", "dear", True),
+        ("auto", "held_out", "held_out", True),
+    ],
+)
+def test_each_mode_asks_for_what_it_names(mode: Approve, kind: Kind, doubt: Doubt | None, asks: bool) -> None:
+    assert wants(mode, kind, doubt) is asks
+
+
+def test_a_step_is_dear_above_a_tenth_of_what_is_left() -> None:
+    assert is_dear(11.0, 100.0) and not is_dear(9.0, 100.0) and not is_dear(1e9, None)
+
+
+async def test_what_nobody_answers_goes_on_and_says_so() -> None:
+    desk = Desk("code", timeout=0.01)
+    assert await desk.approvals.asked("c1-001", "code", "x") == ""
+    assert any(isinstance(e, Notice) and "c1-001 goes on" in e.text for e in desk.events)
+    assert not desk.approvals.waiting and "Nobody answered" in desk.lines[0].text
+
+
+async def test_two_that_wait_are_answered_by_id_in_any_order() -> None:
+    desk = Desk("hypotheses")
+    first = asyncio.create_task(desk.approvals.asked("c1-001", "hypothesis", "one"))
+    second = asyncio.create_task(desk.approvals.asked("c1-002", "hypothesis", "two"))
+    await asyncio.sleep(0)
+    assert [r.experiment for r in desk.approvals.waiting] == ["c1-001", "c1-002"]
+    desk.inbox.veto("too dear", "c1-002")
+    assert await second == "too dear" and not first.done()
+    desk.inbox.approve()
+    assert await first == ""
+
+
+async def test_a_word_without_an_id_answers_the_oldest_alone() -> None:
+    desk = Desk("hypotheses")
+    first = asyncio.create_task(desk.approvals.asked("c1-001", "hypothesis", "one"))
+    second = asyncio.create_task(desk.approvals.asked("c1-002", "hypothesis", "two"))
+    await asyncio.sleep(0)
+    desk.inbox.veto("no")
+    assert await first == "no" and not second.done()
+    desk.inbox.approve()
+    assert await second == ""
+
+
+async def test_while_it_waits_the_clock_stands_still() -> None:
+    held: list[int] = []
+    desk = Desk("code", answer=lambda inbox: None)
+    task = asyncio.create_task(desk.approvals.asked("c1-001", "code", "x"))
+    await asyncio.sleep(0)
+    held.append(desk.inbox.pauses._holders)
+    desk.inbox.approve()
+    await task
+    held.append(desk.inbox.pauses._holders)
+    assert held == [1, 0]
+
+
+async def test_a_pause_lets_no_time_of_the_request_pass() -> None:
+    desk = Desk("code", timeout=0.02)
+    desk.inbox.pause()
+    task = asyncio.create_task(desk.approvals.asked("c1-001", "code", "x"))
+    done, _ = await asyncio.wait({task}, timeout=0.2)
+    assert not done
+    desk.inbox.resume()
+    assert await task == ""
+
+
+async def test_a_stop_never_turns_a_request_into_an_answer() -> None:
+    desk = Desk("code", timeout=0.01)
+    desk.inbox.stop()
+    task = asyncio.create_task(desk.approvals.asked("c1-001", "code", "x"))
+    done, _ = await asyncio.wait({task}, timeout=0.1)
+    assert not done
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,94 @@
+"""A person at the campaign: several requests at once, wishes that last, and a stop at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from move37.agents import campaign
+from move37.agents.approval import Approvals
+from move37.agents.events import ApprovalRequested
+from move37.agents.inbox import Inbox
+from move37.lab.records import ExperimentStatus, Role
+from tests.agents.contexts import a_context
+
+
+def asking(tmp_path: Path, on_request: Any, *, timeout: float | None = 60.0, **changes: Any) -> Any:
+    """A campaign that asks before each hypothesis; `on_request(inbox, event)` is what the person does."""
+    inbox = Inbox()
+    context, events = a_context(tmp_path, inbox=inbox, **changes)
+
+    def heard(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, ApprovalRequested):
+            on_request(inbox, event)
+
+    approvals = Approvals("hypotheses", inbox, heard, lambda line: context.archive.say(1, line), timeout=timeout)
+    return replace(context, on_event=heard, approvals=approvals)
+
+
+def the_candidates(context: Any) -> Any:
+    return [e for e in context.archive.experiments() if e.role is Role.CANDIDATE]
+
+
+async def test_two_requests_are_answered_by_their_ids(tmp_path: Path) -> None:
+    waiting: list[str] = []
+
+    def answer(inbox: Inbox, event: ApprovalRequested) -> None:
+        waiting.append(event.experiment)
+        if len(waiting) == 2:  # both wait: the later one is refused first
+            inbox.veto("not this one", waiting[1])
+            inbox.approve(waiting[0])
+
+    context = asking(tmp_path, answer, budget=2, workers=2)
+    await asyncio.wait_for(campaign.run(context), 10)
+    kept, refused = (context.archive.experiment(ident) for ident in waiting)
+    assert kept.measurements and refused.status is ExperimentStatus.REJECTED and "not this one" in refused.reason
+
+
+async def test_a_night_without_anybody_goes_on(tmp_path: Path) -> None:
+    context = asking(tmp_path, lambda *_: None, timeout=0.01, budget=2)
+    result = await asyncio.wait_for(campaign.run(context), 10)
+    assert result.status == "finished" and all(e.measurements for e in the_candidates(context))
+
+
+async def test_a_stop_while_the_last_experiment_waits_is_a_stop(tmp_path: Path) -> None:
+    context = asking(tmp_path, lambda inbox, _: inbox.stop(), budget=1, workers=1)
+    result = await asyncio.wait_for(campaign.run(context), 10)
+    assert result.status == "stopped"
+    assert [e.status for e in the_candidates(context)] == [ExperimentStatus.RUNNING]  # to be resumed
+
+
+async def test_nothing_that_waits_becomes_failed_by_the_time_limit(tmp_path: Path) -> None:
+    def later(inbox: Inbox, _: ApprovalRequested) -> None:
+        asyncio.get_running_loop().call_later(1.5, inbox.approve)
+
+    context = asking(tmp_path, later, budget=1, workers=1)
+    context.clock.hard = context.clock.seconds + 1.0
+    await asyncio.wait_for(campaign.run(context), 10)
+    (only,) = the_candidates(context)
+    assert only.measurements or "time limit" not in only.reason
+
+
+async def test_a_banned_family_is_no_parent_and_a_pinned_one_is(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.direct("ban", "linear")
+    inbox.direct("pin", "gated_delta")
+    context, _ = a_context(tmp_path, inbox=inbox, budget=4)
+    await campaign.run(context)
+    parents = [set(e.parents) for e in the_candidates(context)]
+    assert all("c1-gated_delta" in p and "c1-linear" not in p for p in parents)
+
+
+async def test_a_wish_lasts_over_a_resume(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.direct("ban", "linear", "ada")
+    inbox.stop()
+    context, _ = a_context(tmp_path, inbox=inbox, budget=1)
+    await campaign.run(context)
+    again, _ = a_context(tmp_path, inbox=(fresh := Inbox()), archive=context.archive)
+    await campaign.run(again)
+    assert fresh.directions.banned == ("linear",) and fresh.directions.standing[0].user == "ada"
+    assert all("c1-linear" not in e.parents for e in the_candidates(again))
