@@ -130,8 +130,8 @@ async def open_context(
     from move37.agents.models import operators_of, signature
     from move37.agents.roles import MEMBERS
     from move37.memory.recall import open_memory
-    from move37.sandbox.choose import open_sandbox
-    from move37.sandbox.patient import Patient
+    from move37.sandbox.factory import open_sandbox
+    from move37.sandbox.retrying import RetryingSandbox
 
     brief = campaign.brief
     schedule = task.schedule(brief.preset)
@@ -148,7 +148,7 @@ async def open_context(
             docker=docker_settings(settings.sandbox),
         )
         stack.push_async_callback(opened.close)
-        sandbox = Patient(opened, on_wait=lambda text: on_event(Notice(text=text)))
+        sandbox = RetryingSandbox(opened, on_wait=lambda text: on_event(Notice(text=text)))
         on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
         memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
         stack.push_async_callback(memory.close)

@@ -10,15 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from move37.sandbox.choose import open_sandbox
     from move37.sandbox.docker.backend import DockerSandbox
     from move37.sandbox.executor import SandboxCodeExecutor
+    from move37.sandbox.factory import open_sandbox
     from move37.sandbox.job import Job, Limits, Outcome, Protection, Status
     from move37.sandbox.process.backend import ProcessSandbox
     from move37.sandbox.sandbox import Sandbox
 
 _WHERE = {
-    "open_sandbox": "move37.sandbox.choose",
+    "open_sandbox": "move37.sandbox.factory",
     "DockerSandbox": "move37.sandbox.docker.backend",
     "SandboxCodeExecutor": "move37.sandbox.executor",
     "Job": "move37.sandbox.job",

@@ -1,12 +1,12 @@
-"""The host's end of the worker's wire (drawn at the top of `sandbox/image/worker.py`), without any input or output.
+"""The host's end of the worker's wire (drawn at the top of `sandbox/worker/wire.py`), without any input or output.
 
 Bytes go in, frames and an `Outcome` come out, so that a pipe of a subprocess and an attached Docker socket share it:
 
     frames = Frames()
     greeting = read_greeting(payload)               # of the first frame, kind b"R"
     for data in encode_job(job): send(data)
-    talk = Conversation(job, on_output=..., backend="process")
-    while (outcome := talk.hear(frames.feed(receive()))) is None: ...
+    exchange = JobExchange(job, on_output=..., backend="process")
+    while (outcome := exchange.feed(frames.feed(receive()))) is None: ...
 
 Everything that arrives is foreign: lengths, names, sizes and order are checked, and a worker that breaks the rules
 raises `SandboxBroken`. Not covered: time limits (the backend holds a clock of its own) and cancellation's effects.
@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from move37.sandbox import collect
+from move37.sandbox import result_validation
 from move37.sandbox.errors import DiskFull, SandboxBroken
 from move37.sandbox.job import Job, OnOutput, Outcome, Status, Stream
 
@@ -45,7 +45,7 @@ def frame(kind: bytes, payload: bytes) -> bytes:
 def encode_job(job: Job) -> Iterator[bytes]:
     """The job as frames. Raises `ValueError` for a file name that would leave the job's folder."""
     for name in job.files:
-        collect.check_name(name)
+        result_validation.check_name(name)
     head = {
         "id": job.id,
         "argv": list(job.argv),
@@ -126,8 +126,8 @@ def read_greeting(payload: bytes) -> Greeting:
         raise SandboxBroken(f"The sandbox worker's greeting cannot be read ({error}).") from error
 
 
-class Conversation:
-    """One job's talk with a worker, from its J frame to its `Outcome`."""
+class JobExchange:
+    """One job's exchange with a worker, from its J frame to its `Outcome`."""
 
     def __init__(
         self,
@@ -151,15 +151,15 @@ class Conversation:
         self._results: list[tuple[str, int]] = []
         self._content = bytearray()
 
-    def hear(self, frames: Iterable[Frame]) -> Outcome | None:
+    def feed(self, frames: Iterable[Frame]) -> Outcome | None:
         """Take in frames; the outcome once the last byte of the results is here."""
         for kind, payload in frames:
             if kind == b"S":
                 self.started = True
             elif kind in b"12" and self._ended is None:
-                self._hear_output("stdout" if kind == b"1" else "stderr", payload)
+                self._take_output("stdout" if kind == b"1" else "stderr", payload)
             elif kind == b"E" and self._ended is None:
-                self._hear_end(payload)
+                self._take_end(payload)
             elif kind == b"D" and self._ended is not None:
                 self._content += payload
             else:
@@ -168,7 +168,7 @@ class Conversation:
             return None
         return self._outcome(self._ended)
 
-    def _hear_output(self, stream: Stream, data: bytes) -> None:
+    def _take_output(self, stream: Stream, data: bytes) -> None:
         kept = data[: self._room]
         self._cut |= len(kept) < len(data)
         self._room -= len(kept)
@@ -177,7 +177,7 @@ class Conversation:
             if self._on_output is not None:
                 self._on_output(stream, kept)
 
-    def _hear_end(self, payload: bytes) -> None:
+    def _take_end(self, payload: bytes) -> None:
         try:
             ended = _Ended.model_validate_json(payload)
         except ValidationError as error:
@@ -199,7 +199,7 @@ class Conversation:
         for name, size in self._results:
             files[name] = bytes(self._content[at : at + size])
             at += size
-            refused = refused or collect.fault(name)
+            refused = refused or result_validation.fault(name)
         status, code, message = judge(ended, self.job, refused, counted=self._memory_is_counted)
         return Outcome(
             job=self.job.id,

@@ -35,8 +35,8 @@ from autogen_ext.code_executors._common import (
 from pydantic import BaseModel
 
 from move37.sandbox import workspace
-from move37.sandbox.choose import Kind, open_sandbox
 from move37.sandbox.errors import RefusedRequest
+from move37.sandbox.factory import Kind, open_sandbox
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status, Stream
 from move37.sandbox.sandbox import Sandbox
 from move37.sandbox.text import harmless

@@ -42,7 +42,7 @@ class Overhead:
         )
 
     @contextmanager
-    def besides(self) -> Iterator[None]:
+    def timed(self) -> Iterator[None]:
         """Whatever a caller waits for that is no job."""
         began = time.perf_counter()
         try:

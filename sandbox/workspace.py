@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from move37.sandbox.collect import fault, write_results
 from move37.sandbox.errors import RefusedRequest
 from move37.sandbox.job import MIB
+from move37.sandbox.result_validation import fault, write_results
 
 
 def pack(folder: Path, limit_bytes: int) -> dict[str, bytes]:

@@ -111,7 +111,7 @@ async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> C
     from move37.app.backends import docker_settings
     from move37.lab.gates.run import run_gates
     from move37.lab.tasks import open_task
-    from move37.sandbox.choose import open_sandbox
+    from move37.sandbox.factory import open_sandbox
 
     task, wanted = settings.campaign.task, settings.sandbox
     opened = None if task == MIXERS else open_task(task, cache=settings.home)

@@ -149,7 +149,7 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
 
     A FILE that lies in a folder given with --in runs at its place there, so that it finds its siblings.
     """
-    from move37.sandbox.collect import fault
+    from move37.sandbox.result_validation import fault
 
     files: dict[str, bytes] = {}
     places: dict[Path, str] = {}
@@ -260,7 +260,7 @@ def run(request: Request) -> int:
 
 async def _run(request: Request, printer: Printer) -> Outcome:
     from move37.app.backends import docker_settings
-    from move37.sandbox.choose import open_sandbox
+    from move37.sandbox.factory import open_sandbox
 
     docker = docker_settings(request.sandbox)
     sandbox = await open_sandbox(request.sandbox.backend, trusted_source="person", single=True, docker=docker)
@@ -289,8 +289,8 @@ def _job(request: Request) -> Job:
 
 
 def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
-    from move37.sandbox.collect import write_results
     from move37.sandbox.job import Status
+    from move37.sandbox.result_validation import write_results
 
     if outcome.status in (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.RESULTS_REFUSED):
         printer.say(outcome.message)

@@ -95,7 +95,7 @@ def status(
         "usable": False,
         "daemon": None,
         "image": None,
-        "members": [],
+        "containers": [],
         "gpus": [],
         "problem": None,
     }
@@ -123,7 +123,7 @@ async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> N
     report["protections"] = [
         {"name": line.name, "active": line.active, "detail": line.detail} for line in list_protections(info)
     ]
-    report["members"] = [
+    report["containers"] = [
         {"name": one["Names"][0].lstrip("/"), "state": one["State"], "owner": one["Labels"].get(OWNER_LABEL, "")}
         for one in await engine.containers((ROLE_LABEL,))
     ]
@@ -133,7 +133,8 @@ async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> N
 
 
 def _gpus() -> list[dict[str, Any]]:
-    from move37.sandbox.gpus import Leases, list_gpus
+    from move37.sandbox.gpu_leases import Leases
+    from move37.sandbox.gpus import list_gpus
 
     found = list_gpus()
     taken = {device: claim.owner for claim in Leases().held() for device in claim.devices} if found else {}
@@ -146,8 +147,8 @@ def _gpus() -> list[dict[str, Any]]:
 def _as_text(report: Mapping[str, Any]) -> str:
     lines = [f"Docker: {report['daemon'] or 'no answer'}"]
     lines.append(f"image: {report['image']['name']} {report['image']['digest']}" if report["image"] else "image: none")
-    lines.append(f"members: {len(report['members'])}")
-    lines += [f"  {one['name']} {one['state']}" for one in report["members"]]
+    lines.append(f"containers: {len(report['members'])}")
+    lines += [f"  {one['name']} {one['state']}" for one in report["containers"]]
     lines.append(f"GPUs: {len(report['gpus']) or 'none'}")
     lines += [f"  {gpu['uuid']} {gpu['name']} {gpu['leased_by'] or 'free'}" for gpu in report["gpus"]]
     for line in report.get("protections", ()):

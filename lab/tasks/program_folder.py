@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from move37.lab.errors import BadTask
-from move37.sandbox.collect import fault
 from move37.sandbox.job import MIB
+from move37.sandbox.result_validation import fault
 
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
 PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"

@@ -1,7 +1,7 @@
 """The Docker backend: one warm container for one candidate, one forked child for one of its jobs.
 
 Read in this order: `isolation` (how the candidate is confined), `settings`, `engine` (the only door to the Docker SDK,
-where its errors are translated), `member` (one container and its channel), `pool`, `reap`, `backend`; aside from
+where its errors are translated), `container` (one container and its channel), `pool`, `reap`, `backend`; aside from
 them `image` and `build` (what the containers are made of) and `seccomp`.
 """
 

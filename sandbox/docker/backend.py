@@ -1,7 +1,7 @@
 """`DockerSandbox`: jobs of one candidate in one container, jobs of two candidates never.
 
-Read in this order: `run` (one job), `_in_room` (one at a time, retried only while it certainly has not run), `_open`
-(what happens once, before the first job), `release` and `close`. A `Room` is the container of one candidate and one
+Read in this order: `run` (one job), `_in_slot` (one at a time, retried only while it certainly has not run), `_open`
+(what happens once, before the first job), `release` and `close`. A `Slot` is the container of one candidate and one
 shape; a candidate whose jobs need different disks or GPUs has several.
 
 A job with GPUs holds its lease for exactly as long as its container exists, and the container ends with the job.
@@ -20,35 +20,36 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from move37.sandbox.docker import reap
+from move37.sandbox.docker.container import NotDelivered, WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import Image, Variant, judge_image, recipe, tag
-from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, gpu_environment, shape_for
-from move37.sandbox.docker.member import Member, NotDelivered
+from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, shape_for
 from move37.sandbox.docker.pool import Pool, size
 from move37.sandbox.docker.protections import list_protections
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import SandboxBroken, SandboxError
-from move37.sandbox.gpus import Leases
+from move37.sandbox.gpu_leases import Leases
+from move37.sandbox.gpus import gpu_environment
 from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Protection
 from move37.sandbox.overhead import Overhead
-from move37.sandbox.owner import me
+from move37.sandbox.process_identity import current
 
 log = structlog.get_logger()
 
 LEAST_HELD = 12  # seven baselines and the four best that take turns must not throw each other's containers out
-TRIES = 3  # members that may turn out to be dead before a job is given up
+TRIES = 3  # containers that may turn out to be dead before a job is given up
 
 
 @dataclass(eq=False)
-class Room:
+class Slot:
     """One candidate's container, and whose turn it is in it."""
 
     trust: str
     shape: Shape
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    member: Member | None = None
+    container: WorkerContainer | None = None
     used: float = 0.0  # monotonic time of the last job's end
-    guests: int = 0  # jobs that run or wait here
+    waiting_jobs: int = 0  # jobs that run or wait here
 
 
 class DockerSandbox:
@@ -57,11 +58,11 @@ class DockerSandbox:
     def __init__(self, settings: DockerSettings | None = None, *, leases: Leases | None = None) -> None:
         self.settings = settings or DockerSettings()
         self._leases = leases or Leases()
-        self._owner = str(me())
+        self._owner = str(current())
         self._engine: Engine | None = None
         self._pool: Pool | None = None
         self._images: dict[Variant, Image] = {}
-        self._rooms: dict[tuple[str, Shape], Room] = {}
+        self._slots: dict[tuple[str, Shape], Slot] = {}
         self._opening = asyncio.Lock()
         self._overhead = Overhead()
         self._most_held = self.settings.held or max(LEAST_HELD, 2 * (os.cpu_count() or 1))
@@ -73,80 +74,80 @@ class DockerSandbox:
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
         """Run `job`; see `move37.sandbox.sandbox.Sandbox.run`."""
-        with self._overhead.besides():
+        with self._overhead.timed():
             image = await self._open("cuda" if job.limits.gpus else "cpu")
         # The container's own limit on a file is its disk: a job must not ask for more than it can be given.
         file_bytes = min(job.limits.file_bytes, job.limits.disk_bytes)
         job = replace(job, limits=replace(job.limits, file_bytes=file_bytes))
         if not job.limits.gpus:
             shape = shape_for(job.limits, image=image.id, runtime=self.settings.runtime)
-            return await self._in_room(job, shape, on_output)
+            return await self._in_slot(job, shape, on_output)
         lease = await self._leases.acquire(job.limits.gpus, wait_seconds=self.settings.gpu_wait_seconds)
         async with lease:
             given = gpu_environment(lease.devices, self.settings.gpu_memory_fraction)
             shape = shape_for(job.limits, image=image.id, runtime=self.settings.runtime, devices=lease.devices)
             try:
-                return await self._in_room(replace(job, env={**job.env, **given}), shape, on_output)
+                return await self._in_slot(replace(job, env={**job.env, **given}), shape, on_output)
             finally:
-                await asyncio.shield(self._leave(self._rooms.pop((job.trust, shape), None)))
+                await asyncio.shield(self._vacate(self._slots.pop((job.trust, shape), None)))
 
-    async def _in_room(self, job: Job, shape: Shape, on_output: OnOutput | None) -> Outcome:
-        async with self._room(job.trust, shape) as room:
+    async def _in_slot(self, job: Job, shape: Shape, on_output: OnOutput | None) -> Outcome:
+        async with self._slot(job.trust, shape) as slot:
             began = time.perf_counter()
             for _ in range(TRIES):
-                member = await self._member(room, job.limits)
+                container = await self._container(slot, job.limits)
                 try:
-                    outcome = await member.run(job, on_output)
+                    outcome = await container.run(job, on_output)
                 except NotDelivered:
-                    log.info("member_was_dead", member=member.name, job=job.id)
+                    log.info("container_was_dead", container=container.name, job=job.id)
                     continue
                 finally:
-                    if not member.alive:
-                        await asyncio.shield(self._leave(room))
+                    if not container.alive:
+                        await asyncio.shield(self._vacate(slot))
                 self._overhead.job(outcome, time.perf_counter() - began)
                 return outcome
         raise SandboxBroken(f"{TRIES} containers ended before they could take job {job.id}: see what the daemon says")
 
     @asynccontextmanager
-    async def _room(self, trust: str, shape: Shape) -> AsyncIterator[Room]:
-        """The candidate's room, with everybody else of the same candidate outside."""
-        room = self._rooms.setdefault((trust, shape), Room(trust, shape))
-        room.guests += 1
+    async def _slot(self, trust: str, shape: Shape) -> AsyncIterator[Slot]:
+        """The candidate's slot, with everybody else of the same candidate outside."""
+        slot = self._slots.setdefault((trust, shape), Slot(trust, shape))
+        slot.waiting_jobs += 1
         try:
-            async with room.lock:
-                yield room
+            async with slot.lock:
+                yield slot
         finally:
-            room.guests -= 1
-            room.used = time.monotonic()
+            slot.waiting_jobs -= 1
+            slot.used = time.monotonic()
 
-    async def _member(self, room: Room, limits: Limits) -> Member:
-        if room.member is not None and not room.member.alive:
-            await self._leave(room)
-        if room.member is None:
+    async def _container(self, slot: Slot, limits: Limits) -> WorkerContainer:
+        if slot.container is not None and not slot.container.alive:
+            await self._vacate(slot)
+        if slot.container is None:
             await self._make_space()
             assert self._pool is not None
-            room.member = await self._pool.claim(room.shape, limits)
-        if not room.shape.frozen:
+            slot.container = await self._pool.claim(slot.shape, limits)
+        if not slot.shape.frozen:
             try:
-                await room.member.allow(limits)
+                await slot.container.allow(limits)
             except SandboxError:
-                await self._leave(room)
+                await self._vacate(slot)
                 raise
-        return room.member
+        return slot.container
 
     async def _make_space(self) -> None:
         """Candidates that nobody released: the ones unused for longest lose their containers."""
-        held = [room for room in self._rooms.values() if room.member is not None and not room.guests]
-        held.sort(key=lambda room: room.used)
-        for room in held[: max(0, len(held) - self._most_held + 1)]:
-            log.info("member_retired", trust=room.trust)
-            self._rooms.pop((room.trust, room.shape), None)
-            await self._leave(room)
+        held = [slot for slot in self._slots.values() if slot.container is not None and not slot.waiting_jobs]
+        held.sort(key=lambda slot: slot.used)
+        for slot in held[: max(0, len(held) - self._most_held + 1)]:
+            log.info("container_retired", trust=slot.trust)
+            self._slots.pop((slot.trust, slot.shape), None)
+            await self._vacate(slot)
 
-    async def _leave(self, room: Room | None) -> None:
-        if room is not None and room.member is not None:
-            member, room.member = room.member, None
-            await member.remove()
+    async def _vacate(self, slot: Slot | None) -> None:
+        if slot is not None and slot.container is not None:
+            container, slot.container = slot.container, None
+            await container.remove()
 
     async def _open(self, variant: Variant) -> Image:
         """Connect, sweep, find the image, start warming: once, and again after a failure."""
@@ -171,10 +172,10 @@ class DockerSandbox:
 
     async def release(self, trust: str) -> None:
         """See `move37.sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
-        mine = [key for key in self._rooms if key[0] == trust or key[0].startswith(f"{trust}.")]
-        rooms = [self._rooms.pop(key) for key in mine]
-        with self._overhead.besides():
-            await asyncio.gather(*(self._leave(room) for room in rooms))
+        mine = [key for key in self._slots if key[0] == trust or key[0].startswith(f"{trust}.")]
+        slots = [self._slots.pop(key) for key in mine]
+        with self._overhead.timed():
+            await asyncio.gather(*(self._vacate(slot) for slot in slots))
 
     async def protections(self) -> tuple[Protection, ...]:
         """What holds for the next job. Raises `DaemonUnreachable`."""
@@ -187,8 +188,8 @@ class DockerSandbox:
 
     async def close(self) -> None:
         """Remove everything that this sandbox started. Idempotent."""
-        rooms, self._rooms = list(self._rooms.values()), {}
-        await asyncio.gather(*(self._leave(room) for room in rooms))
+        slots, self._slots = list(self._slots.values()), {}
+        await asyncio.gather(*(self._vacate(slot) for slot in slots))
         if self._pool is not None:
             await self._pool.close()
             self._pool = None

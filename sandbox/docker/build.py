@@ -22,17 +22,19 @@ from typing import IO
 
 import structlog
 
-from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
     RECIPE_FILES,
     RECIPE_LABEL,
+    WORKER_FOLDER,
     Image,
     Variant,
     judge_image,
     recipe,
     tag,
 )
+from move37.sandbox.docker.translation import translated
 from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxError, SandboxUnavailable
 
 log = structlog.get_logger()
@@ -133,8 +135,9 @@ def recipe_of_wheels() -> str:
 def pack(context: IO[bytes], wheels: Path) -> None:
     """Write the build context; owners and times are fixed, so that equal inputs give an equal context."""
     with tarfile.open(fileobj=context, mode="w") as tar:
-        for name in RECIPE_FILES:
-            tar.add(IMAGE_FOLDER / name, arcname=name, filter=plain)
+        for path in RECIPE_FILES:
+            folder = "worker/" if path.parent == WORKER_FOLDER else ""
+            tar.add(path, arcname=folder + path.name, filter=plain)
         for wheel in sorted(wheels.glob("*.whl")):
             tar.add(wheel, arcname=f"wheels/{wheel.name}", filter=plain)
 

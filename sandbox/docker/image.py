@@ -1,13 +1,13 @@
 """Which image the containers are made of: its recipe, its name, its digest.
 
 The recipe is a hash over the files that decide what is inside; the image carries it as a label, so that an image built
-before the last change of worker.py is refused instead of speaking yesterday's protocol. Building is in `build`.
+before the last change of the worker is refused instead of speaking yesterday's protocol. Building is in `build`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,11 @@ from move37.sandbox.errors import ImageMissing
 Variant = Literal["cpu", "cuda"]
 
 IMAGE_FOLDER = Path(__file__).parent.parent / "image"
-RECIPE_FILES = ("Dockerfile", "requirements.txt", "worker.py", "program.py")
+WORKER_FOLDER = Path(__file__).parent.parent / "worker"
+RECIPE_FILES = (
+    *(IMAGE_FOLDER / name for name in ("Dockerfile", "requirements.txt")),
+    *sorted(WORKER_FOLDER.glob("*.py")),
+)
 REPOSITORY = "move37-sandbox"
 RECIPE_LABEL = "move37.recipe"
 VARIANT_LABEL = "move37.variant"
@@ -37,12 +41,12 @@ def tag(variant: Variant) -> str:
     return f"{REPOSITORY}:{variant}"
 
 
-def recipe(folder: Path = IMAGE_FOLDER) -> str:
+def recipe(files: Sequence[Path] = RECIPE_FILES) -> str:
     """SHA-256 over names and contents of the files that decide what is in the image."""
     digest = hashlib.sha256()
-    for name in RECIPE_FILES:
-        content = (folder / name).read_bytes()
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

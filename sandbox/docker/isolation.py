@@ -1,11 +1,11 @@
 """How a candidate is confined: `Shape` and `Limits` -> the Docker engine's request bodies. Pure.
 
 `create_body` is everything a container is made with, `resources` what can still be changed when it is running. A warm
-member is started before anybody knows its job, so what cannot be changed later (devices, disk, runtime) is its `Shape`,
-and a job only gets a member of its own shape.
+container is started before anybody knows its job, so what cannot be changed later (devices, disk, runtime) is its
+`Shape`, and a job only gets a container of its own shape.
 
 Not covered here: what the worker does to each job inside (rlimits of the child, the sweep between jobs), which is
-`image/worker.py`; the wall-clock limit, which is `member`; gVisor's own kernel, which ignores the seccomp profile.
+`sandbox/worker/`; the wall-clock limit, which is `container`; gVisor's own kernel, which ignores the seccomp profile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from move37.sandbox.job import MIB, Limits
 NOBODY = "65534:65534"
 OWNER_LABEL = "move37.owner"
 ROLE_LABEL = "move37.sandbox"
-NAME_PREFIX = "move37-member-"
+NAME_PREFIX = "move37-worker-"
 
 # Our zygote's own share of the container's memory (measured: 216 MiB private after the Adam step) and of its processes.
 ZYGOTE_BYTES = 256 * MIB
@@ -73,12 +73,12 @@ class Shape:
 
 
 def create_body(shape: Shape, limits: Limits, *, owner: str) -> dict[str, Any]:
-    """The body of POST /containers/create for one member; every protection of the Docker backend stands here."""
+    """The body of POST /containers/create for one container; every protection of the Docker backend stands here."""
     return {
         "Image": shape.image,
         "User": NOBODY,
         "Env": _environment(shape),
-        "Labels": {ROLE_LABEL: "member", OWNER_LABEL: owner},
+        "Labels": {ROLE_LABEL: "container", OWNER_LABEL: owner},
         "Hostname": "sandbox",
         # The channel: attached stdin. It closes when we die, PID 1 then ends, and AutoRemove leaves nothing behind.
         "AttachStdin": True,
@@ -139,14 +139,6 @@ def shape_for(limits: Limits, *, image: str, runtime: str = "", devices: tuple[s
         disk_bytes=limits.disk_bytes,
         frozen=(limits.memory_bytes, limits.pids, limits.threads) if runtime == GVISOR else (),
     )
-
-
-def gpu_environment(devices: tuple[str, ...], memory_fraction: float) -> dict[str, str]:
-    """What a job with GPUs finds in its environment: the devices it leased, and its share of their memory."""
-    environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
-    if memory_fraction < 1:
-        environment["PYTORCH_ALLOC_CONF"] = f"per_process_memory_fraction:{memory_fraction:g}"
-    return environment
 
 
 def _environment(shape: Shape) -> list[str]:

@@ -1,10 +1,10 @@
-"""Members that are warm before anybody needs them.
+"""Containers that are warm before anybody needs them.
 
-`size` decides how many (pure); `Pool.claim` gives a member away for good: it serves one candidate and is removed, never
-returned. For each one given away another is started in the background, two at a time: a third in parallel gains
+`size` decides how many (pure); `Pool.claim` gives a container away for good: it serves one candidate and is removed,
+never returned. For each one given away another is started in the background, two at a time: a third in parallel gains
 nothing on two cores, and starting is what costs.
 
-Not covered: whose member it is (`backend` keeps one candidate to one container), and what is left after a crash
+Not covered: whose container it is (`backend` keeps one candidate to one container), and what is left after a crash
 (`reap`).
 """
 
@@ -16,63 +16,63 @@ from collections.abc import Callable
 
 import structlog
 
+from move37.sandbox.docker.container import WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import ZYGOTE_BYTES, Shape
-from move37.sandbox.docker.member import Member
 from move37.sandbox.job import Limits
 
 log = structlog.get_logger()
 
 STARTS_AT_ONCE = 2
-MOST_MEMBERS = 8
-SHARE_OF_MEMORY = 0.1  # what idle members together may take of the machine
+MOST_IDLE = 8
+SHARE_OF_MEMORY = 0.1  # what idle containers together may take of the machine
 
 
 def size(cpus: int, memory_bytes: int) -> int:
-    """Idle members for this machine: two a core, at most `MOST_MEMBERS`, within a tenth of its memory; at least one."""
+    """Idle containers for this machine: two a core, at most `MOST_IDLE`, within a tenth of its memory; at least one."""
     fitting = int(memory_bytes * SHARE_OF_MEMORY) // ZYGOTE_BYTES
-    return max(1, min(2 * cpus, MOST_MEMBERS, fitting))
+    return max(1, min(2 * cpus, MOST_IDLE, fitting))
 
 
 class Pool:
-    """Warm members by shape. Use from one event loop."""
+    """Warm containers by shape. Use from one event loop."""
 
     def __init__(self, engine: Engine, *, owner: str, start_seconds: float) -> None:
         self._engine = engine
         self._owner = owner
         self._start_seconds = start_seconds
         self._wanted: dict[Shape, int] = {}
-        self._idle: dict[Shape, deque[Member]] = {}
-        self._waiting: dict[Shape, deque[asyncio.Future[Member]]] = {}
+        self._idle: dict[Shape, deque[WorkerContainer]] = {}
+        self._waiting: dict[Shape, deque[asyncio.Future[WorkerContainer]]] = {}
         self._starting: dict[asyncio.Task[None], Shape] = {}
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
         self._closed = False
 
     def keep(self, shape: Shape, count: int) -> None:
-        """From now on hold `count` idle members of `shape` ready."""
+        """From now on hold `count` idle containers of `shape` ready."""
         self._wanted[shape] = count
         self._top_up(shape, Limits())
 
     def idle(self, shape: Shape) -> int:
         """How many are ready now."""
-        return sum(member.alive for member in self._idle.get(shape, ()))
+        return sum(container.alive for container in self._idle.get(shape, ()))
 
-    async def claim(self, shape: Shape, limits: Limits) -> Member:
-        """A member of `shape`, warm if there is one. Raises what `Member.start` raises."""
+    async def claim(self, shape: Shape, limits: Limits) -> WorkerContainer:
+        """A container of `shape`, warm if there is one. Raises what `WorkerContainer.start` raises."""
         waiting = self._idle.setdefault(shape, deque())
         while waiting:
-            member = waiting.popleft()
-            if member.alive:
+            container = waiting.popleft()
+            if container.alive:
                 self._top_up(shape, limits)
-                return member
-            await member.remove()
-        promise: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+                return container
+            await container.remove()
+        promise: asyncio.Future[WorkerContainer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(shape, deque()).append(promise)
         self._top_up(shape, limits)
         try:
             return await promise
         except asyncio.CancelledError:
-            # It may have been fulfilled in the same instant: then the member is ours to pass on.
+            # It may have been fulfilled in the same instant: then the container is ours to pass on.
             if promise.done() and not promise.cancelled() and promise.exception() is None:
                 self._offer(promise.result())
             raise
@@ -90,27 +90,29 @@ class Pool:
     async def _start(self, shape: Shape, limits: Limits) -> None:
         try:
             async with self._turn:
-                member = await Member.start(self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds)
+                container = await WorkerContainer.start(
+                    self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds
+                )
         except Exception as error:
             # Whoever waits hears it; with nobody waiting the next claim tries again.
             if (promise := self._next_waiting(shape)) is not None:
                 promise.set_exception(error)
             else:
-                log.warning("member_not_started", error=str(error))
+                log.warning("container_not_started", error=str(error))
             return
         if self._closed:
-            await member.remove()
+            await container.remove()
             return
-        log.debug("member_ready", member=member.name)
-        self._offer(member)
+        log.debug("container_ready", container=container.name)
+        self._offer(container)
 
-    def _offer(self, member: Member) -> None:
-        if (promise := self._next_waiting(member.shape)) is not None:
-            promise.set_result(member)
+    def _offer(self, container: WorkerContainer) -> None:
+        if (promise := self._next_waiting(container.shape)) is not None:
+            promise.set_result(container)
         else:
-            self._idle.setdefault(member.shape, deque()).append(member)
+            self._idle.setdefault(container.shape, deque()).append(container)
 
-    def _next_waiting(self, shape: Shape) -> asyncio.Future[Member] | None:
+    def _next_waiting(self, shape: Shape) -> asyncio.Future[WorkerContainer] | None:
         promises = self._waiting.get(shape, deque())
         while promises:
             promise = promises.popleft()
@@ -124,7 +126,7 @@ class Pool:
             await asyncio.wait(set(self._starting), return_when=asyncio.FIRST_COMPLETED)
 
     async def close(self) -> None:
-        """Remove every idle member, and those that are just starting. Idempotent."""
+        """Remove every idle container, and those that are just starting. Idempotent."""
         self._closed = True
         starting = list(self._starting)
         for task in starting:
@@ -133,6 +135,6 @@ class Pool:
         for promises in self._waiting.values():
             for promise in promises:
                 promise.cancel()
-        members = [member for idle in self._idle.values() for member in idle]
+        containers = [container for idle in self._idle.values() for container in idle]
         self._idle.clear()
-        await asyncio.gather(*(member.remove() for member in members))
+        await asyncio.gather(*(container.remove() for container in containers))

@@ -1,8 +1,8 @@
 """Nothing stays behind: which containers on this machine belong to processes that have ended, and their removal.
 
-Three nets, each for what the one before misses: PID 1 of a member ends when its standard input closes, and the daemon
-removes it (`AutoRemove`); `atexit` in `backend`; and the sweep here, at every start, for what a daemon that was itself
-killed left over.
+Three nets, each for what the one before misses: PID 1 of a container ends when its standard input closes, and the
+daemon removes it (`AutoRemove`); `atexit` in `backend`; and the sweep here, at every start, for what a
+daemon that was itself killed left over.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import structlog
 
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-from move37.sandbox.owner import Owner, is_dead, parse
+from move37.sandbox.process_identity import ProcessIdentity, is_dead, parse
 
 log = structlog.get_logger()
 
 
-def orphans(containers: Iterable[Mapping[str, Any]], dead: Callable[[Owner], bool] = is_dead) -> tuple[str, ...]:
-    """Names of the members whose owner has ended. Pure but for `dead`.
+def orphans(
+    containers: Iterable[Mapping[str, Any]], dead: Callable[[ProcessIdentity], bool] = is_dead
+) -> tuple[str, ...]:
+    """Names of the containers whose owner has ended. Pure but for `dead`.
 
     A label that cannot be read is nobody's; a container without our label is never touched.
     """
@@ -41,7 +43,7 @@ def name_of(container: Mapping[str, Any]) -> str:
 
 
 async def sweep(engine: Engine) -> int:
-    """Remove every member whose owner has ended; how many there were."""
+    """Remove every container whose owner has ended; how many there were."""
     found = orphans(await engine.containers((ROLE_LABEL,)))
     for container in found:
         await engine.remove(container)
@@ -50,7 +52,7 @@ async def sweep(engine: Engine) -> int:
 
 
 async def remove_all(engine: Engine) -> int:
-    """Remove every member on this machine, whoever owns it; for `move37 sandbox clean --all`."""
+    """Remove every container on this machine, whoever owns it; for `move37 sandbox clean --all`."""
     found = [name_of(container) for container in await engine.containers((ROLE_LABEL,))]
     for container in found:
         await engine.remove(container)

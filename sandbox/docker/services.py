@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from move37.sandbox.docker.build import Say, docker_build, pip_download, plain, prepare_base
-from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import IMAGE_FOLDER, judge_image, recipe, tag
+from move37.sandbox.docker.translation import translated
 from move37.sandbox.errors import SandboxUnavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent

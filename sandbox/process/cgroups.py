@@ -1,8 +1,8 @@
 """A control group for one zygote's jobs: memory without swap, processes, processor quota; versions 1 and 2.
 
 `Cgroup.make` is called by the launcher, which sees the host's /sys/fs/cgroup and removes the group at the end; the
-keeper reaches it later through open directories, since its own view of the file system has no /sys. Jobs of one zygote
-follow each other, so one group with new limits for each job does. Standard library only.
+supervisor reaches it later through open directories, since its own view of the file system has no /sys. Jobs of one
+zygote follow each other, so one group with new limits for each job does. Standard library only.
 
 Not covered: a cgroup per process of a job; the io controller.
 """

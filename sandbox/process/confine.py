@@ -1,7 +1,7 @@
 """What a child gives up before it becomes the program: capabilities, identity, files, system calls; in this order.
 
-`Terms` is decided once by the launcher and inherited by fork. `confine` raises when something that was promised
-cannot be put up: the job is then not run at all. Standard library only: the zygote imports this.
+`confine` raises when something that was promised cannot be put up: the job is then not run at all. Standard library
+only: the zygote imports this.
 """
 
 from __future__ import annotations
@@ -10,47 +10,32 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
-from move37.sandbox.process import landlock, syscalls, view
-
-NOBODY = 65534
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What this machine allows; `reasons` says why something is missing."""
-
-    spaces: str = ""  # "root", "user" (through a user namespace) or "" (none)
-    change_user: bool = False  # become nobody (as root)
-    landlock: int = 0  # ABI version
-    filter: bytes = b""  # seccomp instructions
-    memory_group: bool = False
-    process_group: bool = False
-    reasons: dict[str, str] = field(default_factory=dict)
+from move37.sandbox.process import landlock, rootfs, syscalls
+from move37.sandbox.process.host_support import NOBODY, HostSupport
 
 
-def confine(terms: Terms, spec: dict[str, Any]) -> None:
+def confine(support: HostSupport, spec: dict[str, Any]) -> None:
     """In the child, in its namespaces, with the job's files in place. Raises `OSError`."""
     if sys.platform != "linux":
         return
     root = spec["root"]
     gpus = int(spec["limits"].get("gpus", 0))
-    devices = [str(path) for path in view.gpu_devices()] if gpus else []
-    if terms.spaces:
+    devices = [str(path) for path in rootfs.gpu_devices()] if gpus else []
+    if support.spaces:
         for name in spec["tops"]:
             _protect(f"{root}/work/{name}")
         devices = _take_devices(gpus)
-    if terms.change_user:
+    if support.change_user:
         _become_nobody()
     syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    if terms.landlock:
-        _restrict_files(terms, root, devices)
-    if terms.filter:
-        syscalls.load_filter(terms.filter)
+    if support.landlock:
+        _restrict_files(support, root, devices)
+    if support.filter:
+        syscalls.load_filter(support.filter)
 
 
 def _protect(path: str) -> None:
@@ -64,10 +49,10 @@ def _take_devices(gpus: int) -> list[str]:
     """Bind the GPU devices into /dev for a job that leased one; which one it may use is its CUDA_VISIBLE_DEVICES."""
     taken = []
     if gpus:
-        for name in os.listdir(view.SPARE_DEVICES):
-            syscalls.mount(f"{view.SPARE_DEVICES}/{name}", f"/dev/{name}", None, syscalls.MS_BIND)
+        for name in os.listdir(rootfs.SPARE_DEVICES):
+            syscalls.mount(f"{rootfs.SPARE_DEVICES}/{name}", f"/dev/{name}", None, syscalls.MS_BIND)
             taken.append(f"/dev/{name}")
-    syscalls.mount("none", view.SPARE_DEVICES, "tmpfs", syscalls.MS_RDONLY, "size=0,mode=000")
+    syscalls.mount("none", rootfs.SPARE_DEVICES, "tmpfs", syscalls.MS_RDONLY, "size=0,mode=000")
     return taken
 
 
@@ -81,10 +66,10 @@ def _become_nobody() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def _restrict_files(terms: Terms, root: str, devices: list[str]) -> None:
+def _restrict_files(support: HostSupport, root: str, devices: list[str]) -> None:
     own = [f"{root}/{name}" for name in ("work", "out", "tmp", "home")]
-    simple = [f"/dev/{name}" for name in view.DEVICES]
-    if terms.spaces:
+    simple = [f"/dev/{name}" for name in rootfs.DEVICES]
+    if support.spaces:
         landlock.restrict(["/"], [*own, "/dev/shm", *simple, *devices], loopback=True)
     else:
-        landlock.restrict([*view.readable(), "/proc", *own], [*own, *simple], loopback=False)
+        landlock.restrict([*rootfs.readable(), "/proc", *own], [*own, *simple], loopback=False)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from move37.sandbox.process import syscalls, view
+from move37.sandbox.process import rootfs, syscalls
 
 USER = 54321  # nobody's in particular
 
@@ -40,7 +40,7 @@ def become(user: int = USER) -> None:
 
 
 def main() -> None:
-    open_the_way([*view.interpreter_folders(), Path(__file__).resolve().parents[2]])
+    open_the_way([*rootfs.interpreter_folders(), Path(__file__).resolve().parents[2]])
     become()
     os.chdir("/")
     os.environ["HOME"] = "/tmp"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.sandbox.channel import HEADER, Conversation, Frames, encode_job, frame, read_greeting
+from move37.sandbox.channel import HEADER, Frames, JobExchange, encode_job, frame, read_greeting
 from move37.sandbox.errors import DiskFull, SandboxBroken
 from move37.sandbox.job import Job, Limits, Status
 
@@ -36,8 +36,8 @@ def end(**fields: Any) -> tuple[bytes, bytes]:
     return b"E", json.dumps(END | fields).encode()
 
 
-def talk(**fields: Any) -> Conversation:
-    return Conversation(JOB, backend="process", **fields)
+def talk(**fields: Any) -> JobExchange:
+    return JobExchange(JOB, backend="process", **fields)
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"1", b"2", b"D"]), st.binary(max_size=50)), max_size=8), st.data())
@@ -45,15 +45,15 @@ def test_frames_arrive_whole_however_the_stream_is_cut(sent: list[tuple[bytes, b
     stream = b"".join(frame(kind, payload) for kind, payload in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     frames = Frames()
-    heard = [f for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) for f in frames.feed(stream[a:b])]
-    assert heard == sent
+    found = [f for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) for f in frames.feed(stream[a:b])]
+    assert found == sent
 
 
 @given(st.binary(max_size=300))
 def test_noise_is_an_error_of_ours_or_an_unfinished_frame(noise: bytes) -> None:
     frames, conversation = Frames(), talk()
     try:
-        conversation.hear(frames.feed(noise))
+        conversation.feed(frames.feed(noise))
     except SandboxBroken:
         return
     assert not noise or noise[:1] in b"S12" or len(noise) < HEADER.size or frames.feed(b"") == []
@@ -69,15 +69,15 @@ def test_a_job_is_encoded_with_all_of_its_files(files: dict[str, bytes]) -> None
 
 def test_an_outcome_is_complete_with_the_last_byte() -> None:
     conversation = talk()
-    assert conversation.hear([(b"S", b"{}"), (b"1", b"out"), (b"2", b"err")]) is None
-    assert conversation.hear([end(files=[["a", 3], ["b", 2]]), (b"D", b"abc")]) is None
-    outcome = conversation.hear([(b"D", b"de")])
+    assert conversation.feed([(b"S", b"{}"), (b"1", b"out"), (b"2", b"err")]) is None
+    assert conversation.feed([end(files=[["a", 3], ["b", 2]]), (b"D", b"abc")]) is None
+    outcome = conversation.feed([(b"D", b"de")])
     assert outcome is not None and outcome.files == {"a": b"abc", "b": b"de"}
     assert (outcome.stdout, outcome.stderr, outcome.status) == (b"out", b"err", Status.DONE)
 
 
 def test_output_past_the_limit_is_cut_here_too() -> None:
-    outcome = talk().hear([(b"1", b"x" * 8), (b"2", b"y" * 8), end()])
+    outcome = talk().feed([(b"1", b"x" * 8), (b"2", b"y" * 8), end()])
     assert outcome is not None and outcome.truncated and len(outcome.stdout + outcome.stderr) == 10
 
 
@@ -97,13 +97,13 @@ def test_output_past_the_limit_is_cut_here_too() -> None:
     ],
 )
 def test_how_a_job_ended(fields: dict[str, Any], status: Status, code: int) -> None:
-    outcome = talk().hear([end(**fields)])
+    outcome = talk().feed([end(**fields)])
     assert outcome is not None and (outcome.status, outcome.exit_code) == (status, code)
     assert bool(outcome.message) == (status is not Status.DONE) and not outcome.files
 
 
 def test_where_no_cgroup_counts_a_kill_that_was_not_ours_is_memory() -> None:
-    outcome = talk(memory_is_counted=False).hear([end(signal=9)])
+    outcome = talk(memory_is_counted=False).feed([end(signal=9)])
     assert outcome is not None and outcome.status is Status.OUT_OF_MEMORY
 
 
@@ -122,12 +122,12 @@ def test_where_no_cgroup_counts_a_kill_that_was_not_ours_is_memory() -> None:
 )
 def test_a_worker_that_breaks_the_rules_is_our_error(frames: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(SandboxBroken):
-        talk().hear(frames)
+        talk().feed(frames)
 
 
 def test_no_room_for_the_files_says_so() -> None:
     with pytest.raises(DiskFull, match="do not fit"):
-        talk().hear([end(broken="its files cannot be written: No space left on device")])
+        talk().feed([end(broken="its files cannot be written: No space left on device")])
 
 
 def test_a_greeting_is_read_or_refused() -> None:

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.sandbox.errors import GpuUnavailable
-from move37.sandbox.gpus import EXPIRY_SECONDS, Claim, Gpu, Leases, Table, grant, list_gpus
-from move37.sandbox.owner import me
+from move37.sandbox.gpu_leases import EXPIRY_SECONDS, GpuClaim, Leases, LeaseTable, grant
+from move37.sandbox.gpus import Gpu, list_gpus
+from move37.sandbox.process_identity import current
 
 GB = 2**30
 
@@ -117,7 +118,8 @@ CLAIMS = st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=6)
 @given(CLAIMS, st.integers(1, 4))
 def test_no_device_is_ever_given_twice(claims: list[tuple[int, bool]], count: int):
     uuids = [f"GPU-{n}" for n in range(4)]
-    table = Table(claims=tuple(Claim(id=str(n), owner="o", count=c, until=1.0) for n, (c, _) in enumerate(claims)))
+    waiting = tuple(GpuClaim(id=str(n), owner="o", count=c, until=1.0) for n, (c, _) in enumerate(claims))
+    table = LeaseTable(claims=waiting)
     for claim in table.claims:
         got = grant(table, claim.id, uuids)
         table = table.put(replace(claim, devices=got))
@@ -127,10 +129,10 @@ def test_no_device_is_ever_given_twice(claims: list[tuple[int, bool]], count: in
 
 
 def test_whoever_waits_longest_is_not_overtaken():
-    held = Claim(id="holder", owner="o", count=1, devices=("GPU-0",), until=1.0)
-    wants_two = Claim(id="two", owner="o", count=2, until=1.0)
-    wants_one = Claim(id="one", owner="o", count=1, until=1.0)
-    table = Table(claims=(held, wants_two, wants_one))
+    held = GpuClaim(id="holder", owner="o", count=1, devices=("GPU-0",), until=1.0)
+    wants_two = GpuClaim(id="two", owner="o", count=2, until=1.0)
+    wants_one = GpuClaim(id="one", owner="o", count=1, until=1.0)
+    table = LeaseTable(claims=(held, wants_two, wants_one))
     uuids = ["GPU-0", "GPU-1"]
     assert grant(table, "one", uuids) == () and grant(table, "two", uuids) == ()
     assert grant(table.without("holder"), "two", uuids) == ("GPU-0", "GPU-1")
@@ -175,7 +177,8 @@ async def test_more_fake_gpus_than_there_are_is_refused_at_once(tmp_path: Path, 
 HOLD = """
 import asyncio, os, sys
 from pathlib import Path
-from move37.sandbox.gpus import Gpu, Leases
+from move37.sandbox.gpu_leases import Leases
+from move37.sandbox.gpus import Gpu
 pool = Leases(folder=Path(sys.argv[1]), devices=lambda: (Gpu(uuid="GPU-0", name="Fake", memory_bytes=1),))
 asyncio.run(pool.acquire(1, wait_seconds=1))
 os._exit(9)
@@ -207,4 +210,4 @@ async def test_a_file_of_leases_that_cannot_be_read_is_begun_anew(tmp_path: Path
 
 def test_the_owner_in_the_file_is_this_process(tmp_path: Path):
     asyncio.run(leases(tmp_path, 1).acquire(1, wait_seconds=0))
-    assert str(me()) in (tmp_path / "leases.json").read_text()
+    assert str(current()) in (tmp_path / "leases.json").read_text()

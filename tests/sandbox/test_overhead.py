@@ -26,7 +26,7 @@ def test_the_share_is_what_callers_waited_beyond_their_programs() -> None:
     with structlog.testing.capture_logs() as said:
         overhead = Overhead()
         overhead.job(Outcome(job="a", status=Status.DONE, exit_code=0, wall_seconds=2.0), 2.5)
-        with overhead.besides():
+        with overhead.timed():
             time.sleep(0.02)
         overhead.closed()
     finished, closed = said

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from move37.sandbox.errors import DiskFull, GpuUnavailable, SandboxBroken, SandboxUnavailable
-from move37.sandbox.gpus import Leases
+from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import MIB, Status
-from move37.sandbox.process import backend
-from move37.sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.process import zygote_process
+from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.zygote_process import Settings
 from tests.sandbox.jobs import QUICK, command, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -137,11 +138,11 @@ async def test_names_that_leave_the_folder_are_refused_before_anything_runs(sand
 async def test_cancelling_kills_the_job_and_keeps_the_member(sandbox: ProcessSandbox) -> None:
     task = asyncio.create_task(sandbox.run(program("import time; time.sleep(60)")))
     await asyncio.sleep(0.5)
-    members = set(sandbox._all)
+    zygotes = set(sandbox._all)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert set(sandbox._all) == members and all(member.alive for member in members)
+    assert set(sandbox._all) == zygotes and all(zygote.alive for zygote in zygotes)
     assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
 
 
@@ -217,11 +218,11 @@ async def test_two_hundred_jobs_leave_nothing() -> None:
     source = "import os\nopen('f', 'w').write('x'); open('/dev/shm/f', 'w'); os.fork(); print(1)"
     async with ProcessSandbox(1) as own:
         await own.run(program("print(1)"))
-        member = next(iter(own._all))
-        before = await settled(member.pid)
+        zygote = next(iter(own._all))
+        before = await settled(zygote.pid)
         for number in range(200):
             await own.run(program(source if number % 4 == 0 else "print(1)", collect=("./*",)))
-        assert await settled(member.pid) == before
+        assert await settled(zygote.pid) == before
 
 
 async def settled(launcher: int) -> dict[str, int]:
@@ -236,12 +237,12 @@ async def settled(launcher: int) -> dict[str, int]:
 def footprint(launcher: int) -> dict[str, int]:
     """What a launcher and everything below it hold: processes, descriptors and mounts."""
     tree = descendants(launcher)
-    keeper = tree[0]
+    supervisor = tree[0]
     return {
         "processes": len(tree),
-        "descriptors": len(os.listdir(f"/proc/{keeper}/fd")),
+        "descriptors": len(os.listdir(f"/proc/{supervisor}/fd")),
         "zygote's": len(os.listdir(f"/proc/{tree[1]}/fd")),
-        "mounts": len(Path(f"/proc/{keeper}/mounts").read_text().splitlines()),
+        "mounts": len(Path(f"/proc/{supervisor}/mounts").read_text().splitlines()),
         "our own": len(os.listdir("/proc/self/fd")),
     }
 
@@ -261,7 +262,8 @@ def descendants(pid: int) -> list[int]:
 DRIVER = """
 import asyncio, logging, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-from move37.sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.zygote_process import Settings
 from tests.sandbox.jobs import program
 
 async def main():
@@ -283,7 +285,7 @@ async def test_nothing_outlives_a_driver_that_is_killed(number: signal.Signals, 
     assert driver.stdout is not None
     launcher = int(await asyncio.to_thread(driver.stdout.readline))
     everybody = [launcher, *descendants(launcher)]
-    assert len(everybody) >= 5  # launcher, keeper, zygote, init, the job and its child
+    assert len(everybody) >= 5  # launcher, supervisor, zygote, init, the job and its child
     driver.send_signal(number)
     driver.wait()
     driver.stdout.close()
@@ -354,14 +356,14 @@ async def test_without_namespaces_the_rest_still_holds() -> None:
         assert outcome.stdout == b"closed\n"
         memory = await weak.run(program("x = bytearray(1 << 30)", limits=replace(QUICK, memory_bytes=128 * MIB)))
         assert memory.status is Status.OUT_OF_MEMORY and memory.exit_code == 137
-        member = next(iter(weak._all))
+        zygote = next(iter(weak._all))
         await asyncio.sleep(0.2)
-        assert len(descendants(member.pid)) == 3  # keeper, zygote and the next seat
+        assert len(descendants(zygote.pid)) == 3  # supervisor, zygote and the next child
 
 
 async def test_a_python_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit('no such luck')")
-    monkeypatch.setattr(backend, "ENTRY", broken)
+    monkeypatch.setattr(zygote_process, "ENTRY", broken)
     with pytest.raises(SandboxUnavailable, match="no such luck"):
         await ProcessSandbox(1).run(program("print(1)"))

@@ -16,7 +16,7 @@ from move37.sandbox.job import MIB, Limits
 from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Request, judge
 from move37.sandbox.proxy.server import Proxy, head_for
 
-NAME = "move37-member-0123456789abcdef"
+NAME = "move37-worker-0123456789abcdef"
 LIMITS = st.builds(
     Limits,
     memory_bytes=st.integers(MIB, 2**40),

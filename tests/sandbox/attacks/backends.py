@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from move37.sandbox.process.backend import ProcessSandbox, Settings
+from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.zygote_process import Settings
 from move37.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ async def _below(sandbox: ProcessSandbox) -> int:
         except (OSError, ValueError, IndexError):
             continue
         parents.setdefault(parent, []).append(int(path.name))
-    waiting = [member.pid for member in sandbox._all]
-    own = 4 * len(waiting)  # keeper, zygote, and init and seat of the next job
+    waiting = [zygote.pid for zygote in sandbox._all]
+    own = 4 * len(waiting)  # supervisor, zygote, and init and seat of the next job
     found = 0
     while waiting:
         below = parents.get(waiting.pop(), [])
@@ -101,11 +102,11 @@ async def _in_containers() -> int:
     """In all containers of ours: all but the zygote and the child that waits for the next job."""
     from move37.sandbox.docker.engine import Engine
     from move37.sandbox.docker.isolation import OWNER_LABEL
-    from move37.sandbox.owner import me
+    from move37.sandbox.process_identity import current
 
     engine = await Engine.connect()
     try:
-        return await asyncio.to_thread(_surplus, engine, f"{OWNER_LABEL}={me()}")
+        return await asyncio.to_thread(_surplus, engine, f"{OWNER_LABEL}={current()}")
     finally:
         engine.close()
 

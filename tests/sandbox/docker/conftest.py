@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 
 from move37.sandbox.docker.backend import DockerSandbox
-from move37.sandbox.docker.engine import Engine, translated
+from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import judge_image, recipe, tag
 from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.docker.translation import translated
 from move37.sandbox.errors import SandboxError
 
 

@@ -143,9 +143,9 @@ async def test_time_is_kept_outside(sandbox):
 
 
 async def test_a_worker_that_forgets_the_time_loses_its_container(sandbox, monkeypatch):
-    from move37.sandbox.docker import member
+    from move37.sandbox.docker import container
 
-    monkeypatch.setattr(member, "GRACE_SECONDS", -0.5)  # our clock before the worker's
+    monkeypatch.setattr(container, "GRACE_SECONDS", -0.5)  # our clock before the worker's
     outcome = await sandbox.run(
         a_job("import time; print('x', flush=True); time.sleep(60)", trust="late", wall_seconds=1.5)
     )
@@ -182,7 +182,7 @@ async def test_cancelling_kills_what_runs(sandbox):
 
 async def test_a_container_that_dies_under_a_job_is_an_error_and_the_job_is_not_run_twice(sandbox):
     await say(sandbox, "print(1)", trust="dies")
-    (room,) = [room for room in sandbox._rooms.values() if room.trust == "dies"]
+    (slot,) = [slot for slot in sandbox._slots.values() if slot.trust == "dies"]
     heard = asyncio.Event()
     runs: list[bytes] = []
     job = a_job("import time; print('ran', flush=True); time.sleep(60)", trust="dies")
@@ -193,7 +193,7 @@ async def test_a_container_that_dies_under_a_job_is_an_error_and_the_job_is_not_
 
     running = asyncio.create_task(sandbox.run(job, on_output=hear))
     await asyncio.wait_for(heard.wait(), 20)
-    await sandbox._engine.remove(room.member.name)
+    await sandbox._engine.remove(slot.container.name)
     with pytest.raises(SandboxBroken, match="may have run in part"):
         await running
     assert runs == [b"ran\n"]
@@ -202,8 +202,8 @@ async def test_a_container_that_dies_under_a_job_is_an_error_and_the_job_is_not_
 
 async def test_a_container_that_died_before_the_job_costs_nothing_but_time(sandbox):
     await say(sandbox, "print(1)", trust="dead")
-    (room,) = [room for room in sandbox._rooms.values() if room.trust == "dead"]
-    await sandbox._engine.remove(room.member.name)
+    (slot,) = [slot for slot in sandbox._slots.values() if slot.trust == "dead"]
+    await sandbox._engine.remove(slot.container.name)
     assert await say(sandbox, "print(2)", trust="dead") == "2"
 
 
@@ -257,7 +257,7 @@ asyncio.run(main())
 """
 
 
-async def members_of(owner: str) -> int:
+async def containers_of(owner: str) -> int:
     engine = await Engine.connect()
     try:
         return len(await engine.containers((ROLE_LABEL, f"{OWNER_LABEL}={owner}")))
@@ -278,23 +278,23 @@ async def owner_process(how: str) -> tuple[asyncio.subprocess.Process, str]:
 async def test_an_owner_that_forgets_to_close_leaves_nothing_behind():
     process, owner = await owner_process("end")
     assert await process.wait() == 0
-    assert await members_of(owner) == 0
+    assert await containers_of(owner) == 0
 
 
 async def test_an_owner_that_is_killed_leaves_nothing_behind():
     process, owner = await owner_process("hang")
-    assert await members_of(owner) == 2
+    assert await containers_of(owner) == 2
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
     deadline = time.monotonic() + 20
-    while await members_of(owner) and time.monotonic() < deadline:
+    while await containers_of(owner) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
-    assert await members_of(owner) == 0
+    assert await containers_of(owner) == 0
 
 
 async def test_two_hundred_jobs_leave_nothing_behind(sandbox):
     assert await say(sandbox, "print(1)", trust="many") == "1"
-    await sandbox._pool.settled()  # the pool's next member is no leak
+    await sandbox._pool.settled()  # the pool's next container is no leak
     before = await ours(sandbox)
     for _ in range(200):
         await sandbox.run(a_job("open('/tmp/x', 'w').write('x')", trust="many"))

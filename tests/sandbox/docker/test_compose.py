@@ -111,7 +111,7 @@ async def main():
     engine = await Engine.connect()
     try:
         body = {"Image": "move37-sandbox:cpu", "HostConfig": {"Binds": ["/:/host"]}}
-        await engine.create("move37-member-0000000000000000", body)
+        await engine.create("move37-worker-0000000000000000", body)
         print("host MOUNTED")
     except SandboxError as error:
         print("refused", "proxy refused" in str(error))

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from move37.sandbox.docker.build import pack
-from move37.sandbox.docker.image import IMAGE_FOLDER, RECIPE_FILES, RECIPE_LABEL, judge_image, recipe, tag
+from move37.sandbox.docker.image import (
+    IMAGE_FOLDER,
+    RECIPE_FILES,
+    RECIPE_LABEL,
+    WORKER_FOLDER,
+    judge_image,
+    recipe,
+    tag,
+)
 from move37.sandbox.errors import ImageMissing
 from move37.sandbox.job import Job
 
@@ -48,13 +56,14 @@ def test_an_image_that_a_person_names_is_their_choice():
     assert judge_image("mine:latest", {"Id": "sha256:2", "Config": {"Labels": None}}, "new").recipe == ""
 
 
-@pytest.mark.parametrize("name", RECIPE_FILES)
-def test_a_change_of_any_file_inside_changes_the_recipe(name: str, tmp_path: Path):
-    for one in RECIPE_FILES:
-        (tmp_path / one).write_bytes((IMAGE_FOLDER / one).read_bytes())
-    assert recipe(tmp_path) == recipe()
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\n")
-    assert recipe(tmp_path) != recipe()
+@pytest.mark.parametrize("changed", RECIPE_FILES, ids=lambda path: path.name)
+def test_a_change_of_any_file_inside_changes_the_recipe(changed: Path, tmp_path: Path):
+    copies = [tmp_path / path.name for path in RECIPE_FILES]
+    for copy, path in zip(copies, RECIPE_FILES, strict=True):
+        copy.write_bytes(path.read_bytes())
+    assert recipe(copies) == recipe()
+    (tmp_path / changed.name).write_bytes(changed.read_bytes() + b"\n")
+    assert recipe(copies) != recipe()
 
 
 def test_equal_inputs_make_an_equal_build_context(tmp_path: Path):
@@ -65,8 +74,9 @@ def test_equal_inputs_make_an_equal_build_context(tmp_path: Path):
     pack(second, tmp_path)
     assert first.getvalue() == second.getvalue()
     first.seek(0)
+    worker = [f"worker/{path.name}" for path in RECIPE_FILES if path.parent == WORKER_FOLDER]
     with tarfile.open(fileobj=first) as tar:
-        assert tar.getnames() == [*RECIPE_FILES, "wheels/a.whl"]
+        assert tar.getnames() == ["Dockerfile", "requirements.txt", *worker, "wheels/a.whl"]
 
 
 SYMPY = b"""

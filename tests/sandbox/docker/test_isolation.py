@@ -12,10 +12,10 @@ from move37.sandbox.docker.isolation import (
     ZYGOTE_PIDS,
     Shape,
     create_body,
-    gpu_environment,
     resources,
     shape_for,
 )
+from move37.sandbox.gpus import gpu_environment
 from move37.sandbox.job import MIB, Limits
 
 LIMITS = st.builds(
@@ -100,7 +100,7 @@ def test_the_runtime_is_the_daemons_own_unless_it_is_named():
     assert body(runtime="runsc")["HostConfig"]["Runtime"] == "runsc"
 
 
-def test_gvisor_members_are_born_with_the_jobs_limits_because_it_cannot_change_them():
+def test_gvisor_containers_are_born_with_the_jobs_limits_because_it_cannot_change_them():
     small, large = Limits(memory_bytes=64 * MIB), Limits(memory_bytes=128 * MIB)
     assert shape_for(small, image="i") == shape_for(large, image="i")
     assert shape_for(small, image="i", runtime="runsc") != shape_for(large, image="i", runtime="runsc")

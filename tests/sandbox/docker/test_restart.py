@@ -22,7 +22,7 @@ import pytest
 
 from move37.sandbox.docker.backend import DockerSandbox
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.docker.image import IMAGE_FOLDER
+from move37.sandbox.docker.image import WORKER_FOLDER
 from move37.sandbox.docker.isolation import ROLE_LABEL
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import DaemonUnreachable, SandboxBroken
@@ -33,10 +33,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 IMAGE = "move37-without-torch:test"
 RECIPE = """
 FROM move37-base:bookworm-cpu
-COPY worker.py program.py /opt/move37/
+COPY worker /opt/move37/worker/move37/sandbox/worker
 COPY torch.py /usr/lib/python3/dist-packages/torch.py
 USER 65534:65534
-ENTRYPOINT ["python3", "-E", "-s", "/opt/move37/worker.py"]
+ENTRYPOINT ["python3", "-E", "-s", "/opt/move37/worker/move37/sandbox/worker/main.py"]
 """
 STAND_IN = """
 class Thing:
@@ -80,7 +80,7 @@ class Daemon:
 
 def build_stand_in() -> None:
     context = io.BytesIO()
-    files = {name: (IMAGE_FOLDER / name).read_bytes() for name in ("worker.py", "program.py")}
+    files = {f"worker/{path.name}": path.read_bytes() for path in WORKER_FOLDER.glob("*.py")}
     files |= {"Dockerfile": RECIPE.encode(), "torch.py": STAND_IN.encode()}
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name, content in files.items():

@@ -1,7 +1,7 @@
 """The file system that a job sees: the system's programs and this interpreter, read-only, and nothing of the host's.
 
-`build` runs in the keeper's own mount namespace: a small tmpfs becomes the root, with read-only binds of /usr and of
-the interpreter's folders, a handful of devices, and an /etc of our own making. /home, /root, /var, /opt, /srv, the
+`build` runs in the supervisor's own mount namespace: a small tmpfs becomes the root, with read-only binds of /usr and
+of the interpreter's folders, a handful of devices, and an /etc of our own making. /home, /root, /var, /opt, /srv, the
 project and its archive are not there unless the interpreter itself lives in them, and then only its own folder is.
 
 Not covered: a distribution that keeps its programs elsewhere than in /usr, /bin, /sbin, /lib* or /nix.
@@ -39,7 +39,7 @@ def interpreter_folders() -> list[Path]:
 
 
 def readable() -> list[str]:
-    """What a job may read and run, by path; also what Landlock is told where there is no view."""
+    """What a job may read and run, by path; also what Landlock is told where there is no rootfs."""
     return [*SYSTEM, *map(str, interpreter_folders()), *(f"/etc/{name}" for name in ETC)]
 
 

@@ -22,7 +22,7 @@ PAUSES = (1.0, 5.0, 20.0, 60.0)  # seconds before the second, third, ... attempt
 _PASSING = (SandboxBroken, DaemonUnreachable, DiskFull)
 
 
-class Patient:
+class RetryingSandbox:
     """Around another sandbox; the same protocol."""
 
     def __init__(

@@ -6,7 +6,7 @@ import pytest
 
 from move37.sandbox.errors import DaemonUnreachable, ImageMissing, SandboxBroken
 from move37.sandbox.job import Job, OnOutput, Outcome, Protection, Status
-from move37.sandbox.patient import Patient
+from move37.sandbox.retrying import RetryingSandbox
 
 JOB = Job(id="j", trust="c1-001", argv=("python", "main.py"))
 DONE = Outcome(job="j", status=Status.DONE, exit_code=0)
@@ -39,7 +39,7 @@ class Breaking:
 
 async def test_a_broken_container_is_replaced_and_the_job_run_again() -> None:
     inner, said = Breaking(SandboxBroken("it ended"), DaemonUnreachable("restarting")), []
-    outcome = await Patient(inner, pauses=(0.0, 0.0, 0.0), on_wait=said.append).run(JOB)
+    outcome = await RetryingSandbox(inner, pauses=(0.0, 0.0, 0.0), on_wait=said.append).run(JOB)
     assert outcome is DONE and inner.runs == 3
     assert inner.released == ["c1-001"] * 2 and len(said) == 2
 
@@ -47,12 +47,12 @@ async def test_a_broken_container_is_replaced_and_the_job_run_again() -> None:
 async def test_patience_ends() -> None:
     inner = Breaking(*[SandboxBroken("again")] * 9)
     with pytest.raises(SandboxBroken):
-        await Patient(inner, pauses=(0.0, 0.0)).run(JOB)
+        await RetryingSandbox(inner, pauses=(0.0, 0.0)).run(JOB)
     assert inner.runs == 3
 
 
 async def test_what_waiting_cannot_mend_is_raised_at_once() -> None:
     inner = Breaking(ImageMissing("build it"))
     with pytest.raises(ImageMissing):
-        await Patient(inner, pauses=(0.0,)).run(JOB)
+        await RetryingSandbox(inner, pauses=(0.0,)).run(JOB)
     assert inner.runs == 1

@@ -1,13 +1,13 @@
-"""The keeper's side of a job: a room (fresh namespaces with an init of their own) and a seat in it.
+"""The supervisor's side of a job: fresh namespaces with an init of their own, and a child in them.
 
-The keeper is small, never imports torch, and is the only process that sees the host's channel; the zygote is large and
-only forks. So what one candidate sent or produced is never in the memory that the next one is forked from.
+The supervisor is small, never imports torch, and is the only process that sees the host's channel; the zygote is large
+and only forks. So what one candidate sent or produced is never in the memory that the next one is forked from.
 
-    room   fork of the keeper: PID 1 of fresh pid, mount, net, ipc, uts and cgroup namespaces; reaps; all die with it
-    seat   fork of the zygote into that room; waits for its job, ahead of time
+    init    fork of the supervisor: PID 1 of fresh pid, mount, net, ipc, uts and cgroup namespaces; all die with it
+    child   fork of the zygote into those namespaces; waits for its job, ahead of time
 
 Both are ready before the job arrives: namespaces and the fork cost nothing on its way. Standard library only.
-Without namespaces there is no room, and the zygote kills its own descendants.
+Where there are no namespaces the zygote kills its own descendants.
 """
 
 from __future__ import annotations
@@ -22,20 +22,16 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from move37.sandbox.image import worker
 from move37.sandbox.process import syscalls
 from move37.sandbox.process.cgroups import Cgroup
-from move37.sandbox.process.confine import NOBODY, Terms
+from move37.sandbox.process.host_support import NOBODY, HostSupport
+from move37.sandbox.process.syscalls import SPACES
+from move37.sandbox.worker.cleaning import empty
+from move37.sandbox.worker.isolation import WaitingChild
+from move37.sandbox.worker.wire import Gone
 
 Spec = dict[str, Any]
 
-SPACES = (
-    syscalls.CLONE_NEWNS
-    | syscalls.CLONE_NEWNET
-    | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWUTS
-    | syscalls.CLONE_NEWCGROUP
-)
 NAMES = ("pid", "mnt", "net", "ipc", "uts", "cgroup")
 OWN_FOLDERS = ("out", "tmp", "home", "shm")
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -44,30 +40,30 @@ MAX_MESSAGE = 4096
 
 
 class Usage(NamedTuple):
-    """The part of a resource usage that travels between zygote and keeper."""
+    """The part of a resource usage that travels between zygote and supervisor."""
 
     ru_utime: float
     ru_stime: float
     ru_maxrss: int  # KiB
 
 
-class Room(NamedTuple):
+class JobNamespaces(NamedTuple):
     """An init, and open descriptors of its namespaces, the pid namespace first."""
 
     pid: int
-    spaces: list[int]
+    descriptors: list[int]
 
 
-class RoomSeat:
-    """A seat in a room, or beside the zygote where there are no rooms."""
+class NamespacedChild:
+    """A child in namespaces of a job, or beside the zygote where there are no namespaces."""
 
-    def __init__(self, zygote: socket.socket, room: Room | None) -> None:
+    def __init__(self, zygote: socket.socket, namespaces: JobNamespaces | None) -> None:
         self.zygote = zygote
         self.wake = zygote.fileno()
         self.control, control = socket.socketpair()
         self.stdout, stdout = os.pipe()
         self.stderr, stderr = os.pipe()
-        descriptors = [control.fileno(), stdout, stderr, *(room.spaces if room else ())]
+        descriptors = [control.fileno(), stdout, stderr, *(namespaces.descriptors if namespaces else ())]
         socket.send_fds(zygote, [b"fork"], descriptors)
         control.close()
         for descriptor in descriptors[1:]:
@@ -81,7 +77,7 @@ class RoomSeat:
         except BlockingIOError:
             return {}
         if not data:
-            raise worker.Gone
+            raise Gone
         message: Spec = json.loads(data)
         return message
 
@@ -91,59 +87,59 @@ class RoomSeat:
         return self._ended
 
 
-class Rooms:
-    """The `Cage` of the process backend."""
+class NamespaceIsolation:
+    """The `Isolation` of the process backend."""
 
-    def __init__(self, zygote: socket.socket, zygote_pid: int, terms: Terms, group: Cgroup, root: Path) -> None:
+    def __init__(self, zygote: socket.socket, zygote_pid: int, support: HostSupport, group: Cgroup, root: Path) -> None:
         self.zygote, self.zygote_pid = zygote, zygote_pid
-        self.terms, self.group, self.root = terms, group, root
-        self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if terms.spaces else -1
-        self.room: Room | None = None
+        self.support, self.group, self.root = support, group, root
+        self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if support.spaces else -1
+        self.namespaces: JobNamespaces | None = None
         self.memory_bytes = 0
-        self.spare: RoomSeat | None = None
+        self.spare: NamespacedChild | None = None
         self.clear()
 
-    def take(self, limits: Spec) -> RoomSeat:
-        seat, self.spare = self.spare, None
-        assert seat is not None
+    def take(self, limits: Spec) -> NamespacedChild:
+        child, self.spare = self.spare, None
+        assert child is not None
         self.memory_bytes = int(limits["memory_bytes"])
         self.group.limit(memory_bytes=self.memory_bytes, pids=int(limits["pids"]), cores=max(1, limits["threads"]))
         if not self.group.counts_memory:
             limits["data_bytes"] = self.memory_bytes
-        if not self.group.counts_processes and self.terms.spaces:
+        if not self.group.counts_processes and self.support.spaces:
             limits["processes"] = int(limits["pids"]) + 8  # ourselves among them: one user, one namespace
-        if self.terms.spaces:
+        if self.support.spaces:
             size = int(limits["disk_bytes"]) + int(limits["input_bytes"])
             options = f"size={size},nr_inodes={MAX_INODES}"
             syscalls.mount("none", str(self.root), None, syscalls.MS_REMOUNT | syscalls.MS_NOSUID, options)
-        return seat
+        return child
 
     def give(self, folder: Path) -> None:
-        if self.terms.change_user:
+        if self.support.change_user:
             for path, _, names in os.walk(folder):
                 for name in ("", *names):
                     os.chown(os.path.join(path, name), NOBODY, NOBODY)
 
     def watch(self) -> str | None:
-        if self.group.counts_memory or not self.terms.spaces:
+        if self.group.counts_memory or not self.support.spaces:
             return None
-        outsiders = {os.getpid(), self.zygote_pid, self.room.pid if self.room else 0}
+        outsiders = {os.getpid(), self.zygote_pid, self.namespaces.pid if self.namespaces else 0}
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in outsiders]
         if sum(map(resident, pids)) > self.memory_bytes and sum(map(private, pids)) > self.memory_bytes:
             return "memory"
         return None
 
-    def sweep(self, seat: worker.Seat) -> tuple[int, Any]:
-        assert isinstance(seat, RoomSeat)
-        if self.room:
-            # The kernel kills everybody in the room, and init is gone only when all of them are.
-            os.kill(self.room.pid, signal.SIGKILL)
+    def sweep(self, child: WaitingChild) -> tuple[int, Any]:
+        assert isinstance(child, NamespacedChild)
+        if self.namespaces:
+            # The kernel kills everybody in the namespaces, and init is gone only when all of them are.
+            os.kill(self.namespaces.pid, signal.SIGKILL)
         else:
             self.zygote.send(b"sweep")
-        ended = seat.poll(wait=True)
-        if self.room:
-            os.waitpid(self.room.pid, 0)
-            self.room = None
+        ended = child.poll(wait=True)
+        if self.namespaces:
+            os.waitpid(self.namespaces.pid, 0)
+            self.namespaces = None
         assert ended is not None
         return ended
 
@@ -154,25 +150,25 @@ class Rooms:
         """The zygote tidies its memory before it forks."""
 
     def clear(self) -> None:
-        if self.terms.spaces:
+        if self.support.spaces:
             with contextlib.suppress(OSError):
                 syscalls.umount(str(self.root), syscalls.MNT_DETACH)
             mount_job(self.root)
         else:
-            worker.empty(str(self.root))
+            empty(str(self.root))
         (self.root / "work").mkdir(exist_ok=True)
         (self.root / "work").chmod(0o1777)
         for name in OWN_FOLDERS:
             (self.root / name).mkdir(exist_ok=True)
-            if self.terms.change_user:
+            if self.support.change_user:
                 os.chown(self.root / name, NOBODY, NOBODY)
-        if self.terms.spaces:
-            self.room = self._open_room()
-        self.spare = RoomSeat(self.zygote, self.room)
+        if self.support.spaces:
+            self.namespaces = self._make_namespaces()
+        self.spare = NamespacedChild(self.zygote, self.namespaces)
         self.group.admit(self.spare.pid)
 
-    def _open_room(self) -> Room:
-        """A room, once it stands. Raises `OSError`."""
+    def _make_namespaces(self) -> JobNamespaces:
+        """An init in fresh namespaces, once they stand. Raises `OSError`."""
         ours, theirs = socket.socketpair()
         # A process may make only one pid namespace for its children, unless it first goes back to its own.
         syscalls.setns(self.own_pids, syscalls.CLONE_NEWPID)
@@ -190,8 +186,8 @@ class Rooms:
         with ours:
             good, spaces, _, _ = socket.recv_fds(ours, 1, len(NAMES))
         if not good:
-            raise OSError("a room could not be made")
-        return Room(pid, spaces)
+            raise OSError("namespaces of a job could not be made")
+        return JobNamespaces(pid, spaces)
 
 
 def mount_job(root: Path) -> None:
@@ -200,7 +196,7 @@ def mount_job(root: Path) -> None:
 
 
 def furnish(root: Path) -> None:
-    """In the init of a room: its namespaces, its /proc, its shared memory, its loopback device."""
+    """In the init of namespaces of a job: its namespaces, its /proc, its shared memory, its loopback device."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.unshare(SPACES)
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)

@@ -1,15 +1,12 @@
 """One container with a warm worker in it, and the channel to that worker.
 
-`Member.start` makes one that is ready for a job, `run` gives it a job, `remove` ends it. The worker inside keeps the
-job's time and limits; the clock here is the one that counts when the worker does not: it kills the container.
-
-Read `Pieces` first: Docker sends stdout and stderr of a container through one socket, in pieces with a header.
+`WorkerContainer.start` makes one that is ready for a job, `run` gives it a job, `remove` ends it. The worker inside
+keeps the job's time and limits; the clock here is the one that counts when the worker does not: it kills the container.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -19,13 +16,14 @@ import structlog
 from move37.sandbox.channel import (
     OUT_OF_MEMORY,
     TIMED_OUT,
-    Conversation,
     Frame,
     Frames,
     Greeting,
+    JobExchange,
     encode_job,
     read_greeting,
 )
+from move37.sandbox.docker.attach_stream import STDOUT, AttachStream
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
 from move37.sandbox.errors import DaemonUnreachable, ImageUnusable, SandboxBroken, SandboxError
@@ -36,33 +34,9 @@ log = structlog.get_logger()
 GRACE_SECONDS = 2.0  # for the worker to end the job itself, with the output that it has
 READ_BYTES = 256 * 1024
 COMPLAINT_BYTES = 4096
-STDOUT, STDERR = 1, 2
-PIECE = struct.Struct(">BxxxI")
 
 
-class Pieces:
-    """Docker's stream of stdout and stderr, cut into (stream, bytes) as it arrives."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """What `data` completes; a piece may be cut anywhere, its header too."""
-        self._buffer += data
-        found: list[tuple[int, bytes]] = []
-        at = 0
-        while len(self._buffer) - at >= PIECE.size:
-            stream, size = PIECE.unpack_from(self._buffer, at)
-            end = at + PIECE.size + size
-            if len(self._buffer) < end:
-                break
-            found.append((stream, bytes(self._buffer[at + PIECE.size : end])))
-            at = end
-        del self._buffer[:at]
-        return found
-
-
-class Heard:
+class OutputBuffer:
     """Keeps what a job has written so far, and passes it on."""
 
     def __init__(self, on_output: OnOutput | None) -> None:
@@ -76,11 +50,11 @@ class Heard:
 
 
 class NotDelivered(Exception):
-    """The job never reached the worker: another member may run it without running it twice."""
+    """The job never reached the worker: another container may run it without running it twice."""
 
 
 @dataclass(eq=False)
-class Member:
+class WorkerContainer:
     """A running container. One job at a time: the caller holds whatever lock that needs."""
 
     name: str
@@ -92,7 +66,7 @@ class Member:
     writer: asyncio.StreamWriter
     greeting: Greeting | None = None
     jobs: int = 0
-    _pieces: Pieces = field(default_factory=Pieces)
+    _stream: AttachStream = field(default_factory=AttachStream)
     _frames: Frames = field(default_factory=Frames)
     _complaints: bytearray = field(default_factory=bytearray)
     _removed: bool = False
@@ -103,29 +77,31 @@ class Member:
         return not (self._removed or self.reader.at_eof())
 
     @classmethod
-    async def start(cls, engine: Engine, shape: Shape, limits: Limits, *, owner: str, seconds: float) -> Member:
+    async def start(
+        cls, engine: Engine, shape: Shape, limits: Limits, *, owner: str, seconds: float
+    ) -> WorkerContainer:
         """A container whose worker has said that it is ready.
 
         Raises `ImageUnusable` when the worker does not come up, and what `Engine` raises.
         """
         name = NAME_PREFIX + uuid4().hex[:16]
         await engine.create(name, create_body(shape, limits, owner=owner))
-        member = None
+        container = None
         try:
             # Attached before it starts, so that the first byte cannot be missed.
             socket = await engine.attach(name)
             socket.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=socket, limit=READ_BYTES)
             backend = "docker+runsc" if shape.runtime == "runsc" else "docker"
-            member = cls(name, shape, backend, engine, resources(limits), reader, writer)
+            container = cls(name, shape, backend, engine, resources(limits), reader, writer)
             await engine.start(name)
-            await member._greet(seconds)
+            await container._greet(seconds)
         except BaseException:
-            if member is not None:
-                member.writer.close()
+            if container is not None:
+                container.writer.close()
             await asyncio.shield(engine.remove(name))
             raise
-        return member
+        return container
 
     async def _greet(self, seconds: float) -> None:
         try:
@@ -157,20 +133,20 @@ class Member:
 
         Whatever leaves here as an exception leaves no process of the job behind: the container is removed.
         """
-        heard = Heard(on_output)
-        talk = Conversation(job, on_output=heard, backend=self.backend, image=self.shape.image)
+        output = OutputBuffer(on_output)
+        exchange = JobExchange(job, on_output=output, backend=self.backend, image=self.shape.image)
         began = time.time()
         self.jobs += 1
         try:
             await self._deliver(job)
             async with asyncio.timeout(job.limits.wall_seconds + GRACE_SECONDS):
-                return await self._listen(talk)
+                return await self._listen(exchange)
         except TimeoutError:
             await self.remove()
-            return self._killed(job, heard, began, Status.TIMED_OUT)
+            return self._killed(job, output, began, Status.TIMED_OUT)
         except (EOFError, ConnectionError) as error:
             if await self._ran_out_of_memory(job, began):
-                return self._killed(job, heard, began, Status.OUT_OF_MEMORY)
+                return self._killed(job, output, began, Status.OUT_OF_MEMORY)
             raise SandboxBroken(
                 f"the container of job {job.id} ended under it ({self._complaint()}); it may have run in part: "
                 "run it again if that does no harm"
@@ -193,9 +169,9 @@ class Member:
         self.writer.write(frames[-1])
         await self.writer.drain()
 
-    async def _listen(self, talk: Conversation) -> Outcome:
+    async def _listen(self, exchange: JobExchange) -> Outcome:
         while True:
-            outcome = talk.hear(await self._receive())
+            outcome = exchange.feed(await self._receive())
             if outcome is not None:
                 return outcome
 
@@ -206,7 +182,7 @@ class Member:
             if not data:
                 raise EOFError
             frames: list[Frame] = []
-            for stream, piece in self._pieces.feed(data):
+            for stream, piece in self._stream.feed(data):
                 if stream == STDOUT:
                     frames += self._frames.feed(piece)
                 else:
@@ -227,7 +203,7 @@ class Member:
         finally:
             await self.remove()
 
-    def _killed(self, job: Job, heard: Heard, began: float, status: Status) -> Outcome:
+    def _killed(self, job: Job, output: OutputBuffer, began: float, status: Status) -> Outcome:
         """What is known of a job whose container had to go."""
         code, message = {
             Status.TIMED_OUT: (TIMED_OUT, f"It ran past its limit of {job.limits.wall_seconds:g} s and was killed."),
@@ -240,8 +216,8 @@ class Member:
             job=job.id,
             status=status,
             exit_code=code,
-            stdout=bytes(heard.stdout),
-            stderr=bytes(heard.stderr),
+            stdout=bytes(output.stdout),
+            stderr=bytes(output.stderr),
             wall_seconds=time.time() - began,
             backend=self.backend,
             image=self.shape.image,
@@ -261,4 +237,4 @@ class Member:
         try:
             await self.engine.remove(self.name)
         except SandboxError as error:
-            log.warning("member_not_removed", member=self.name, error=str(error))
+            log.warning("container_not_removed", container=self.name, error=str(error))

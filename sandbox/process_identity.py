@@ -15,7 +15,7 @@ PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class ProcessIdentity:
     """One process on one machine."""
 
     boot: str  # the kernel's boot id: another one means that the machine has restarted since
@@ -27,21 +27,21 @@ class Owner:
         return f"{self.boot}/{self.namespace}/{self.pid}/{self.start}"
 
 
-def parse(text: str) -> Owner | None:
+def parse(text: str) -> ProcessIdentity | None:
     """The owner that `str` wrote; None for anything else."""
     parts = text.split("/")
     if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
         return None
-    return Owner(boot=parts[0], namespace=int(parts[1]), pid=int(parts[2]), start=int(parts[3]))
+    return ProcessIdentity(boot=parts[0], namespace=int(parts[1]), pid=int(parts[2]), start=int(parts[3]))
 
 
-def me() -> Owner:
+def current() -> ProcessIdentity:
     """This process."""
     boot, namespace = _here()
-    return Owner(boot=boot, namespace=namespace, pid=os.getpid(), start=_start_of(os.getpid()) or 0)
+    return ProcessIdentity(boot=boot, namespace=namespace, pid=os.getpid(), start=_start_of(os.getpid()) or 0)
 
 
-def is_dead(owner: Owner) -> bool:
+def is_dead(owner: ProcessIdentity) -> bool:
     """True when that process has certainly ended; False when it lives or cannot be seen from here."""
     boot, namespace = _here()
     if owner.boot != boot:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from move37.sandbox.choose import Source, open_sandbox
 from move37.sandbox.errors import DaemonUnreachable, SandboxUnavailable
+from move37.sandbox.factory import Source, open_sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from move37.sandbox.owner import Owner, is_dead, me, parse
+from move37.sandbox.process_identity import ProcessIdentity, current, is_dead, parse
 
 
 def test_a_name_reads_back():
-    assert parse(str(me())) == me()
+    assert parse(str(current())) == current()
 
 
 @pytest.mark.parametrize("text", ["", "a", "a/b/c/d", "a/1/2", "a/1/2/3/4", "a/-1/2/3", "a/1/2/²"])
@@ -21,17 +21,17 @@ def test_nonsense_is_nobody(text: str):
 
 
 def test_we_live():
-    assert not is_dead(me())
+    assert not is_dead(current())
 
 
 def test_a_process_that_ended_is_dead_and_so_is_one_whose_number_was_reused():
-    say = "from move37.sandbox.owner import me; print(me())"
+    say = "from move37.sandbox.process_identity import current; print(current())"
     done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
     other = parse(done.stdout.strip())
-    assert isinstance(other, Owner) and is_dead(other)
-    assert is_dead(replace(me(), start=me().start + 1))
+    assert isinstance(other, ProcessIdentity) and is_dead(other)
+    assert is_dead(replace(current(), start=current().start + 1))
 
 
 def test_a_process_of_another_boot_is_dead_and_one_of_another_namespace_is_unknown():
-    assert is_dead(replace(me(), boot="another"))
-    assert not is_dead(replace(me(), namespace=1, pid=1, start=1))
+    assert is_dead(replace(current(), boot="another"))
+    assert not is_dead(replace(current(), namespace=1, pid=1, start=1))

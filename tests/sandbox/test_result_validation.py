@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.sandbox.collect import check_name, fault, write_results
+from move37.sandbox.result_validation import check_name, fault, write_results
 from move37.sandbox.text import harmless
 
 NAMES = st.text(max_size=40) | st.lists(st.sampled_from(["..", ".", "a", "", "b.txt", "C:", "\\"]), max_size=5).map(

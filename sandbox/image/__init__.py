@@ -1,1 +1,0 @@
-"""What goes into the image: the worker and the program it forks; the process backend uses the same two files."""

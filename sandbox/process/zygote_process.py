@@ -1,0 +1,184 @@
+"""One launcher with its warm zygote as the host sees it: a child process, and the exchange of jobs with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from move37.sandbox.channel import Frames, Greeting, JobExchange, encode_cancel, encode_job, read_greeting
+from move37.sandbox.errors import SandboxBroken, SandboxUnavailable
+from move37.sandbox.job import Job, OnOutput, Outcome
+
+START_SECONDS = 120.0  # a cold disk reads torch slowly
+GRACE_SECONDS = 10.0  # past a job's own limit, before the whole zygote is killed
+CANCEL_SECONDS = 2.0
+READ_BYTES = 1 << 20
+ENTRY = Path(__file__).with_name("launcher.py")
+# All of it: nothing of the driver's environment reaches a zygote, and so no job.
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the zygotes of one sandbox are started."""
+
+    warm: bool = (
+        True  # torch is imported before the first job; not for a sandbox that has one job, which may not need it
+    )
+    prefix: tuple[str, ...] = ()  # a command that starts ours, such as one that becomes a user of less rights
+    namespaces: bool = True  # False and
+    cgroups: bool = True  # False show in tests what is left where a machine forbids them
+
+
+class ZygoteProcess:
+    """One zygote, from its start to its end."""
+
+    def __init__(self, process: asyncio.subprocess.Process, greeting: Greeting, frames: Frames) -> None:
+        self._process = process
+        self._frames = frames
+        self.greeting = greeting
+
+    @classmethod
+    async def start(cls, settings: Settings) -> ZygoteProcess:
+        """A zygote that waits for jobs. Raises `SandboxUnavailable`."""
+        config = json.dumps(
+            {"namespaces": settings.namespaces, "cgroups": settings.cgroups, "warm": settings.warm},
+        )
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *settings.prefix,
+                sys.executable,
+                str(ENTRY),
+                config,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+                close_fds=True,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(f"A sandbox process cannot be started here ({error.strerror}).") from error
+        assert process.stdout is not None
+        frames = Frames()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not (found := frames.feed(data := await process.stdout.read(READ_BYTES))):
+                    if not data:
+                        raise SandboxUnavailable(await _last_words(process))
+        except TimeoutError as error:
+            raise SandboxUnavailable(f"The sandbox was not ready after {START_SECONDS:g} s.") from error
+        except BaseException:
+            await end(process)
+            raise
+        zygote = cls(process, read_greeting(found[0][1]), frames)
+        zygote._drain = asyncio.create_task(_drain(process))
+        return zygote
+
+    _drain: asyncio.Task[None]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def run(self, job: Job, on_output: OnOutput | None) -> Outcome:
+        """One job. After any exception but a cancelled job's own, this zygote must be ended."""
+        exchange = JobExchange(
+            job, on_output=on_output, backend="process", memory_is_counted=self.greeting.report["memory_group"]
+        )
+        try:
+            async with asyncio.timeout(job.limits.wall_seconds + GRACE_SECONDS + _transfer_seconds(job)):
+                return await self._talk(job, exchange)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._cancel(job, exchange))
+            raise
+        except TimeoutError as error:
+            raise SandboxBroken("The sandbox did not end a job whose time was over; it was killed with it.") from error
+
+    async def _talk(self, job: Job, exchange: JobExchange) -> Outcome:
+        assert self._process.stdin is not None
+        try:
+            for data in encode_job(job):
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
+        return await self._listen(exchange)
+
+    async def _listen(self, exchange: JobExchange) -> Outcome:
+        assert self._process.stdout is not None
+        while True:
+            data = await self._process.stdout.read(READ_BYTES)
+            if not data:
+                raise SandboxBroken("The sandbox worker died; the job may be tried again.")
+            if (outcome := exchange.feed(self._frames.feed(data))) is not None:
+                return outcome
+
+    async def _cancel(self, job: Job, exchange: JobExchange) -> None:
+        """Kill the job; the zygote survives when it answers in time and had the whole job already."""
+        assert self._process.stdin is not None
+        if exchange.started:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    self._process.stdin.write(encode_cancel(job.id))
+                    await self._process.stdin.drain()
+                    await self._listen(exchange)
+                    return
+        await self.end()
+
+    async def end(self) -> None:
+        """Kill the zygote and all that it started, and wait until it is gone. Idempotent."""
+        await end(self._process)
+        self._drain.cancel()
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM is enough: the launcher kills the supervisor, whose namespace dies with it, and cleans up."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    process._transport.close()  # type: ignore[attr-defined]  # else its pipes wait for the garbage collector
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """What libraries say while they are imported; nobody needs it once the greeting is here."""
+    assert process.stderr is not None
+    while await process.stderr.read(READ_BYTES):
+        pass
+
+
+async def _last_words(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None
+    words = (await process.stderr.read(READ_BYTES)).decode("utf-8", "replace").strip().splitlines()
+    return f"The process sandbox cannot start here ({words[-1] if words else 'it said nothing'})."
+
+
+def _transfer_seconds(job: Job) -> float:
+    """Time to move the job's files in and its results out, at 20 MB a second."""
+    return (sum(map(len, job.files.values())) + job.limits.result_bytes) / 20e6

@@ -1,0 +1,221 @@
+"""One job after another: take its files in, watch it run, report how it ended and what it left.
+
+This folder needs the standard library (and torch, where there is torch) and nothing else of ours: it is copied into the
+image, where `main.py` is PID 1 with its standard input and output attached, and `sandbox/process/` builds its own
+supervisor from the same parts.
+
+Read in this order: `wire`, `isolation` (what holds a job), here `run_job`, `OutputRelay` (what happens while it runs),
+`results`, `container`, `child` and `program` (the inside of a job), `warm_up`, `main`.
+
+Not covered: Windows; a second channel for control; jobs that read standard input (theirs is /dev/null).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import struct
+import sys
+import time
+from typing import Any
+
+from move37.sandbox.worker.isolation import Isolation, WaitingChild
+from move37.sandbox.worker.results import Refused, Result, gather, send_file
+from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
+
+PAGE = 4096
+LINUX = sys.platform == "linux"
+
+
+def send_spec(child: WaitingChild, spec: Spec) -> None:
+    """Hand a waiting child its job."""
+    data = json.dumps(spec).encode()
+    child.control.sendall(struct.pack(">I", len(data)) + data)
+
+
+def trouble(child: WaitingChild) -> str | None:
+    """Why the program could not start; None when it did. Only to be asked after the child has ended."""
+    child.control.setblocking(False)
+    with contextlib.suppress(OSError):
+        return child.control.recv(4096).decode("utf-8", "replace") or None
+    return None
+
+
+class OutputRelay:
+    """Streams what a running job writes, until it ends, its time is over, or the host cancels it."""
+
+    def __init__(self, wire: Wire, job: Spec, child: WaitingChild, isolation: Isolation) -> None:
+        self.wire, self.job, self.child, self.isolation = wire, job, child, isolation
+        self.room = int(job["limits"]["output_bytes"])
+        self.truncated = False
+        self.open = {child.stdout: b"1", child.stderr: b"2"}
+
+    def run(self) -> str | None:
+        """The reason why the job must end now; None when it ended by itself."""
+        deadline = time.monotonic() + float(self.job["limits"]["wall_seconds"])
+        while self.child.poll() is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return "timeout"
+            waiting = [*self.open, self.child.wake, self.wire.reader]
+            ready, _, _ = select.select(waiting, [], [], min(left, 0.05))
+            for descriptor in ready:
+                if descriptor == self.wire.reader and self._cancelled():
+                    return "cancelled"
+                if descriptor in self.open:
+                    self.pass_on(descriptor)
+            if reason := self.isolation.watch():
+                return reason
+        return None
+
+    def _cancelled(self) -> bool:
+        kind, payload = self.wire.receive()
+        if kind != b"C":
+            raise Gone  # the host speaks nonsense: give up rather than guess
+        return bool(json.loads(payload)["id"] == self.job["id"])
+
+    def pass_on(self, descriptor: int) -> bool:
+        """One read from a pipe of the job; what is over the limit is read and dropped, so the job never blocks."""
+        try:
+            data = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            del self.open[descriptor]
+            return False
+        kept = data[: self.room]
+        self.truncated |= len(kept) < len(data)
+        self.room -= len(kept)
+        if kept:
+            self.wire.send(self.open[descriptor], kept)
+        return True
+
+    def rest(self) -> None:
+        """What still stands in the pipes once everybody is dead; survivors that we cannot kill are not awaited."""
+        for descriptor in list(self.open):
+            os.set_blocking(descriptor, False)
+            while descriptor in self.open and self.pass_on(descriptor):
+                pass
+
+
+def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> None:
+    """Write the job's files below its folder: read-only, or its own. Raises `OSError`, with all of them taken in."""
+    incoming = Incoming(wire)
+    work = isolation.root / "work"
+    mode = 0o644 if job["writable"] else 0o444
+    try:
+        for name, size in job["files"]:
+            target = work / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            with open(descriptor, "wb", buffering=0) as stream:
+                for part in incoming.take(size):
+                    while part:
+                        part = part[stream.write(part) :]
+    except OSError:
+        for _ in incoming.take(sum(size for _, size in job["files"]) - incoming.taken):
+            pass
+        raise
+    if job["writable"]:
+        isolation.give(work)
+
+
+def tell_broken(wire: Wire, job: Spec, why: str) -> None:
+    """The E frame of a job whose program never started."""
+    nothing: Spec = {"exit_code": 0, "signal": 0, "reason": None, "out_of_memory": False, "truncated": False}
+    nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_bytes": 0, "refused": None, "files": []}
+    wire.tell(b"E", id=job["id"], broken=why, **nothing)
+
+
+def cpu_of(usage: Any) -> float:
+    return float(usage.ru_utime + usage.ru_stime)
+
+
+def peak_of(usage: Any) -> int:
+    return int(usage.ru_maxrss) * (1024 if LINUX else 1)
+
+
+def run_job(wire: Wire, job: Spec, isolation: Isolation) -> None:
+    """One job from its J frame to the last byte of its results."""
+    # Input does not count as written by the job; a file takes whole pages, and a folder none.
+    job["limits"]["input_bytes"] = sum(-(-size // PAGE) * PAGE for _, size in job["files"])
+    child = isolation.take(job["limits"])
+    try:
+        try:
+            receive_files(wire, job, isolation)
+        except OSError as error:
+            isolation.sweep(child)
+            tell_broken(wire, job, f"its files cannot be written: {error.strerror}")
+            return
+        wire.tell(b"S", id=job["id"])
+        relay = OutputRelay(wire, job, child, isolation)
+        started = time.monotonic()
+        tops = [] if job["writable"] else sorted({name.split("/")[0] for name, _ in job["files"]})
+        send_spec(
+            child, {key: job[key] for key in ("argv", "env", "limits")} | {"root": str(isolation.root), "tops": tops}
+        )
+        try:
+            reason = relay.run()
+        except Gone:
+            isolation.sweep(child)
+            raise
+        wall = time.monotonic() - started
+        status, usage = isolation.sweep(child)
+        relay.rest()
+        report_end(wire, job, isolation, reason, status, usage, wall, relay.truncated, trouble(child))
+    finally:
+        child.control.close()
+        os.close(child.stdout)
+        os.close(child.stderr)
+        isolation.clear()
+
+
+def report_end(
+    wire: Wire,
+    job: Spec,
+    isolation: Isolation,
+    reason: str | None,
+    status: int,
+    usage: Any,
+    wall: float,
+    truncated: bool,
+    broken: str | None,
+) -> None:
+    """The E frame and the results behind it."""
+    refused: str | None = None
+    results: list[Result] = []
+    try:
+        results = gather(isolation.root, job)
+    except Refused as error:
+        refused = str(error)
+    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    counted = {"cpu_seconds": cpu_of(usage), "peak_memory_bytes": peak_of(usage), "out_of_memory": False}
+    counted |= isolation.usage()
+    wire.tell(
+        b"E",
+        id=job["id"],
+        exit_code=0 if killed else os.WEXITSTATUS(status),
+        signal=killed,
+        reason=reason,
+        wall_seconds=wall,
+        truncated=truncated,
+        refused=refused,
+        broken=broken,
+        files=[[name, size] for name, size, _ in results],
+        **counted,
+    )
+    for _, size, descriptor in results:
+        send_file(wire, descriptor, size)
+        os.close(descriptor)
+
+
+def serve(wire: Wire, isolation: Isolation) -> None:
+    """Jobs, one after another, until the host goes."""
+    with contextlib.suppress(Gone):
+        while True:
+            isolation.idle(wire.reader)
+            kind, payload = wire.receive()
+            if kind == b"J":
+                run_job(wire, json.loads(payload), isolation)
