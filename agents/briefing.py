@@ -11,6 +11,7 @@ from move37.agents.dossier import Dossier, GateFacts, OperatorRecord, ParentFact
 from move37.lab.archive.codec import encode
 from move37.lab.parents import effect_of
 from move37.lab.records import Candidate, Experiment, GateResult, Hypothesis, Measurement, Metric, Role
+from move37.memory import render
 from move37.memory.records import Recollection
 
 SOURCE_LIMIT = 60_000  # characters of a parent's source that go into a prompt: a program is cut by nobody
@@ -41,10 +42,7 @@ def for_hypothesis(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         parents=[_parent(experiment, effect, metric) for experiment, effect in past.parents],
-        recollections=[
-            RecollectionFacts(key=r.key, kind=r.kind, title=r.title, text=r.text, operators=list(r.operators))
-            for r in past.recollections
-        ],
+        recollections=[_recollection(r) for r in past.recollections],
         operators=dict(past.operators or {}),
         tried_plans=list(past.tried_plans),
         person=list(past.person),
@@ -117,6 +115,20 @@ def _parent(experiment: Experiment, effect: float | None, metric: Metric) -> Par
         source=(experiment.candidate.source if experiment.candidate else "")[:SOURCE_LIMIT],
         value=max(values, key=lambda m: m.steps).value if values else None,
         effect=effect,
+    )
+
+
+def _recollection(known: Recollection) -> RecollectionFacts:
+    effect = known.evidence.effects.fairest if known.evidence is not None else None
+    return RecollectionFacts(
+        key=known.key,
+        kind=known.kind,
+        title=known.title,
+        text=render.recollection(known),
+        operators=list(known.operators),
+        next=known.next,
+        status=known.evidence.status if known.evidence is not None else "",
+        effect=effect.gain if effect is not None else None,
     )
 
 

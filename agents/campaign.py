@@ -226,7 +226,7 @@ class _Campaign:
             system=self._system,
             inbox=campaign.inbox,
             on_utterance=lambda stage, said: self._said(ident, stage, said),
-            precedents=Precedents(campaign.memory),
+            precedents=Precedents(campaign.memory, task=campaign.task.name),
             state=campaign.archive.team_state(ident),
         )
         proposals = tuple(line.text for line in campaign.archive.lines(ident) if line.person and line.stage == PROPOSAL)

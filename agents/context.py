@@ -28,7 +28,7 @@ class ConversationLimits:
     negotiation_rounds: int = 2  # objections that the Researcher may answer
     debug_attempts: int = 3
     recollections: int = 6
-    recollection_tokens: int = 900
+    recollection_tokens: int = 2400
     memory: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")  # which kinds are recalled
 
 

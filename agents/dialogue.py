@@ -20,7 +20,9 @@ from move37.lab.archive.store import now
 from move37.lab.parents import effect_of
 from move37.lab.records import Analysis, Experiment, Hypothesis, Measurement, Role
 from move37.memory.errors import MemoryFault
-from move37.memory.records import Lesson
+from move37.memory.records import Effect, Effects, Lesson, Probe
+
+NORMAL_WIDTH = 3.92  # standard errors in a 95 % interval
 
 
 async def recall(ctx: ExperimentContext) -> Past:
@@ -34,7 +36,11 @@ async def recall(ctx: ExperimentContext) -> Past:
     limits = campaign.limits
     try:
         found = await campaign.memory.recall(
-            asked, k=limits.recollections, budget_tokens=limits.recollection_tokens, kinds=limits.memory
+            asked,
+            k=limits.recollections,
+            budget_tokens=limits.recollection_tokens,
+            task=campaign.task.name,
+            kinds=limits.memory,
         )
     except MemoryFault as error:
         campaign.on_event(Notice(text=f"{ctx.id} starts without recollections: {error}"))
@@ -112,9 +118,12 @@ async def keep(ctx: ExperimentContext) -> MemoryResult:
     campaign = ctx.campaign
     experiment = campaign.archive.experiment(ctx.id)
     assert experiment.analysis is not None
-    verdict = experiment.verdict
     fresh = {m.seed for m in experiment.measurements if m.fresh}
-    baselines = baselines_of(campaign)
+    base = campaign.archive.experiment(experiment.parents[0]) if experiment.parents else None
+    used, base_uses = (
+        campaign.operators_of(e.candidate.source) if e is not None and e.candidate is not None else ()
+        for e in (experiment, base)
+    )
     await campaign.memory.remember(
         Lesson(
             experiment=experiment.id,
@@ -124,30 +133,34 @@ async def keep(ctx: ExperimentContext) -> MemoryResult:
             parents=experiment.parents,
             status=experiment.status.value,
             rung=experiment.rung,
-            operators=tuple(campaign.operators_of(experiment.candidate.source)) if experiment.candidate else (),
+            operators=tuple(used),
+            gained=tuple(o for o in used if o not in base_uses),
+            lost=tuple(o for o in base_uses if o not in used),
+            base=base.id if base is not None else "",
             expected=experiment.analysis.expected,
             seen=experiment.analysis.seen,
             why=experiment.analysis.why,
             next=experiment.analysis.next,
             symptoms=experiment.analysis.symptoms,
-            effect=verdict.effect if verdict else None,
-            low=verdict.low if verdict else None,
-            high=verdict.high if verdict else None,
+            effects=Effects(best=_against_the_best(experiment)),
+            steps=max((m.steps for m in experiment.measurements), default=0),
             seeds=len(fresh) or len({m.seed for m in experiment.measurements}),
-            deltas=_deltas(experiment.measurements, baselines),
+            probes=tuple(Probe(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
+            gate=next((g.name for g in experiment.gates if g.passed is False), ""),
             finished_at=now(),
         )
     )
     return MemoryResult()
 
 
-def _deltas(measurements: Sequence[Measurement], baselines: Sequence[Experiment]) -> dict[str, float]:
-    deltas: dict[str, float] = {}
-    for m in measurements:
-        theirs = [o.value for b in baselines for o in b.measurements if (o.metric, o.steps) == (m.metric, m.steps)]
-        if theirs:
-            deltas[m.metric] = m.value - sum(theirs) / len(theirs)
-    return deltas
+def _against_the_best(experiment: Experiment) -> Effect | None:
+    """The verdict's effect, with the standard error that its interval implies."""
+    verdict = experiment.verdict
+    if verdict is None:
+        return None
+    known = verdict.low is not None and verdict.high is not None
+    width = verdict.high - verdict.low if known else None  # type: ignore[operator]
+    return Effect(gain=verdict.effect, error=width / NORMAL_WIDTH if width is not None else None)
 
 
 def _plain(hypothesis: Hypothesis | None, measurements: Sequence[Measurement], reason: str, error: str) -> Analysis:

@@ -28,13 +28,16 @@ class ParentFacts(TypedDict):
 
 
 class RecollectionFacts(TypedDict):
-    """A recollection, cut to its budget."""
+    """A recollection."""
 
     key: str
     kind: str
     title: str
-    text: str
+    text: str  # all its fields, for a reader
     operators: list[str]
+    next: str  # what our own analysis says to try
+    status: str  # of an own experiment
+    effect: float | None  # its gain against its parent, or the nearest known reference
 
 
 class OperatorRecord(TypedDict):
@@ -71,6 +74,7 @@ class Dossier(TypedDict, total=False):
     tried_plans: list[str]  # plans (genomes) of all earlier experiments; "" left out
     newness: str  # memory's answer to "is this new?"
     newness_similarity: float
+    nearest_own: str  # the id of the own experiment that is nearest of all, or ""
     dead_end: str  # memory's answer to "is this a dead end?"
     dead_end_evidence: float
     hypothesis: dict[str, Any]  # asdict(Hypothesis)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from move37.agents.dossier import Dossier, block
 from move37.agents.replies import Proposal
 from move37.agents.research_memory import ResearchMemory
+from move37.memory import render
 from move37.memory.errors import MemoryFault
 
 log = structlog.get_logger()
@@ -30,8 +31,9 @@ class Precedents(Memory):
     component_type = "memory"
     component_config_schema = BaseModel
 
-    def __init__(self, memory: ResearchMemory) -> None:
+    def __init__(self, memory: ResearchMemory, *, task: str) -> None:
         self._memory = memory
+        self._task = task
         self._asked: set[str] = set()
 
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
@@ -45,15 +47,16 @@ class Precedents(Memory):
             return nothing
         self._asked.add(text)
         try:
-            new = await self._memory.is_new(text)
-            dead = await self._memory.is_dead_end(text, family=proposal.family)
+            new = await self._memory.is_new(text, task=self._task)
+            dead = await self._memory.is_dead_end(text, family=proposal.family, task=self._task)
         except MemoryFault as error:  # the Critic can do without; an experiment cannot wait for it
             log.warning("precedents_not_asked", error=str(error))
             return nothing
         facts = Dossier(
-            newness=new.text,
+            newness=render.newness(new),
             newness_similarity=new.similarity,
-            dead_end=dead.text,
+            nearest_own=new.own.key if new.own is not None and new.own == new.nearest[0] else "",
+            dead_end=render.dead_end(dead),
             dead_end_evidence=dead.evidence,
         )
         await model_context.add_message(UserMessage(content=block(facts), source="Lab"))

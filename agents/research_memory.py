@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
+from move37.memory.records import DeadEnd, Lesson, Newness, Principle, Recollection, Situation
 
 
 class ResearchMemory(Protocol):
     """What the agents ask of memory (memory.recall.Memory)."""
 
     async def recall(
-        self, query: str, *, k: int = 6, budget_tokens: int = 900, kinds: Sequence[str] = ("cognition", "analysis")
+        self,
+        query: str | Situation,
+        *,
+        k: int = 6,
+        budget_tokens: int = 2400,
+        task: str | None = None,
+        kinds: Sequence[str] = ("cognition", "analysis", "principle"),
+        shown: Mapping[str, int] | None = None,
     ) -> tuple[Recollection, ...]:
-        """What papers teach and what we learned about `query`."""
+        """What papers teach, what we learned and what we believe about `query`, in whole items."""
         ...
 
-    async def is_new(self, text: str) -> Newness:
+    async def is_new(self, text: str, *, task: str | None = None) -> Newness:
         """The nearest published insight and own experiment."""
         ...
 
-    async def is_dead_end(self, text: str, *, family: str = "") -> DeadEnd:
-        """What was tried like it and failed."""
+    async def is_dead_end(
+        self,
+        text: str,
+        *,
+        family: str | None = None,
+        task: str | None = None,
+        gained: Sequence[str] = (),
+        lost: Sequence[str] = (),
+    ) -> DeadEnd:
+        """What was tried like it and how it fared against its parents."""
+        ...
+
+    async def remember_principle(self, principle: Principle) -> None:
+        """Write a principle, or rewrite it."""
         ...
 
     async def remember(self, lesson: Lesson) -> None:

@@ -57,7 +57,7 @@ class ConversationSettings:
     negotiation_rounds: int = 2  # objections that the Researcher may answer
     debug_attempts: int = 3  # files that the Debugger may write
     recollections: int = 6
-    recollection_tokens: int = 900
+    recollection_tokens: int = 2400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +194,7 @@ class _Sources(BaseSettings):
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
     recollections: Annotated[int, Field(ge=0, le=50)] = 6
-    recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 900
+    recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
     docker: _Docker = _Docker()
 

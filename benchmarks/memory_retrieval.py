@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from move37.memory import rank
 from move37.memory.edge import EdgeStore
 from move37.memory.embed import MiniLM
+from move37.memory.index import Index
 from move37.memory.ingest import read_all
-from move37.memory.library import Library
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
 from move37.memory.records import Entry
@@ -71,18 +71,18 @@ class Answers:
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """(mean, low, high): 95 % percentile bootstrap over questions."""
+    """(mean, low, high): 95 % percentile bootstrap over novelty."""
     draw = np.random.default_rng(37)
     means = values[draw.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(values.mean()), float(low), float(high)
 
 
-def ask(library: Library, questions: Sequence[Question], meaning: float) -> Answers:
+def ask(index: Index, questions: Sequence[Question], meaning: float) -> Answers:
     """Search as agents do."""
     places = []
     for text, is_target in questions:
-        hits = library.search(text, limit=DEPTH, where={COGNITION: None}, meaning=meaning)
+        hits = index.search(text, limit=DEPTH, where={COGNITION: None}, meaning=meaning)
         places.append(next((n for n, hit in enumerate(hits, 1) if is_target(hit.id, hit.key)), 0))
     return Answers(np.asarray(places))
 
@@ -137,9 +137,9 @@ def as_layout(entries: Sequence[Entry], folder: Path) -> tuple[list[Entry], list
 def report(title: str, entries: Sequence[Entry], questions: Sequence[Question], *, tune: bool) -> dict[str, object]:
     """Print one table."""
     folder = tempfile.TemporaryDirectory()
-    library = Library(EdgeStore(Path(folder.name)), Remembering())
-    library.put_entries(entries)
-    answers = {way: ask(library, questions, meaning) for way, meaning in WAYS.items()}
+    index = Index(EdgeStore(Path(folder.name)), Remembering())
+    index.put_entries(entries)
+    answers = {way: ask(index, questions, meaning) for way, meaning in WAYS.items()}
     papers = len({entry.key for entry in entries})
     print(f"\n### {title}: {len(questions)} questions, {len(entries)} insights of {papers} papers\n")
     print("| | recall@1 | recall@5 | MRR |\n|---|---|---|---|")
@@ -161,14 +161,14 @@ def report(title: str, entries: Sequence[Entry], questions: Sequence[Question], 
         )
         out[f"hybrid-{other}"] = dict(zip(("recall@1", "recall@5", "mrr"), gains, strict=True))
     if tune:
-        scan = {m: ask(library, questions, m) for m in (0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 1.0)}
+        scan = {m: ask(index, questions, m) for m in (0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 1.0)}
         best = max(scan, key=lambda m: float((scan[m].recall(5) + scan[m].reciprocal())[::2].mean()))
         print("\nmeaning: recall@5, MRR")
         for m, answer in scan.items():
             print(f"  {m:.2f}: {answer.recall(5).mean():.3f}, {answer.reciprocal().mean():.3f}")
         held = scan[best].recall(5)[1::2].mean()
         print(f"chosen on even questions: {best}; recall@5 of the odd ones {held:.3f}")
-    library.store.close()
+    index.store.close()
     folder.cleanup()
     return out
 

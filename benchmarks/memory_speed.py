@@ -31,13 +31,13 @@ from move37.memory.edge import EdgeStore
 from move37.memory.embed import MiniLM, passages
 from move37.memory.local import open_local
 from move37.memory.papers import builtin_entries
-from move37.memory.store import Collection, Hit, Index, Nearest, Point, Sparse, Store, Where
+from move37.memory.store import Collection, FieldIndex, Hit, Nearest, Point, Sparse, Store, Where
 
 QUERIES = 200
 WORDS = 5000  # of the imitated vocabulary
 SHAPE = Collection(
     name="bench", schema=1, model="bench", dimension=384, dense=("insight",), sparse=("insight_words",),
-    indexes={"family": Index.KEYWORD},
+    indexes={"family": FieldIndex.KEYWORD},
 )  # fmt: skip
 ONE_FAMILY = Where(any_of={"family": ("f1",)})
 
@@ -76,7 +76,7 @@ class Sample:
         self.words = [self.sparse(12) for _ in range(QUERIES)]
 
     def dense(self, count: int) -> NDArray[np.float32]:
-        """Two real passages mixed, and noise of a third of their length: best cosines near those of real questions."""
+        """Two real passages mixed, and noise of a third of their length: best cosines near those of real novelty."""
         one, two = (self._base[self._draw.integers(0, len(self._base), count)] for _ in range(2))
         share = self._draw.uniform(0.2, 0.8, (count, 1)).astype(np.float32)
         noise = self._draw.normal(size=one.shape).astype(np.float32) * np.float32(0.33 / one.shape[1] ** 0.5)
@@ -132,7 +132,7 @@ def measure(name: str, make: Callable[[], Store], sample: Sample, queries: int) 
         store.upsert("bench", points[at : at + 500])
     inserted = time.perf_counter() - start
     start = time.perf_counter()
-    store.settle("bench")
+    store.flush("bench")
     settled = time.perf_counter() - start
     del points
     if name != "server":

@@ -1,9 +1,9 @@
-"""What papers teach and what we learned, embedded and searchable.
+"""What papers teach, what we learned and what we believe, embedded and searchable.
 
-`open_memory(home)` gives a `Memory`: `recall`, `is_new`, `is_dead_end`, `remember`, `load_builtin`, `close`. The
-built-in papers are text files under `memory/cognition/`; the engine is Qdrant's own in this process, or a server.
-Read records.py, store.py, rank.py, library.py, recall.py in this order. Imports here are lazy: naming a record or an
-error loads neither an engine nor a model.
+`open_memory(home)` gives a `Memory`: `recall`, `is_new`, `is_dead_end`, `remember`, `remember_principle`, `principles`,
+`load_builtin`, `close`. The built-in papers are text files under `memory/cognition/`; the engine is Qdrant's own in
+this process, or a server. Read records.py, store.py, rank.py, index.py, recall.py in this order. Imports here are
+lazy: naming a record or an error loads neither an engine nor a model.
 """
 
 from __future__ import annotations
@@ -12,31 +12,69 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from move37.memory.autogen import QdrantMemory, QdrantMemoryConfig
     from move37.memory.errors import MemoryFault, MemoryUnavailable
     from move37.memory.recall import Memory, open_memory
-    from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection
+    from move37.memory.records import (
+        DeadEnd,
+        Effect,
+        Effects,
+        Entry,
+        Evidence,
+        Lesson,
+        Newness,
+        Posterior,
+        Precedent,
+        Principle,
+        Probe,
+        Recollection,
+        Situation,
+    )
 
+_RECORDS = (
+    "DeadEnd",
+    "Effect",
+    "Effects",
+    "Entry",
+    "Evidence",
+    "Lesson",
+    "Newness",
+    "Posterior",
+    "Precedent",
+    "Principle",
+    "Probe",
+    "Recollection",
+    "Situation",
+)
 _HOMES = {
-    "DeadEnd": "records",
-    "Entry": "records",
-    "Lesson": "records",
+    **dict.fromkeys(_RECORDS, "records"),
     "Memory": "recall",
     "MemoryFault": "errors",
     "MemoryUnavailable": "errors",
-    "Newness": "records",
-    "Recollection": "records",
+    "QdrantMemory": "autogen",
+    "QdrantMemoryConfig": "autogen",
     "open_memory": "recall",
 }
 
 __all__ = [
     "DeadEnd",
+    "Effect",
+    "Effects",
     "Entry",
+    "Evidence",
     "Lesson",
     "Memory",
     "MemoryFault",
     "MemoryUnavailable",
     "Newness",
+    "Posterior",
+    "Precedent",
+    "Principle",
+    "Probe",
+    "QdrantMemory",
+    "QdrantMemoryConfig",
     "Recollection",
+    "Situation",
     "open_memory",
 ]
 

@@ -25,7 +25,7 @@ from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
 from move37.memory.embed import Embedder, MiniLM, passages
-from move37.memory.fence import fenced, plain
+from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
 HEADING = "Relevant memory content:"
@@ -103,7 +103,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
         found = await self.query(last if isinstance(last, str) else str(last))
         said = "\n".join(str(message.content) for message in messages if isinstance(message, SystemMessage))
         texts = [str(item.content) for item in found.results]
-        fresh = [text for text in dict.fromkeys(texts) if f". {plain(text)}\n" not in said]
+        fresh = [text for text in dict.fromkeys(texts) if f". {neutralize(text)}\n" not in said]
         if fresh:
             await model_context.add_message(SystemMessage(content=f"\n{HEADING}\n{fenced(fresh)}"))
         return UpdateContextResult(memories=found)

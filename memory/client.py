@@ -47,6 +47,7 @@ class ClientStore:
 
     def stamp(self, collection: Collection) -> None:
         """Replace the metadata."""
+        self._index_fields(collection)
         self._call(lambda: self._client.update_collection(collection.name, metadata=manifest(collection)))
 
     def _create(self, collection: Collection) -> None:
@@ -69,6 +70,11 @@ class ClientStore:
                 metadata=manifest(collection),
             )
         )
+        self._index_fields(collection)
+
+    def _index_fields(self, collection: Collection) -> None:
+        from qdrant_client.http import models
+
         for field, kind in collection.indexes.items():
             schema = models.PayloadSchemaType(kind.value)
             self._call(lambda f=field, s=schema: self._client.create_payload_index(collection.name, f, s, wait=True))  # type: ignore[misc]
@@ -138,7 +144,7 @@ class ClientStore:
         """Remove the collection."""
         self._call(lambda: self._client.delete_collection(name))
 
-    def settle(self, name: str) -> None:
+    def flush(self, name: str) -> None:
         """A server builds indexes and flushes on its own."""
 
     def close(self) -> None:

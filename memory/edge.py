@@ -2,7 +2,7 @@
 
 One shard (a folder) a collection, with `move37.json` beside the engine's files: model, dimension, schema. One process
 at a time holds a shard; a second one gets `HomeLocked`. A write is acknowledged when it is in the engine's write-ahead
-log, which outlives a killed process; `settle` also flushes it to the disk and builds the graph.
+log, which outlives a killed process; `flush` also flushes it to the disk and builds the graph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from move37.memory import lease
+from move37.memory import shared
 from move37.memory.errors import (
     BackendMissing,
     HomeLocked,
@@ -53,12 +53,14 @@ class EdgeStore:
         if (path / MANIFEST).exists():
             compare(collection, self._call(lambda: json.loads((path / MANIFEST).read_text()), path))
         if collection.name not in self._shards:
-            opened = self._call(lambda: lease.take(path, lambda: self._load(path, collection)), path)
+            opened = self._call(lambda: shared.acquire(path, lambda: self._load(path, collection)), path)
             self._shards[collection.name] = opened
         return int(self._call(lambda: json.loads((path / MANIFEST).read_text()), path)["schema"])
 
     def stamp(self, collection: Collection) -> None:
-        """Replace the manifest in one step."""
+        """Replace the manifest in one step, on the disk when it returns."""
+        if collection.name in self._shards:
+            self._index_fields(self._shards[collection.name], collection)
         path = self._folder / collection.name / MANIFEST
         half = path.with_suffix(".new")
         half.write_text(json.dumps(manifest(collection)))
@@ -73,12 +75,15 @@ class EdgeStore:
         shutil.rmtree(path, ignore_errors=True)  # a creation that was cut off: nothing in it was acknowledged
         path.mkdir(parents=True)
         shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
-        for name, kind in collection.indexes.items():
-            schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
-            self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
+        self._index_fields(shard, collection)
         self._call(shard.flush)
         self.stamp(collection)
         return shard
+
+    def _index_fields(self, shard: Any, collection: Collection) -> None:
+        for name, kind in collection.indexes.items():
+            schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
+            self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
 
     def _refuse_if_busy(self, path: Path) -> None:
         """Somebody may be creating it at this moment: removing it under them would lose their points."""
@@ -177,10 +182,10 @@ class EdgeStore:
     def drop(self, name: str) -> None:
         """Close the shard and remove its folder."""
         if self._shards.pop(name, None) is not None:
-            lease.give(self._folder / name, lambda shard: self._call(shard.close))
+            shared.release(self._folder / name, lambda shard: self._call(shard.close))
         shutil.rmtree(self._folder / name, ignore_errors=True)
 
-    def settle(self, name: str) -> None:
+    def flush(self, name: str) -> None:
         """Optimise, then flush."""
         shard = self._shard(name)
         self._call(shard.optimize)
@@ -190,7 +195,7 @@ class EdgeStore:
         """Close every shard."""
         while self._shards:
             name, _ = self._shards.popitem()
-            lease.give(self._folder / name, lambda shard: self._call(shard.close))
+            shared.release(self._folder / name, lambda shard: self._call(shard.close))
 
     def _shard(self, name: str) -> Any:
         if name not in self._shards:

@@ -33,6 +33,7 @@ class Embedder(Protocol):
 
     name: str
     dimension: int
+    digest: str  # of the weights; "" is not compared
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """[len(texts), dimension], each of length 1."""
@@ -63,6 +64,7 @@ class MiniLM:
 
     name = "all-MiniLM-L6-v2"
     dimension = 384
+    digest = ""
     heads = 12
     layers = 6
     pieces = 256  # longest input, in word pieces

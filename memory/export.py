@@ -4,55 +4,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from move37.memory.errors import InvalidPaper
-from move37.memory.library import KINDS, Library
-from move37.memory.records import Entry, Lesson
+from move37.memory.index import KINDS, Index
+from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.schema import record_of
 from move37.memory.store import Where
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["cognition", "analysis"]
+    kind: Literal["cognition", "analysis", "principle"]
     item: dict[str, Any]
 
 
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field()])
-_LESSON: TypeAdapter[Lesson] = TypeAdapter(Annotated[Lesson, Field()])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What a file holds, by kind."""
+
+    entries: tuple[Entry, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    principles: tuple[Principle, ...] = ()
 
 
-def lines(library: Library, *, builtin: bool = False) -> Iterator[str]:
+def lines(index: Index, *, builtin: bool = False) -> Iterator[str]:
     """One line an item; the built-in base only when asked for, as every installation has it."""
     for name, kind in KINDS.items():
-        where = None if builtin or kind == "analysis" else Where(none_of={"origin": ("builtin",)})
-        for found in library.all(name, where):
+        where = None if builtin or kind != "cognition" else Where(none_of={"origin": ("builtin",)})
+        for found in index.all(name, where):
             yield json.dumps({"kind": kind, "item": asdict(found.item)}, ensure_ascii=False)
 
 
-def read_lines(path: Path) -> tuple[list[Entry], list[Lesson]]:
-    """An export back as records.
+def read_lines(path: Path) -> Exported:
+    """An export back as records, of this version or an older one.
 
     Raises:
         InvalidPaper: a line is not what `lines` writes; the message names it.
     """
-    entries: list[Entry] = []
-    lessons: list[Lesson] = []
+    found: dict[str, list[Any]] = {kind: [] for kind in KINDS.values()}
+    names = {kind: name for name, kind in KINDS.items()}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             parsed = _Line.model_validate_json(line)
-            if parsed.kind == "cognition":
-                entries.append(_ENTRY.validate_python(parsed.item))
-            else:
-                lessons.append(_LESSON.validate_python(parsed.item))
+            found[parsed.kind].append(record_of(names[parsed.kind], parsed.item))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise InvalidPaper(f"{path.name}, line {number}: {where}: {first['msg']}.") from error
-    return entries, lessons
+    return Exported(
+        entries=tuple(found["cognition"]), lessons=tuple(found["analysis"]), principles=tuple(found["principle"])
+    )

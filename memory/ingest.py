@@ -18,7 +18,7 @@ import structlog
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
-from move37.memory.fence import fenced
+from move37.memory.guard import fenced
 from move37.memory.papers import is_paper, operators, parse
 from move37.memory.pdf import pdf_text
 from move37.memory.records import Entry

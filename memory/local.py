@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from move37.memory import lease
+from move37.memory import shared
 from move37.memory.client import ClientStore, translate
 from move37.memory.errors import BackendMissing
 
@@ -38,5 +38,5 @@ def open_local(folder: Path | None) -> ClientStore:
         except Exception as error:
             raise translate(error, str(folder)) from error
 
-    client = lease.take(folder, make)
-    return ClientStore(client, where=str(folder), release=lambda: lease.give(folder, lambda held: held.close()))
+    client = shared.acquire(folder, make)
+    return ClientStore(client, where=str(folder), release=lambda: shared.release(folder, lambda held: held.close()))

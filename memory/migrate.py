@@ -1,7 +1,7 @@
 """Moving house: from one schema to the next, and from one store to another.
 
 `upgrade` rewrites the payloads of an older schema one by one (each has its own number: a killed run goes on where it
-stopped) and stamps the collection last. `copy` brings both collections to another store in pages ordered by id,
+stopped) and stamps the collection last. `copy` brings the collections to another store in pages ordered by id,
 notes the last id after each page, and then compares: counts, a checksum over ids, payloads and words, and every dense
 vector within a rounding error, because an engine may normalise again.
 """
@@ -12,16 +12,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from move37.memory.encoder import points, texts
 from move37.memory.errors import MigrationFailed
-from move37.memory.library import KINDS, Library, Progress
-from move37.memory.points import entry_points, lesson_points
-from move37.memory.schema import COGNITION, MIGRATIONS, SCHEMA, collection, entry_of, lesson_of
+from move37.memory.index import KINDS, Index, Progress
+from move37.memory.schema import MIGRATIONS, SCHEMA, record_of
 from move37.memory.store import Point, Store
 
 log = structlog.get_logger()
@@ -41,43 +41,33 @@ class Copied:
     checksum: str
 
 
-def upgrade(
-    library: Library, name: str, stored: int, *, migrations: Migrations = MIGRATIONS, schema: int = SCHEMA
-) -> int:
+def upgrade(index: Index, name: str, stored: int, *, migrations: Migrations = MIGRATIONS, schema: int = SCHEMA) -> int:
     """Bring a collection to the schema; gives how many points were rewritten.
 
     Raises:
         MigrationFailed: there is no step from some payload's number.
     """
     rewritten = 0
-    for point in list(library.store.scan(name)):
+    for point in list(index.store.scan(name, vectors=True)):
         payload = dict(point.payload)
         if int(payload["schema"]) >= schema:
             continue
+        before = record_of(name, payload)
         for number in range(int(payload["schema"]), schema):
             if number not in migrations:
                 raise MigrationFailed(f"There is no step from schema {number} to {number + 1}; update Move 37.")
             payload = migrations[number](payload) | {"schema": number + 1}
-        made = (
-            entry_points([entry_of(payload)], library.embedder)
-            if name == COGNITION
-            else lesson_points([lesson_of(payload)], library.embedder)
-        )[0]
-        kept = {"schema": schema, "at": payload.get("at", made.payload["at"])}
-        library.store.upsert(
-            name,
-            [Point(id=point.id, dense=made.dense, sparse=made.sparse, payload={**made.payload, **payload, **kept})],
-        )
+        record = record_of(name, payload)
+        made = point if texts(record) == texts(before) else points([record], index.embedder)[0]
+        index.store.upsert(name, [Point(id=point.id, dense=made.dense, sparse=made.sparse, payload=payload)])
         rewritten += 1
-    library.store.stamp(
-        collection(name, model=library.embedder.name, dimension=library.embedder.dimension, schema=schema)
-    )
+    index.store.stamp(replace(index.shape(name), schema=schema))
     log.info("schema_upgraded", collection=name, before=stored, after=schema, points=rewritten)
     return rewritten
 
 
-def copy(source: Library, target: Store, notes: Path, *, progress: Progress | None = None) -> tuple[Copied, ...]:
-    """Copy both collections and verify them. `notes` is a file that remembers the place between runs; it is removed
+def copy(source: Index, target: Store, notes: Path, *, progress: Progress | None = None) -> tuple[Copied, ...]:
+    """Copy the collections and verify them. `notes` is a file that remembers the place between runs; it is removed
     when everything agrees. Points that the target has besides are left alone and not counted.
 
     Raises:
@@ -87,7 +77,7 @@ def copy(source: Library, target: Store, notes: Path, *, progress: Progress | No
     places: dict[str, str] = json.loads(notes.read_text()) if notes.exists() else {}
     out = []
     for name in KINDS:
-        target.open(collection(name, model=source.embedder.name, dimension=source.embedder.dimension))
+        target.open(source.shape(name))
         total = source.store.count(name)
         written = 0
         for page in _pages(source.store.scan(name, vectors=True, after=places.get(name))):
@@ -98,7 +88,7 @@ def copy(source: Library, target: Store, notes: Path, *, progress: Progress | No
             if progress is not None:
                 progress(written, total)
         out.append(Copied(name=name, points=total, written=written, checksum=verify(source.store, target, name)))
-        target.settle(name)
+        target.flush(name)
     notes.unlink(missing_ok=True)
     return tuple(out)
 

@@ -15,9 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from move37.memory import words
+from move37.memory import bm25
 from move37.memory.errors import InvalidPaper, MemoryFault
 from move37.memory.records import Entry
+from move37.memory.schema import BUILTIN_TASK
 
 BUILTIN = Path(__file__).parent / "cognition"
 _HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*$", re.MULTILINE)
@@ -54,6 +55,7 @@ class Paper(BaseModel):
     area: Area
     families: list[Family] = []
     source: str = Field(min_length=5)
+    task: str = BUILTIN_TASK
     mechanism: str = Field(min_length=10)
     insights: list[Insight] = Field(min_length=1)
 
@@ -66,6 +68,7 @@ class Paper(BaseModel):
                 origin=origin,
                 title=self.title,
                 name=insight.name,
+                task=self.task,
                 arxiv=self.arxiv,
                 year=self.year,
                 area=self.area,
@@ -244,8 +247,8 @@ def _length(text: str, what: str, low: int, high: int) -> list[str]:
 
 def _alike(first: str, second: str) -> float:
     """The share of the first text's words that stand in the second."""
-    mine = set(words.words(first))
-    return len(mine & set(words.words(second))) / len(mine) if mine else 0.0
+    mine = set(bm25.words(first))
+    return len(mine & set(bm25.words(second))) / len(mine) if mine else 0.0
 
 
 def _year(arxiv: str) -> int:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from move37.memory.embed import Embedder, MiniLM, digest
+from move37.memory.encoder import all_passages
 from move37.memory.papers import BUILTIN, builtin_entries
-from move37.memory.points import all_passages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,7 @@ class Prebuilt:
 
         self.name = embedder.name
         self.dimension = embedder.dimension
+        self.digest = embedder.digest
         self._embedder = embedder
         self._rows: dict[bytes, int] = {}
         self._codes: Any = None

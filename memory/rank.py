@@ -1,7 +1,8 @@
 """From the engine's lists to one ranking: fusion, weights, diversity, near-duplicates, budget (pure).
 
-Read in the order of use: `fuse` joins the lists, `evidence` and `recency` weigh what we learned ourselves, `spread`
-picks (maximal marginal relevance, near-duplicates left out), `tokens` and `cut` keep a hard budget. The weights were
+Read in the order of use: `fuse` joins the lists, `evidence` and `recency` weigh what we learned ourselves,
+`shown_before` what was read already, `mmr` picks (maximal marginal relevance, near-duplicates left out), `tokens` and
+`whole` keep a hard budget. The weights were
 chosen by validation: docs/figures/memory.md has the table. Nothing here knows an engine, a clock or a text's origin.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ SYMPTOM_WORDS = 1.0  # of a word in a symptom against one in the rest
 DUPLICATE = 0.97  # cosine above which two items say the same
 DIVERSITY = 0.85  # 1 is relevance alone
 SAME_SOURCE = 0.7  # what a further insight of a paper that is already in the answer is worth, by validation
+SHOWN = 0.7  # what one earlier showing leaves of a score
+LEAST_SHOWN = 0.2
 HALF_LIFE_DAYS = 30.0  # of an own result's recency
 
 _TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\s*\n|[^\sA-Za-z0-9]")
@@ -43,13 +46,18 @@ class Ranked:
     places: Mapping[str, int]  # list -> rank from 1
 
 
-def fuse(lists: Mapping[str, Sequence[Hit]], *, meaning: float = MEANING) -> tuple[Ranked, ...]:
+def fuse(
+    lists: Mapping[str, Sequence[Hit]], *, meaning: float = MEANING, groups: Mapping[str, str] | None = None
+) -> tuple[Ranked, ...]:
     """Join dense and sparse lists by their scores, best first; ties by id, so that it repeats.
 
     A list's name ends in `_words` when it is sparse. An item's cosine is its best over the dense lists (cosines are
     comparable, so an item without symptoms loses nothing), its BM25 the sum over the sparse ones. Each half is scaled
-    to 0..1 by its own best (the dense one from its worst, as cosines do not start at zero) and weighed. Reciprocal
-    ranks find as much but not as early, and depend more on their constant (docs/decisions/30).
+    to 0..1 by its own best (the dense one from its worst, as cosines do not start at zero) and weighed. `groups` (id ->
+    collection) says whose rare words an engine counted: BM25 of two collections do not compare, a home with three
+    lessons knows no rare word. So each collection's words are scaled by its own best, and that best is worth what its
+    nearest cosine is worth beside the nearest of all. Reciprocal ranks find as much but not as early, and depend more
+    on their constant (docs/decisions/30).
     """
     cosines: dict[str, float] = {}
     counts: dict[str, float] = {}
@@ -63,31 +71,54 @@ def fuse(lists: Mapping[str, Sequence[Hit]], *, meaning: float = MEANING) -> tup
             else:
                 cosines[hit.id] = max(cosines.get(hit.id, -1.0), hit.score)
     high, low = max(cosines.values(), default=0.0), min(cosines.values(), default=0.0)
-    most = max(counts.values(), default=0.0)
+    most = _most_words(counts, cosines, groups or {})
     ranked = []
     for id, where in places.items():
         near = (cosines[id] - low) / (high - low) if id in cosines and high > low else float(id in cosines)
-        said = counts.get(id, 0.0) / most if most > 0 else 0.0
+        best = most[(groups or {}).get(id, "")]
+        said = counts.get(id, 0.0) / best if best > 0 else 0.0
         score = meaning * near + (1.0 - meaning) * said
         ranked.append(Ranked(id, score, cosines.get(id), counts.get(id, 0.0), where))
     return tuple(sorted(ranked, key=lambda item: (-item.score, item.id)))
 
 
-def evidence(lesson: Lesson) -> float:
-    """How much an own result is worth, 0..1: seeds, rung, and how tight the interval is against the effect.
+def _most_words(
+    counts: Mapping[str, float], cosines: Mapping[str, float], groups: Mapping[str, str]
+) -> dict[str, float]:
+    """The BM25 that counts as 1, by collection."""
+    most: dict[str, float] = defaultdict(float)
+    nearest: dict[str, float] = defaultdict(float)
+    for id, count in counts.items():
+        most[groups.get(id, "")] = max(most[groups.get(id, "")], count)
+    for id, cosine in cosines.items():
+        nearest[groups.get(id, "")] = max(nearest[groups.get(id, "")], cosine)
+    top = max(nearest.values(), default=0.0)
+    for name in most:
+        if top > 0.0 and nearest[name] > 0.0:
+            most[name] *= top / nearest[name]
+    return most
 
-    One seed without an interval gives at most .3; a gate that failed is certain, whatever the seeds.
+
+def evidence(lesson: Lesson) -> float:
+    """How much an own result is worth, 0..1: seeds, rung, and how large the effect is against its noise.
+
+    The sign does not matter: a clear loss teaches as much as a clear gain. A gate that failed is certain, whatever the
+    seeds; an effect within its noise, or without a known error, adds nothing.
     """
-    if lesson.status in ("failed", "rejected") and lesson.effect is None:
+    effect = lesson.effects.fairest
+    if lesson.status in ("failed", "rejected") and effect is None:
         return 0.5
     seeds = 1.0 - 0.5 ** max(lesson.seeds - 1, 0)
     rung = min(max(lesson.rung, 0), 4) / 4.0
-    sure = 0.0
-    if lesson.effect is not None and lesson.low is not None and lesson.high is not None:
-        half = abs(lesson.high - lesson.low) / 2.0
-        sure = abs(lesson.effect) / (abs(lesson.effect) + half) if half > 0 or lesson.effect else 0.0
+    size = effect.size if effect is not None else None
+    sure = 0.0 if size is None else math.erf(abs(size) / math.sqrt(2.0))
     confirmed = {"confirmed": 1.0, "promoted": 0.7}.get(lesson.status, 0.3)
-    return 0.35 * seeds + 0.15 * rung + 0.3 * sure + 0.2 * confirmed
+    return 0.25 * seeds + 0.15 * rung + 0.4 * sure + 0.2 * confirmed
+
+
+def shown_before(times: int) -> float:
+    """What an item's score is multiplied by after it was shown `times` times: what was read is known."""
+    return max(SHOWN ** max(times, 0), LEAST_SHOWN)
 
 
 def recency(age_days: float) -> float:
@@ -100,7 +131,7 @@ def weigh(score: float, *, evidence: float, recency: float) -> float:
     return score * (0.67 + 0.33 * evidence) * (0.9 + 0.1 * recency)
 
 
-def spread(
+def mmr(
     order: Sequence[tuple[str, float]],
     vectors: Mapping[str, NDArray[np.float32]],
     *,
@@ -153,27 +184,12 @@ def _cost(found: re.Match[str]) -> int:
     return 1 if found[0].isascii() else 2
 
 
-def cut(text: str, budget: int) -> str:
-    """The longest beginning within the budget, at a word's end, marked when something is missing."""
-    if tokens(text) <= budget:
-        return text
-    spent, end = tokens("…"), 0
-    for found in _TOKEN.finditer(text):
-        spent += _cost(found)
-        if spent > budget:
-            break
-        end = found.end()
-    keep = text[:end]
-    keep = keep[: keep.rfind(" ")] if " " in keep else keep
-    return f"{keep} …" if keep.strip() else ""
-
-
-def share(lengths: Sequence[int], budget: int) -> tuple[int, ...]:
-    """Divide a budget among texts of these lengths, in their order: nobody gets more than needed, all get some."""
-    out: list[int] = []
-    left = budget
+def whole(lengths: Sequence[int], budget: int) -> tuple[int, ...]:
+    """The places of the texts that fit a budget, in their order: each whole or not at all. A text that does not fit
+    leaves its room to later ones."""
+    out, left = [], budget
     for place, length in enumerate(lengths):
-        fair = math.ceil(left / (len(lengths) - place))
-        out.append(min(length, max(fair, 0), left))
-        left -= out[-1]
+        if length <= left:
+            out.append(place)
+            left -= length
     return tuple(out)

@@ -3,33 +3,36 @@
 The store is opened at the first use, so that a command which only asks where memory lies pays nothing. Reading raises
 the errors of `errors.py` when the store cannot be used; `remember` does not: the lesson is on disk first (this is when
 it is acknowledged: neither a killed process nor a dead server loses it any more) and moves into the store when that can
-be reached, now or at a later call. Not here: ranking (`library.py`, `rank.py`), files (`papers.py`, `ingest.py`).
+be reached, now or at a later call. Not here: ranking (`index.py`, `rank.py`), files (`papers.py`, `ingest.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from move37.memory import questions, rank
+from move37.memory import novelty, rank, render
 from move37.memory.embed import Embedder, MiniLM
 from move37.memory.errors import MemoryFault, MemoryUnavailable
-from move37.memory.fence import plain
-from move37.memory.library import Found, Library, Progress, Reranker
+from move37.memory.filters import Terms, filters
+from move37.memory.guard import neutralize
+from move37.memory.index import KINDS, Found, Index, Progress, Reranker
 from move37.memory.migrate import upgrade
-from move37.memory.points import gist
-from move37.memory.queue import LessonQueue
-from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
-from move37.memory.schema import ANALYSES, COGNITION, SCHEMA
+from move37.memory.outbox import Outbox
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Principle, Recollection, Situation
+from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, SCHEMA, principle_id
+from move37.memory.situation import question
 from move37.memory.store import Store, Where
 
 log = structlog.get_logger()
 T = TypeVar("T")
+BUDGET_TOKENS = 2400  # six whole items: an insight has about 250, a lesson about 200
+NEAR = 12  # own experiments that a proposal's text is compared with
 
 
 def open_memory(
@@ -83,96 +86,122 @@ class Memory:
         self._api_key = api_key
         self._embedder = embedder or MiniLM()
         self._reranker = reranker
-        self._library: Library | None = None
+        self._index: Index | None = None
         self._lock = threading.RLock()
-        self.queue = LessonQueue(self.folder / "queue")
+        self.outbox = Outbox(self.folder / "queue")
 
-    def library(self) -> Library:
-        """The opened library (opens it, and brings waiting lessons in).
+    def index(self) -> Index:
+        """The opened index (opens it, and brings waiting lessons in).
 
         Raises:
             MemoryUnavailable: locked by another process, unreachable, refused.
             Mismatch: built with another model or by a newer program.
         """
         with self._lock:
-            if self._library is None:
+            if self._index is None:
                 store = open_store(self.folder, url=self.url, api_key=self._api_key)
                 try:
-                    library = Library(store, self._embedder, reranker=self._reranker)
-                    for name, schema in library.schemas.items():
+                    index = Index(store, self._embedder, reranker=self._reranker)
+                    for name, schema in tuple(index.schemas.items()):
                         if schema < SCHEMA:
-                            upgrade(library, name, schema)
-                    self._library = library
+                            upgrade(index, name, schema)
+                            index.schemas[name] = SCHEMA
+                    self._index = index
                 except BaseException:
                     store.close()
                     raise
-            self._drain(self._library)
-            return self._library
+            self._drain(self._index)
+            return self._index
 
     async def recall(
         self,
-        query: str,
+        query: str | Situation,
         *,
         k: int = 6,
-        budget_tokens: int = 900,
+        budget_tokens: int = BUDGET_TOKENS,
+        task: str | None = None,
         families: Sequence[str] = (),
-        kinds: Sequence[str] = ("cognition", "analysis"),
+        kinds: Sequence[str] = tuple(KINDS.values()),
+        areas: Sequence[str] = (),
         status: Sequence[str] = (),
         min_rung: int | None = None,
         years: tuple[int | None, int | None] | None = None,
+        shown: Mapping[str, int] | None = None,
     ) -> tuple[Recollection, ...]:
-        """The best items for an observation, their texts together within the budget.
+        """The best items for an observation or a situation: whole ones, whose texts together fit the budget.
 
-        `status` and `min_rung` filter own experiments, `years` (first, last; None is open) papers, `families` both.
+        `task` keeps a task's own lessons and the papers about it; None searches everything. `areas` asks for papers of
+        these areas (without it a task gets none about search and science), `status` and `min_rung` filter experiments,
+        `years` (first, last; None is open) papers, `families` both. `shown` (key -> times) lowers what was shown.
 
         Raises:
-            MemoryUnavailable, Mismatch: see `library`.
+            MemoryUnavailable, Mismatch: see `index`.
         """
+        where = filters(
+            Terms(
+                task=task,
+                kinds=tuple(kinds),
+                families=tuple(families),
+                areas=tuple(areas),
+                status=tuple(status),
+                min_rung=min_rung,
+                years=years,
+            )
+        )
+        text = question(query)
+        found = await self._run(lambda index: index.search(text, limit=k, where=where, shown=shown))
+        return within(found, budget_tokens)
+
+    async def is_new(self, text: str, *, task: str | None = None) -> Newness:
+        """Nearest published insight, nearest own experiment, and how near. Papers count whatever their task."""
+        own = filters(Terms(task=task, kinds=("analysis",)))[ANALYSES]
         return await self._run(
-            lambda library: self._recall(
-                library, query, k, budget_tokens, tuple(families), tuple(kinds), tuple(status), min_rung, years
+            lambda index: novelty.newness(
+                [*index.near(COGNITION, text, limit=1), *index.near(ANALYSES, text, limit=1, where=own)]
             )
         )
 
-    def _recall(
+    async def is_dead_end(
         self,
-        library: Library,
-        query: str,
-        k: int,
-        budget: int,
-        families: tuple[str, ...],
-        kinds: tuple[str, ...],
-        status: tuple[str, ...],
-        min_rung: int | None,
-        years: tuple[int | None, int | None] | None,
-    ) -> tuple[Recollection, ...]:
-        shared = {"families": families} if families else {}
-        own = shared | ({"status": status} if status else {})
-        where: dict[str, Where | None] = {}
-        if "cognition" in kinds:
-            where[COGNITION] = Where(any_of=shared, between={"year": years} if years else {})
-        if "analysis" in kinds:
-            where[ANALYSES] = Where(any_of=own, between={"rung": (min_rung, None)} if min_rung is not None else {})
-        return within(library.search(query, limit=k, where=where), budget)
+        text: str,
+        *,
+        family: str | None = None,
+        task: str | None = None,
+        gained: Sequence[str] = (),
+        lost: Sequence[str] = (),
+    ) -> DeadEnd:
+        """What was tried like it and how it fared against its parents. `gained` and `lost` are the operators that the
+        proposal adds to and takes from its base; without them the likeness of the texts decides, and counts half."""
+        where = filters(Terms(task=task, kinds=("analysis",)))[ANALYSES]
 
-    async def is_new(self, text: str) -> Newness:
-        """Nearest published insight, nearest own experiment, and how near."""
-
-        def ask(library: Library) -> Newness:
-            near = [pair for name in (COGNITION, ANALYSES) for pair in library.near(name, text, limit=1)]
-            return questions.newness(near, [plain(gist(found.item)) for found, _ in near])
+        def ask(index: Index) -> DeadEnd:
+            near = index.near(ANALYSES, text, limit=NEAR, where=where)
+            if gained or lost:
+                known = {found.id for found, _ in near}
+                alike = index.changed(gained, lost, where=where)
+                near += [(found, 0.0) for found in alike if found.id not in known]
+            return novelty.dead_end(near, gained=gained, lost=lost, family=family)
 
         return await self._run(ask)
 
-    async def is_dead_end(self, text: str, *, family: str | None = None) -> DeadEnd:
-        """What was tried like it, how it failed, and how much evidence there is."""
+    async def remember_principle(self, principle: Principle) -> None:
+        """Write a principle, or rewrite it.
 
-        def ask(library: Library) -> DeadEnd:
-            where = Where(any_of={"families": (family,)}) if family else None
-            near = library.near(ANALYSES, text, limit=12, where=where)
-            return questions.dead_end(near, [plain(gist(found.item)) for found, _ in near])
+        Raises:
+            MemoryUnavailable, Mismatch: see `index`; the archive has it too.
+        """
+        await self._run(lambda index: index.put_principles([principle]))
 
-        return await self._run(ask)
+    async def forget_principle(self, id: str) -> None:
+        """Strike a principle; an unknown one is ignored."""
+        await self._run(lambda index: index.store.delete(PRINCIPLES, [principle_id(id)]))
+
+    async def principles(self, *, task: str | None = None) -> tuple[Principle, ...]:
+        """All that hold for a task (None: all there are), the newest first."""
+        where = filters(Terms(task=task, kinds=("principle",)))[PRINCIPLES]
+        found = await self._run(lambda index: [one.item for one in index.all(PRINCIPLES, where)])
+        kept = [item for item in found if isinstance(item, Principle)]
+        return tuple(sorted(kept, key=lambda one: (one.updated_at, one.id), reverse=True))
 
     async def remember(self, lesson: Lesson) -> None:
         """Keep what an experiment taught. Acknowledged (when this returns) means: in the store's write-ahead log, or on
@@ -187,14 +216,14 @@ class Memory:
     def _remember(self, lesson: Lesson) -> None:
         waits = True
         try:
-            self.queue.put(lesson)
+            self.outbox.put(lesson)
         except OSError as error:
             waits = False
             log.warning("lesson_not_queued", experiment=lesson.experiment, error=str(error))
         try:
-            library = self.library()  # moves the queue into the store
+            index = self.index()  # moves the queue into the store
             if not waits:
-                library.put_lessons([lesson])
+                index.put_lessons([lesson])
         except MemoryFault as error:
             if not waits:
                 raise MemoryUnavailable(
@@ -202,13 +231,13 @@ class Memory:
                 ) from error
             log.warning("lesson_waits", experiment=lesson.experiment, error=str(error))
 
-    def _drain(self, library: Library) -> None:
+    def _drain(self, index: Index) -> None:
         """Waiting lessons into the store. A file is removed when its lesson is on the disk there; one that the store
         refuses stays and stops neither the others nor the search."""
         done = []
-        for path, lesson in self.queue.waiting():
+        for path, lesson in self.outbox.waiting():
             try:
-                library.put_lessons([lesson])
+                index.put_lessons([lesson])
             except MemoryUnavailable:
                 raise
             except MemoryFault as error:
@@ -217,7 +246,7 @@ class Memory:
             done.append(path)
             log.info("lesson_remembered", experiment=lesson.experiment)
         if done:
-            library.store.settle(ANALYSES)
+            index.store.flush(ANALYSES)
         for path in done:
             path.unlink(missing_ok=True)
 
@@ -227,23 +256,21 @@ class Memory:
         Raises:
             InvalidPaper: a file of the base is broken.
         """
-        return await self._run(lambda library: self._load_builtin(library, progress))
+        return await self._run(lambda index: self._load_builtin(index, progress))
 
-    def _load_builtin(self, library: Library, progress: Progress | None) -> int:
+    def _load_builtin(self, index: Index, progress: Progress | None) -> int:
         from move37.memory.papers import builtin_entries
         from move37.memory.prebuilt import Prebuilt
 
         entries = builtin_entries()
-        written = library.put_entries(entries, progress=progress, embedder=Prebuilt(library.embedder))
+        written = index.put_entries(entries, progress=progress, embedder=Prebuilt(index.embedder))
         keys = {entry.key for entry in entries}
         gone = [
-            found.id
-            for found in library.all(COGNITION, Where(any_of={"origin": ("builtin",)}))
-            if found.key not in keys
+            found.id for found in index.all(COGNITION, Where(any_of={"origin": ("builtin",)})) if found.key not in keys
         ]
-        library.store.delete(COGNITION, gone)
+        index.store.delete(COGNITION, gone)
         if written or gone:
-            library.store.settle(COGNITION)
+            index.store.flush(COGNITION)
             log.info("builtin_loaded", insights=written, forgotten=len(gone))
         return written
 
@@ -254,25 +281,75 @@ class Memory:
     def close_now(self) -> None:
         """The same, without a loop."""
         with self._lock:
-            if self._library is not None:
-                self._library.store.close()
-                self._library = None
+            if self._index is not None:
+                self._index.store.close()
+                self._index = None
 
-    async def _run(self, work: Callable[[Library], T]) -> T:
+    async def _run(self, work: Callable[[Index], T]) -> T:
         def locked() -> T:
             with self._lock:
-                return work(self.library())
+                return work(self.index())
 
         return await asyncio.to_thread(locked)
 
 
 def within(found: Sequence[Found], budget: int) -> tuple[Recollection, ...]:
-    """Items as recollections whose texts need at most `budget` tokens together; what gets no room is left out."""
-    texts = [plain(gist(item.item)) for item in found]
-    rooms = rank.share([rank.tokens(text) for text in texts], budget)
-    out = []
-    for item, text, room in zip(found, texts, rooms, strict=True):
-        short = rank.cut(text, room)
-        if short:
-            out.append(questions.recollection(item, short))
-    return tuple(out)
+    """The items as recollections, each whole, whose texts need at most `budget` tokens together, best first. What does
+    not fit is left out, and a later, shorter one may take its room."""
+    items = [recollection(item) for item in found]
+    fitting = rank.whole([rank.tokens(render.recollection(item)) for item in items], budget)
+    return tuple(items[place] for place in fitting)
+
+
+def recollection(found: Found) -> Recollection:
+    """A found item as agents read it, field by field; signs that hide or imitate are taken out of foreign text."""
+    item = found.item
+    if isinstance(item, Entry):
+        return Recollection(
+            key=found.key,
+            id=found.id,
+            kind=found.kind,
+            title=neutralize(item.title),
+            claim=neutralize(": ".join(part for part in (item.name, item.insight) if part)),
+            why=neutralize(item.mechanism),
+            remedy=neutralize(item.remedy),
+            equations=neutralize(item.equations),
+            complexity=neutralize(item.complexity),
+            families=item.families,
+            symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
+            operators=item.operators,
+            source=neutralize(item.source),
+            score=found.score,
+            matched=found.why,
+        )
+    if isinstance(item, Principle):
+        return Recollection(
+            key=found.key,
+            id=found.id,
+            kind=found.kind,
+            title=f"Principle {neutralize(item.id)}",
+            claim=neutralize(item.text),
+            supports=item.supports,
+            contradicts=item.contradicts,
+            families=item.families,
+            operators=item.operators,
+            score=found.score,
+            matched=found.why,
+        )
+    return Recollection(
+        key=found.key,
+        id=found.id,
+        kind=found.kind,
+        title=neutralize(item.name),
+        claim=neutralize(item.seen),
+        why=neutralize(item.why),
+        next=neutralize(item.next),
+        lesson=neutralize(item.lesson),
+        evidence=render.evidence_of(item),
+        families=(item.family,) if item.family else (),
+        symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
+        probes=item.probes,
+        operators=item.operators,
+        score=found.score,
+        matched=found.why,
+    )

@@ -1,9 +1,10 @@
-"""What the two collections look like, which id an item has, and how an old layout becomes the new one.
+"""What the collections look like, which id an item has, and how an old layout becomes the new one.
 
-`cognition` holds one point an insight of a paper, `analyses` one point an experiment. Both have the dense vectors
-`symptom` and `insight` (a row a passage) and the sparse ones `symptom_words` and `insight_words`. Ids are uuid5 of what
-an item *is*, so that writing it twice is writing it once, on every machine. `MIGRATIONS[n]` makes a payload of layout n
-into one of layout n + 1; an opened collection with an older layout is rewritten by `migrate.upgrade`.
+`cognition` holds one point an insight of a paper, `analyses` one point an experiment, `principles` one point a
+principle. All have the dense vectors `symptom` and `insight` (a row a passage) and the sparse ones `symptom_words` and
+`insight_words`. Ids are uuid5 of what an item *is*, so that writing it twice is writing it once, on every machine.
+`MIGRATIONS[n]` makes a payload of layout n into one of layout n + 1; an opened collection with an older layout is
+rewritten by `migrate.upgrade`, and a record of an older layout from a file (outbox, export) is raised when it is read.
 """
 
 from __future__ import annotations
@@ -11,48 +12,83 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
-from typing import Any
+from dataclasses import asdict, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from move37.memory.errors import OtherModel, OtherSchema, WrongDimension
-from move37.memory.records import Entry, Lesson
-from move37.memory.store import Collection, Index
+from move37.memory.records import Effect, Effects, Entry, Lesson, Principle
+from move37.memory.store import Collection, FieldIndex
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+SCHEMA = 2
 NAMESPACE = uuid.UUID("6f1d2c0e-3737-5a37-9c37-a1fa60374037")
 DENSE = ("symptom", "insight")
 SPARSE = ("symptom_words", "insight_words")
 COGNITION = "cognition"
 ANALYSES = "analyses"
+PRINCIPLES = "principles"
+BUILTIN_TASK = "mixers"  # what the built-in base is about
+INTERVAL = 3.92  # standard errors in a 95 % interval
 
-# Layout n -> n + 1, by number; payload in, payload out. Empty until the layout changes for the first time.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-
-_INDEXES: dict[str, dict[str, Index]] = {
+_INDEXES: dict[str, dict[str, FieldIndex]] = {
     COGNITION: {
-        "key": Index.KEYWORD,
-        "origin": Index.KEYWORD,
-        "area": Index.KEYWORD,
-        "families": Index.KEYWORD,
-        "operators": Index.KEYWORD,
-        "year": Index.INTEGER,
+        "key": FieldIndex.KEYWORD,
+        "origin": FieldIndex.KEYWORD,
+        "task": FieldIndex.KEYWORD,
+        "area": FieldIndex.KEYWORD,
+        "families": FieldIndex.KEYWORD,
+        "operators": FieldIndex.KEYWORD,
+        "year": FieldIndex.INTEGER,
     },
     ANALYSES: {
-        "key": Index.KEYWORD,
-        "task": Index.KEYWORD,
-        "families": Index.KEYWORD,
-        "operators": Index.KEYWORD,
-        "status": Index.KEYWORD,
-        "rung": Index.INTEGER,
-        "effect": Index.FLOAT,
+        "key": FieldIndex.KEYWORD,
+        "task": FieldIndex.KEYWORD,
+        "families": FieldIndex.KEYWORD,
+        "operators": FieldIndex.KEYWORD,
+        "gained": FieldIndex.KEYWORD,
+        "lost": FieldIndex.KEYWORD,
+        "status": FieldIndex.KEYWORD,
+        "rung": FieldIndex.INTEGER,
+    },
+    PRINCIPLES: {
+        "key": FieldIndex.KEYWORD,
+        "task": FieldIndex.KEYWORD,
+        "families": FieldIndex.KEYWORD,
+        "operators": FieldIndex.KEYWORD,
     },
 }
 
 
-def collection(name: str, *, model: str, dimension: int, schema: int = SCHEMA) -> Collection:
-    """The shape of one of our two collections."""
+def _to_2(payload: dict[str, Any]) -> dict[str, Any]:
+    """Effects with their references and standard errors; papers belong to a task."""
+    if "experiment" not in payload:
+        return payload | {"task": BUILTIN_TASK if payload.get("origin") == "builtin" else ""}
+    effect, low, high = (payload.pop(name, None) for name in ("effect", "low", "high"))
+    payload.pop("deltas", None)  # means over all baselines, of several texts: no comparison of anything
+    if effect is not None and payload.get("effects") is None:
+        error = abs(high - low) / INTERVAL if low is not None and high is not None else None
+        payload["effects"] = {"best": {"gain": effect, "error": error}}
+    return payload
+
+
+# Layout n -> n + 1, by number; payload in, payload out.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2}
+
+
+def collection(name: str, *, model: str, dimension: int, digest: str = "", schema: int = SCHEMA) -> Collection:
+    """The shape of one of our collections; `digest` names the embedding model's weights."""
     return Collection(
-        name=name, schema=schema, model=model, dimension=dimension, dense=DENSE, sparse=SPARSE, indexes=_INDEXES[name]
+        name=name,
+        schema=schema,
+        model=model,
+        dimension=dimension,
+        digest=digest,
+        dense=DENSE,
+        sparse=SPARSE,
+        indexes=_INDEXES[name],
     )
 
 
@@ -60,7 +96,7 @@ def compare(wanted: Collection, stored: Mapping[str, Any]) -> None:
     """Does what is stored fit what is wanted?
 
     Raises:
-        OtherModel: embedded with another model, the vectors mean nothing to ours.
+        OtherModel: embedded with another model, or with other weights of the same name.
         WrongDimension: same name, another length.
         OtherSchema: written by a newer program.
     """
@@ -68,11 +104,16 @@ def compare(wanted: Collection, stored: Mapping[str, Any]) -> None:
     if stored.get("model") != wanted.model:
         raise OtherModel(
             f"The collection {name!r} was built with the embedding model {stored.get('model')}, this is {wanted.model};"
-            " give a new --home and import the papers again, or export it with the program that built it."
+            " give a new --home and import the papers again, or set memory.embedding_model to the other one."
         )
     if stored.get("dimension") != wanted.dimension:
         raise WrongDimension(
             f"The collection {name!r} holds vectors of {stored.get('dimension')}, not {wanted.dimension}."
+        )
+    if wanted.digest and stored.get("digest") and stored["digest"] != wanted.digest:
+        raise OtherModel(
+            f"The collection {name!r} was built with other weights of {wanted.model} (digest {stored['digest']}, here"
+            f" {wanted.digest}); give a new --home and import the papers again, or install the weights it was built by."
         )
     if int(stored.get("schema", 0)) > wanted.schema:
         raise OtherSchema(f"The collection {name!r} was written by a newer Move 37; update this one.")
@@ -80,7 +121,8 @@ def compare(wanted: Collection, stored: Mapping[str, Any]) -> None:
 
 def manifest(wanted: Collection) -> dict[str, Any]:
     """What `compare` reads later."""
-    return {"model": wanted.model, "dimension": wanted.dimension, "schema": wanted.schema}
+    known = {"model": wanted.model, "dimension": wanted.dimension, "schema": wanted.schema}
+    return known | ({"digest": wanted.digest} if wanted.digest else {})
 
 
 def entry_id(entry: Entry) -> str:
@@ -93,51 +135,91 @@ def lesson_id(experiment: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"analyses/{experiment}"))
 
 
+def principle_id(principle: str) -> str:
+    """Same principle, whatever its text is by now: same id."""
+    return str(uuid.uuid5(NAMESPACE, f"principles/{principle}"))
+
+
 def entry_payload(entry: Entry, *, digest: str, at: str) -> dict[str, Any]:
     """As stored; `digest` tells whether the paper changed."""
-    return {"schema": SCHEMA, **_lists(asdict(entry)), "digest": digest, "at": at}
+    return {"schema": SCHEMA, **_plain(entry), "digest": digest, "at": at}
 
 
 def lesson_payload(lesson: Lesson, *, digest: str, at: str) -> dict[str, Any]:
-    """As stored, with the keys that both collections share (`key`, `families`)."""
-    plain = _lists(asdict(_finite(lesson)))
-    return {
-        "schema": SCHEMA,
-        "key": lesson.experiment,
-        "families": [lesson.family],
-        **plain,
-        "digest": digest,
-        "at": at,
-    }
+    """As stored, with the keys that the collections share (`key`, `families`)."""
+    shared = {"schema": SCHEMA, "key": lesson.experiment, "families": [lesson.family]}
+    return {**shared, **_plain(_finite(lesson)), "digest": digest, "at": at}
+
+
+def principle_payload(principle: Principle, *, digest: str, at: str) -> dict[str, Any]:
+    """As stored. The store's own `id` is another one, so ours is called `key`."""
+    return {"schema": SCHEMA, "key": principle.id, **_plain(principle), "digest": digest, "at": at}
 
 
 def _finite(lesson: Lesson) -> Lesson:
     """A diverged run's numbers are no numbers, and the engines refuse them: they become unknown."""
-    known = {name: value for name, value in lesson.deltas.items() if math.isfinite(value)}
-    effect, low, high = _known(lesson.effect), _known(lesson.low), _known(lesson.high)
-    return replace(lesson, deltas=known, effect=effect, low=low, high=high)
+    known = tuple(probe for probe in lesson.probes if math.isfinite(probe.value))
+    effects = lesson.effects
+    return replace(
+        lesson,
+        probes=tuple(replace(probe, chance=_number(probe.chance)) for probe in known),
+        effects=Effects(parent=_effect(effects.parent), family=_effect(effects.family), best=_effect(effects.best)),
+    )
 
 
-def _known(value: float | None) -> float | None:
+def _effect(effect: Effect | None) -> Effect | None:
+    if effect is None or not math.isfinite(effect.gain):
+        return None
+    return Effect(gain=effect.gain, error=_number(effect.error))
+
+
+def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
 def entry_of(payload: Mapping[str, Any]) -> Entry:
     """The record back from its payload."""
-    return Entry(**_record(Entry, payload))
+    entry: Entry = _adapter(Entry).validate_python(payload)
+    return entry
 
 
 def lesson_of(payload: Mapping[str, Any]) -> Lesson:
+    """The record back from its payload, or from a file of an older version.
+
+    Raises:
+        ValueError: a field is missing or of another kind.
+    """
+    old = payload if "effects" in payload else _to_2(dict(payload))
+    lesson: Lesson = _adapter(Lesson).validate_python(old)
+    return lesson
+
+
+def principle_of(payload: Mapping[str, Any]) -> Principle:
     """The record back from its payload."""
-    return Lesson(**_record(Lesson, payload))
+    principle: Principle = _adapter(Principle).validate_python(payload)
+    return principle
 
 
-def _lists(plain: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+def record_of(name: str, payload: Mapping[str, Any]) -> Entry | Lesson | Principle:
+    """The record of a collection's payload."""
+    if name == COGNITION:
+        return entry_of(payload)
+    return lesson_of(payload) if name == ANALYSES else principle_of(payload)
 
 
-def _record(kind: type, payload: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in payload.items() if name in names
-    }
+def _plain(record: Entry | Lesson | Principle) -> dict[str, Any]:
+    """JSON's kinds alone: tuples become lists, at every depth."""
+    return {name: _listed(value) for name, value in asdict(record).items()}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_listed(item) for item in value]
+    return {name: _listed(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # start-up time: a command that reads no record needs none of it
+
+    return TypeAdapter(kind)

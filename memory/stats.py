@@ -7,18 +7,18 @@ from typing import Any
 
 from move37.memory.recall import Memory
 from move37.memory.records import Entry, Lesson
-from move37.memory.schema import ANALYSES, COGNITION
+from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 
 
 def count(memory: Memory) -> dict[str, Any]:
     """Counts by collection; lessons that wait on disk are counted before they are brought in."""
-    waiting = len(memory.queue)
-    library = memory.library()
-    entries = [found.item for found in library.all(COGNITION) if isinstance(found.item, Entry)]
-    lessons = [found.item for found in library.all(ANALYSES) if isinstance(found.item, Lesson)]
+    waiting = len(memory.outbox)
+    index = memory.index()
+    entries = [found.item for found in index.all(COGNITION) if isinstance(found.item, Entry)]
+    lessons = [found.item for found in index.all(ANALYSES) if isinstance(found.item, Lesson)]
     return {
-        "model": library.embedder.name,
-        "schema": min(library.schemas.values()),
+        "model": index.embedder.name,
+        "schema": min(index.schemas.values()),
         "cognition": {
             "insights": len(entries),
             "papers": len({(entry.origin, entry.key) for entry in entries}),
@@ -30,5 +30,6 @@ def count(memory: Memory) -> dict[str, Any]:
             "status": dict(Counter(lesson.status for lesson in lessons)),
             "family": dict(Counter(lesson.family for lesson in lessons)),
         },
+        "principles": index.store.count(PRINCIPLES),
         "queued": waiting,
     }

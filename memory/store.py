@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EF = 64  # nodes a walk keeps in sight: recall@10 of .98 and more at 100,000 points, at half the default's time
 
 
-class Index(Enum):
+class FieldIndex(Enum):
     """How a payload field is indexed for filters."""
 
     KEYWORD = "keyword"
@@ -39,9 +39,10 @@ class Collection:
     schema: int  # version of the payload's layout
     model: str  # name of the embedding model
     dimension: int  # of every dense vector
+    digest: str = ""  # of the embedding model's weights; "" is not compared
     dense: tuple[str, ...] = ()
     sparse: tuple[str, ...] = ()  # the engine weighs their terms by IDF
-    indexes: Mapping[str, Index] = field(default_factory=dict)
+    indexes: Mapping[str, FieldIndex] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Store(Protocol):
         ...
 
     def stamp(self, collection: Collection) -> None:
-        """Write down the shape again, after its payloads were brought to a newer schema."""
+        """Write down the shape again, with the payload indexes that are missing, after an upgrade of the payloads."""
         ...
 
     def upsert(self, name: str, points: Sequence[Point]) -> None:
@@ -139,7 +140,7 @@ class Store(Protocol):
         """Remove the collection."""
         ...
 
-    def settle(self, name: str) -> None:
+    def flush(self, name: str) -> None:
         """Build indexes for what was written, and make it survive a power cut."""
         ...
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from move37.memory.library import Found, Progress
+    from move37.memory.index import Found, Progress
     from move37.memory.recall import Memory
-    from move37.memory.records import Entry, Lesson
+    from move37.memory.records import Entry, Lesson, Principle
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -79,8 +79,8 @@ def add(
 
             entries = read(paper, extractor=extractor(context.obj, model))
             with _progress("embedding") as progress:
-                count = memory.library().put_entries(entries, progress=progress)
-                memory.library().store.settle("cognition")
+                count = memory.index().put_entries(entries, progress=progress)
+                memory.index().store.flush("cognition")
             typer.echo(f"{paper.name}: {len(entries)} insights, {count} of them new or changed", err=True)
 
 
@@ -112,13 +112,13 @@ def search(
         raise BadInput("the text is empty: describe what you observe")
     queries = [("text", text)] if text is not None else list(_queries(file))  # type: ignore[arg-type]
     with _opened(context) as memory:
-        library = memory.library()
-        if not any(library.store.count(name) for name in ("cognition", "analyses")):
+        index = memory.index()
+        if not any(index.store.count(name) for name in ("cognition", "analyses")):
             typer.echo("the memory is empty: `move37 memory add --builtin` brings in the built-in papers", err=True)
         answers = []
         with _progress("searching", quiet=len(queries) < 20) as progress:
             for number, (name, query) in enumerate(queries, 1):
-                answers.append((name, query, library.search(query, limit=limit)))
+                answers.append((name, query, index.search(query, limit=limit)))
                 progress(number, len(queries))
     if as_json:
         _print_json(
@@ -152,10 +152,10 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The whole item."""
-    from move37.memory.points import gist
+    from move37.memory.render import stored
 
     with _opened(context) as memory:
-        found = memory.library().get(item)
+        found = memory.index().get(item)
     if as_json:
         _print_json([{"id": one.id, "kind": one.kind, **dict(one.payload)} for one in found])
         return
@@ -163,7 +163,7 @@ def show(
 
     for one in found:
         typer.echo(harmless(f"{one.id}  {one.kind}"))
-        typer.echo(harmless(gist(one.item)))
+        typer.echo(harmless(stored(one.item)))
 
 
 _EXPORT = """Print everything but the built-in base as JSON Lines; `move37 memory import` reads it back.
@@ -184,10 +184,10 @@ def export(
 
     with _opened(context) as memory:
         if out is None:
-            for line in lines(memory.library(), builtin=builtin):
+            for line in lines(memory.index(), builtin=builtin):
                 typer.echo(line)
         else:
-            out.write_text("".join(line + "\n" for line in lines(memory.library(), builtin=builtin)), encoding="utf-8")
+            out.write_text("".join(line + "\n" for line in lines(memory.index(), builtin=builtin)), encoding="utf-8")
 
 
 _IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt, .bib), cognition JSON, or an export (.jsonl).
@@ -214,6 +214,7 @@ def import_(
         raise BadInput(f"{path} does not exist: name a file or a folder")
     entries: list[Entry] = []
     lessons: list[Lesson] = []
+    principles: list[Principle] = []
     files = 0
     if path.is_dir():
         for found, result in read_all(path):
@@ -225,15 +226,17 @@ def import_(
         if not files:
             raise BadInput(f"{path} holds no file that can be imported")
     elif path.suffix == ".jsonl":
-        entries, lessons = read_lines(path)
+        exported = read_lines(path)
+        entries, lessons, principles = list(exported.entries), list(exported.lessons), list(exported.principles)
         files = 1
     else:
         entries, files = list(read(path)), 1
     with _opened(context) as memory, _progress("embedding") as progress:
-        library = memory.library()
-        count = library.put_entries(entries, progress=progress)
-        library.put_lessons(lessons)
-        library.store.settle("cognition")
+        index = memory.index()
+        count = index.put_entries(entries, progress=progress)
+        index.put_lessons(lessons)
+        index.put_principles(principles)
+        index.store.flush("cognition")
     said = f", {len(lessons)} experiments" if lessons else ""
     typer.echo(f"{files} files: {len(entries)} insights, {count} of them new or changed{said}", err=True)
 
@@ -281,7 +284,7 @@ def forget(
 ) -> None:
     """Gone for good; the archive keeps its experiments."""
     with _opened(context) as memory:
-        count = memory.library().forget(item)
+        count = memory.index().forget(item)
     typer.echo(f"{count} forgotten", err=True)
 
 
@@ -310,7 +313,7 @@ def migrate(
     notes = context.obj.home / "memory" / f"migration-{hashlib.sha256(url.encode()).hexdigest()[:12]}.json"
     try:
         with _opened(context) as memory, _progress("copying") as progress:
-            done = copy(memory.library(), target, notes, progress=progress)
+            done = copy(memory.index(), target, notes, progress=progress)
     finally:
         target.close()
     for part in done:
@@ -399,15 +402,20 @@ def _hit(found: Found) -> dict[str, Any]:
         "score": round(found.score, 6),
         "why": found.why,
         "kind": found.kind,
-        "title": getattr(found.item, "title", found.item.name),
-        "name": found.item.name,
+        "title": getattr(found.item, "title", _name(found)),
+        "name": _name(found),
         "operators": list(found.item.operators),
     }
 
 
+def _name(found: Found) -> str:
+    return str(getattr(found.item, "name", "") or getattr(found.item, "text", ""))
+
+
 def _title(found: Found) -> str:
-    title = getattr(found.item, "title", "own experiment")
-    return f"{title} ({found.key}): {found.item.name}" if found.item.name else f"{title} ({found.key})"
+    kinds = {"analysis": "own experiment", "principle": "principle"}
+    title = getattr(found.item, "title", kinds.get(found.kind, ""))
+    return f"{title} ({found.key}): {_name(found)}" if _name(found) else f"{title} ({found.key})"
 
 
 def _print_json(value: Any) -> None:

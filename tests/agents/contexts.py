@@ -20,7 +20,7 @@ from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive
 from move37.lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
-from move37.memory.records import DeadEnd, Lesson, Newness, Recollection
+from move37.memory.records import DeadEnd, Lesson, Newness, Precedent, Principle, Recollection
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 
 SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)
@@ -112,6 +112,7 @@ class Remembered:
     """A memory that keeps its lessons in a list."""
 
     lessons: list[Lesson] = field(default_factory=list)
+    believed: list[Principle] = field(default_factory=list)
     advice: tuple[Recollection, ...] = ()
     queries: list[str] = field(default_factory=list)
     similarity: float = 0.0
@@ -120,11 +121,15 @@ class Remembered:
         self.queries.append(query)
         return self.advice
 
-    async def is_new(self, text: str) -> Newness:
-        return Newness(nearest=(), similarity=self.similarity, text="the nearest is c1-001")
+    async def is_new(self, text: str, **_: Any) -> Newness:
+        near = Precedent(key="c1-001", kind="analysis", name="nearest", similarity=self.similarity)
+        return Newness(nearest=(near,))
 
-    async def is_dead_end(self, text: str, *, family: str = "") -> DeadEnd:
-        return DeadEnd(tried=(), evidence=0.0, text="nothing like it was tried")
+    async def is_dead_end(self, text: str, **_: Any) -> DeadEnd:
+        return DeadEnd()
+
+    async def remember_principle(self, principle: Principle) -> None:
+        self.believed.append(principle)
 
     async def remember(self, lesson: Lesson) -> None:
         self.lessons.append(lesson)

@@ -14,10 +14,10 @@ import pytest
 
 from move37.memory.edge import EdgeStore
 from move37.memory.embed import MiniLM
-from move37.memory.library import Library
+from move37.memory.index import Index
 from move37.memory.local import open_local
-from move37.memory.records import Entry, Lesson
-from move37.memory.store import Collection, Index, Point, Sparse, Store
+from move37.memory.records import Effect, Effects, Entry, Lesson, Probe
+from move37.memory.store import Collection, FieldIndex, Point, Sparse, Store
 
 BACKENDS = ("edge", "local", "memory", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
 SHAPE = Collection(
@@ -27,7 +27,7 @@ SHAPE = Collection(
     dimension=4,
     dense=("a", "b"),
     sparse=("w",),
-    indexes={"tag": Index.KEYWORD, "year": Index.INTEGER},
+    indexes={"tag": FieldIndex.KEYWORD, "year": FieldIndex.INTEGER},
 )
 
 
@@ -70,9 +70,9 @@ def embedder() -> MiniLM:
 
 
 @pytest.fixture
-def library(embedder: MiniLM) -> Iterator[Library]:
+def index(embedder: MiniLM) -> Iterator[Index]:
     store = open_local(None)  # the engines agree (test_store.py), and this one writes no file
-    yield Library(store, embedder)
+    yield Index(store, embedder)
     store.close()
 
 
@@ -111,6 +111,11 @@ def an_entry(**changes: Any) -> Entry:
     return Entry(**(fields | changes))
 
 
+def effects(**known: tuple[float, float | None]) -> Effects:
+    """Effects as (gain, standard error) by reference: `effects(parent=(-0.02, 0.005))`."""
+    return Effects(**{name: Effect(gain=gain, error=error) for name, (gain, error) in known.items()})
+
+
 def a_lesson(**changes: Any) -> Lesson:
     fields: dict[str, Any] = {
         "experiment": "exp-1",
@@ -126,11 +131,13 @@ def a_lesson(**changes: Any) -> Lesson:
         "why": "the state oscillates",
         "next": "clip beta at 1.8",
         "symptoms": ("the loss oscillates after warm-up",),
-        "effect": -0.02,
-        "low": -0.03,
-        "high": -0.01,
+        "lesson": "a beta up to two costs loss on text",
+        "base": "b-delta",
+        "gained": ("beta_two",),
+        "effects": effects(parent=(-0.02, 0.005)),
+        "steps": 500,
         "seeds": 5,
-        "deltas": {"parity": 0.4},
+        "probes": (Probe(name="parity", value=0.9, chance=0.5),),
         "finished_at": "2026-11-20T10:00:00+00:00",
     }
     return Lesson(**(fields | changes))

@@ -18,7 +18,7 @@ from move37.memory import errors
 from move37.memory.edge import EdgeStore
 from move37.memory.embed import MiniLM
 from move37.memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
-from move37.memory.library import Library
+from move37.memory.index import Index
 from move37.memory.server import connect
 from move37.memory.store import Nearest, Sparse, Store
 from tests.memory.conftest import SHAPE, a_point, point_id
@@ -120,7 +120,7 @@ def test_what_a_server_answers_becomes_an_error_of_ours(status: int, error: type
     with answering(status) as url:
         store = connect(url, "wrong")
         with pytest.raises(error) as caught:
-            Library(store, embedder)
+            Index(store, embedder)
         assert url in str(caught.value) and "\n" not in str(caught.value)
         store.close()
 
@@ -128,7 +128,7 @@ def test_what_a_server_answers_becomes_an_error_of_ours(status: int, error: type
 def test_a_server_that_is_not_there_is_unreachable(embedder: MiniLM):
     store = connect("http://127.0.0.1:9")
     with pytest.raises(ServerUnreachable, match="is the server up"):
-        Library(store, embedder)
+        Index(store, embedder)
 
 
 @pytest.mark.parametrize("url", ("", "localhost:6333", "ftp://x", "http://"))

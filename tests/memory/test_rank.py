@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from move37.memory import rank
 from move37.memory.store import Hit
-from tests.memory.conftest import a_lesson
+from tests.memory.conftest import a_lesson, effects
 
 
 def test_an_item_that_both_halves_find_beats_one_that_a_single_half_finds():
@@ -46,60 +46,84 @@ def test_scores_stay_between_zero_and_one_and_each_id_comes_once(lists: dict[str
     assert [item.score for item in ranked] == sorted((item.score for item in ranked), reverse=True)
 
 
-def test_a_confirmed_result_with_a_tight_interval_counts_more_than_one_lucky_seed():
-    lucky = a_lesson(status="measured", effect=0.05, low=None, high=None, seeds=1)
-    solid = a_lesson(status="confirmed", effect=0.02, low=0.015, high=0.025, seeds=8, rung=3)
-    assert rank.evidence(solid) > 2 * rank.evidence(lucky)
+def test_words_of_two_collections_compare_whatever_each_engine_counts_as_rare():
+    """A home with one lesson knows no rare word: its BM25 is small even for the very text that was asked."""
+    lists = {
+        "insight": [Hit("own", 0.98), Hit("paper", 0.5), Hit("other", 0.4)],
+        "insight_words": [Hit("paper", 32.1), Hit("other", 20.0), Hit("own", 7.5)],
+    }
+    groups = {"own": "analyses", "paper": "cognition", "other": "cognition"}
+    assert rank.fuse(lists)[0].id == "paper"
+    assert rank.fuse(lists, groups=groups)[0].id == "own"
+
+
+def test_a_collection_without_anything_near_does_not_win_by_being_small():
+    lists = {
+        "insight": [Hit("paper", 0.7), Hit("own", 0.05)],
+        "insight_words": [Hit("paper", 30.0), Hit("own", 0.3)],
+    }
+    ranked = rank.fuse(lists, groups={"own": "analyses", "paper": "cognition"})
+    assert [item.id for item in ranked] == ["paper", "own"] and ranked[1].score < 0.1
+
+
+def test_a_clear_result_counts_more_than_one_within_its_noise_whatever_its_sign():
+    def worth(gain: float, error: float | None) -> float:
+        return rank.evidence(a_lesson(effects=effects(parent=(gain, error)), seeds=1))
+
+    assert worth(-0.2, 0.05) == worth(0.2, 0.05) > worth(-0.0019, 0.018) + 0.2
+    assert worth(0.05, None) == worth(0.0, 0.05)
+    lucky = a_lesson(effects=effects(best=(0.05, None)), seeds=1)
+    solid = a_lesson(status="confirmed", effects=effects(best=(0.02, 0.0025)), seeds=8, rung=3)
     assert rank.weigh(0.9, evidence=rank.evidence(solid), recency=1.0) > rank.weigh(
         1.0, evidence=rank.evidence(lucky), recency=1.0
     )
 
 
 @given(st.integers(0, 50), st.integers(-1, 6), st.floats(-10, 10), st.floats(0, 5))
-def test_evidence_and_recency_are_fractions(seeds: int, rung: int, effect: float, half: float):
-    lesson = a_lesson(seeds=seeds, rung=rung, effect=effect, low=effect - half, high=effect + half)
+def test_evidence_and_recency_are_fractions(seeds: int, rung: int, gain: float, error: float):
+    lesson = a_lesson(seeds=seeds, rung=rung, effects=effects(parent=(gain, error)))
     assert 0.0 <= rank.evidence(lesson) <= 1.0
     assert 0.0 < rank.recency(float(seeds)) <= 1.0
+
+
+@given(st.integers(-3, 100))
+def test_what_was_shown_more_often_is_worth_less_and_never_nothing(times: int):
+    assert 0.0 < rank.shown_before(times + 1) <= rank.shown_before(times) <= 1.0 == rank.shown_before(0)
 
 
 def test_near_duplicates_are_suppressed_and_the_first_stays_first():
     same = np.asarray([1.0, 0.0], dtype=np.float32)
     vectors = {"a": same, "copy": same, "b": np.asarray([0.0, 1.0], dtype=np.float32)}
-    assert rank.spread([("a", 1.0), ("copy", 0.99), ("b", 0.3)], vectors, limit=3) == ("a", "b")
+    assert rank.mmr([("a", 1.0), ("copy", 0.99), ("b", 0.3)], vectors, limit=3) == ("a", "b")
 
 
 def test_diversity_prefers_another_subject_among_equals():
     near = np.asarray([0.9, 0.436], dtype=np.float32)
     vectors = {"a": np.asarray([1.0, 0.0], np.float32), "near": near, "else": np.asarray([0.0, 1.0], np.float32)}
     order = [("a", 1.0), ("near", 0.81), ("else", 0.80)]
-    assert rank.spread(order, vectors, limit=2) == ("a", "else")
-    assert rank.spread(order, vectors, limit=2, diversity=1.0) == ("a", "near")
+    assert rank.mmr(order, vectors, limit=2) == ("a", "else")
+    assert rank.mmr(order, vectors, limit=2, diversity=1.0) == ("a", "near")
 
 
 def test_a_second_insight_of_one_paper_waits_for_another_paper():
     order = [("a1", 1.0), ("a2", 0.9), ("b", 0.7), ("c", 0.2)]
     sources = {"a1": "A", "a2": "A", "b": "B", "c": "C"}
-    assert rank.spread(order, {}, limit=3) == ("a1", "a2", "b")
-    assert rank.spread(order, {}, limit=3, sources=sources) == ("a1", "b", "a2"), "later, but before what is far worse"
+    assert rank.mmr(order, {}, limit=3) == ("a1", "a2", "b")
+    assert rank.mmr(order, {}, limit=3, sources=sources) == ("a1", "b", "a2"), "later, but before what is far worse"
 
 
 def test_negative_scores_of_a_reranker_keep_their_order():
-    assert rank.spread([("bad", -9.0), ("good", -1.0), ("fair", -4.0)], {}, limit=3) == ("good", "fair", "bad")
-
-
-@given(st.text(max_size=400), st.integers(0, 120))
-def test_a_cut_text_is_a_beginning_within_the_budget(text: str, budget: int):
-    short = rank.cut(text, budget)
-    assert rank.tokens(short) <= budget
-    assert short == text or text.startswith(short.removesuffix(" …"))
+    assert rank.mmr([("bad", -9.0), ("good", -1.0), ("fair", -4.0)], {}, limit=3) == ("good", "fair", "bad")
 
 
 @given(st.lists(st.integers(0, 500), max_size=12), st.integers(0, 2000))
-def test_a_shared_budget_is_never_exceeded_and_spent_when_needed(lengths: list[int], budget: int):
-    rooms = rank.share(lengths, budget)
-    assert sum(rooms) <= budget and all(room <= length for room, length in zip(rooms, lengths, strict=True))
-    if lengths and sum(lengths) <= budget:
-        assert list(rooms) == lengths or sum(rooms) <= budget
+def test_a_budget_is_kept_by_leaving_out_whole_texts(lengths: list[int], budget: int):
+    kept = rank.whole(lengths, budget)
+    assert sum(lengths[place] for place in kept) <= budget
+    assert list(kept) == sorted(set(kept))
+    left = budget - sum(lengths[place] for place in kept)
+    assert all(lengths[place] > left for place in range(len(lengths)) if place not in kept)
+    assert sum(lengths) > budget or len(kept) == len(lengths)
 
 
 def test_our_count_of_tokens_is_not_under_a_real_tokenizers(embedder):

@@ -10,8 +10,6 @@ Read `judge`; a program's edits have their own rule, `_program`.
 
 from __future__ import annotations
 
-import re
-
 from move37.agents.models.designer.grammar import (
     PARAMETER_LIMIT,
     REFERENCE_SHAPES,
@@ -32,7 +30,6 @@ SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a
 SAME_PROSE = 0.85  # likewise where there is no plan to compare
 DEAD = 0.75  # evidence from which a dead end is believed
 TRIALS, LOSING = 3, -0.02  # measured experiments, and relative gain, from which an operator counts as having lost
-_OWN = re.compile(r"nearest is own (\S+)(?: \((\S+)\))?")
 
 
 def judge(scene: Scene) -> Critique:
@@ -47,7 +44,7 @@ def judge(scene: Scene) -> Critique:
 
 
 def _novelty(scene: Scene, genome: Genome | None) -> Critique | None:
-    own = _OWN.search(scene.facts.get("newness", ""))
+    own = scene.facts.get("nearest_own", "")
     similarity = scene.facts.get("newness_similarity", 0.0)
     if genome is not None:
         for plan in scene.facts.get("tried_plans", []):
@@ -58,11 +55,11 @@ def _novelty(scene: Scene, genome: Genome | None) -> Critique | None:
                     ground="novelty",
                     reason="A mixer that differs in nothing that counts was tried in this archive: change an operator.",
                 )
-    if own is not None and similarity >= (SAME_PLAN if genome is not None else SAME_PROSE):
+    if own and similarity >= (SAME_PLAN if genome is not None else SAME_PROSE):
         return Critique(
             accept=False,
             ground="novelty",
-            reason=f"Memory finds our own {own[1]} {own[2] or ''} at {similarity:.2f}: change an operator.",
+            reason=f"Memory finds our own {own} at {similarity:.2f}: change an operator.",
         )
     return None
 

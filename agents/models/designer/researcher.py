@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from move37.agents.dossier import RecollectionFacts
@@ -18,7 +17,6 @@ from move37.agents.replies import Proposal
 MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
 SMALLEST_GAIN = 0.005  # a search hopes, but not for less than this
 Record = Mapping[str, tuple[int, float]]  # operator -> (tried, mean gain)
-_EFFECT = re.compile(r"\((?P<family>[\w-]+), (?P<status>\w+), rung \d+(?:, effect (?P<effect>[+-][\d.e-]+))?")
 
 
 def propose(scene: Scene) -> Proposal:
@@ -75,7 +73,7 @@ def advice(recollections: Sequence[RecollectionFacts]) -> Mapping[str, float]:
     for recollection in recollections:
         factor, operators = ADVICE, list(recollection["operators"])
         if recollection["kind"] != "cognition":
-            factor, following = _own_advice(recollection["text"])
+            factor, following = _own_advice(recollection)
             for operator in following:
                 factors[operator] = max(factors.get(operator, 1.0), ADVICE)
         for operator in operators:
@@ -84,15 +82,13 @@ def advice(recollections: Sequence[RecollectionFacts]) -> Mapping[str, float]:
     return factors
 
 
-def _own_advice(text: str) -> tuple[float, tuple[str, ...]]:
+def _own_advice(recollection: RecollectionFacts) -> tuple[float, tuple[str, ...]]:
     """A factor for the operators that were used, and the operators that the analysis says to try next."""
-    found = _EFFECT.search(text)
-    following = recognise(text.rpartition("Next:")[2]).wanted if "Next:" in text else ()
-    if found is None:
-        return 1.0, following
-    if found["effect"] is None:
-        return (0.6 if found["status"] in ("failed", "rejected") else 1.0), following
-    return (1.5 if float(found["effect"]) > 0 else 0.7), following
+    following = recognise(recollection["next"]).wanted if recollection["next"] else ()
+    effect = recollection["effect"]
+    if effect is None:
+        return (0.6 if recollection["status"] in ("failed", "rejected") else 1.0), following
+    return (1.5 if effect > 0 else 0.7), following
 
 
 def _proposal(scene: Scene, found: Draw, record: Record) -> Proposal:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from move37.agents.dossier import Dossier, block
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.models import open_model, signature
+from move37.agents.models.designer import researcher
 from move37.agents.models.designer.emit import genome_of
 from move37.agents.models.designer.grammar import BASELINES, from_json, operators_in
 from move37.agents.replies import Code, Critique, Fix, Proposal, Report
@@ -224,10 +225,10 @@ async def test_the_critic_names_what_was_tried() -> None:
 
 async def test_the_critic_believes_memory_about_own_twins_and_dead_ends() -> None:
     proposal = await ask(Proposal, lab(opening()))
-    own_twin = Dossier(newness="Known already: nearest is own gdn_x (c1-4) at 0.99 (cosine).", newness_similarity=0.99)
+    own_twin = Dossier(newness="Known already.", newness_similarity=0.99, nearest_own="c1-4")
     critique = await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(own_twin))
-    assert critique.ground == "novelty" and "gdn_x" in critique.reason
-    paper = Dossier(newness="Known already: nearest is Some paper (2412.06464) at 0.99.", newness_similarity=0.99)
+    assert critique.ground == "novelty" and "c1-4" in critique.reason
+    paper = Dossier(newness="Known already.", newness_similarity=0.99, nearest_own="")
     assert (await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(paper))).accept
     dead = Dossier(dead_end="3 like it failed, nearest c1-2", dead_end_evidence=0.9)
     assert (await ask(Critique, lab(opening()), heard("Researcher", proposal), lab(dead))).accept  # words alone
@@ -357,3 +358,15 @@ async def test_the_analyst_explains_a_failure() -> None:
 async def test_the_analyst_has_words_for_nothing_at_all() -> None:
     report = await ask(Report, lab(Dossier(failure="nothing was agreed")))
     assert "nothing was agreed" in report.seen and report.expected
+
+
+def test_own_analyses_speak_by_their_effect_and_by_what_they_say_to_try_next() -> None:
+    def advised(**changes: Any) -> dict[str, float]:
+        facts = {"key": "c1-1", "kind": "analysis", "title": "x", "text": "", "operators": ["output_gate"]}
+        facts |= {"next": "", "status": "measured", "effect": None}
+        return dict(researcher.advice([facts | changes]))  # type: ignore[list-item]
+
+    assert advised(effect=0.03)["output_gate"] > 1.0 > advised(effect=-0.03)["output_gate"]
+    assert advised(status="failed")["output_gate"] < 1.0
+    assert advised(next="try a short_conv before the keys")["short_conv"] > 1.0
+    assert "short_conv" not in advised()

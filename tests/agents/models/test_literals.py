@@ -116,7 +116,7 @@ async def test_the_plan_of_the_researcher_is_what_the_engineer_writes() -> None:
 
 async def test_the_critic_tells_edits_apart_by_their_plan_and_not_by_their_words() -> None:
     proposal = await ask(Proposal, opening())
-    alike = Dossier(newness="nearest is own edit (c1-1) at 0.99", newness_similarity=0.99, dead_end_evidence=0.99)
+    alike = Dossier(nearest_own="c1-1", newness_similarity=0.99, dead_end_evidence=0.99)
     ctx = opening(hypothesis=asdict(proposal.hypothesis()))
     assert (await ask(Critique, ctx, alike)).accept
     tried = await ask(Critique, opening(tried_plans=[proposal.plan]), Dossier(hypothesis=ctx["hypothesis"]))

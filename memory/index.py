@@ -1,33 +1,36 @@
-"""The memory itself, synchronous: two collections in one store, written and searched with one embedder.
+"""The memory itself, synchronous: three collections in one store, written and searched with one embedder.
 
-`put_entries` and `put_lessons` write, `search` answers with `Found`s, `Library.near` is the plain cosine question that
-`questions.py` builds on. `recall.py` puts threads, a budget and a queue around this. Nothing here opens a file.
+`put_entries`, `put_lessons` and `put_principles` write, `search` answers with `Found`s, `Index.near` is the plain
+cosine question that `novelty.py` builds on. `recall.py` puts threads, a budget and an outbox around this. Nothing here
+opens a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from move37.memory import rank, words
+from move37.memory import bm25, rank
 from move37.memory.embed import Embedder, passages
+from move37.memory.encoder import centroid, content_hash, entry_points, lesson_points, principle_points
 from move37.memory.errors import NotFound
-from move37.memory.points import entry_points, gist, lesson_points, mark, middle
-from move37.memory.records import Entry, Lesson
-from move37.memory.schema import ANALYSES, COGNITION, DENSE, SPARSE, collection, entry_id, entry_of, lesson_of
-from move37.memory.store import Hit, Nearest, Point, Sparse, Store, Where
+from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.render import Stored, stored
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, record_of
+from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KINDS = {COGNITION: "cognition", ANALYSES: "analysis"}
+KINDS = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
 BATCH = 64  # points in one write
-EVERYWHERE: Mapping[str, Where | None] = {COGNITION: None, ANALYSES: None}
+EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
 ASKED = 16  # passages of a question that are looked at
 ASKED_WORDS = 20  # of one in a search: each observation of a long question looks for its own passage
+MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
 Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
@@ -38,21 +41,21 @@ class Found:
     """One item that a search brought back."""
 
     id: str
-    kind: str  # "cognition" or "analysis"
+    kind: str  # "cognition", "analysis" or "principle"
     score: float  # after fusion and weighting
-    item: Entry | Lesson
+    item: Stored
     why: str
     similarity: float | None = None  # best cosine of a passage, where a dense list held it
     payload: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """The paper's or the experiment's."""
-        return self.item.key if isinstance(self.item, Entry) else self.item.experiment
+        """The paper's, the experiment's or the principle's."""
+        return key_of(self.item)
 
 
-class Library:
-    """Both collections."""
+class Index:
+    """The collections of a store."""
 
     def __init__(self, store: Store, embedder: Embedder, *, reranker: Reranker | None = None) -> None:
         self.store = store
@@ -60,31 +63,48 @@ class Library:
         self._reranker = reranker
         self.schemas: dict[str, int] = {}  # as stored; `migrate.upgrade` raises an older one
         for name in KINDS:
-            shape = collection(name, model=embedder.name, dimension=embedder.dimension)
-            self.schemas[name] = store.open(shape)
+            self.schemas[name] = store.open(self.shape(name))
+
+    def shape(self, name: str) -> Collection:
+        """What a collection must look like for this embedder."""
+        embedder = self.embedder
+        return collection(name, model=embedder.name, dimension=embedder.dimension, digest=embedder.digest)
 
     def put_entries(
         self, entries: Sequence[Entry], *, progress: Progress | None = None, embedder: Embedder | None = None
     ) -> int:
         """Write insights; those of the same file that are not among them are forgotten. Gives how many were new or
         changed: an unchanged file is neither embedded nor written again. `embedder` may know some texts already."""
-        changed: list[Entry] = []
-        for origin, key in dict.fromkeys((entry.origin, entry.key) for entry in entries):
-            mine = [entry for entry in entries if (entry.origin, entry.key) == (origin, key)]
-            where = Where(any_of={"key": (key,), "origin": (origin,)})
-            stored = {point.id: point.payload.get("digest") for point in self.store.scan(COGNITION, where=where)}
-            fresh = {entry_id(entry): entry for entry in mine}
-            changed += [entry for id, entry in fresh.items() if stored.get(id) != mark(entry)]
-            self.store.delete(COGNITION, [id for id in stored if id not in fresh])
+        fresh = {entry_id(entry): entry for entry in entries}
+        files = {(entry.origin, entry.key) for entry in entries}
+        stored = self._digests(files)
+        self.store.delete(COGNITION, [id for id in stored if id not in fresh])
+        changed = [entry for id, entry in fresh.items() if stored.get(id) != content_hash(entry)]
         for start in range(0, len(changed), BATCH):
             self.store.upsert(COGNITION, entry_points(changed[start : start + BATCH], embedder or self.embedder))
             if progress is not None:
                 progress(min(start + BATCH, len(changed)), len(changed))
         return len(changed)
 
+    def _digests(self, files: Set[tuple[str, str]]) -> dict[str, str]:
+        """Id -> digest of what is stored of these (origin, key) files: one scan, however many files there are."""
+        if not files:
+            return {}
+        keys = sorted({key for _, key in files})
+        where = Where(any_of={"key": tuple(keys)}) if len(keys) <= MANY else None
+        return {
+            point.id: str(point.payload.get("digest"))
+            for point in self.store.scan(COGNITION, where=where)
+            if (point.payload.get("origin"), point.payload.get("key")) in files
+        }
+
     def put_lessons(self, lessons: Sequence[Lesson]) -> None:
         """Write what experiments taught; the same experiment again replaces what it said before."""
         self.store.upsert(ANALYSES, lesson_points(lessons, self.embedder))
+
+    def put_principles(self, principles: Sequence[Principle]) -> None:
+        """Write what the laboratory believes; the same principle again replaces its text and evidence."""
+        self.store.upsert(PRINCIPLES, principle_points(principles, self.embedder))
 
     def search(
         self,
@@ -93,14 +113,34 @@ class Library:
         limit: int = 6,
         where: Mapping[str, Where | None] = EVERYWHERE,
         meaning: float = rank.MEANING,
+        shown: Mapping[str, int] | None = None,
         now: datetime | None = None,
     ) -> tuple[Found, ...]:
         """Hybrid search: one hit an item, best first. `where` names the collections to search, each with its filter;
-        `meaning` is the weight of the dense half (1: it alone, 0: words alone). An empty text finds nothing."""
-        queries = self._queries(words.content(text) or text, meaning)
+        `meaning` is the weight of the dense half (1: it alone, 0: words alone); `shown` lowers what was shown before,
+        by key. An empty text finds nothing."""
+        queries = self._queries(bm25.content(text) or text, meaning)
         if not queries or limit <= 0:
             return ()
-        home: dict[str, str] = {}  # id -> collection
+        lists, home = self._lists(queries, where)
+        ranked = {item.id: item for item in rank.fuse(lists, meaning=meaning, groups=home)}
+        pool = list(ranked.values())[: max(POOL, 2 * limit)]
+        found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
+        if self._reranker is not None and found:
+            judged = self._reranker(text, [stored(item.item) for item, _ in found])
+            found = [(_rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
+        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
+        items = {item.id: item for item, _ in found}
+        rows_of = {item.id: row for item, row in found if row is not None}
+        sources = {item.id: item.key for item, _ in found}
+        chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
+        return tuple(_explained(text, items[id], ranked[id]) for id in chosen)
+
+    def _lists(
+        self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
+    ) -> tuple[dict[str, list[Hit]], dict[str, str]]:
+        """(the engine's list of each query over all collections, best first; id -> collection)."""
+        home: dict[str, str] = {}
         lists: dict[str, list[Hit]] = {name: [] for name in queries}
         for name, condition in where.items():
             answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=condition)
@@ -110,22 +150,11 @@ class Library:
                 home.update((hit.id, name) for hit in hits)
         for hits in lists.values():
             hits.sort(key=lambda hit: (-hit.score, hit.id))
-        ranked = rank.fuse(lists, meaning=meaning)
-        pool = max(POOL, 2 * limit)
-        found = self._weighed(text, ranked[:pool], home, now or datetime.now(UTC))
-        if self._reranker is not None and found:
-            judged = self._reranker(text, [gist(item.item) for item, _ in found])
-            found = [(_rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
-        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
-        items = {item.id: item for item, _ in found}
-        rows_of = {item.id: row for item, row in found if row is not None}
-        sources = {item.id: item.key for item, _ in found}
-        chosen = rank.spread([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        return tuple(items[id] for id in chosen)
+        return lists, home
 
     def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:
         pieces = passages(text, words=ASKED_WORDS)[:ASKED] if meaning > 0 else ()
-        sparse = words.question(text)
+        sparse = bm25.question(text)
         queries: dict[str, Nearest] = {}
         if sparse.indices and meaning < 1:
             queries |= {name: Nearest(using=name, vector=sparse) for name in SPARSE}
@@ -135,7 +164,7 @@ class Library:
         return queries
 
     def _weighed(
-        self, text: str, ranked: Sequence[rank.Ranked], home: Mapping[str, str], now: datetime
+        self, ranked: Sequence[rank.Ranked], home: Mapping[str, str], shown: Mapping[str, int], now: datetime
     ) -> list[tuple[Found, NDArray[np.float32] | None]]:
         """The candidates read back, own results weighed by evidence and age, each with its direction."""
         points: dict[str, Point] = {}
@@ -146,21 +175,12 @@ class Library:
             point = points.get(item.id)
             if point is None:  # forgotten between the two calls
                 continue
-            record = _record(home[item.id], point.payload)
-            score = item.score
-            if isinstance(record, Lesson):
+            found = _found(home[item.id], point)
+            score = item.score * rank.shown_before(shown.get(found.key, 0))
+            if isinstance(found.item, Lesson):
                 age = _age_days(str(point.payload.get("at", "")), now)
-                score = rank.weigh(score, evidence=rank.evidence(record), recency=rank.recency(age))
-            found = Found(
-                id=item.id,
-                kind=KINDS[home[item.id]],
-                score=score,
-                item=record,
-                why=_why(text, record, item),
-                similarity=item.cosine,
-                payload=point.payload,
-            )
-            out.append((found, middle(point)))
+                score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
+            out.append((replace(found, score=score, similarity=item.cosine), centroid(point)))
         return out
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
@@ -179,13 +199,20 @@ class Library:
         out = []
         for id in chosen:
             if id in points:
-                record = _record(name, points[id].payload)
-                said = ", ".join(words.shared(text, gist(record))) or "no word"
-                why = f"shares {said}"
-                found = Found(id=id, kind=KINDS[name], score=best[id], item=record, why=why, similarity=best[id],
-                              payload=points[id].payload)  # fmt: skip
-                out.append((found, best[id]))
+                found = replace(_found(name, points[id]), score=best[id], similarity=best[id])
+                said = ", ".join(bm25.shared(text, stored(found.item))) or "no word"
+                out.append((replace(found, why=f"shares {said}"), best[id]))
         return out
+
+    def changed(self, gained: Sequence[str], lost: Sequence[str], *, where: Where | None = None) -> list[Found]:
+        """Own experiments that gained or lost one of these operators against their base, under a filter."""
+        found: dict[str, Found] = {}
+        base = where or Where()
+        for name, operators in (("gained", gained), ("lost", lost)):
+            if operators:
+                condition = replace(base, any_of={**base.any_of, name: tuple(operators)})
+                found.update((one.id, one) for one in self.all(ANALYSES, condition))
+        return list(found.values())
 
     def get(self, id: str) -> tuple[Found, ...]:
         """The item with this id, or everything under a paper's key or an experiment's id, in its order.
@@ -218,40 +245,34 @@ class Library:
         raise NotFound(f"The memory holds nothing called {id!r}.")
 
 
-def _record(name: str, payload: Mapping[str, Any]) -> Entry | Lesson:
-    return entry_of(payload) if name == COGNITION else lesson_of(payload)
+def key_of(item: Stored) -> str:
+    """What an item is called outside the store."""
+    if isinstance(item, Lesson):
+        return item.experiment
+    return item.id if isinstance(item, Principle) else item.key
 
 
 def _found(name: str, point: Point) -> Found:
-    record = _record(name, point.payload)
+    record = record_of(name, point.payload)
     return Found(id=point.id, kind=KINDS[name], score=0.0, item=record, why="", payload=point.payload)
 
 
 def _rescored(found: Found, score: float) -> Found:
-    why = f"{found.why}; judged {score:.3g} by the reranker"
-    return Found(
-        id=found.id,
-        kind=found.kind,
-        score=float(score),
-        item=found.item,
-        why=why,
-        similarity=found.similarity,
-        payload=found.payload,
-    )
+    return replace(found, score=float(score), why=f"judged {score:.3g} by the reranker")
 
 
-def _why(text: str, record: Entry | Lesson, item: rank.Ranked) -> str:
+def _explained(text: str, found: Found, item: rank.Ranked) -> Found:
     """Which words and which meaning brought it back, and at which place in which list."""
     parts = []
-    said = words.shared(text, gist(record))
+    said = bm25.shared(text, stored(found.item))
     if said:
         parts.append("words " + ", ".join(said))
     if item.cosine is not None:
         parts.append(f"meaning {item.cosine:.2f}")
     parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in item.places.items()))
-    if isinstance(record, Lesson):
-        parts.append(f"evidence {rank.evidence(record):.2f}")
-    return "; ".join(parts)
+    if isinstance(found.item, Lesson):
+        parts.append(f"evidence {rank.evidence(found.item):.2f}")
+    return replace(found, why="; ".join([*parts, *([found.why] if found.why else [])]))
 
 
 def _is_uuid(text: str) -> bool:

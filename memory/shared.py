@@ -15,7 +15,7 @@ _lock = threading.Lock()
 _open: dict[Path, list[Any]] = {}  # folder -> [engine, users]
 
 
-def take(folder: Path, make: Callable[[], Any]) -> Any:
+def acquire(folder: Path, make: Callable[[], Any]) -> Any:
     """The folder's engine, made by the first who asks."""
     with _lock:
         held = _open.get(folder.resolve())
@@ -25,7 +25,7 @@ def take(folder: Path, make: Callable[[], Any]) -> Any:
         return held[0]
 
 
-def give(folder: Path, close: Callable[[Any], None]) -> None:
+def release(folder: Path, close: Callable[[Any], None]) -> None:
     """One user less; the last one closes."""
     with _lock:
         held = _open.get(folder.resolve())

@@ -1,4 +1,4 @@
-"""Records to points: which texts of an item are embedded under which name, and what it says to a reader."""
+"""Records to points: which texts of an item are embedded under which name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from move37.memory import words
+from move37.memory import bm25
 from move37.memory.embed import Embedder, digest, passages
-from move37.memory.records import Entry, Lesson
-from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload
+from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.render import Stored
+from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload, principle_id, principle_payload
 from move37.memory.store import Point
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mark(item: Entry | Lesson) -> str:
+def content_hash(item: Stored) -> str:
     """Changes when the item does."""
     return digest(json.dumps(asdict(item), sort_keys=True))
 
@@ -28,7 +29,7 @@ def entry_points(entries: Sequence[Entry], embedder: Embedder) -> list[Point]:
     """Insights as the collection `cognition` keeps them."""
     vectors = _vectors([_entry_texts(entry) for entry in entries], embedder)
     return [
-        Point(id=entry_id(entry), payload=entry_payload(entry, digest=mark(entry), at=_now()), **parts)
+        Point(id=entry_id(entry), payload=entry_payload(entry, digest=content_hash(entry), at=_now()), **parts)
         for entry, parts in zip(entries, vectors, strict=True)
     ]
 
@@ -39,30 +40,44 @@ def lesson_points(lessons: Sequence[Lesson], embedder: Embedder) -> list[Point]:
     return [
         Point(
             id=lesson_id(lesson.experiment),
-            payload=lesson_payload(lesson, digest=mark(lesson), at=lesson.finished_at or _now()),
+            payload=lesson_payload(lesson, digest=content_hash(lesson), at=lesson.finished_at or _now()),
             **parts,
         )
         for lesson, parts in zip(lessons, vectors, strict=True)
     ]
 
 
-def gist(item: Entry | Lesson) -> str:
-    """What an item says, as one text: for prompts, rerankers and people."""
-    if isinstance(item, Entry):
-        head = f"{item.title} ({item.key}{f', {item.year}' if item.year else ''})"
-        body = [": ".join(part for part in (item.name, item.insight) if part)]
-        body += [f"Symptoms: {' '.join(item.symptoms)}"] if item.symptoms else []
-        body += [f"Remedy: {item.remedy}"] if item.remedy else []
-        body += [f"Operators: {', '.join(item.operators)}"] if item.operators else []
-        body += [f"Mechanism: {item.mechanism}"] if item.mechanism else []
-        return "\n".join(part for part in (head, *body) if part)
-    effect = "" if item.effect is None else f", effect {item.effect:+.4g}"
-    bounds = "" if item.low is None or item.high is None else f" [{item.low:+.4g}, {item.high:+.4g}]"
-    head = (
-        f"Own experiment {item.experiment} {item.name} ({item.family}, {item.status}, rung {item.rung}{effect}{bounds})"
-    )
-    parts = {"Expected": item.expected, "Seen": item.seen, "Why": item.why, "Next": item.next}
-    return "\n".join([head, *(f"{name}: {text}" for name, text in parts.items() if text)])
+def principle_points(principles: Sequence[Principle], embedder: Embedder) -> list[Point]:
+    """Principles as the collection `principles` keeps them."""
+    vectors = _vectors([_principle_texts(principle) for principle in principles], embedder)
+    return [
+        Point(
+            id=principle_id(principle.id),
+            payload=principle_payload(principle, digest=content_hash(principle), at=principle.updated_at or _now()),
+            **parts,
+        )
+        for principle, parts in zip(principles, vectors, strict=True)
+    ]
+
+
+def points(records: Sequence[Stored], embedder: Embedder) -> list[Point]:
+    """Records of one collection as its points."""
+    out: list[Point] = []
+    for record in records:
+        if isinstance(record, Entry):
+            out += entry_points([record], embedder)
+        elif isinstance(record, Lesson):
+            out += lesson_points([record], embedder)
+        else:
+            out += principle_points([record], embedder)
+    return out
+
+
+def texts(record: Stored) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(symptoms, the rest): what is embedded of a record."""
+    if isinstance(record, Entry):
+        return _entry_texts(record)
+    return _lesson_texts(record) if isinstance(record, Lesson) else _principle_texts(record)
 
 
 def _entry_texts(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -79,12 +94,20 @@ def _entry_texts(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _contents(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(words.content(text) or text for text in texts)
+    return tuple(bm25.content(text) or text for text in texts)
 
 
 def _lesson_texts(lesson: Lesson) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    parts = (f"{lesson.name} {lesson.family}", lesson.expected, lesson.why, lesson.next)
-    return (*lesson.symptoms, lesson.seen), tuple(part for part in parts if part.strip())
+    parts = (f"{lesson.name} {lesson.family}", lesson.lesson, lesson.expected, lesson.why, lesson.next)
+    return (*_solid(lesson.symptoms), *_solid((lesson.seen,))), _solid(parts)
+
+
+def _solid(parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part for part in parts if part.strip())
+
+
+def _principle_texts(principle: Principle) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (), (principle.text,)
 
 
 def _vectors(texts: Sequence[tuple[Sequence[str], Sequence[str]]], embedder: Embedder) -> list[dict[str, Any]]:
@@ -101,7 +124,7 @@ def _vectors(texts: Sequence[tuple[Sequence[str], Sequence[str]]], embedder: Emb
             if side and matrix is not None
         }
         sparse = {
-            name: words.document(" \n".join(side))
+            name: bm25.document(" \n".join(side))
             for name, side in (("symptom_words", said), ("insight_words", shown))
             if side
         }
@@ -119,7 +142,7 @@ def all_passages(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece for side in sides for piece in _cut(side)))
 
 
-def middle(point: Point) -> NDArray[np.float32] | None:
+def centroid(point: Point) -> NDArray[np.float32] | None:
     """The direction of the whole item, for diversity: the mean of its passages."""
     import numpy as np
 

@@ -18,7 +18,7 @@ _ARROWS = re.compile(r"<{3,}|>{3,}")
 _ROLE = re.compile(r"<\|[^|<>]{0,40}\|>")  # chat templates' own marks
 
 
-def plain(text: str) -> str:
+def neutralize(text: str) -> str:
     """The visible text, with fences and chat marks disarmed; line ends and tabs stay."""
     kept = [sign for sign in text if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf", "Co", "Cs", "Cn")]
     out = _TICKS.sub("'''", "".join(kept))
@@ -28,7 +28,7 @@ def plain(text: str) -> str:
 
 def fenced(texts: Sequence[str], *, label: str = LABEL) -> str:
     """The texts as one numbered, labelled block."""
-    clean = [plain(text) for text in texts]
+    clean = [neutralize(text) for text in texts]
     mark = hashlib.sha256("\0".join(clean).encode()).hexdigest()[:12]
     body = "\n".join(f"{number}. {text}" for number, text in enumerate(clean, 1))
     return f"{label}\n<<<memory {mark}\n{body}\nmemory {mark}>>>"

@@ -17,7 +17,7 @@ from move37.memory.schema import lesson_of
 log = structlog.get_logger()
 
 
-class LessonQueue:
+class Outbox:
     """One file a lesson, named after its experiment: the same lesson waits once."""
 
     def __init__(self, folder: Path) -> None:

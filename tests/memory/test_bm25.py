@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.memory import words
+from move37.memory import bm25
 
 
 @pytest.mark.parametrize(
@@ -20,20 +20,20 @@ from move37.memory import words
     ),
 )
 def test_forms_of_one_word_share_a_stem(family: tuple[str, ...]):
-    assert len({words.stem(word) for word in family}) == 1
+    assert len({bm25.stem(word) for word in family}) == 1
 
 
 def test_different_words_keep_different_stems():
-    assert len({words.stem(word) for word in ("loss", "lossy", "state", "static", "parity", "part")}) >= 5
+    assert len({bm25.stem(word) for word in ("loss", "lossy", "state", "static", "parity", "part")}) >= 5
 
 
 def test_names_with_numbers_stay_whole():
-    assert words.words("Mamba2 at 1.3B in fp32") == ["mamba2", "1.3b", "fp32"]
+    assert bm25.words("Mamba2 at 1.3B in fp32") == ["mamba2", "1.3b", "fp32"]
 
 
 @given(st.text(max_size=500))
 def test_sparse_vectors_are_ascending_positive_and_bounded(text: str):
-    vector = words.document(text)
+    vector = bm25.document(text)
     assert list(vector.indices) == sorted(set(vector.indices))
     assert all(0 <= index < 2**32 for index in vector.indices)
     assert all(value > 0 for value in vector.values)
@@ -41,18 +41,18 @@ def test_sparse_vectors_are_ascending_positive_and_bounded(text: str):
 
 def test_a_word_that_is_repeated_counts_more_but_never_over_the_saturation():
     def weight(times: int) -> float:
-        vector = words.document("parity " * times)
-        return dict(zip(vector.indices, vector.values, strict=True))[words.term_id(words.stem("parity"))]
+        vector = bm25.document("parity " * times)
+        return dict(zip(vector.indices, vector.values, strict=True))[bm25.term_id(bm25.stem("parity"))]
 
-    assert weight(1) < weight(3) < weight(50) < words.SATURATION + 1.0
+    assert weight(1) < weight(3) < weight(50) < bm25.SATURATION + 1.0
 
 
 def test_shared_words_are_given_in_the_questions_spelling():
-    assert words.shared("Gates that forget slowly", "a gated layer forgets") == ("forget", "gates")
+    assert bm25.shared("Gates that forget slowly", "a gated layer forgets") == ("forget", "gates")
 
 
 def test_a_layouts_labels_are_no_content_and_everything_else_is():
     text = "**Task_Signatures**:\n- Loss spikes\n**Late_Signs:** recall stalls **Old_Signs**: nan\nKey_Idea: gates"
-    assert " ".join(words.content(text).split()) == "- Loss spikes recall stalls nan gates"
+    assert " ".join(bm25.content(text).split()) == "- Loss spikes recall stalls nan gates"
     for kept in ("**Decay**: forgets", "lambada_openai: low", "loss at O_i: high", "a plain line: with a colon"):
-        assert words.content(kept) == kept
+        assert bm25.content(kept) == kept
