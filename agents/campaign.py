@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, prompts
+from move37.agents import cycle, promotion, prompts, sharing
 from move37.agents.approval import decided
 from move37.agents.budget import Spent, exhausted
 from move37.agents.context import CampaignContext
@@ -106,7 +106,7 @@ class _Campaign:
             generation = await self._search(numbers)
             everybody += generation
             self.tell_budget("climb")
-            baselines_done = asyncio.ensure_future(self._baselines(rest))
+            baselines_done = asyncio.ensure_future(self._baselines(promotion.affordable(campaign, rest, generation)))
             try:
                 await promotion.promote(campaign, generation, self.seat, baselines_done)
                 await baselines_done
@@ -116,6 +116,7 @@ class _Campaign:
             await campaign.sandbox.release(own.id)
         self.tell_budget("confirm")
         await promotion.tune(campaign, everybody, self.seat)
+        await promotion.screen_again(campaign, everybody, self.seat)
         await promotion.confirm(campaign, everybody, self.seat)
 
     # The lab's own ------------------------------------------------------------------------------------------
@@ -134,6 +135,7 @@ class _Campaign:
             family=own.candidate.family,
             environment=campaign.environment,
         )
+        sharing.share(campaign, experiment, own)
         ctx, step = self.seat(experiment)
         await cycle.baseline(ctx, step, own.candidate, tuple(rungs))
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))

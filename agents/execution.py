@@ -13,10 +13,11 @@ from move37.agents import briefing
 from move37.agents.context import CampaignContext
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import GateChecked, TrainingUpdated
-from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last, opener, tried
+from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, confirmed, last, opener, tried
 from move37.agents.replies import Fix
 from move37.agents.results import Attempt, GateReport, Trained, VerdictResult
 from move37.agents.team import single
+from move37.lab.comparisons import Rival
 from move37.lab.effects import effects_of
 from move37.lab.ladder import best_baseline
 from move37.lab.records import Candidate, Experiment, GateResult
@@ -146,18 +147,17 @@ async def judge(ctx: ExperimentContext) -> VerdictResult:
     return VerdictResult(verdict=verdict, effects=effects)
 
 
-async def judge_fresh(ctx: ExperimentContext, rival: str, missing: Sequence[str]) -> VerdictResult:
-    """The verdict over the fresh seeds, against the baseline that was given the same ones."""
+async def judge_fresh(ctx: ExperimentContext, rivals: Sequence[str], missing: Sequence[str]) -> VerdictResult:
+    """The verdict over the fresh seeds, against the baselines that were given the same ones."""
     campaign = ctx.campaign
-    baseline = campaign.archive.experiment(rival)
     experiment = campaign.archive.experiment(ctx.id)
+    baselines = [campaign.archive.experiment(rival) for rival in rivals]
     verdict = confirm_verdict(
         metric=campaign.task.metric,
         candidate=experiment.measurements,
-        baseline=baseline.measurements,
-        baseline_id=baseline.id,
-        baseline_name=baseline.name,
+        rivals=[Rival(id=b.id, name=b.name, measurements=b.measurements) for b in baselines],
         tried=tried(campaign),
+        confirmation=confirmed(campaign, but=ctx.id) + 1,
         missing=missing,
     )
     effects = effects_of(experiment, comparable(campaign), campaign.task.metric)

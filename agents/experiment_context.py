@@ -12,6 +12,7 @@ from move37.agents.conversation import Conversation
 from move37.agents.dossier import Dossier, block
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
+from move37.lab.verdicts import confirmations
 
 T = TypeVar("T")
 
@@ -50,8 +51,13 @@ def comparable(campaign: CampaignContext) -> tuple[Experiment, ...]:
 
 
 def tried(campaign: CampaignContext) -> int:
-    """How many candidates this home has begun on this task: what a claim has to be corrected for."""
+    """How many candidates this home has begun on this task: told beside a verdict."""
     return sum(e.role is Role.CANDIDATE for e in comparable(campaign))
+
+
+def confirmed(campaign: CampaignContext, but: str = "") -> int:
+    """How many confirmations this home has begun, on whatever task: what a claim has to be corrected for."""
+    return confirmations(campaign.archive.experiments(), but=but)
 
 
 def _identity(campaign: Campaign) -> tuple[str, object]:

@@ -1,17 +1,19 @@
 """After the screen: who goes up the ladder, and who is measured again on seeds that selected nothing.
 
-`climb` is successive halving over the schedule's further rungs; `confirm` gives the finalist and the best baseline the
-same fresh seeds, as many as the time left allows. Who goes on is decided by lab/ladder.py; here it is only carried out.
+`promote` is successive halving over the schedule's further rungs; `screen_again` gives those at the top further seeds
+before one of them is chosen; `confirm` gives the finalists and the two best baselines the same fresh seeds, as many as
+the noise asks for and the time left allows. Who goes on is decided by lab/ladder.py; here it is only carried out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from move37.agents import cycle, execution
 from move37.agents.context import CampaignContext
 from move37.agents.events import ExperimentUpdated, Notice
-from move37.agents.experiment_context import ExperimentContext, baselines_of
+from move37.agents.experiment_context import ExperimentContext, baselines_of, confirmed
 from move37.agents.gather import gather
 from move37.agents.results import VerdictResult
 from move37.agents.steps import Steps
@@ -20,6 +22,8 @@ from move37.lab.records import Experiment, Role
 from move37.lab.tasks.task import Rung
 
 CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
+NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
+USEFUL_SEEDS = 3  # fresh seeds that are kept time for before anything optional begins
 
 Seat = Callable[[Experiment], tuple[ExperimentContext, Steps]]
 
@@ -29,12 +33,12 @@ async def promote(
 ) -> None:
     """Take the generation's best from rung to rung; then each survivor is judged and explained again.
 
-    `yardstick` is the baselines' own climb, which runs beside this one and ends before anybody is judged.
+    `baselines_done` is the baselines' own climb, which runs beside this one and ends before anybody is judged.
     """
     last = campaign.schedule.rungs[0]
     going = _best(campaign, generation, last, last.keep)
     climbed: set[str] = set()
-    for rung in campaign.schedule.rungs[1:]:
+    for rung in affordable(campaign, campaign.schedule.rungs[1:], generation):
         going = await _approved(campaign, going, rung)
         failures = await gather(*(_go_up(campaign, ident, rung, seat) for ident in going))
         climbed.update(going)
@@ -51,27 +55,56 @@ async def promote(
 
 
 async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
-    """Fresh seeds for the finalists and the best baseline, then the interval."""
+    """Fresh seeds for the finalists and the best baselines, then the intervals."""
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
     found = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
-    rival = _best_baseline(campaign, top)
-    if not found or rival is None or schedule.confirm_seeds == 0:
+    rivals = _rivals(campaign, top)
+    if not found or not rivals or schedule.confirm_seeds == 0:
         return
-    seeds = _seeds(campaign, (*found, rival))
+    able = _resolution(campaign, (*found, *rivals))
+    if able.refusal:
+        campaign.on_event(Notice(text=f"{able.refusal}."))
+        for ident in found:
+            ctx, step = seat(campaign.archive.experiment(ident))
+            await step("verdict:refused", VerdictResult, _refused, ctx, able.refusal)
+        return
+    seeds = _seeds(campaign, (*found, *rivals), able.seeds)
     if not seeds:
         campaign.on_event(
             Notice(text="No time is left for fresh seeds: no row gets an interval. `--max-time` gives more.")
         )
         return
-    await gather(*(_again(campaign, ident, top, seed, seat) for seed in seeds for ident in (rival, *found)))
-    for ident in (rival, *found):
+    await gather(*(_again(campaign, ident, top, seed, seat) for seed in seeds for ident in (*rivals, *found)))
+    for ident in (*rivals, *found):
         await campaign.sandbox.release(ident)
+    missing = (
+        () if len(seeds) >= able.seeds else (f"Only {len(seeds)} of {able.seeds} fresh seeds fitted into the time.",)
+    )
     for ident in found:
         ctx, step = seat(campaign.archive.experiment(ident))
-        await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rival, _missing(campaign, len(seeds)))
+        await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, missing)
         await cycle.learn(ctx, step, after="fresh")
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
+
+
+async def screen_again(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
+    """The schedule's further screening seeds at the last rung, for those among whom finalists and rivals are chosen.
+
+    One seed picks the wrong finalist, and the wrong best baseline, in a third of the cases.
+    """
+    schedule, metric = campaign.schedule, campaign.task.metric
+    top = schedule.rungs[-1]
+    near = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists + NEAR, metric=metric)
+    rivals = _rivals(campaign, top, count=ladder.RIVALS + NEAR)
+    seed = campaign.record.brief.seed
+    for extra in range(seed + 1, seed + schedule.screen_seeds):
+        if not _affords(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
+            campaign.on_event(Notice(text="No time is left for a second screening seed: one seed picks the finalist."))
+            return
+        await gather(*(_go_up(campaign, ident, top, seat, seed=extra) for ident in (*near, *rivals)))
+    for ident in (*near, *rivals):
+        await campaign.sandbox.release(ident)
 
 
 async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
@@ -89,17 +122,28 @@ async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat)
         await campaign.sandbox.release(ident)
 
 
-def _missing(campaign: CampaignContext, seeds: int) -> tuple[str, ...]:
-    wanted = campaign.schedule.confirm_seeds
-    return () if seeds >= wanted else (f"Only {seeds} of {wanted} fresh seeds fitted into the time.",)
+def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[str]) -> tuple[Rung, ...]:
+    """`rungs`, without the probes where the time left would not hold them and a confirmation too: they rank nobody."""
+    own = [b.id for b in baselines_of(campaign)]
+    if all(r.steps for r in rungs) or _affords(campaign, (*arms, *own), runs=2 * len(own)):
+        return tuple(rungs)
+    campaign.on_event(Notice(text="Probes are left out: the time that is left belongs to the confirmation."))
+    return tuple(r for r in rungs if r.steps)
 
 
-async def _go_up(campaign: CampaignContext, ident: str, rung: Rung, seat: Seat, rate: float | None = None) -> str:
+async def _refused(ctx: ExperimentContext, refusal: str) -> VerdictResult:
+    verdict = ctx.campaign.archive.experiment(ctx.id).verdict
+    return VerdictResult(verdict=verdict and replace(verdict, text=f"{verdict.text} Not confirmed: {refusal}."))
+
+
+async def _go_up(
+    campaign: CampaignContext, ident: str, rung: Rung, seat: Seat, *, rate: float | None = None, seed: int | None = None
+) -> str:
     experiment = campaign.archive.experiment(ident)
     assert experiment.candidate is not None
     ctx, step = seat(experiment)
     climbed = experiment.role is Role.CANDIDATE
-    trained = await cycle.train(ctx, step, experiment.candidate, rung, rate=rate, climbed=climbed)
+    trained = await cycle.train(ctx, step, experiment.candidate, rung, rate=rate, seed=seed, climbed=climbed)
     campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
     return trained.failure
 
@@ -138,28 +182,58 @@ def _best(campaign: CampaignContext, idents: Sequence[str], rung: Rung, keep: in
     return ladder.climbers(_standings(campaign, idents, rung), keep, metric=campaign.task.metric)
 
 
-def _best_baseline(campaign: CampaignContext, rung: Rung) -> str | None:
+def _rivals(campaign: CampaignContext, rung: Rung, count: int = ladder.RIVALS) -> tuple[str, ...]:
     measured = {b.id: b.measurements for b in baselines_of(campaign)}
-    return ladder.best_baseline(measured, metric=campaign.task.metric, steps=rung.steps)
+    return ladder.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
 
 
-def _seeds(campaign: CampaignContext, arms: Sequence[str]) -> tuple[int, ...]:
+def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> ladder.Resolution:
+    """What a confirmation could tell, with the noise that the campaign's own runs show where none is calibrated."""
+    schedule = campaign.schedule
+    everybody = {*arms, *(b.id for b in baselines_of(campaign))}
+    return ladder.resolution(
+        [campaign.archive.experiment(ident).measurements for ident in sorted(everybody)],
+        metric=campaign.task.metric,
+        wanted=schedule.confirm_seeds,
+        smallest=schedule.smallest_effect,
+        confirmation=confirmed(campaign) + 1,
+        most=schedule.most_seeds,
+    )
+
+
+def _seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple[int, ...]:
     records = [campaign.archive.experiment(ident) for ident in arms]
     begun = {m.seed for m in records[0].measurements if m.fresh}
     affordable = ladder.affordable_seeds(
-        campaign.schedule.confirm_seeds,
+        wanted,
         arms=len(arms),
         seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
         seconds_left=campaign.clock.left,
         workers=campaign.workers,
     )
-    if not affordable and campaign.clock.left and campaign.clock.hard is None:
-        affordable = ladder.LEAST_SEEDS  # a soft end: a wide interval late beats none in time
-    used = (campaign.record.brief.seed,)
-    return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=used[0], used=used)
+    first = campaign.record.brief.seed
+    used = range(first, first + campaign.schedule.screen_seeds)
+    return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=first, used=used)
+
+
+def _affords(campaign: CampaignContext, arms: Sequence[str], *, runs: int) -> bool:
+    """Whether `runs` whole trainings fit into the time left, beside a confirmation on the fewest useful seeds."""
+    left = campaign.clock.left
+    if left is None:
+        return True
+    slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
+    confirming = USEFUL_SEEDS * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
+    return left >= (runs + confirming) * slowest / max(1, campaign.workers)
 
 
 def _whole_run_seconds(campaign: CampaignContext, experiment: Experiment) -> float:
     """Rungs continue each other, so a training from the start costs what one arm's screening runs cost together."""
-    screened = {m.steps: m for m in experiment.measurements if m.metric == campaign.task.metric.name and not m.fresh}
-    return sum(m.train_seconds + m.eval_seconds for m in screened.values())
+    seed = campaign.record.brief.seed
+    screened = {
+        m.steps: m
+        for m in experiment.measurements
+        if m.metric == campaign.task.metric.name and not m.fresh and m.seed == seed
+    }
+    done, whole = max(screened, default=0), campaign.schedule.rungs[-1].steps
+    seconds = sum(m.train_seconds + m.eval_seconds for m in screened.values())
+    return seconds * whole / done if done else seconds

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from move37.app.backends import docker_settings
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
+from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Brief
@@ -315,6 +316,7 @@ def _environment(sandbox: str) -> dict[str, str]:
     return _versions() | {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "machine": machine.kind(),
         "cores": str(os.cpu_count() or 1),
         "sandbox": sandbox,
     }

@@ -1,7 +1,8 @@
 """Who climbs: successive halving, finalists, tuned rates and fresh seeds. Pure: records in, names out.
 
 Read in this order: `Standing`, `climbers` (who goes on from a rung), `finalists`, `tuned_rate` (each arm at its own
-best learning rate), `best_baseline`, `fresh_seeds` and `affordable_seeds` (what confirms, within the time left).
+best learning rate), `best_baselines`, `resolution` (what the metric's noise allows to be told), `fresh_seeds` and
+`affordable_seeds` (what confirms, within the time left).
 The schedule itself belongs to the task (`Task.schedule`); the runs belong to the campaign.
 """
 
@@ -12,10 +13,16 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import Measurement, Metric
+from move37.lab.statistics.many import confirmation_error
+from move37.lab.statistics.noise import NOISE, Calibration
+from move37.lab.statistics.power import minimum_detectable_effect
 
 FRESH_SEED_OFFSET = 1000  # fresh seeds start here, so that no screening seed can be among them
 LEAST_SEEDS = 2  # one fresh seed has no interval of its own
+MOST_SEEDS = 20  # fresh seeds that a confirmation may ask for
+RIVALS = 2  # best screened baselines that a finalist has to beat: the best by one seed is another in a third of cases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +71,15 @@ def tuned_rate(measurements: Sequence[Measurement], *, metric: Metric, default: 
 
 def best_baseline(baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int) -> str | None:
     """The id of the baseline with the best screening value after `steps`, over all rates tried; None without one."""
+    return next(iter(best_baselines(baselines, metric=metric, steps=steps, count=1)), None)
+
+
+def best_baselines(
+    baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int, count: int = RIVALS
+) -> tuple[str, ...]:
+    """The ids of the `count` best baselines by their screening means after `steps`, best first."""
     standings = [standing(name, ms, metric=metric, steps=steps) for name, ms in baselines.items()]
-    return next(iter(climbers([s for s in standings if s is not None], 1, metric=metric)), None)
+    return climbers([s for s in standings if s is not None], count, metric=metric)
 
 
 def fresh_seeds(count: int, *, campaign_seed: int, used: Collection[int] = ()) -> tuple[int, ...]:
@@ -91,6 +105,65 @@ def affordable_seeds(
     runs = max(0.0, seconds_left) / seconds_per_run * max(1, workers)
     fitting = min(wanted, int(runs // max(1, arms)))
     return fitting if fitting >= LEAST_SEEDS else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a confirmation can tell: the seeds that it needs for the smallest effect of interest, if any number does."""
+
+    seeds: int  # to run
+    floor: float | None  # the smallest effect that they find in four of five cases; None: the noise is not known
+    refusal: str = ""  # why no confirmation is begun; empty: go on
+
+
+def resolution(
+    arms: Sequence[Sequence[Measurement]], *, metric: Metric, wanted: int, smallest: float | None, confirmation: int,
+    most: int = MOST_SEEDS,
+) -> Resolution:  # fmt: skip
+    """Enough seeds, from `wanted` up to `most`, to find `smallest` at the error that this confirmation may spend.
+
+    Refused where `most` seeds do not find it: then any "better" would be luck, and any "not distinguishable" empty.
+    `arms` are all screening measurements at hand; without a calibrated noise their repeated seeds estimate it.
+    """
+    noise = _noise(arms, metric)
+    if smallest is None or noise is None:
+        return Resolution(seeds=wanted, floor=None)
+    confidence = 1.0 - confirmation_error(confirmation)
+
+    def floor(seeds: int) -> float:
+        df = noise.df + seeds - 1
+        return minimum_detectable_effect(seeds, sd=noise.sd, confidence=confidence, df=df) if df > 0 else math.inf
+
+    seeds = next((n for n in range(wanted, most + 1) if floor(n) <= smallest), most)
+    found = floor(seeds)
+    if found <= smallest:
+        return Resolution(seeds=seeds, floor=found)
+    refusal = (
+        f"{metric.name} scatters by {noise.sd:.3g} {metric.unit} between seeds: with {seeds} of them confirmation "
+        f"{confirmation} of this home finds {found:.3g} or more, and {smallest:.3g} is of interest, so none is begun"
+    )
+    return Resolution(seeds=seeds, floor=found, refusal=refusal)
+
+
+def _noise(arms: Sequence[Sequence[Measurement]], metric: Metric) -> Calibration | None:
+    """Of a difference by seed: calibrated where it was measured, else from arms that have several seeds.
+
+    The latter is trusted for no degree of freedom, because the verdict will rest on its own seeds alone.
+    """
+    used = [m for arm in arms for m in arm if m.metric == metric.name and m.is_sound]
+    if used and metric.name in NOISE and all(m.calibrated for m in used):
+        return NOISE[metric.name].across
+    squares, df = 0.0, 0
+    for arm in arms:
+        groups: dict[tuple[Conditions, float, bool], list[float]] = defaultdict(list)
+        for m in arm:
+            if m.metric == metric.name and m.is_sound:
+                groups[conditions_of(m), m.learning_rate, m.fresh].append(m.value)
+        for values in groups.values():
+            mean = math.fsum(values) / len(values)
+            squares += math.fsum((v - mean) ** 2 for v in values)
+            df += len(values) - 1
+    return Calibration(sd=math.sqrt(2.0 * squares / df), df=0.0) if df else None
 
 
 def _by_rate(measurements: Sequence[Measurement], metric: Metric, steps: int) -> dict[float, list[Measurement]]:

@@ -161,15 +161,61 @@ class Effects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What may be said about a candidate against a baseline. Positive effect is better."""
+class Comparison:
+    """A candidate against one rival on fresh seeds, and the question that this answers. Positive effect is better."""
 
-    baseline: str  # experiment id
+    question: str  # one of lab/claims.py's QUESTIONS: "baseline", "family", "ablation", "longer", ...
+    rival: str  # experiment id, or the name of a stored baseline
+    name: str  # of the rival, for people
     effect: float  # mean gain, in the metric's unit
-    low: float | None  # interval, adjusted for `tried`; None with one seed
+    low: float | None  # interval at `confidence`; None where nothing can be said
     high: float | None
-    tried: int  # candidates that the claim was picked from
+    confidence: float
+    seeds: int  # pairs
+    steps: int = 0
+    total_steps: int = 0
+    width: int = 0
+    text: str = DECIDE
+    corpus: str = ""  # its digest; empty: the campaign's own
+    self_reported: bool = False  # one of its numbers was within reach of the code that it judges
+    note: str = ""  # why there is no interval, or what was left out
+
+    @property
+    def holds(self) -> bool:
+        """Better beyond doubt at its confidence."""
+        return self.low is not None and self.low > 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is claimed of one candidate: it stands only if every comparison holds, and all questions were asked."""
+
+    candidate: str  # experiment id
+    part: str  # what is new in it, in words: what the ablation takes out
+    comparisons: tuple[Comparison, ...]
+    confirmation: int  # which one of the home this is; the confidence follows from it
+    missing: tuple[str, ...] = ()  # questions that could not be asked, each with its reason
+    core_seconds: float = 0.0  # CPU seconds that its own trainings took
+
+    @property
+    def stands(self) -> bool:
+        """Whether all of it was shown."""
+        return bool(self.comparisons) and not self.missing and all(c.holds for c in self.comparisons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be said about a candidate against its rivals. Positive effect is better."""
+
+    baseline: str  # experiment id of the rival that it beats least clearly
+    effect: float  # mean gain over that rival, in the metric's unit
+    low: float | None  # interval at the confidence that `confirmation` demands; None with one seed
+    high: float | None
+    tried: int  # candidates that the home had begun by then
     text: str  # one sentence
+    confirmation: int = 0  # which confirmation of the home this was; 0: screened only, or older than the rule
+    comparisons: tuple[Comparison, ...] = ()  # one a rival
+    self_reported: bool = False  # one of its numbers was within reach of the code that it judges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """What may be said about a candidate: measurements -> `Verdict` with one sentence, and leaderboard rows. Pure.
 
-Read in this order: `screen_verdict` (one seed: a lead, never a claim), `confirm_verdict` (fresh seeds: an interval,
-corrected for all that was tried), `summarise` and `leaderboard` (what tables and `--json` show).
+Read in this order: `screen_verdict` (seeds that select: a lead, never a claim), `confirm_verdict` (fresh seeds against
+the two best baselines, at an error that all confirmations of a home share), `summarise` and `leaderboard` (what tables
+and `--json` show).
 
-Nothing here calls anything a discovery: that needs the candidate's own ablation, longer training, twice the width and
-held-out text (SCIENCE: "A discovery, then"), none of which exists yet; a verdict that is better says so.
+Nothing here calls anything a discovery: that needs a claim whose every comparison holds (`lab/claims.py`).
 Not covered: choosing who is compared (`lab/ladder.py`).
 """
 
@@ -15,16 +15,30 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Measurement, Metric, Role, Verdict
-from move37.lab.statistics.many import adjusted_confidence, luck
-from move37.lab.statistics.noise import NOISE, Calibration
-from move37.lab.statistics.paired import Interval, interval, paired_interval
+from move37.lab.comparisons import Rival, compare
+from move37.lab.effects import Conditions, conditions_of
+from move37.lab.records import (
+    BITS_PER_BYTE,
+    Comparison,
+    Experiment,
+    ExperimentStatus,
+    Measurement,
+    Metric,
+    Role,
+    Verdict,
+)
+from move37.lab.statistics.many import luck
+from move37.lab.statistics.noise import NOISE, Noise
+from move37.lab.statistics.paired import Interval, interval
 from move37.lab.statistics.power import minimum_detectable_effect
 
-# Measured on the pinned corpus, so true there alone: where one measurement is not `calibrated`, intervals rest on the
-# seeds at hand.
-_RUN = {name: noise.run for name, noise in NOISE.items()}
-_ACROSS = {name: noise.across for name, noise in NOISE.items()}
+CONFIRMING = ("verdict:fresh", "claim")  # stages that looked at fresh seeds
+SELF_REPORTED = " Self-reported: the code that is judged could have touched these numbers."
+# What a gain on fresh seeds alone does not show; of a program there is nothing of the kind to ask.
+_LACKING = {
+    BITS_PER_BYTE.name: " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger "
+    "width and sealed text are still to be asked (`move37 confirm`)."
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +83,37 @@ def screen_verdict(
 
     A baseline that diverged is no yardstick, and a value that is no number says nothing: neither counts.
     """
-    ours = {steps: m for steps, m in _screened(candidate, metric).items() if m.is_number}
-    theirs = {steps: m for steps, m in _screened(baseline, metric).items() if m.is_sound}
+    ours = _screened(candidate, metric)
+    theirs = {where: arm for where, arm in _screened(baseline, metric).items() if not arm.diverged}
     common = ours.keys() & theirs.keys()
     if not common:
         return None
-    steps = max(common)
-    effect = metric.gain(ours[steps].value, theirs[steps].value)
-    if ours[steps].diverged:
-        text = f"Rejected: training diverged (seed {ours[steps].seed}); one divergence rejects."
+    where = max(common, key=lambda c: (c.steps, -c.width, -c.total_steps))
+    arm, rival = ours[where], theirs[where]
+    effect = metric.gain(arm.value, rival.value)
+    told = arm.self_reported or rival.self_reported
+    if arm.diverged:
+        text = f"Rejected: training diverged (seed {arm.seeds[-1]}); one divergence rejects."
     else:
-        calibration = _calibration(_RUN, metric, [ours[steps], theirs[steps]])
-        text = _screen_text(metric, effect, baseline_name, steps=steps, tried=tried, calibration=calibration)
-    return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text)
+        known = NOISE.get(metric.name) if arm.calibrated and rival.calibrated else None
+        text = _screen_text(
+            metric, effect, baseline_name, steps=where.steps, tried=tried, seeds=len(arm.seeds), known=known
+        )
+        text += SELF_REPORTED if told else ""
+    return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text, self_reported=told)
 
 
 def _screen_text(
-    metric: Metric, effect: float, baseline_name: str, *, steps: int, tried: int, calibration: Calibration | None
+    metric: Metric, effect: float, baseline_name: str, *, steps: int, tried: int, seeds: int, known: Noise | None
 ) -> str:
     where = f" at {steps} steps" if steps else ""
+    count = "one seed" if seeds == 1 else f"{seeds} seeds"
     lead = "ahead of" if effect > 0 else "level with" if effect == 0 else "behind"
-    text = f"Screened on one seed{where}: {abs(effect):.3f} {metric.unit} {lead} {baseline_name}"
-    text += "; one seed ranks, it claims nothing"
-    if effect > 0 and calibration and tried > 1:
-        text += f" (the best of {tried} worthless candidates would lead by {luck(tried, calibration.sd):.3f})"
+    text = f"Screened on {count}{where}: {abs(effect):.3f} {metric.unit} {lead} {baseline_name}"
+    text += f"; {count} rank{'s' if seeds == 1 else ''}, {'it claims' if seeds == 1 else 'they claim'} nothing"
+    if effect > 0 and known and tried > 1:
+        lucky = luck(tried, known.run.sd / math.sqrt(seeds))
+        text += f" (the best of {tried} worthless candidates would lead by {lucky:.3f})"
     return text + "."
 
 
@@ -100,68 +121,83 @@ def confirm_verdict(
     *,
     metric: Metric,
     candidate: Sequence[Measurement],
-    baseline: Sequence[Measurement],
-    baseline_id: str,
-    baseline_name: str,
+    rivals: Sequence[Rival],
     tried: int,
+    confirmation: int,
     missing: Sequence[str] = (),
 ) -> Verdict | None:
-    """The paired interval over the fresh seeds that both have, at the confidence that `tried` demands.
+    """Better only if it beats every rival on fresh seeds, at the error that the home's `confirmation`-th may spend.
 
-    `missing` adds what the preset left out to the sentence. None without a common fresh seed. Seeds on which the
-    baseline diverged are left out, or its accident would be the candidate's gain; a seed on which only the candidate
-    has no number leaves all undecided, or one that raises when it does badly would choose its own seeds.
+    The rivals are the two best screened baselines: one that is picked by a seed or two is the wrong one too often.
+    Effect and interval are those against the rival that is beaten least clearly. `missing` adds what the preset left
+    out to the sentence. None without a common fresh seed.
     """
-    ours, theirs = _fresh(candidate, baseline, metric)
-    broken = next((m for m in ours.values() if m.diverged), None)
-    lost = sorted(seed for seed in theirs if seed not in ours or not ours[seed].is_number)
-    sound = {seed: m for seed, m in theirs.items() if m.is_sound}
-    common = sorted(sound.keys() & ours.keys() - set(lost))
-    if not common:
+    found = [c for r in rivals if (c := compare(metric, candidate, r, confirmation=confirmation)) is not None]
+    if not found:
         return None
-    gains = {s: metric.gain(ours[s].value, sound[s].value) for s in common}
-    used = [*(ours[s] for s in common), *(sound[s] for s in common)]
-    calibration = _calibration(_ACROSS, metric, used)
-    found = paired_interval(
-        gains, dict.fromkeys(gains, 0.0), confidence=adjusted_confidence(max(1, tried)), calibration=calibration
+    comparison, told = min(found, key=lambda f: (_low(f[0]), f[0].effect))
+    comparisons = tuple(c for c, _ in found)
+    reported = any(c.self_reported for c in comparisons)
+    return Verdict(
+        baseline=comparison.rival,
+        effect=comparison.effect,
+        low=comparison.low,
+        high=comparison.high,
+        tried=tried,
+        text=" ".join([_confirm_text(metric, comparisons, comparison, told, confirmation), *missing])
+        + (SELF_REPORTED if reported else ""),
+        confirmation=confirmation,
+        comparisons=comparisons,
+        self_reported=reported,
     )
-    low, high = (None, None) if found is None or broken is not None or lost else (found.low, found.high)
-    if broken is not None:
-        text = f"Rejected: training diverged on fresh seed {broken.seed}; one divergence rejects."
-    elif lost:
-        text = f"Undecided: no number on fresh seed {', '.join(map(str, lost))}, where {baseline_name} has one."
-    elif found is None:
-        text = f"One fresh seed: {gains[common[0]]:+.3f} {metric.unit} against {baseline_name}; no interval."
-    else:
-        notes = _notes(metric, baseline_name, left_out=sorted(theirs.keys() - sound.keys()), calibration=calibration)
-        text = " ".join([_confirm_text(metric, found, name=baseline_name, tried=tried), *notes, *missing])
-    effect = math.fsum(gains.values()) / len(gains)
-    return Verdict(baseline=baseline_id, effect=effect, low=low, high=high, tried=tried, text=text)
 
 
-def _notes(metric: Metric, name: str, *, left_out: Sequence[int], calibration: Calibration | None) -> list[str]:
-    """What a reader must know about the pairs and about the noise."""
-    notes = []
-    if left_out:
-        notes.append(f"{name} diverged on fresh seed {', '.join(map(str, left_out))}, which is left out.")
-    if metric.name in _ACROSS and calibration is None:
-        notes.append("The noise of this text was never calibrated: the interval rests on these seeds alone.")
-    return notes
+def confirmations(experiments: Sequence[Experiment], *, but: str = "") -> int:
+    """How many looks at fresh seeds these experiments have had, `but` one of them: each verdict is one, each claim one.
+
+    A verdict from before the rule counts as one, whatever correction it used.
+    """
+    looks = (r for e in experiments if e.id != but for r in e.stages)
+    return sum(r.stage in CONFIRMING for r in looks)
 
 
-def _confirm_text(metric: Metric, found: Interval, *, name: str, tried: int) -> str:
-    bounds = f"[{found.low:+.3f}, {found.high:+.3f}]"
-    measured = f"{found.mean:+.3f} {bounds} {metric.unit} on {found.n} fresh seeds, corrected for {tried} tried"
-    if found.low > 0:
-        return (
-            f"Better than {name} at this scale: {measured}. "
-            "Not a discovery: its own ablation, more steps and a larger width are still to be shown."
+def _low(comparison: Comparison) -> float:
+    return -math.inf if comparison.low is None else comparison.low
+
+
+def _confirm_text(
+    metric: Metric, everyone: Sequence[Comparison], weakest: Comparison, told: Interval | None, confirmation: int
+) -> str:
+    """One sentence on the comparison that decides, and what must be known beside it."""
+    if weakest.low is None or weakest.high is None or told is None:
+        note = weakest.note or (
+            f"One fresh seed: {weakest.effect:+.3f} {metric.unit} against {weakest.name}; no interval."
         )
-    if found.high < 0:
-        return f"Worse than {name}: {measured}."
-    floor = minimum_detectable_effect(found.n, sd=found.sd, confidence=found.confidence, df=found.df)
-    could = f"; {found.n} seeds find {floor:.3f} or more in four of five cases" if 0.0 < floor < math.inf else ""
-    return f"Not distinguishable from {name}: {measured}{could}."
+        return f"{_undecided(weakest)}{note}"
+    which = f"at the error that confirmation {confirmation} of this home may spend"
+    measured = f"{_bounds(weakest)} {metric.unit} on {weakest.seeds} fresh seeds, {which}"
+    notes = "".join(f" {c.note}" for c in everyone if c.note)
+    if weakest.low > 0:
+        others = [c for c in everyone if c is not weakest]
+        names = " and ".join([weakest.name, *(c.name for c in others)])
+        beside = "".join(f"; {_bounds(c)} against {c.name}" for c in others)
+        against = f" against {weakest.name}" if others else ""
+        return f"Better than {names} here: {measured}{against}{beside}.{_LACKING.get(metric.name, '')}{notes}"
+    if weakest.high < 0:
+        return f"Worse than {weakest.name}: {measured}.{notes}"
+    floor = minimum_detectable_effect(told.n, sd=told.sd, confidence=told.confidence, df=told.df)
+    could = f"; {told.n} seeds find {floor:.3f} or more in four of five cases" if 0.0 < floor < math.inf else ""
+    return f"Not distinguishable from {weakest.name}: {measured}{could}.{notes}"
+
+
+def _undecided(weakest: Comparison) -> str:
+    if weakest.note.startswith("training diverged"):
+        return "Rejected: "
+    return "Undecided: " if weakest.note.startswith("no number") else ""
+
+
+def _bounds(comparison: Comparison) -> str:
+    return f"{comparison.effect:+.3f} [{comparison.low:+.3f}, {comparison.high:+.3f}]"
 
 
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
@@ -185,8 +221,8 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
             groups[m.learning_rate][m.seed] = m
     chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
     values = [m.value for m in chosen if m.is_number]
-    calibration = _RUN.get(name) if all(m.calibrated for m in chosen) else None
-    found = interval(values, calibration=calibration) if len(values) > 1 else None
+    noise = NOISE.get(name) if all(m.calibrated for m in chosen) else None
+    found = interval(values, calibration=noise.run if noise else None) if len(values) > 1 else None
     return Summary(
         mean=math.fsum(values) / len(values) if values else math.nan,
         low=found.low if found else None,
@@ -247,30 +283,34 @@ def _evidence(experiment: Experiment, primary: Summary | None) -> str:
     return f"screened on {seeds}"
 
 
-def _screened(measurements: Sequence[Measurement], metric: Metric) -> dict[int, Measurement]:
-    """The screening run at each step count, at the arm's best rate; one that diverged only where there is no other."""
-    best: dict[int, Measurement] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Screened:
+    """An arm's screening runs under one set of conditions, at its best rate."""
+
+    value: float  # mean over the seeds
+    seeds: tuple[int, ...]
+    diverged: bool
+    calibrated: bool
+    self_reported: bool
+
+
+def _screened(measurements: Sequence[Measurement], metric: Metric) -> dict[Conditions, _Screened]:
+    """Per conditions the rate with the best mean; one that diverged once only where there is no other."""
+    runs: dict[Conditions, dict[float, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
     for m in measurements:
-        if m.metric != metric.name or m.fresh:
-            continue
-        held = best.get(m.steps)
-        ahead = held is None or (m.is_sound, metric.gain(m.value, held.value) > 0) > (held.is_sound, False)
-        if ahead:
-            best[m.steps] = m
-    return best
-
-
-def _fresh(
-    ours: Sequence[Measurement], theirs: Sequence[Measurement], metric: Metric
-) -> tuple[dict[int, Measurement], dict[int, Measurement]]:
-    """Both arms' fresh runs by seed, at the most steps that both have."""
-    arms = [[m for m in arm if m.metric == metric.name and m.fresh] for arm in (ours, theirs)]
-    steps = {m.steps for m in arms[0]} & {m.steps for m in arms[1]}
-    most = max(steps, default=-1)
-    one, two = ({m.seed: m for m in arm if m.steps == most} for arm in arms)
-    return one, two
-
-
-def _calibration(known: Mapping[str, Calibration], metric: Metric, used: Sequence[Measurement]) -> Calibration | None:
-    """The noise measured beforehand, where every number in use was taken under its conditions."""
-    return known.get(metric.name) if all(m.calibrated for m in used) else None
+        if m.metric == metric.name and not m.fresh and m.is_number:
+            runs[conditions_of(m)][m.learning_rate].append(m)
+    found = {}
+    for where, by_rate in runs.items():
+        arms = [
+            _Screened(
+                value=math.fsum(m.value for m in rate) / len(rate),
+                seeds=tuple(m.seed for m in rate),
+                diverged=not all(m.is_sound for m in rate),
+                calibrated=all(m.calibrated for m in rate),
+                self_reported=any(m.self_reported for m in rate),
+            )
+            for rate in by_rate.values()
+        ]
+        found[where] = max(arms, key=lambda arm: (not arm.diverged, metric.gain(arm.value, 0.0)))
+    return found

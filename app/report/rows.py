@@ -49,6 +49,10 @@ def show_row(experiment: Experiment) -> dict[str, Any]:
         "candidate": encode(experiment.candidate),
         "gates": [_finite(encode(g)) for g in experiment.gates],
         "measurements": [_finite(encode(m)) for m in experiment.measurements],
+        "effects": encode(experiment.effects),
+        "comparisons": encode(experiment.verdict.comparisons) if experiment.verdict else [],
+        "confirmation": experiment.verdict.confirmation if experiment.verdict else 0,
+        "self_reported": bool(experiment.verdict and experiment.verdict.self_reported),
         "analysis": encode(experiment.analysis),
         "environment": dict(experiment.environment),
     }

@@ -1,6 +1,7 @@
-"""The price of having tried many: corrected confidence, and what luck alone would show. Pure.
+"""The price of having looked often: the confidence of the k-th look, and what luck alone would show. Pure.
 
-Not covered: false discovery rates. A campaign claims one finalist at a time, so the family-wise error is the one kept.
+Fresh seeds are independent of what was screened, so that the number screened needs no correction; the number confirmed
+does, over the life of a home. Not covered: false discovery rates (docs/decisions/90-confirmations-share-one-error.md).
 """
 
 from __future__ import annotations
@@ -10,6 +11,18 @@ import math
 
 import numpy as np
 from scipy import special
+
+ERROR = 0.05  # of a home, over all its confirmations, for ever
+
+
+def confirmation_error(k: int) -> float:
+    """The two-sided error allowed to the k-th confirmation of a home: .05 * 6 / (pi k)^2, whose sum over k is .05.
+
+    Raises `ValueError` below one.
+    """
+    if k < 1:
+        raise ValueError("confirmations are counted from one")
+    return ERROR * 6.0 / (math.pi * k) ** 2
 
 
 def adjusted_confidence(tried: int, confidence: float = 0.95) -> float:

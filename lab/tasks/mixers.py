@@ -38,14 +38,16 @@ UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
 MOST_PARAMETERS = int(1.02 * TARGET_PARAMETERS)  # the 1 % of the fit, and what buffers a mixer keeps
 QUICK_SECONDS = 570.0
+SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation must be able to find
 
 PROBE_RUNG, ALL_PROBES_RUNG = Rung(number=1, name="probes"), Rung(number=1, name="all probes")
 _SHORTENED = (
     "Quick preset: candidates are screened on one seed at learning rate 1e-2; two of three stop at 100 of 500 steps.",
     "Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at 100 steps.",
-    "One finalist and the best baseline are confirmed, on at most five fresh seeds and at one learning rate: "
+    "One finalist is confirmed against the two best baselines, on about five fresh seeds and at one learning rate: "
     "differences under about .04 bits/byte cannot be told from noise.",
-    "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery.",
+    "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery "
+    "before `move37 confirm` has asked for them.",
 )
 _OTHER_TEXT = (
     "Fresh seeds are scored on other validation text: their values do not compare with those of screened rows."
@@ -94,8 +96,11 @@ class MixersTask:
                 rungs=(screens[0], PROBE_RUNG, *screens[1:]),
                 baseline_rungs=(*_screens(), PROBE_RUNG),
                 learning_rate=LEARNING_RATE,
+                screen_seeds=2,
                 finalists=1,
                 confirm_seeds=5,
+                most_seeds=8,
+                smallest_effect=QUICK_EFFECT,
                 max_seconds=QUICK_SECONDS,
                 shortened=(*_SHORTENED, _OTHER_TEXT),
             )
@@ -110,10 +115,14 @@ class MixersTask:
             baseline_rungs=(*_screens(), ALL_PROBES_RUNG),
             learning_rate=LEARNING_RATE,
             finalist_rates=FINALIST_RATES,
+            screen_seeds=2,
             finalists=3,
             confirm_seeds=8,
+            most_seeds=20,
+            smallest_effect=SMALLEST_EFFECT,
             shortened=(
-                "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery yet.",
+                "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery "
+                "before `move37 confirm` has asked for them.",
                 _OTHER_TEXT,
             ),
         )

@@ -36,8 +36,11 @@ class Schedule:
     baseline_rungs: tuple[Rung, ...]
     learning_rate: float
     finalist_rates: tuple[float, ...] = ()  # further learning rates tried for finalists and baselines
+    screen_seeds: int = 1  # seeds at the last rung that pick finalists and their rivals
     finalists: int = 1  # candidates that get fresh seeds
-    confirm_seeds: int = 5  # fresh seeds of a finalist and of the best baseline
+    confirm_seeds: int = 5  # fresh seeds of a finalist and of each rival, at least
+    most_seeds: int = 5  # where the noise asks for more of them
+    smallest_effect: float | None = None  # of interest, in the metric's unit; no confirmation that cannot find it
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
 

@@ -18,7 +18,8 @@ from move37.agents.events import Event
 from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive
-from move37.lab.records import BITS_PER_BYTE, Brief, Candidate, GateResult, Measurement, Metric
+from move37.lab.records import BITS_PER_BYTE, DECIDE, Brief, Candidate, GateResult, Measurement, Metric
+from move37.lab.records import SCREEN as SCREENED
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
 from move37.memory.records import DeadEnd, Lesson, Newness, Precedent, Principle, Recollection
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
@@ -100,6 +101,7 @@ class Arithmetic:
             seed=seed,
             steps=rung.steps,
             learning_rate=learning_rate,
+            text=DECIDE if fresh else SCREENED,
             fresh=fresh,
             diverged="DIVERGE" in candidate.source or learning_rate == 2e-2,
             train_seconds=1.0,

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.ladder import (
+    Resolution,
     Standing,
     affordable_seeds,
     best_baseline,
     climbers,
     finalists,
     fresh_seeds,
+    resolution,
     standing,
     tuned_rate,
 )
@@ -143,3 +145,33 @@ def test_a_tuned_rate_is_one_that_was_run_and_never_diverged(arm: list[Measureme
     most = max((m.steps for m in screened), default=0)
     chosen = [m for m in screened if m.steps == most and m.learning_rate == rate]
     assert rate == 3e-3 or (chosen and all(math.isfinite(m.value) and not m.diverged for m in chosen))
+
+
+@given(st.integers(2, 8), st.floats(0.01, 0.2), st.integers(1, 60))
+def test_a_confirmation_gets_the_seeds_that_the_smallest_effect_needs_or_none(
+    wanted: int, smallest: float, confirmation: int
+) -> None:
+    arms = [[a_measurement()]]
+    able = resolution(arms, metric=BITS_PER_BYTE, wanted=wanted, smallest=smallest, confirmation=confirmation, most=20)
+    assert able.floor is not None and wanted <= able.seeds <= 20
+    assert bool(able.refusal) == (able.floor > smallest)
+    if able.refusal:
+        assert able.seeds == 20 and f"{able.floor:.3g}" in able.refusal
+    elif able.seeds > wanted:
+        fewer = resolution(
+            arms, metric=BITS_PER_BYTE, wanted=wanted, smallest=smallest, confirmation=confirmation,
+            most=able.seeds - 1,
+        )  # fmt: skip
+        assert fewer.refusal
+
+
+def test_noise_that_was_never_measured_is_read_off_repeated_seeds() -> None:
+    def arm(spread: float) -> list[Measurement]:
+        return [a_measurement(metric="combined_score", value=1 + spread * n, seed=n, calibrated=False) for n in (0, 1)]
+
+    def asked(arms: list[list[Measurement]]) -> Resolution:
+        return resolution(arms, metric=COMBINED_SCORE, wanted=5, smallest=0.1, confirmation=1)
+
+    assert not asked([arm(0.0)]).refusal and not asked([arm(0.01), arm(0.02)]).refusal
+    assert "scatters by" in asked([arm(1.0), arm(2.0)]).refusal
+    assert asked([arm(1.0)[:1]]) == Resolution(seeds=5, floor=None)

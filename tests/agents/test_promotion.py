@@ -1,0 +1,127 @@
+"""After the screen: two rivals, a second screening seed, refusals for want of resolution, and a clock that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from move37.agents import campaign
+from move37.agents.clock import Clock
+from move37.agents.events import Notice
+from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Role
+from move37.lab.tasks.task import Measured, Rung, Schedule
+from tests.agents.contexts import Arithmetic, a_context
+
+PROBES = Rung(number=1, name="probes")
+
+
+class Scheduled(Arithmetic):
+    """Arithmetic under a schedule of the test's."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self.changes = changes
+
+    def schedule(self, preset: str) -> Schedule:
+        return replace(super().schedule(preset), **self.changes)
+
+
+def everything(context: Any) -> list[Experiment]:
+    return list(context.archive.experiments())
+
+
+async def test_a_finalist_meets_the_two_best_baselines_on_the_same_fresh_seeds(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path)
+    await campaign.run(context)
+    (finalist,) = [e for e in everything(context) if e.role is Role.CANDIDATE and any(m.fresh for m in e.measurements)]
+    assert finalist.verdict is not None and finalist.verdict.confirmation == 1
+    assert {c.rival for c in finalist.verdict.comparisons} == {"c1-linear", "c1-gated_delta"}
+    seeds = {e.id: {m.seed for m in e.measurements if m.fresh} for e in everything(context)}
+    assert len({frozenset(s) for s in seeds.values() if s}) == 1
+
+
+async def test_each_confirmation_of_a_home_counts_whatever_its_task(tmp_path: Path) -> None:
+    first, _ = a_context(tmp_path)
+    await campaign.run(first)
+    for task in ("mixers", "program:/other"):
+        first.archive.begin_campaign(Brief(budget=2, task=task))
+        again, _ = a_context(tmp_path, archive=first.archive)
+        await campaign.run(again)
+    looks = [e.verdict.confirmation for e in everything(first) if e.verdict is not None and e.verdict.confirmation]
+    assert looks == [1, 2, 3]
+
+
+async def test_those_at_the_top_get_a_second_screening_seed_that_no_fresh_run_repeats(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path, task=Scheduled(screen_seeds=2))
+    await campaign.run(context)
+    twice = [
+        e for e in everything(context) if {m.seed for m in e.measurements if not m.fresh and m.steps == 200} == {0, 1}
+    ]
+    assert {e.role for e in twice} == {Role.BASELINE, Role.CANDIDATE}
+    assert not any(m.fresh and m.seed in (0, 1) for e in everything(context) for m in e.measurements)
+
+
+async def test_a_metric_that_cannot_resolve_what_is_of_interest_is_not_confirmed_and_says_the_number(
+    tmp_path: Path,
+) -> None:
+    context, events = a_context(tmp_path, task=Scheduled(screen_seeds=2, smallest_effect=1e-4))
+    await campaign.run(context)
+    assert not any(m.fresh for e in everything(context) for m in e.measurements)
+    said = [e.text for e in events if isinstance(e, Notice) and "of interest" in e.text]
+    told = [e.verdict.text for e in everything(context) if e.verdict is not None and "Not confirmed" in e.verdict.text]
+    assert len(said) == 1 and len(told) == 1 and "0.0001 is of interest" in told[0]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_busy_machine_costs_probes_and_seeds_and_not_the_clock(tmp_path: Path, late: bool) -> None:
+    rungs = (Rung(number=2, name="lm@100", steps=100, keep=2), PROBES, Rung(number=2, name="lm@200", steps=200, keep=1))
+    task = Scheduled(rungs=rungs, baseline_rungs=(*rungs[::2], PROBES), screen_seeds=2)
+    clock = Clock(before=570.0 if late else 0.0, soft=571.0)
+    context, events = a_context(tmp_path, task=task, clock=clock)
+    await campaign.run(context)
+    probed = any(name == "probes" for _, name, _ in task.measured)
+    again = any(not m.fresh and m.seed == 1 for e in everything(context) for m in e.measurements)
+    fresh = any(m.fresh for e in everything(context) for m in e.measurements)
+    assert (probed, again, fresh) == (not late,) * 3
+    assert any("Probes are left out" in e.text for e in events if isinstance(e, Notice)) == late
+
+
+async def test_baselines_are_trained_once_a_home_and_their_fresh_seeds_are_nobody_elses(tmp_path: Path) -> None:
+    here = {"machine": "x86_64 avx2", "sandbox": "none", "torch": "2", "move37": "1"}
+    task = Scheduled(screen_seeds=2)
+    first, _ = a_context(tmp_path, task=task, environment=here)
+    await campaign.run(first)
+    counts = []
+    for environment in (here, {**here, "machine": "aarch64"}):
+        first.archive.begin_campaign(Brief(budget=2))
+        task.measured.clear()
+        context, _ = a_context(tmp_path, archive=first.archive, task=task, environment=environment)
+        await campaign.run(context)
+        own = f"c{context.record.id}-"
+        counts.append(sum(e.startswith(own) and not e[-1].isdigit() and s < 1000 for e, _, s in task.measured))
+        baselines = [e for e in everything(context) if e.id.startswith(own) and e.role is Role.BASELINE]
+        assert all(any(m.text == SCREEN for m in e.measurements) for e in baselines)
+    assert counts[0] == 0 and counts[1] > 0
+
+
+async def test_a_baseline_that_failed_once_is_tried_again(tmp_path: Path) -> None:
+    class Broken(Arithmetic):
+        broken = True
+
+        async def measure(self, candidate: Candidate, **how: Any) -> Measured:
+            if self.broken and candidate.author == "baseline" and "linear" in candidate.source:
+                return Measured(measurements=(), failure="the training crashed")
+            return await super().measure(candidate, **how)
+
+    here = {"machine": "m", "sandbox": "none", "torch": "2", "move37": "1"}
+    task = Broken()
+    first, _ = a_context(tmp_path, task=task, environment=here)
+    await campaign.run(first)
+    task.broken = False
+    first.archive.begin_campaign(Brief(budget=1))
+    context, _ = a_context(tmp_path, archive=first.archive, task=task, environment=here)
+    await campaign.run(context)
+    assert context.archive.experiment("c2-linear").measurements
