@@ -8,7 +8,6 @@ reading command and the first second of a run need no torch. One writer a home (
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ from typing import Any
 
 from move37.lab.archive.assemble import experiment_from
 from move37.lab.archive.codec import decode, encode
+from move37.lab.archive.connection import connect, keep_copy
 from move37.lab.archive.lock import HomeLock
-from move37.lab.archive.schema import STEPS, upgrade
 from move37.lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
 from move37.lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
@@ -100,11 +99,11 @@ class Archive:
         if readonly:
             if not path.is_file():
                 raise ArchiveError(f"no campaign has run in {home} yet: start one with `move37 run`")
-            return cls(_connect(path, readonly=True), path, None)
+            return cls(connect(path, readonly=True), path, None)
         home.mkdir(parents=True, exist_ok=True)
         lock = HomeLock.acquire(home)
         try:
-            return cls(_connect(path, readonly=False), path, lock)
+            return cls(connect(path, readonly=False), path, lock)
         except BaseException:
             lock.release()
             raise
@@ -372,7 +371,7 @@ class Archive:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise ArchiveCorrupt(
-                f"{self.path} cannot be read ({error}); {_keep_copy(self.path)}. Put back a backup, or start anew with "
+                f"{self.path} cannot be read ({error}); {keep_copy(self.path)}. Put back a backup, or start anew with "
                 "another --home"
             ) from error
 
@@ -390,51 +389,6 @@ class Archive:
                 yield self._db
         except sqlite3.DatabaseError as error:
             raise ArchiveError(f"{self.path} cannot be written ({error}): is the disk full or read-only?") from error
-
-
-def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
-    try:
-        if readonly:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        else:
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA busy_timeout = 5000")
-        if not readonly:
-            _sound(connection)
-            upgrade(connection)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise ArchiveCorrupt(
-            f"{path} is damaged ({error}); {_keep_copy(path)}. `move37 list` shows what may still be read; "
-            "start anew with another --home"
-        ) from error
-    if version > len(STEPS):
-        raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
-    return connection
-
-
-def _sound(connection: sqlite3.Connection) -> None:
-    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if answer != "ok":
-        raise sqlite3.DatabaseError(str(answer))
-
-
-def _keep_copy(path: Path) -> str:
-    """Copy a damaged archive once; returns the sentence that names the copy."""
-    stamp = int(path.stat().st_mtime)
-    copy = path.with_name(f"{path.name}.damaged-{stamp}")
-    try:
-        if not copy.exists():
-            for suffix in ("", "-wal"):
-                source = path.with_name(path.name + suffix)
-                if source.exists():
-                    shutil.copy2(source, copy.with_name(copy.name + suffix))
-    except OSError as error:
-        return f"no copy could be made ({error})"
-    return f"a copy is kept at {copy}"
 
 
 def _campaign(row: sqlite3.Row) -> Campaign:

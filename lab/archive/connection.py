@@ -1,0 +1,59 @@
+"""The archive's file: opened, checked, upgraded; a damaged one is copied before anybody touches it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from move37.lab.archive.schema import STEPS, upgrade
+from move37.lab.errors import ArchiveCorrupt, ArchiveError
+
+
+def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
+    """The file, upgraded to the newest schema unless `readonly`.
+
+    Raises `ArchiveCorrupt` when it is damaged (a copy is made and named), `ArchiveError` when it is newer than we are.
+    """
+    try:
+        if readonly:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        else:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout = 5000")
+        if not readonly:
+            _sound(connection)
+            upgrade(connection)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise ArchiveCorrupt(
+            f"{path} is damaged ({error}); {keep_copy(path)}. `move37 list` shows what may still be read; "
+            "start anew with another --home"
+        ) from error
+    if version > len(STEPS):
+        raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
+    return connection
+
+
+def _sound(connection: sqlite3.Connection) -> None:
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        raise sqlite3.DatabaseError(str(answer))
+
+
+def keep_copy(path: Path) -> str:
+    """Copy a damaged archive once; returns the sentence that names the copy."""
+    stamp = int(path.stat().st_mtime)
+    copy = path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        if not copy.exists():
+            for suffix in ("", "-wal"):
+                source = path.with_name(path.name + suffix)
+                if source.exists():
+                    shutil.copy2(source, copy.with_name(copy.name + suffix))
+    except OSError as error:
+        return f"no copy could be made ({error})"
+    return f"a copy is kept at {copy}"
