@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from move37.agents.events import ApprovalRequested, Notice, OnEvent
+from move37.agents.events import ApprovalClosed, ApprovalRequested, Notice, OnEvent
 from move37.agents.inbox import Decision, Inbox
 from move37.agents.roles import LAB, PERSON
 from move37.lab.archive.store import Line, now
@@ -92,7 +92,9 @@ class Approvals:
         if decision is None:
             return self._unanswered(request)
         self._store(decided(decision, experiment, stage=kind))
-        return decision.reason if decision.kind == "veto" else ""
+        veto = decision.reason if decision.kind == "veto" else ""
+        self._on_event(ApprovalClosed(experiment=experiment, answer=f"vetoed: {veto}" if veto else "approved"))
+        return veto
 
     async def _decision(self, request: Request) -> Decision | None:
         """The answer, or None when the timeout is over; a pause and a stop let no time pass."""
@@ -113,6 +115,7 @@ class Approvals:
     def _unanswered(self, request: Request) -> str:
         text = f"Nobody answered within {self._timeout:.0f} s: {request.kind} of {request.experiment} goes on."
         self._store(Line(source=LAB, to=PERSON, text=text, at=now(), experiment=request.experiment, stage=request.kind))
+        self._on_event(ApprovalClosed(experiment=request.experiment, answer="nobody answered in time"))
         self._on_event(Notice(text=text))
         return ""
 

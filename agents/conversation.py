@@ -142,10 +142,11 @@ class _Stage:
 
     def select(self, _: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
         # A line is claimed here, so that two conversations never hear the same one.
-        if self._inbox.waiting() and (lines := self._inbox.take_lines()):
+        speaker = self._next(self.replies) or MEMBERS[0].name
+        if self._inbox.waiting(speaker) and (lines := self._inbox.take_lines(speaker)):
             self.claimed = lines
             return PERSON
-        return self._next(self.replies) or MEMBERS[0].name
+        return speaker
 
     def heard(self, message: BaseChatMessage) -> None:
         if message.source == PERSON:

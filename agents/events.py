@@ -83,6 +83,14 @@ class ApprovalRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalClosed:
+    """A request waits no more."""
+
+    experiment: str
+    answer: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """One sentence for the person."""
 
@@ -98,6 +106,7 @@ Event = (
     | ExperimentUpdated
     | BudgetUpdated
     | ApprovalRequested
+    | ApprovalClosed
     | Notice
 )
 OnEvent = Callable[[Event], None]

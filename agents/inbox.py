@@ -26,6 +26,7 @@ class Said:
     text: str
     source: str
     at: str  # ISO 8601, UTC
+    to: str = ""  # the agent that it is for; empty: whoever speaks next
     proposal: bool = False  # a hypothesis for the next experiment, not a line for the next speaker
 
 
@@ -52,13 +53,14 @@ class Inbox:
         self._stopped = False
         self.pauses = Pauses()  # the campaign's clock stands still while they hold
         self.directions = Directions()
+        self.interruptions = 0  # so far: a speaker compares it with what it was when the turn began
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     # What the person does ------------------------------------------------------------------------------------
 
-    def say(self, text: str, source: str = "person") -> None:
-        """Put a line before the next speaker."""
-        said = _said(text, source)
+    def say(self, text: str, source: str = "person", *, to: str = "") -> None:
+        """Put a line before the next speaker, or before the next turn of the agent `to`."""
+        said = replace(_said(text, source), to=to)
         with self._lock:
             self._lines.append(said)
             self._unstored.append(said)
@@ -94,6 +96,12 @@ class Inbox:
         self._wake()
         return gone
 
+    def interrupt(self) -> None:
+        """Whoever speaks begins anew, and hears what was typed meanwhile. Without a speaker nothing happens."""
+        with self._lock:
+            self.interruptions += 1
+        self._wake()
+
     def pause(self) -> None:
         """No new turn and no new job until `resume`; what runs goes on, the clock stands still."""
         self._set_paused(True)
@@ -122,15 +130,15 @@ class Inbox:
         """Whether the person ended the campaign."""
         return self._stopped
 
-    def waiting(self) -> bool:
-        """Whether a line waits for a speaker."""
-        return bool(self._lines)
+    def waiting(self, speaker: str = "") -> bool:
+        """Whether a line waits for `speaker` (for anybody, where none is named)."""
+        return any(not line.to or not speaker or line.to == speaker for line in self._lines)
 
-    def take_lines(self) -> tuple[Said, ...]:
-        """Everything that was said and not yet heard."""
+    def take_lines(self, speaker: str = "") -> tuple[Said, ...]:
+        """Everything that was said and not yet heard, but for what is meant for another agent than `speaker`."""
         with self._lock:
-            lines = tuple(self._lines)
-            self._lines.clear()
+            lines = tuple(line for line in self._lines if not line.to or not speaker or line.to == speaker)
+            self._lines = deque(line for line in self._lines if line not in lines)
         return lines
 
     def take_unstored(self) -> tuple[Said, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from rich.text import Text
 
 from move37.agents.events import (
+    ApprovalClosed,
     ApprovalRequested,
     BudgetUpdated,
     Event,
@@ -53,7 +54,7 @@ class Board:
         self.active: dict[str, Active] = {}
         self.budget: BudgetUpdated | None = None
         self.budget_at = 0.0  # time.monotonic() of the last BudgetMoved
-        self.asked: ApprovalRequested | None = None
+        self.waiting: dict[str, ApprovalRequested] = {}  # by experiment, oldest first
         self._lock = threading.Lock()
 
     @property
@@ -87,6 +88,11 @@ class Board:
         """An experiment's name, as far as it is known."""
         known = self.experiments.get(ident)
         return known.name if known else ""
+
+    def is_baseline(self, ident: str) -> bool:
+        """Whether it is one of the lab's own."""
+        known = self.experiments.get(ident)
+        return known is not None and known.role is Role.BASELINE
 
     def leaders(self) -> list[tuple[Role, Experiment, float, int]]:
         """The best candidate and the best baseline at the most steps that both have: role, record, value, steps.
@@ -125,12 +131,12 @@ class Board:
                 self.experiments[event.experiment.id] = event.experiment
                 if event.experiment.status is not ExperimentStatus.RUNNING:
                     self.active.pop(event.experiment.id, None)
-                if self.asked and self.asked.experiment == event.experiment.id:
-                    self.asked = None
             case BudgetUpdated():
                 self.budget, self.budget_at = event, time.monotonic()
             case ApprovalRequested():
-                self.asked = event
+                self.waiting[event.experiment] = event
+            case ApprovalClosed():
+                self.waiting.pop(event.experiment, None)
 
     def _at(self, ident: str) -> Active:
         return self.active.setdefault(ident, Active(id=ident))

@@ -1,123 +1,95 @@
 """A person at the table: lines and slash commands, read without ever holding the agents up.
 
-`understand` and `carry_out` are the whole language, without a terminal. `Prompt` is the seat at a terminal
-(prompt_toolkit in the campaign's own loop); `Seat` reads lines from a stdin that is no terminal, in a thread, and the
-end of the pipe ends nothing.
+`Prompt` is the chair at a terminal (prompt_toolkit in an event loop of its own process, which need not be the
+campaign's); `PipeSeat` reads lines from a stdin that is no terminal, in a thread, and the end of the pipe ends nothing.
+The language is `app/orders.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, Self
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.text import Text
 
-from move37.agents.events import Event
-from move37.agents.inbox import Inbox
+from move37.agents.events import ApprovalRequested, Event
 from move37.app.board import Board
 from move37.app.display import Plain, status_lines
-from move37.app.text import one_line, spark
+from move37.app.orders import AGENTS, LONGEST, LOOKUPS, VERBS, Order, understand
+from move37.app.text import harmless, one_line, spark
 
-LONGEST = 8_000  # characters of one line; more is cut
-HELP: tuple[tuple[str, str], ...] = (
-    ("any line", "the next speaker hears it and answers"),
-    ("/propose TEXT", "hand a hypothesis to the next experiment"),
-    ("/approve", "let what waits for you go on"),
-    ("/veto REASON", "end what waits for you, or else the newest experiment"),
-    ("/pause", "no new turn and no new job; what runs goes on"),
-    ("/resume", "go on"),
-    ("/stop", "end the campaign; `move37 resume` can continue it"),
-    ("/help", "this list"),
-)
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completion
+    from prompt_toolkit.document import Document
+
+Send = Callable[[Order], Awaitable[str]]  # hands an order to the campaign; what the person is told
+LookUp = Callable[[Order], None]
+_TAKES_ID = ("approve", "veto", "show", "diff", "why", "pin", "ban")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A line that was understood."""
+class PipeSeat(Plain):
+    """A chair for a stdin that is no terminal: events as plain lines, answers between them."""
 
-    verb: str  # say, propose, approve, veto, pause, resume, stop, help, or "" for a line that asks for nothing
-    text: str = ""
-    problem: str = ""  # why it cannot be carried out, one sentence
-
-
-def understand(line: str) -> Order:
-    """What a typed line asks for. Never raises; a line that cannot be carried out says why."""
-    text = "".join(c for c in line if c.isprintable() or c == "\t").strip()[:LONGEST]
-    if not text:
-        return Order(verb="")
-    if not text.startswith("/"):
-        return Order(verb="say", text=text)
-    word, _, rest = text[1:].partition(" ")
-    verbs = [form.split()[0] for form, _ in HELP if form.startswith("/")]
-    if f"/{word.lower()}" not in verbs:
-        return Order(verb="", problem=f"/{one_line(word, 30)} is not known here: {', '.join(verbs)}")
-    if word.lower() == "propose" and not rest.strip():
-        return Order(verb="", problem="say what to propose: /propose TEXT")
-    return Order(verb=word.lower(), text=rest.strip())
-
-
-def carry_out(order: Order, inbox: Inbox) -> str:
-    """Hand an order to the campaign; gives back what the person is told. Never blocks."""
-    match order.verb:
-        case "say":
-            inbox.say(order.text)
-            return "noted: the next speaker hears it"
-        case "propose":
-            inbox.propose(order.text)
-            return "proposed: the next experiment's Researcher gets it"
-        case "approve":
-            inbox.approve()
-            return "your approval is passed on"
-        case "veto":
-            inbox.veto(order.text)
-            return "your veto is passed on"
-        case "pause":
-            inbox.pause()
-            return "paused: what runs goes on, nothing new begins; /resume goes on"
-        case "resume":
-            inbox.resume()
-            return "going on"
-        case "stop":
-            inbox.stop()
-            return "stopping: what is finished is kept, `move37 resume` goes on"
-        case "help":
-            return "\n".join(f"{form:<15} {meaning}" for form, meaning in HELP)
-    return order.problem
-
-
-class Seat(Plain):
-    """A chair at the table for a stdin that is no terminal: events as plain lines, answers between them."""
-
-    def __init__(self, screen: Console, board: Board, inbox: Inbox) -> None:
+    def __init__(self, screen: Console, board: Board, told: Callable[[Order], str], look_up: LookUp) -> None:
         super().__init__(screen, board)
-        self._inbox = inbox
+        self._told = told
+        self._look_up = look_up
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._read, args=(sys.stdin.buffer,), daemon=True, name="chat-input").start()
+        threading.Thread(target=self._read, args=(sys.stdin.fileno(),), daemon=True, name="chat-input").start()
         return self
 
-    def _read(self, stream: BinaryIO) -> None:
-        # readline() returns at each line, where iterating would wait for a whole buffer.
-        for raw in iter(lambda: stream.readline(4 * LONGEST), b""):
-            answer = carry_out(understand(raw.decode("utf-8", errors="replace")), self._inbox)
-            if answer:
-                self._screen.print(Text(answer, style="bold"), soft_wrap=True)
+    def _read(self, descriptor: int) -> None:
+        # The descriptor itself: a thread that waits inside a buffered reader aborts the interpreter when it ends.
+        for raw in lines_of(descriptor):
+            order = understand(raw.decode("utf-8", errors="replace"))
+            if order.verb in LOOKUPS:
+                self._look_up(order)
+            elif answer := self._told(order):
+                self._screen.print(Text(harmless(answer), style="bold"), soft_wrap=True)
+
+
+def lines_of(descriptor: int) -> Iterator[bytes]:
+    """Lines as they arrive, the last one with or without its end; a line without end is cut at its limit."""
+    waiting = b""
+    while chunk := os.read(descriptor, 65_536):
+        *whole, waiting = (waiting + chunk).split(b"\n")
+        yield from whole
+        if len(waiting) > 4 * LONGEST:
+            yield waiting[: 4 * LONGEST]
+            waiting = b""
+    if waiting:
+        yield waiting
 
 
 class Prompt:
-    """A chair at a terminal: a line to type on, with what runs now in the bar below it."""
+    """A chair at a terminal: a line to type on, with what runs now in the bar below it and everything else above."""
 
-    def __init__(self, screen: Console, board: Board, inbox: Inbox, on_interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        screen: Console,
+        board: Board,
+        *,
+        send: Send,
+        look_up: LookUp,
+        on_interrupt: Callable[[], None],
+        history: Path | None = None,
+    ) -> None:
         self._screen = screen
         self._board = board
-        self._inbox = inbox
+        self._send = send
+        self._look_up = look_up
         self._on_interrupt = on_interrupt
+        self._history = history
         self._task: asyncio.Task[None] | None = None
+        self.left = asyncio.Event()  # the person went away
 
     def __enter__(self) -> Self:
         from prompt_toolkit.patch_stdout import patch_stdout
@@ -125,7 +97,7 @@ class Prompt:
         self._patch = patch_stdout(raw=True)
         self._patch.__enter__()
         self._screen.file = sys.stdout  # the patched one, which draws above the prompt
-        self._screen.print(Text("Type at any moment; /help lists what else you can do.", style="dim"))
+        self.say("Type at any moment; /help lists what else you can do. Ctrl-D leaves, the campaign goes on.", "dim")
         self._task = asyncio.get_running_loop().create_task(self._read())
         return self
 
@@ -136,21 +108,28 @@ class Prompt:
         self._screen.file = sys.__stdout__ or sys.stdout
 
     def __call__(self, event: Event) -> None:
-        """Print the event's line above the prompt."""
+        """Print the event's line above the prompt; code that waits for a word as code."""
         text = self._board.see(event)
         if text is not None:
             self._screen.print(text)
+        if isinstance(event, ApprovalRequested) and event.kind == "code":
+            code = harmless(event.text)
+            self._screen.print(Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True))
+
+    def say(self, text: str, style: str = "bold") -> None:
+        """One answer above the prompt."""
+        self._screen.print(Text(harmless(text), style=style))
 
     async def _read(self) -> None:
         from prompt_toolkit import PromptSession
-        from prompt_toolkit.completion import WordCompleter
         from prompt_toolkit.formatted_text import FormattedText
+        from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-        words = WordCompleter([form.split()[0] for form, _ in HELP if form.startswith("/")], sentence=True)
         session: PromptSession[str] = PromptSession(
-            completer=words,
+            completer=completer(self._board),
             complete_while_typing=False,
             reserve_space_for_menu=0,
+            history=FileHistory(str(self._history)) if self._history else InMemoryHistory(),
             bottom_toolbar=lambda: FormattedText([("", self._bar())]),
         )
         while True:
@@ -161,11 +140,15 @@ class Prompt:
                 self._on_interrupt()
                 continue
             except EOFError:
-                self._screen.print(Text("You left the table; the campaign goes on. Ctrl-C stops it.", style="dim"))
+                self.left.set()
                 return
-            answer = carry_out(understand(line), self._inbox)
-            if answer:
-                self._screen.print(Text(answer, style="bold"))
+            await self._answer(understand(line))
+
+    async def _answer(self, order: Order) -> None:
+        if order.verb in LOOKUPS:
+            self._look_up(order)
+        elif answer := order.problem or (await self._send(order) if order.verb else ""):
+            self.say(answer)
 
     def _bar(self) -> str:
         lines = status_lines(self._board)
@@ -173,6 +156,33 @@ class Prompt:
             progress = active.progress
             loss = f"{progress.loss:.3f}" if progress and progress.loss is not None else ""
             curve = f"{spark(active.losses)} {loss} {progress.step}/{progress.steps}" if progress else active.speaking
-            lines.append(one_line(f"{active.id} {self._board.name(active.id)} {active.stage} {curve}", 110))
-        state = "PAUSED  " if self._inbox.paused else ""
-        return state + "\n".join(f" {line}" for line in lines)
+            lines.append(f"{active.id} {self._board.name(active.id)} {active.stage} {curve}")
+        return "\n".join(f" {one_line(line, max(20, self._screen.width - 2))}" for line in lines)
+
+
+def completions(text: str, idents: Iterable[str]) -> list[str]:
+    """What may stand where the cursor is: commands, agents, ids. Pure."""
+    if not text.startswith("/"):
+        return []
+    verb, blank, rest = text[1:].partition(" ")
+    if not blank:
+        return [f"/{v}" for v in VERBS if v.startswith(verb.lower())]
+    if " " in rest:
+        return []
+    if verb.lower() == "ask":
+        return [a for a in AGENTS if a.lower().startswith(rest.lower())]
+    return [i for i in idents if i.startswith(rest)] if verb.lower() in _TAKES_ID else []
+
+
+def completer(board: Board) -> Any:
+    """The same for prompt_toolkit."""
+    from prompt_toolkit.completion import Completer, Completion
+
+    class _Completer(Completer):
+        def get_completions(self, document: Document, complete_event: object) -> Iterator[Completion]:
+            text = document.text_before_cursor
+            last = len(text) - (text.rfind(" ") + 1)
+            for word in completions(text, sorted(board.experiments)):
+                yield Completion(word, start_position=-last)
+
+    return _Completer()

@@ -16,6 +16,7 @@ import typer
 COMMANDS = (
     "run",
     "chat",
+    "attach",
     "resume",
     "list",
     "show",

@@ -128,8 +128,7 @@ def status_lines(board: Board) -> list[str]:
     budget = board.budget_now()
     if budget is not None:
         lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(budget)}")
-    if board.asked is not None:
-        lines.append(f"{board.asked.experiment} waits for your /approve or /veto REASON")
+    lines += [f"{ident} waits for your /approve {ident} or /veto {ident} REASON" for ident in board.waiting]
     return lines or ["starting"]
 
 

@@ -15,18 +15,23 @@ from pathlib import Path
 
 from rich.text import Text
 
-from move37.agents.events import Event
+from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.app import chat, display, logs
 from move37.app.board import Board
 from move37.app.exits import EnvironmentFault, Exit
+from move37.app.live_log import LiveLog, serve_controls
+from move37.app.lookups import look_up
+from move37.app.orders import Order, carry_out, order_of
 from move37.app.reading import pick_campaign, reading, shortened
 from move37.app.report.rows import metric_of
 from move37.app.settings import Settings
+from move37.app.situation import situation
 from move37.app.tables import leaderboard
 from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.wording import campaign_title
+from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
 from move37.lab.tasks.task import Schedule
@@ -64,6 +69,10 @@ class _Session:
         self._screen = console()
         self._inbox = Inbox()
         self._display: display.Display | None = None
+        self._board: Board | None = None
+        self._live: LiveLog | None = None
+        self._search = settings.models.model == "designer"
+        self._program = settings.campaign.task.startswith("program")
         self._open = ExitStack()
         self._signals: list[int] = []
         self.campaign: int | None = None
@@ -108,19 +117,42 @@ class _Session:
             with reading(self._settings.home) as archive:
                 known = archive.experiments(campaign.id)
         self._greet(campaign)
-        board = Board(metric_of(campaign.brief.task), known)
-        self._display = self._open.enter_context(self._seat(board))
+        self._search = campaign.brief.model == "designer"
+        self._program = campaign.brief.task.startswith("program")
+        self._board = Board(metric_of(campaign.brief.task), known)
+        self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
+        self._display = self._open.enter_context(self._seat(self._board))
+        serving = asyncio.get_running_loop().create_task(
+            serve_controls(self._settings.home, campaign.id, self._from_outside)
+        )
+        self._open.callback(serving.cancel)
 
     def _seat(self, board: Board) -> display.Display:
         if not self._seated:
             return display.choose(self._screen, board)
-        if sys.stdin.isatty() and self._screen.is_terminal:
-            return chat.Prompt(self._screen, board, self._inbox, self._interrupted)
-        return chat.Seat(self._screen, board, self._inbox)
+        home, screen = self._settings.home, self._screen
+        return chat.PipeSeat(screen, board, self._carry_out, lambda order: look_up(order, home, board, screen))
+
+    def _from_outside(self, control: Control) -> str:
+        """An order of another process: carried out, shown here too, answered there."""
+        answer = self._carry_out(order_of(control), user=control.user)
+        if control.kind not in (ControlKind.SAY, ControlKind.ASK, ControlKind.PROPOSE):  # those are told when stored
+            said = f"/{control.kind.value} {control.experiment or ''} {control.text}"
+            self._event(Notice(text=one_line(f"{control.user}: {said}", 200)))
+        return answer
+
+    def _carry_out(self, order: Order, user: str = "person") -> str:
+        assert self._board is not None
+        at = situation(self._board, order, search=self._search, program=self._program)
+        answer = carry_out(order, self._inbox, at, user=user)
+        if self._live is not None:
+            self._live.paused(self._inbox.paused)
+        return answer
 
     def _event(self, event: Event) -> None:
-        if self._display is not None:
-            self._display(event)
+        for watching in (self._display, self._live):
+            if watching is not None:
+                watching(event)
 
     def _greet(self, campaign: Campaign) -> None:
         brief = campaign.brief
@@ -131,9 +163,6 @@ class _Session:
             f"{counted(brief.budget, 'candidate')}, seed {brief.seed}, model {brief.model}{signs}"
         )
         self._screen.print(Text.assemble(("move37 ", "bold"), one_line(words)), soft_wrap=True)
-
-    def _interrupted(self) -> None:
-        self._signalled(signal.SIGINT)
 
     def _signalled(self, number: int) -> None:
         self._signals.append(number)

@@ -96,7 +96,8 @@ async def resume_campaign(
             "put them back, or start a new campaign with `move37 run`"
         )
     with Archive.open(settings.home) as archive:
-        going = archive.update_campaign(chosen.id, status="running")
+        sessions = int(chosen.facts.get("sessions", 0)) + 1
+        going = archive.update_campaign(chosen.id, status="running", sessions=sessions)
         if on_ready:
             on_ready(going, task.schedule(brief.preset))
         return await _session(settings, archive, going, task, inbox, on_event)

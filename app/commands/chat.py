@@ -14,7 +14,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """Run a campaign with you at the table: type at any moment, the next speaker answers.
 
-Type /help at the prompt for /pause, /resume, /stop, /approve, /veto REASON and /propose TEXT. Lines may also come
+Type /help at the prompt for what else you can do: propose, approve, veto, pin, ban, pause, look things up. At a
+terminal the campaign runs in a process of its own: Ctrl-D leaves, `move37 attach` comes back. Lines may also come
 through a pipe; its end does not end the campaign.
 
 \b

@@ -6,6 +6,7 @@ the same sentence from wherever it came.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +63,11 @@ Runtime = Annotated[
 Image = Annotated[
     str | None, typer.Option(help="Of Docker.  [default: what `move37 sandbox build` made]", metavar="NAME")
 ]
+
+
+def at_a_terminal() -> bool:
+    """Whether a person can type and see what is drawn."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,4 +50,10 @@ def resume(
     if wanted.status == "finished":
         typer.echo(f"campaign {wanted.id} has finished: see `move37 list`, or start another with `move37 run`")
         return Exit.DONE
+    if chat and o.at_a_terminal():
+        from move37.app.attach import attach, start
+
+        return attach(
+            settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=200
+        )
     return conduct(settings, again=wanted, seated=chat)

@@ -51,6 +51,10 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         image: o.Image = None,
     ) -> int:
         settings = context.obj.with_flags(**o.given(context.params))
+        if seated and o.at_a_terminal():
+            from move37.app.attach import attach, start
+
+            return attach(settings.home, start(settings.home, "run", settings.flags))
         from move37.app.session import conduct
 
         return conduct(settings, seated=seated)

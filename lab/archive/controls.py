@@ -23,14 +23,17 @@ class ControlKind(StrEnum):
     """What can be asked for; `text` and `experiment` mean what the comment says."""
 
     SAY = "say"  # text: for the next speaker
+    ASK = "ask"  # text: an agent's name, a blank, and the line for it
     PROPOSE = "propose"  # text: a hypothesis for the next experiment, or the source of a candidate
     APPROVE = "approve"  # experiment: the one that waits, or None for the oldest
     VETO = "veto"  # experiment as above; text: the reason
     PAUSE = "pause"
     RESUME = "resume"
+    INTERRUPT = "interrupt"  # whoever speaks begins anew, with what was typed meanwhile
     STOP = "stop"
     PIN = "pin"  # experiment: always among the parents from now on
     BAN = "ban"  # experiment, or text: a family that is no parent any more
+    UNDO = "undo"  # the newest pin or ban is taken back
     BUDGET = "budget"  # text: the new number of candidates
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import IO
 
@@ -10,6 +11,9 @@ from move37.lab.errors import ArchiveBusy
 
 if os.name == "posix":
     import fcntl
+
+
+TRIES, PAUSE = 5, 0.05  # somebody who only asks `is_held` holds it for a moment
 
 
 class HomeLock:
@@ -24,8 +28,7 @@ class HomeLock:
         path = home / "lock"
         handle = path.open("a+", encoding="ascii")
         try:
-            if os.name == "posix":
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except OSError as error:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
@@ -38,6 +41,33 @@ class HomeLock:
         handle.flush()
         return cls(handle)
 
+    @staticmethod
+    def is_held(home: Path) -> bool:
+        """Whether a campaign works in `home` now. Elsewhere than on POSIX systems nobody can tell: it says no."""
+        path = home / "lock"
+        if os.name != "posix" or not path.is_file():
+            return False
+        with path.open(encoding="ascii") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
     def release(self) -> None:
         """Let go; idempotent."""
         self._handle.close()
+
+
+def _lock(handle: IO[str]) -> None:
+    """Raises `OSError` when somebody else holds it for longer than a question takes."""
+    if os.name != "posix":
+        return
+    for attempt in range(TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if attempt == TRIES - 1:
+                raise
+            time.sleep(PAUSE)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-import time
+import threading
 
 import pytest
 from hypothesis import given
@@ -13,25 +14,52 @@ from rich.console import Console
 
 from move37.agents.inbox import Inbox
 from move37.app.board import Board
-from move37.app.chat import HELP, LONGEST, Seat, carry_out, understand
+from move37.app.chat import PipeSeat, completions, lines_of
+from move37.app.orders import (
+    HELP,
+    LONGEST,
+    LOOKUPS,
+    VERBS,
+    Order,
+    Situation,
+    carry_out,
+    control_kind,
+    control_text,
+    order_of,
+    understand,
+)
+from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.records import BITS_PER_BYTE
 
-
-def told(line: str, inbox: Inbox) -> str:
-    return carry_out(understand(line), inbox)
+BUSY = Situation(speaker="the Critic of c1-004", running=("c1-003", "c1-004"), waiting=("c1-003",))
 
 
-def test_a_line_goes_to_the_next_speaker() -> None:
+def told(line: str, inbox: Inbox, at: Situation = BUSY) -> str:
+    return carry_out(understand(line), inbox, at)
+
+
+def test_a_line_goes_to_the_next_speaker_who_is_named() -> None:
     inbox = Inbox()
-    assert "next speaker" in told("  try a short convolution \n", inbox)
+    assert "the Critic of c1-004 hears it next" in told("  try a short convolution \n", inbox)
     assert [said.text for said in inbox.take_lines()] == ["try a short convolution"]
 
 
-def test_every_command_of_the_help_is_carried_out() -> None:
+def test_a_line_for_one_agent_waits_for_that_agent() -> None:
     inbox = Inbox()
-    for form, _ in HELP[1:]:
-        assert told(form, inbox) != "" and "not known" not in told(form, inbox)
-    assert inbox.stopped
+    assert "the Analyst hears it" in told("/ask analyst why did it fail?", inbox)
+    assert not inbox.waiting("Critic") and inbox.take_lines("Critic") == ()
+    assert [line.text for line in inbox.take_lines("Analyst")] == ["why did it fail?"]
+
+
+def test_where_no_language_model_listens_it_says_what_will_be_acted_on_and_what_not() -> None:
+    at = Situation(search=True, understood=("short_conv", "no rotary"), ignored=("be bold",))
+    answer = told("try a short convolution without rope, be bold", Inbox(), at)
+    assert "No language model listens" in answer and "short_conv, no rotary" in answer and "'be bold'" in answer
+    assert "changes nothing" in told("hello", Inbox(), Situation(search=True))
+
+
+def test_before_anybody_speaks_it_says_what_runs_first() -> None:
+    assert "the baselines are trained first" in told("hi", Inbox(), Situation(busy="the baselines are trained first"))
 
 
 def test_commands_reach_the_inbox() -> None:
@@ -44,29 +72,63 @@ def test_commands_reach_the_inbox() -> None:
     proposal = inbox.take_proposal()
     assert proposal is not None and proposal.text == "two decays a head"
     told("/approve", inbox)
-    told("/veto too much like c1-003", inbox)
+    told("/veto c1-004 too much like c1-002", inbox)
     decisions = [inbox.take_decision(), inbox.take_decision()]
-    assert [(d.kind, d.reason) for d in decisions if d] == [("approve", ""), ("veto", "too much like c1-003")]
+    assert [(d.kind, d.experiment, d.reason) for d in decisions if d] == [
+        ("approve", "", ""),
+        ("veto", "c1-004", "too much like c1-002"),
+    ]
+    told("/ban softmax", inbox)
+    told("/pin c1-003", inbox)
+    assert inbox.directions.banned == ("softmax",) and inbox.directions.pinned == ("c1-003",)
+    assert "taken back: /pin c1-003" in told("/undo", inbox)
+    told("/stop", inbox)
+    assert inbox.stopped
 
 
 @pytest.mark.parametrize(
-    ("line", "says"), [("/dance", "/dance is not known"), ("/propose", "/propose TEXT"), ("/", "not known")]
+    ("line", "at", "says"),
+    [
+        ("/approve", Situation(), "nothing waits"),
+        ("/approve c1-009", BUSY, "c1-009 does not wait"),
+        ("/veto", Situation(), "nothing runs or waits"),
+        ("/veto c1-009 no", BUSY, "neither waits nor runs"),
+        ("/undo", BUSY, "there is no"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(line: str, at: Situation, says: str) -> None:
+    inbox = Inbox()
+    assert says in told(line, inbox, at)
+    assert inbox.take_decision() is None
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("/dance", "/dance is not known"),
+        ("/propose", "/propose TEXT"),
+        ("/", "not known"),
+        ("/ask nobody hello", "AGENT is one of"),
+        ("/ask Critic", "AGENT is one of"),
+        ("/show", "/show ID"),
+        ("/ban", "/ban WORD"),
+    ],
 )
 def test_what_is_not_understood_gets_one_line(line: str, says: str) -> None:
     answer = told(line, Inbox())
     assert says in answer and "\n" not in answer
 
 
-def test_help_names_every_command() -> None:
+def test_help_names_every_command_and_each_is_known() -> None:
     answer = told("/help", Inbox())
     assert all(form in answer for form, _ in HELP)
+    assert all(not understand(f"/{verb} Critic c1-001 x").problem for verb in VERBS)
 
 
 @given(st.text(max_size=200))
 def test_any_line_is_taken(line: str) -> None:
-    inbox = Inbox()
     order = understand(line)
-    carry_out(order, inbox)
+    carry_out(order, Inbox(), BUSY)
     assert all(c.isprintable() or c == "\t" for c in order.text)
 
 
@@ -74,18 +136,74 @@ def test_a_line_without_end_is_cut() -> None:
     assert len(understand("x" * 10 * LONGEST).text) == LONGEST
 
 
-def test_a_pipe_is_read_to_its_end_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Pipe:
-        buffer = io.BytesIO(b"first\n/pause\n\xff\xfe second\n/nonsense\nlast without newline")
+@pytest.mark.parametrize("verb", [v for v in ("say", *VERBS) if v not in LOOKUPS])
+def test_every_order_travels_to_another_process_and_arrives_as_it_was(verb: str) -> None:
+    order = Order(verb=verb, text="some text", experiment="c1-001", agent="Critic" if verb == "ask" else "")
+    kind = control_kind(order)
+    assert kind is not None
+    control = Control(
+        id=1, campaign=1, at="", user="ada", kind=kind, experiment=order.experiment, text=control_text(order)
+    )
+    arrived = order_of(control)
+    assert (arrived.verb, arrived.text, arrived.agent) == (order.verb, order.text, order.agent)
 
-    monkeypatch.setattr(sys, "stdin", Pipe())
-    inbox, out = Inbox(), io.StringIO()
-    with Seat(Console(file=out), Board(BITS_PER_BYTE), inbox):
-        heard: list[str] = []
-        deadline = time.monotonic() + 5.0
-        while len(heard) < 3 and time.monotonic() < deadline:
-            heard += [said.text for said in inbox.take_lines()]
-            time.sleep(0.01)
+
+def test_every_kind_of_control_is_an_order_that_something_answers() -> None:
+    for kind in ControlKind:
+        if kind is not ControlKind.BUDGET:
+            control = Control(id=1, campaign=1, at="", user="ada", kind=kind, experiment="c1-003", text="Critic hello")
+            assert carry_out(order_of(control), Inbox(), BUSY)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("/pa", ["/pause"]),
+        ("/veto c1-0", ["c1-001", "c1-002"]),
+        ("/ask An", ["Analyst"]),
+        ("/show ", ["c1-001", "c1-002", "c1-gla"]),
+        ("/say c1", []),
+        ("hello", []),
+        ("/veto c1-001 be", []),
+    ],
+)
+def test_commands_agents_and_ids_are_completed(typed: str, offered: list[str]) -> None:
+    assert completions(typed, ["c1-001", "c1-002", "c1-gla"]) == offered
+
+
+def a_pipe(content: bytes) -> int:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(content)
+
+    threading.Thread(target=write).start()
+    return reading
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), max_size=8))
+def test_lines_of_a_pipe_arrive_whole_in_order(lines: list[bytes]) -> None:
+    descriptor = a_pipe(b"\n".join(lines))
+    found = list(lines_of(descriptor))
+    os.close(descriptor)
+    assert found == (lines[:-1] if lines and not lines[-1] else lines)
+
+
+def test_a_pipe_is_read_to_its_end_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = a_pipe(b"first\n/pause\n\xff\xfe second\n/nonsense\n/status\nlast without newline")
+    monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"fileno": lambda self: descriptor})())
+    inbox, out, done, looked = Inbox(), io.StringIO(), threading.Event(), list[str]()
+
+    def hand_over(order: Order) -> str:
+        answer = carry_out(order, inbox, BUSY)
+        if order.text.startswith("last"):
+            done.set()
+        return answer
+
+    with PipeSeat(Console(file=out), Board(BITS_PER_BYTE), hand_over, lambda order: looked.append(order.verb)):
+        assert done.wait(10.0)
+    heard = [said.text for said in inbox.take_lines()]
     assert heard == ["first", "\ufffd\ufffd second", "last without newline"]
-    assert inbox.paused and not inbox.stopped
+    assert inbox.paused and not inbox.stopped and looked == ["status"]
     assert "/nonsense is not known" in out.getvalue()

@@ -1,0 +1,136 @@
+"""A running campaign's events, put where other processes can see them: curves, what waits, what runs, the clock.
+
+The other direction, what other processes ask of the campaign, is `serve_controls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from move37.agents.events import (
+    ApprovalClosed,
+    ApprovalRequested,
+    BudgetUpdated,
+    Event,
+    ExperimentUpdated,
+    Notice,
+    Spoke,
+    StageFinished,
+    StageStarted,
+    TrainingUpdated,
+)
+from move37.lab.archive.controls import Control, Controls
+from move37.lab.archive.live import EVERY, Recorder
+from move37.lab.errors import ArchiveError
+from move37.lab.records import ExperimentStatus
+
+log = structlog.get_logger()
+POLL = 0.25  # seconds between two looks at what others ask for
+NOTICES = 20  # the last ones are kept
+
+
+class LiveLog:
+    """Takes events of one campaign in. A full disk costs the live view, never the campaign."""
+
+    def __init__(self, home: Path, campaign: int) -> None:
+        self._recorder = Recorder(home, campaign)
+        self._points: dict[tuple[str, str, int], int] = {}
+        self._active: dict[str, dict[str, str]] = {}
+        self._notices: list[str] = []
+        self._recorder.close_requests("the campaign began anew")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._try(lambda: self._recorder.close_requests("the campaign ended"))
+        self._try(lambda: self._recorder.state(active={}, running=False))
+        self._recorder.close()
+
+    def __call__(self, event: Event) -> None:
+        """Store what others may want to see of it."""
+        self._try(lambda: self._take(event))
+
+    def paused(self, paused: bool) -> None:
+        """Whether nothing new begins."""
+        self._try(lambda: self._recorder.state(paused=paused))
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TrainingUpdated():
+                self._point(event)
+            case BudgetUpdated():
+                self._recorder.state(
+                    running=True,
+                    phase=event.phase,
+                    done=event.done,
+                    budget=event.budget,
+                    seconds=event.seconds,
+                    seconds_left=event.seconds_left,
+                    tokens=event.tokens,
+                    cost=event.cost,
+                )
+            case ApprovalRequested():
+                until = event.seconds and datetime.now(UTC) + timedelta(seconds=event.seconds)
+                self._recorder.ask(
+                    event.experiment,
+                    event.kind,
+                    event.text,
+                    until=until.isoformat(timespec="seconds") if until else None,
+                )
+            case ApprovalClosed():
+                self._recorder.close_request(event.experiment, event.answer)
+            case Notice():
+                self._notices = [*self._notices, event.text][-NOTICES:]
+                self._recorder.state(notices=self._notices)
+            case StageStarted() | StageFinished() | Spoke() | ExperimentUpdated():
+                self._activity(event)
+
+    def _point(self, event: TrainingUpdated) -> None:
+        p = event.progress
+        run = (p.experiment, p.rung, p.seed)
+        last = self._points.get(run, -EVERY)
+        if p.loss is not None and (p.step >= last + EVERY or p.step < last or p.step == p.steps):
+            self._points[run] = p.step
+            self._recorder.point(p.experiment, p.rung, p.seed, p.step, p.loss)
+
+    def _activity(self, event: StageStarted | StageFinished | Spoke | ExperimentUpdated) -> None:
+        before = {ident: dict(facts) for ident, facts in self._active.items()}
+        match event:
+            case StageStarted():
+                self._active[event.experiment] = {"stage": event.stage, "speaking": ""}
+            case StageFinished():
+                if event.stage.startswith("memory"):
+                    self._active.pop(event.experiment, None)
+            case Spoke():
+                self._active.setdefault(event.experiment, {"stage": ""})["speaking"] = event.to
+            case ExperimentUpdated():
+                if event.experiment.status is not ExperimentStatus.RUNNING:
+                    self._active.pop(event.experiment.id, None)
+        if self._active != before:
+            self._recorder.state(active=self._active)
+
+    @staticmethod
+    def _try(store: Callable[[], None]) -> None:
+        try:
+            store()
+        except ArchiveError as error:
+            log.warning("live_view_not_stored", error=str(error))
+
+
+async def serve_controls(home: Path, campaign: int, carry_out: Callable[[Control], str]) -> None:
+    """Take what other processes ask for and answer it, until cancelled."""
+    with Controls(home) as controls:
+        while True:
+            try:
+                for control in controls.take(campaign):
+                    controls.answer(control.id, carry_out(control))
+            except ArchiveError as error:
+                log.warning("controls_not_read", error=str(error))
+            await asyncio.sleep(POLL)

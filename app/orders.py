@@ -1,0 +1,208 @@
+"""What a person can say to a campaign: lines and slash commands, the same at a terminal, on a pipe and from the page.
+
+`understand` reads a typed line; `carry_out` hands it to the campaign in this process and says what will happen;
+`order_of` and `control_of` translate to and from the table by which other processes speak to it. Pure, but for what
+`carry_out` does to the inbox. Questions that only look (`/show`, `/diff`, ...) are answered by `app/lookups.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from move37.agents.inbox import Inbox
+from move37.agents.roles import MEMBERS
+from move37.app.text import one_line
+from move37.lab.archive.controls import Control, ControlKind
+
+LONGEST = 8_000  # characters of one line; more is cut
+HELP: tuple[tuple[str, str], ...] = (
+    ("any line", "the next speaker hears it and answers"),
+    ("/ask AGENT TEXT", "the same, for one of Researcher, Critic, Engineer, Debugger, Analyst"),
+    ("/propose TEXT", "hand a hypothesis to the next experiment"),
+    ("/approve [ID]", "let what waits for you go on; without an id the oldest"),
+    ("/veto [ID] REASON", "end what waits for you; without an id the oldest, or else the newest experiment"),
+    ("/pin WORD", "build on this experiment, baseline or family from now on"),
+    ("/ban WORD", "never build on it from now on"),
+    ("/undo", "take the newest /pin or /ban back"),
+    ("/interrupt", "whoever speaks begins anew, and hears what was typed meanwhile"),
+    ("/pause", "no new turn and no new job; what runs goes on, the clock stands still"),
+    ("/resume", "go on"),
+    ("/stop", "end the campaign; `move37 resume` can continue it"),
+    ("/status", "what runs, what waits for you, what is left"),
+    ("/show ID", "one experiment"),
+    ("/diff ID", "its code against its parent's"),
+    ("/why ID", "what it rests on: parents, memory, the Critic's reason"),
+    ("/help", "this list"),
+)
+LOOKUPS = ("status", "show", "diff", "why", "help")  # change nothing
+VERBS = tuple(form.split()[0][1:] for form, _ in HELP if form.startswith("/"))
+AGENTS = tuple(member.name for member in MEMBERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A line that was understood."""
+
+    verb: str  # one of VERBS, "say", or "" for a line that asks for nothing
+    text: str = ""
+    experiment: str = ""  # the id that was named
+    agent: str = ""  # whom /ask asks
+    problem: str = ""  # why it cannot be carried out, one sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the campaign is at, for saying what will happen to an order."""
+
+    speaker: str = ""  # who speaks next, e.g. "the Researcher of c1-004"; empty: nobody does
+    busy: str = ""  # what runs until somebody speaks, e.g. "the baselines are trained first"
+    search: bool = False  # no language model listens
+    understood: tuple[str, ...] = ()  # words that a search acts on
+    ignored: tuple[str, ...] = ()  # what it did not understand
+    running: tuple[str, ...] = ()  # ids of experiments at work
+    waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
+
+
+def understand(line: str) -> Order:
+    """What a typed line asks for. Never raises; a line that cannot be carried out says why."""
+    text = "".join(c for c in line if c.isprintable() or c == "\t").strip()[:LONGEST]
+    if not text:
+        return Order(verb="")
+    if not text.startswith("/"):
+        return Order(verb="say", text=text)
+    word, _, rest = text[1:].partition(" ")
+    verb, rest = word.lower(), rest.strip()
+    if verb not in VERBS:
+        return Order(verb="", problem=f"/{one_line(word, 30)} is not known here: {', '.join(f'/{v}' for v in VERBS)}")
+    form = next(form for form, _ in HELP if form.startswith(f"/{verb}"))
+    if verb in ("propose", "pin", "ban", "show", "diff", "why") and not rest:
+        return Order(verb="", problem=f"say which: {form}" if verb != "propose" else f"say what to propose: {form}")
+    if verb == "ask":
+        return _asked(rest, form)
+    if verb in ("approve", "veto") and _is_id(rest.split(" ")[0]):
+        ident, _, reason = rest.partition(" ")
+        return Order(verb=verb, experiment=ident, text=reason.strip())
+    return Order(verb=verb, text=rest)
+
+
+def _asked(rest: str, form: str) -> Order:
+    name, _, text = rest.partition(" ")
+    agent = next((a for a in AGENTS if a.lower() == name.lower()), "")
+    if not agent or not text.strip():
+        return Order(verb="", problem=f"say whom and what: {form}, where AGENT is one of {', '.join(AGENTS)}")
+    return Order(verb="ask", text=text.strip(), agent=agent)
+
+
+def _is_id(word: str) -> bool:
+    """Whether it looks like an experiment's id, such as c1-003 or c2-gla."""
+    campaign, dash, rest = word.partition("-")
+    return bool(dash and rest) and campaign[:1] == "c" and campaign[1:].isdigit()
+
+
+def carry_out(order: Order, inbox: Inbox, at: Situation = Situation(), *, user: str = "person") -> str:
+    """Hand an order to the campaign; gives back what the person is told. Never blocks."""
+    match order.verb:
+        case "say" | "ask":
+            inbox.say(order.text, user, to=order.agent)
+            return _heard(order, at)
+        case "propose":
+            inbox.propose(order.text, user)
+            return f"proposed: the next experiment's Researcher gets it{_search_says(at)}"
+        case "approve":
+            return _answered(order, inbox, at, user)
+        case "veto":
+            return _vetoed(order, inbox, at, user)
+        case "pin" | "ban":
+            inbox.direct("pin" if order.verb == "pin" else "ban", order.experiment or order.text, user)
+            does = "is built on" if order.verb == "pin" else "is not built on"
+            what = one_line(order.experiment or order.text, 60)
+            return f"from the next experiment on {what} {does}; /undo takes it back"
+        case "undo":
+            gone = inbox.undo()
+            return f"taken back: /{gone.kind} {gone.text}" if gone else "there is no /pin or /ban to take back"
+        case "interrupt":
+            inbox.interrupt()
+            return "whoever speaks begins anew"
+        case "pause":
+            inbox.pause()
+            return "paused: what runs goes on, nothing new begins, the clock stands still; /resume goes on"
+        case "resume":
+            inbox.resume()
+            return "going on"
+        case "stop":
+            inbox.stop()
+            return "stopping: what is finished is kept, `move37 resume` goes on"
+        case "help":
+            return "\n".join(f"{form:<18} {meaning}" for form, meaning in HELP)
+    return order.problem
+
+
+def _heard(order: Order, at: Situation) -> str:
+    when = f"{at.speaker} hears it next" if at.speaker else "the next speaker hears it"
+    if order.agent:
+        when = f"the {order.agent} hears it at its next turn"
+    busy = f" ({at.busy})" if at.busy else ""
+    return f"noted: {when}{busy}{_search_says(at)}"
+
+
+def _search_says(at: Situation) -> str:
+    """What a search will do about the words; nothing where a language model listens."""
+    if not at.search:
+        return ""
+    if not at.understood:
+        return ". No language model listens, and the search understood no word of that: it changes nothing"
+    ignored = f" and did not understand {', '.join(repr(w) for w in at.ignored)}" if at.ignored else ""
+    return f". No language model listens: the search acts on {', '.join(at.understood)}{ignored}"
+
+
+def _answered(order: Order, inbox: Inbox, at: Situation, user: str) -> str:
+    if not at.waiting:
+        return "nothing waits for your word"
+    if order.experiment and order.experiment not in at.waiting:
+        return f"{order.experiment} does not wait; these do: {', '.join(at.waiting)}"
+    inbox.approve(order.experiment, user)
+    return f"{order.experiment or at.waiting[0]} goes on"
+
+
+def _vetoed(order: Order, inbox: Inbox, at: Situation, user: str) -> str:
+    chosen = order.experiment or (at.waiting[0] if at.waiting else (at.running[-1] if at.running else ""))
+    if not chosen:
+        return "nothing runs or waits that could be ended"
+    if order.experiment and order.experiment not in (*at.waiting, *at.running):
+        return f"{order.experiment} neither waits nor runs: it cannot be ended"
+    inbox.veto(order.text, chosen, user)
+    return f"{chosen} is ended: {order.text or 'no reason given'}"
+
+
+_KINDS = {
+    "say": ControlKind.SAY,
+    "ask": ControlKind.ASK,
+    "propose": ControlKind.PROPOSE,
+    "approve": ControlKind.APPROVE,
+    "veto": ControlKind.VETO,
+    "interrupt": ControlKind.INTERRUPT,
+    "pause": ControlKind.PAUSE,
+    "resume": ControlKind.RESUME,
+    "stop": ControlKind.STOP,
+    "pin": ControlKind.PIN,
+    "ban": ControlKind.BAN,
+    "undo": ControlKind.UNDO,
+}
+
+
+def control_kind(order: Order) -> ControlKind | None:
+    """How an order travels to another process; None for what only looks."""
+    return _KINDS.get(order.verb)
+
+
+def control_text(order: Order) -> str:
+    """The text that travels: of /ask, the agent's name before it."""
+    return f"{order.agent} {order.text}" if order.agent else order.text
+
+
+def order_of(control: Control) -> Order:
+    """The order that came from another process."""
+    if control.kind is ControlKind.ASK:
+        agent, _, text = control.text.partition(" ")
+        return Order(verb="ask", text=text, agent=agent)
+    return Order(verb=control.kind.value, text=control.text, experiment=control.experiment or "")

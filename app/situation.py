@@ -1,0 +1,43 @@
+"""Where a campaign stands, as far as an order needs it: who hears it next, what waits, what a search understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from move37.app.board import Active, Board
+from move37.app.orders import Order, Situation
+
+_SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
+
+
+def situation(board: Board, order: Order, *, search: bool, program: bool) -> Situation:
+    """Of the campaign behind `board`, for one order. `search`: no language model listens."""
+    running = [active for active in board.at_work() if not board.is_baseline(active.id)]
+    understood, ignored = _read(order.text, program) if search and order.verb in ("say", "ask", "propose") else ((), ())
+    return Situation(
+        speaker=_speaker(running),
+        busy="the baselines are trained first" if board.phase == "baselines" else "",
+        search=search,
+        understood=understood,
+        ignored=ignored,
+        running=tuple(active.id for active in running),
+        waiting=tuple(board.waiting),
+    )
+
+
+def _speaker(running: Sequence[Active]) -> str:
+    for active in running:
+        stage = active.stage.split(":")[0]
+        who = active.speaking if active.speaking in _SPEAKERS.values() else _SPEAKERS.get(stage, "")
+        if who:
+            return f"the {who} of {active.id}"
+    return ""
+
+
+def _read(text: str, program: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the search acts on, and the clauses in which it found nothing."""
+    from move37.agents.models.designer.lore import recognise, recognise_edits  # loaded when somebody speaks to it
+
+    wishes = recognise_edits(text) if program else recognise(text)
+    understood = (*wishes.wanted, *(f"no {word}" for word in wishes.unwanted))
+    return understood, ()

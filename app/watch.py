@@ -1,0 +1,154 @@
+"""A campaign seen from another process: what has changed in its archive, as the events that it would have told.
+
+`Watcher.poll` is called once a second or so. What scrolls by is complete (everything said, every record); what runs now
+is as fresh as the campaign last told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from move37.agents.events import (
+    ApprovalClosed,
+    ApprovalRequested,
+    BudgetUpdated,
+    Event,
+    ExperimentUpdated,
+    Notice,
+    Spoke,
+    StageStarted,
+    TrainingUpdated,
+)
+from move37.lab.archive.live import LiveReader
+from move37.lab.archive.lock import HomeLock
+from move37.lab.archive.store import Archive, Campaign
+from move37.lab.records import Experiment
+from move37.lab.tasks.task import Progress
+
+
+@dataclass(slots=True)
+class _Seen:
+    lines: int = 0
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
+    points: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
+    budget: BudgetUpdated | None = None
+
+
+class Watcher:
+    """One campaign, read-only. `past` lines of the conversation are told at the first poll."""
+
+    def __init__(self, home: Path, campaign: int, *, past: int = 20) -> None:
+        """Raises the archive's own errors."""
+        self._home = home
+        self._archive = Archive.open(home, readonly=True)
+        self._live = LiveReader(home)
+        self._campaign = campaign
+        self._seen = _Seen(lines=max(0, len(self._archive.lines(campaign=campaign)) - past))
+        self._seen.experiments = {e.id: e for e in self._archive.experiments(campaign)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.close()
+        self._archive.close()
+
+    @property
+    def campaign(self) -> Campaign:
+        """Its row as it is now."""
+        return self._archive.campaign(self._campaign)
+
+    @property
+    def known(self) -> tuple[Experiment, ...]:
+        """The experiments as they were last seen."""
+        return tuple(self._seen.experiments.values())
+
+    @property
+    def running(self) -> bool:
+        """Whether a process works on it: its status says so and the home is held."""
+        return is_running(self._home, self.campaign)
+
+    def poll(self) -> list[Event]:
+        """What is new since the last call, records first."""
+        return [*self._records(), *self._said(), *self._state(), *self._curves(), *self._requests()]
+
+    def _records(self) -> list[Event]:
+        found: list[Event] = []
+        for experiment in self._archive.experiments(self._campaign):
+            if self._seen.experiments.get(experiment.id) != experiment:
+                self._seen.experiments[experiment.id] = experiment
+                found.append(ExperimentUpdated(experiment=experiment))
+        return found
+
+    def _said(self) -> list[Event]:
+        lines = self._archive.lines(campaign=self._campaign)
+        new, self._seen.lines = lines[self._seen.lines :], len(lines)
+        return [
+            Spoke(experiment=line.experiment, source=line.source, to=line.to, text=line.text)
+            if line.experiment
+            else Notice(text=f"{line.source}: {line.text}")  # nobody has heard it yet
+            for line in new
+        ]
+
+    def _state(self) -> list[Event]:
+        state, found = self._live.state(self._campaign), list[Event]()
+        if "phase" in state and (budget := _budget(state)) != self._seen.budget:
+            self._seen.budget = budget
+            found.append(budget)
+        stages = {ident: facts.get("stage", "") for ident, facts in state.get("active", {}).items()}
+        new = {ident: stage for ident, stage in stages.items() if self._seen.stages.get(ident) != stage}
+        self._seen.stages = stages
+        found += [StageStarted(experiment=ident, stage=stage) for ident, stage in new.items()]
+        told = [text for text in state.get("notices", []) if text not in self._seen.notices]
+        self._seen.notices = list(state.get("notices", []))
+        return [*found, *(Notice(text=text) for text in told)]
+
+    def _curves(self) -> list[Event]:
+        found: list[Event] = []
+        for curve in self._live.curves(self._campaign):
+            run, last = (curve.experiment, curve.rung, curve.seed), curve.steps[-1]
+            if curve.experiment not in self._seen.stages or self._seen.points.get(run) == last:
+                continue
+            self._seen.points[run] = last
+            progress = Progress(
+                experiment=curve.experiment,
+                rung=curve.rung,
+                seed=curve.seed,
+                step=last,
+                steps=int(curve.rung.partition("@")[2] or last),
+                loss=curve.losses[-1],
+            )
+            found.append(TrainingUpdated(progress=progress))
+        return found
+
+    def _requests(self) -> list[Event]:
+        open_now = {r.experiment: r for r in self._live.requests(self._campaign)}
+        new = [r for ident, r in open_now.items() if ident not in self._seen.asked]
+        closed = self._seen.asked - open_now.keys()
+        self._seen.asked = set(open_now)
+        return [
+            *(ApprovalClosed(experiment=ident, answer="") for ident in sorted(closed)),
+            *(ApprovalRequested(experiment=r.experiment, kind=r.kind, text=r.text) for r in new),
+        ]
+
+
+def _budget(state: Any) -> BudgetUpdated:
+    return BudgetUpdated(
+        done=int(state.get("done", 0)),
+        budget=int(state.get("budget", 0)),
+        seconds=float(state.get("seconds", 0.0)),
+        seconds_left=state.get("seconds_left"),
+        tokens=int(state.get("tokens", 0)),
+        cost=float(state.get("cost", 0.0)),
+        phase=str(state["phase"]),
+    )
+
+
+def is_running(home: Path, campaign: Campaign) -> bool:
+    """Whether a process works on it: a killed one leaves its status behind, but not its lock."""
+    return campaign.status == "running" and HomeLock.is_held(home)

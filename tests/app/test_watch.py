@@ -1,0 +1,212 @@
+"""A campaign seen and steered from another process: what it tells, what is asked of it, who is there."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from move37.agents.events import (
+    ApprovalClosed,
+    ApprovalRequested,
+    BudgetUpdated,
+    Event,
+    ExperimentUpdated,
+    Notice,
+    Spoke,
+    StageFinished,
+    StageStarted,
+    TrainingUpdated,
+)
+from move37.app.attach import arguments, start
+from move37.app.exits import BadInput
+from move37.app.live_log import LiveLog, serve_controls
+from move37.app.settings import load
+from move37.app.watch import Watcher, is_running
+from move37.lab.archive.controls import Control, ControlKind, Controls
+from move37.lab.archive.live import EVERY, LiveReader
+from move37.lab.archive.store import Archive, Line, now
+from move37.lab.tasks.task import Progress
+from tests.builders import a_brief, a_finished_experiment
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    archive = Archive.open(tmp_path)
+    archive.begin_campaign(a_brief(budget=2))
+    return archive
+
+
+def said(archive: Archive, text: str, experiment: str | None = "c1-001") -> None:
+    archive.say(1, Line(source="Critic", to="Lab", text=text, at=now(), experiment=experiment))
+
+
+def a_step(step: int, experiment: str = "c1-001", steps: int = 100) -> TrainingUpdated:
+    return TrainingUpdated(
+        progress=Progress(experiment=experiment, rung="lm@100", seed=0, step=step, steps=steps, loss=3.0 - step / 100)
+    )
+
+
+def test_what_happens_is_told_once_and_nothing_of_before(tmp_path: Path, archive: Archive) -> None:
+    experiment = a_finished_experiment(archive, archive.campaign(1))
+    said(archive, "long ago")
+    with Watcher(tmp_path, 1, past=0) as watcher:
+        assert watcher.poll() == [] and watcher.known == (archive.experiment(experiment.id),)
+        said(archive, "now")
+        said(archive, "to nobody yet", experiment=None)
+        archive.finish_stage(experiment.id, "analysis:again", {}, reason="read once more")
+        found = watcher.poll()
+        assert [e.experiment.reason for e in found if isinstance(e, ExperimentUpdated)] == ["read once more"]
+        assert [e.text for e in found if isinstance(e, Spoke)] == ["now"]
+        assert [e.text for e in found if isinstance(e, Notice)] == ["Critic: to nobody yet"]
+        assert watcher.poll() == []
+
+
+def test_who_comes_back_hears_the_last_lines_first(tmp_path: Path, archive: Archive) -> None:
+    a_finished_experiment(archive, archive.campaign(1))
+    for number in range(5):
+        said(archive, f"line {number}")
+    with Watcher(tmp_path, 1, past=2) as watcher:
+        assert [e.text for e in watcher.poll() if isinstance(e, Spoke)] == ["line 3", "line 4"]
+
+
+def test_events_reach_another_process_through_the_archive(tmp_path: Path, archive: Archive) -> None:
+    experiment = a_finished_experiment(archive, archive.campaign(1))
+    budget = BudgetUpdated(done=1, budget=2, seconds=3.0, seconds_left=None, tokens=5, cost=0.5, phase="search")
+    request = ApprovalRequested(experiment=experiment.id, kind="code", text="class Mixer: ...", seconds=60.0)
+    with LiveLog(tmp_path, 1) as live, Watcher(tmp_path, 1, past=0) as watcher:
+        live(budget)
+        live(StageStarted(experiment=experiment.id, stage="lm@100"))
+        live(a_step(20, experiment.id))
+        live(request)
+        live(Notice(text="the server is back"))
+        found = watcher.poll()
+        assert budget in found and StageStarted(experiment=experiment.id, stage="lm@100") in found
+        assert [e.progress.step for e in found if isinstance(e, TrainingUpdated)] == [20]
+        assert [(e.experiment, e.text) for e in found if isinstance(e, ApprovalRequested)] == [
+            (experiment.id, "class Mixer: ...")
+        ]
+        assert "the server is back" in [e.text for e in found if isinstance(e, Notice)]
+        live(ApprovalClosed(experiment=experiment.id, answer="approved"))
+        live(StageFinished(experiment=experiment.id, stage="memory"))
+        assert [type(e) for e in watcher.poll()] == [ApprovalClosed]
+
+
+def test_a_curve_keeps_every_tenth_step_and_its_end(tmp_path: Path, archive: Archive) -> None:
+    experiment = a_finished_experiment(archive, archive.campaign(1))
+    with LiveLog(tmp_path, 1) as live:
+        for step in range(1, 104):
+            live(a_step(step, experiment.id, steps=103))
+    with LiveReader(tmp_path) as reader:
+        (curve,) = reader.curves(1)
+    gaps = [b - a for a, b in zip(curve.steps, curve.steps[1:], strict=False)]
+    assert curve.steps[-1] == 103 and set(gaps[:-1]) == {EVERY}
+
+
+def test_what_waited_when_a_campaign_died_waits_no_more_when_it_begins_again(tmp_path: Path, archive: Archive) -> None:
+    live = LiveLog(tmp_path, 1)
+    live(ApprovalRequested(experiment="c1-001", kind="code", text="x"))
+    with LiveReader(tmp_path) as reader:
+        assert len(reader.requests(1)) == 1
+        LiveLog(tmp_path, 1)
+        assert reader.requests(1) == ()
+
+
+async def test_orders_of_others_are_carried_out_once_in_order_and_answered(tmp_path: Path, archive: Archive) -> None:
+    taken: list[str] = []
+    everything = asyncio.Event()
+
+    def carry_out(control: Control) -> str:
+        taken.append(f"{control.user}: {control.kind} {control.text}")
+        if len(taken) == 2:
+            everything.set()
+        return f"done {len(taken)}"
+
+    with Controls(tmp_path) as controls:
+        idents = [
+            controls.post(1, ControlKind.SAY, text="hello", user="ada"),
+            controls.post(1, ControlKind.VETO, text="no", user="bob"),
+        ]
+        serving = asyncio.create_task(serve_controls(tmp_path, 1, carry_out))
+        await asyncio.wait_for(everything.wait(), 10)
+        await asyncio.sleep(0)
+        serving.cancel()
+        assert taken == ["ada: say hello", "bob: veto no"]
+        assert [found.answer for ident in idents if (found := controls.find(ident))] == ["done 1", "done 2"]
+
+
+def test_a_campaign_that_was_killed_does_not_run(tmp_path: Path, archive: Archive) -> None:
+    assert is_running(tmp_path, archive.campaign(1))  # this process holds the home
+    archive.close()
+    assert archive_status(tmp_path) == "running" and not is_running(tmp_path, campaign_of(tmp_path))
+
+
+def campaign_of(home: Path):  # type: ignore[no-untyped-def]
+    with Archive.open(home, readonly=True) as archive:
+        return archive.campaign(1)
+
+
+def archive_status(home: Path) -> str:
+    return str(campaign_of(home).status)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"budget": 3, "task": "program:x", "seed": 2},
+        {"approve": "code", "approval_timeout": "90s", "docker": {"runtime": "crun", "image": "a:b"}},
+        {"negotiation_rounds": 1, "model": "openai:x", "base_url": "http://127.0.0.1:1/v1"},
+    ],
+)
+def test_settings_become_the_options_they_came_from(tmp_path: Path, flags: dict[str, object]) -> None:
+    from typer.main import get_command
+
+    from move37.app.cli import build
+
+    command = get_command(build()).commands["run"]  # type: ignore[attr-defined]
+    context = command.make_context("run", arguments(load({"home": tmp_path, **flags}).flags))
+    given = {name: value for name, value in context.params.items() if value is not None}
+    flat = {k: v for k, v in flags.items() if k != "docker"} | dict(flags.get("docker", {}))  # type: ignore[call-overload]
+    assert {name: str(value) for name, value in given.items()} == {name: str(value) for name, value in flat.items()}
+
+
+def test_a_process_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such"):
+        start(tmp_path / "home", "run", load({"task": f"program:{tmp_path}/nothing"}).flags)
+
+
+def watched(home: Path, until: Callable[[list[Event]], bool]) -> list[Event]:
+    """Everything that is told until the condition holds or the campaign has ended."""
+    found: list[Event] = []
+    with Watcher(home, 1, past=1000) as watcher:
+        while not until(found) and watcher.running:
+            found += watcher.poll()
+        return found + watcher.poll()
+
+
+@pytest.mark.slow
+def test_a_campaign_in_a_process_of_its_own_is_steered_from_here(tmp_path: Path) -> None:
+    """What `move37 chat` does at a terminal: start, look on, veto one of two that wait, stop."""
+    circles = Path(__file__).parents[2] / "lab/tasks/examples/circles"
+    home = tmp_path / "home"
+    flags = load({"task": f"program:{circles}", "budget": 2, "sandbox": "process", "approve": "hypotheses"}).flags
+    assert start(home, "run", flags) == 1
+    asked = watched(home, lambda events: sum(isinstance(e, ApprovalRequested) for e in events) == 2)
+    waiting = [e.experiment for e in asked if isinstance(e, ApprovalRequested)]
+    with Controls(home) as controls:
+        controls.post(1, ControlKind.VETO, text="too small", experiment=waiting[1], user="ada")
+        controls.post(1, ControlKind.APPROVE, experiment=waiting[0], user="ada")
+    watched(home, lambda _: False)
+    with Archive.open(home, readonly=True) as archive:
+        assert archive.campaign(1).status == "finished"
+        assert "too small" in archive.experiment(waiting[1]).reason
+        assert archive.experiment(waiting[0]).measurements
+        assert any(line.source == "ada" for line in archive.lines(waiting[1]))
+    told = subprocess.run(
+        [sys.executable, "-m", "move37", "--home", str(home), "attach"], capture_output=True, text=True
+    )
+    assert told.returncode == 2 and "move37 resume" in told.stderr
