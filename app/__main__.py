@@ -5,6 +5,7 @@ Nothing heavy is imported here or in `app/cli.py`: `move37 --help` has to answer
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -27,6 +28,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; every way out passes here."""
+    _speak_any_locale()
     try:
         answer = build()(args=list(arguments), prog_name="move37", standalone_mode=False)
         sys.stdout.flush()
@@ -43,6 +45,9 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except _CLICK_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the command or a group of commands alone
+            print(error.format_message())  # type: ignore[attr-defined]
+            return Exit.DONE
         message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined]
         _say(f"{message}: see `move37 {_asked(arguments)}--help`")
         return Exit.WRONG_USE
@@ -54,6 +59,13 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.ENVIRONMENT
         _say(str(error) or type(error).__name__)
         return status
+
+
+def _speak_any_locale() -> None:
+    # A locale without UTF-8 shows question marks; it never ends a command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="replace")
 
 
 def _reader_left() -> int:

@@ -74,10 +74,12 @@ def everywhere(
     if context.resilient_parsing:
         return
     from move37.app import logs
-    from move37.app.settings import load
+    from move37.app.settings import load, unknown_variables
 
     settings = load({"home": home, "log_level": log_level})
     logs.to_console(settings.log_level)
+    for sentence in unknown_variables():
+        typer.echo(f"move37: {sentence}", err=True)
     context.obj = settings
 
 

@@ -45,6 +45,7 @@ STATUS: Mapping[str, Exit] = {
     "move37.lab.errors.ArchiveError": Exit.WRONG_USE,
     "move37.lab.errors.ArchiveBusy": Exit.ENVIRONMENT,
     "move37.lab.errors.ArchiveCorrupt": Exit.ENVIRONMENT,
+    "move37.lab.errors.ArchiveUnwritable": Exit.ENVIRONMENT,
     "move37.sandbox.errors.SandboxError": Exit.ENVIRONMENT,
     "move37.sandbox.errors.RefusedRequest": Exit.WRONG_USE,
     "move37.memory.errors.MemoryFault": Exit.ENVIRONMENT,

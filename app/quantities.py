@@ -7,6 +7,7 @@ import re
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([km]?)")
 
@@ -14,8 +15,14 @@ _COUNT = re.compile(r"(\d+(?:\.\d+)?)([km]?)")
 def seconds(text: str) -> float:
     """Seconds of "90", "90s", "10m", "1h30m". Raises `ValueError` that shows the form."""
     plain = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", plain):
-        return float(plain)
+    return float(plain) if _NUMBER.fullmatch(plain) else duration(plain)
+
+
+def duration(text: str) -> float:
+    """The same where a bare number would leave the unit open. Raises `ValueError` that shows the form."""
+    plain = text.strip().lower()
+    if _NUMBER.fullmatch(plain):
+        raise ValueError(f"say the unit: {plain}s, {plain}m or {plain}h")
     parts = _PART.findall(plain)
     if not parts or "".join(n + u for n, u in parts) != plain:
         raise ValueError("write a duration such as 90s, 10m or 1h30m")

@@ -65,5 +65,6 @@ def shortened(campaign: Campaign) -> tuple[str, ...]:
 
 def print_json(value: Any) -> None:
     """The only thing that a command with --json writes to stdout."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    json.dump(value, sys.stdout, ensure_ascii=plain, indent=2, allow_nan=False)
     sys.stdout.write("\n")

@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,9 +28,11 @@ from pydantic_settings import (
 from move37.app.choices import Approve, Backend, LogLevel, Preset, Runtime
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
-from move37.app.quantities import count, dollars, seconds
+from move37.app.quantities import count, dollars, duration, seconds
 
 FILE = Path("move37.toml")
+# Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
+OTHERS = {"MOVE37_OUT", "MOVE37_PYTHON", "MOVE37_DOCKERD_LOG", "MOVE37_QDRANT_URL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,10 @@ def _seconds(value: Any) -> Any:
     return seconds(value) if isinstance(value, str) else value
 
 
+def _duration(value: Any) -> Any:
+    return duration(value) if isinstance(value, str) else value
+
+
 def _count(value: Any) -> Any:
     return count(value) if isinstance(value, str) else value
 
@@ -141,9 +148,12 @@ def _dollars(value: Any) -> Any:
     return dollars(value) if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
-Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, allow_inf_nan=False)]
+YEAR = 366 * 86_400.0
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=YEAR, allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=YEAR, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_count), Field(gt=0, le=10**12)]
+Candidates = Annotated[int, BeforeValidator(_count), Field(gt=0, le=100_000)]
+Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -178,8 +188,8 @@ class _Sources(BaseSettings):
     model: Text = "designer"
     base_url: Text | None = None
     reply_tokens: Count = 8_192
-    reply_seconds: Duration = 300.0
-    budget: Count | None = None
+    reply_seconds: Seconds = 300.0
+    budget: Candidates | None = None
     max_time: Duration | None = None
     max_tokens: Count | None = None
     max_cost: Dollars | None = None
@@ -265,8 +275,21 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
     )
 
 
+def unknown_variables() -> list[str]:
+    """Names in the environment that look like settings and are none, each with the nearest that is one."""
+    known = {f"MOVE37_{name.upper()}" for name in _Sources.model_fields}
+    told = []
+    for name in sorted(os.environ):
+        if name.startswith("MOVE37_") and name.partition("__")[0] not in known and name not in OTHERS:
+            near = get_close_matches(name, sorted(known), n=1)
+            told.append(f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else ""))
+    return told
+
+
 def _task(name: str) -> str:
     kind, _, folder = name.partition(":")
+    if kind == "program" and not folder.strip():
+        raise BadInput("--task program: names no folder: write program:DIR")
     return f"{kind}:{_path(Path(folder))}" if kind == "program" and folder else name
 
 

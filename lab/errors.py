@@ -38,6 +38,10 @@ class ArchiveBusy(ArchiveError):
     """Another campaign holds this home."""
 
 
+class ArchiveUnwritable(ArchiveError):
+    """The archive cannot be written: the disk is full, read-only, or somebody holds it for too long."""
+
+
 class ArchiveCorrupt(ArchiveError):
     """The archive's file is damaged."""
 

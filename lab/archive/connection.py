@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from move37.lab.archive.schema import STEPS, upgrade
-from move37.lab.errors import ArchiveCorrupt, ArchiveError
+from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable
 
 
 def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
@@ -28,14 +28,27 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             _sound(connection)
             upgrade(connection)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if not _is_damage(error):
+            raise ArchiveUnwritable(f"{path} cannot be opened ({error}): is the disk full or read-only?") from error
+        raise _damaged(path, error) from error
     except sqlite3.DatabaseError as error:
-        raise ArchiveCorrupt(
-            f"{path} is damaged ({error}); {keep_copy(path)}. `move37 list` shows what may still be read; "
-            "start anew with another --home"
-        ) from error
+        raise _damaged(path, error) from error
     if version > len(STEPS):
         raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
     return connection
+
+
+def _is_damage(error: sqlite3.OperationalError) -> bool:
+    """Whether it lies in the file: a full or read-only disk and a busy file do not."""
+    words = str(error)
+    return not any(word in words for word in ("full", "readonly", "unable to open", "locked", "disk I/O"))
+
+
+def _damaged(path: Path, error: sqlite3.DatabaseError) -> ArchiveCorrupt:
+    return ArchiveCorrupt(
+        f"{path} is damaged ({error}); {keep_copy(path)}. Put a backup back, or start anew with another --home"
+    )
 
 
 def _sound(connection: sqlite3.Connection) -> None:

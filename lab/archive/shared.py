@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from move37.lab.archive.schema import upgrade
-from move37.lab.errors import ArchiveCorrupt, ArchiveError
+from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable
 
 FILE = "archive.sqlite"
 BUSY = 10_000  # milliseconds that a writer waits for another one's transaction
@@ -74,6 +74,6 @@ class SharedConnection:
                     self._db.execute("BEGIN IMMEDIATE")
                     yield self._db
             except sqlite3.DatabaseError as error:
-                raise ArchiveError(
+                raise ArchiveUnwritable(
                     f"{self.path} cannot be written ({error}): is the disk full or read-only?"
                 ) from error

@@ -20,7 +20,7 @@ from move37.lab.archive.assemble import experiment_from
 from move37.lab.archive.codec import decode, encode
 from move37.lab.archive.connection import connect, keep_copy
 from move37.lab.archive.lock import HomeLock
-from move37.lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
+from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable, UnknownExperiment
 from move37.lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
 FILE = "archive.sqlite"
@@ -388,7 +388,9 @@ class Archive:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
         except sqlite3.DatabaseError as error:
-            raise ArchiveError(f"{self.path} cannot be written ({error}): is the disk full or read-only?") from error
+            raise ArchiveUnwritable(
+                f"{self.path} cannot be written ({error}): is the disk full or read-only?"
+            ) from error
 
 
 def _campaign(row: sqlite3.Row) -> Campaign:

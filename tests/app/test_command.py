@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import os
 import resource
 import shutil
 import subprocess
@@ -68,6 +71,10 @@ def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None
         ("run --budget 0", "--budget"),
         ("run --budget many", "--budget"),
         ("run --max-time ten", "--max-time"),
+        ("run --max-time 5", "5m"),
+        ("run --max-time 900d", "--max-time"),
+        ("run --budget 1000000000000", "--budget"),
+        ("run --task program:", "program:DIR"),
         ("run --max-cost free", "--max-cost"),
         ("run --sandbox chroot", "--sandbox"),
         ("run --task chess", "chess"),
@@ -141,3 +148,39 @@ def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
     root = Path(__file__).parents[2]
     answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=root)
     assert answer.stdout.endswith("0\n") and "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("line", ["", "memory", "sandbox"])
+def test_a_command_or_a_group_alone_shows_its_help(move37: Move37, line: str) -> None:
+    answer = move37(*line.split())
+    assert answer.status == 0 and answer.err == ""
+    assert "Usage" in answer.out and answer.out.count("\n") > 5
+
+
+def test_a_misspelt_variable_is_named(move37: Move37, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MOVE37_BUGDET", "4")
+    monkeypatch.setenv("MOVE37_MEMORY__URL", "http://127.0.0.1:1")
+    answer = move37("--home", str(tmp_path), "list", "--json")
+    assert answer.status == 0 and json.loads(answer.out) == []
+    assert (
+        "MOVE37_BUGDET is not a setting: did you mean MOVE37_BUDGET?" in answer.err and "MEMORY__URL" not in answer.err
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_locale_without_utf8_ends_no_command(finished: Path, encoding: str) -> None:
+    for line in ("show c1-001", "list", "show c1-001 --json", "list --json"):
+        command = [sys.executable, "-m", "move37", "--home", str(finished), *line.split()]
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, (line, done.stderr)
+        if line.endswith("--json"):
+            json.loads(done.stdout.decode("ascii"))
+
+
+def test_ctrl_c_is_answered_before_anything_is_imported() -> None:
+    from move37 import __main__
+
+    source = Path(__main__.__file__).read_text()
+    top = [n for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert {alias.name for node in top for alias in node.names} == {"annotations", "sys"}

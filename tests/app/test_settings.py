@@ -103,7 +103,8 @@ def test_a_flag_for_docker_beats_its_section_and_leaves_the_rest() -> None:
 def test_a_program_is_found_again_from_another_folder() -> None:
     """The task is stored with the campaign, and `resume` may run elsewhere."""
     assert load({"task": "program:packing"}).campaign.task == f"program:{Path.cwd() / 'packing'}"
-    assert load({"task": "program:"}).campaign.task == "program:"
+    with pytest.raises(BadInput, match="program:DIR"):
+        load({"task": "program:"})
 
 
 def test_a_file_that_is_not_text_is_named() -> None:
