@@ -22,6 +22,7 @@ COMMANDS = (
     "show",
     "report",
     "check",
+    "measure",
     "exec",
     "principles",
     "memory",

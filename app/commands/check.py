@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
-    from move37.lab.records import Candidate
+    from move37.lab.records import Candidate, GateResult
     from move37.lab.tasks.task import Checked
 
 MIXERS = "mixers"
@@ -89,11 +90,14 @@ def read_source(file: Path) -> str | None:
 
 def as_record(checked: Checked) -> dict[str, Any]:
     """The JSON that other programs rely on."""
-    gates = [
-        {"name": r.name, "passed": r.passed, "value": r.value, "limit": r.limit, "message": r.message}
-        for r in checked.results
+    return {"passed": checked.passed, "gates": gate_records(checked.results)}
+
+
+def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
+    """Each gate's answer, as JSON shows it."""
+    return [
+        {"name": r.name, "passed": r.passed, "value": r.value, "limit": r.limit, "message": r.message} for r in results
     ]
-    return {"passed": checked.passed, "gates": gates}
 
 
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:

@@ -6,6 +6,7 @@ own `nct` gives NaN in places that a root finder visits.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -31,6 +32,7 @@ def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: flo
     return float(np.mean(special.ndtr(shift - critical * ratio) + special.ndtr(-shift - critical * ratio)))
 
 
+@functools.cache
 def minimum_detectable_effect(
     n: int, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95, df: float | None = None
 ) -> float:
