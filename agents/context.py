@@ -29,7 +29,11 @@ class ConversationLimits:
     debug_attempts: int = 3
     recollections: int = 6
     recollection_tokens: int = 2400
-    memory: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")  # which kinds are recalled
+    memory: tuple[Literal["cognition", "analysis", "principle"], ...] = (
+        "cognition",
+        "analysis",
+        "principle",
+    )  # which kinds are recalled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,8 +209,8 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedding(_: Settings) -> Iterator[Finding]:
-    from move37.memory.embed import model_folder
     from move37.memory.errors import MemoryFault
+    from move37.memory.minilm import model_folder
 
     try:
         folder = model_folder()

@@ -33,6 +33,8 @@ from move37.app.quantities import count, dollars, duration, seconds
 FILE = Path("move37.toml")
 # Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
 OTHERS = {"MOVE37_OUT", "MOVE37_PYTHON", "MOVE37_DOCKERD_LOG", "MOVE37_QDRANT_URL"}
+Kind = Literal["cognition", "analysis", "principle"]
+KINDS: tuple[Kind, ...] = ("cognition", "analysis", "principle")  # what memory holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,8 @@ class MemorySettings:
 
     url: str | None = None  # of a Qdrant server; None: embedded in the home
     api_key: str | None = field(default=None, repr=False)
-    kinds: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")  # which are recalled
+    embedding_model: str | None = None  # a sentence-transformers model's name or folder; None: the packaged one
+    kinds: tuple[Kind, ...] = KINDS  # which are recalled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +165,8 @@ class _Memory(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     url: Text | None = None
-    kinds: tuple[Literal["cognition", "analysis"], ...] = ("cognition", "analysis")
+    embedding_model: Text | None = None
+    kinds: tuple[Kind, ...] = KINDS
 
 
 class _Docker(BaseModel):
@@ -270,7 +274,12 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             reply_seconds=found.reply_seconds,
         ),
         sandbox=SandboxSettings(backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image),
-        memory=MemorySettings(url=found.memory.url, api_key=_plain(keys.qdrant_api_key), kinds=found.memory.kinds),
+        memory=MemorySettings(
+            url=found.memory.url,
+            api_key=_plain(keys.qdrant_api_key),
+            embedding_model=found.memory.embedding_model,
+            kinds=found.memory.kinds,
+        ),
         flags=dict(flags),
     )
 

@@ -152,7 +152,12 @@ async def open_context(
         stack.push_async_callback(opened.close)
         sandbox = RetryingSandbox(opened, on_wait=lambda text: on_event(Notice(text=text)))
         on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
-        memory = open_memory(settings.home, url=settings.memory.url, api_key=settings.memory.api_key)
+        memory = open_memory(
+            settings.home,
+            url=settings.memory.url,
+            api_key=settings.memory.api_key,
+            embedding_model=settings.memory.embedding_model,
+        )
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from move37.memory import rank
 from move37.memory.edge import EdgeStore
-from move37.memory.embed import MiniLM
 from move37.memory.index import Index
 from move37.memory.ingest import read_all
+from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
 from move37.memory.records import Entry

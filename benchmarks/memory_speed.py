@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from move37.memory import rank
 from move37.memory.edge import EdgeStore
-from move37.memory.embed import MiniLM, passages
+from move37.memory.embed import passages
 from move37.memory.local import open_local
+from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.store import Collection, FieldIndex, Hit, Nearest, Point, Sparse, Store, Where
 

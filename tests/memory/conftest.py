@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from move37.memory.edge import EdgeStore
-from move37.memory.embed import MiniLM
 from move37.memory.index import Index
 from move37.memory.local import open_local
+from move37.memory.minilm import MiniLM
 from move37.memory.records import Effect, Effects, Entry, Lesson, Probe
 from move37.memory.store import Collection, FieldIndex, Point, Sparse, Store
 

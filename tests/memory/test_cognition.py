@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from move37.memory.embed import MiniLM
 from move37.memory.encoder import all_passages
+from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import FILE, Prebuilt, build, key_of
 

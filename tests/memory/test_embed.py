@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.memory.embed import MiniLM, passages
+from move37.memory import open_memory
+from move37.memory.embed import DEFAULT, LARGE, Default, open_embedder, passages
+from move37.memory.errors import BackendMissing, OtherModel
+from move37.memory.minilm import MiniLM
+from move37.memory.transformer import Transformer
+from tests.memory.conftest import an_entry
 
 TEXTS = [
     "a",
@@ -30,20 +37,84 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(embedder: MiniLM):
         assert embedder.embed([text])[0] == pytest.approx(row, abs=2e-6)
 
 
-@pytest.mark.slow
-def test_the_vectors_are_those_of_sentence_transformers(embedder: MiniLM, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.fixture(scope="module")
+def library(embedder: MiniLM) -> Transformer:
+    """The slow twin; the model is loaded once (some seconds)."""
+    return Transformer(DEFAULT, folder=embedder.folder)
+
+
+def test_the_fast_start_gives_the_librarys_vectors(embedder: MiniLM, library: Transformer):
+    assert np.abs(embedder.embed(TEXTS) - library.embed(TEXTS)).max() < 5e-6  # float32, six layers
+    assert (library.dimension, library.name, library.digest) == (embedder.dimension, embedder.name, embedder.digest)
+
+
+def test_large_batches_go_through_the_library_and_questions_do_not(monkeypatch: pytest.MonkeyPatch):
+    chosen = open_embedder()
+    assert isinstance(chosen, Default)
+    took: list[str] = []
+    for way in ("_fast", "_library"):
+        monkeypatch.setattr(
+            getattr(chosen, way), "embed", lambda texts, way=way: took.append(way) or np.zeros((len(texts), 384))
+        )
+    monkeypatch.delitem(sys.modules, "sentence_transformers", raising=False)
+    chosen.embed(["a question"])
+    chosen.embed(["some", "passages"])
+    chosen.embed(["a" * LARGE])
+    assert took == ["_fast", "_fast", "_library"]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", sys)
+    chosen.embed(["some", "passages"])
+    assert took[-1] == "_library", "what is loaded anyway is used"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, embedder: MiniLM) -> Path:
+    """Another model: the default's first two layers."""
     from sentence_transformers import SentenceTransformer
 
-    from move37.memory.embed import model_folder
+    model = SentenceTransformer(str(embedder.folder), device="cpu")
+    model[0].auto_model.encoder.layer = model[0].auto_model.encoder.layer[:2]
+    model[0].auto_model.config.num_hidden_layers = 2
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model.save(str(folder))
+    return folder
 
-    twin = SentenceTransformer(str(model_folder()), device="cpu").encode(TEXTS, normalize_embeddings=True)
-    assert np.abs(embedder.embed(TEXTS) - twin).max() < 5e-6  # float32, six layers
+
+def test_a_home_keeps_the_model_it_began_with_whatever_a_setting_names(tmp_path: Path, tiny: Path):
+    memory = open_memory(tmp_path, embedding_model=str(tiny))
+    memory.index().put_entries([an_entry()])
+    assert memory.index().embedder.name == "tiny"
+    assert memory.index().search("the state fills up without forgetting")[0].key == "2400.00001"
+    memory.close_now()
+    moved = shutil.move(tiny, tmp_path / "elsewhere" / "tiny")
+    assert open_memory(tmp_path, embedding_model=str(moved)).index().store.count("cognition") == 1
+    shutil.move(moved, tiny)
+
+
+def test_other_weights_of_the_same_name_are_refused(tmp_path: Path, tiny: Path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny, folder)
+    memory = open_memory(tmp_path / "home", embedding_model=str(folder))
+    memory.index().put_entries([an_entry()])
+    memory.close_now()
+    weights = folder / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    with pytest.raises(OtherModel, match="other weights"):
+        open_memory(tmp_path / "home", embedding_model=str(folder)).index()
+    with pytest.raises(OtherModel, match="all-MiniLM-L6-v2"):
+        open_memory(tmp_path / "home").index()
+
+
+@pytest.mark.parametrize("model", ("no/such-model", "/no/such/folder", "."))
+def test_a_model_that_is_not_here_is_one_sentence(tmp_path: Path, model: str):
+    with pytest.raises(BackendMissing, match=r"is not on this machine, or cannot be loaded \(.*memory.embedding_model"):
+        open_memory(tmp_path, embedding_model=model).index()
 
 
 def test_searching_imports_neither_torch_nor_transformers():
     code = (
-        "import sys; from move37.memory.embed import MiniLM; MiniLM().embed(['a'])\n"
+        "import sys; from move37.memory.embed import open_embedder; open_embedder().embed(['a'])\n"
         "import move37.memory.recall, move37.memory.ingest\n"
         "assert not {'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)"
     )

@@ -16,9 +16,9 @@ import pytest
 
 from move37.memory import errors
 from move37.memory.edge import EdgeStore
-from move37.memory.embed import MiniLM
 from move37.memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
 from move37.memory.index import Index
+from move37.memory.minilm import MiniLM
 from move37.memory.server import connect
 from move37.memory.store import Nearest, Sparse, Store
 from tests.memory.conftest import SHAPE, a_point, point_id

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from move37.memory.embed import MiniLM
 from move37.memory.errors import NotFound
 from move37.memory.index import Index
+from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
 from move37.memory.schema import ANALYSES, COGNITION, entry_id

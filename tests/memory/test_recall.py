@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from move37.memory import DeadEnd, MemoryUnavailable, Principle, Probe, Situation, open_memory, rank, render
-from move37.memory.embed import MiniLM
 from move37.memory.errors import HomeLocked, WrongDimension
+from move37.memory.minilm import MiniLM
 from move37.memory.recall import Memory
 from tests.memory.conftest import a_lesson, an_entry, effects
 
