@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from move37.memory import rank
 from move37.memory.edge import EdgeStore
 from move37.memory.index import Index
-from move37.memory.ingest import read_all
+from move37.memory.ingest import FileRead, read_all
 from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
@@ -131,7 +131,7 @@ def as_layout(entries: Sequence[Entry], folder: Path) -> tuple[list[Entry], list
             lines = ["**Task_Performance_Signatures**:", f"- {first}", "", "**Architectural_Symptoms**:"]
             text = "\n".join([*lines, *(f"- {symptom}" for symptom in rest)])
             questions.append((text, lambda id, key, target=entry.key: key == target))  # type: ignore[misc]
-    return [entry for _, found in read_all(folder) if isinstance(found, tuple) for entry in found], questions
+    return [entry for _, found in read_all(folder) if isinstance(found, FileRead) for entry in found.entries], questions
 
 
 def report(title: str, entries: Sequence[Entry], questions: Sequence[Question], *, tune: bool) -> dict[str, object]:
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         layout = as_layout(base, Path(folder))
     out.append(report("(b) built-in base as imported JSON, triggers taken out", *layout, tune=options.tune))
     if options.cognition:
-        found = [e for _, entries in read_all(options.cognition) if isinstance(entries, tuple) for e in entries]
+        found = [e for _, file in read_all(options.cognition) if isinstance(file, FileRead) for e in file.entries]
         out.append(report(f"(b) {options.cognition.name}, symptoms taken out", *symptoms_out(found), tune=options.tune))
     if options.json:
         print(json.dumps(out))

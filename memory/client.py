@@ -145,7 +145,10 @@ class ClientStore:
         self._call(lambda: self._client.delete_collection(name))
 
     def flush(self, name: str) -> None:
-        """A server builds indexes and flushes on its own."""
+        """A server flushes on its own."""
+
+    def optimize(self, name: str) -> None:
+        """A server builds indexes on its own."""
 
     def close(self) -> None:
         """Close connections and files."""

@@ -1,20 +1,23 @@
 """Qdrant's own engine in this process (qdrant-edge-py): the default.
 
-One shard (a folder) a collection, with `move37.json` beside the engine's files: model, dimension, schema. One process
-at a time holds a shard; a second one gets `HomeLocked`. A write is acknowledged when it is in the engine's write-ahead
-log, which outlives a killed process; `flush` also flushes it to the disk and builds the graph.
+One shard (a folder) a collection. Its manifest (model, dimension, schema) stands in it as `move37.json`, and once more
+beside it, so that a lost one is found again; a shard without any is set aside, never removed. One process at a time
+holds a shard; a second one gets `HomeLocked`, and reads a copy (`snapshot.py`), for which every write here holds the
+folder's `writing.lock`. A write is acknowledged when it is in the engine's write-ahead log, which outlives a killed
+process; `flush` also puts it on the disk, `optimize` builds the graph.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
+from filelock import FileLock
 
 from move37.memory import shared
 from move37.memory.errors import (
@@ -27,12 +30,14 @@ from move37.memory.errors import (
     StoreBroken,
     WrongDimension,
 )
+from move37.memory.files import write_synced, writing_lock
 from move37.memory.schema import compare, manifest
 from move37.memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
 
 log = structlog.get_logger()
 PAGE = 512  # points in one page of a scan
 MANIFEST = "move37.json"
+OPTIMIZE_FROM = 256  # points written, from which closing builds the graph
 
 
 class EdgeStore:
@@ -46,33 +51,49 @@ class EdgeStore:
         self._engine = qdrant_edge
         self._folder = folder
         self._shards: dict[str, Any] = {}
+        self._unoptimized: Counter[str] = Counter()  # points written since the graph was built
 
     def open(self, collection: Collection) -> int:
         """Load or create the shard."""
         path = self._folder / collection.name
-        if (path / MANIFEST).exists():
-            compare(collection, self._call(lambda: json.loads((path / MANIFEST).read_text()), path))
         if collection.name not in self._shards:
+            known = self._manifest(path)
+            if known is not None:
+                compare(collection, known)
             opened = self._call(lambda: shared.acquire(path, lambda: self._load(path, collection)), path)
             self._shards[collection.name] = opened
-        return int(self._call(lambda: json.loads((path / MANIFEST).read_text()), path)["schema"])
+        known = self._manifest(path)
+        if known is None:
+            raise StoreBroken(f"The memory in {path} lost its {MANIFEST} while it was opened; try again.")
+        compare(collection, known)
+        return int(known["schema"])
 
     def stamp(self, collection: Collection) -> None:
-        """Replace the manifest in one step, on the disk when it returns."""
+        """Replace both manifests, on the disk when it returns, and index the fields that have no index."""
         if collection.name in self._shards:
-            self._index_fields(self._shards[collection.name], collection)
-        path = self._folder / collection.name / MANIFEST
-        half = path.with_suffix(".new")
-        half.write_text(json.dumps(manifest(collection)))
-        os.replace(half, path)
+            with self._writing():
+                self._index_fields(self._shards[collection.name], collection)
+        path = self._folder / collection.name
+        text = json.dumps(manifest(collection))
+        for place in (path / MANIFEST, _twin(path)):
+            self._call(lambda p=place: write_synced(p, text), path)
+
+    def _manifest(self, path: Path) -> dict[str, Any] | None:
+        """What was stamped; a manifest that is gone is put back from its twin."""
+        own, twin = path / MANIFEST, _twin(path)
+        if not own.exists() and twin.exists() and (path / "segments").exists():
+            log.warning("manifest_restored", path=str(own))
+            self._call(lambda: write_synced(own, twin.read_text()), path)
+        if not own.exists():
+            return None
+        known: dict[str, Any] = self._call(lambda: json.loads(own.read_text()), path)
+        return known
 
     def _load(self, path: Path, collection: Collection) -> Any:
-        manifest_file = path / MANIFEST
-        if manifest_file.exists():
+        if self._manifest(path) is not None:
             return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
-        if (path / "wal").exists() and (path / "segments").exists():
-            self._refuse_if_busy(path)
-        shutil.rmtree(path, ignore_errors=True)  # a creation that was cut off: nothing in it was acknowledged
+        if path.exists():
+            self._set_aside(path)
         path.mkdir(parents=True)
         shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
         self._index_fields(shard, collection)
@@ -80,19 +101,48 @@ class EdgeStore:
         self.stamp(collection)
         return shard
 
+    def _set_aside(self, path: Path) -> None:
+        """A shard that nobody stamped: a creation that was cut off, which holds nothing and goes, or one that lost both
+        manifests, which is kept. Somebody may be creating it at this moment, so it is asked first whether it is free.
+        """
+        if self._holds_nothing(path):
+            shutil.rmtree(path)
+            return
+        number = 1
+        while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
+            number += 1
+        self._call(lambda: path.rename(aside), path)
+        log.warning("shard_set_aside", path=str(path), aside=str(aside), reason=f"it has no {MANIFEST}")
+
+    def _holds_nothing(self, path: Path) -> bool:
+        if not (path / "segments").exists():
+            return True
+        try:
+            shard = self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
+        except HomeLocked:
+            raise
+        except MemoryFault as error:
+            log.warning("shard_unreadable", path=str(path), error=str(error))
+            return False
+        try:
+            return int(self._call(lambda: shard.count(self._engine.CountRequest(exact=True)))) == 0
+        finally:
+            self._call(shard.close)
+
+    def _writing(self) -> FileLock:
+        """Held while files change, so that a copy made under it is whole."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return writing_lock(self._folder)
+
+    def _update(self, name: str, operation: Any) -> None:
+        shard = self._shard(name)
+        with self._writing():
+            self._call(lambda: shard.update(operation))
+
     def _index_fields(self, shard: Any, collection: Collection) -> None:
         for name, kind in collection.indexes.items():
             schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
             self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
-
-    def _refuse_if_busy(self, path: Path) -> None:
-        """Somebody may be creating it at this moment: removing it under them would lose their points."""
-        try:
-            self._call(lambda: self._engine.EdgeShard.load(str(path)), path).close()
-        except HomeLocked:
-            raise
-        except MemoryFault as error:
-            log.warning("half_made_shard_removed", path=str(path), error=str(error))
 
     def _config(self, collection: Collection) -> Any:
         engine = self._engine
@@ -112,11 +162,10 @@ class EdgeStore:
         """In the write-ahead log when it returns."""
         if not points:
             return
-        self._call(
-            lambda: self._shard(name).update(
-                self._engine.UpdateOperation.upsert_points([self._row(point) for point in points])
-            )
+        self._update(
+            name, self._call(lambda: self._engine.UpdateOperation.upsert_points([self._row(point) for point in points]))
         )
+        self._unoptimized[name] += len(points)
 
     def _row(self, point: Point) -> Any:
         vectors = {key: rows.tolist() for key, rows in point.dense.items() if len(rows)}
@@ -177,25 +226,40 @@ class EdgeStore:
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """In the write-ahead log when it returns."""
         if ids:
-            self._call(lambda: self._shard(name).update(self._engine.UpdateOperation.delete_points(list(ids))))
+            self._update(name, self._engine.UpdateOperation.delete_points(list(ids)))
 
     def drop(self, name: str) -> None:
         """Close the shard and remove its folder."""
         if self._shards.pop(name, None) is not None:
             shared.release(self._folder / name, lambda shard: self._call(shard.close))
         shutil.rmtree(self._folder / name, ignore_errors=True)
+        _twin(self._folder / name).unlink(missing_ok=True)
 
     def flush(self, name: str) -> None:
+        """To the disk."""
+        with self._writing():
+            self._call(self._shard(name).flush)
+
+    def optimize(self, name: str) -> None:
         """Optimise, then flush."""
         shard = self._shard(name)
-        self._call(shard.optimize)
-        self._call(shard.flush)
+        with self._writing():
+            self._call(shard.optimize)
+            self._call(shard.flush)
+        self._unoptimized[name] = 0
 
     def close(self) -> None:
-        """Close every shard."""
+        """Close every shard; where much was written, its graph is built first."""
         while self._shards:
-            name, _ = self._shards.popitem()
-            shared.release(self._folder / name, lambda shard: self._call(shard.close))
+            name = next(iter(self._shards))
+            try:
+                if self._unoptimized[name] >= OPTIMIZE_FROM:
+                    self.optimize(name)
+            except MemoryFault as error:  # the points are in the log already, and the next close tries again
+                log.warning("not_optimized", collection=name, error=str(error))
+            finally:
+                del self._shards[name]
+                shared.release(self._folder / name, lambda shard: self._call(shard.close))
 
     def _shard(self, name: str) -> Any:
         if name not in self._shards:
@@ -238,6 +302,11 @@ class EdgeStore:
             raise
         except Exception as error:
             raise translate(error, path or self._folder) from error
+
+
+def _twin(path: Path) -> Path:
+    """The second manifest, beside the shard."""
+    return path.with_name(f"{path.name}.{MANIFEST}")
 
 
 def translate(error: Exception, path: Path) -> MemoryFault:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
-BATCH = 64  # points in one write
+BATCH = 256  # points in one write: enough for the embedder to see a large batch
 EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
 ASKED = 16  # passages of a question that are looked at
 ASKED_WORDS = 20  # of one in a search: each observation of a long question looks for its own passage

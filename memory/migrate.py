@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import structlog
 
 from move37.memory.encoder import points, texts
 from move37.memory.errors import MigrationFailed
+from move37.memory.files import write_synced
 from move37.memory.index import KINDS, Index, Progress
 from move37.memory.schema import MIGRATIONS, SCHEMA, record_of
 from move37.memory.store import Point, Store
@@ -84,7 +84,7 @@ def copy(source: Index, target: Store, notes: Path, *, progress: Progress | None
             target.upsert(name, page)
             written += len(page)
             places[name] = page[-1].id
-            _note(notes, places)
+            write_synced(notes, json.dumps(places))
             if progress is not None:
                 progress(written, total)
         out.append(Copied(name=name, points=total, written=written, checksum=verify(source.store, target, name)))
@@ -142,10 +142,3 @@ def _pages(points: Iterator[Point]) -> Iterator[list[Point]]:
             page = []
     if page:
         yield page
-
-
-def _note(path: Path, places: Mapping[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".new")
-    half.write_text(json.dumps(places))
-    os.replace(half, path)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 
+from move37.memory.files import write_synced
 from move37.memory.records import Lesson
 from move37.memory.schema import lesson_of
 
@@ -29,14 +29,8 @@ class Outbox:
         Raises:
             OSError: the disk is full or read-only.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{hashlib.sha256(lesson.experiment.encode()).hexdigest()[:20]}.json"
-        half = path.with_suffix(f".{os.getpid()}.new")
-        with half.open("w", encoding="utf-8") as file:
-            json.dump(asdict(lesson), file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
+        write_synced(path, json.dumps(asdict(lesson), ensure_ascii=False))
         return path
 
     def waiting(self) -> Iterator[tuple[Path, Lesson]]:

@@ -175,7 +175,7 @@ def operators() -> frozenset[str]:
 def problems(paper: Paper, *, stem: str) -> tuple[str, ...]:
     """What a reviewer would object to; empty when nothing."""
     out = [] if stem == paper.arxiv else [f"the file is called {stem}, the paper {paper.arxiv}"]
-    if paper.year != _year(paper.arxiv):
+    if paper.year != arxiv_year(paper.arxiv):
         out.append(f"year {paper.year} does not fit arXiv id {paper.arxiv}")
     out += _length(paper.mechanism, "mechanism", 8, 90)
     for insight in paper.insights:
@@ -251,6 +251,7 @@ def _alike(first: str, second: str) -> float:
     return len(mine & set(bm25.words(second))) / len(mine) if mine else 0.0
 
 
-def _year(arxiv: str) -> int:
+def arxiv_year(arxiv: str) -> int:
+    """The year in which an id was given."""
     century = 2000 if int(arxiv[:2]) < 90 else 1900
     return century + int(arxiv[:2])

@@ -58,8 +58,8 @@ def _main(path: str) -> None:
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     reader = PdfReader(path)
-    if reader.is_encrypted and not reader.decrypt(""):
-        sys.exit("it is encrypted")
+    if reader.is_encrypted and not reader.decrypt(""):  # an empty user password opens everywhere
+        sys.exit("it is encrypted with a password")
     if len(reader.pages) > MAX_PAGES:
         sys.exit(f"it has over {MAX_PAGES} pages")
     title = str((reader.metadata.title if reader.metadata else "") or "")

@@ -43,12 +43,22 @@ def open_memory(
     embedding_model: str | None = None,
     embedder: Embedder | None = None,
     reranker: Reranker | None = None,
+    read_only: bool = False,
 ) -> Memory:
     """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet.
 
-    `embedding_model` is a sentence-transformers model's name or folder; None is the one that a package carries.
+    `embedding_model` is a sentence-transformers model's name or folder; None is the one that a package carries. With
+    `read_only` a home that another process holds is read from a copy, waiting lessons and all.
     """
-    return Memory(home, url=url, api_key=api_key, embedding_model=embedding_model, embedder=embedder, reranker=reranker)
+    return Memory(
+        home,
+        url=url,
+        api_key=api_key,
+        embedding_model=embedding_model,
+        embedder=embedder,
+        reranker=reranker,
+        read_only=read_only,
+    )
 
 
 def open_store(folder: Path, *, url: str | None = None, api_key: str | None = None) -> Store:
@@ -85,12 +95,15 @@ class Memory:
         embedding_model: str | None = None,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
+        read_only: bool = False,
     ) -> None:
         self.folder = home / "memory"
         self.url = url
         self._api_key = api_key
         self._embedder = embedder or open_embedder(embedding_model)
         self._reranker = reranker
+        self._read_only = read_only
+        self._copied = False  # a copy is read, because another process writes
         self._index: Index | None = None
         self._lock = threading.RLock()
         self.outbox = Outbox(self.folder / "queue")
@@ -104,19 +117,37 @@ class Memory:
         """
         with self._lock:
             if self._index is None:
-                store = open_store(self.folder, url=self.url, api_key=self._api_key)
-                try:
-                    index = Index(store, self._embedder, reranker=self._reranker)
-                    for name, schema in tuple(index.schemas.items()):
-                        if schema < SCHEMA:
-                            upgrade(index, name, schema)
-                            index.schemas[name] = SCHEMA
-                    self._index = index
-                except BaseException:
-                    store.close()
-                    raise
-            self._drain(self._index)
+                self._index = self._open()
+            if not self._copied:
+                self._drain(self._index)
             return self._index
+
+    def _open(self) -> Index:
+        try:
+            return self._opened(open_store(self.folder, url=self.url, api_key=self._api_key))
+        except MemoryUnavailable:
+            edge = self.folder / "edge"
+            if not self._read_only or self.url or not edge.is_dir():
+                raise
+            from move37.memory.snapshot import Snapshot  # start-up time: a server needs none of it
+
+            index = self._opened(Snapshot(edge))
+            self._copied = True
+            # Into the copy alone: the holder stores them.
+            index.put_lessons([lesson for _, lesson in self.outbox.waiting()])
+            return index
+
+    def _opened(self, store: Store) -> Index:
+        try:
+            index = Index(store, self._embedder, reranker=self._reranker)
+            for name, schema in tuple(index.schemas.items()):
+                if schema < SCHEMA:
+                    upgrade(index, name, schema)
+                    index.schemas[name] = SCHEMA
+            return index
+        except BaseException:
+            store.close()
+            raise
 
     async def recall(
         self,
@@ -288,7 +319,7 @@ class Memory:
         with self._lock:
             if self._index is not None:
                 self._index.store.close()
-                self._index = None
+                self._index, self._copied = None, False
 
     async def _run(self, work: Callable[[Index], T]) -> T:
         def locked() -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from move37.memory.files import sizes
 from move37.memory.recall import Memory
 from move37.memory.records import Entry, Lesson
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
@@ -14,6 +15,7 @@ def count(memory: Memory) -> dict[str, Any]:
     """Counts by collection; lessons that wait on disk are counted before they are brought in."""
     waiting = len(memory.outbox)
     index = memory.index()
+    on_disk, in_name = sizes(memory.folder)
     entries = [found.item for found in index.all(COGNITION) if isinstance(found.item, Entry)]
     lessons = [found.item for found in index.all(ANALYSES) if isinstance(found.item, Lesson)]
     return {
@@ -31,5 +33,7 @@ def count(memory: Memory) -> dict[str, Any]:
             "family": dict(Counter(lesson.family for lesson in lessons)),
         },
         "principles": index.store.count(PRINCIPLES),
+        "disk_bytes": on_disk,
+        "apparent_bytes": in_name,  # sparse files: what a copy takes that does not keep holes
         "queued": waiting,
     }

@@ -141,7 +141,12 @@ class Store(Protocol):
         ...
 
     def flush(self, name: str) -> None:
-        """Build indexes for what was written, and make it survive a power cut."""
+        """Make what was written survive a power cut."""
+        ...
+
+    def optimize(self, name: str) -> None:
+        """Build the graph over what was written since. It may take long (20 s for 4,000 experiments put at once), so
+        nobody waits for it but who closes a store or imports many files."""
         ...
 
     def close(self) -> None:

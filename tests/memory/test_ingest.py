@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypdf import PdfWriter
 
+from move37.memory import bibtex
 from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
-from move37.memory.ingest import MAX_BYTES, _chunks, extraction_prompt, read, read_all
+from move37.memory.ingest import MAX_BYTES, FileRead, _chunks, extraction_prompt, read, read_all, read_file
 from tests.memory.test_papers import GOOD
 
 COGNITION = {
@@ -136,10 +138,96 @@ def test_bibtex_gives_an_entry_for_each_title(tmp_path: Path):
   abstract = {A gate, and a rule: {nested {braces}} stay whole.}}
 @misc{notitle, year=2020}
 @article{broken, title={Never closed"""
-    entries = read(write(tmp_path, "refs.bib", text))
-    assert [entry.title for entry in entries] == ["Gated Delta Networks", "Never closed"]
-    assert entries[0].arxiv == "2412.06464" and entries[0].year == 2025 and entries[0].key == "refs"
-    assert entries[0].insight == "A gate, and a rule: nested braces stay whole."
+    found = read_file(write(tmp_path, "refs.bib", text))
+    first, second = found.entries
+    assert (first.title, second.title) == ("Gated Delta Networks", "Never closed")
+    assert first.arxiv == "2412.06464" and first.year == 2025 and first.key == "refs"
+    assert first.insight == "A gate, and a rule: nested braces stay whole."
+    assert found.left_out.startswith("2 of 3 entries")
+
+
+ODD_BIBTEX = {
+    "BibSonomy": "@article{vae, added-at = {2020-01-01}, title = {TITLE}, year = 2013}",
+    "BibDesk": "@article{bib, date-added = {2020}, bdsk-url-1 = {http://x}, title = {TITLE}}",
+    "Mendeley": "@inproceedings{m, mendeley-tags = {a,b}, title = {TITLE}}",
+    "optional names": "@article{o, opt:note = {x}, author+an = {1=hi}, title = {TITLE}}",
+    "joined strings": "@article{j, month = may # { 3}, title = {TITLE}}",
+    "a string of the file": "@string{nips = {NeurIPS}}\n@article{s, booktitle = nips, title = {TITLE}}",
+    "commas twice": "@article{c, year = {2020}, , title = {TITLE}, }",
+    "no key": "@article{, title = {TITLE}}",
+    "a key with a blank": "@article{a b, title = {TITLE}}",
+    "quotes": '@article{q, title = "TITLE"}',
+    "parentheses": "@article(p, title = {TITLE})",
+    "the title twice": "@article{t, title = {TITLE}, title = {another}}",
+    "capitals": "@ARTICLE{T, TITLE = {TITLE}}",
+    "never closed": "@article{n, year = 2020, title = {TITLE}",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_BIBTEX)
+def test_odd_bibtex_loses_no_entry(kind: str, tmp_path: Path):
+    text = "@article{before, title = {Before}}\n" + ODD_BIBTEX[kind]
+    text += "\n@article{after, title = {After}}" if kind != "never closed" else ""
+    found = read_file(write(tmp_path, "refs.bib", text))
+    wanted = ["Before", "TITLE", "After"] if kind != "never closed" else ["Before", "TITLE"]
+    assert [entry.title for entry in found.entries] == wanted and found.left_out == ""
+
+
+def test_an_unbalanced_entry_swallows_no_other_and_is_counted(tmp_path: Path):
+    text = (
+        "@article{broken, title = {an unbalanced {thing}, year = 2000}\n"
+        "@article{same, title = {First}}\n@article{same, title = {Second}}\n@article{none}"
+    )
+    found = read_file(write(tmp_path, "refs.bib", text))
+    assert [entry.title for entry in found.entries] == ["First", "Second"]
+    assert found.left_out.startswith("2 of 4 entries")
+
+
+@pytest.mark.parametrize(
+    ("tex", "plain"),
+    (
+        (r"Stra{\ss}e", "Straße"),
+        (r"{\L}ukasz", "Łukasz"),
+        (r"{\O}rsted and {\AE}", "Ørsted and Æ"),
+        (r"Erd{\H{o}}s {\"o} \'e {\aa}", "Erdős ö é å"),
+        (r"{$\alpha$}-decay", r"$\alpha$-decay"),
+        (r"A {BERT} \& more", "A BERT & more"),
+    ),
+)
+def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
+    (entry,) = read(write(tmp_path, "refs.bib", f"@article{{a, title = {{{tex}}}}}"))
+    assert entry.title == plain
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_bibtex_reader(text: str):
+    try:
+        found, _ = bibtex.entries("refs", f"@article{{a, title = {{kept}}}}\n\n{text}", "refs.bib")
+    except UnknownFormat:
+        return
+    assert all(entry.title for entry in found)
+
+
+@pytest.mark.parametrize("algorithm", ("RC4-128", "AES-128", "AES-256"))
+def test_a_pdf_that_opens_without_a_password_is_read(algorithm: str, tmp_path: Path):
+    def locked(password: str) -> Path:
+        plain = a_pdf(tmp_path / "plain.pdf", ["A Title Line", "Recall falls when keys repeat."])
+        writer = PdfWriter(clone_from=plain)
+        writer.encrypt(user_password=password, owner_password="owner", algorithm=algorithm)
+        writer.write(tmp_path / "locked.pdf")
+        return tmp_path / "locked.pdf"
+
+    (entry,) = read(locked(""))
+    assert entry.title == "A Title Line" and "Recall falls" in entry.insight
+    with pytest.raises(Unreadable, match="encrypted with a password"):
+        read(locked("secret"))
+
+
+@pytest.mark.parametrize("encoding", ("utf-8", "utf-8-sig", "utf-16"))
+def test_text_is_read_in_any_encoding_that_names_itself(encoding: str, tmp_path: Path):
+    (tmp_path / "a.txt").write_bytes("Ünder gates\r\nthe state decays.\r\n".encode(encoding))
+    (entry,) = read(tmp_path / "a.txt")
+    assert entry.title == "Ünder gates" and "the state decays" in entry.insight
 
 
 def test_a_pdfs_text_is_read_in_another_process(tmp_path: Path):
@@ -169,7 +257,7 @@ def test_bad_files_get_typed_errors(tmp_path: Path):
         read(write(tmp_path, "c.docx", "x"))
     with pytest.raises(BadInput, match="no file"):
         read(tmp_path / "missing.md")
-    (tmp_path / "d.txt").write_bytes(b"\xff\xfe\x00a")
+    (tmp_path / "d.txt").write_bytes(b"\xfc\xe4\x00a")
     with pytest.raises(Unreadable, match="UTF-8"):
         read(tmp_path / "d.txt")
     with (tmp_path / "big.pdf").open("wb") as file:
@@ -187,7 +275,7 @@ def test_a_folder_gives_each_file_its_stem_or_its_path_where_stems_repeat(tmp_pa
     write(tmp_path, "README.md", "about this folder")
     write(tmp_path, ".cache/hidden.txt", "not a paper")
     results = dict(read_all(tmp_path))
-    keys = {entry.key for result in results.values() if isinstance(result, tuple) for entry in result}
+    keys = {entry.key for result in results.values() if isinstance(result, FileRead) for entry in result.entries}
     assert keys == {"one", "two", "a/same", "b/same"}
     assert isinstance(results[tmp_path / "broken.json"], UnknownFormat)
 

@@ -1,0 +1,172 @@
+"""`move37 memory add`, `import` and `forget`: what changes the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from move37.app.commands.memory_common import opened, progress_bar
+
+if TYPE_CHECKING:
+    from move37.memory.ingest import FileRead
+    from move37.memory.records import Entry, Lesson, Principle
+
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help="The task that it is about: mixers, program:DIR [default: it may help any].", metavar="TASK"),
+]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command("add", help=_ADD)(add)
+    group.command("import", help=_IMPORT)(import_)
+    group.command("forget", help=_FORGET)(forget)
+
+
+_ADD = """Add a paper, or bring in the built-in base.
+
+\b
+  move37 memory add --builtin
+  move37 memory add notes.md
+  move37 memory add paper.pdf
+
+Markdown in the format of memory/cognition/README.md keeps its structure. Other text is read by the chosen language
+model, when one is chosen, and is otherwise split and indexed as it stands.
+"""
+
+
+def add(
+    context: typer.Context,
+    paper: Annotated[
+        Path | None, typer.Argument(help="A .md, .pdf, .bib, .txt or .json file.", metavar="PAPER")
+    ] = None,
+    builtin: Annotated[bool, typer.Option("--builtin", help="The built-in cognition base.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Reads the paper [default: the settings' model].", metavar="URI")
+    ] = None,
+    task: TaskOption = None,
+) -> None:
+    """One file, the built-in base, or both."""
+    from move37.app.exits import BadInput
+
+    if paper is None and not builtin:
+        raise BadInput("name a file, or give --builtin")
+    with opened(context) as memory:
+        if builtin:
+            import asyncio
+
+            with progress_bar("embedding") as progress:
+                count = asyncio.run(memory.load_builtin(progress=progress))
+            typer.echo(f"{count} insights of the built-in base were new or changed", err=True)
+        if paper is not None:
+            from move37.app.extraction import extractor
+            from move37.memory.ingest import read_file
+
+            found = read_file(paper, extractor=extractor(context.obj, model))
+            _left_out(paper, found)
+            with progress_bar("embedding") as progress:
+                count = memory.index().put_entries(_about(found.entries, task), progress=progress)
+                memory.index().store.flush("cognition")
+            typer.echo(f"{paper.name}: {len(found.entries)} insights, {count} of them new or changed", err=True)
+
+
+_IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt, .bib), cognition JSON, or an export (.jsonl).
+
+\b
+  move37 memory import papers/
+  move37 memory import memory.jsonl
+
+An item's key is its file's stem. A file that was imported before and did not change costs nothing. Files of a folder
+that cannot be read are named on stderr and skipped.
+"""
+
+
+def import_(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    task: TaskOption = None,
+) -> None:
+    """Read first, then write in one go, so that the embedding sees large batches."""
+    from move37.app.exits import BadInput
+
+    if not path.exists():
+        raise BadInput(f"{path} does not exist: name a file or a folder")
+    read = _gathered(path)
+    with opened(context) as memory, progress_bar("embedding") as progress:
+        index = memory.index()
+        count = index.put_entries(_about(read.entries, task), progress=progress)
+        index.put_lessons(read.lessons)
+        index.put_principles(read.principles)
+        index.store.flush("cognition")
+    said = f", {len(read.lessons)} experiments" if read.lessons else ""
+    said += f", {len(read.principles)} principles" if read.principles else ""
+    typer.echo(f"{read.files} files: {len(read.entries)} insights, {count} of them new or changed{said}", err=True)
+
+
+@dataclass(kw_only=True)
+class _Gathered:
+    files: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    lessons: list[Lesson] = field(default_factory=list)
+    principles: list[Principle] = field(default_factory=list)
+
+
+def _gathered(path: Path) -> _Gathered:
+    """What a file or a folder holds; what cannot be read is said on stderr."""
+    from move37.app.exits import BadInput
+    from move37.memory.export import read_lines
+    from move37.memory.ingest import FileRead, read_all, read_file
+
+    out = _Gathered()
+    if path.suffix == ".jsonl" and path.is_file():
+        exported = read_lines(path)
+        return _Gathered(
+            files=1,
+            entries=list(exported.entries),
+            lessons=list(exported.lessons),
+            principles=list(exported.principles),
+        )
+    results = read_all(path) if path.is_dir() else iter([(path, read_file(path))])
+    for found, result in results:
+        if isinstance(result, FileRead):
+            _left_out(found, result)
+            out.entries += result.entries
+            out.files += 1
+        else:
+            typer.echo(f"skipped {found.name}: {result}", err=True)
+    if not out.files:
+        raise BadInput(f"{path} holds no file that can be imported")
+    return out
+
+
+def _left_out(path: Path, found: FileRead) -> None:
+    if found.left_out:
+        typer.echo(f"{path.name}: {found.left_out}", err=True)
+
+
+def _about(entries: Sequence[Entry], task: str | None) -> Sequence[Entry]:
+    """The same insights, for one task alone."""
+    return entries if task is None else [replace(entry, task=task) for entry in entries]
+
+
+_FORGET = """Remove an item by its id, or everything under a key (a paper's, an experiment's).
+
+\b
+  move37 memory forget 961ea32e-cbac-5e18-8664-0a13901d5332
+  move37 memory forget notes
+"""
+
+
+def forget(
+    context: typer.Context,
+    item: Annotated[str, typer.Argument(help="An id, a key, or an experiment.", metavar="ID")],
+) -> None:
+    """Gone for good; the archive keeps its experiments."""
+    with opened(context) as memory:
+        count = memory.index().forget(item)
+    typer.echo(f"{count} forgotten", err=True)
