@@ -1,12 +1,14 @@
 """A folder of the host that travels into a job and back: what AutoGen's executor mounts, ours copies.
 
 `pack` reads it, `unpack` writes back what a job changed. Symbolic links are neither followed nor written through, so
-that nothing outside the folder is read into a job or overwritten from one. Not covered: modes, times, empty folders.
+that nothing outside the folder is read into a job or overwritten from one. Names that a job may not have stay at home,
+and are named. Not covered: modes, times, empty folders.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,12 +40,29 @@ def pack(folder: Path, limit_bytes: int) -> dict[str, bytes]:
 
 
 def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
-    """Make `folder` what a job left: new and changed files are written, what it removed is removed.
+    """Make `folder` what a job left: what it removed is removed first, then new and changed files are written.
 
-    Raises `ValueError` for a name that would leave the folder or pass through a link.
+    A folder where a file stood, or a file where a folder stood, takes its place. Raises `ValueError` for a name that
+    would leave the folder or pass through a link, `OSError` when the disk refuses.
     """
-    write_results({name: content for name, content in after.items() if before.get(name) != content}, folder)
     for name in before.keys() - after.keys():
         path = folder / name
         if path.parent.resolve() == folder.resolve() / Path(name).parent:
             path.unlink(missing_ok=True)
+    changed = {name: content for name, content in after.items() if before.get(name) != content}
+    for name in changed:
+        _make_way(folder, name)
+    write_results(changed, folder)
+
+
+def _make_way(folder: Path, name: str) -> None:
+    """Remove what stands where a file or one of its folders has to be; nothing outside, and no link's target."""
+    if fault(name) is not None:
+        return  # refused when it is written
+    target = folder / name
+    for parent in [p for p in reversed(target.parents) if folder in p.parents]:
+        if parent.is_file() and not parent.is_symlink():
+            parent.unlink()
+    inside = target.parent.resolve() == folder.resolve() / Path(name).parent
+    if inside and target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)

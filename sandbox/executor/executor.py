@@ -2,10 +2,13 @@
 
 A program that uses `DockerCommandLineCodeExecutor` works by changing one import: the same arguments, `# filename:`
 comments, languages, exit codes and words. What differs: no network; files are copied in and out, never mounted;
-every block runs within limits that are enforced from outside; nothing survives its block; output is capped and can be
-printed. What would undo that is refused with the reason (`RefusedRequest`).
+every block runs within limits that are enforced from outside; no process survives its block (with `stateful`, Python's
+variables do); output is capped and can be printed. What would undo that is refused with the reason (`RefusedRequest`).
 
-Read in this order: `SandboxCodeExecutorConfig` (all that is serialised), the class, `_run_block`.
+An ordinary mistake of a model (an odd file name, a folder where a file was, a workspace that is too large) is an exit
+code with a sentence, never an exception. The sandbox lives in a loop of its own, so the executor may be used from any.
+
+Read in this order: `options.py` (all that is serialised), the class, `_run_block`.
 Not covered: PowerShell (not in the image); device requests for one certain GPU (leases choose).
 """
 
@@ -13,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from uuid import uuid4
@@ -25,21 +29,14 @@ import structlog
 from autogen_agentchat.agents import ApprovalRequest, ApprovalResponse
 from autogen_core import CancellationToken, Component
 from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, FunctionWithRequirementsStr
-from autogen_ext.code_executors._common import (
-    CommandLineCodeResult,
-    build_python_functions_file,
-    get_file_name_from_content,
-    lang_to_cmd,
-    silence_pip,
-)
-from pydantic import BaseModel
+from autogen_ext.code_executors._common import build_python_functions_file
 
-from move37.sandbox import workspace
-from move37.sandbox.errors import RefusedRequest
+from move37.sandbox.executor.background import BackgroundLoop
+from move37.sandbox.executor.blocks import BlockRunner, Blocks, OnOutput
+from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, gpus_of, refuse
 from move37.sandbox.factory import Kind, open_sandbox
-from move37.sandbox.job import MIB, Job, Limits, Outcome, Status, Stream
+from move37.sandbox.job import MIB
 from move37.sandbox.sandbox import Sandbox
-from move37.sandbox.text import harmless
 
 log = structlog.get_logger()
 
@@ -48,25 +45,6 @@ Function = FunctionWithRequirements[Any, Any] | FunctionWithRequirementsStr | Ca
 
 NOT_STARTED = "Container is not running. Must first be started with either start or a context manager."
 CANCELLED = "Code execution was cancelled."
-TIMEOUT = "\n Timeout"
-OUTSIDE = "Filename is not in the workspace"
-
-
-class SandboxCodeExecutorConfig(BaseModel):
-    """What is kept when an executor is dumped; unlike AutoGen's, the GPU request is part of it."""
-
-    image: str | None = None
-    container_name: str | None = None
-    timeout: int = 60
-    work_dir: str | None = None
-    device_requests: list[dict[str, Any]] | None = None
-    functions_module: str = "functions"
-    init_command: str | None = None
-    delete_tmp_files: bool = False
-    sandbox: Kind = "auto"
-    memory_bytes: int = 2048 * MIB
-    output_bytes: int = 1 * MIB
-    workspace_bytes: int = 256 * MIB
 
 
 class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
@@ -77,6 +55,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         container_name: Appears in the ids of jobs; there is no container of that name.
         timeout: Seconds for one block, enforced from outside.
         work_dir: Where code and results are kept; None: a temporary folder until `stop`.
+        bind_dir: Taken for AutoGen's sake: files are copied, so that no folder of the host is bound.
         device_requests: Docker's GPU requests, as `docker.types.DeviceRequest` or dictionaries.
         functions: Python functions that the code may import from `functions_module`.
         init_command: A shell command that runs before each block, in the same job.
@@ -84,9 +63,11 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         sandbox: "auto" takes Docker and nothing else, since a model writes the code; "process" accepts less.
         memory_bytes, output_bytes: Limits of one block.
         workspace_bytes: The most that `work_dir` may hold; it is copied for each block.
+        stateful: Variables of Python blocks live between blocks, until `restart`.
+        languages: More languages, by the command that runs a file of them in your image: `{"r": "Rscript"}`.
         approval: Asked before anything runs, with the same types as `CodeExecutorAgent`'s; sync or async.
-        bind_dir, auto_remove, stop_container, extra_volumes, extra_hosts: Refused where they ask for what the
-            sandbox does not do.
+        on_output: Called with "stdout" or "stderr" and bytes, as they come; from another thread.
+        auto_remove, stop_container, extra_volumes, extra_hosts: Refused where they ask for what a sandbox must not do.
 
     Raises `ValueError` for arguments without meaning and `RefusedRequest` for what is refused on purpose.
     """
@@ -117,13 +98,17 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         memory_bytes: int = 2048 * MIB,
         output_bytes: int = 1 * MIB,
         workspace_bytes: int = 256 * MIB,
+        stateful: bool = False,
+        languages: Mapping[str, str] | None = None,
         approval: Approval | None = None,
+        on_output: OnOutput | None = None,
     ) -> None:
         if timeout < 1:
             raise ValueError("Timeout must be greater than or equal to 1.")
         if not functions_module.isidentifier():
             raise ValueError("Module name must be a valid Python identifier")
-        _refuse(bind_dir, work_dir, extra_volumes, extra_hosts, kept=not (auto_remove and stop_container))
+        _log_quietly()
+        refuse(extra_volumes, extra_hosts, kept=not (auto_remove and stop_container))
         self._config = SandboxCodeExecutorConfig(
             image=image,
             container_name=container_name,
@@ -137,15 +122,18 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             memory_bytes=memory_bytes,
             output_bytes=output_bytes,
             workspace_bytes=workspace_bytes,
+            stateful=stateful,
+            languages={name.lower(): command for name, command in (languages or {}).items()},
         )
         self._gpus = gpus_of(self._config.device_requests)
         self._functions = tuple(functions)
         self._functions_are_ready = not functions
         self._approval = approval
+        self._on_output = on_output
+        self._loop = BackgroundLoop()
         self._sandbox: Sandbox | None = None
+        self._blocks: BlockRunner | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._turn = asyncio.Lock()
-        self._trust = self._new_trust()
         if work_dir is not None:
             self._own(Path(work_dir))
 
@@ -163,48 +151,71 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             raise RuntimeError("Working directory not properly initialized")
         return Path(self._temporary.name)
 
+    @property
+    def bind_dir(self) -> Path:
+        """The same: nothing is bound, files are copied."""
+        return self.work_dir
+
     async def start(self) -> None:
         """Open the sandbox. Raises `SandboxUnavailable` or one of its kinds with what to do."""
         if self._sandbox is not None:
             return
-        self._sandbox = await open_sandbox(self._config.sandbox, trusted_source="model", docker=self._docker())
+        opening = open_sandbox(self._config.sandbox, trusted_source="model", docker=self._docker())
+        self._sandbox = await self._loop.run(opening)
         if self._config.work_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="move37-executor-")
+        self._blocks = BlockRunner(
+            self._sandbox, self._config, self.work_dir, gpus=self._gpus, trust=self._new_trust(), heard=self._on_output
+        )
 
     async def stop(self) -> None:
         """Kill whatever still runs and remove the temporary folder. Idempotent."""
-        sandbox, self._sandbox = self._sandbox, None
+        sandbox, self._sandbox, self._blocks = self._sandbox, None, None
         if sandbox is not None:
-            await sandbox.close()
+            await self._loop.run(sandbox.close())
+        self._loop.close()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
 
     async def restart(self) -> None:
-        """Give the next block a container that no earlier one has seen. `work_dir` stays."""
-        if self._sandbox is None:
+        """Give the next block a container that no earlier one has seen, and no variables. `work_dir` stays."""
+        if self._sandbox is None or self._blocks is None:
             raise ValueError(NOT_STARTED)
-        await self._sandbox.release(self._trust)
-        self._trust = self._new_trust()
+        await self._loop.run(self._sandbox.release(self._blocks.trust))
+        self._blocks.begin_anew(self._new_trust())
 
     async def execute_code_blocks(
         self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
-    ) -> CommandLineCodeResult:
+    ) -> SandboxCodeResult:
         """Run the blocks in order; the first that fails ends it.
 
         A time-out gives exit code 124, a kill for memory 137, a cancelled token 1, with AutoGen's words.
         Raises `ValueError` for no blocks or an unknown language, `SandboxError` when the sandbox itself broke.
         """
-        if self._sandbox is None:
+        if self._blocks is None:
             raise ValueError(NOT_STARTED)
         if not code_blocks:
             raise ValueError("No code blocks to execute.")
         if (refusal := await self._ask(code_blocks)) is not None:
-            return CommandLineCodeResult(exit_code=1, output=refusal, code_file=None)
-        async with self._turn:
-            if not self._functions_are_ready:
-                await self._set_up_functions(cancellation_token)
-            return await self._run_blocks(code_blocks, cancellation_token)
+            return SandboxCodeResult(exit_code=1, output=refusal, code_file=None)
+        if not self._functions_are_ready:
+            await self._set_up_functions(cancellation_token)
+        return await self._run(code_blocks, cancellation_token)
+
+    async def _run(self, code_blocks: Sequence[CodeBlock], token: CancellationToken) -> SandboxCodeResult:
+        assert self._blocks is not None
+        done = Blocks()
+        running = asyncio.ensure_future(self._loop.run(self._blocks.run(code_blocks, done)))
+        token.link_future(running)
+        try:
+            await running
+        except asyncio.CancelledError:
+            if not token.is_cancelled():
+                raise
+            done.outputs.append(CANCELLED)
+            done.exit_code = 1
+        return done.result()
 
     async def _ask(self, code_blocks: list[CodeBlock]) -> str | None:
         """Why the code may not run, or None."""
@@ -223,106 +234,10 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             return None
         return f"Code execution was not approved. Reason: {answer.reason}"
 
-    async def _run_blocks(self, code_blocks: list[CodeBlock], token: CancellationToken) -> CommandLineCodeResult:
-        outputs: list[str] = []
-        files: list[Path] = []
-        exit_code = 0
-        try:
-            for block in code_blocks:
-                try:
-                    path, command = self._save(block)
-                except ValueError as error:
-                    if str(error) != OUTSIDE:
-                        raise
-                    outputs.append(OUTSIDE)
-                    exit_code = 1
-                    break
-                files.append(path)
-                output, exit_code = await self._run_block(path, command, token)
-                outputs.append(output)
-                if exit_code:
-                    break
-        finally:
-            if self._config.delete_tmp_files:
-                for path in files:
-                    path.unlink(missing_ok=True)
-        return CommandLineCodeResult(
-            exit_code=exit_code, output="".join(outputs), code_file=str(files[0]) if files else None
-        )
-
-    def _save(self, block: CodeBlock) -> tuple[Path, str]:
-        """The block's file in `work_dir`, and the command that runs it."""
-        language = block.language.lower()
-        code = silence_pip(block.code, language)
-        command = lang_to_cmd(language)
-        try:
-            name = get_file_name_from_content(code, self.work_dir)
-        except ValueError as error:
-            raise ValueError(OUTSIDE) from error
-        name = name or f"tmp_code_{sha256(code.encode()).hexdigest()}.{language}"
-        workspace.unpack(self.work_dir, {}, {name: code.encode()})
-        return self.work_dir / name, "python" if command.startswith("python") else command
-
-    async def _run_block(self, path: Path, command: str, token: CancellationToken) -> tuple[str, int]:
-        assert self._sandbox is not None
-        before = await asyncio.to_thread(workspace.pack, self.work_dir, self._config.workspace_bytes)
-        pieces: list[bytes] = []
-
-        def hear(_: Stream, data: bytes) -> None:
-            pieces.append(data)  # both streams in the order in which they came
-
-        job = self._job(command, path.relative_to(self.work_dir).as_posix(), before)
-        running = asyncio.ensure_future(self._sandbox.run(job, on_output=hear))
-        token.link_future(running)
-        try:
-            outcome = await running
-        except asyncio.CancelledError:
-            if token.is_cancelled():
-                return CANCELLED, 1
-            running.cancel()
-            raise
-        return await asyncio.to_thread(self._conclude, outcome, before, harmless(b"".join(pieces)))
-
-    def _job(self, command: str, name: str, files: Mapping[str, bytes]) -> Job:
-        argv: tuple[str, ...] = (command, name)
-        if self._config.init_command:
-            argv = ("sh", "-c", f'{self._config.init_command}\nexec "$@"', "sh", *argv)
-        size = self._config.workspace_bytes
-        limits = Limits(
-            wall_seconds=float(self._config.timeout),
-            memory_bytes=self._config.memory_bytes,
-            output_bytes=self._config.output_bytes,
-            result_bytes=size,
-            disk_bytes=2 * size,
-            file_bytes=size,
-            gpus=self._gpus,
-        )
-        return Job(
-            id=f"{self._trust}-{uuid4().hex[:8]}",
-            trust=self._trust,
-            argv=argv,
-            files=files,
-            collect=("*", "./*"),
-            writable=True,
-            limits=limits,
-        )
-
-    def _conclude(self, outcome: Outcome, before: Mapping[str, bytes], output: str) -> tuple[str, int]:
-        if outcome.status is Status.RESULTS_REFUSED:
-            return f"{output}\n{outcome.message}", outcome.exit_code or 1
-        workspace.unpack(self.work_dir, before, outcome.files)
-        if outcome.truncated:
-            output += f"\nThe output was cut after {self._config.output_bytes} bytes."
-        if outcome.status is Status.TIMED_OUT:
-            output += TIMEOUT
-        elif outcome.status is Status.OUT_OF_MEMORY:
-            output += f"\n{outcome.message}"
-        return output, outcome.exit_code
-
     async def _set_up_functions(self, token: CancellationToken) -> None:
         """As AutoGen's: write the module, see that its packages are there, load it once."""
         source = build_python_functions_file(list(self._functions))
-        workspace.unpack(self.work_dir, {}, {f"{self._config.functions_module}.py": source.encode()})
+        (self.work_dir / f"{self._config.functions_module}.py").write_text(source, encoding="utf-8")
         wanted = {
             name
             for function in self._functions
@@ -331,10 +246,10 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         }
         if wanted:
             check = "import importlib.metadata as m\n" + "".join(f"m.version({name!r})\n" for name in sorted(wanted))
-            found = await self._run_blocks([CodeBlock(code=check, language="python")], token)
+            found = await self._run([CodeBlock(code=check, language="python")], token)
             if found.exit_code:
                 raise ValueError(f"Pip install failed: the sandbox has no network and no {', '.join(sorted(wanted))}.")
-        loaded = await self._run_blocks([CodeBlock(code=source, language="python")], token)
+        loaded = await self._run([CodeBlock(code=source, language="python")], token)
         if loaded.exit_code:
             raise ValueError(f"Functions failed to load: {loaded.output}")
         self._functions_are_ready = True
@@ -345,7 +260,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             if image is not None:
                 log.info("image_replaced", asked=image, why="ours has Python, NumPy, SciPy, PyTorch and the worker")
             return None
-        from move37.sandbox.docker.settings import DockerSettings
+        from move37.sandbox.docker.settings import DockerSettings  # Docker's client is loaded where it is used
 
         return DockerSettings(image=image)
 
@@ -370,42 +285,10 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         return cls(**config.model_dump())
 
 
-def _refuse(
-    bind_dir: Path | str | None,
-    work_dir: Path | str | None,
-    extra_volumes: Mapping[str, Mapping[str, str]] | None,
-    extra_hosts: Mapping[str, str] | None,
-    *,
-    kept: bool,
-) -> None:
-    """What AutoGen's executor offers and a sandbox must not. Raises `RefusedRequest`."""
-    if extra_volumes:
-        raise RefusedRequest("extra_volumes is refused: no host folder is mounted; put files into work_dir instead")
-    if extra_hosts:
-        raise RefusedRequest("extra_hosts is refused: the sandbox has no network; fetch what the code needs before")
-    if bind_dir is not None and (work_dir is None or Path(bind_dir).resolve() != Path(work_dir).resolve()):
-        raise RefusedRequest("bind_dir is refused: no host folder is mounted; use work_dir, whose files are copied")
-    if kept:
-        raise RefusedRequest("auto_remove=False and stop_container=False are refused: nothing outlives the sandbox")
-
-
-def gpus_of(requests: Sequence[Mapping[str, Any]] | None) -> int:
-    """How many GPUs Docker's requests ask for; -1 there means all of this machine.
-
-    Raises `RefusedRequest` for any other kind of device.
-    """
-    total = 0
-    for request in requests or ():
-        fields = {str(key).lower(): value for key, value in request.items()}
-        capabilities = {name for group in fields.get("capabilities") or () for name in group}
-        if "gpu" not in capabilities:
-            raise RefusedRequest("device_requests may ask for GPUs only (capabilities=[['gpu']])")
-        if ids := fields.get("deviceids") or fields.get("device_ids"):
-            total += len(ids)
-        elif (count := int(fields.get("count") or 0)) < 0:
-            from move37.sandbox.gpus import list_gpus
-
-            total += max(1, len(list_gpus()))
-        else:
-            total += count
-    return total
+def _log_quietly() -> None:
+    """Without a configuration of the program that uses us, structlog would print our events among its output."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
