@@ -1,1 +1,0 @@
-"""Several erase-and-write steps a token: DeltaProduct and Gated DeltaProduct."""
