@@ -94,7 +94,7 @@ def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtyp
     from move37.kernels.ops.cross_entropy.triton import linear_cross_entropy
     from move37.kernels.ops.norms.triton import rms_norm_gated
     from move37.kernels.ops.scalar_decay.triton import delta
-    from move37.kernels.ops.vector_decay.triton import gla
+    from move37.kernels.ops.vector_decay.triton import vector
 
     found: list[Compiled] = []
     time, heads = 130, 2
@@ -112,9 +112,11 @@ def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtyp
             (o.sum() + final.sum()).backward()
             with torch.no_grad():
                 delta(*given, want_state=True, normalise=True, recurrent=True)
-        o, final = gla(q, k, v, fades, 1.0, state, True, None, recurrent=False)
-        assert final is not None
-        (o.sum() + final.sum()).backward()
+            o, final = vector(q, k, v, fades, rate, 1.0, state, None, want_state=True, recurrent=False)
+            assert final is not None
+            (o.sum() + final.sum()).backward()
+            with torch.no_grad():
+                vector(q, k, v, fades, rate, 1.0, state, None, want_state=True, recurrent=True)
         x, weight = wide(2, time, 96, kind=dtype), wide(96, kind=dtype)
         conv(x, wide(96, 4, kind=dtype), weight, wide(2, 3, 96, kind=dtype), True).sum().backward()
         rms_norm_gated(x, x, weight, None, 1e-6, False).sum().backward()

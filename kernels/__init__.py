@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from move37.kernels.dispatch import implementation
     from move37.kernels.ops.convolution.api import causal_conv1d
     from move37.kernels.ops.cross_entropy.api import fused_linear_cross_entropy_loss
+    from move37.kernels.ops.delta_product.api import chunk_gated_delta_product, fused_recurrent_gated_delta_product
     from move37.kernels.ops.norms.api import l2norm, rms_norm_gated
     from move37.kernels.ops.scalar_decay.api import (
         chunk_delta_rule,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         fused_recurrent_gated_delta_rule,
         fused_recurrent_simple_gla,
     )
-    from move37.kernels.ops.vector_decay.api import chunk_gla, fused_recurrent_gla
+    from move37.kernels.ops.vector_decay.api import chunk_gla, chunk_kda, fused_recurrent_gla, fused_recurrent_kda
 
 _HOMES = {
     "chunk_gated_delta_rule": "ops.scalar_decay.api",
@@ -35,6 +36,10 @@ _HOMES = {
     "fused_recurrent_simple_gla": "ops.scalar_decay.api",
     "chunk_gla": "ops.vector_decay.api",
     "fused_recurrent_gla": "ops.vector_decay.api",
+    "chunk_kda": "ops.vector_decay.api",
+    "fused_recurrent_kda": "ops.vector_decay.api",
+    "chunk_gated_delta_product": "ops.delta_product.api",
+    "fused_recurrent_gated_delta_product": "ops.delta_product.api",
     "causal_conv1d": "ops.convolution.api",
     "rms_norm_gated": "ops.norms.api",
     "l2norm": "ops.norms.api",
@@ -45,13 +50,17 @@ _HOMES = {
 __all__ = [
     "causal_conv1d",
     "chunk_delta_rule",
+    "chunk_gated_delta_product",
     "chunk_gated_delta_rule",
     "chunk_gla",
+    "chunk_kda",
     "chunk_simple_gla",
     "fused_linear_cross_entropy_loss",
     "fused_recurrent_delta_rule",
+    "fused_recurrent_gated_delta_product",
     "fused_recurrent_gated_delta_rule",
     "fused_recurrent_gla",
+    "fused_recurrent_kda",
     "fused_recurrent_simple_gla",
     "implementation",
     "l2norm",

@@ -19,6 +19,7 @@ from move37.kernels.errors import BadDevice, BadDtype, BadOption, BadSequences, 
 
 MAX_HEAD_SIZE = 256
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+HALF_OR_SINGLE = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
@@ -45,6 +46,12 @@ def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
         check_device(name, tensor, q)
     if time == 0 or batch == 0:
         raise BadShape("q", tuple(q.shape), "of at least one sequence and one token")
+
+
+def check_tensors(**tensors: object) -> None:
+    """Raise BadOption for the first that is no tensor."""
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor)
 
 
 def check_gate(name: str, gate: Tensor | None, wants: tuple[int, ...], like: Tensor) -> None:
@@ -78,26 +85,44 @@ def check_device(name: str, tensor: Tensor, like: Tensor) -> None:
         raise BadDevice(name, tensor.device, f"{like.device}, as the first argument is")
 
 
-def check_sequences(cu_seqlens: Tensor | None, batch: int, time: int) -> list[int] | None:
-    """The bounds of the packed sequences as a list, or None. Raises BadSequences, BadShape or BadDtype.
+def check_sequences(cu_seqlens: Tensor | None, batch: int) -> int:
+    """The number of sequences: the batch, or those that are packed. Raises BadSequences, BadShape or BadDtype.
 
-    Empty sequences (two equal bounds) are allowed; they keep their initial state.
+    The values are not looked at: on a GPU that would be a synchronisation a call. `read_bounds` does it on a CPU.
     """
     if cu_seqlens is None:
-        return None
+        return batch
     check_tensor("cu_seqlens", cu_seqlens)
-    if cu_seqlens.dim() != 1 or cu_seqlens.numel() < 2:
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2:
         raise BadShape("cu_seqlens", tuple(cu_seqlens.shape), "[N + 1] for N sequences")
     if cu_seqlens.dtype not in (torch.int32, torch.int64):
         raise BadDtype("cu_seqlens", cu_seqlens.dtype, "int32 or int64")
     if batch != 1:
         raise BadSequences(f"came with a batch of {batch}", "come with sequences packed into a batch of 1")
+    return cu_seqlens.shape[0] - 1
+
+
+def read_bounds(cu_seqlens: Tensor, time: int) -> list[int]:
+    """The bounds of the packed sequences. Raises BadSequences.
+
+    Empty sequences (two equal bounds) are allowed; they keep their initial state.
+    """
     bounds: list[int] = cu_seqlens.tolist()
     if bounds[0] != 0 or bounds[-1] != time:
         raise BadSequences(f"runs from {bounds[0]} to {bounds[-1]}", f"run from 0 to the number of tokens, {time}")
     if any(later < earlier for earlier, later in pairwise(bounds)):
         raise BadSequences("decreases somewhere", "never decrease")
     return bounds
+
+
+def under_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors as they are; inside autocast, where their dtypes differ, in autocast's, as torch's own products."""
+    kind = tensors[0].device.type
+    if kind not in ("cpu", "cuda") or not torch.is_autocast_enabled(kind):
+        return tensors
+    if len({x.dtype for x in tensors}) == 1 or any(x.dtype not in HALF_OR_SINGLE for x in tensors):
+        return tensors
+    return tuple(x.to(torch.get_autocast_dtype(kind)) for x in tensors)
 
 
 def check_options(options: Mapping[str, object], **anyway: object) -> None:

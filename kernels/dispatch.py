@@ -36,6 +36,7 @@ def implementation(name: Implementation) -> Iterator[None]:
         _override.reset(token)
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def choose(device: torch.device) -> Implementation:
     """The implementation for tensors on `device`. Raises BadDevice where Triton is wanted and cannot run."""
     name = _override.get()

@@ -1,26 +1,46 @@
-"""Packed sequences (cu_seqlens) and the padded batch that holds them: for implementations that want a plain batch."""
+"""Packed sequences (cu_seqlens) for what knows plain batches only: each for itself, or all at once if equally long."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+# (q, k, v, g, beta, state) of a plain batch -> o, state
+Recurrence = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
 
-class Packed:
-    """Sequences of different lengths in one row, [1, tokens, ...], and the batch [N, longest, ...] that holds them."""
 
-    def __init__(self, bounds: list[int], device: torch.device) -> None:
-        start = torch.tensor(bounds[:-1], device=device)
-        length = torch.tensor(bounds[1:], device=device) - start
-        step = torch.arange(max(1, int(length.max())), device=device)
-        self._valid = step < length[:, None]
-        self._token = (start[:, None] + step)[self._valid]
+def one_by_one(
+    run: Recurrence,
+    bounds: list[int],
+    over_time: tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """q, k, v, g, beta [1, tokens, ...], state [N, HV, K, V] -> o [1, tokens, HV, V], state [N, HV, K, V]."""
+    q, _, v = over_time[:3]
+    lengths = {later - earlier for earlier, later in pairwise(bounds)}
+    count = len(bounds) - 1
+    if len(lengths) == 1:
+        qs, ks, vs, gs, bs = (None if x is None else x.reshape(count, -1, *x.shape[2:]) for x in over_time)
+        assert qs is not None and ks is not None and vs is not None
+        o, last = run(qs, ks, vs, gs, bs, state)
+        return o.flatten(0, 1).unsqueeze(0), last
+    outputs, states = [], []
+    for n, (start, stop) in enumerate(pairwise(bounds)):
+        own = None if state is None else state[n : n + 1]
+        if start == stop:
+            empty = v.new_zeros(1, v.shape[2], q.shape[3], v.shape[3], dtype=_wide(q))
+            states.append(empty if own is None else own.to(empty.dtype))
+            continue
+        qs, ks, vs, gs, bs = (None if x is None else x[:, start:stop] for x in over_time)
+        assert qs is not None and ks is not None and vs is not None
+        o, last = run(qs, ks, vs, gs, bs, own)
+        outputs.append(o)
+        states.append(last)
+    return torch.cat(outputs, 1), torch.cat(states)
 
-    def unpack(self, x: Tensor) -> Tensor:
-        """[1, tokens, ...] -> [N, longest, ...]; the padding is zero and so changes no state."""
-        out = x.new_zeros(*self._valid.shape, *x.shape[2:])
-        return out.index_put((self._valid,), x[0, self._token])
 
-    def pack(self, o: Tensor) -> Tensor:
-        """[N, longest, ...] -> [1, tokens, ...]."""
-        return o[self._valid].unsqueeze(0)
+def _wide(q: Tensor) -> torch.dtype:
+    return torch.float64 if q.dtype == torch.float64 else torch.float32

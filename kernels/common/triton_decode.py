@@ -25,7 +25,7 @@ def step(
     state = tl.zeros((BK, BV), tl.float32)
     if INITIAL:
         state += tl.load(initial + at, mask=inside, other=0.0).to(tl.float32)
-    for row in range(tl.load(bounds + sequence), tl.load(bounds + sequence + 1)):
+    for row in range(tl.load(bounds + sequence).to(tl.int64), tl.load(bounds + sequence + 1).to(tl.int64)):
         shared = (row * H + head // (HV // H)) * K + i
         query = tl.load(q + shared, mask=i < K, other=0.0).to(tl.float32) * scale
         key = tl.load(k + shared, mask=i < K, other=0.0).to(tl.float32)
@@ -54,23 +54,22 @@ def decode(
     scale: float,
     state: Tensor | None,
     want_state: bool,
-    bounds: list[int] | None,
+    cu_seqlens: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     """Shapes as in contract.py; no gradients. -> o, final state or None."""
     batch, time, heads, values = v.shape
-    edges = [i * time for i in range(batch + 1)] if bounds is None else bounds
-    cuts = torch.tensor(edges, dtype=torch.int64, device=q.device)
+    # Made on the device: a copy from the host is a wait in every layer, and cannot be recorded in a CUDA graph.
+    cuts = torch.arange(batch + 1, device=q.device) * time if cu_seqlens is None else cu_seqlens.contiguous()
+    sequences = cuts.shape[0] - 1
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     g, beta, state = (None if x is None else x.contiguous() for x in (g, beta, state))
     width, o = q.shape[3], torch.empty_like(v)
-    final = (
-        torch.empty(len(edges) - 1, heads, width, values, dtype=torch.float32, device=q.device) if want_state else None
-    )
-    rows = min(32, block(values))
-    step[(len(edges) - 1, heads, triton.cdiv(values, rows))](
+    final = torch.empty(sequences, heads, width, values, dtype=torch.float32, device=q.device) if want_state else None
+    rows = 8 if sequences * heads < 256 else 16  # few recurrences: more programs, so that all of the card has work
+    step[(sequences, heads, triton.cdiv(values, rows))](
         q, k, v, g, beta, o, state, final, cuts, scale,
         H=q.shape[2], HV=heads, K=width, V=values, BK=block(width), BV=rows,
         DECAY=0 if g is None else g.dim() - 2, ERASE=beta is not None, INITIAL=state is not None, FINAL=want_state,
-        num_warps=1 if width <= 128 else 2,
+        num_warps=1,
     )  # fmt: skip
     return o, final

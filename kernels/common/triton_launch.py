@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
+SMALLEST_LOG: tl.constexpr = tl.constexpr(-104.0)  # from here on the power is zero in float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +40,53 @@ class Plan:
         return self.first.shape[0] - 1
 
 
-def plan(batch: int, time: int, bounds: list[int] | None, chunk: int, device: torch.device) -> Plan:
-    """The plan for [batch, time], or for sequences packed between `bounds`."""
-    edges = tuple(bounds) if bounds is not None else tuple(i * time for i in range(batch + 1))
-    return _plan(edges, chunk, device)
+def plan(batch: int, time: int, cu_seqlens: Tensor | None, chunk: int, device: torch.device) -> Plan:
+    """The plan for [batch, time], or for sequences packed between `cu_seqlens`. Nothing is read back from the device.
+
+    How many chunks packed sequences have is known there only: the table has room for the most there can be, and what is
+    left over has no rows.
+    """
+    if cu_seqlens is None:
+        capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        # What is made during a capture belongs to that graph and must not be handed to others.
+        return (_equal.__wrapped__ if capturing else _equal)(batch, time, chunk, device)
+    bounds, sequences = cu_seqlens.to(torch.int64), cu_seqlens.shape[0] - 1
+    counts = (bounds.diff() + chunk - 1) // chunk
+    first = torch.cat((bounds.new_zeros(1), counts.cumsum(0)))
+    index = torch.arange(time // chunk + sequences, device=device)
+    sequence = torch.bucketize(index, first[1:], right=True).clamp_(max=sequences - 1)
+    row = bounds[sequence] + (index - first[sequence]) * chunk
+    # Clamped, so that bounds that do not fit give wrong numbers but no access outside of the tensors.
+    size = (bounds[sequence + 1] - row).clamp_(0, chunk).minimum((time - row).clamp_(min=0))
+    row = torch.where(size > 0, row.clamp(min=0), 0)
+    return Plan(row=row, size=size.to(torch.int32), first=first.to(torch.int32), chunk=chunk)
 
 
 @lru_cache(maxsize=32)
-def _plan(edges: tuple[int, ...], chunk: int, device: torch.device) -> Plan:
-    rows, sizes, first = [], [], [0]
-    for start, end in pairwise(edges):
-        for row in range(start, end, chunk):
-            rows.append(row)
-            sizes.append(min(chunk, end - row))
-        first.append(len(rows))
+def _equal(batch: int, time: int, chunk: int, device: torch.device) -> Plan:
+    each = -(-time // chunk)
+    index = torch.arange(batch * each, device=device)
+    start = index % each * chunk
     return Plan(
-        row=torch.tensor(rows, dtype=torch.int64, device=device),
-        size=torch.tensor(sizes, dtype=torch.int32, device=device),
-        first=torch.tensor(first, dtype=torch.int32, device=device),
+        row=index // each * time + start,
+        size=(time - start).clamp_(max=chunk).to(torch.int32),
+        first=torch.arange(0, batch * each + 1, each, device=device, dtype=torch.int32),
         chunk=chunk,
     )
+
+
+def key_gradient(q: Tensor, heads: int) -> Tensor:
+    """Room for dQ or dK a value head: in q's dtype where each has a key head of its own, else float32 for the sum."""
+    shape = (*q.shape[:2], heads, q.shape[3])
+    return torch.empty(shape, dtype=q.dtype if heads == q.shape[2] else torch.float32, device=q.device)
+
+
+def summed(gradient: Tensor, like: Tensor) -> Tensor:
+    """[B, T, HV, K] -> [B, T, H, K], the value heads of a key head added up."""
+    if gradient.shape == like.shape:
+        return gradient
+    grouped = gradient.view(*like.shape[:3], -1, like.shape[3])
+    return torch.sum(grouped, 3).to(like.dtype)
 
 
 def configs(*choices: tuple[dict[str, int], int, int]) -> list[triton.Config]:
@@ -108,6 +137,12 @@ def load_column(p, row, size, heads, head, C: tl.constexpr):
 
 
 @triton.jit
+def load_log_decay(g, row, size, heads, head, C: tl.constexpr):
+    """[C] of g [rows, heads]; logarithms end where their power is zero: -inf - -inf would be no number."""
+    return tl.maximum(load_column(g, row, size, heads, head, C), SMALLEST_LOG)
+
+
+@triton.jit
 def store_column(p, x, row, size, heads, head, C: tl.constexpr):
     """[C] into p [rows, heads]."""
     i = tl.arange(0, C)
@@ -123,9 +158,9 @@ def state_at(index, heads, head, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.co
 
 
 @triton.jit
-def state_at_t(index, heads, head, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr):
-    """The same as [BV, BK]."""
-    i, j = tl.arange(0, BK), v0 + tl.arange(0, BV)
+def state_at_t(index, heads, head, k0, v0, K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr):
+    """The same as [BV, BK], from coordinate k0 of the key on."""
+    i, j = k0 + tl.arange(0, BK), v0 + tl.arange(0, BV)
     at = ((index * heads + head) * K + i[None, :].to(tl.int64)) * V + j[:, None]
     return at, (i[None, :] < K) & (j[:, None] < V)
 

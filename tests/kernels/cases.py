@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -67,10 +68,18 @@ def heads(
     return found
 
 
-def vector_heads(time: int, *, strength: float = 1.0, width: int = 16, seed: int = 0) -> dict[str, Tensor | None]:
-    """Inputs of gated linear attention."""
+def vector_heads(
+    time: int,
+    *,
+    strength: float = 1.0,
+    width: int = 16,
+    seed: int = 0,
+    beta: float | Callable[[Tensor], Tensor] | None = None,
+    cosine: float = 0.0,
+) -> dict[str, Tensor | None]:
+    """Inputs of gated linear attention, and with `beta` of Kimi Delta Attention."""
     r = torch.Generator().manual_seed(seed)
-    found = heads(time, beta=None, decay=None, width=width, seed=seed)
+    found = heads(time, beta=beta, decay=None, width=width, seed=seed, cosine=cosine)
     shape = (1, time, 2, width)
     found["g"] = F.logsigmoid(torch.randn(*shape, generator=r, dtype=torch.float64)) * strength
     return found
@@ -116,6 +125,15 @@ def compare(
         assert relative_rms(grads[n], right) <= limit, (n, relative_rms(grads[n], right))
 
 
+def product_heads(time: int, steps: int, *, decay: float | None = 1.0, seed: int = 0) -> dict[str, Tensor | None]:
+    """Inputs of the gated delta product: k, v and beta have `steps` rows a token."""
+    found = heads(time * steps, decay=None, seed=seed)
+    found["q"] = heads(time, seed=seed + 1)["q"]
+    if decay is not None:
+        found["g"] = heads(time, decay=decay, seed=seed + 2)["g"]
+    return found
+
+
 def gated_delta(**given: Any) -> Any:
     """The public function with its final state."""
     return kernels.chunk_gated_delta_rule(**given, output_final_state=True)
@@ -129,3 +147,66 @@ def simple(**given: Any) -> Any:
 def vector(**given: Any) -> Any:
     """Gated linear attention."""
     return kernels.chunk_gla(**given, output_final_state=True)
+
+
+def kda(**given: Any) -> Any:
+    """Vector decay with the erase term."""
+    return kernels.chunk_kda(**given, output_final_state=True)
+
+
+def product(**given: Any) -> Any:
+    """Gated DeltaProduct with two steps a token; without decay if g is left out."""
+    given.setdefault("g", None)
+    return kernels.chunk_gated_delta_product(**given, num_householder=2, output_final_state=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator and inputs for it, float64."""
+
+    call: Callable[..., Any]
+    inputs: Inputs
+
+
+def every_operator(time: int = 21) -> dict[str, Case]:
+    """All public operators that train, plain and packed: what a test over the whole kind goes through."""
+    drawn = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=drawn, dtype=torch.float64)
+
+    plain = {
+        "gated delta": Case(gated_delta, heads(time)),
+        "delta": Case(gated_delta, heads(time, decay=None)),
+        "scalar decay": Case(simple, heads(time, beta=None)),
+        "linear attention": Case(simple, heads(time, beta=None, decay=None)),
+        "vector decay": Case(vector, vector_heads(time)),
+        "kda": Case(kda, vector_heads(time, beta=torch.sigmoid)),
+        "delta product": Case(product, product_heads(time, 2)),
+        "convolution": Case(
+            lambda **g: kernels.causal_conv1d(**g, activation="silu", output_final_state=True),
+            {"x": draw(1, time, 6), "weight": draw(6, 4), "bias": draw(6), "initial_state": draw(1, 6, 4)},
+        ),
+    }
+    bounds = torch.tensor([0, 3, 3, time - 2, time])
+    packed = {f"{name}, packed": _packed(case, bounds) for name, case in plain.items()}
+    x = draw(2, 5, 8)
+    target = torch.tensor([[3, 0, -100, 19, 7], [1, 1, 2, -100, 0]])
+    return {
+        **plain,
+        **packed,
+        "gated norm": Case(kernels.rms_norm_gated, {"x": x, "g": draw(2, 5, 8), "weight": draw(8), "bias": draw(8)}),
+        "l2norm": Case(kernels.l2norm, {"x": x}),
+        "cross-entropy": Case(
+            kernels.fused_linear_cross_entropy_loss,
+            {"x": x, "target": target, "weight": draw(20, 8), "bias": draw(20)},
+        ),
+    }
+
+
+def _packed(case: Case, bounds: Tensor) -> Case:
+    """The same operator on four sequences, one of them empty."""
+    state = case.inputs["initial_state"]
+    assert state is not None
+    states = torch.cat([state * (n + 1) for n in range(len(bounds) - 1)])
+    return Case(lambda **g: case.call(**g, cu_seqlens=bounds), {**case.inputs, "initial_state": states})

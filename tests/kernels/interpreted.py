@@ -7,7 +7,19 @@ import torch
 
 from move37 import kernels
 from move37.kernels.dispatch import interpreting
-from tests.kernels.cases import compare, gated_delta, heads, relative_rms, simple, vector, vector_heads
+from tests.kernels.cases import (
+    compare,
+    every_operator,
+    gated_delta,
+    heads,
+    kda,
+    product,
+    product_heads,
+    relative_rms,
+    simple,
+    vector,
+    vector_heads,
+)
 
 pytestmark = pytest.mark.skipif(
     not (torch.cuda.is_available() or interpreting()), reason="needs a GPU or the interpreter"
@@ -56,7 +68,64 @@ def test_packed_sequences():
 
 
 def test_vector_decay():
-    compare(vector, vector_heads(35, strength=10.0), name="triton")
+    compare(vector, vector_heads(20, strength=10.0), name="triton")
+
+
+@pytest.mark.parametrize("time", (1, 20))
+def test_vector_decay_with_the_erase_term(time):
+    compare(kda, vector_heads(time, strength=3.0, beta=torch.sigmoid), name="triton")
+
+
+def test_vector_decay_of_correlated_keys():
+    compare(kda, vector_heads(20, strength=0.1, beta=0.99, cosine=0.9), name="triton")
+
+
+def test_vector_decay_in_half_precision_keeps_its_tolerance():
+    compare(kda, vector_heads(18, beta=torch.sigmoid), torch.float16, name="triton")
+    compare(vector, vector_heads(18), torch.float16, name="triton")
+
+
+@pytest.mark.parametrize("call", (vector, kda))
+def test_packed_sequences_of_vector_decay(call):
+    """The table of chunks has room for more than there are: those have no rows."""
+    packed = vector_heads(22, beta=torch.sigmoid if call is kda else None)
+    packed["initial_state"] = heads(1, batch=4)["initial_state"]
+    compare(lambda **g: call(**g, cu_seqlens=torch.tensor([0, 17, 17, 18, 22])), packed, name="triton")
+
+
+@pytest.mark.parametrize("name", ("gated delta", "kda", "convolution", "gated norm", "l2norm", "cross-entropy"))
+def test_a_compiler_sees_one_graph(name):
+    """With gradients, and with the shapes that the operators promise."""
+    case = every_operator(5)[name]
+    given = {n: x.float().requires_grad_() if x.is_floating_point() else x for n, x in case.inputs.items()}
+
+    def loss(given):
+        out = case.call(**given)
+        return sum(y.square().sum() for y in (out if isinstance(out, tuple) else (out,)))
+
+    with kernels.implementation("triton"):
+        found = torch.compile(loss, fullgraph=True, backend="aot_eager")(given)
+        found.backward()
+    assert torch.allclose(found, loss(given), rtol=1e-4)
+    assert all(x.grad.isfinite().all() for x in given.values() if x.is_floating_point())
+
+
+def test_a_target_outside_the_vocabulary_makes_the_loss_nan():
+    x, weight = torch.randn(3, 8), torch.randn(5, 8)
+    with kernels.implementation("triton"):
+        loss = kernels.fused_linear_cross_entropy_loss(x, torch.tensor([0, 9, 1]), weight)
+    assert loss.isnan()
+
+
+def test_reflections():
+    compare(product, product_heads(9, 2), name="triton")
+
+
+@pytest.mark.parametrize("call", (gated_delta, kda))
+def test_a_decay_of_minus_infinity_is_a_reset(call):
+    inputs = heads(20, value_heads=1, values=16) if call is gated_delta else vector_heads(20, beta=torch.sigmoid)
+    inputs["g"][:, 7:9] = -torch.inf
+    compare(call, inputs, name="triton")
 
 
 def test_decoding_equals_prefill():
@@ -71,6 +140,14 @@ def test_decoding_equals_prefill():
     with kernels.implementation("triton"):
         o, _ = kernels.fused_recurrent_gla(gk=inputs.pop("g"), **inputs)
     assert relative_rms(o, wanted) < 1e-5
+    inputs = {n: x.float() for n, x in vector_heads(6, beta=torch.sigmoid).items()}
+    bounds = torch.tensor([0, 2, 6])
+    inputs["initial_state"] = inputs["initial_state"].repeat(2, 1, 1, 1)
+    wanted, last = kda(**inputs, cu_seqlens=bounds)
+    with kernels.implementation("triton"):
+        o, state = kernels.fused_recurrent_kda(**inputs, output_final_state=True, cu_seqlens=bounds)
+    assert relative_rms(o, wanted) < 1e-5
+    assert relative_rms(state, last) < 1e-5
 
 
 @pytest.mark.parametrize("state", (True, False))

@@ -5,58 +5,77 @@ A transposed copy to [batch, channels, time], which nn.Conv1d wants, costs as mu
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype, needs_gradient
 
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> Tensor:
     """y_t = act(sum_i w_i x_{t-W+1+i} + b): x [B, T, D], weight [D, W], past [B, W-1, D] the inputs before -> y."""
-    y: Tensor = _Conv.apply(x, weight, bias, past, silu)  # type: ignore[no-untyped-call]
-    return y
+    return _conv(x, weight, bias, past, silu, needs_gradient(x, weight, bias, past))[0]
 
 
-class _Conv(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> Tensor:
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        taps = weight.to(dtype).t().flip(0).contiguous()  # [W, D]: taps[s] multiplies the input s tokens earlier
-        xs, ps = x.to(dtype), None if past is None else past.to(dtype)
-        pre = xs * taps[0] if bias is None else torch.addcmul(bias.to(dtype), xs, taps[0])
-        for into, source, shift in _shifts(pre, xs, ps, taps.shape[0]):
-            into.addcmul_(source, taps[shift])
-        ctx.save_for_backward(xs, taps, ps, pre if silu else None)
-        ctx.dtypes = tuple(None if t is None else t.dtype for t in (x, weight, bias, past))
-        return (torch.nn.functional.silu(pre) if silu else pre).to(x.dtype)
+def _forward(
+    x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool, keep: bool
+) -> tuple[Tensor, ...]:
+    """-> y, and with `keep` what stands before the activation."""
+    dtype = accumulation_dtype(x)
+    taps, xs, ps = _taps(weight, dtype), x.to(dtype), None if past is None else past.to(dtype)
+    pre = xs * taps[0] if bias is None else torch.addcmul(bias.to(dtype), xs, taps[0])
+    for into, source, shift in _shifts(pre, xs, ps, taps.shape[0]):
+        into.addcmul_(source, taps[shift])
+    if not silu:
+        return (pre.to(x.dtype),)
+    y = torch.nn.functional.silu(pre).to(x.dtype)
+    return (y, pre) if keep else (y,)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, taps, past, pre = ctx.saved_tensors
-        dpre = dy.to(x.dtype)
-        if pre is not None:
-            dpre = torch.ops.aten.silu_backward(dpre, pre)
-        dpre = dpre.contiguous()
-        dx = dpre * taps[0]
-        dpast = None if past is None else torch.zeros_like(past)
-        dtaps = torch.empty_like(taps)
-        dtaps[0] = (dpre * x).sum((0, 1))
-        dtaps[1:].zero_()
-        for (into, source, shift), (dsource, _, _) in zip(
-            _shifts(dpre, x, past, taps.shape[0]), _sources(dx, dpast, taps.shape[0]), strict=True
-        ):
-            dtaps[shift] += (into * source).sum((0, 1))
-            dsource.addcmul_(into, taps[shift])
-        types = ctx.dtypes
-        return (
-            dx.to(types[0]),
-            dtaps.flip(0).t().to(types[1]),
-            None if types[2] is None else dpre.sum((0, 1)).to(types[2]),
-            None if dpast is None else dpast.to(types[3]),
-            None,
-        )
+
+def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    x, weight, bias, past, silu, _ = arguments
+    dtype = accumulation_dtype(x)
+    dy = torch.zeros_like(x) if gradients[0] is None else gradients[0]
+    taps, xs, ps = _taps(weight, dtype), x.to(dtype), None if past is None else past.to(dtype)
+    dpre = dy.to(dtype)
+    if silu:
+        dpre = torch.ops.aten.silu_backward(dpre, *kept)
+    dpre = dpre.contiguous()
+    dx = dpre * taps[0]
+    dpast = None if ps is None else torch.zeros_like(ps)
+    dtaps = torch.zeros_like(taps)
+    dtaps[0] = (dpre * xs).sum((0, 1))
+    for (into, source, shift), (dsource, _, _) in zip(
+        _shifts(dpre, xs, ps, taps.shape[0]), _sources(dx, dpast, taps.shape[0]), strict=True
+    ):
+        dtaps[shift] += (into * source).sum((0, 1))
+        dsource.addcmul_(into, taps[shift])
+    found = [dx.to(x.dtype), dtaps.flip(0).t().to(weight.dtype).contiguous()]
+    found += [] if bias is None else [dpre.sum((0, 1)).to(bias.dtype)]
+    return found if dpast is None else [*found, dpast.to(past.dtype)]
+
+
+def _shapes(
+    x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool, keep: bool
+) -> list[Tensor]:
+    y = x.new_empty(x.shape)
+    return [y, x.new_empty(x.shape, dtype=accumulation_dtype(x))] if silu and keep else [y]
+
+
+_conv = Operator(
+    "chunked_convolution",
+    "Tensor x, Tensor weight, Tensor? bias, Tensor? past, bool silu, bool keep",
+    forward=_forward,
+    backward=_backward,
+    shapes=_shapes,
+    visible=1,
+)
+
+
+def _taps(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """[W, D]: row s multiplies the input s tokens earlier."""
+    return weight.to(dtype).t().flip(0).contiguous()
 
 
 Shift = tuple[Tensor, Tensor, int]  # the outputs that a tap reaches, the inputs it reads, its distance in tokens

@@ -3,13 +3,14 @@ the activation with partial sums for the taps, then the reversed convolution, wh
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from move37.kernels.common.operator import Arguments, Operator
 
 ROWS, CHANNELS = 64, 64
 
@@ -98,45 +99,55 @@ def conv_backward_inputs(
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> Tensor:
     """y_t = act(sum_i w_i x_{t-W+1+i} + b): x [B, T, D], weight [D, W], past [B, W-1, D] the inputs before -> y."""
-    y: Tensor = _Conv.apply(x, weight, bias, past, silu)
-    return y
+    return _conv(x, weight, bias, past, silu)[0]
 
 
-class _Conv(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> Tensor:
-        x, weight = x.contiguous(), weight.contiguous()
-        bias, past = (None if t is None else t.contiguous() for t in (bias, past))
-        y = torch.empty_like(x)
-        ctx.flags = {"PAST": past is not None, "BIAS": bias is not None, "SILU": silu}
-        grid, sizes = _grid(x, weight.shape[1], 0)
-        conv_forward[grid](x, past, weight, bias, y, x.shape[1], **sizes, **ctx.flags)
-        ctx.save_for_backward(x, weight, bias, past)
-        return y
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> tuple[Tensor, ...]:
+    x, weight = x.contiguous(), weight.contiguous()
+    bias, past = (None if t is None else t.contiguous() for t in (bias, past))
+    y = torch.empty_like(x)
+    grid, sizes = _grid(x, weight.shape[1], 0)
+    conv_forward[grid](x, past, weight, bias, y, x.shape[1], **sizes, **_flags(bias, past, silu))
+    return (y,)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, past = ctx.saved_tensors
-        batch, time, channels = x.shape
-        width = weight.shape[1]
-        grid, sizes = _grid(x, width, 0)
-        dpre = torch.empty_like(x, dtype=torch.float32)
-        dweight = dpre.new_empty(batch * grid[0], channels, width)
-        dbias = None if bias is None else dpre.new_empty(batch * grid[0], channels)
-        conv_backward_taps[grid](
-            x, past, weight, bias, dy.contiguous(), dpre, dweight, dbias, time, **sizes, **ctx.flags
-        )
-        before = 0 if past is None else width - 1
-        dx = x.new_empty(batch, before + time, channels)
-        conv_backward_inputs[_grid(x, width, before)[0]](dpre, weight, dx, time, **sizes, BEFORE=before)
-        return (
-            dx[:, before:],
-            dweight.sum(0).to(weight.dtype),
-            None if bias is None or dbias is None else dbias.sum(0).to(bias.dtype),
-            None if past is None else dx[:, :before].to(past.dtype),
-            None,
-        )
+
+def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    x, weight, bias, past, silu = arguments
+    x, weight = x.contiguous(), weight.contiguous()
+    bias, past = (None if t is None else t.contiguous() for t in (bias, past))
+    dy = torch.zeros_like(x) if gradients[0] is None else gradients[0].contiguous()
+    batch, time, channels = x.shape
+    width = weight.shape[1]
+    grid, sizes = _grid(x, width, 0)
+    dpre = torch.empty_like(x, dtype=torch.float32)
+    dweight = dpre.new_empty(batch * grid[0], channels, width)
+    dbias = None if bias is None else dpre.new_empty(batch * grid[0], channels)
+    flags = _flags(bias, past, silu)
+    conv_backward_taps[grid](x, past, weight, bias, dy, dpre, dweight, dbias, time, **sizes, **flags)
+    before = 0 if past is None else width - 1
+    dx = x.new_empty(batch, before + time, channels)
+    conv_backward_inputs[_grid(x, width, before)[0]](dpre, weight, dx, time, **sizes, BEFORE=before)
+    found = [dx[:, before:].contiguous(), dweight.sum(0).to(weight.dtype)]
+    found += [] if bias is None or dbias is None else [dbias.sum(0).to(bias.dtype)]
+    return found if past is None else [*found, dx[:, :before].to(past.dtype, copy=True)]
+
+
+def _shapes(x: Tensor, weight: Tensor, bias: Tensor | None, past: Tensor | None, silu: bool) -> list[Tensor]:
+    return [x.new_empty(x.shape)]
+
+
+_conv = Operator(
+    "triton_convolution",
+    "Tensor x, Tensor weight, Tensor? bias, Tensor? past, bool silu",
+    forward=_forward,
+    backward=_backward,
+    shapes=_shapes,
+    visible=1,
+)
+
+
+def _flags(bias: Tensor | None, past: Tensor | None, silu: bool) -> dict[str, bool]:
+    return {"PAST": past is not None, "BIAS": bias is not None, "SILU": silu}
 
 
 def _grid(x: Tensor, width: int, before: int) -> tuple[tuple[int, int, int], dict[str, int]]:

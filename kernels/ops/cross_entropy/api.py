@@ -24,12 +24,13 @@ def fused_linear_cross_entropy_loss(
     reduction: str = "mean",
     **options: object,
 ) -> Tensor:
-    """Cross-entropy of x weight^T + bias against target, without ever holding all logits.
+    """Linear layer and cross-entropy in one: the loss of x weight^T + bias, without its logits in memory.
 
-    x [..., D]; target [...], int64; weight [vocabulary, D]; bias [vocabulary]; reduction "mean" over the targets that
-    are not ignore_index (0 when there is none), or "sum". -> a float32 scalar (float64 with float64 inputs).
-    Smoothing, scale and cap of the logits are refused; `num_chunks` is not needed: a block of logits has one size.
-    Raises kernels.errors.KernelError.
+    Shapes: x [..., D]; target [...], int64; weight [V, D]; bias [V] -> loss [], float32 (float64 as x); V words.
+
+    reduction "mean" over the targets that are not ignore_index (0 when there is none), or "sum". Smoothing, scale and
+    cap of the logits are refused; `num_chunks` is not needed: a block of logits has one size. On a GPU a target outside
+    the vocabulary is not looked for; it makes the loss nan. Raises kernels.errors.KernelError.
     """
     options = {
         **options,
@@ -42,10 +43,13 @@ def fused_linear_cross_entropy_loss(
     )
     if reduction not in ("mean", "sum"):
         raise BadOption("reduction", reduction, "'mean' or 'sum'")
-    _check_loss(x, target, weight, bias, ignore_index)
+    contract.check_tensors(x=x, weight=weight)
+    x, weight = contract.under_autocast(x, weight)
+    _check_loss(x, target, weight, bias)
     rows, targets = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     where = choose(x.device)
     if where == "reference":
+        chunked.check_targets(targets, weight.shape[0], ignore_index)
         return naive.linear_cross_entropy(rows, weight, targets, bias, ignore_index, reduction == "mean")
     if where == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
@@ -55,7 +59,7 @@ def fused_linear_cross_entropy_loss(
     return chunked.linear_cross_entropy(rows, weight, targets, bias, ignore_index, reduction == "mean")
 
 
-def _check_loss(x: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None, ignore: int) -> None:
+def _check_loss(x: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     contract.check_floating("x", x)
     contract.check_tensor("weight", weight)
     if weight.dim() != 2 or weight.shape[1] != x.shape[-1]:
@@ -69,7 +73,3 @@ def _check_loss(x: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None, 
     contract.check_gate("bias", bias, tuple(weight.shape[:1]), x)
     if weight.dtype != x.dtype:
         raise BadDtype("weight", weight.dtype, f"{x.dtype}, as x is")
-    counted = target[target != ignore]
-    if counted.numel() and not (int(counted.min()) >= 0 and int(counted.max()) < weight.shape[0]):
-        got = f"{int(counted.min())}..{int(counted.max())}"
-        raise BadOption("target", got, f"in 0..{weight.shape[0] - 1}, or {ignore} where none is due")

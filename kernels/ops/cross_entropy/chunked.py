@@ -1,92 +1,177 @@
-"""Linear layer and cross-entropy in one, by blocks of rows: the logits [tokens, vocabulary] never exist at once.
+"""Linear layer and cross-entropy in one, by blocks of the vocabulary: the logits [tokens, vocabulary] never exist.
 
-The gradients are formed in the forward pass, while a block of logits is there, and scaled in the backward pass.
+    forward    a block of logits after the other, small enough for the cache: the running maximum and sum of a row
+    gradient   the blocks again, now as probabilities p: dx += p W_block, dW_block = p^T x; the targets' ones at the end
+
+A product more than with all logits at hand, and still less than half the time, which goes to memory there; each row of
+dW is written once. Where one block holds the whole vocabulary its logits are used twice instead. The gradients are
+formed in the forward pass and scaled in the backward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype, needs_gradient
+from move37.kernels.errors import BadOption
 
 BLOCK_ELEMENTS = 1 << 20  # logits that exist at once
-
-# (logits, target, ignore, factor, gradient?) -> the sum of the losses; turns the logits into their gradient, in place
-RowPart = Callable[[Tensor, Tensor, int, float, bool], Tensor]
-
-
-def softmax_gradient(logits: Tensor, target: Tensor, ignore: int, factor: float, gradient: bool) -> Tensor:
-    """The row part in PyTorch: logits [n, V], target [n]."""
-    counted = (target != ignore).unsqueeze(1).to(logits.dtype)
-    wanted = target.masked_fill(target == ignore, 0).unsqueeze(1)
-    lse = logits.logsumexp(1, keepdim=True)
-    loss = (lse - logits.gather(1, wanted)).mul_(counted).sum()
-    if gradient:
-        logits.sub_(lse).exp_().scatter_add_(1, wanted, logits.new_full(wanted.shape, -1.0)).mul_(counted * factor)
-    return loss
+BLOCK_ROWS = 2048  # tokens of a block at most: more of them leave no room for the vocabulary
 
 
 def linear_cross_entropy(
+    x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, ignore: int, mean: bool
+) -> Tensor:
+    """x [N, D], weight [V, D], bias [V], target [N] -> mean or sum of -log softmax(x W^T + b)[target].
+
+    Raises BadOption for a target outside the vocabulary.
+    """
+    wants = [needs_gradient(t) for t in (x, weight, bias)]
+    return _cross_entropy(x, weight, target, bias, ignore, mean, *wants)[0]
+
+
+def _forward(
     x: Tensor,
     weight: Tensor,
     target: Tensor,
     bias: Tensor | None,
     ignore: int,
     mean: bool,
-    rows: RowPart = softmax_gradient,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, ...]:
+    """-> the loss, and the gradients that are wanted."""
+    dtype = accumulation_dtype(x)
+    check_targets(target, weight.shape[0], ignore)
+    counted = target != ignore
+    factor = 1 / max(1, int(counted.sum())) if mean else 1.0
+    shares, wanted = counted.to(dtype).mul_(factor), target.masked_fill(~counted, 0)
+    found = (
+        torch.zeros(x.shape if wants_x else 0, dtype=dtype, device=x.device),
+        torch.zeros(weight.shape if wants_w else 0, dtype=dtype, device=x.device),
+        torch.zeros(weight.shape[:1] if wants_b else 0, dtype=dtype, device=x.device),
+    )
+    loss = torch.zeros((), dtype=dtype, device=x.device)
+    for start in range(0, x.shape[0], BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        into = (found[0][rows], *found[1:])
+        loss += _rows(x[rows].to(dtype), weight, bias, wanted[rows], shares[rows], into)
+    flags = (wants_x, wants_w, wants_b)
+    kinds = (x.dtype, weight.dtype, x.dtype if bias is None else bias.dtype)
+    return loss, *(dx.to(kind) for dx, kind, wanted_ in zip(found, kinds, flags, strict=True) if wanted_)
+
+
+def _rows(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    shares: Tensor,
+    into: tuple[Tensor, Tensor, Tensor],
 ) -> Tensor:
-    """x [N, D], weight [V, D], bias [V], target [N] -> mean or sum of -log softmax(x W^T + b)[target]."""
-    loss: Tensor = _LinearCrossEntropy.apply(x, weight, target, bias, ignore, mean, rows)  # type: ignore[no-untyped-call]
-    return loss
+    """The loss of some rows, weighted by `shares`; their gradients are added to `into` (empty: not wanted)."""
+    width = max(1, BLOCK_ELEMENTS // x.shape[0])
+    once = width >= weight.shape[0]
+    top, total = x.new_full((x.shape[0], 1), -torch.inf), x.new_zeros(x.shape[0], 1)
+    for _, logits in _blocks(x, weight, bias, width):
+        higher = torch.maximum(top, logits.amax(1, keepdim=True))
+        total.mul_((top - higher).exp_()).add_(logits.sub_(higher).exp_().sum(1, keepdim=True))
+        top = higher
+    lse = total.log().add_(top)
+    hit = (x * weight[target].to(x.dtype)).sum(1)
+    if bias is not None:
+        hit = hit + bias[target].to(x.dtype)
+    dx, dw, db = into
+    if dx.numel() or dw.numel() or db.numel():
+        again = [(slice(0, weight.shape[0]), logits.div_(total))] if once else _blocks(x, weight, bias, width, lse)
+        for part, probabilities in again:
+            probabilities.mul_(shares.unsqueeze(1))
+            if dx.numel():
+                dx.addmm_(probabilities, weight[part].to(x.dtype))
+            if dw.numel():
+                dw[part].addmm_(probabilities.t(), x)
+            if db.numel():
+                db[part].add_(probabilities.sum(0))
+        _targets(x, weight, target, shares, into)
+    return (lse.squeeze(1) - hit).mul_(shares).sum()
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        target: Tensor,
-        bias: Tensor | None,
-        ignore: int,
-        mean: bool,
-        rows: RowPart,
-    ) -> Tensor:
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        factor = 1 / max(1, int((target != ignore).sum())) if mean else 1.0
-        wants_x, wants_w, _, wants_b = ctx.needs_input_grad[:4]
-        wants = wants_x or wants_w or wants_b
-        dx = torch.empty_like(x) if wants_x else None
-        dw = torch.zeros(weight.shape, dtype=dtype, device=x.device) if wants_w else None
-        db = torch.zeros(weight.shape[:1], dtype=dtype, device=x.device) if wants_b else None
-        loss = torch.zeros((), dtype=dtype, device=x.device)
-        for start in range(0, x.shape[0], height := max(1, BLOCK_ELEMENTS // weight.shape[0])):
-            block = slice(start, start + height)
-            logits = torch.nn.functional.linear(x[block], weight, bias).to(dtype)
-            loss += rows(logits, target[block], ignore, factor, wants)
-            if dx is not None:
-                torch.mm(logits.to(x.dtype), weight.to(x.dtype), out=dx[block])
-            if dw is not None:
-                dw.addmm_(logits.t(), x[block].to(dtype))
-            if db is not None:
-                db.add_(logits.sum(0))
-        ctx.save_for_backward(dx, dw, db)
-        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
-        return loss * factor
+def _targets(x: Tensor, weight: Tensor, target: Tensor, shares: Tensor, into: tuple[Tensor, Tensor, Tensor]) -> None:
+    """What the targets' own logits take away from the gradients."""
+    dx, dw, db = into
+    if dx.numel():
+        dx.addcmul_(weight[target].to(x.dtype), shares.unsqueeze(1), value=-1)
+    if dw.numel():
+        dw.index_add_(0, target, x * shares.unsqueeze(1), alpha=-1)
+    if db.numel():
+        db.index_add_(0, target, shares, alpha=-1)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        dx, dw, db = ctx.saved_tensors
-        return (
-            None if dx is None else dx * dloss.to(dx.dtype),
-            None if dw is None else (dw * dloss).to(ctx.dtypes[0]),
-            None,
-            None if db is None else (db * dloss).to(ctx.dtypes[1]),
-            None,
-            None,
-            None,
-        )
+
+def _blocks(
+    x: Tensor, weight: Tensor, bias: Tensor | None, width: int, lse: Tensor | None = None
+) -> Iterator[tuple[slice, Tensor]]:
+    """The logits of x [n, D] by blocks of the vocabulary, in one place; with `lse` as probabilities."""
+    room = x.new_empty(x.shape[0] * min(width, weight.shape[0]))
+    for start in range(0, weight.shape[0], width):
+        part = slice(start, start + width)
+        block = weight[part].to(x.dtype)
+        logits = room[: x.shape[0] * block.shape[0]].view(x.shape[0], block.shape[0])
+        if lse is None:
+            torch.mm(x, block.t(), out=logits)
+        else:
+            torch.addmm(lse.neg(), x, block.t(), out=logits)
+        if bias is not None:
+            logits.add_(bias[part])
+        yield part, logits if lse is None else logits.exp_()
+
+
+def check_targets(target: Tensor, vocabulary: int, ignore: int) -> None:
+    """Raise BadOption for a target outside the vocabulary."""
+    counted = target[target != ignore]
+    if counted.numel() and not (int(counted.min()) >= 0 and int(counted.max()) < vocabulary):
+        got = f"{int(counted.min())}..{int(counted.max())}"
+        raise BadOption("target", got, f"in 0..{vocabulary - 1}, or {ignore} where none is due")
+
+
+def scaled(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    """The backward pass: what the forward pass kept, times the gradient of the loss."""
+    (dloss,) = gradients
+    return [torch.zeros_like(x) if dloss is None else x * dloss.to(x.dtype) for x in kept]
+
+
+def shapes(
+    x: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    bias: Tensor | None,
+    ignore: int,
+    mean: bool,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> list[Tensor]:
+    """The loss and the wanted gradients, empty."""
+    found = [x.new_empty((), dtype=accumulation_dtype(x))]
+    for tensor, wanted in ((x, wants_x), (weight, wants_w), (bias, wants_b)):
+        found += [tensor.new_empty(tensor.shape)] if wanted and tensor is not None else []
+    return found
+
+
+def wants(arguments: Arguments) -> list[bool]:
+    """Which arguments get a gradient: the ones whose flag is on."""
+    wants_x, wants_w, wants_b = arguments[6:]
+    return [wants_x, wants_w, False, wants_b, *([False] * 5)]
+
+
+SCHEMA = (
+    "Tensor x, Tensor weight, Tensor target, Tensor? bias, int ignore, bool mean, "
+    "bool wants_x, bool wants_w, bool wants_b"
+)
+
+_cross_entropy = Operator(
+    "chunked_cross_entropy", SCHEMA, forward=_forward, backward=scaled, shapes=shapes, visible=1, wants=wants
+)

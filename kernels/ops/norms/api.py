@@ -23,10 +23,11 @@ def rms_norm_gated(
     eps: float = 1e-6,
     **options: object,
 ) -> Tensor:
-    """(x / sqrt(mean x^2 + eps) * weight + bias) * act(g) over the last axis.
+    """RMSNorm with a gate: (x / sqrt(mean x^2 + eps) * weight + bias) * act(g) over the last axis.
 
-    x, g [..., D]; weight, bias [D]; activation "swish", "silu" or "sigmoid". -> [..., D] in x's dtype.
-    `residual` and what belongs to it are refused. Raises kernels.errors.KernelError.
+    Shapes: x, g [..., D]; weight, bias [D] -> y [..., D], in x's dtype.
+
+    activation "swish", "silu" or "sigmoid". `residual` and its like are refused. Raises kernels.errors.KernelError.
     """
     options = {**options, "residual": residual, "prenorm": prenorm, "residual_in_fp32": residual_in_fp32}
     contract.check_options(options)
@@ -48,7 +49,10 @@ def rms_norm_gated(
 
 
 def l2norm(x: Tensor, eps: float = 1e-6, output_dtype: torch.dtype | None = None) -> Tensor:
-    """x / sqrt(|x|^2 + eps) over the last axis, in x's dtype or `output_dtype`. Raises kernels.errors.KernelError."""
+    """Vectors of length one: x / sqrt(|x|^2 + eps) over the last axis, in x's dtype or `output_dtype`.
+
+    Shapes: x [..., D] -> y [..., D]. Raises kernels.errors.KernelError.
+    """
     contract.check_floating("x", x)
     dtype, where = output_dtype or x.dtype, choose(x.device)
     if dtype not in contract.DTYPES:

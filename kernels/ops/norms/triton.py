@@ -3,13 +3,14 @@ partial sum a program, added up outside."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from move37.kernels.common.operator import Arguments, Operator
 
 TILE_ELEMENTS = 8192
 
@@ -100,7 +101,7 @@ def gated_backward(
 
 def l2norm(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
     """x / sqrt(|x|^2 + eps) over the last axis, in `dtype`."""
-    y: Tensor = _L2Norm.apply(x, eps, dtype)
+    y: Tensor = _l2norm(x, eps, dtype)[0]
     return y
 
 
@@ -108,7 +109,7 @@ def rms_norm_gated(
     x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
 ) -> Tensor:
     """(x rsqrt(mean x^2 + eps) w + b) act(g) over the last axis."""
-    y: Tensor = _RmsNormGated.apply(x, g, weight, bias, eps, sigmoid)
+    y: Tensor = _gated(x, g, weight, bias, eps, sigmoid)[0]
     return y
 
 
@@ -121,57 +122,80 @@ def _tiles(x: Tensor) -> tuple[int, int, dict[str, int]]:
     return rows, triton.cdiv(rows, high), {"D": size, "BD": wide, "BR": high}
 
 
-class _L2Norm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        x = x.contiguous()
-        rows, tiles, sizes = _tiles(x)
-        y = torch.empty_like(x, dtype=dtype)
-        l2_forward[(tiles,)](x, y, rows, eps, **sizes)
-        ctx.save_for_backward(x)
-        ctx.eps = eps
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        rows, tiles, sizes = _tiles(x)
-        dx = torch.empty_like(x)
-        l2_backward[(tiles,)](x, dy.contiguous(), dx, rows, ctx.eps, **sizes)
-        return dx, None, None
+def _l2_forward(x: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    x = x.contiguous()
+    rows, tiles, sizes = _tiles(x)
+    y = torch.empty_like(x, dtype=dtype)
+    l2_forward[(tiles,)](x, y, rows, eps, **sizes)
+    return (y,)
 
 
-class _RmsNormGated(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
-    ) -> Tensor:
-        x, g = x.contiguous(), g.contiguous()
-        rows, tiles, sizes = _tiles(x)
-        y = torch.empty_like(x)
-        ctx.flags = {"WEIGHT": weight is not None, "BIAS": bias is not None, "SIGMOID": sigmoid}
-        gated_forward[(tiles,)](x, g, weight, bias, y, rows, eps, **sizes, **ctx.flags)
-        ctx.save_for_backward(x, g, weight, bias)
-        ctx.eps = eps
-        return y
+def _l2_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    x, eps = arguments[0].contiguous(), arguments[1]
+    rows, tiles, sizes = _tiles(x)
+    dx = torch.empty_like(x)
+    dy = torch.zeros_like(x) if gradients[0] is None else gradients[0].contiguous()
+    l2_backward[(tiles,)](x, dy, dx, rows, eps, **sizes)
+    return [dx]
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, g, weight, bias = ctx.saved_tensors
-        rows, tiles, sizes = _tiles(x)
-        programs = min(tiles, 512)
-        dx, dg = torch.empty_like(x), torch.empty_like(g)
-        partial = [
-            None if t is None else torch.empty(programs, x.shape[-1], dtype=torch.float32, device=x.device)
-            for t in (weight, bias)
-        ]
-        gated_backward[(programs,)](
-            x, g, weight, bias, dy.contiguous(), dx, dg, *partial, rows, ctx.eps, tiles, **sizes, **ctx.flags
-        )
-        dweight, dbias = (
-            None if p is None or t is None else p.sum(0).to(t.dtype)
-            for p, t in zip(partial, (weight, bias), strict=True)
-        )
-        return dx, dg, dweight, dbias, None, None
+
+def _l2_shapes(x: Tensor, eps: float, dtype: torch.dtype) -> list[Tensor]:
+    return [x.new_empty(x.shape, dtype=dtype)]
+
+
+_l2norm = Operator(
+    "triton_l2norm",
+    "Tensor x, float eps, ScalarType dtype",
+    forward=_l2_forward,
+    backward=_l2_backward,
+    shapes=_l2_shapes,
+    visible=1,
+)
+
+
+def _gated_forward(
+    x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
+) -> tuple[Tensor, ...]:
+    x, g = x.contiguous(), g.contiguous()
+    rows, tiles, sizes = _tiles(x)
+    y = torch.empty_like(x)
+    gated_forward[(tiles,)](x, g, weight, bias, y, rows, eps, **sizes, **_flags(weight, bias, sigmoid))
+    return (y,)
+
+
+def _gated_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    x, g, weight, bias, eps, sigmoid = arguments
+    x, g = x.contiguous(), g.contiguous()
+    dy = torch.zeros_like(x) if gradients[0] is None else gradients[0].contiguous()
+    rows, tiles, sizes = _tiles(x)
+    programs = min(tiles, 512)
+    dx, dg = torch.empty_like(x), torch.empty_like(g)
+    partial = [
+        None if t is None else torch.empty(programs, x.shape[-1], dtype=torch.float32, device=x.device)
+        for t in (weight, bias)
+    ]
+    gated_backward[(programs,)](
+        x, g, weight, bias, dy, dx, dg, *partial, rows, eps, tiles, **sizes, **_flags(weight, bias, sigmoid)
+    )
+    into = [p.sum(0).to(t.dtype) for p, t in zip(partial, (weight, bias), strict=True) if p is not None]
+    return [dx, dg, *into]
+
+
+def _gated_shapes(
+    x: Tensor, g: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, sigmoid: bool
+) -> list[Tensor]:
+    return [x.new_empty(x.shape)]
+
+
+_gated = Operator(
+    "triton_rms_norm_gated",
+    "Tensor x, Tensor g, Tensor? weight, Tensor? bias, float eps, bool sigmoid",
+    forward=_gated_forward,
+    backward=_gated_backward,
+    shapes=_gated_shapes,
+    visible=1,
+)
+
+
+def _flags(weight: Tensor | None, bias: Tensor | None, sigmoid: bool) -> dict[str, bool]:
+    return {"WEIGHT": weight is not None, "BIAS": bias is not None, "SIGMOID": sigmoid}

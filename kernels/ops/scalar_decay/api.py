@@ -12,7 +12,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from move37.kernels import contract
-from move37.kernels.common.packing import Packed
+from move37.kernels.common.gates import apply_gates
+from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption, BadShape
 from move37.kernels.ops.scalar_decay import chunked, naive
@@ -46,12 +47,14 @@ def chunk_gated_delta_rule(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """Gated DeltaNet (Yang, Kautz, Hatamizadeh, arXiv 2412.06464, eq. 10), chunkwise.
+    """Gated DeltaNet, chunkwise: S_t = e^{g_t} (I - beta_t k_t^T k_t) S_{t-1} + beta_t k_t^T v_t, o_t = scale q_t S_t.
 
-    q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV], log decay, None for none; beta [B, T, HV], None for 1, up to 2 for
-    negative eigenvalues; scale, default K^-1/2; initial_state [N, HV, K, V]; cu_seqlens [N + 1] packs N sequences into
-    a batch of one. -> o [B, T, HV, V] in q's dtype, and the state [N, HV, K, V] (float32, or float64 as q) or None.
-    Keys are used as given: beta * |k|^2 must stay <= 2 or the state grows; `use_qk_l2norm_in_kernel` normalises them.
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g, beta [B, T, HV]; state [N, HV, K, V] -> o like v, state or None.
+
+    Yang, Kautz, Hatamizadeh, arXiv 2412.06464, eq. 10. g is the log decay, None for none, -inf for a hard reset; beta
+    None for 1, up to 2 for negative eigenvalues; scale, default K^-1/2; cu_seqlens [N + 1] packs N sequences into a
+    batch of one (else N = B). o comes in q's dtype, the state in float32 (float64 as q). Keys are used as given:
+    beta * |k|^2 must stay <= 2 or the state grows; `use_qk_l2norm_in_kernel` normalises them. Gates: common/gates.py.
     Raises kernels.errors.KernelError.
     """
     call = Call(
@@ -72,10 +75,15 @@ def chunk_delta_rule(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """DeltaNet (Yang et al., arXiv 2406.06484), chunkwise: `chunk_gated_delta_rule` without decay."""
-    return chunk_gated_delta_rule(
-        q, k, v, None, beta, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens, **options
-    )
+    """DeltaNet, chunkwise: S_t = (I - beta_t k_t^T k_t) S_{t-1} + beta_t k_t^T v_t, o_t = scale q_t S_t.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; beta [B, T, HV]; state [N, HV, K, V] -> o like v, state or None.
+
+    Yang et al., arXiv 2406.06484. `chunk_gated_delta_rule` without decay.
+    """
+    rate, normalise = _rate(v, beta), use_qk_l2norm_in_kernel
+    call = Call(q, k, v, None, rate, scale, initial_state, output_final_state, normalise, cu_seqlens)
+    return _run(call, options)
 
 
 def chunk_simple_gla(
@@ -90,12 +98,13 @@ def chunk_simple_gla(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """Scalar decay without the erase term, chunkwise.
+    """Linear attention with a scalar decay, chunkwise: S_t = e^{g_t} S_{t-1} + k_t^T v_t, o_t = scale q_t S_t.
 
-    g [B, T, HV]: Mamba-2's SSD (Dao, Gu, arXiv 2405.21060; v scaled by dt, g = -exp(A) dt). g_gamma [HV]: a constant
-    log decay per head, RetNet (Sun et al., arXiv 2307.08621; log(1 - 2^{-5-h})). Neither: linear attention
-    (Katharopoulos et al., arXiv 2006.16236, eq. 18-20, without the normaliser). Rest as
-    `chunk_gated_delta_rule`.
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV] or g_gamma [HV]; state [N, HV, K, V] -> o like v, state.
+
+    g: Mamba-2's SSD (Dao, Gu, arXiv 2405.21060; v scaled by dt, g = -exp(A) dt). g_gamma: a constant log decay per
+    head, RetNet (Sun et al., arXiv 2307.08621; log(1 - 2^{-5-h})). Neither: linear attention (Katharopoulos et al.,
+    arXiv 2006.16236, eq. 18-20, without the normaliser). Rest as `chunk_gated_delta_rule`.
     """
     g = _constant_decay(v, g, g_gamma)
     return _run(Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens), options)
@@ -116,7 +125,12 @@ def fused_recurrent_gated_delta_rule(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """Gated DeltaNet token by token, for decoding: arguments as `chunk_gated_delta_rule`; `gk`, `gv` are refused."""
+    """Gated DeltaNet token by token, for decoding: the function and the state of `chunk_gated_delta_rule`.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g, beta [B, T, HV]; state [N, HV, K, V] -> o like v, state or None.
+
+    `gk` and `gv` are refused.
+    """
     options = {**options, "gk": gk, "gv": gv}
     call = Call(
         q, k, v, g, _rate(v, beta), scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, cu_seqlens
@@ -136,7 +150,10 @@ def fused_recurrent_delta_rule(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """DeltaNet token by token, for decoding: arguments as `chunk_delta_rule`."""
+    """DeltaNet token by token, for decoding: the function and the state of `chunk_delta_rule`.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; beta [B, T, HV]; state [N, HV, K, V] -> o like v, state or None.
+    """
     rate, normalise = _rate(v, beta), use_qk_l2norm_in_kernel
     call = Call(q, k, v, None, rate, scale, initial_state, output_final_state, normalise, cu_seqlens)
     return _run(call, options, recurrent=True)
@@ -154,15 +171,18 @@ def fused_recurrent_simple_gla(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """Scalar decay without the erase term, token by token: arguments as `chunk_simple_gla`."""
+    """Linear attention with a scalar decay, token by token, for decoding: as `chunk_simple_gla`.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV] or g_gamma [HV]; state [N, HV, K, V] -> o like v, state.
+    """
     g = _constant_decay(v, g, g_gamma)
     call = Call(q, k, v, g, None, scale, initial_state, output_final_state, False, cu_seqlens)
     return _run(call, options, recurrent=True)
 
 
 def _rate(v: Tensor, beta: Tensor | None) -> Tensor | None:
-    """beta, or ones; None only where v's shape is about to be refused."""
-    if beta is not None or v.dim() != 4:
+    """beta, or ones; None only where v is about to be refused."""
+    if beta is not None or not isinstance(v, Tensor) or v.dim() != 4:
         return beta
     return v.new_ones(v.shape[:-1])
 
@@ -181,44 +201,49 @@ def _constant_decay(v: Tensor, g: Tensor | None, g_gamma: Tensor | None) -> Tens
 
 def _run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) -> tuple[Tensor, Tensor | None]:
     """Check and compute. -> o [B, T, HV, V], final state [N, HV, K, V] or None."""
-    contract.check_options(options)
-    bounds = _check(call)
-    name = choose(call.q.device)
-    scale = call.q.shape[-1] ** -0.5 if call.scale is None else float(call.scale)
+    g, beta, others = apply_gates(call.g, call.beta, dict(options))
+    call = call._replace(g=g, beta=beta)
+    contract.check_options(others)
+    contract.check_tensors(q=call.q, k=call.k, v=call.v)
+    q, k, v = contract.under_autocast(call.q, call.k, call.v)
+    call = call._replace(q=q, k=k, v=v)
+    _check(call)
+    name = choose(q.device)
+    scale = q.shape[-1] ** -0.5 if call.scale is None else float(call.scale)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
         from move37.kernels.ops.scalar_decay.triton import delta
 
         return delta(
-            call.q, call.k, call.v, call.g, call.beta, scale, call.state, bounds,
+            q, k, v, g, beta, scale, call.state, call.cu_seqlens,
             want_state=call.want_state, normalise=call.normalise, recurrent=recurrent,
         )  # fmt: skip
-    packed = None if bounds is None else Packed(bounds, call.q.device)
-    if packed is not None:
-        q, k, v = (packed.unpack(x) for x in (call.q, call.k, call.v))
-        g, beta = (None if x is None else packed.unpack(x) for x in (call.g, call.beta))
-        call = call._replace(q=q, k=k, v=v, g=g, beta=beta)
-    state: Tensor | None
     if name == "reference" or recurrent:
-        o, last = naive.delta_rule(
-            call.q, call.k, call.v, call.g, call.beta, scale, call.state, normalise=call.normalise, exact=not recurrent
-        )
-        state = last if call.want_state else None
+        return _naive(call, scale, exact=not recurrent)
+    return chunked.chunk_delta(
+        q, k, v, g, beta, scale, call.state, call.cu_seqlens, want_state=call.want_state, normalise=call.normalise
+    )  # fmt: skip
+
+
+def _naive(call: Call, scale: float, *, exact: bool) -> tuple[Tensor, Tensor | None]:
+    def recurrence(
+        q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return naive.delta_rule(q, k, v, g, beta, scale, state, normalise=call.normalise, exact=exact)
+
+    given = (call.q, call.k, call.v, call.g, call.beta)
+    if call.cu_seqlens is None:
+        o, last = recurrence(*given, call.state)
     else:
-        o, state = chunked.chunk_delta(
-            call.q, call.k, call.v, call.g, call.beta, scale, call.state,
-            want_state=call.want_state, normalise=call.normalise,
-        )  # fmt: skip
-    return (o if packed is None else packed.pack(o)), state
+        o, last = one_by_one(recurrence, contract.read_bounds(call.cu_seqlens, call.v.shape[1]), given, call.state)
+    return o, last if call.want_state else None
 
 
-def _check(call: Call) -> list[int] | None:
+def _check(call: Call) -> None:
     contract.check_heads(call.q, call.k, call.v)
     batch, time, heads, _ = call.v.shape
     contract.check_gate("g", call.g, (batch, time, heads), call.q)
     contract.check_gate("beta", call.beta, (batch, time, heads), call.q)
-    bounds = contract.check_sequences(call.cu_seqlens, batch, time)
-    sequences = batch if bounds is None else len(bounds) - 1
+    sequences = contract.check_sequences(call.cu_seqlens, batch)
     shape = (sequences, heads, call.q.shape[-1], call.v.shape[-1])
     contract.check_gate("initial_state", call.state, shape, call.q)
-    return bounds

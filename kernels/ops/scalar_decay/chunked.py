@@ -1,25 +1,28 @@
 """The scalar-decay family in chunks: linear attention, RetNet, Mamba-2, DeltaNet, Gated DeltaNet.
 
-The function and its place in autograd; chunked_forward.py has the forward pass and the symbols, chunked_backward.py the
-gradients. Without gradients a long sequence goes through in segments: they stay in the cache, and their memory is used
-again instead of going back to the system. With gradients, what the forward pass computed is kept while it is small, and
-otherwise computed again. Not covered: second derivatives; vector decay.
+The operator and its place in autograd; chunked_forward.py has the forward pass and the symbols, chunked_backward.py the
+gradients. Where nothing is kept a long sequence goes through in segments: they stay in the cache, and their memory is
+used again instead of going back to the system. What the forward pass computed is kept while it is small, and otherwise
+computed again. Packed sequences are cut into chunks each for itself. Not covered: second derivatives; vector decay.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from move37.kernels.common.layout import Grid
+from move37.kernels import contract
+from move37.kernels.common.layout import Grid, widest
+from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype, needs_gradient
 from move37.kernels.ops.scalar_decay.chunked_backward import backward
-from move37.kernels.ops.scalar_decay.chunked_forward import Saved, forward
+from move37.kernels.ops.scalar_decay.chunked_forward import forward, rebuild, smallest_log
 
 KEEP_ELEMENTS = 1 << 23  # of v: above it the forward pass is computed again
 SEGMENT_ELEMENTS = 1 << 17  # of v: what goes through at once where nothing is kept
+
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
 def chunk_size(time: int, width: int) -> int:
@@ -35,89 +38,153 @@ def chunk_delta(
     beta: Tensor | None,
     scale: float,
     state: Tensor | None,
+    cu_seqlens: Tensor | None,
     *,
     want_state: bool,
     normalise: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """The family of this module on sequences of equal length; no erase term where `beta` is None.
+    """The family of this module; no erase term where `beta` is None.
 
-    q, k [B, T, H, K], v [B, T, HV, V], g, beta [B, T, HV], state [B, HV, K, V] -> o [B, T, HV, V], state or None.
+    q, k [B, T, H, K], v [B, T, HV, V], g, beta [B, T, HV], state [N, HV, K, V] -> o [B, T, HV, V], state or None.
+    Raises BadSequences where `cu_seqlens` does not fit.
     """
-    o, final = _ChunkDelta.apply(q, k, v, g, beta, state, scale, want_state, normalise)  # type: ignore[no-untyped-call]
+    keep = needs_gradient(q, k, v, g, beta, state) and v.numel() <= KEEP_ELEMENTS
+    if cu_seqlens is not None and torch.compiler.is_compiling():
+        keep = False  # how much there is to keep depends on the sequences' lengths, which a compiler does not know
+    o, final = _chunk_delta(q, k, v, g, beta, state, cu_seqlens, scale, want_state, normalise, keep)
     return o, final if want_state else None
 
 
-class _ChunkDelta(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        g: Tensor | None,
-        beta: Tensor | None,
-        state: Tensor | None,
-        scale: float,
-        want_state: bool,
-        normalise: bool,
-    ) -> tuple[Tensor, Tensor]:
-        inputs, options = (q, k, v, g, beta, state), (scale, want_state, normalise)
-        batch, time, heads, _ = v.shape
-        chunk = chunk_size(time, q.shape[3])
-        if not any(ctx.needs_input_grad):
-            o, last = _in_segments(inputs, options, chunk)
-            return o, v.new_empty(0) if last is None else last.view(batch, heads, *last.shape[1:])
-        grid = Grid(batch=batch, time=time, heads=heads, chunk=chunk)
-        ctx.save_for_backward(*inputs)
-        ctx.grid, ctx.options = grid, options
-        rows, kept = forward(grid, *inputs, *options)
-        ctx.kept = kept if v.numel() <= KEEP_ELEMENTS else None
-        ctx.set_materialize_grads(False)
-        last = kept.states[-1].view(batch, heads, *kept.states.shape[-2:]) if kept.states is not None else None
-        return grid.join(rows, heads, q.dtype), v.new_empty(0) if last is None or not want_state else last.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, g, beta, state = ctx.saved_tensors
-        grid: Grid = ctx.grid
-        kept: Saved | None = ctx.kept
-        ctx.kept = None  # freed with this pass; a second one over a retained graph computes it again
-        if kept is None:
-            _, kept = forward(grid, q, k, v, g, beta, state, *ctx.options)
-        do = torch.zeros_like(kept.v) if do is None else grid.split(do, kept.v.dtype)
-        if dfinal is not None:
-            dfinal = dfinal.to(do.dtype).reshape(grid.batch_heads, *dfinal.shape[2:])
-        dq, dk, dv, dg, dbeta, dstate = backward(kept, grid, do, dfinal, ctx.options[0])
-        return (
-            grid.join(dq, q.shape[2], q.dtype),
-            grid.join(dk, k.shape[2], k.dtype),
-            grid.join(dv, v.shape[2], v.dtype),
-            None if g is None or dg is None else grid.join(dg, g.shape[2], g.dtype),
-            None if beta is None or dbeta is None else grid.join(dbeta, beta.shape[2], beta.dtype),
-            None if state is None or dstate is None else dstate.view(state.shape).to(state.dtype),
-            None,
-            None,
-            None,
-        )
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    normalise: bool,
+    keep: bool,
+) -> tuple[Tensor, ...]:
+    """-> o, the final state or nothing, and with `keep` what the backward pass needs."""
+    inputs = (q, k, v, g, beta, state)
+    if not keep and cu_seqlens is None:
+        return _in_segments(inputs, scale, want_state, normalise)
+    grid = _grid(q, v, cu_seqlens)
+    dtype, stateful = accumulation_dtype(q), _stateful(grid, state, want_state)
+    first = None if state is None else grid.states_in(state, dtype)
+    rows, saved = forward(grid, q, k, v, g, beta, first, scale, stateful, normalise)
+    o = grid.join(rows, grid.heads, q.dtype)
+    final = grid.states_out(saved.last) if want_state and saved.last is not None else q.new_empty(0)
+    return o, final, *(saved.tensors() if keep else ())
 
 
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
+def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    q, k, v, g, beta, state, cu_seqlens, scale, want_state, normalise, _ = arguments
+    do, dfinal = gradients
+    grid = _grid(q, v, cu_seqlens)
+    dtype, stateful = accumulation_dtype(q), _stateful(grid, state, want_state)
+    if kept:
+        saved = rebuild(
+            kept, decays=g is not None, erases=beta is not None, stateful=stateful, normalised=normalise
+        )  # fmt: skip
+    else:
+        first = None if state is None else grid.states_in(state, dtype)
+        _, saved = forward(grid, q, k, v, g, beta, first, scale, stateful, normalise)
+    rows = torch.zeros_like(saved.v) if do is None else grid.split(do, dtype)
+    ends = None if dfinal is None or not want_state else grid.states_in(dfinal, dtype)
+    dq, dk, dv, dg, dbeta, dstate = backward(saved, grid, rows, ends, scale)
+    found = [grid.join(dx, x.shape[2], x.dtype) for dx, x in ((dq, q), (dk, k), (dv, v))]
+    if g is not None and dg is not None:
+        # A decay of nothing at all has no slope; what is left in dg there is rounding.
+        found.append(grid.join(dg, g.shape[2], g.dtype).masked_fill_(g <= smallest_log(dtype), 0))
+    if beta is not None and dbeta is not None:
+        found.append(grid.join(dbeta, beta.shape[2], beta.dtype))
+    if state is not None and dstate is not None:
+        found.append(grid.states_out(dstate).to(state.dtype))
+    return found
 
 
-def _in_segments(inputs: Inputs, options: tuple[float, bool, bool], chunk: int) -> tuple[Tensor, Tensor | None]:
-    """-> o [B, T, HV, V] and, if wanted, the last state [B * HV, K, V]; each segment hands its state to the next."""
+def _shapes(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    normalise: bool,
+    keep: bool,
+) -> list[Tensor]:
+    batch, time, heads, values = v.shape
+    width, dtype = q.shape[3], accumulation_dtype(q)
+    ends = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+
+    def like(*shape: int) -> Tensor:
+        return q.new_empty(shape, dtype=dtype)
+
+    found = [v.new_empty(v.shape), like(ends, heads, width, values) if want_state else q.new_empty(0)]
+    if not keep:
+        return found
+    size = chunk_size(time, width)
+    steps = -(-time // size)
+    n = steps * batch * heads
+    stateful = state is not None or want_state or steps > 1
+    square, row, column, wide = (n, size, size), (n, size, width), (n, size, 1), (n, size, values)
+    kept: list[tuple[int, ...]] = [row, row, wide, square, *([column, column] if normalise else [])]
+    kept += [column] if beta is not None else []
+    kept += [(n, size), square] if g is not None else []
+    kept += [square, wide] if beta is not None else []
+    kept += [row] if beta is not None and stateful else []
+    kept += [(n, width, values)] if stateful else []
+    return found + [like(*shape) for shape in kept]
+
+
+_chunk_delta = Operator(
+    "chunked_scalar_decay",
+    "Tensor q, Tensor k, Tensor v, Tensor? g, Tensor? beta, Tensor? state, Tensor? cu_seqlens, float scale, "
+    "bool want_state, bool normalise, bool keep",
+    forward=_forward,
+    backward=_backward,
+    shapes=_shapes,
+    visible=2,
+)
+
+
+def _grid(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Grid:
+    batch, time, heads, _ = v.shape
+    if cu_seqlens is None:
+        return Grid.equal(batch, time, heads, chunk_size(time, q.shape[3]))
+    bounds = contract.read_bounds(cu_seqlens, time)
+    return Grid.packed(bounds, heads, chunk_size(widest(bounds), q.shape[3]), q.device)
+
+
+def _stateful(grid: Grid, state: Tensor | None, want_state: bool) -> bool:
+    return len(grid.active) > 1 or state is not None or want_state
+
+
+def _in_segments(inputs: Inputs, scale: float, want_state: bool, normalise: bool) -> tuple[Tensor, Tensor]:
+    """-> o [B, T, HV, V] and, if wanted, the last state; each segment hands its state to the next."""
     *over_time, state = inputs
-    scale, want_state, normalise = options
-    batch, time, heads, values = inputs[2].shape
+    q, v = inputs[0], inputs[2]
+    batch, time, heads, values = v.shape
+    chunk, dtype = chunk_size(time, q.shape[3]), accumulation_dtype(q)
     step = chunk * max(1, SEGMENT_ELEMENTS // (chunk * batch * heads * values))
-    parts = []
+    carried = None if state is None else state.to(dtype).flatten(0, 1)
+    o = torch.empty_like(v, memory_format=torch.contiguous_format)
     for start in range(0, time, step):
         stop = min(time, start + step)
-        grid = Grid(batch=batch, time=stop - start, heads=heads, chunk=chunk)
-        q, k, v, g, beta = (None if x is None else x[:, start:stop] for x in over_time)
-        assert q is not None and k is not None and v is not None
-        rows, made = forward(grid, q, k, v, g, beta, state, scale, want_state or stop < time, normalise)
-        state = None if made.states is None else made.states[-1]
-        parts.append(grid.join(rows, heads, q.dtype))
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1), state if want_state else None
+        grid = Grid.equal(batch, stop - start, heads, chunk)
+        qs, ks, vs, gs, bs = (None if x is None else x[:, start:stop] for x in over_time)
+        assert qs is not None and ks is not None and vs is not None
+        stateful = _stateful(grid, carried, want_state or stop < time)
+        rows, saved = forward(grid, qs, ks, vs, gs, bs, carried, scale, stateful, normalise)
+        carried = saved.last
+        o[:, start:stop] = grid.join(rows, heads, q.dtype)
+    if not want_state or carried is None:
+        return o, q.new_empty(0)
+    return o, carried.view(batch, heads, *carried.shape[1:])

@@ -12,24 +12,24 @@ import torch
 from torch import Tensor
 
 from move37.kernels.common.layout import Grid
-from move37.kernels.common.state_scan import by_chunk, delta_state_scan, state_scan
-from move37.kernels.ops.scalar_decay.chunked_forward import Saved, dot
+from move37.kernels.common.state_scan import delta_state_scan, state_scan
+from move37.kernels.ops.scalar_decay.chunked_forward import Saved, dot, powers
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
 def backward(c: Saved, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: float) -> Gradients:
-    """Gradients of q, k, v, g, beta in chunk layout and of the initial state [batch_heads, K, V]."""
+    """Gradients of q, k, v, g, beta in chunk layout and of the initial state [N * HV, K, V]."""
     dr = torch.bmm(c.a.mT, do)
-    dkd, dqg, dchunk_decay, first, before = None, None, None, None, None
+    exp_gamma, exp_rest, chunk_decay = powers(c.gamma)
+    dkd, dqg, dchunk_decay, first = None, None, None, None
     if c.states is not None:
-        later = _state_gradients(c, grid, do, dr, dfinal)
-        first, after, before = later[0], later[1:].flatten(0, 1), c.states[:-1].flatten(0, 1)
-        dkd, dqg = torch.bmm(c.r, after.mT), torch.bmm(do, before.mT)
-        if c.chunk_decay is not None and c.exp_gamma is not None and c.exp_rest is not None:
-            dchunk_decay = dot(after.flatten(1), before.flatten(1)).mul_(c.chunk_decay.view(-1))
-            dqg.mul_(c.exp_gamma)
-            dkd.mul_(c.exp_rest)
+        after, first = _state_gradients(c, grid, do, dr, dfinal, exp_gamma, exp_rest, chunk_decay)
+        dkd, dqg = torch.bmm(c.r, after.mT), torch.bmm(do, c.states.mT)
+        if chunk_decay is not None and exp_gamma is not None and exp_rest is not None:
+            dchunk_decay = dot(after.flatten(1), c.states.flatten(1)).mul_(chunk_decay.view(-1))
+            dqg.mul_(exp_gamma)
+            dkd.mul_(exp_rest)
     da = torch.bmm(do, c.r.mT).mul_(c.decay)
     diagonal = da.diagonal(dim1=1, dim2=2).clone().unsqueeze(-1)
     da.diagonal(dim1=1, dim2=2).zero_()
@@ -37,7 +37,7 @@ def backward(c: Saved, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: flo
     dk = torch.bmm(da.mT, c.q)
     dv, dbeta, h, kh = dr, None, None, None
     if c.x is not None and c.beta is not None:
-        dbv, e, h = _erase_gradients(c, dr, before)
+        dbv, e, h = _erase_gradients(c, dr, exp_gamma)
         kh = dot(c.k, h)
         dbeta = dot(dbv, c.v).sub_(kh)
         dv = dbv.mul_(c.beta)
@@ -57,30 +57,37 @@ def backward(c: Saved, grid: Grid, do: Tensor, dfinal: Tensor | None, scale: flo
     return dq, dk, dv, dg, dbeta, first
 
 
-def _state_gradients(c: Saved, grid: Grid, do: Tensor, dr: Tensor, dfinal: Tensor | None) -> Tensor:
-    """dS of all states, [chunks + 1, batch_heads, K, V]; `dr` comes as A^T dO and is completed."""
-    assert c.qg is not None and c.kd is not None
-    batch_heads = grid.batch_heads
-    add = by_chunk(torch.bmm(c.qg.mT, do), batch_heads)
-    chunk_decay = None if c.chunk_decay is None else by_chunk(c.chunk_decay, batch_heads)
-    if c.w is None:
-        later = state_scan(chunk_decay, add, dfinal, back=True)
-        dr.baddbmm_(c.kd, later[1:].flatten(0, 1))
-        return later
-    rows, reads, writes = (by_chunk(x, batch_heads) for x in (dr, c.kd, c.w))
-    return delta_state_scan(rows, reads, writes, chunk_decay, add, dfinal, back=True)
+def _state_gradients(
+    c: Saved,
+    grid: Grid,
+    do: Tensor,
+    dr: Tensor,
+    dfinal: Tensor | None,
+    exp_gamma: Tensor | None,
+    exp_rest: Tensor | None,
+    chunk_decay: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """dS after each chunk [n, K, V] and of the initial states; `dr` comes as A^T dO and is completed."""
+    add = torch.bmm((c.q if exp_gamma is None else c.q * exp_gamma).mT, do)
+    kd = c.k if exp_rest is None else c.k * exp_rest
+    sizes, ends = grid.sizes, grid.batch_heads
+    if c.w is not None:
+        return delta_state_scan(dr, kd, c.w, chunk_decay, add, dfinal, sizes, ends, back=True)
+    after, first = state_scan(chunk_decay, add, dfinal, sizes, ends, back=True)
+    dr.baddbmm_(kd, after)
+    return after, first
 
 
-def _erase_gradients(c: Saved, dr: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _erase_gradients(c: Saved, dr: Tensor, exp_gamma: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Through R = X (beta V - beta e^gamma K S): -> dBv [n, C, V], -E [n, C, C], -h [n, C, K]."""
     assert c.x is not None
     dbv = torch.bmm(c.x.mT, dr)
     e = torch.bmm(dbv, c.r.mT).mul_(c.decay)
     e.diagonal(dim1=1, dim2=2).zero_()
-    if before is None:
+    if c.states is None:
         return dbv, e, torch.bmm(e, c.k)
-    h = torch.bmm(dbv, before.mT)
-    h = h if c.exp_gamma is None else h.mul_(c.exp_gamma)
+    h = torch.bmm(dbv, c.states.mT)
+    h = h if exp_gamma is None else h.mul_(exp_gamma)
     return dbv, e, h.baddbmm_(e, c.k)
 
 
@@ -92,7 +99,7 @@ def _decay_gradient(
     dq and dk come without the diagonal of A, which no decay touches: under strong decay it is all there is, and the
     difference of two equal sums would be nothing but rounding.
     """
-    if c.exp_gamma is None:
+    if c.gamma is None:
         return None
     lower = torch.ones_like(c.a[0]).tril_()
     dgamma = dot(dq, c.q).sub_(dot(c.k, dk))

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from move37.kernels.common.layout import Grid
-from move37.kernels.common.state_scan import by_chunk, delta_state_scan, state_scan
+from move37.kernels.common.operator import accumulation_dtype
+from move37.kernels.common.state_scan import delta_state_scan, state_scan
 from move37.kernels.common.triangular import unit_lower_inverse
 
 L2NORM_EPS = 1e-6
@@ -27,24 +28,50 @@ LOG2_E = math.log2(math.e)
 
 @dataclass(slots=True, kw_only=True)
 class Saved:
-    """What a forward pass leaves for the backward pass; n = chunks * batch * heads. None: that term is not there."""
+    """What a forward pass leaves for the backward pass; n = chunks * heads. None: that term is not there."""
 
     q: Tensor  # s Q [n, C, K], normalised if asked for
     k: Tensor  # [n, C, K], normalised if asked for
     v: Tensor  # [n, C, V]
     norms: tuple[Tensor, Tensor] | None  # the factors that normalised q and k, [n, C, 1]
     beta: Tensor | None  # [n, C, 1]
-    exp_gamma: Tensor | None  # e^gamma [n, C, 1]
-    exp_rest: Tensor | None  # e^{gamma_C - gamma} [n, C, 1]
-    chunk_decay: Tensor | None  # e^{gamma_C} [n, 1, 1]
+    gamma: Tensor | None  # in powers of two, [n, C]
     decay: Tensor  # L [n, C, C], or [C, C] of ones, zero above the diagonal
     a: Tensor  # A [n, C, C]
     r: Tensor  # R [n, C, V]
     x: Tensor | None = None  # X [n, C, C]
-    w: Tensor | None = None  # -W [n, C, K]
-    kd: Tensor | None = None  # Kd [n, C, K]; this and the rest only where there is a state
-    qg: Tensor | None = None  # Qg [n, C, K]
-    states: Tensor | None = None  # [chunks + 1, batch_heads, K, V]
+    w: Tensor | None = None  # -W [n, C, K]; this and the rest only where there is a state
+    states: Tensor | None = None  # S before each chunk [n, K, V]
+    last: Tensor | None = None  # S after the last chunk of each recurrence [N * HV, K, V]
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What has to be kept, in the order in which `rebuild` reads it."""
+        erase = self.x is not None
+        found = (self.q, self.k, self.v, self.a, *(self.norms or ()), self.beta, self.gamma)
+        found += (
+            self.decay if self.gamma is not None else None,
+            self.x,
+            self.r if erase else None,
+            self.w,
+            self.states,
+        )
+        return tuple(x for x in found if x is not None)
+
+
+def rebuild(kept: tuple[Tensor, ...], *, decays: bool, erases: bool, stateful: bool, normalised: bool) -> Saved:
+    """The opposite of `Saved.tensors`."""
+    left = iter(kept)
+    q, k, v, a = next(left), next(left), next(left), next(left)
+    norms = (next(left), next(left)) if normalised else None
+    beta = next(left) if erases else None
+    gamma = next(left) if decays else None
+    decay = next(left) if decays else torch.ones_like(a[0]).tril_()
+    x, r = (next(left), next(left)) if erases else (None, v)
+    w = next(left) if erases and stateful else None
+    states = next(left) if stateful else None
+    return Saved(
+        q=q, k=k, v=v, norms=norms, beta=beta, gamma=gamma, decay=decay, a=a, r=r, x=x, w=w, states=states
+    )  # fmt: skip
 
 
 def forward(
@@ -56,10 +83,10 @@ def forward(
     beta: Tensor | None,
     state: Tensor | None,
     scale: float,
-    want_state: bool,
+    stateful: bool,
     normalise: bool,
 ) -> tuple[Tensor, Saved]:
-    """-> O [n, C, V] and what the backward pass needs. `state` may have any shape of [B * HV, K, V] elements."""
+    """-> O [n, C, V] and what the backward pass needs. state [N * HV, K, V], in the order of `grid`."""
     saved = _inputs(grid, q, k, v, g, beta, scale, normalise)
     solved = None
     if saved.beta is not None:
@@ -67,69 +94,70 @@ def forward(
         saved.x = unit_lower_inverse(m)
         solved = torch.mul(saved.x, saved.beta.mT, out=m)  # X beta
         saved.r = torch.bmm(solved, saved.v)
-    if grid.chunks > 1 or state is not None or want_state:
-        _states(saved, grid, solved, state)
+    exp_gamma, exp_rest, chunk_decay = powers(saved.gamma)
+    if stateful:
+        kd = saved.k if exp_rest is None else saved.k * exp_rest
+        _scan_states(saved, grid, solved, kd, exp_gamma, chunk_decay, state)
     o = torch.bmm(saved.a, saved.r)
-    if saved.qg is not None and saved.states is not None:
-        o.baddbmm_(saved.qg, saved.states[:-1].flatten(0, 1))
+    if saved.states is not None:
+        o.baddbmm_(saved.q if exp_gamma is None else saved.q * exp_gamma, saved.states)
     return o, saved
 
 
-def _states(saved: Saved, grid: Grid, solved: Tensor | None, state: Tensor | None) -> None:
+def powers(gamma: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """e^gamma [n, C, 1], e^{gamma_C - gamma} [n, C, 1] and e^{gamma_C} [n, 1, 1]."""
+    if gamma is None:
+        return None, None, None
+    last = gamma[:, -1:]
+    return gamma.exp2().unsqueeze(-1), (last - gamma).exp2_().unsqueeze(-1), last.exp2().unsqueeze(-1)
+
+
+def _scan_states(
+    saved: Saved,
+    grid: Grid,
+    solved: Tensor | None,
+    kd: Tensor,
+    exp_gamma: Tensor | None,
+    chunk_decay: Tensor | None,
+    state: Tensor | None,
+) -> None:
     """Fill in what belongs to the states, and turn U into R."""
-    batch_heads = grid.batch_heads
-    saved.kd = saved.k if saved.exp_rest is None else saved.k * saved.exp_rest
-    saved.qg = saved.q if saved.exp_gamma is None else saved.q * saved.exp_gamma
-    shape = (batch_heads, saved.k.shape[2], saved.v.shape[2])
-    first = None if state is None else state.reshape(shape)
-    chunk_decay = None if saved.chunk_decay is None else by_chunk(saved.chunk_decay, batch_heads)
+    sizes, ends = grid.sizes, grid.batch_heads
     if solved is None:
-        saved.states = state_scan(chunk_decay, by_chunk(torch.bmm(saved.kd.mT, saved.v), batch_heads), first)
+        saved.states, saved.last = state_scan(chunk_decay, torch.bmm(kd.mT, saved.v), state, sizes, ends)
         return
-    solved = solved.neg_() if saved.exp_gamma is None else solved.mul_(saved.exp_gamma.mT.neg())
+    solved = solved.neg_() if exp_gamma is None else solved.mul_(exp_gamma.mT.neg())
     saved.w = torch.bmm(solved, saved.k)
-    rows, reads, writes = (by_chunk(x, batch_heads) for x in (saved.r, saved.w, saved.kd))
-    saved.states = delta_state_scan(rows, reads, writes, chunk_decay, None, first)
+    saved.states, saved.last = delta_state_scan(saved.r, saved.w, kd, chunk_decay, None, state, sizes, ends)
 
 
 def _inputs(
     grid: Grid, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, scale: float, normalise: bool
 ) -> Saved:
     """The inputs in chunk layout, their decays, and A; R is V until it is solved for."""
-    dtype = torch.float64 if q.dtype == torch.float64 else torch.float32
+    dtype = accumulation_dtype(q)
     qc, kc, vc = grid.split(q, dtype), grid.split(k, dtype), grid.split(v, dtype)
     norms = None
     if normalise:
         norms = _normalise(qc, scale), _normalise(kc, 1.0)
     else:
         qc.mul_(scale)
-    exp_gamma, exp_rest, chunk_decay = None, None, None
     lower = torch.ones(grid.chunk, grid.chunk, dtype=dtype, device=q.device).tril_()
-    decay = lower
+    gamma, decay = None, lower
     if g is not None:
-        gamma = torch.mm(grid.split(g, dtype), lower.mT * LOG2_E)  # the cumulative sum
-        last = gamma[:, -1:]
-        exp_gamma, exp_rest, chunk_decay = (
-            x.unsqueeze(-1) for x in (gamma.exp2(), (last - gamma).exp2_(), last.exp2())
-        )
+        # The cumulative sum, of logarithms that end where their power is zero: -inf - -inf would be no number.
+        gamma = torch.mm(grid.split(g, dtype).clamp_(min=smallest_log(dtype)), lower.mT * LOG2_E)
         # Masked before the power: above the diagonal the exponent is positive and may overflow.
         upper = torch.full_like(lower, -torch.inf).triu_(1)
         decay = (gamma.unsqueeze(2) - gamma.unsqueeze(1)).add_(upper).exp2_()
     a = torch.bmm(qc, kc.mT).mul_(decay)
     bc = None if beta is None else grid.split(beta, dtype).unsqueeze(-1)
-    return Saved(
-        q=qc,
-        k=kc,
-        v=vc,
-        norms=norms,
-        beta=bc,
-        exp_gamma=exp_gamma,
-        exp_rest=exp_rest,
-        chunk_decay=chunk_decay,
-        decay=decay,
-        a=a,
-        r=vc,
-    )
+    return Saved(q=qc, k=kc, v=vc, norms=norms, beta=bc, gamma=gamma, decay=decay, a=a, r=vc)
+
+
+def smallest_log(dtype: torch.dtype) -> float:
+    """The logarithm from which on the power is zero in `dtype`."""
+    return -746.0 if dtype == torch.float64 else -104.0
 
 
 def _normalise(x: Tensor, scale: float) -> Tensor:

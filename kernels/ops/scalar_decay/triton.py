@@ -1,22 +1,28 @@
-"""The scalar-decay family on a GPU: which kernels run in which order, and what autograd sees of them."""
+"""The scalar-decay family on a GPU: which kernels run in which order, and what autograd sees of them.
+
+Kept for the backward pass: gamma and X, small beside what they cost; U, W, R and the states are computed again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import Plan, block, plan, precision
+from move37.kernels.common.triton_launch import Plan, block, key_gradient, plan, precision, summed
 from move37.kernels.errors import BadDtype
 from move37.kernels.ops.norms.triton import l2norm
 from move37.kernels.ops.scalar_decay import triton_backward as backward_kernels
 from move37.kernels.ops.scalar_decay import triton_forward as forward_kernels
 
 L2NORM_EPS = 1e-6
+
+Made = dict[str, Tensor | None]
 
 
 def delta(
@@ -27,7 +33,7 @@ def delta(
     beta: Tensor | None,
     scale: float,
     state: Tensor | None,
-    bounds: list[int] | None,
+    cu_seqlens: Tensor | None,
     *,
     want_state: bool,
     normalise: bool,
@@ -38,62 +44,97 @@ def delta(
         raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
     if normalise:
         q, k = l2norm(q, L2NORM_EPS, q.dtype), l2norm(k, L2NORM_EPS, k.dtype)
-    if recurrent and not _needs_gradient(q, k, v, g, beta, state):
-        return decode(q, k, v, g, beta, scale, state, want_state, bounds)
-    cut = plan(v.shape[0], v.shape[1], bounds, chunk_size(v.shape[1], q.shape[3]), q.device)
-    o, final = _Delta.apply(q, k, v, g, beta, state, scale, want_state, cut)
+    keep = needs_gradient(q, k, v, g, beta, state)
+    if recurrent and not keep:
+        return decode(q, k, v, g, beta, scale, state, want_state, cu_seqlens)
+    o, final = _delta(q, k, v, g, beta, state, cu_seqlens, scale, want_state, keep)
     return o, final if want_state else None
 
 
 def chunk_size(time: int, width: int) -> int:
     """C: 64 fills the tensor cores; wider heads leave room for 32; short sequences need no more than they have."""
     largest = 32 if width > 128 else 64
-    return min(largest, block(time))
+    return largest if time >= largest else min(largest, block(time))
 
 
-def _needs_gradient(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    keep: bool,
+) -> tuple[Tensor, ...]:
+    """-> o, the final state or nothing, and with `keep` gamma and X, where there are such."""
+    q, k, v, g, beta, state = _contiguous(q, k, v, g, beta, state)
+    cut = _plan(q, v, cu_seqlens)
+    made = _states(q, k, v, g, beta, state, want_state, cut, {})
+    o = torch.empty_like(v)
+    forward_kernels.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
+        q, k, made["r"], made["s"], g, o, cut.row, cut.size, scale, **_sizes(q, v, cut), DECAY=g is not None
+    )
+    final = made["final"]
+    kept = [made[name] for name in ("gamma", "x")] if keep else []
+    return o, q.new_empty(0) if final is None else final, *(x for x in kept if x is not None)
 
 
-class _Delta(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        g: Tensor | None,
-        beta: Tensor | None,
-        state: Tensor | None,
-        scale: float,
-        want_state: bool,
-        cut: Plan,
-    ) -> tuple[Tensor, Tensor]:
-        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        g, beta, state = (None if x is None else x.contiguous() for x in (g, beta, state))
-        sizes = _sizes(q, v, cut)
-        made = _recompute(q, k, v, g, beta, state, want_state, cut)
-        o = torch.empty_like(v)
-        forward_kernels.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
-            q, k, made["r"], made["s"], g, o, cut.row, cut.size, scale, **sizes, DECAY=g is not None
-        )
-        ctx.save_for_backward(q, k, v, g, beta, state)
-        ctx.scale, ctx.cut = scale, cut
-        ctx.set_materialize_grads(False)
-        final = made["final"]
-        return o, q.new_empty(0) if final is None else final
+def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    *tensors, cu_seqlens, scale, want_state, _ = arguments
+    q, k, v, g, beta, state = _contiguous(*tensors)
+    cut = _plan(q, v, cu_seqlens)
+    do = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
+    dfinal = gradients[1].contiguous() if gradients[1] is not None and want_state else None
+    left = iter(kept)
+    known = {"gamma": next(left) if g is not None else None, "x": next(left) if beta is not None else None}
+    made = _states(q, k, v, g, beta, state, False, cut, known)
+    found = _gradients(q, k, v, g, beta, state, do, dfinal, made, scale, cut)
+    return [x for x in found if x is not None]
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, g, beta, state = ctx.saved_tensors
-        do = torch.zeros_like(v) if do is None else do.contiguous()
-        dfinal = None if dfinal is None else dfinal.contiguous()
-        made = _recompute(q, k, v, g, beta, state, False, ctx.cut)
-        dq, dk, dv, dg, dbeta, dstate = _gradients(q, k, v, g, beta, state, do, dfinal, made, ctx.scale, ctx.cut)
-        group = (q.shape[2], v.shape[2] // q.shape[2])
-        dq, dk = (x.unflatten(2, group).sum(3).to(q.dtype) for x in (dq, dk))
-        return dq, dk, dv.to(v.dtype), dg, dbeta, dstate, None, None, None
+
+def _shapes(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    keep: bool,
+) -> list[Tensor]:
+    batch, time, heads, values = v.shape
+    ends = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    final = q.new_empty((ends, heads, q.shape[3], values), dtype=torch.float32) if want_state else q.new_empty(0)
+    found = [v.new_empty(v.shape), final]
+    if keep and g is not None:
+        found.append(q.new_empty((batch, time, heads), dtype=torch.float32))
+    if keep and beta is not None:
+        found.append(q.new_empty((batch, time, heads, chunk_size(time, q.shape[3]))))
+    return found
+
+
+_delta = Operator(
+    "triton_scalar_decay",
+    "Tensor q, Tensor k, Tensor v, Tensor? g, Tensor? beta, Tensor? state, Tensor? cu_seqlens, float scale, "
+    "bool want_state, bool keep",
+    forward=_forward,
+    backward=_backward,
+    shapes=_shapes,
+    visible=2,
+)
+
+
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
+    return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
+
+
+def _contiguous(*tensors: Any) -> Any:
+    return tuple(None if x is None else x.contiguous() for x in tensors)
 
 
 def _sizes(q: Tensor, v: Tensor, cut: Plan) -> dict[str, Any]:
@@ -109,29 +150,39 @@ def _sizes(q: Tensor, v: Tensor, cut: Plan) -> dict[str, Any]:
     }
 
 
-def _recompute(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, state: Tensor | None, want: bool, cut: Plan
-) -> dict[str, Tensor | None]:
-    """gamma, X, U, -W, R, the states before all chunks, and the final one if wanted."""
+def _states(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
+    state: Tensor | None,
+    want: bool,
+    cut: Plan,
+    known: Made,
+) -> Made:
+    """gamma and X, unless they are `known`; -W, R, the states before all chunks, and the final one if wanted."""
     batch, time, heads, values = v.shape
     width, sizes = q.shape[3], _sizes(q, v, cut)
-    gamma = torch.empty(batch, time, heads, dtype=torch.float32, device=q.device) if g is not None else None
-    x, u, w, r = None, v, None, v
+    gamma, x, u, w, r = known.get("gamma"), known.get("x"), v, None, v
+    if g is not None and not known:
+        gamma = torch.empty(batch, time, heads, dtype=torch.float32, device=q.device)
     if beta is not None:
-        x = k.new_empty(batch, time, heads, cut.chunk)
+        x = k.new_empty(batch, time, heads, cut.chunk) if x is None else x
         u, r, w = torch.empty_like(v), torch.empty_like(v), k.new_empty(batch, time, heads, width)
     flags = {"DECAY": g is not None, "ERASE": beta is not None}
-    if g is not None or beta is not None:
+    if beta is not None or (g is not None and not known):
         forward_kernels.prepare[(cut.chunks, heads)](
-            k, v, g, beta, gamma, x, u, w, cut.row, cut.size, **sizes, **flags, BV=min(64, block(values))
-        )
+            k, v, g, beta, gamma, x, u, w, cut.row, cut.size, **sizes, **flags, BV=min(64, block(values)),
+            SOLVED=bool(known),
+        )  # fmt: skip
     s = k.new_empty(cut.chunks, heads, width, values)
     final = torch.empty(cut.sequences, heads, width, values, dtype=torch.float32, device=q.device) if want else None
     forward_kernels.states[lambda meta: (cut.sequences, heads, triton.cdiv(values, meta["BV"]))](
         k, gamma, u, w, r, s, state, final, cut.row, cut.size, cut.first,
         **sizes, **flags, INITIAL=state is not None, FINAL=want,
     )  # fmt: skip
-    return {"gamma": gamma, "x": x, "u": u, "w": w, "r": r, "s": s, "final": final}
+    return {"gamma": gamma, "x": x, "w": w, "r": r, "s": s, "final": final}
 
 
 def _gradients(
@@ -143,11 +194,11 @@ def _gradients(
     state: Tensor | None,
     do: Tensor,
     dfinal: Tensor | None,
-    made: dict[str, Tensor | None],
+    made: Made,
     scale: float,
     cut: Plan,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """dQ and dK per value head [B, T, HV, K]; the others in the shapes of their inputs."""
+    """The gradients in the shapes of their inputs."""
     batch, time, heads, values = v.shape
     sizes = _sizes(q, v, cut)
     decay, erase = {"DECAY": g is not None}, {"ERASE": beta is not None}
@@ -161,20 +212,20 @@ def _gradients(
         **sizes, **decay, **erase, INITIAL=state is not None, FINAL=dfinal is not None,
     )  # fmt: skip
     da = k.new_empty(batch, time, heads, cut.chunk)
-    e, h, dv, dbeta_v, dbeta = None, None, dr, None, None
+    e, dbv, dv, dbeta_v, dbeta = None, None, dr, None, None
     if beta is not None:
-        e, dv = torch.empty_like(da), torch.empty_like(v)
-        h = torch.empty(batch, time, heads, q.shape[3], dtype=torch.float32, device=q.device)
+        e, dbv, dv = torch.empty_like(da), torch.empty_like(v), torch.empty_like(v)
         dbeta_v, dbeta = torch.empty_like(beta, dtype=torch.float32), torch.empty_like(beta)
-    own = {name: size for name, size in sizes.items() if name != "H"}
+    own = {name: size for name, size in sizes.items() if name not in ("H", "K", "BK")}
     backward_kernels.scores[per_chunk](
-        v, beta, made["gamma"], made["x"], made["u"], made["w"], made["r"], made["s"], do, dr, da, e, dv, dbeta_v, h,
-        *table, **own, **decay, **erase, **bv,
+        v, beta, made["gamma"], made["x"], made["r"], do, dr, da, e, dbv, dv, dbeta_v, *table,
+        **own, **decay, **erase, **bv,
     )  # fmt: skip
-    dq = torch.empty(batch, time, heads, q.shape[3], dtype=torch.float32, device=q.device)
-    dk, dg = torch.empty_like(dq), None if g is None else torch.empty_like(g)
+    dq, dk = key_gradient(q, heads), key_gradient(q, heads)
+    dg = None if g is None else torch.empty_like(g)
+    sizes["BK"] = min(64, sizes["BK"])
     backward_kernels.inputs[per_chunk](
-        q, k, beta, made["gamma"], made["r"], made["s"], do, ds, da, e, h, dbeta_v, dq, dk, dbeta, dg, *table, scale,
-        **sizes, **decay, **erase, **bv,
+        q, k, g, beta, made["gamma"], made["r"], made["s"], do, ds, da, e, dbv, dbeta_v, dq, dk, dbeta, dg, *table,
+        scale, **sizes, **decay, **erase, **bv,
     )  # fmt: skip
-    return dq, dk, dv, dg, dbeta, dstate
+    return summed(dq, q), summed(dk, k), dv, dg, dbeta, dstate

@@ -1,7 +1,8 @@
 """Chunk forward of the scalar-decay family: `prepare` -> `states` -> `outputs`. Symbols as in kernels/README.md.
 
-prepare   one program a chunk and head: gamma, X = (I + M)^-1, U = X beta V, -W = -X beta e^gamma K
-states    one program a sequence, head and block of V: walks over the chunks, R = U - W S, S' = e^{gamma_C} S + Kd^T R
+prepare   one program a chunk and head: gamma, X = (I + M)^-1, U = X beta V, -W = -X beta e^gamma K; with SOLVED gamma
+          and X are there already (the backward pass)
+states    one program a sequence, head and block of V: over its chunks, R = U - W S, S' = e^{gamma_C} S + Kd^T R
 outputs   one program a chunk, head and block of V: O = Qg S + A R
 
 Two compile-time switches make the five models: DECAY (g is there), ERASE (beta is there). W carries its minus sign.
@@ -14,18 +15,18 @@ import triton
 import triton.language as tl
 
 from move37.kernels.common.triton_launch import (
+    LOG2_E,
     configs,
     decay_matrix,
     load_column,
     load_gamma,
+    load_log_decay,
     load_tile,
     load_tile_t,
     state_at,
     store_column,
     store_tile,
 )
-
-LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
@@ -50,28 +51,35 @@ def unit_lower_inverse(m, C: tl.constexpr, PRECISION: tl.constexpr):
     return x
 
 
-@triton.autotune(configs(({}, 4, 2), ({}, 8, 2), ({}, 4, 3)), key=["H", "HV", "K", "V", "C"])
+@triton.autotune(
+    configs(({}, 4, 2), ({}, 8, 2), ({}, 4, 3)), key=["H", "HV", "K", "V", "C", "DECAY", "ERASE", "SOLVED"]
+)
 @triton.jit
 def prepare(
     k, v, g, beta, gamma, x, u, w, rows, sizes,
     H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr,
-    BK: tl.constexpr, BV: tl.constexpr, DECAY: tl.constexpr, ERASE: tl.constexpr, PRECISION: tl.constexpr,
+    BK: tl.constexpr, BV: tl.constexpr, DECAY: tl.constexpr, ERASE: tl.constexpr, SOLVED: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     chunk, head = tl.program_id(0), tl.program_id(1)
     row, size = tl.load(rows + chunk), tl.load(sizes + chunk)
     c = tl.zeros((C,), tl.float32)
     if DECAY:
-        c = tl.cumsum(load_column(g, row, size, HV, head, C), 0) * LOG2_E
-        store_column(gamma, c, row, size, HV, head, C)
+        c = tl.cumsum(load_log_decay(g, row, size, HV, head, C), 0) * LOG2_E
+        if not SOLVED:
+            store_column(gamma, c, row, size, HV, head, C)
     if ERASE:
         rate = load_column(beta, row, size, HV, head, C)
         keys = load_tile(k, row, size, H, head // (HV // H), 0, K, C, BK)
-        keys_t = load_tile_t(k, row, size, H, head // (HV // H), 0, K, C, BK)
-        i = tl.arange(0, C)
-        m = tl.dot(keys, keys_t, input_precision=PRECISION) * rate[:, None] * decay_matrix(c, C)
-        m = tl.where(i[:, None] > i[None, :], m, 0.0)
-        inverse = unit_lower_inverse(m, C, PRECISION).to(keys.dtype)
-        store_tile(x, inverse, row, size, HV, head, 0, C, C, C)
+        if SOLVED:
+            inverse = load_tile(x, row, size, HV, head, 0, C, C, C)
+        else:
+            keys_t = load_tile_t(k, row, size, H, head // (HV // H), 0, K, C, BK)
+            i = tl.arange(0, C)
+            m = tl.dot(keys, keys_t, input_precision=PRECISION) * rate[:, None] * decay_matrix(c, C)
+            m = tl.where(i[:, None] > i[None, :], m, 0.0)
+            inverse = unit_lower_inverse(m, C, PRECISION).to(keys.dtype)
+            store_tile(x, inverse, row, size, HV, head, 0, C, C, C)
         erased = (keys * (-rate * tl.exp2(c))[:, None]).to(keys.dtype)
         store_tile(w, tl.dot(inverse, erased, input_precision=PRECISION), row, size, HV, head, 0, K, C, BK)
         for v0 in range(0, V, BV):
@@ -81,8 +89,8 @@ def prepare(
 
 
 @triton.autotune(
-    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 32}, 2, 3), ({"BV": 64}, 8, 3)),
-    key=["H", "HV", "K", "V", "C"],
+    configs(({"BV": 32}, 4, 2), ({"BV": 64}, 4, 2), ({"BV": 64}, 8, 3)),
+    key=["H", "HV", "K", "V", "C", "DECAY", "ERASE"],
 )
 @triton.jit
 def states(
@@ -117,7 +125,7 @@ def states(
 
 @triton.autotune(
     configs(({"BV": 64}, 4, 2), ({"BV": 128}, 8, 2), ({"BV": 64}, 4, 3), ({"BV": 128}, 4, 3)),
-    key=["H", "HV", "K", "V", "C"],
+    key=["H", "HV", "K", "V", "C", "DECAY"],
 )
 @triton.jit
 def outputs(
@@ -134,7 +142,7 @@ def outputs(
     out = tl.dot(queries, state, input_precision=PRECISION)
     c = tl.zeros((C,), tl.float32)
     if DECAY:
-        c = tl.cumsum(load_column(g, row, size, HV, head, C), 0) * LOG2_E
+        c = tl.cumsum(load_log_decay(g, row, size, HV, head, C), 0) * LOG2_E
         out *= tl.exp2(c)[:, None]
     a = tl.dot(queries, keys_t, input_precision=PRECISION) * decay_matrix(c, C)
     written = load_tile(r, row, size, HV, head, v0, V, C, BV)

@@ -1,4 +1,7 @@
-"""Gated linear attention: the family with a decay for every key coordinate. Shapes in contract.py."""
+"""A decay for every key coordinate: gated linear attention, and with the erase term Kimi Delta Attention.
+
+`chunk_*` is for training and prefill, `fused_recurrent_*` for decoding a few tokens. Shapes are in contract.py.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from move37.kernels import contract
-from move37.kernels.common.packing import Packed
+from move37.kernels.common.gates import apply_gates
+from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption
+from move37.kernels.ops.norms.api import l2norm
 from move37.kernels.ops.vector_decay import chunked, naive
 
 
@@ -24,12 +29,41 @@ def chunk_gla(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """GLA (Yang et al., arXiv 2312.06635, eq. 3 and section 4), chunkwise.
+    """GLA, a decay for every key coordinate, chunkwise: S_t = diag(e^{g_t}) S_{t-1} + k_t^T v_t, o_t = scale q_t S_t.
 
-    q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K], log decay <= 0; the rest as `chunk_gated_delta_rule`.
-    -> o [B, T, HV, V] in q's dtype, and the state [N, HV, K, V] or None. Raises kernels.errors.KernelError.
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+
+    Yang et al., arXiv 2312.06635, eq. 3 and section 4. g is the log decay, <= 0; the rest as `chunk_gated_delta_rule`.
+    Raises kernels.errors.KernelError.
     """
-    return _run(q, k, v, g, scale, initial_state, output_final_state, cu_seqlens, options, recurrent=False)
+    given = (q, k, v, g, None, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=False)
+
+
+def chunk_kda(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """KDA, chunkwise: S_t = (I - beta_t k_t^T k_t) diag(e^{g_t}) S_{t-1} + beta_t k_t^T v_t, o_t = scale q_t S_t.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K]; beta [B, T, HV]; state [N, HV, K, V] -> o, state.
+
+    Kimi Delta Attention (Kimi Linear, arXiv 2510.26692): the delta rule with a log decay for every key coordinate. The
+    rest as `chunk_gated_delta_rule`, gates included. Raises kernels.errors.KernelError.
+    """
+    contract.check_tensor("beta", beta)
+    q, k = _normalised(q, k, use_qk_l2norm_in_kernel)
+    given = (q, k, v, g, beta, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=False)
 
 
 def fused_recurrent_gla(
@@ -45,18 +79,55 @@ def fused_recurrent_gla(
     cu_seqlens: Tensor | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """GLA token by token, for decoding: `gk` is `chunk_gla`'s g; `gv` and `reverse` are refused."""
+    """GLA token by token, for decoding: the function and the state of `chunk_gla`, whose g is `gk` here.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; gk [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+
+    `gv` and `reverse` are refused.
+    """
     if gk is None:
         raise BadOption("gk", gk, "the log decay [batch, time, value heads, key size]")
     options = {**options, "gv": gv, "reverse": reverse}
-    return _run(q, k, v, gk, scale, initial_state, output_final_state, cu_seqlens, options, recurrent=True)
+    given = (q, k, v, gk, None, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=True)
+
+
+def fused_recurrent_kda(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor,
+    A_log: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    use_qk_l2norm_in_kernel: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """KDA token by token, for decoding: the function and the state of `chunk_kda`.
+
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; g [B, T, HV, K]; beta [B, T, HV]; state [N, HV, K, V] -> o, state.
+    """
+    contract.check_tensor("beta", beta)
+    q, k = _normalised(q, k, use_qk_l2norm_in_kernel)
+    options = {**options, "A_log": A_log, "dt_bias": dt_bias}
+    given = (q, k, v, g, beta, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=True)
+
+
+def _normalised(q: Tensor, k: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+    return (l2norm(q), l2norm(k)) if wanted else (q, k)
 
 
 def _run(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    g: Tensor,
+    g: Tensor | None,
+    beta: Tensor | None,
     scale: float | None,
     state: Tensor | None,
     want_state: bool,
@@ -65,29 +136,62 @@ def _run(
     *,
     recurrent: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    contract.check_options(options)
-    contract.check_heads(q, k, v)
-    contract.check_tensor("g", g)
-    batch, time, heads, values = v.shape
-    contract.check_gate("g", g, (batch, time, heads, q.shape[-1]), q)
-    bounds = contract.check_sequences(cu_seqlens, batch, time)
-    contract.check_gate(
-        "initial_state", state, (batch if bounds is None else len(bounds) - 1, heads, q.shape[-1], values), q
-    )
+    g, beta, others = apply_gates(g, beta, dict(options))
+    contract.check_options(others)
+    contract.check_tensors(q=q, k=k, v=v, g=g)
+    assert g is not None
+    q, k, v = contract.under_autocast(q, k, v)
+    _check(q, k, v, g, beta, state, cu_seqlens)
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
     name = choose(q.device)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
-        from move37.kernels.ops.vector_decay.triton import gla
+        from move37.kernels.ops.vector_decay.triton import vector
 
-        return gla(q, k, v, g, scale, state, want_state, bounds, recurrent=recurrent)
-    packed = None if bounds is None else Packed(bounds, q.device)
-    if packed is not None:
-        q, k, v, g = (packed.unpack(x) for x in (q, k, v, g))
-    final: Tensor | None
+        return vector(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state, recurrent=recurrent)
     if name == "reference" or recurrent:
-        o, final = naive.gated_linear_attention(q, k, v, g, scale, state, exact=not recurrent)
-        final = final if want_state else None
+        return _naive(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state, exact=not recurrent)
+    return chunked.chunk_vector(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state)
+
+
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+) -> None:
+    contract.check_heads(q, k, v)
+    batch, time, heads, values = v.shape
+    contract.check_gate("g", g, (batch, time, heads, q.shape[-1]), q)
+    contract.check_gate("beta", beta, (batch, time, heads), q)
+    sequences = contract.check_sequences(cu_seqlens, batch)
+    contract.check_gate("initial_state", state, (sequences, heads, q.shape[-1], values), q)
+
+
+def _naive(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    scale: float,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    *,
+    want_state: bool,
+    exact: bool,
+) -> tuple[Tensor, Tensor | None]:
+    def recurrence(
+        q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor | None, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        assert g is not None
+        return naive.vector_decay(q, k, v, g, beta, scale, state, exact=exact)
+
+    if cu_seqlens is None:
+        o, last = recurrence(q, k, v, g, beta, state)
     else:
-        o, final = chunked.chunk_vector(q, k, v, g, scale, state, want_state=want_state)
-    return (o if packed is None else packed.pack(o)), final
+        o, last = one_by_one(recurrence, contract.read_bounds(cu_seqlens, v.shape[1]), (q, k, v, g, beta), state)
+    return o, last if want_state else None

@@ -1,80 +1,129 @@
-"""Gated linear attention on a GPU: which kernels run in which order, and what autograd sees of them."""
+"""A decay for every key coordinate on a GPU: which kernels run in which order, and what autograd sees of them.
+
+Kept for the backward pass: X, where there is an erase term; everything else is computed again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import Plan, block, plan, precision
+from move37.kernels.common.triton_launch import Plan, block, key_gradient, plan, precision, summed
 from move37.kernels.errors import BadDtype
-from move37.kernels.ops.vector_decay import triton_kernels as kernels_
+from move37.kernels.ops.vector_decay import triton_backward as backward_kernels
+from move37.kernels.ops.vector_decay import triton_forward as forward_kernels
+
+Made = dict[str, Any]
 
 
-def gla(
+def vector(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     g: Tensor,
+    beta: Tensor | None,
     scale: float,
     state: Tensor | None,
-    want_state: bool,
-    bounds: list[int] | None,
+    cu_seqlens: Tensor | None,
     *,
+    want_state: bool,
     recurrent: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """A checked call, shapes as in kernels/gla.py. Raises BadDtype for float64."""
+    """A checked call, shapes as in api.py. Raises BadDtype for float64."""
     if q.dtype == torch.float64:
         raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
-    inputs = (q, k, v, g, state)
-    if recurrent and not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)):
-        return decode(q, k, v, g, None, scale, state, want_state, bounds)
-    chunk = min(32 if q.shape[3] > 128 else 64, block(v.shape[1]))
-    o, final = _Gla.apply(q, k, v, g, state, scale, want_state, plan(v.shape[0], v.shape[1], bounds, chunk, q.device))
+    keep = needs_gradient(q, k, v, g, beta, state)
+    if recurrent and not keep:
+        return decode(q, k, v, g, beta, scale, state, want_state, cu_seqlens)
+    o, final = _vector(q, k, v, g, beta, state, cu_seqlens, scale, want_state, keep)
     return o, final if want_state else None
 
 
-class _Gla(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        g: Tensor,
-        state: Tensor | None,
-        scale: float,
-        want_state: bool,
-        cut: Plan,
-    ) -> tuple[Tensor, Tensor]:
-        q, k, v, g = q.contiguous(), k.contiguous(), v.contiguous(), g.contiguous()
-        state = None if state is None else state.contiguous()
-        G, a, s, final = _recompute(q, k, v, g, state, scale, want_state, cut)
-        o, sizes = torch.empty_like(v), _sizes(q, v, cut)
-        kernels_.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
-            q, v, G, a, s, o, cut.row, cut.size, scale, **sizes
-        )
-        ctx.save_for_backward(q, k, v, g, state)
-        ctx.scale, ctx.cut = scale, cut
-        ctx.set_materialize_grads(False)
-        return o, q.new_empty(0) if final is None else final
+def chunk_size(time: int, width: int) -> int:
+    """C: 64 fills the tensor cores; wider heads leave room for 32; short sequences need no more than they have."""
+    largest = 32 if width > 128 else 64
+    return largest if time >= largest else min(largest, block(time))
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, g, state = ctx.saved_tensors
-        cut, scale = ctx.cut, ctx.scale
-        do = torch.zeros_like(v) if do is None else do.contiguous()
-        dfinal = None if dfinal is None else dfinal.contiguous()
-        G, a, s, _ = _recompute(q, k, v, g, state, scale, False, cut)
-        dq, dk, dv, dg, dstate = _gradients(q, k, v, g, state, G, a, s, do, dfinal, scale, cut)
-        group = (q.shape[2], v.shape[2] // q.shape[2])
-        dq, dk = (x.unflatten(2, group).sum(3).to(q.dtype) for x in (dq, dk))
-        return dq, dk, dv, dg, dstate, None, None, None
+
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    keep: bool,
+) -> tuple[Tensor, ...]:
+    """-> o, the final state or nothing, and with `keep` X, where there is one."""
+    q, k, v, g, beta, state = _contiguous(q, k, v, g, beta, state)
+    cut = _plan(q, v, cu_seqlens)
+    made = _states(q, k, v, g, beta, state, scale, want_state, cut, None)
+    o = torch.empty_like(v)
+    forward_kernels.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
+        q, made["r"], made["G"], made["a"], made["s"], o, cut.row, cut.size, scale, **_sizes(q, v, cut)
+    )
+    final = q.new_empty(0) if made["final"] is None else made["final"]
+    return o, final, *((made["x"],) if keep and beta is not None else ())
+
+
+def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    *tensors, cu_seqlens, scale, want_state, _ = arguments
+    q, k, v, g, beta, state = _contiguous(*tensors)
+    cut = _plan(q, v, cu_seqlens)
+    do = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
+    dfinal = gradients[1].contiguous() if gradients[1] is not None and want_state else None
+    made = _states(q, k, v, g, beta, state, scale, False, cut, kept[0] if kept else None)
+    found = _gradients(q, k, v, g, beta, state, made, do, dfinal, scale, cut)
+    return [x for x in found if x is not None]
+
+
+def _shapes(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    want_state: bool,
+    keep: bool,
+) -> list[Tensor]:
+    batch, time, heads, values = v.shape
+    ends = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    final = q.new_empty((ends, heads, q.shape[3], values), dtype=torch.float32) if want_state else q.new_empty(0)
+    found = [v.new_empty(v.shape), final]
+    if keep and beta is not None:
+        found.append(q.new_empty((batch, time, heads, chunk_size(time, q.shape[3]))))
+    return found
+
+
+_vector = Operator(
+    "triton_vector_decay",
+    "Tensor q, Tensor k, Tensor v, Tensor g, Tensor? beta, Tensor? state, Tensor? cu_seqlens, float scale, "
+    "bool want_state, bool keep",
+    forward=_forward,
+    backward=_backward,
+    shapes=_shapes,
+    visible=2,
+)
+
+
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
+    return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
+
+
+def _contiguous(*tensors: Any) -> Any:
+    return tuple(None if x is None else x.contiguous() for x in tensors)
 
 
 def _sizes(q: Tensor, v: Tensor, cut: Plan) -> dict[str, Any]:
@@ -93,23 +142,44 @@ def _without(sizes: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: size for name, size in sizes.items() if name not in names}
 
 
-def _recompute(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: Tensor | None, scale: float, want_state: bool, cut: Plan
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """G, A, the states before all chunks, and the final one if wanted."""
-    heads, sizes, table = v.shape[2], _sizes(q, v, cut), (cut.row, cut.size)
-    G = torch.empty_like(g, dtype=torch.float32)
+def _states(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    state: Tensor | None,
+    scale: float,
+    want_state: bool,
+    cut: Plan,
+    x: Tensor | None,
+) -> Made:
+    """G, A, X (unless it is known), -W, R, the states before all chunks, and the final one if wanted."""
+    heads, values, sizes, table = v.shape[2], v.shape[3], _sizes(q, v, cut), (cut.row, cut.size)
+    G, erase = torch.empty_like(g, dtype=torch.float32), beta is not None
     narrow = _without(sizes, "V")
-    kernels_.cumulate[(cut.chunks, heads)](g, G, *table, **_without(narrow, "H", "PRECISION"))
+    forward_kernels.cumulate[(cut.chunks, heads)](g, G, *table, **_without(narrow, "H", "PRECISION"))
     a = torch.empty(*v.shape[:3], cut.chunk, dtype=torch.float32, device=q.device)
-    kernels_.scores[(cut.chunks, heads, (cut.chunk // 16) ** 2)](q, k, G, a, *table, scale, **narrow)
-    s = k.new_empty(cut.chunks, heads, q.shape[3], v.shape[3])
-    shape = (cut.sequences, heads, q.shape[3], v.shape[3])
-    final = torch.empty(shape, dtype=torch.float32, device=q.device) if want_state else None
-    kernels_.states[lambda meta: (cut.sequences, heads, triton.cdiv(v.shape[3], meta["BV"]))](
-        k, v, G, s, state, final, *table, cut.first, **sizes, INITIAL=state is not None, FINAL=want_state
+    p = torch.empty_like(a) if erase and x is None else None
+    blocks = cut.chunk // 16
+    forward_kernels.scores[(cut.chunks, heads, blocks * (blocks + 1) // 2)](
+        q, k, G, a, p, *table, scale, **narrow, ERASE=p is not None
     )
-    return G, a, s, final
+    u, w, r, solved = v, None, v, x is not None
+    if erase:
+        x = k.new_empty(*v.shape[:3], cut.chunk) if x is None else x
+        u, r, w = torch.empty_like(v), torch.empty_like(v), k.new_empty(*v.shape[:3], q.shape[3])
+        forward_kernels.solve[(cut.chunks, heads)](
+            k, v, G, beta, p, x, u, w, *table, **sizes, BV=min(64, block(values)), SOLVED=solved
+        )
+    s = k.new_empty(cut.chunks, heads, q.shape[3], values)
+    shape = (cut.sequences, heads, q.shape[3], values)
+    final = torch.empty(shape, dtype=torch.float32, device=q.device) if want_state else None
+    forward_kernels.states[lambda meta: (cut.sequences, heads, triton.cdiv(values, meta["BV"]))](
+        k, u, w, G, r, s, state, final, *table, cut.first,
+        **sizes, ERASE=erase, INITIAL=state is not None, FINAL=want_state,
+    )  # fmt: skip
+    return {"G": G, "a": a, "x": x, "w": w, "r": r, "s": s, "final": final}
 
 
 def _gradients(
@@ -117,31 +187,46 @@ def _gradients(
     k: Tensor,
     v: Tensor,
     g: Tensor,
+    beta: Tensor | None,
     state: Tensor | None,
-    G: Tensor,
-    a: Tensor,
-    s: Tensor,
+    made: Made,
     do: Tensor,
     dfinal: Tensor | None,
     scale: float,
     cut: Plan,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """dQ and dK per value head [B, T, HV, K]; the others in the shapes of their inputs."""
-    heads, sizes, table = v.shape[2], _sizes(q, v, cut), (cut.row, cut.size)
+) -> tuple[Tensor | None, ...]:
+    """The gradients in the shapes of their inputs."""
+    heads, values, sizes, table = v.shape[2], v.shape[3], _sizes(q, v, cut), (cut.row, cut.size)
+    flag, bv, per_chunk = {"ERASE": beta is not None}, {"BV": min(64, block(values))}, (cut.chunks, heads)
+    G, r, s = made["G"], made["r"], made["s"]
+    own = _without(sizes, "H", "K", "BK")
+    local_dr, dr = torch.empty_like(v), torch.empty_like(v)
+    backward_kernels.local[per_chunk](made["a"], do, local_dr, *table, **own, **bv)
     ds, dstate = torch.empty_like(s), None if state is None else torch.empty_like(state)
-    kernels_.scan[lambda meta: (cut.sequences, heads, triton.cdiv(v.shape[3], meta["BV"]))](
-        q, G, do, ds, dfinal, dstate, *table, cut.first, scale,
-        **sizes, INITIAL=state is not None, FINAL=dfinal is not None,
+    backward_kernels.scan[lambda meta: (cut.sequences, heads, triton.cdiv(values, meta["BV"]))](
+        q, k, G, made["w"], do, local_dr, dr, ds, dfinal, dstate, *table, cut.first, scale,
+        **sizes, **flag, INITIAL=state is not None, FINAL=dfinal is not None,
     )  # fmt: skip
-    across_q, across_k, dq, dk, dG = (torch.empty_like(G) for _ in range(5))
-    dv, dg, da = torch.empty_like(v), torch.empty_like(g), torch.empty_like(a)
+    da, dm, dbv, dv, dbeta_v, dbeta, h = torch.empty_like(made["a"]), None, None, dr, None, None, None
+    if beta is not None:
+        dm, dbv, dv, h = torch.empty_like(da), torch.empty_like(v), torch.empty_like(v), torch.empty_like(G)
+        dbeta_v, dbeta = torch.empty_like(beta, dtype=torch.float32), torch.empty_like(beta)
+    backward_kernels.triangles[per_chunk](
+        v, beta, made["x"], r, do, dr, da, dm, dbv, dv, dbeta_v, *table, **own, **flag, **bv
+    )
+    across_q, across_k, dG, dg = (*(torch.empty_like(G) for _ in range(3)), torch.empty_like(g))
     dlast = torch.empty(cut.chunks, heads, q.shape[3], dtype=torch.float32, device=q.device)
-    kernels_.across[(cut.chunks, heads)](
-        k, v, G, a, s, ds, do, da, across_q, across_k, dv, dlast, *table, **sizes, BV=min(64, block(v.shape[3]))
+    part = min(64, sizes["BK"])
+    by_part = (cut.chunks, heads, triton.cdiv(q.shape[3], part))
+    backward_kernels.across[by_part](
+        G, r, s, ds, do, dbv, across_q, across_k, h, dlast, *table, **{**sizes, "BK": part}, **flag, **bv
     )
     narrow = _without(sizes, "V")
-    kernels_.within[(cut.chunks, heads, cut.chunk // 16)](
-        q, k, G, da, across_q, across_k, dq, dk, dG, *table, scale, **narrow
+    dq, dk = key_gradient(q, heads), key_gradient(q, heads)
+    backward_kernels.within[(cut.chunks, heads, cut.chunk // 16)](
+        q, k, G, beta, da, dm, across_q, across_k, h, dbeta_v, dq, dk, dbeta, dG, *table, scale, **narrow, **flag
     )
-    kernels_.gates[(cut.chunks, heads)](k, across_k, dG, dlast, dg, *table, **_without(narrow, "PRECISION"))
-    return dq, dk, dv, dg, dstate
+    backward_kernels.gates[by_part](
+        k, g, across_k, dG, dlast, dg, *table, **_without({**narrow, "BK": part}, "PRECISION")
+    )
+    return summed(dq, q), summed(dk, k), dv, dg, dbeta, dstate

@@ -1,0 +1,1 @@
+"""Several erase-and-write steps a token: DeltaProduct and Gated DeltaProduct."""

@@ -1,0 +1,181 @@
+"""Blocks of code, one after the other, each a job over the executor's folder.
+
+Read `BlockRunner.run`. Whatever a model may do by mistake ends as an exit code with a sentence; only a fault of the
+sandbox itself is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+from autogen_core.code_executor import CodeBlock
+from autogen_ext.code_executors._common import get_file_name_from_content, silence_pip
+
+from move37.sandbox.errors import RefusedRequest
+from move37.sandbox.executor import workspace
+from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, command_of
+from move37.sandbox.job import Job, Limits, Outcome, Status, Stream
+from move37.sandbox.sandbox import Sandbox
+from move37.sandbox.text import harmless
+
+OnOutput = Callable[[Stream, bytes], None]
+
+TIMEOUT = "\n Timeout"
+OUTSIDE = "Filename is not in the workspace"
+ENTRY = Path(__file__).with_name("session_entry.py")
+ENTRY_NAME, STATE_NAME = "move37_session_entry.py", "move37_session_state"  # beside the code, never in `work_dir`
+
+
+@dataclass(slots=True, kw_only=True)
+class Blocks:
+    """What the blocks of one call have done so far; complete also when the call is cancelled."""
+
+    outputs: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    exit_code: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    def result(self) -> SandboxCodeResult:
+        """As AutoGen gives it."""
+        return SandboxCodeResult(
+            exit_code=self.exit_code,
+            output="".join(self.outputs),
+            code_file=str(self.files[0]) if self.files else None,
+            wall_seconds=self.wall_seconds,
+            cpu_seconds=self.cpu_seconds,
+            peak_memory_bytes=self.peak_memory_bytes,
+        )
+
+
+class BlockRunner:
+    """Belongs to one event loop; one call at a time."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        config: SandboxCodeExecutorConfig,
+        folder: Path,
+        *,
+        gpus: int,
+        trust: str,
+        heard: OnOutput | None = None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._config = config
+        self._folder = folder
+        self._gpus = gpus
+        self._heard = heard
+        self._turn = asyncio.Lock()
+        self._state: bytes | None = None
+        self.trust = trust
+
+    def begin_anew(self, trust: str) -> None:
+        """No container and no variable of before."""
+        self.trust, self._state = trust, None
+
+    async def run(self, blocks: Sequence[CodeBlock], done: Blocks) -> None:
+        """Fill `done`. Raises `ValueError` for an unknown language, `SandboxError` when the sandbox broke."""
+        async with self._turn:
+            try:
+                for block in blocks:
+                    command = command_of(block.language.lower(), self._config.languages)
+                    output, done.exit_code = await self._one(block, command, done)
+                    done.outputs.append(output)
+                    if done.exit_code:
+                        return
+            finally:
+                if self._config.delete_tmp_files:
+                    for path in done.files:
+                        path.unlink(missing_ok=True)
+
+    async def _one(self, block: CodeBlock, command: str, done: Blocks) -> tuple[str, int]:
+        try:
+            path = self._save(block)
+        except (ValueError, OSError) as error:
+            return (OUTSIDE if str(error) == OUTSIDE else f"The code's file cannot be written: {error}"), 1
+        done.files.append(path)
+        try:
+            before = await asyncio.to_thread(workspace.pack, self._folder, self._config.workspace_bytes)
+        except (RefusedRequest, OSError) as error:
+            return str(error), 1
+        pieces: list[bytes] = []
+
+        def hear(stream: Stream, data: bytes) -> None:
+            pieces.append(data)  # both streams in the order in which they came
+            if self._heard is not None:
+                self._heard(stream, data)
+
+        outcome = await self._sandbox.run(self._job(command, path, before), on_output=hear)
+        done.wall_seconds += outcome.wall_seconds
+        done.cpu_seconds += outcome.cpu_seconds
+        done.peak_memory_bytes = max(done.peak_memory_bytes, outcome.peak_memory_bytes)
+        return await asyncio.to_thread(self._conclude, outcome, before, harmless(b"".join(pieces)))
+
+    def _save(self, block: CodeBlock) -> Path:
+        """The block's file in the folder. Raises `ValueError` for a name that cannot be used."""
+        language = block.language.lower()
+        code = silence_pip(block.code, language)
+        try:
+            name = get_file_name_from_content(code, self._folder)
+        except ValueError as error:
+            raise ValueError(OUTSIDE) from error
+        name = name or f"tmp_code_{sha256(code.encode()).hexdigest()}.{language}"
+        if (self._folder / name).is_dir():
+            raise ValueError(f"{name} is a folder")
+        workspace.unpack(self._folder, {}, {name: code.encode()})
+        return self._folder / name
+
+    def _job(self, command: str, path: Path, before: Mapping[str, bytes]) -> Job:
+        name = path.relative_to(self._folder).as_posix()
+        argv: tuple[str, ...] = (*shlex.split(command), name)
+        files = dict(before)
+        if self._config.stateful and command == "python":
+            argv = (command, ENTRY_NAME, STATE_NAME, name)
+            files[ENTRY_NAME] = ENTRY.read_bytes()
+            files |= {STATE_NAME: self._state} if self._state is not None else {}
+        if self._config.init_command:
+            argv = ("sh", "-c", f'{self._config.init_command}\nexec "$@"', "sh", *argv)
+        size = self._config.workspace_bytes
+        limits = Limits(
+            wall_seconds=float(self._config.timeout),
+            memory_bytes=self._config.memory_bytes,
+            output_bytes=self._config.output_bytes,
+            result_bytes=size,
+            disk_bytes=2 * size,
+            file_bytes=size,
+            gpus=self._gpus,
+        )
+        return Job(
+            id=f"{self.trust}-{uuid4().hex[:8]}",
+            trust=self.trust,
+            argv=argv,
+            files=files,
+            collect=("*", "./*"),
+            writable=True,
+            limits=limits,
+        )
+
+    def _conclude(self, outcome: Outcome, before: Mapping[str, bytes], output: str) -> tuple[str, int]:
+        if outcome.status is Status.RESULTS_REFUSED:
+            return f"{output}\n{outcome.message}", outcome.exit_code or 1
+        after = {name: content for name, content in outcome.files.items() if name not in (ENTRY_NAME, STATE_NAME)}
+        self._state = outcome.files.get(STATE_NAME, self._state)
+        try:
+            workspace.unpack(self._folder, before, after)
+        except (ValueError, OSError) as error:
+            return f"{output}\nWhat the code wrote cannot be kept: {error}", outcome.exit_code or 1
+        if outcome.truncated:
+            output += f"\nThe output was cut after {self._config.output_bytes} bytes."
+        if outcome.status is Status.TIMED_OUT:
+            output += TIMEOUT
+        elif outcome.status is Status.OUT_OF_MEMORY:
+            output += f"\n{outcome.message}"
+        return output, outcome.exit_code

@@ -1,0 +1,68 @@
+"""A folder of the host that travels into a job and back: what AutoGen's executor mounts, ours copies.
+
+`pack` reads it, `unpack` writes back what a job changed. Symbolic links are neither followed nor written through, so
+that nothing outside the folder is read into a job or overwritten from one. Names that a job may not have stay at home,
+and are named. Not covered: modes, times, empty folders.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from move37.sandbox.errors import RefusedRequest
+from move37.sandbox.job import MIB
+from move37.sandbox.result_validation import fault, write_results
+
+
+def pack(folder: Path, limit_bytes: int) -> dict[str, bytes]:
+    """Every regular file below `folder`. Raises `RefusedRequest` when they are more than `limit_bytes`."""
+    found: dict[str, bytes] = {}
+    total = 0
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.is_symlink() or not path.is_file():
+                continue
+            total += path.stat().st_size
+            if total > limit_bytes:
+                raise RefusedRequest(
+                    f"{folder} holds more than {limit_bytes // MIB} MiB, which is copied for each block of code: "
+                    "give the executor a work_dir of its own"
+                )
+            relative = path.relative_to(folder).as_posix()
+            if fault(relative) is None:
+                found[relative] = path.read_bytes()
+    return found
+
+
+def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+    """Make `folder` what a job left: what it removed is removed first, then new and changed files are written.
+
+    A folder where a file stood, or a file where a folder stood, takes its place. Raises `ValueError` for a name that
+    would leave the folder or pass through a link, `OSError` when the disk refuses.
+    """
+    for name in before.keys() - after.keys():
+        path = folder / name
+        if path.parent.resolve() == folder.resolve() / Path(name).parent:
+            path.unlink(missing_ok=True)
+    changed = {name: content for name, content in after.items() if before.get(name) != content}
+    for name in changed:
+        _make_way(folder, name)
+    write_results(changed, folder)
+
+
+def _make_way(folder: Path, name: str) -> None:
+    """Remove what stands where a file or one of its folders has to be; nothing outside, and no link's target."""
+    if fault(name) is not None:
+        return  # refused when it is written
+    target = folder / name
+    for parent in [p for p in reversed(target.parents) if folder in p.parents]:
+        if parent.is_file() and not parent.is_symlink():
+            parent.unlink()
+    inside = target.parent.resolve() == folder.resolve() / Path(name).parent
+    if inside and target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
