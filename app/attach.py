@@ -21,8 +21,8 @@ from move37.app.exits import BadInput, EnvironmentFault, Exit
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
 from move37.app.reading import has_archive, reading
-from move37.app.report.rows import metric_of
 from move37.app.terminal import console
+from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher
 from move37.lab.archive.controls import ControlKind, Controls
 
@@ -47,7 +47,7 @@ def who() -> str:
 async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
     screen = console()
     with Watcher(home, campaign, past=past) as watcher, Controls(home) as controls:
-        board = Board(metric_of(watcher.campaign.brief.task), watcher.known)
+        board = Board(metric_of(watcher.campaign), watcher.known)
 
         async def send(order: Order) -> str:
             kind = control_kind(order)

@@ -24,12 +24,11 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app.report.findings import best_at, step_counts
+from move37.app.views.leaderboard import Group, Place, board_of
 from move37.app.wording import event_text
 from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
 from move37.lab.tasks.task import Progress
 
-ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 CURVE = 64  # points of a loss curve that are kept
 
 
@@ -94,22 +93,19 @@ class Board:
         known = self.experiments.get(ident)
         return known is not None and known.role is Role.BASELINE
 
-    def leaders(self) -> list[tuple[Role, Experiment, float, int]]:
-        """The best candidate and the best baseline at the most steps that both have: role, record, value, steps.
-
-        Values after different steps do not compare; without steps in common each stands at its own.
+    def leaders(self) -> list[tuple[Role, Experiment, str, str]]:
+        """The best candidate and the best baseline of the strongest group of screens that holds both: role, record,
+        value, what the group shares. Without a group in common each stands in its own.
         """
         with self._lock:
-            sound = [e for e in self.experiments.values() if e.status not in ENDED]
-        sides = {role: [e for e in sound if e.role is role] for role in (Role.CANDIDATE, Role.BASELINE)}
-        steps = {role: set(step_counts(mine, self.metric)) for role, mine in sides.items()}
-        common = steps[Role.CANDIDATE] & steps[Role.BASELINE]
+            groups = [g for g in board_of(tuple(self.experiments.values()), self.metric).groups if not g.terms.fresh]
+        roles = (Role.CANDIDATE, Role.BASELINE)
+        shared = next((g for g in groups if all(_best(g, role) for role in roles)), None)
         found = []
-        for role, mine in sides.items():
-            place = max(common or steps[role], default=0)
-            best = best_at(mine, self.metric, place)
-            if best is not None:
-                found.append((role, best[0], best[1].mean, place))
+        for role in roles:
+            group = shared or next((g for g in groups if _best(g, role)), None)
+            if group is not None and (best := _best(group, role)) is not None:
+                found.append((role, best.experiment, group.scale.text(best.summary.mean), group.heading))
         return found
 
     def _take(self, event: Event) -> None:
@@ -157,3 +153,8 @@ class Board:
         if progress.loss is not None:
             active.losses.append(progress.loss)
             del active.losses[:-CURVE]
+
+
+def _best(group: Group, role: Role) -> Place | None:
+    sound = (p for p in group.places if not p.summary.diverged)
+    return next((p for p in sound if p.experiment.role is role), None)

@@ -19,6 +19,8 @@ from move37.agents.events import Event, TrainingUpdated
 from move37.app.board import Active, Board
 from move37.app.tables import gate_sign
 from move37.app.text import one_line, spark
+from move37.app.views.numbers import Scale
+from move37.app.views.words import direction
 from move37.app.wording import PHASES, budget_text
 
 ROWS = 6  # experiments at work that are shown
@@ -120,24 +122,15 @@ def status_lines(board: Board) -> list[str]:
     """Best so far against the best baseline, and the budget; plain text, so that a toolbar can show it too."""
     lines = []
     said = [
-        f"best {role.value} {one_line(e.name or e.id, 40)} {value:.3f}{_after(steps)}"
-        for role, e, value, steps in board.leaders()
+        f"best {role.value} {one_line(e.name or e.id, 40)} {value} {where}" for role, e, value, where in board.leaders()
     ]
     if said:
-        lines.append(f"{' · '.join(said)} ({board.metric.unit}, {_direction(board)})")
+        lines.append(f"{' · '.join(said)}, {direction(board.metric)}")
     budget = board.budget_now()
     if budget is not None:
         lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(budget)}")
     lines += [f"{ident} waits for your /approve {ident} or /veto {ident} REASON" for ident in board.waiting]
     return lines or ["starting"]
-
-
-def _after(steps: int) -> str:
-    return f" after {steps} steps" if steps else ""
-
-
-def _direction(board: Board) -> str:
-    return "higher is better" if board.metric.higher_is_better else "lower is better"
 
 
 def _running(board: Board, running: list[Active]) -> Table:
@@ -160,7 +153,7 @@ def doing(active: Active) -> Text:
     """A training's curve, the gates so far, or whose turn it is."""
     progress = active.progress
     if progress is not None:
-        loss = f" {progress.loss:.3f}" if progress.loss is not None else ""
+        loss = f" {Scale.of([progress.loss]).text(progress.loss)}" if progress.loss is not None else ""
         place = f" step {progress.step} of {progress.steps}, seed {progress.seed}"
         return Text.assemble((spark(active.losses), "green"), (loss, "bold"), (place, "dim"))
     if active.stage == "gates" and active.gates:

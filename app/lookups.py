@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,11 @@ from move37.app.exits import BadInput
 from move37.app.orders import HELP, Order
 from move37.app.reading import pick_experiment, reading
 from move37.app.text import harmless, one_line
+from move37.app.views.campaign import view_of
+from move37.app.views.code import difference
+from move37.app.views.experiment import Detail, detail_of
 from move37.lab.archive.store import Archive
 from move37.lab.errors import LabError
-from move37.lab.records import Experiment
 
 
 def look_up(order: Order, home: Path, board: Board, screen: Console) -> None:
@@ -46,25 +47,18 @@ def _show(ident: str, home: Path, board: Board) -> list[RenderableType]:
     from move37.app.sections import experiment_sections
 
     with reading(home) as archive:
-        return list(experiment_sections(pick_experiment(archive, ident)))
+        return list(experiment_sections(_detail(archive, ident)))
 
 
 def _diff(ident: str, home: Path, board: Board) -> list[RenderableType]:
     with reading(home) as archive:
-        experiment = pick_experiment(archive, ident)
-        parent = _parent(archive, experiment)
-    if experiment.candidate is None:
-        raise BadInput(f"{experiment.id} has no code yet")
-    if parent is None or parent.candidate is None:
-        raise BadInput(f"{experiment.id} has no parent with code")
-    lines = difflib.unified_diff(
-        parent.candidate.source.splitlines(),
-        experiment.candidate.source.splitlines(),
-        parent.id,
-        experiment.id,
-        lineterm="",
-    )
-    text = harmless("\n".join(lines)) or "nothing differs"
+        detail = _detail(archive, ident)
+    new, old = detail.experiment.candidate, detail.ancestor.candidate if detail.ancestor else None
+    if new is None:
+        raise BadInput(f"{detail.experiment.id} has no code yet")
+    if old is None or detail.ancestor is None:
+        raise BadInput(f"{detail.experiment.id} has no parent with code")
+    text = difference(old.source, new.source, detail.ancestor.id) or "nothing differs"
     return [Syntax(text, "diff", theme="ansi_dark", background_color="default", word_wrap=True)]
 
 
@@ -81,14 +75,9 @@ def _why(ident: str, home: Path, board: Board) -> list[RenderableType]:
     return [Text.assemble((f"{label}: ", "bold"), harmless(text)) for label, text in parts if text]
 
 
-def _parent(archive: Archive, experiment: Experiment) -> Experiment | None:
-    """The one it was made from: what the hypothesis names, else the first that was offered."""
-    base = experiment.hypothesis.base if experiment.hypothesis else ""
-    names = [name for name in (base, *experiment.parents) if name]
-    by_name = {e.name: e.id for e in archive.experiments(experiment.campaign)}
-    ids = [name if "-" in name else by_name.get(name, name) for name in names]
-    known = {e.id: e for e in archive.experiments()}
-    return next((known[i] for i in ids if i in known), None)
+def _detail(archive: Archive, ident: str) -> Detail:
+    experiment = pick_experiment(archive, ident)
+    return detail_of(view_of(archive, archive.campaign(experiment.campaign)), experiment)
 
 
 _ANSWERS: dict[str, Callable[[str, Path, Board], list[RenderableType]]] = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from move37.app.exits import BadInput
 from move37.lab.archive.store import FILE, Archive, Campaign
@@ -55,12 +58,26 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
     return archive.experiment(ident)
 
 
-def shortened(campaign: Campaign) -> tuple[str, ...]:
-    """What the preset left out, one sentence each: printed under every table."""
-    schedule = campaign.facts.get("schedule")
-    found = schedule.get("shortened") if isinstance(schedule, dict) else None
-    found = found or campaign.facts.get("shortened") or ()
-    return tuple(str(sentence) for sentence in ([found] if isinstance(found, str) else found))
+def completions(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the latest campaign that begin with `incomplete`; none where nothing can be read."""
+    from move37.app.settings import load  # the command line is not run while the shell completes it
+    from move37.lab.errors import LabError
+
+    root = context.find_root().params.get("home")
+    try:
+        with reading(load({"home": root}).home) as archive:
+            found = [e.id for c in archive.campaigns()[-1:] for e in archive.experiments(c.id)]
+    except (LabError, ValueError, OSError):
+        return []
+    return [ident for ident in found if ident.startswith(incomplete)]
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with the same keys, the first one naming the columns; nothing without rows."""
+    if rows:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def print_json(value: Any) -> None:

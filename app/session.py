@@ -23,19 +23,18 @@ from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.lookups import look_up
 from move37.app.orders import Order, carry_out, order_of
-from move37.app.reading import pick_campaign, reading, shortened
-from move37.app.report.rows import metric_of
+from move37.app.reading import pick_campaign, reading
 from move37.app.settings import Settings
 from move37.app.situation import situation
-from move37.app.tables import leaderboard
+from move37.app.tables import campaign_table
 from move37.app.terminal import console
 from move37.app.text import counted, one_line
-from move37.app.wording import campaign_title
+from move37.app.views.campaign import metric_of
+from move37.app.views.leaderboard import board_of
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
 from move37.lab.tasks.task import Schedule
-from move37.lab.verdicts import leaderboard as ranked
 
 GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and again before it is ended
 
@@ -119,7 +118,7 @@ class _Session:
         self._greet(campaign)
         self._search = campaign.brief.model == "designer"
         self._program = campaign.brief.task.startswith("program")
-        self._board = Board(metric_of(campaign.brief.task), known)
+        self._board = Board(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
         self._display = self._open.enter_context(self._seat(self._board))
         serving = asyncio.get_running_loop().create_task(
@@ -190,9 +189,8 @@ def conclude(home: Path, number: int) -> None:
     with reading(home) as archive:
         campaign = pick_campaign(archive, number)
         experiments = archive.experiments(campaign.id)
-        title, cuts = campaign_title(campaign), shortened(campaign)
         screen.print()
-        screen.print(leaderboard(experiments, metric=metric_of(campaign.brief.task), shortened=cuts, title=title))
+        screen.print(campaign_table(campaign, experiments))
         screen.print()
         report = write_report(archive, campaign, home / "reports" / f"campaign-{campaign.id}.html")
     screen.print(Text.assemble(("report  ", "bold"), str(report)), soft_wrap=True)
@@ -205,7 +203,7 @@ def next_commands(campaign: Campaign, experiments: tuple[Experiment, ...]) -> li
     if campaign.status != "finished":
         return [("next", "move37 resume")]
     mine = [e for e in experiments if e.role is Role.CANDIDATE]
-    rows = ranked(mine, metric=metric_of(campaign.brief.task))
-    commands = [f"move37 show {rows[0].experiment}"] if rows else []
+    best = board_of(mine, metric_of(campaign)).order
+    commands = [f"move37 show {best[0]}"] if best else []
     commands.append("move37 report --open")
     return [("next" if i == 0 else "", command) for i, command in enumerate(commands)]

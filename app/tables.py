@@ -1,26 +1,29 @@
-"""Records -> Rich renderables: the leaderboard and its neighbours. Foreign text enters as `Text`, never as markup.
+"""Views -> Rich renderables: leaderboard, tables, labelled facts. Foreign text enters as `Text`, never as markup.
 
-Read `leaderboard` first. Rows stand in groups of equal steps, because values after different steps do not compare;
-within a group the best is first. What one seed can say is said beside it, on every row.
+Read `campaign_table` first: its leaderboard chooses by the width of the terminal between one line and several lines a
+row, so that no value, interval or verdict is ever cut; names and reasons give way.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from move37.app.report.words import ENDED, evidence, footnotes, grouped, together
-from move37.app.text import harmless, one_line
-from move37.lab.archive.store import Line
-from move37.lab.records import Experiment, GateResult, Measurement, Metric, Role, Verdict
-from move37.lab.verdicts import Row, Summary
-from move37.lab.verdicts import leaderboard as ranked
+from move37.app.text import columns, counted, harmless, one_line
+from move37.app.views import leaderboard as boards
+from move37.app.views.campaign import caveat_of, metric_of, shortened
+from move37.app.views.numbers import Scale
+from move37.app.views.shapes import Section, Table, Tone
+from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
+from move37.lab.archive.store import Campaign, Line
+from move37.lab.records import Experiment, GateResult, Role, Verdict
+from move37.lab.verdicts import Summary
 
+STYLES: dict[Tone, str] = {"": "", "good": "bold green", "bad": "red", "quiet": "dim", "strong": "bold"}
 SPEAKERS = {
     "Researcher": "cyan",
     "Critic": "magenta",
@@ -29,115 +32,164 @@ SPEAKERS = {
     "Analyst": "blue",
     "Lab": "dim",
 }
+NAME = 18  # columns that a name needs to be told from others
+ROOM = 16  # columns that the words of evidence need
 
 
-def leaderboard(
-    experiments: Sequence[Experiment], *, metric: Metric, shortened: Sequence[str] = (), title: str = ""
-) -> RenderableType:
-    """Every experiment against the baselines, with what the numbers may say under it."""
-    rows = ranked(experiments, metric=metric)
-    reasons = {e.id: e.reason for e in experiments}
-    table = Table(
-        title=title or None, title_justify="left", pad_edge=False, box=None, header_style="bold", padding=(0, 1)
-    )
-    table.add_column("experiment", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=12, ratio=3)
-    table.add_column(metric.unit, no_wrap=True)
-    table.add_column("evidence", ratio=3, min_width=14)
-    table.add_column("against the best baseline", ratio=4, min_width=18)
-    for heading, group in grouped(rows, metric):
-        table.add_row(Text(heading, style="dim italic"))
-        for row in group:
-            _add(table, row, metric, reasons[row.experiment])
-    notes = [Text(note, style="dim") for note in footnotes(metric)]
-    cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened]
-    return Group(table, Text(""), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
+def campaign_table(campaign: Campaign, experiments: Sequence[Experiment]) -> RenderableType:
+    """Every experiment of a campaign in its groups, with what the numbers may say under it."""
+    board = boards.board_of(experiments, metric_of(campaign))
+    notes = [Text(note, style="dim") for note in (*NOTES, caveat_of(campaign) or CAVEAT)]
+    cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened(campaign)]
+    title = Text(campaign_title(campaign), style="bold")
+    return Group(title, "", _Leaderboard(board.compact), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
 
 
-def _add(table: Table, row: Row, metric: Metric, reason: str) -> None:
-    own = row.role is Role.BASELINE
-    style = "dim" if row.status.value in ENDED else "" if own else "bold"
-    table.add_row(
-        Text(one_line(row.experiment), style=style),
-        Text(one_line(row.name, 60), style=style),
-        value_text(row.metrics.get(metric.name)),
-        Text(one_line(evidence(row, metric, reason), 160), style="dim" if own or not row.metrics else ""),
-        Text("baseline", style="dim") if own else effect_text(row.verdict),
-    )
+def campaign_title(campaign: Campaign) -> str:
+    """One line that names a campaign."""
+    brief = campaign.brief
+    when = campaign.started_at[:16].replace("T", " ")
+    words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}"
+    return one_line(f"{words}, {counted(brief.budget, 'candidate')}, seed {brief.seed}, {brief.model}, {when} UTC")
 
 
-def value_text(summary: Summary | None) -> Text:
+class _Row:
+    """One line of the leaderboard as texts."""
+
+    def __init__(self, place: boards.Place, group: boards.Group) -> None:
+        e, own = place.experiment, place.experiment.role is Role.BASELINE
+        self.ident = Text(one_line(e.id), style="" if own else "bold")
+        self.name = one_line(e.name, 60)
+        self.style = "" if own else "bold"
+        self.value = summary_text(place.summary, group.scale)
+        self.evidence = Text(one_line(seeds_text(place.summary)), style="dim")
+        if e.id == group.rival:
+            self.effect = Text("rival", style="dim")
+        elif place.verdict is not None and place.verdict.low is not None:
+            self.effect = effect_text(place.verdict, group.scale)
+        else:
+            self.effect = Text(group.scale.signed(place.difference.value if place.difference else None), style="dim")
+
+
+class _Leaderboard:
+    """Rich asks it how to be drawn once the width is known."""
+
+    def __init__(self, board: boards.Board) -> None:
+        self._board = board
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        for group in self._board.groups:
+            rival = next((p.experiment for p in group.places if p.experiment.id == group.rival), None)
+            against = f", against {one_line(rival.name, 40)}" if rival else ""
+            yield Text(f"{group.heading}{against} ({self._board.metric.unit})", style="italic dim")
+            yield from _lines([_Row(place, group) for place in group.places], width)
+            yield Text("")
+        for heading, found in (("not measured yet", self._board.waiting), ("failed or rejected", self._board.ended)):
+            if found:
+                yield Text(heading, style="italic dim")
+                yield from _states(found)
+                yield Text("")
+
+
+def _lines(rows: Sequence[_Row], width: int) -> Iterator[RenderableType]:
+    """One line a row where everything fits; else the numbers stand on lines of their own under the name."""
+    idents, values, effects = (max(t.cell_len for t in column) for column in _columns_of(rows))
+    rest = width - idents - values - effects - 6
+    if rest < NAME:
+        for row in rows:
+            yield Text.assemble(row.ident, " ", (row.name, row.style), no_wrap=True, overflow="ellipsis")
+            yield from _packed([row.value, row.effect, row.evidence], width)
+        return
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True, min_width=values)
+    grid.add_column(no_wrap=True, min_width=effects)
+    with_evidence = rest >= NAME + ROOM
+    if with_evidence:
+        grid.add_column(overflow="ellipsis", no_wrap=True)
+    names = min(max((columns(r.name) for r in rows), default=0), rest - (ROOM + 2 if with_evidence else 0))
+    for row in rows:
+        name = Text(row.name, style=row.style)
+        name.truncate(names, overflow="ellipsis")
+        grid.add_row(row.ident, name, row.value, row.effect, *([row.evidence] if with_evidence else []))
+    yield grid
+
+
+def _packed(parts: Sequence[Text], width: int) -> Iterator[Text]:
+    """Indented lines that hold as many of the parts as fit."""
+    line = Text("  ")
+    for part in parts:
+        if line.cell_len > 2 and line.cell_len + 2 + part.cell_len > width:
+            yield line
+            line = Text("  ")
+        line = Text.assemble(line, "  " if line.cell_len > 2 else "", part)
+    yield line
+
+
+def _columns_of(rows: Sequence[_Row]) -> tuple[list[Text], list[Text], list[Text]]:
+    return [r.ident for r in rows], [r.value for r in rows], [r.effect for r in rows]
+
+
+def _states(found: Iterable[Experiment]) -> Iterator[RenderableType]:
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(ratio=1)
+    for e in found:
+        name = f"{one_line(e.name, 40)}: " if e.name else ""
+        grid.add_row(Text(e.id), Text.assemble(name, (one_line(state_text(e), 160), "dim")))
+    yield grid
+
+
+def summary_text(summary: Summary | None, scale: Scale | None = None) -> Text:
     """A mean with its interval where it has one."""
-    if summary is None:
-        return Text("-", style="dim")
-    if summary.diverged or not math.isfinite(summary.mean):
-        return Text("diverged", style="red")
-    text = Text(f"{summary.mean:.3f}")
-    if summary.low is not None and summary.high is not None:
-        text.append(f" [{summary.low:.3f}, {summary.high:.3f}]", style="dim")
-    return text
+    numbers = [summary.mean, summary.low, summary.high] if summary else []
+    value, bounds = value_text(summary, scale or Scale.of(numbers))
+    return Text.assemble((value, "red" if value == "diverged" else ""), (f" {bounds}" if bounds else "", "dim"))
 
 
-def effect_text(verdict: Verdict | None) -> Text:
-    """A verdict in short: coloured only where an interval excludes nothing."""
-    if verdict is None or not math.isfinite(verdict.effect):
-        return Text("-", style="dim")
-    if verdict.low is None or verdict.high is None:
-        return Text(f"{verdict.effect:+.3f} on one seed", style="dim")
-    style = "bold green" if verdict.low > 0 else "red" if verdict.high < 0 else ""
-    text = Text(f"{verdict.effect:+.3f} [{verdict.low:+.3f}, {verdict.high:+.3f}]", style=style)
-    return text.append(f" of {verdict.tried} tried", style="dim")
+def effect_text(verdict: Verdict | None, scale: Scale | None = None) -> Text:
+    """A verdict in short: coloured only if its interval excludes zero."""
+    numbers = [verdict.effect, verdict.low, verdict.high] if verdict else []
+    effect, bounds, tone = verdict_text(verdict, scale or Scale.of(numbers))
+    return Text.assemble((effect, STYLES[tone]), (f" {bounds}" if bounds else "", STYLES[tone] or "dim"))
 
 
-def gates_table(gates: Iterable[GateResult]) -> Table:
-    """Each gate: passed, the number, the limit, and the sentence."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for name in ("", "gate", "value", "limit"):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("value", "limit") else "left")
-    table.add_column("says", ratio=1)
-    for names, gate in together(gates):
-        table.add_row(
-            gate_sign(gate),
-            Text(one_line(names)),
-            number(gate.value),
-            number(gate.limit),
-            Text(one_line(gate.message)),
-        )
-    return table
+def table(found: Table) -> RenderableType:
+    """Columns and rows; what a cell has besides (a traceback) stands under the table."""
+    made = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for i, column in enumerate(found.columns):
+        last = i == len(found.columns) - 1
+        made.add_column(column.name, justify="right" if column.numeric else "left", ratio=1 if last else None)
+    details = []
+    for row in found.rows:
+        made.add_row(*(Text(one_line(cell.text), style=STYLES[cell.tone]) for cell in row))
+        details += [Text(f"\n{one_line(row[1].text)}:\n{harmless(c.detail)}", style="dim") for c in row if c.detail]
+    return Group(made, *details)
+
+
+def section(found: Section) -> RenderableType:
+    """A titled part: facts, a table, a text."""
+    parts: list[RenderableType] = []
+    if found.pairs:
+        grid = RichTable.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(ratio=1)
+        for label, text in found.pairs:
+            grid.add_row(label, Text(harmless(text), style=STYLES[found.tone]))
+        parts.append(grid)
+    if found.table is not None and found.table.rows:
+        parts.append(table(found.table))
+    if found.text:
+        parts.append(Text(harmless(found.text)))
+    return Group(Text(found.title, style="bold underline"), *(Padding(p, (0, 0, 0, 2)) for p in parts), "")
 
 
 def gate_sign(gate: GateResult) -> Text:
     """A tick, a cross, or a dash for a gate that could not run."""
-    return {True: Text("✓", style="green"), False: Text("✗", style="bold red"), None: Text("–", style="dim")}[
-        gate.passed
-    ]
-
-
-def measurements_table(measurements: Iterable[Measurement]) -> Table:
-    """Every run."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for name in ("metric", "value", "rung", "steps", "rate", "seed", "train s", "note"):
-        table.add_column(name, justify="left" if name in ("metric", "note") else "right")
-    for m in measurements:
-        said = {"fresh seed": m.fresh, "diverged": m.diverged, "self-reported": m.self_reported}
-        table.add_row(
-            Text(one_line(m.metric)),
-            number(m.value),
-            str(m.rung),
-            str(m.steps or "-"),
-            f"{m.learning_rate:g}" if m.learning_rate else "-",
-            str(m.seed),
-            f"{m.train_seconds:.1f}",
-            Text(", ".join(k for k, v in said.items() if v), style="dim"),
-        )
-    return table
-
-
-def number(value: float | None) -> str:
-    """Four significant digits, whole thousands with commas, or a dash."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+    sign, tone = sign_of(gate)
+    return Text(sign, style=STYLES[tone])
 
 
 def conversation(lines: Iterable[Line]) -> RenderableType:

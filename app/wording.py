@@ -9,9 +9,9 @@ from rich.text import Text
 
 from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, ExperimentUpdated, GateChecked, Notice, Spoke
 from move37.app.quantities import spell_count, spell_seconds
-from move37.app.tables import SPEAKERS, effect_text, speaker, value_text
+from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
-from move37.lab.archive.store import Campaign
+from move37.app.views.numbers import Scale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.verdicts import summarise
 
@@ -72,13 +72,14 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
         return head.append(one_line(now.reason, SPEECH))
     head.append(f"{now.status.value} ", style="green")
     summary = summarise(now.measurements).get(metric.name)
+    scale = Scale.of([summary.mean, summary.low, summary.high]) if summary else None
     if summary is not None:
-        head.append_text(value_text(summary)).append(f" {metric.unit}")
+        head.append_text(summary_text(summary, scale)).append(f" {metric.unit}")
         head.append(f" after {summary.steps} steps" if summary.steps else "")
         if summary.fresh:
             head.append(f" on {summary.n} fresh seed{'s' if summary.n > 1 else ''}")
     if verdict is not None:
-        head.append("  ").append_text(effect_text(verdict)).append(" against the best baseline", style="dim")
+        head.append("  ").append_text(effect_text(verdict, scale)).append(" against the best baseline", style="dim")
     return head
 
 
@@ -92,11 +93,3 @@ def budget_text(event: BudgetUpdated) -> str:
     if event.cost:
         parts.append(f"{event.cost:.2f} dollars")
     return ", ".join(parts)
-
-
-def campaign_title(campaign: Campaign) -> str:
-    """One line that names a campaign."""
-    brief = campaign.brief
-    when = campaign.started_at[:16].replace("T", " ")
-    words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}"
-    return one_line(f"{words}, {counted(brief.budget, 'candidate')}, seed {brief.seed}, {brief.model}, {when} UTC")

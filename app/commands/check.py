@@ -130,15 +130,12 @@ async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> C
 
 
 def _print(checked: Checked, file: Path) -> None:
-    from move37.app.tables import gates_table
+    from move37.app.tables import table
     from move37.app.terminal import console
-    from move37.app.text import harmless
+    from move37.app.views.experiment import gates_table
 
     screen = console()
-    screen.print(gates_table(checked.results))
-    for result in checked.results:
-        if result.traceback:
-            screen.print("", harmless(result.traceback), sep="\n")
+    screen.print(table(gates_table(checked.results)))
     shut = [result.name for result in checked.results if result.passed is False]
     says = f"fails {', '.join(shut)}" if shut else "passes every gate that could run"
     screen.print("", f"{file.name} {says}", sep="\n")

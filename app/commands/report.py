@@ -31,15 +31,14 @@ def report(
 ) -> None:
     """Read the archive, write one file."""
     from move37.app.reading import pick_campaign, reading
-    from move37.app.report import write_report
-    from move37.app.report.markdown import markdown_of
-    from move37.app.report.story import story_of
+    from move37.app.report import markdown_of, write_report
+    from move37.app.views.campaign import view_of
 
     home = context.obj.home
     with reading(home) as archive:
         chosen = pick_campaign(archive, campaign)
         if markdown and out is None:
-            typer.echo(markdown_of(story_of(archive, chosen)), nl=False)
+            typer.echo(markdown_of(view_of(archive, chosen)), nl=False)
             return
         target = out or home / "reports" / f"campaign-{chosen.id}.html"
         path = write_report(archive, chosen, target, markdown=markdown)

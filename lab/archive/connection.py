@@ -34,6 +34,8 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         raise _damaged(path, error) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
+    if readonly and version == 0:  # somebody is creating it at this moment
+        raise ArchiveError(f"no campaign has run in {path.parent} yet: start one with `move37 run`")
     if version > len(STEPS):
         raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
     return connection

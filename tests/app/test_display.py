@@ -134,7 +134,7 @@ def test_the_best_is_never_a_failure_or_a_divergence() -> None:
         ),
     }
     board = Board(BITS_PER_BYTE, runs.values())
-    assert [(role, e.id, value) for role, e, value, _ in board.leaders()] == [(Role.CANDIDATE, "a", 2.7)]
+    assert [(role, e.id, value) for role, e, value, _ in board.leaders()] == [(Role.CANDIDATE, "a", "2.700")]
     assert "lower is better" in status_lines(board)[0]
 
 
@@ -145,7 +145,8 @@ def test_leaders_are_compared_at_equal_steps() -> None:
         id="c1-gla", role=Role.BASELINE, status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=3.0),)
     )
     board = Board(BITS_PER_BYTE, [candidate, baseline])
-    assert [(value, steps) for _, _, value, steps in board.leaders()] == [(3.1, 100), (3.0, 100)]
+    where = "after 100 steps, screened"
+    assert [(value, place) for _, _, value, place in board.leaders()] == [("3.100", where), ("3.000", where)]
 
 
 def test_the_time_goes_on_between_events(monkeypatch: pytest.MonkeyPatch) -> None:

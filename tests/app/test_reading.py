@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from rich.console import Console
 
+from move37.app.reading import completions, pick_campaign, reading
+from move37.app.tables import campaign_table
+from move37.app.views.campaign import metric_of
+from move37.app.views.leaderboard import board_of
+from move37.app.views.words import value_text
+from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive
-from move37.lab.records import Role
+from move37.lab.records import ExperimentStatus, Metric, Role
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
-from tests.builders import a_brief, a_finished_experiment
+from tests.builders import a_brief, a_finished_experiment, a_measurement
 
-ROW = {"id", "role", "status", "parents", "family", "rung", "metrics", "verdict"}
+ROW = {"id", "name", "campaign", "role", "status", "reason", "parents", "family", "rung", "steps", "text", "fresh"}
+ROW |= {"metrics", "verdict"}
+METRIC = {"mean", "low", "high", "n", "self_reported", "witness", "steps", "text", "fresh"}
 
 
 def listed(move37: Move37, home: Path, *more: str) -> Any:
@@ -45,7 +56,10 @@ def test_metrics_name_their_evidence(move37: Move37, finished: Path) -> None:
     assert fresh["self_reported"] is False and fresh["witness"] is False
     screened = rows["c1-008"]["metrics"]["bits_per_byte"]
     assert screened["n"] == 1 and screened["low"] is None and screened["high"] is None
-    assert set(screened) == {"mean", "low", "high", "n", "self_reported", "witness"}
+    assert set(screened) == METRIC
+    assert (fresh["steps"], fresh["fresh"], screened["steps"], screened["fresh"]) == (500, True, 100, False)
+    assert (rows["c1-001"]["steps"], rows["c1-001"]["fresh"], rows["c1-005"]["steps"]) == (500, True, None)
+    assert "output 3 moved" in rows["c1-005"]["reason"] and rows["c1-001"]["name"] == "gla_two_paths"
     assert rows["c1-005"]["metrics"] == {}
 
 
@@ -125,6 +139,84 @@ def test_the_table_says_what_its_numbers_may_say(move37: Move37, finished: Path)
     assert "No row is a discovery" in answer.out
     order = [answer.out.index(f"\n{ident}") for ident in ("c1-001", "c1-gla", "c1-003", "c1-008", "c1-005")]
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_no_number_is_ever_cut_whatever_the_width(finished: Path, width: int) -> None:
+    with reading(finished) as archive:
+        campaign = pick_campaign(archive)
+        found = campaign_table(campaign, archive.experiments(campaign.id))
+        groups = board_of(archive.experiments(campaign.id), metric_of(campaign)).compact.groups
+    screen = Console(file=io.StringIO(), width=width)
+    screen.print(found)
+    out = screen.file.getvalue()  # type: ignore[attr-defined]
+    flat = " ".join(out.split())
+    for group in groups:
+        for place in group.places:
+            assert " ".join(part for part in value_text(place.summary, group.scale) if part) in flat
+            assert place.experiment.id in out
+    assert "+0.0110 [-0.0120, +0.0340] of 12 tried" in flat
+    assert all(len(line) <= width for line in out.splitlines())
+
+
+def test_values_that_do_not_compare_stand_in_groups_of_their_own(move37: Move37, finished: Path) -> None:
+    out = move37("--home", str(finished), "list").out
+    headings = ["after 500 steps, fresh seeds, deciding text", "after 500 steps, screened", "after 100 steps, screened"]
+    places = [out.index(h) for h in headings]
+    assert places == sorted(places)
+    fresh = out[places[0] : places[1]]
+    assert fresh.count("c1-") == 2  # those with fresh seeds alone
+
+
+def test_a_tiny_score_can_be_read(move37: Move37, tmp_path: Path) -> None:
+    with Archive.open(tmp_path) as archive:
+        campaign = archive.begin_campaign(a_brief(task="program:kissing", budget=1))
+        for number, value in ((1, 1.661e-06), (2, 1.702e-06)):
+            m = a_measurement(metric="combined_score", value=value, rung=1, steps=0, calibrated=False)
+            ident = archive.begin_experiment(campaign.id, number, Role.CANDIDATE, name=f"one{number}").id
+            archive.finish_stage(ident, "score", {"measurements": (m,)}, status=ExperimentStatus.MEASURED)
+    out = move37("--home", str(tmp_path), "list").out
+    assert "1.6610e-06" in out and "1.7020e-06" in out
+
+
+def test_the_direction_comes_from_the_task_s_record(move37: Move37, tmp_path: Path) -> None:
+    """A third task, of which no presenter knows."""
+    metric = Metric(name="speedup", unit="times", higher_is_better=True)
+    with Archive.open(tmp_path) as archive:
+        facts = {"metric": encode(metric), "caveat": "Speed on this machine alone."}
+        campaign = archive.begin_campaign(a_brief(task="compilers", budget=2), facts)
+        for number, value in ((1, 1.5), (2, 1.9)):
+            m = a_measurement(metric="speedup", value=value, calibrated=False)
+            ident = archive.begin_experiment(campaign.id, number, Role.CANDIDATE, name=f"one{number}").id
+            archive.finish_stage(ident, "run", {"measurements": (m,)}, status=ExperimentStatus.MEASURED)
+    out = move37("--home", str(tmp_path), "list").out
+    assert out.index("c1-002") < out.index("c1-001") and "times" in out and "Speed on this machine alone." in out
+
+
+def test_the_leaderboard_and_the_runs_are_there_as_csv(move37: Move37, finished: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(move37("--home", str(finished), "list", "--csv").out)))
+    assert rows[0]["group"] == "after 500 steps, fresh seeds, deciding text" and rows[0]["rank"] == "1"
+    assert {r["steps"] for r in rows} == {"100", "200", "500"}
+    runs = list(csv.DictReader(io.StringIO(move37("--home", str(finished), "show", "1", "--csv").out)))
+    assert len(runs) == 9 and {"metric", "value", "seed", "steps"} <= set(runs[0])
+
+
+def test_the_difference_is_taken_against_what_it_was_made_from(move37: Move37, finished: Path) -> None:
+    out = move37("--home", str(finished), "show", "5", "--diff").out
+    assert out.startswith("--- c1-001") and "+        return" in out
+    assert move37("--home", str(finished), "show", "gla", "--diff").status == 2
+
+
+def test_ids_are_completed(finished: Path, move37: Move37, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVE37_HOME", str(finished))
+
+    class Context:
+        def find_root(self) -> Context:
+            return self
+
+        params: ClassVar[dict[str, Any]] = {"home": None}
+
+    assert completions(Context(), "c1-01") == ["c1-010", "c1-011", "c1-012"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("command", ["list", "show c1-001", "show c1-004", "show c1-005", "show c1-001 --chat"])

@@ -1,0 +1,24 @@
+"""The charts, as plain Plotly figures (data and layout): `CampaignView` -> dictionaries. Pure; without data None.
+
+Positions and colours mean the same everywhere: grey is the lab's own baseline, colour a candidate; a hollow mark was
+screened on one seed, a full mark with a bar stands for fresh seeds; a grey band is what two runs of one arm differ by.
+No axis carries values of two groups. Words in a figure are escaped for Plotly, which reads a little HTML in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from move37.app.views.campaign import CampaignView
+from move37.app.views.charts.costs import gates, trade
+from move37.app.views.charts.search import progress, tree
+from move37.app.views.charts.shared import Chart
+from move37.app.views.charts.values import standings, training
+
+__all__ = ["Chart", "charts", "gates", "progress", "standings", "trade", "training", "tree"]
+
+
+def charts(view: CampaignView) -> list[Chart]:
+    """What there is to draw, in the order of the report."""
+    makers: tuple[Callable[[CampaignView], Chart | None], ...] = (progress, tree, training, trade, gates)
+    return [*standings(view), *(chart for make in makers if (chart := make(view)) is not None)]

@@ -1,0 +1,95 @@
+"""Quality beside what it costs, and what the gates refused. `CampaignView` -> charts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from move37.app.views.campaign import CampaignView
+from move37.app.views.charts.shared import (
+    GREEN,
+    LEGEND,
+    RED,
+    ROLES,
+    Chart,
+    Figure,
+    axes_of,
+    band_shape,
+    label,
+    noise_of,
+    quality_axis,
+    words,
+)
+from move37.app.views.leaderboard import heading
+from move37.app.views.search import Cost, best_at, costs, front, gate_counts, screening_terms
+from move37.app.views.words import words_of
+
+
+def trade(view: CampaignView) -> Chart | None:
+    """Quality against parameters, speed and memory, with the Pareto front."""
+    found = costs(view)
+    every: list[tuple[str, Callable[[Cost], float | None], bool]] = [
+        ("parameters of the mixer", lambda c: c.parameters, True),
+        ("tokens a CPU second", lambda c: c.speed, False),
+        ("bytes at the peak of training", lambda c: c.memory, True),
+    ]
+    sides = [side for side in every if any(side[1](c) for c in found)]
+    if not sides:
+        return None
+    data: list[Figure] = []
+    axes = ["", "2", "3"][: len(sides)]
+    layout: Figure = {"height": 400, "yaxis": quality_axis(view.metric), "legend": LEGEND}
+    layout["grid"] = {"rows": 1, "columns": len(sides), "subplots": [[f"x{a}y" for a in axes]], "xgap": 0.08}
+    for axis, (title, cost, dear) in zip(axes, sides, strict=True):
+        layout[f"xaxis{axis}"] = {"title": {"text": title}}
+        data += _costs(found, cost, axis)
+        points = [(x, view.metric.gain(c.value, 0.0)) for c in found if (x := cost(c))]
+        kept = front(points, more_is_dear=dear)
+        gain = 1.0 if view.metric.higher_is_better else -1.0
+        line = {"color": GREEN, "dash": "dot", "width": 1.5}
+        trace = {"type": "scatter", "mode": "lines", "name": "Pareto front", "line": line, "hoverinfo": "skip"}
+        data.append(trace | axes_of(axis) | {"x": [x for x, _ in kept], "y": [gain * y for _, y in kept]})
+    rival = best_at(view.baselines, view.metric, screening_terms(view))
+    if rival is not None and (noise := noise_of(view.metric)):
+        layout["shapes"] = [band_shape("y", rival[1].mean - noise, rival[1].mean + noise)]
+    terms = screening_terms(view)
+    where = f"{heading(terms).capitalize()}. " if terms else ""
+    note = f"{where}Nothing on the dotted line is beaten in both. Better is higher up."
+    return Chart(title="Quality beside cost", note=note, figure={"data": data, "layout": layout}, wide=len(sides) > 1)
+
+
+def _costs(found: Sequence[Cost], cost: Callable[[Cost], float | None], axis: str) -> Iterable[Figure]:
+    for role, colour, who in ROLES:
+        mine = [c for c in found if c.experiment.role is role and cost(c)]
+        yield axes_of(axis) | {
+            "type": "scatter",
+            "mode": "markers",
+            "name": who,
+            "legendgroup": who,
+            "x": [cost(c) for c in mine],
+            "y": [c.value for c in mine],
+            "text": [label(c.experiment) for c in mine],
+            "marker": {"size": 10, "color": colour, "symbol": "circle-open", "line": {"width": 2}},
+            "hovertemplate": "%{text}<br>%{y:.5g} at %{x:,.4g}<extra></extra>",
+        }
+
+
+def gates(view: CampaignView) -> Chart | None:
+    """Which gates refused candidates."""
+    found = gate_counts(view.candidates)[::-1]
+    if not found:
+        return None
+    names = [words(words_of(c.gate)) for c in found]
+    bars = [("ended the experiment", RED, [c.ended for c in found]), ("mended", GREEN, [c.mended for c in found])]
+    data = [
+        {"type": "bar", "orientation": "h", "name": name, "x": values, "y": names, "marker": {"color": colour}}
+        for name, colour, values in bars
+    ]
+    layout = {
+        "height": 160 + 30 * len(names),
+        "barmode": "stack",
+        "margin": {"l": 140, "t": 10},
+        "xaxis": {"title": {"text": "candidates"}, "dtick": 1 if max(c.ended + c.mended for c in found) < 15 else None},
+        "legend": LEGEND | {"y": -80 / (90 + 30 * len(names))},
+    }
+    note = "Gates are programs that run before any training time is spent."
+    return Chart(title="What the gates refused", note=note, figure={"data": data, "layout": layout})

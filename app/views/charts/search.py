@@ -1,0 +1,160 @@
+"""The search over time, and the family tree. `CampaignView` -> charts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from move37.app.views.campaign import CampaignView
+from move37.app.views.charts.shared import (
+    BLUE,
+    COLOURS,
+    GREY,
+    LEGEND,
+    Chart,
+    Figure,
+    axes_of,
+    band_shape,
+    label,
+    noise_of,
+    quality_axis,
+    words,
+)
+from move37.app.views.leaderboard import heading
+from move37.app.views.lineage import ancestry, depths
+from move37.app.views.search import Trial, best_at, screening_terms, trials
+from move37.app.views.words import ENDED
+from move37.lab.records import Experiment, Role
+
+
+def progress(view: CampaignView) -> Chart | None:
+    """Best so far against candidates, and against compute."""
+    found = [t for t in trials(view) if t.value is not None]
+    terms = screening_terms(view)
+    if not found or terms is None:
+        return None
+    rival = best_at(view.baselines, view.metric, terms)
+    data: list[Figure] = []
+    for axis, places in (("", [float(i) for i in range(1, len(found) + 1)]), ("2", [t.compute for t in found])):
+        data += _steps(found, places, axis)
+        if rival is not None:
+            dash = {"type": "scatter", "mode": "lines", "line": {"color": GREY, "dash": "dash"}, "hoverinfo": "skip"}
+            ends = {
+                "x": [min(places), max(places)],
+                "y": [rival[1].mean] * 2,
+                "name": f"best baseline: {label(rival[0])}",
+            }
+            data.append(dash | ends | axes_of(axis))
+    layout = {
+        "height": 400,
+        "grid": {"rows": 1, "columns": 2, "subplots": [["xy", "x2y"]], "xgap": 0.06},
+        "xaxis": {"title": {"text": "candidates, as they were screened"}},
+        "xaxis2": {"title": {"text": "seconds of training and scoring"}},
+        "yaxis": quality_axis(view.metric),
+        "legend": LEGEND,
+    }
+    noise = noise_of(view.metric)
+    if rival is not None and noise:
+        layout["shapes"] = [band_shape("y", rival[1].mean - noise, rival[1].mean + noise)]
+    note = f"{heading(terms).capitalize()}: the best of many is partly luck, which only fresh seeds take away."
+    return Chart(title="Progress of the search", note=note, figure={"data": data, "layout": layout}, wide=True)
+
+
+def _steps(found: Sequence[Trial], places: Sequence[float], axis: str) -> list[Figure]:
+    at = axes_of(axis) | {"type": "scatter", "x": list(places)}
+    marks = {"size": 9, "color": BLUE, "symbol": "circle-open", "line": {"width": 2}}
+    line = {"color": BLUE, "width": 2, "shape": "hv"}
+    return [
+        at
+        | {
+            "mode": "markers",
+            "name": "candidate, one seed",
+            "y": [t.value for t in found],
+            "text": [label(t.experiment) for t in found],
+            "marker": marks,
+            "hovertemplate": "%{text}<br>%{y:.5g}<extra></extra>",
+        },
+        at | {"mode": "lines", "name": "best so far", "line": line, "hoverinfo": "skip", "y": [t.best for t in found]},
+    ]
+
+
+def tree(view: CampaignView) -> Chart | None:
+    """Who was made from whom, generation by generation."""
+    everybody = [*view.ancestors.values(), *view.experiments]
+    made_from = ancestry(everybody)
+    if not made_from:
+        return None
+    shown = [e for e in everybody if e.role is Role.CANDIDATE or e.id in made_from.values()]
+    depth = depths(made_from, [e.id for e in shown])
+    places = _places(shown, made_from, depth)
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for child, parent in made_from.items():
+        if child in places and parent in places:
+            xs += [places[parent][0], places[child][0], None]
+            ys += [places[parent][1], places[child][1], None]
+    edge = {"type": "scatter", "mode": "lines", "line": {"color": GREY, "width": 1}, "opacity": 0.5}
+    data: list[Figure] = [edge | {"x": xs, "y": ys, "hoverinfo": "skip", "showlegend": False}]
+    families: dict[str, list[Experiment]] = {}
+    for e in sorted(shown, key=lambda e: e.family):
+        families.setdefault(e.family or "not named", []).append(e)
+    data += [_family(name, i, mine, places) for i, (name, mine) in enumerate(families.items())]
+    layout = {
+        "height": max(360, 90 + 26 * len(places)),
+        "margin": {"l": 130, "t": 10},  # the baselines' names stand left of their marks
+        "xaxis": {"title": {"text": "generations from the oldest ancestor"}, "dtick": 1, "zeroline": False},
+        "yaxis": {"visible": False},
+        "legend": LEGEND,
+    }
+    note = "Made from whom. Squares are baselines; a cross failed or was rejected; a large mark went up the ladder."
+    return Chart(title="Family tree", note=note, figure={"data": data, "layout": layout}, wide=True)
+
+
+def _places(
+    shown: Sequence[Experiment], made_from: dict[str, str], depth: dict[str, int]
+) -> dict[str, tuple[float, float]]:
+    """Every leaf on a line of its own, every ancestor in the middle of its children, so that no edges cross."""
+    below: dict[str, list[str]] = {}
+    for e in shown:
+        if made_from.get(e.id) in depth:
+            below.setdefault(made_from[e.id], []).append(e.id)
+    rows: dict[str, float] = {}
+
+    def settle(ident: str) -> float:
+        if ident not in rows:
+            rows[ident] = -1.0  # an odd archive's circle ends here
+            kids = [settle(child) for child in below.get(ident, ())]
+            rows[ident] = sum(kids) / len(kids) if kids else float(sum(r == int(r) for r in rows.values()))
+        return rows[ident]
+
+    for e in shown:
+        if depth[e.id] == 0:
+            settle(e.id)
+    return {e.id: (float(depth[e.id]), -rows.get(e.id, 0.0)) for e in shown}
+
+
+def _family(family: str, index: int, mine: Sequence[Experiment], places: dict[str, tuple[float, float]]) -> Figure:
+    own = [e.role is Role.BASELINE for e in mine]
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "name": words(family),
+        "x": [places[e.id][0] for e in mine],
+        "y": [places[e.id][1] for e in mine],
+        "text": [words(e.name) if o else str(e.number) for e, o in zip(mine, own, strict=True)],
+        "customdata": [e.id for e in mine],
+        "cliponaxis": False,
+        "textposition": ["middle left" if o else "middle right" for o in own],
+        "hovertext": [f"{label(e)}<br>{e.status.value}" for e in mine],
+        "hoverinfo": "text",
+        "marker": {
+            "color": COLOURS[index % len(COLOURS)],
+            "size": [16 if e.status.value in ("promoted", "confirmed") else 10 for e in mine],
+            "symbol": [_symbol(e) for e in mine],
+        },
+    }
+
+
+def _symbol(experiment: Experiment) -> str:
+    if experiment.role is Role.BASELINE:
+        return "square"
+    return "x" if experiment.status in ENDED else "circle"

@@ -1,0 +1,47 @@
+"""What was said, ready to be drawn: who speaks to whom, and what stays folded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from move37.lab.archive.store import Line
+
+TOOLS = "tools"  # whom an agent addresses with a tool call
+LONG = 1_200  # characters above which a text is folded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One thing that was said."""
+
+    source: str
+    to: str
+    time: str  # hh:mm:ss, UTC
+    text: str
+    user: bool
+    experiment: str
+    summary: str = ""  # what stands there while it is folded; empty: it is not
+
+
+def utterances(lines: Iterable[Line]) -> list[Utterance]:
+    """Tool calls and very long texts are folded under their first line."""
+    return [
+        Utterance(
+            source=line.source,
+            to=line.to,
+            time=line.at[11:19],
+            text=line.text,
+            user=line.person,
+            experiment=line.experiment or "",
+            summary=_summary(line),
+        )
+        for line in lines
+    ]
+
+
+def _summary(line: Line) -> str:
+    if line.to != TOOLS and len(line.text) <= LONG:
+        return ""
+    first = next((part for part in line.text.splitlines() if part.strip()), "")
+    return first if len(first) <= 120 else f"{first[:119]}…"

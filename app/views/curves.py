@@ -1,0 +1,60 @@
+"""Training curves, ready to be laid over each other: the rungs of one run are one line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from move37.lab.archive.live import Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One run's loss over all its rungs."""
+
+    experiment: str
+    seed: int
+    learning_rate: float
+    fresh: bool
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+def lines(curves: Sequence[Curve], experiments: Collection[str] | None = None) -> list[Line]:
+    """The runs of `experiments` (None: of all) that have a curve; a step that two rungs reported counts once."""
+    found: dict[tuple[str, int, float, bool], dict[int, float]] = {}
+    for curve in curves:
+        if experiments is None or curve.experiment in experiments:
+            run = (curve.experiment, curve.seed, curve.learning_rate, curve.fresh)
+            found.setdefault(run, {}).update(zip(curve.steps, curve.losses, strict=True))
+    return [
+        Line(
+            experiment=experiment,
+            seed=seed,
+            learning_rate=rate,
+            fresh=fresh,
+            steps=tuple(sorted(points)),
+            losses=tuple(points[step] for step in sorted(points)),
+        )
+        for (experiment, seed, rate, fresh), points in found.items()
+    ]
+
+
+def screened(curves: Sequence[Curve]) -> list[Line]:
+    """One line an experiment: its first screening run."""
+    first: dict[str, Line] = {}
+    for line in lines(curves):
+        if not line.fresh:
+            held = first.get(line.experiment)
+            if held is None or len(line.steps) > len(held.steps):
+                first[line.experiment] = line
+    return list(first.values())
+
+
+def band(found: Sequence[Line]) -> Mapping[int, tuple[float, float]]:
+    """Lowest and highest loss at each step that several runs of one experiment reached: the noise between seeds."""
+    at: dict[int, list[float]] = {}
+    for line in found:
+        for step, loss in zip(line.steps, line.losses, strict=True):
+            at.setdefault(step, []).append(loss)
+    return {step: (min(values), max(values)) for step, values in sorted(at.items()) if len(values) > 1}

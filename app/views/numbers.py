@@ -1,0 +1,70 @@
+"""How numbers are written: as many digits as their spread makes worth reading, the same within one group. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STEPS = 50  # parts of the spread that are told apart
+MANY = 8  # numbers from which on the quartiles say what the spread is
+ALONE = 4  # significant digits of a number without neighbours
+NONE = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The way to write the numbers of one group."""
+
+    places: int = 3  # behind the point; of the mantissa where `power` is set
+    power: int = 0  # of ten, taken out of numbers that would otherwise be rows of zeros
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Scale:
+        """A fiftieth of the spread of `values` can be read; four digits of the number where there is no spread."""
+        found = sorted(v for v in values if v is not None and math.isfinite(v))
+        largest = max((abs(v) for v in found), default=0.0)
+        if not largest:
+            return cls()
+        spread = _spread(found)
+        top = math.floor(math.log10(largest))
+        places = math.ceil(-math.log10(spread / STEPS)) if spread else ALONE - 1 - top
+        if top < -3 or top > 8:
+            return cls(places=min(15, max(1, places + top)), power=top)
+        return cls(places=min(15, max(0, places)))
+
+    def text(self, value: float | None) -> str:
+        """A value: 2.515, 1.661e-06, or a dash for none."""
+        return self._write(value, "")
+
+    def signed(self, value: float | None) -> str:
+        """A difference: +0.012."""
+        return self._write(value, "+")
+
+    def bounds(self, low: float | None, high: float | None, *, signed: bool = False) -> str:
+        """An interval, [2.501, 2.529], or nothing."""
+        if low is None or high is None:
+            return ""
+        write = self.signed if signed else self.text
+        return f"[{write(low)}, {write(high)}]"
+
+    def _write(self, value: float | None, sign: str) -> str:
+        if value is None or not math.isfinite(value):
+            return NONE
+        if self.power:
+            return f"{value / 10.0**self.power:{sign}.{self.places}f}e{self.power:+03d}"
+        return f"{value:{sign},.{self.places}f}" if abs(value) >= 10_000 else f"{value:{sign}.{self.places}f}"
+
+
+def _spread(ordered: list[float]) -> float:
+    """Of many between the quartiles, so that one bad value does not blur the rest; else between the ends."""
+    quarter = len(ordered) // 4 if len(ordered) >= MANY else 0
+    inner = ordered[-1 - quarter] - ordered[quarter]
+    return inner or ordered[-1] - ordered[0]
+
+
+def number(value: float | None, digits: int = ALONE) -> str:
+    """A number by itself: four significant digits, whole thousands with commas, or a dash."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"

@@ -1,0 +1,50 @@
+"""Numbers show what their spread makes worth reading."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.app.views.numbers import Scale, number
+
+SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([2.515, 2.518, 2.522, 2.86], ["2.515", "2.518", "2.522", "2.860"]),
+        ([2.635, 2.6358], ["2.63500", "2.63580"]),
+        ([1.661e-06], ["1.661e-06"]),
+        ([1.661e-06, 1.659e-06], ["1.66100e-06", "1.65900e-06"]),
+        ([0.5], ["0.5000"]),
+        ([12_345.0, 13_345.0], ["12,345", "13,345"]),
+        ([0.0], ["0.000"]),
+    ],
+)
+def test_the_digits_follow_the_spread(values: list[float], shown: list[str]) -> None:
+    scale = Scale.of(values)
+    assert [scale.text(v) for v in values] == shown
+
+
+@given(st.lists(SANE, min_size=2, max_size=20, unique=True))
+def test_no_group_is_written_as_one_number(values: list[float]) -> None:
+    """Where half of the values lie apart by more than the machine's precision, the ends are told apart."""
+    scale = Scale.of(values)
+    low, high = min(values), max(values)
+    if high - low > 1e-9 * max(abs(low), abs(high)):
+        assert scale.text(low) != scale.text(high)
+
+
+@given(st.lists(SANE | st.sampled_from([float("nan"), float("inf")]), max_size=8))
+def test_any_numbers_can_be_written(values: list[float]) -> None:
+    scale = Scale.of(values)
+    for value in values:
+        assert scale.text(value) and scale.signed(value) and number(value)
+
+
+def test_differences_carry_their_sign_and_intervals_their_bounds() -> None:
+    scale = Scale(3)
+    assert scale.signed(0.01) == "+0.010" and scale.bounds(-0.01, 0.03, signed=True) == "[-0.010, +0.030]"
+    assert scale.bounds(None, 1.0) == "" and scale.text(None) == "–"
