@@ -113,6 +113,7 @@ class Measurement:
     learning_rate: float = 0.0
     fresh: bool = False  # a confirming seed, not the one that selected
     self_reported: bool = False  # the candidate could have touched the number
+    custom_backward: str = ""  # why the candidate's backward is not autograd's, in its words: gradients went unchecked
     diverged: bool = False
     calibrated: bool = False  # taken where the lab measured the noise beforehand: the pinned corpus, rung 2
     train_seconds: float = 0.0  # wall clock, measured outside the candidate's process

@@ -1,6 +1,6 @@
-"""Which of our files travel with a job: what runs beside the candidate, and nothing else of the house.
+"""The job bundle: which of our files travel with a job, and nothing else of the house.
 
-A job's working directory holds them read-only, so `import move37.lab.training.model` and `import move37.kernels` work
+A job's working directory holds them read-only, so `import move37.lab.inside.network` and `import move37.kernels` work
 there in every backend, whatever is installed; `kernels` is the contract's short name for the latter. They import torch,
 einops and each other only.
 """
@@ -13,12 +13,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 _ROOT = Path(__file__).resolve().parent.parent
-_FILES = ("lab/__init__.py", "lab/records.py")
+_FILES = (
+    "lab/__init__.py",
+    "lab/records.py",
+    "lab/training/__init__.py",
+    "lab/training/contract.py",
+    "lab/training/schedule.py",
+    "lab/training/sizes.py",
+)
 _PACKAGE = {
     "move37/__init__.py": b"",
     "kernels.py": b"import sys\n\nfrom move37 import kernels\n\nsys.modules[__name__] = kernels\n",
 }
-_FOLDERS = ("lab/training", "lab/gates", "lab/probes", "kernels")  # with everything below them
+_FOLDERS = ("lab/inside", "lab/gates", "kernels")  # with everything below them
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Run one probe: train on sent examples, answer test inputs in another job, score the answers outside.
+"""Run one probe: train on sent examples, score test inputs in another job.
 
 Test inputs are drawn anew for each measurement, from no seed: no candidate can have prepared for them, and with
 thousands of answers the draw moves an accuracy by less than .005. Prefixes are not checked as for text, because here
@@ -16,7 +16,7 @@ from move37.lab.probes.copying import SELECTIVE_COPY
 from move37.lab.probes.mqar import MQAR
 from move37.lab.probes.overwrite import OVERWRITE_RECALL
 from move37.lab.probes.parity import PARITY
-from move37.lab.probes.probe import IGNORE, Probe, accuracy
+from move37.lab.probes.probe import IGNORE, Probe
 from move37.lab.records import Candidate, Measurement
 from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
@@ -46,7 +46,7 @@ async def run_probe(
     trained = await train(
         candidate, network, draw, experiment=experiment, seed=seed, stop=probe.steps,
         learning_rate=probe.learning_rate, most_parameters=MOST_PARAMETERS, wall_seconds=WALL_SECONDS,
-        sandbox=sandbox, shelf=None, on_loss=on_loss,
+        sandbox=sandbox, checkpoints=None, on_loss=on_loss,
     )  # fmt: skip
     where = {"backend": trained.backend, "image": trained.image}
     if trained.weights is None and not trained.diverged:
@@ -55,13 +55,13 @@ async def run_probe(
     value, spent, scored = 0.0, trained.spent, None
     if trained.weights is not None:
         scored = await score(
-            candidate, network, trained.weights, inputs, due(answers), experiment=experiment, sandbox=sandbox,
-            wall_seconds=WALL_SECONDS, check_prefixes=False,
+            candidate, network, trained.weights, inputs, due(answers), seed=seed, experiment=experiment,
+            sandbox=sandbox, wall_seconds=WALL_SECONDS, check_prefixes=False,
         )  # fmt: skip
         if scored.failure:
             return None, f"{probe.name}: {scored.failure}", where
-        if scored.log_probabilities is not None:
-            value = accuracy(scored.log_probabilities, answers)
+        if scored.sums is not None:
+            value = scored.sums.accuracy
     measurement = Measurement(
         metric=probe.name,
         value=value,
@@ -69,6 +69,8 @@ async def run_probe(
         seed=seed,
         steps=probe.steps,
         learning_rate=probe.learning_rate,
+        self_reported=spent.self_reported or bool(scored and scored.self_reported),
+        custom_backward=spent.custom_backward,
         diverged=trained.diverged or (scored is not None and scored.diverged),
         train_seconds=spent.wall_seconds,
         cpu_seconds=spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),

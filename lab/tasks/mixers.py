@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from move37.lab import baselines
 from move37.lab.errors import BadTask
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
@@ -190,7 +188,7 @@ class MixersTask:
 
         trained = await train(
             candidate, BYTES, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
-            most_parameters=MOST_PARAMETERS, wall_seconds=_patience(rung.steps), sandbox=sandbox, shelf=workdir,
+            most_parameters=MOST_PARAMETERS, wall_seconds=_patience(rung.steps), sandbox=sandbox, checkpoints=workdir,
             on_loss=on_loss,
         )  # fmt: skip
         where = {"backend": trained.backend, "image": trained.image}
@@ -200,12 +198,12 @@ class MixersTask:
         if trained.weights is not None:
             windows = data.scoring_windows(self.corpus.validation, fresh=fresh)
             scored = await score(
-                candidate, BYTES, trained.weights, windows[:, :-1], windows[:, 1:], experiment=experiment,
-                sandbox=sandbox, wall_seconds=_patience(0),
+                candidate, BYTES, trained.weights, windows[:, :-1], windows[:, 1:], seed=seed,
+                experiment=experiment, sandbox=sandbox, wall_seconds=_patience(0),
             )  # fmt: skip
             if scored.failure:
                 return Measured(measurements=(), failure=scored.failure, sandbox=where)
-        bits = float(np.mean(scored.nats)) / math.log(2) if scored and scored.nats is not None else UNIFORM_BITS
+        bits = scored.sums.mean_nats / math.log(2) if scored and scored.sums is not None else UNIFORM_BITS
         measurement = Measurement(
             metric=self.metric.name,
             value=min(bits, UNIFORM_BITS),
@@ -217,6 +215,8 @@ class MixersTask:
             text=DECIDE if fresh else SCREEN,
             learning_rate=learning_rate,
             fresh=fresh,
+            self_reported=trained.spent.self_reported or bool(scored and scored.self_reported),
+            custom_backward=trained.spent.custom_backward,
             diverged=bits >= UNIFORM_BITS,
             calibrated=self.calibrated,
             train_seconds=trained.spent.wall_seconds,

@@ -23,7 +23,11 @@ FILE_NAME = "candidate.py"  # as tracebacks show it
 MODULE_NAME = "candidate"
 ALLOWED_IMPORTS = ("torch", "einops", "math", "kernels")
 HARMLESS_IMPORTS = ("__future__", "typing")  # no behaviour of their own; authors write them out of habit
-MAX_SOURCE_CHARACTERS = 200_000
+MAX_SOURCE_CHARACTERS = 30_000
+MAX_LITERAL_CHARACTERS = 4_000  # docstrings are not counted; baselines have 119 to 290
+DECLARATION = "custom_backward"
+LONGEST_DECLARATION = 200
+LONGEST_NAME = 60  # of a variable; what is longer counts as data
 
 CONTRACT = """\
 A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
@@ -36,6 +40,10 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
 - No state between calls, no change to `x`, no randomness in `eval()`.
 - Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer.
 - Time and memory grow at most like time ** 1.15: softmax only inside a fixed window.
+- Its backward is autograd's, of the very function that forward computes. Where it is meant to be another (a
+  straight-through estimator, a surrogate gradient), the class says so in a line of its own,
+  `custom_backward = "straight-through: why"`; every table then says that its gradients were not checked.
+- At most 30,000 characters, of which 4,000 in numbers and strings: a mixer carries no data.
 
 Norms, MLPs, embedding, head, optimiser and data are fixed by the task: candidates differ in their mixer alone.
 """
@@ -64,12 +72,47 @@ def check_source(source: str) -> ast.Module:
         raise ContractError("not Python: nested too deeply") from error
     for node in nodes:
         _check_import(node)
+    if (size := _literal_characters(nodes)) > MAX_LITERAL_CHARACTERS:
+        raise ContractError(
+            f"numbers and strings take {size} characters, {MAX_LITERAL_CHARACTERS} are allowed: a mixer carries no data"
+        )
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     names = classes + [t.id for node in tree.body if isinstance(node, ast.Assign) for t in _targets(node)]
     if "Mixer" not in names:
         found = f"; it defines {', '.join(classes)}" if classes else ""
         raise ContractError(f"the file defines no `class Mixer(torch.nn.Module)` at its top level{found}")
     return tree
+
+
+def custom_backward(tree: ast.Module) -> str:
+    """What `class Mixer` declares about a backward that is not autograd's; empty where it declares nothing.
+
+    Raises `ContractError` where the declaration is not a plain string.
+    """
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef) or node.name != "Mixer":
+            continue
+        for line in node.body:
+            if isinstance(line, ast.Assign) and any(t.id == DECLARATION for t in _targets(line)):
+                value = line.value.value if isinstance(line.value, ast.Constant) else None
+                if not isinstance(value, str):
+                    raise ContractError(f"line {line.lineno}: write {DECLARATION} as a plain string that says why")
+                return " ".join(value.split())[:LONGEST_DECLARATION]
+    return ""
+
+
+def _literal_characters(nodes: list[ast.AST]) -> int:
+    """How many characters of data a file holds: constants, less the docstrings, and names that could hold as much."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in nodes
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    constants = sum(len(repr(n.value)) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
+    names = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    return constants + sum(max(0, len(name) - LONGEST_NAME) for name in names)
 
 
 def load_mixer(source: str) -> type[nn.Module]:

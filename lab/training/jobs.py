@@ -1,7 +1,7 @@
 """The jobs of a training and of its scoring: what travels, what comes back, under which limits. Pure; outside only.
 
-A training job holds the candidate, its own batches and perhaps its checkpoint. An answering job holds the candidate,
-weights and inputs, never an answer. Each is a process of its own that meets nothing an earlier one left behind.
+A training job holds its own batches and perhaps a checkpoint, a scoring job weights and windows. In each a trusted
+process of ours holds them, and the candidate's process beside it holds mixers alone (`lab/inside`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from move37.lab.records import Candidate
+from move37.lab.training.outcomes import REPORT
 from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits
 
-CHECKPOINT, REPORT, ANSWERS = "checkpoint.safetensors", "report.json", "answers.safetensors"
+CHECKPOINT, SCORES = "checkpoint.safetensors", "scores.safetensors"
 LARGEST_CHECKPOINT = 32 * MIB
 
 Tokens = NDArray[np.integer[Any]]
@@ -38,8 +39,8 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """One stretch of a training: from step `first` to `stop`."""
+class Segment:
+    """One segment of a training: from step `first` to `stop`."""
 
     seed: int
     first: int
@@ -50,43 +51,47 @@ class Stretch:
     checkpoint: bytes | None  # of step `first`; None at 0
 
 
-def train_job(candidate: Candidate, network: Network, stretch: Stretch, *, trust: str, wall_seconds: float) -> Job:
-    """Train over `stretch`; collects the checkpoint and the report."""
+def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust: str, wall_seconds: float) -> Job:
+    """Train over `segment`; collects the checkpoint and the report."""
     spec = {
         "mode": "train",
-        "seed": stretch.seed,
+        "seed": segment.seed,
         "network": {"kind": network.kind, "vocabulary": network.vocabulary},
-        "first": stretch.first,
-        "stop": stretch.stop,
+        "first": segment.first,
+        "stop": segment.stop,
         "total": network.total_steps,
-        "peak": stretch.learning_rate,
+        "peak": segment.learning_rate,
         "ceiling": network.ceiling,
         "enough": network.enough,
     }
-    steps = {"inputs": stretch.inputs.astype(np.uint8), "targets": stretch.targets.astype(np.int16)}
+    steps = {"inputs": segment.inputs.astype(np.uint8), "targets": segment.targets.astype(np.int16)}
     files = {"steps.safetensors": save(steps)}
-    if stretch.checkpoint is not None:
-        files[CHECKPOINT] = stretch.checkpoint
+    if segment.checkpoint is not None:
+        files[CHECKPOINT] = segment.checkpoint
     return _job(
         candidate, spec, files, trust=trust, collect=(CHECKPOINT, REPORT), result_bytes=LARGEST_CHECKPOINT + MIB,
         wall_seconds=wall_seconds,
     )  # fmt: skip
 
 
-def answer_job(
-    candidate: Candidate, network: Network, weights: bytes, inputs: Mapping[str, Tokens], *, trust: str,
-    wall_seconds: float,
+def score_job(
+    candidate: Candidate, network: Network, weights: bytes, inputs: Tokens, targets: Tokens, *, seed: int, trust: str,
+    wall_seconds: float, prefixes: bool,
 ) -> Job:  # fmt: skip
-    """Turn each of `inputs` ([rows, time]) into log-probabilities; collects [rows, time, vocabulary] in fp16."""
-    spec = {"mode": "answer", "seed": 0, "network": {"kind": network.kind, "vocabulary": network.vocabulary}}
-    files = {
-        "weights.safetensors": weights,
-        "inputs.safetensors": save({n: t.astype(np.uint8) for n, t in inputs.items()}),
+    """Score `inputs` against `targets` ([rows, time], -1 where no answer is due); collects sums for each row.
+
+    `seed` is the training's; `prefixes`: whether to ask for the answers without the future too.
+    """
+    spec = {
+        "mode": "score",
+        "seed": seed,
+        "network": {"kind": network.kind, "vocabulary": network.vocabulary},
+        "prefixes": prefixes,
     }
-    size = sum(t.size for t in inputs.values()) * network.vocabulary * 2
-    return _job(
-        candidate, spec, files, trust=trust, collect=(ANSWERS,), result_bytes=size + MIB, wall_seconds=wall_seconds
-    )
+    windows = {"inputs": inputs.astype(np.uint8), "targets": targets.astype(np.int16)}
+    files = {"weights.safetensors": weights, "windows.safetensors": save(windows)}
+    return _job(candidate, spec, files, trust=trust, collect=(SCORES, REPORT), result_bytes=MIB + 64 * len(inputs),
+                wall_seconds=wall_seconds)  # fmt: skip
 
 
 def _job(
@@ -99,7 +104,7 @@ def _job(
         argv=("python", "main.py"),
         files={
             **inside(),
-            **main_file("move37.lab.training.entry"),
+            **main_file("move37.lab.inside.job"),
             **files,
             "spec.json": json.dumps(spec).encode(),
             "candidate.py": candidate.source.encode(),

@@ -1,11 +1,39 @@
-"""A job's outcome as the candidate's fault: one sentence, and the traceback to act on. Pure."""
+"""What a job's outcome says: the candidate's fault in one sentence, or the trusted process's report. Pure."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import dataclass
 
 from move37.sandbox.job import MIB, Outcome, Status
 
 LONGEST_TRACEBACK = 4000  # characters kept, from the end
 LONGEST_SENTENCE = 300
+REPORT = "report.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the trusted process of a training or scoring job says about itself."""
+
+    diverged: bool
+    self_reported: bool  # a lock was missing, so that the candidate could have touched what this process wrote
+    custom_backward: str  # what the candidate declares; its gradients were then not checked
+    reads_ahead: str = ""  # how answers without the future differ; empty where they do not
+
+
+def read_report(outcome: Outcome) -> Report | None:
+    """None where the job left none that can be read."""
+    try:
+        said = json.loads(outcome.files[REPORT])
+        return Report(
+            diverged=bool(said["diverged"]),
+            self_reported=bool(said["missing"]),
+            custom_backward=str(said["custom_backward"]),
+            reads_ahead=str(said.get("reads_ahead", "")),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:

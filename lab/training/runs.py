@@ -1,7 +1,7 @@
 """One training, from checkpoint to checkpoint: the job, its sign of life, and what came back. Outside only.
 
 A checkpoint is kept for each (seed, learning rate) in the experiment's own folder, beside a small record of what its
-last stretch cost; the next rung continues from there. A campaign that died between a training and its record in the
+last segment cost; the next rung continues from there. A campaign that died between a training and its record in the
 archive finds both, and scores without training again.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import structlog
 
 from move37.lab.records import Candidate
-from move37.lab.training.jobs import CHECKPOINT, REPORT, Network, Stretch, Tokens, train_job
-from move37.lab.training.outcomes import fault
+from move37.lab.training.jobs import CHECKPOINT, Network, Segment, Tokens, train_job
+from move37.lab.training.outcomes import fault, read_report
 from move37.lab.training.score import NOT_FINITE, clean_weights
 from move37.sandbox.job import Outcome, Status, Stream
 from move37.sandbox.sandbox import Sandbox
@@ -33,12 +33,14 @@ LARGEST_LINE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What the stretch that ended at `steps` cost, measured outside. An earlier stretch stands in its own rung."""
+    """What the segment that ended at `steps` cost, measured outside. An earlier segment stands in its own rung."""
 
     steps: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    self_reported: bool = False  # a lock was missing in a segment
+    custom_backward: str = ""  # what the candidate declares; its gradients were then not checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,32 +57,38 @@ class Trained:
 
 async def train(
     candidate: Candidate, network: Network, draw: Draw, *, experiment: str, seed: int, stop: int, learning_rate: float,
-    most_parameters: int, wall_seconds: float, sandbox: Sandbox, shelf: Path | None, on_loss: OnLoss | None = None,
+    most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None, on_loss: OnLoss | None = None,
 ) -> Trained:  # fmt: skip
-    """Train to step `stop`, continuing from the checkpoint on `shelf` (None: nothing is kept)."""
-    kept = Shelf(shelf, seed=seed, learning_rate=learning_rate) if shelf is not None else None
+    """Train to step `stop`, continuing from the checkpoint on `checkpoints` (None: nothing is kept)."""
+    kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None
     spent, checkpoint = kept.latest(stop) if kept else (Spent(), None)
     outcome: Outcome | None = None
+    diverged = False
     if checkpoint is None or spent.steps < stop:
         inputs, targets = await asyncio.to_thread(draw, spent.steps, stop)
-        stretch = Stretch(
+        segment = Segment(
             seed=seed, first=spent.steps, stop=stop, learning_rate=learning_rate, inputs=inputs, targets=targets,
             checkpoint=checkpoint,
         )  # fmt: skip
-        job = train_job(candidate, network, stretch, trust=experiment, wall_seconds=wall_seconds)
+        job = train_job(candidate, network, segment, trust=experiment, wall_seconds=wall_seconds)
         outcome = await sandbox.run(job, on_output=_listener(on_loss))
+        report = read_report(outcome)
+        earlier = spent
         spent = Spent(
             steps=stop,
             wall_seconds=outcome.wall_seconds,
             cpu_seconds=outcome.cpu_seconds,
             peak_memory_bytes=outcome.peak_memory_bytes,
+            self_reported=earlier.self_reported or report is None or report.self_reported,
+            custom_backward="" if report is None else report.custom_backward,
         )
         log.info("training_ended", job=job.id, status=str(outcome.status), seconds=round(outcome.wall_seconds, 2))
         checkpoint = outcome.files.get(CHECKPOINT)
-        if outcome.status is not Status.DONE or checkpoint is None:
+        if outcome.status is not Status.DONE or checkpoint is None or report is None:
             failure = fault(outcome, doing="training")[0]
             return Trained(weights=None, spent=spent, failure=failure, backend=outcome.backend, image=outcome.image)
-    weights, failure, diverged = None, "", outcome is not None and _says_diverged(outcome.files.get(REPORT))
+        diverged = report.diverged
+    weights, failure = None, ""
     if not diverged:
         weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
         diverged = problem == NOT_FINITE
@@ -97,11 +105,19 @@ async def train(
     )
 
 
-class Shelf:
-    """The one checkpoint of a (seed, learning rate), replaced whole: a killed write leaves the older one."""
+class CheckpointStore:
+    """The one checkpoint of a training, replaced whole: a killed write leaves the older one.
 
-    def __init__(self, folder: Path, *, seed: int, learning_rate: float) -> None:
-        self.folder, self.stem = folder, f"seed{seed}-lr{learning_rate:g}"
+    `stem` names all that a training's numbers depend on, less its steps: a longer schedule is another training.
+    """
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self.folder, self.stem = folder, stem
+
+    @classmethod
+    def of(cls, folder: Path, network: Network, *, seed: int, learning_rate: float) -> CheckpointStore:
+        """For one network, seed and rate."""
+        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{network.kind}{network.vocabulary}-of{network.total_steps}")
 
     def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
         """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""
@@ -136,16 +152,8 @@ def _steps_of(record: Path) -> int:
     return int(tail) if tail.isdigit() else 0
 
 
-def _says_diverged(report: bytes | None) -> bool:
-    """Self-reported, which can only hurt it."""
-    try:
-        return bool(json.loads(report or b"{}")["diverged"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
-
-
 def _listener(on_loss: OnLoss | None) -> Callable[[Stream, bytes], None] | None:
-    """Reads progress lines out of stdout; whatever else a candidate prints there is skipped."""
+    """Reads progress lines out of stdout; whatever else stands there is skipped."""
     if on_loss is None:
         return None
     held = bytearray()

@@ -1,4 +1,4 @@
-"""The candidate's own exception, cut down to what its author can use. Inside the sandbox; standard library only."""
+"""The candidate's own exception, cut down to what its author can use. Beside the candidate; standard library only."""
 
 from __future__ import annotations
 

@@ -98,5 +98,5 @@ class ProbeModel(ByteModel):
 
 
 def count(module: nn.Module) -> int:
-    """Parameters of `module`, each shared one once."""
-    return sum(parameter.numel() for parameter in module.parameters())
+    """Real numbers among the parameters of `module`: a shared one once, a complex one as two."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters())

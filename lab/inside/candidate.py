@@ -1,0 +1,156 @@
+"""The candidate's process: the only place where a candidate is executed. It serves one request after another.
+
+It holds mixers and nothing else: no token, no target, no optimiser, no file of the job. Weights come with a request and
+are overwritten by the next; what it answers is checked by whoever asked. Read `serve`, then the operations.
+
+    load      source                           -> nothing
+    build     d_model, n_heads, layers, state  -> what each layer holds, and its tensors
+    forward   layer, x [, weights]             -> y
+    backward  layer, gradient of y             -> gradient of x and of each parameter
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from move37.lab.inside.tracebacks import frames_of, one_line
+from move37.lab.inside.wire import BadMessage, Channel, ChannelClosed, Head
+from move37.lab.training.contract import ContractError, load_mixer
+
+Reply = tuple[Head, list[Tensor]]
+
+
+def serve(channel: Channel) -> None:
+    """Answer until the other end closes; then this process ends."""
+    worker = Worker()
+    while True:
+        try:
+            head, tensors = channel.receive()
+        except ChannelClosed:
+            os._exit(0)
+        try:
+            reply, out = worker.answer(head, tensors)
+            channel.send(reply, out)
+        except ChannelClosed:
+            os._exit(0)
+        except BaseException as error:  # whatever the candidate raises is an answer
+            contract = isinstance(error, ContractError | BadMessage)
+            channel.send({"error": one_line(error), "traceback": frames_of(error), "contract": contract})
+
+
+class Worker:
+    """The candidate's class and the layers that were built of it."""
+
+    def __init__(self) -> None:
+        self.mixer: type[nn.Module] | None = None
+        self.layers: list[_Layer] = []
+        self._operations: dict[str, Callable[[Head, list[Tensor]], Reply]] = {
+            "load": self._load,
+            "build": self._build,
+            "forward": self._forward,
+            "backward": self._backward,
+        }
+
+    def answer(self, head: Head, tensors: list[Tensor]) -> Reply:
+        return self._operations[head["do"]](head, tensors)
+
+    def _load(self, head: Head, tensors: list[Tensor]) -> Reply:
+        self.mixer = load_mixer(head["source"])
+        return {}, []
+
+    def _build(self, head: Head, tensors: list[Tensor]) -> Reply:
+        """`state` is the generator's before the first layer draws; without one, what stands there is used."""
+        if self.mixer is None:
+            raise RuntimeError("nothing is loaded")
+        if tensors:
+            torch.set_rng_state(tensors[0])
+        mixers = [self.mixer(head["d_model"], head["n_heads"]) for _ in range(head["layers"])]
+        self.layers = [_Layer(mixer) for mixer in mixers]
+        values = [tensor.detach() for layer in self.layers for tensor in layer.tensors]
+        return {"layers": [layer.names for layer in self.layers]}, values
+
+    def _forward(self, head: Head, tensors: list[Tensor]) -> Reply:
+        x, *values = tensors
+        layer = self.layers[head["layer"]]
+        if values:
+            layer.take(values)
+        layer.mixer.train(head["train"])
+        if head["seed"] is not None:
+            torch.manual_seed(head["seed"])
+        if head["mode"] == "grad":
+            leaf = x.requires_grad_()
+            y = checked(layer.mixer(leaf.clone()))  # not the leaf, which refuses an operation in place
+            layer.held = leaf, y
+        else:
+            with torch.inference_mode() if head["mode"] == "inference" else torch.no_grad():
+                y = checked(layer.mixer(x))
+        return {}, [y.detach()]
+
+    def _backward(self, head: Head, tensors: list[Tensor]) -> Reply:
+        layer = self.layers[head["layer"]]
+        if layer.held is None:
+            raise RuntimeError("there was no forward pass")
+        (leaf, y), layer.held = layer.held, None
+        for parameter in layer.parameters:
+            parameter.grad = None
+        if y.requires_grad:
+            torch.autograd.backward([y], [tensors[0]])
+        gradients = [leaf.grad, *(parameter.grad for parameter in layer.parameters)]
+        return {"given": [g is not None for g in gradients]}, [g for g in gradients if g is not None]
+
+
+class _Layer:
+    """One mixer with its parameters, shared ones once, and its persistent buffers."""
+
+    def __init__(self, mixer: nn.Module) -> None:
+        self.mixer = mixer
+        self.held: tuple[Tensor, Tensor] | None = None
+        self._taken: list[Tensor] = []
+        aliases: dict[int, list[str]] = {}
+        by_id: dict[int, nn.Parameter] = {}
+        for name, parameter in mixer.named_parameters(remove_duplicate=False):
+            if isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+                raise ContractError(f"{name} has no shape before the first call: give it one in __init__")
+            aliases.setdefault(id(parameter), []).append(name)
+            by_id[id(parameter)] = parameter
+        self.parameters = list(by_id.values())
+        state = mixer.state_dict(keep_vars=True)
+        kept = {n: v for n, v in state.items() if isinstance(v, Tensor) and id(v) not in by_id}
+        self.tensors: list[Tensor] = [*self.parameters, *kept.values()]
+        self.names: dict[str, Any] = {
+            "parameters": [aliases[id(p)] for p in self.parameters],
+            "trained": [p.requires_grad for p in self.parameters],
+            "buffers": list(kept),
+        }
+
+    def take(self, values: list[Tensor]) -> None:
+        """Overwrite every weight and buffer. Raises `ContractError` where one was changed since they last came."""
+        changed = [i for i, value in enumerate(self._taken) if not _same(self.tensors[i].detach(), value)]
+        if changed:
+            names = [*(names[0] for names in self.names["parameters"]), *self.names["buffers"]]
+            raise ContractError(
+                f"forward or backward changes {', '.join(names[i] for i in changed[:3])}: "
+                "the optimiser alone may change weights, and nothing may change buffers"
+            )
+        with torch.no_grad():
+            for tensor, value in zip(self.tensors, values, strict=True):
+                tensor.copy_(value)
+        self._taken = values
+
+
+def _same(now: Tensor, before: Tensor) -> bool:
+    return torch.equal(now, before) or torch.equal(now.nan_to_num(), before.nan_to_num())
+
+
+def checked(y: object) -> Tensor:
+    """`y`, if it is a plain tensor of floating point numbers. Raises `TypeError`."""
+    if not isinstance(y, Tensor) or type(y) not in (Tensor, nn.Parameter):
+        raise TypeError(f"forward returned {type(y).__name__}, not a tensor")
+    if not y.is_floating_point():
+        raise TypeError(f"forward returned numbers of {y.dtype}, not of the floating point type that x has")
+    return y

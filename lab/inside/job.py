@@ -1,0 +1,81 @@
+"""A training or scoring job, from its first line to its last: `main` is what `main.py` runs.
+
+Nothing is read before the spawner stands: a candidate's process is forked from it and finds no token in its memory.
+    train   steps.safetensors [, checkpoint.safetensors]    -> checkpoint.safetensors, report.json
+    score   weights.safetensors, windows.safetensors        -> scores.safetensors, report.json
+`report.json` is this process's own, which no candidate can touch where no lock is missing; it names those that are.
+What the candidate does wrong ends the job with exit status 1, its traceback and one line on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from move37.lab.inside import isolation
+from move37.lab.inside.remote import Built, CandidateFault, Remote, build_model, rebuild
+from move37.lab.inside.spawner import Spawner
+from move37.lab.training.contract import ContractError, check_source, custom_backward
+
+TRAVELLED = ("move37", "kernels.py")  # what of the job's folder a candidate may read: our own modules
+
+Spec = Mapping[str, Any]
+
+
+class Job:
+    """What train and score share: the candidate's processes, the network, and the report."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        _load_kernels()
+        self._spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+        self.spec: Spec = json.loads(Path("spec.json").read_text())
+        self.source = Path("candidate.py").read_text()
+        self.declared = custom_backward(check_source(self.source))
+        self.remote = Remote(self._spawner, self.source)
+        self.built: Built = build_model(self.remote, self.spec["network"], seed=self.spec["seed"])
+
+    def fresh(self) -> Remote:
+        """Another process of the candidate, with the same mixers in it."""
+        remote = Remote(self._spawner, self.source)
+        rebuild(remote, self.built)
+        return remote
+
+    def leave(self, save: Callable[[Path], Mapping[str, Any]]) -> None:
+        """End the candidate's processes, then write what `save` writes into the given folder, and the report."""
+        missing = self.remote.missing
+        self.remote.end()
+        self._spawner.close()
+        out = Path(os.environ["MOVE37_OUT"])
+        report = save(out)
+        said = {"missing": list(missing), "custom_backward": self.declared}
+        (out / "report.json").write_text(json.dumps({**report, **said}))
+
+
+def main() -> None:
+    """Do what spec.json says."""
+    from move37.lab.inside import score, train  # after the line below they would be loaded for nothing in a failed job
+
+    try:
+        job = Job()
+        (train.train if job.spec["mode"] == "train" else score.score)(job)
+    except (ContractError, CandidateFault) as fault:
+        cause = fault if isinstance(fault, CandidateFault) else fault.__cause__
+        traceback = cause.traceback if isinstance(cause, CandidateFault) else ""
+        sys.stderr.write(f"{traceback.rstrip()}\n{fault}\n" if traceback else f"{fault}\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _load_kernels() -> None:
+    """Here, so that no candidate's process spends its own time on it."""
+    from move37 import kernels
+
+    for name in kernels.__all__:
+        getattr(kernels, name)

@@ -1,0 +1,325 @@
+"""A candidate's mixers as the trusted process sees them: numbers go out, numbers come back.
+
+Read in this order: `Remote` (one candidate's process and what can be asked of it), `RemoteMixer` (a module of the
+trusted process that holds a mixer's weights, under the candidate's own names, and computes elsewhere), `Far` (its place
+in autograd), `build_model` (the fixed network around such mixers).
+
+Weights live here. They go along with every forward pass, by value; what the other process does to its copy ends there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
+from move37.lab.inside.spawner import Process, Spawner
+from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
+from move37.lab.training.contract import ContractError
+from move37.lab.training.sizes import D_MODEL, N_HEADS
+
+LARGEST_LAYER = 16 * 2**20  # bytes of one mixer's weights and buffers
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+class CandidateFault(Exception):
+    """The candidate raised, ended its process, or answered with what is no answer. One line, and its traceback."""
+
+    def __init__(self, line: str, traceback: str = "") -> None:
+        super().__init__(line)
+        self.line, self.traceback = line, traceback
+
+
+class CandidateDied(CandidateFault):
+    """Its process ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one built mixer holds."""
+
+    names: tuple[tuple[str, ...], ...]  # of each parameter, more than one where it is shared
+    trained: tuple[bool, ...]  # whether it wants a gradient
+    buffers: tuple[str, ...]  # persistent ones
+    values: tuple[Tensor, ...]  # of the parameters, then of the buffers
+
+    @property
+    def parameters(self) -> int:
+        """Real numbers: a complex one is two."""
+        return real_numbers(self.values[: len(self.names)])
+
+
+@dataclass(slots=True)
+class Forward:
+    """How a forward pass is to run."""
+
+    train: bool = False
+    mode: str = "no_grad"  # "grad", "no_grad" or "inference"
+    seed: int | None = None  # of torch's generator before the pass
+
+
+@dataclass(slots=True)
+class Record:
+    """One layer's pass, kept for a check."""
+
+    x: Tensor
+    y: Tensor
+    values: list[Tensor]
+    seed: int | None
+    of_y: Tensor | None = None
+    of_x: Tensor | None = None
+    of_values: list[Tensor | None] = field(default_factory=list)
+
+
+class Remote:
+    """One candidate's process."""
+
+    def __init__(self, spawner: Spawner, source: str) -> None:
+        self._spawner = spawner
+        self.process: Process = spawner.new()
+        self._open = True
+        self.ask({"do": "load", "source": source})
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Locks that this system does not have."""
+        return self.process.missing
+
+    def ask(self, head: Head, tensors: Sequence[Tensor] = ()) -> tuple[Head, list[Tensor]]:
+        """One request and its reply. Raises `CandidateFault`; a `ContractError` where the candidate breaks it."""
+        try:
+            self.process.channel.send(head, tensors)
+            reply, out = self.process.channel.receive()
+        except (ChannelClosed, TimeoutError) as error:
+            raise self._died(error) from error
+        except BadMessage as error:
+            raise CandidateFault(str(error)) from error
+        if "error" in reply:
+            line, traceback = str(reply["error"]), str(reply.get("traceback", ""))
+            if reply.get("contract"):
+                raise ContractError(line) from (CandidateFault(line, traceback) if traceback else None)
+            raise CandidateFault(line, traceback)
+        return reply, out
+
+    def _died(self, error: Exception) -> CandidateDied:
+        ended = self.end()
+        if isinstance(error, TimeoutError):
+            return CandidateDied("the candidate's process did not answer")
+        how = f"exit status {ended}" if ended >= 0 else signal.Signals(-ended).name
+        return CandidateDied(f"the candidate ended its process ({how})")
+
+    def build(self, *, layers: int, d_model: int, n_heads: int, state: Tensor | None = None) -> list[Layer]:
+        """Build mixers there; what each holds. `state`: of torch's generator before the first one draws."""
+        order = {"do": "build", "layers": layers, "d_model": d_model, "n_heads": n_heads}
+        reply, values = self.ask(order, [] if state is None else [state])
+        try:
+            described = [_described(layer) for layer in reply["layers"]]
+            sizes = [len(d["names"]) + len(d["buffers"]) for d in described]
+            if len(described) != layers or sum(sizes) != len(values):
+                raise ValueError("another number of tensors")
+        except (KeyError, TypeError, ValueError) as error:
+            raise CandidateFault(f"the mixer's weights cannot be listed: {error}") from error
+        cuts = [sum(sizes[:i]) for i in range(layers + 1)]
+        built = [
+            Layer(**d, values=tuple(values[a:b])) for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)
+        ]
+        for layer in built:
+            if sum(v.numel() * v.element_size() for v in layer.values) > LARGEST_LAYER:
+                raise ContractError(f"a mixer holds more than {LARGEST_LAYER // 2**20} MiB of weights and buffers")
+        return built
+
+    def forward(self, layer: int, x: Tensor, how: Forward, values: Sequence[Tensor] = ()) -> Tensor:
+        """y of one layer; with `values`, after its weights and buffers were overwritten by them."""
+        head = {"do": "forward", "layer": layer, "train": how.train, "mode": how.mode, "seed": how.seed}
+        _, out = self.ask(head, [x, *values])
+        if len(out) != 1:
+            raise CandidateFault("forward gave no tensor")
+        return out[0]
+
+    def backward(self, layer: int, of_y: Tensor) -> list[Tensor | None]:
+        """Gradients of x and of every parameter of the last forward pass with gradients."""
+        reply, out = self.ask({"do": "backward", "layer": layer}, [of_y])
+        given, left = reply.get("given"), iter(out)
+        if not isinstance(given, list) or sum(map(bool, given)) != len(out):
+            raise CandidateFault("backward gave no gradients")
+        return [next(left) if there else None for there in given]
+
+    def end(self) -> int:
+        """Kill the process; its exit status, or minus the signal's number. The second call does nothing."""
+        if not self._open:
+            return 0
+        self._open = False
+        return self._spawner.end(self.process).status
+
+
+def _described(layer: Mapping[str, Any]) -> dict[str, Any]:
+    names = tuple(tuple(str(name) for name in aliases) for aliases in layer["parameters"])
+    buffers = tuple(str(name) for name in layer["buffers"])
+    flat = [name for aliases in names for name in aliases] + list(buffers)
+    bad = next((name for name in flat if not _NAME.fullmatch(name) or len(name) > 200), None)
+    if bad is not None or len(set(flat)) < len(flat) or not all(names):
+        raise ValueError(f"odd names of parameters: {bad!r}")
+    trained = tuple(bool(t) for t in layer["trained"])
+    if len(trained) != len(names):
+        raise ValueError("another number of parameters")
+    return {"names": names, "trained": trained, "buffers": buffers}
+
+
+def real_numbers(tensors: Sequence[Tensor]) -> int:
+    """How many real numbers `tensors` hold."""
+    return sum(t.numel() * (2 if t.is_complex() else 1) for t in tensors)
+
+
+class RemoteMixer(nn.Module):
+    """A mixer whose weights are here and whose arithmetic is in `remote`. `remote` may be exchanged for a fresh one."""
+
+    def __init__(self, remote: Remote, layer: Layer, number: int) -> None:
+        super().__init__()
+        self.remote, self.number = remote, number
+        self.seed: int | None = None
+        self.mode = "no_grad"  # of passes without gradients
+        self.records: list[Record] | None = None  # filled while a step is to be checked
+        held: list[Tensor] = []
+        for aliases, value, trained in zip(layer.names, layer.values, layer.trained, strict=False):
+            parameter = nn.Parameter(value, requires_grad=trained and (value.is_floating_point() or value.is_complex()))
+            held.append(parameter)
+            for name in aliases:
+                place, last = self._place(name)
+                place._parameters[last] = parameter
+        for name, value in zip(layer.buffers, layer.values[len(layer.names) :], strict=True):
+            place, last = self._place(name)
+            place._buffers[last] = value
+            held.append(value)
+        self._count = len(layer.names)
+        self._names = [*(names[0] for names in layer.names), *layer.buffers]
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        """The module that is to hold `name`, made where it does not exist, and the last part of the name."""
+        *folders, last = name.split(".")
+        at: nn.Module = self
+        for folder in folders:
+            inner = at._modules.get(folder)
+            if inner is None:
+                inner = at._modules[folder] = nn.Module()
+            at = inner
+        return at, last
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Parameters, then buffers, in the order in which they travel."""
+        found = []
+        for i, name in enumerate(self._names):
+            place, last = self._place(name)
+            held = place._parameters[last] if i < self._count else place._buffers[last]
+            assert held is not None
+            found.append(held)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, time, d_model] -> the same. Raises `CandidateFault` and `ContractError`."""
+        tensors = self.tensors
+        if torch.is_grad_enabled():
+            y: Tensor = Far.apply(x, self, *tensors)  # type: ignore[no-untyped-call]
+            return y
+        return self.compute(x, tensors, Forward(train=self.training, mode=self.mode, seed=self.seed))
+
+    def compute(self, x: Tensor, tensors: Sequence[Tensor], how: Forward) -> Tensor:
+        y = self.remote.forward(self.number, x, how, tensors)
+        if y.shape != x.shape or y.dtype != x.dtype:
+            raise ContractError(
+                f"forward returned {list(y.shape)} of {y.dtype} for an input of {list(x.shape)} and {x.dtype}"
+            )
+        return y
+
+
+class Far(torch.autograd.Function):
+    """y = mixer(x), computed in the candidate's process; its backward is asked for there too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mixer: RemoteMixer, *tensors: Tensor) -> Tensor:
+        ctx.mixer = mixer
+        how = Forward(train=mixer.training, mode="grad", seed=mixer.seed)
+        y = mixer.compute(x, tensors, how)
+        ctx.shapes = [t.shape for t in tensors]
+        ctx.record = None
+        if mixer.records is not None:
+            kept = [t.detach().clone() for t in tensors]
+            ctx.record = Record(x=x.detach().clone(), y=y.clone(), values=kept, seed=mixer.seed)
+            mixer.records.append(ctx.record)
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
+        mixer: RemoteMixer = ctx.mixer
+        of_x, *of_parameters = mixer.remote.backward(mixer.number, of_y.contiguous())
+        of_x = torch.zeros_like(of_y) if of_x is None else of_x
+        missing = [None] * (len(ctx.shapes) - len(of_parameters))
+        gradients = [of_x, *of_parameters, *missing]
+        for gradient, shape in zip(gradients, [of_y.shape, *ctx.shapes], strict=True):
+            if gradient is not None and gradient.shape != shape:
+                raise CandidateFault(f"backward gave a gradient of {list(gradient.shape)} for {list(shape)}")
+        if ctx.record is not None:
+            ctx.record.of_y, ctx.record.of_x = of_y.clone(), of_x.clone()
+            ctx.record.of_values = [None if g is None else g.clone() for g in gradients[1:]]
+        return of_x, None, *gradients[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The network, and what a fresh process needs to build its mixers again."""
+
+    model: nn.Module
+    mixers: tuple[RemoteMixer, ...]
+    state: Tensor  # of torch's generator, before the mixers drew
+    n_heads: int
+
+
+def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Built:
+    """The task's fixed network around the candidate's mixers, with the weights that `seed` gives.
+
+    What is fixed draws first, so that it starts equal whatever a mixer draws. Raises `ContractError`, `CandidateFault`.
+    """
+    (counted,) = remote.build(layers=1, d_model=D_MODEL, n_heads=N_HEADS)
+    width = fit_mlp_width(counted.parameters) if network["kind"] == "bytes" else 0
+    torch.manual_seed(seed)
+    made: list[RemoteMixer] = []
+    kept: dict[str, Any] = {}
+
+    def placeholder(d_model: int, n_heads: int) -> nn.Module:
+        kept.setdefault("state", torch.get_rng_state())
+        kept["heads"] = n_heads
+        return nn.Identity()
+
+    if network["kind"] == "bytes":
+        model = ByteModel(placeholder, mlp_width=width)
+    else:
+        model = ProbeModel(placeholder, vocab=network["vocabulary"])
+    state, n_heads = kept["state"], kept["heads"]
+    built = remote.build(layers=len(model.blocks), d_model=D_MODEL, n_heads=n_heads, state=state)
+    if width and any(fit_mlp_width(layer.parameters) != width for layer in built):
+        raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
+    for number, (block, layer) in enumerate(zip(model.blocks, built, strict=True)):
+        mixer = RemoteMixer(remote, layer, number)
+        block.mixer = mixer
+        made.append(mixer)
+    return Built(model=model, mixers=tuple(made), state=state, n_heads=n_heads)
+
+
+def rebuild(remote: Remote, built: Built) -> None:
+    """Build the same mixers in a fresh process; their weights come with the first forward pass."""
+    remote.build(layers=1, d_model=D_MODEL, n_heads=N_HEADS)  # as the first process did, so that both draw the same
+    remote.build(layers=len(built.mixers), d_model=D_MODEL, n_heads=built.n_heads, state=built.state)
+
+
+def rms(tensor: Tensor) -> float:
+    """Root mean square; 0 for an empty tensor."""
+    return math.sqrt(float(tensor.double().square().mean())) if tensor.numel() else 0.0

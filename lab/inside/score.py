@@ -1,0 +1,99 @@
+"""Score trained weights: nats of each target, and whether the network reads ahead. The trusted process.
+
+Tokens and targets are here; the candidate's process sees what the layer below gives it, and only per-window sums leave.
+Prefixes are computed in a process of their own, which never met the whole windows: windows cut at every length, a few
+for each, all different, so that no prefix holds another's future. At the end of a prefix both must say the same.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from move37.lab.inside import loop
+from move37.lab.inside.job import Job
+
+NO_ANSWER = -1
+ROWS = 32  # sequences in one forward pass
+PREFIX_ROWS = 4  # windows for each length
+LARGEST_GAP = 0.05  # nats at one position; other chunks at another length explain .002
+LARGEST_ADVANTAGE = 0.002  # nats a position that knowing the future gains on average; .003 bits per byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Of every position [rows, time]; 0 where no answer is due."""
+
+    nats: Tensor  # float64
+    right: Tensor  # whether the best answer is the target
+
+
+def score(job: Job) -> None:
+    """Leaves nats, right answers and answers due of each window, float64 and int64 [rows]."""
+    model, windows = job.built.model, load_file("windows.safetensors")
+    inputs, targets = windows["inputs"].long(), windows["targets"].long()
+    loop.load_weights(model, load_file("weights.safetensors"))
+    model.eval()
+    found = _answers(job, inputs, targets)
+    finite = bool(found.nats.isfinite().all())
+    problem = ""
+    if finite and job.spec["prefixes"]:
+        problem = reads_ahead(job, inputs, targets, found.nats)
+
+    def save(out: Path) -> Mapping[str, Any]:
+        due = (targets != NO_ANSWER).sum(-1)
+        tensors = {"nats": found.nats.sum(-1), "right": found.right.sum(-1), "due": due}
+        save_file(tensors, str(out / "scores.safetensors"))
+        return {"diverged": not finite, "reads_ahead": problem}
+
+    job.leave(save)
+
+
+def _answers(job: Job, inputs: Tensor, targets: Tensor) -> Answers:
+    nats, right = [], []
+    for mixer in job.built.mixers:
+        mixer.mode = "inference"
+    with torch.inference_mode():
+        for rows, due in zip(inputs.split(ROWS), targets.split(ROWS), strict=True):
+            logits = job.built.model(rows).float()
+            losses = cross_entropy(logits.flatten(0, 1), due.flatten(), ignore_index=NO_ANSWER, reduction="none")
+            nats.append(losses.view(due.shape).double())
+            right.append((logits.argmax(-1) == due) & (due != NO_ANSWER))
+    return Answers(nats=torch.cat(nats), right=torch.cat(right))
+
+
+def reads_ahead(job: Job, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
+    """How the answers with the future in sight (`whole`, nats) differ from those without; empty where they agree."""
+    count, length = inputs.shape
+    order = torch.tensor(random.SystemRandom().sample(range(count), count))
+    cuts = list(range(1, length))
+    if count < len(cuts):
+        cuts = sorted(random.SystemRandom().sample(cuts, count))
+    each = min(PREFIX_ROWS, count // len(cuts)) if cuts else 0
+    fresh = job.fresh()
+    for mixer in job.built.mixers:
+        mixer.remote = fresh
+    gaps = [torch.zeros(0, dtype=torch.float64)]
+    for i, cut in enumerate(cuts):
+        rows = order[i * each : (i + 1) * each]
+        alone = _answers(job, inputs[rows, :cut], targets[rows, :cut])
+        gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[targets[rows, cut - 1] != NO_ANSWER])
+    fresh.end()
+    gap = torch.cat(gaps)
+    if gap.numel() == 0:
+        return ""
+    most, mean = float(gap.abs().max()), float(gap.mean())
+    if most <= LARGEST_GAP and mean <= LARGEST_ADVANTAGE:
+        return ""
+    return (
+        f"reads the future: where it is cut off, the answers differ by up to {most:.3g} nats "
+        f"({mean:+.3g} on average), at most {LARGEST_GAP} ({LARGEST_ADVANTAGE}) is allowed"
+    )

@@ -1,0 +1,154 @@
+"""Makes the candidate's processes, on demand, out of a process that has never held data and never runs a candidate.
+
+A fork copies memory. So the spawner is forked first, before the trusted process reads a token; every candidate's
+process is a fork of the spawner, with shared memory of its own and nobody else's. All of them look alike: none can tell
+from its memory whether it is there for a training, for one step's check or for an answer.
+
+Read `Spawner`; `_serve` is the spawner's own loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from move37.lab.inside import isolation
+from move37.lab.inside.candidate import serve
+from move37.lab.inside.wire import Channel, ChannelClosed
+
+REGION = 512 * 2**20  # bytes of address space for one process's tensors; memory is taken as it is touched
+SLOTS = 4  # candidate's processes alive at the same time
+_NEW, _END = b"n", b"e"
+
+
+@dataclass(slots=True)
+class Process:
+    """A candidate's process, as the trusted process sees it."""
+
+    pid: int
+    channel: Channel
+    slot: int
+    missing: tuple[str, ...] = field(default=())  # locks that this system does not have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a process ended."""
+
+    status: int  # exit status, or minus the signal's number
+    cpu_seconds: float
+
+
+class Spawner:
+    """Start it before any data is read. `denied` are the files that no candidate may read."""
+
+    def __init__(self, denied: Sequence[Path], *, slots: int = SLOTS) -> None:
+        import torch._dynamo  # noqa: F401  (some of torch imports it late, and it imports the package that is closed)
+
+        isolation.hide()
+        self._regions = [mmap.mmap(-1, REGION) for _ in range(slots)]
+        self._free = list(range(slots))
+        self._control, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self._control.close()
+                isolation.die_with_parent()
+                _serve(theirs, self._regions, denied)
+            finally:
+                os._exit(0)
+        theirs.close()
+
+    def new(self) -> Process:
+        """A fresh process, in which nothing is loaded yet. Raises `ChannelClosed` when the spawner is gone."""
+        slot = self._free.pop()
+        with contextlib.suppress(OSError):
+            self._regions[slot].madvise(mmap.MADV_REMOVE)  # nothing of the process that had it before
+        ours, theirs = socket.socketpair()
+        socket.send_fds(self._control, [_NEW + bytes([slot])], [theirs.fileno()])
+        theirs.close()
+        (pid,) = struct.unpack("<i", self._reply(4))
+        process = Process(pid, Channel(ours, self._regions[slot]), slot)
+        head, _ = process.channel.receive()
+        process.missing = tuple(head["missing"])
+        return process
+
+    def end(self, process: Process) -> Ended:
+        """Kill it, unless it has ended by itself, and say how it ended."""
+        process.channel.close()
+        self._control.sendall(_END + struct.pack("<i", process.pid))
+        status, seconds = struct.unpack("<id", self._reply(12))
+        self._free.append(process.slot)
+        return Ended(status=status, cpu_seconds=seconds)
+
+    def close(self) -> None:
+        """End the spawner and all that it started."""
+        self._control.close()
+        os.waitpid(self.pid, 0)
+
+    def _reply(self, size: int) -> bytes:
+        data = self._control.recv(size, socket.MSG_WAITALL)
+        if len(data) < size:
+            raise ChannelClosed("the spawner is gone")
+        return data
+
+
+def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
+    files_closed = isolation.close_files(denied)
+    alive: set[int] = set()
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(control, 5, 1)
+        if not order:
+            break
+        if order[:1] == _NEW:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    _become_candidate(control, regions, order[1], descriptors[0], files_closed=files_closed)
+                finally:
+                    os._exit(1)
+            os.close(descriptors[0])
+            alive.add(pid)
+            control.sendall(struct.pack("<i", pid))
+        else:
+            (pid,) = struct.unpack("<i", order[1:])
+            alive.discard(pid)
+            control.sendall(_end(pid))
+    for pid in alive:
+        _end(pid)
+
+
+def _end(pid: int) -> bytes:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    _, status, used = os.wait4(pid, 0)
+    return struct.pack("<id", os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
+
+
+def _become_candidate(
+    control: socket.socket, regions: Sequence[mmap.mmap], slot: int, line: int, *, files_closed: bool
+) -> None:
+    """Drop everything that is not this process's own, put the locks on, and serve."""
+    isolation.die_with_parent()
+    control.close()
+    for other, region in enumerate(regions):
+        if other != slot:
+            region.close()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)  # progress and reports are the trusted process's alone
+    if line != 3:
+        os.dup2(line, 3)
+    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    calls_closed = isolation.close_calls()
+    channel = Channel(socket.socket(fileno=3), regions[slot])
+    locks = {isolation.LANDLOCK: files_closed, isolation.SECCOMP: calls_closed}
+    channel.send({"missing": [name for name, closed in locks.items() if not closed]})
+    serve(channel)

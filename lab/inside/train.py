@@ -1,0 +1,107 @@
+"""Train a candidate's mixers in the fixed network. The trusted process; `lab/inside/job.py` starts it.
+
+Tokens, targets, loss and optimiser are here; mixers compute in the candidate's process. At steps that nobody can
+foresee, what it sent is checked by a fresh one (`verify`). Progress leaves as JSON lines on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from move37.lab.inside import loop
+from move37.lab.inside.job import Job
+from move37.lab.inside.verify import Checks, drawn_steps
+from move37.lab.training import schedule
+
+NO_ANSWER = -1  # a target that is not scored
+REPORT_EVERY = 0.5  # seconds between two progress lines
+LONG_ENOUGH = 10  # steps in a row above the early stop's accuracy
+STEPS_A_SEED = 1_000_003  # more than any training has
+_LAYER_SEEDS = 2**40  # the generator of each layer is seeded apart, so that layers cannot talk through it
+
+
+def train(job: Job) -> None:
+    """From step `first` to `stop`; leaves a checkpoint and where the training ended."""
+    spec, model, mixers = job.spec, job.built.model, job.built.mixers
+    tensors = load_file("steps.safetensors")
+    inputs, targets = tensors["inputs"].long(), tensors["targets"].long()  # [steps, batch, time]
+    first, stop, correct = spec["first"], spec["stop"], _Streak(spec["enough"])
+    saved = load_file("checkpoint.safetensors") if first else {}
+    if first:
+        loop.load_weights(model, saved)
+    draw = random.SystemRandom()
+    checks = Checks(fresh=job.fresh, shifts=not job.declared, draw=draw)
+    checked = drawn_steps(first, stop, draw)
+    progress = _Progress(stop=stop)
+
+    def loss_at(step: int) -> Tensor:
+        for mixer in mixers:  # dropout: the same whether this is continued or not
+            mixer.seed = STEPS_A_SEED * spec["seed"] + step + _LAYER_SEEDS * mixer.number
+            mixer.records = [] if step in checked else None
+        logits = model(inputs[step - first])
+        correct.see(logits, targets[step - first])
+        return cross_entropy(logits.flatten(0, 1), targets[step - first].flatten(), ignore_index=NO_ANSWER)
+
+    def before_step(step: int) -> None:
+        if step in checked:
+            checks.check(step, [mixer.records[0] for mixer in mixers if mixer.records])
+
+    def on_step(done: int, loss: float) -> bool:
+        progress.tell(done, loss)
+        return correct.long_enough
+
+    def rate(step: int) -> float:
+        return schedule.learning_rate(step, peak=spec["peak"], total=spec["total"])
+
+    model.train()
+    fitted, optimiser = loop.fit(
+        model, loss_at, first=first, stop=stop, rate=rate, saved=saved, ceiling=spec["ceiling"],
+        before_step=before_step, on_step=on_step,
+    )  # fmt: skip
+
+    def save(out: Path) -> Mapping[str, Any]:
+        save_file(loop.packed(model, optimiser, fitted.smooth), str(out / "checkpoint.safetensors"))
+        return {"step": fitted.step, "diverged": fitted.diverged, "checked": len(checked)}
+
+    job.leave(save)
+
+
+class _Streak:
+    """Enough steps in a row with a training accuracy above `enough` (None: never)."""
+
+    def __init__(self, enough: float | None) -> None:
+        self.enough, self.count = enough, 0
+
+    def see(self, logits: Tensor, targets: Tensor) -> None:
+        if self.enough is None:
+            return
+        due = targets != NO_ANSWER
+        right = (logits.detach().argmax(-1) == targets)[due].float().mean()
+        self.count = self.count + 1 if float(right) > self.enough else 0
+
+    @property
+    def long_enough(self) -> bool:
+        return self.count >= LONG_ENOUGH
+
+
+class _Progress:
+    """A JSON line now and then, and at the end."""
+
+    def __init__(self, *, stop: int) -> None:
+        self.stop, self.told = stop, 0.0
+
+    def tell(self, done: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self.told >= REPORT_EVERY or done == self.stop:
+            self.told = now
+            print(json.dumps({"step": done, "loss": loss}), flush=True)

@@ -1,0 +1,141 @@
+"""Is what a candidate's process sends as gradients the gradient of what it computes? Asked of fresh processes.
+
+At steps that the trusted process draws by itself, a fresh process gives outputs once, in the very form of a training's
+first forward pass, so that it cannot tell what it is for. Its weights (or inputs) are those of the training, moved a
+little along a drawn direction. By how much <gradient of y, y> then differs from the training's own must agree with what
+the reported gradients say along that direction: outputs that rest on memory or on another layer's disagree as much as
+gradients do that are not those of the outputs.
+
+Read `Checks`, then `disagreement`. A mixer that wants another backward (straight-through and the like) declares it
+(`custom_backward` in the contract); then nothing is moved, outputs alone are compared, and every number of it says so.
+Not covered: a step that was not drawn. With n checks, a backward that is false on a share s of the steps escapes with
+about (1 - s) ** n; a tensor that hardly matters can be false within the tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from move37.lab.inside.remote import Forward, Record, Remote, rms
+from move37.lab.training.contract import ContractError
+
+STEP = 2e-3  # of a shift, relative to a tensor's rms
+SPREAD = 1.0  # powers of ten over which the tensors' shares of one shift are drawn
+TOLERANCE = 0.2  # of the disagreement, in standard deviations of what a random direction gives
+REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
+ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
+LEAST, SHARE = 3, 0.02  # checks in a training: at least so many, and this share of its steps
+
+
+def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
+    """Which steps of a training are checked."""
+    count = min(stop - first, max(LEAST, round(SHARE * (stop - first))))
+    return frozenset(draw.sample(range(first, stop), count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Checks one step at a time. `fresh` makes a process in which the same mixers were built."""
+
+    fresh: Callable[[], Remote]
+    shifts: bool  # False where the mixer declares another backward
+    draw: random.Random
+
+    def check(self, step: int, records: Sequence[Record]) -> None:
+        """Raises `ContractError` where the records of one training step (a record a layer) are not to be believed."""
+        for number, off in enumerate(self.disagreements(records)):
+            if off <= (TOLERANCE if self.shifts else REPLAY_TOLERANCE):
+                continue
+            if not self.shifts:
+                raise ContractError(
+                    f"at training step {step} a fresh process with the same weights gives other outputs in layer "
+                    f"{number} (by {off:.2g} of their rms): nothing may be remembered between calls or layers"
+                )
+            raise ContractError(
+                f"at training step {step} the gradients of layer {number} are not those of its forward pass (off by "
+                f"{off:.2g} of what a random direction gives, {TOLERANCE} is allowed): leave backward to autograd and "
+                "remember nothing between calls, or declare another backward in `custom_backward`"
+            )
+
+    def disagreements(self, records: Sequence[Record]) -> list[float]:
+        """One number a layer."""
+        on_input = self.draw.random() < ON_INPUT
+        if not self.shifts:
+            still = [Shift(x=None, values=[None] * len(record.values)) for record in records]
+            return [_apart(record.y, y) for record, y in zip(records, self._outputs(records, still), strict=True)]
+        shifts = [self._shift(record, on_input=on_input) for record in records]
+        outputs = self._outputs(records, shifts)
+        return [disagreement(r, shift, y) for r, shift, y in zip(records, shifts, outputs, strict=True)]
+
+    def _outputs(self, records: Sequence[Record], shifts: Sequence[Shift]) -> list[Tensor]:
+        remote = self.fresh()
+        try:
+            return [
+                remote.forward(
+                    number, _moved(record.x, shift.x), Forward(train=True, mode="grad", seed=record.seed),
+                    [_moved(value, by) for value, by in zip(record.values, shift.values, strict=True)],
+                )
+                for number, (record, shift) in enumerate(zip(records, shifts, strict=True))
+            ]  # fmt: skip
+        finally:
+            remote.end()
+
+    def _shift(self, record: Record, *, on_input: bool) -> Shift:
+        generator = torch.Generator().manual_seed(self.draw.getrandbits(62))
+
+        def along(tensor: Tensor, typical: float) -> Tensor:
+            size = STEP * (rms(tensor) or typical) * 10.0 ** self.draw.uniform(-SPREAD, 0.0)
+            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+            return (size * noise).to(tensor.dtype)
+
+        if on_input:
+            return Shift(x=along(record.x, 1.0), values=[None] * len(record.values))
+        typical = max((rms(v) for v in record.values if v.is_floating_point()), default=0.0) or 1.0
+        values = [
+            along(value, typical) if value.is_floating_point() and moves is not None else None
+            for value, moves in zip(record.values, record.of_values, strict=True)
+        ]
+        return Shift(x=None, values=values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """By how much an input and each weight are moved; None: not at all."""
+
+    x: Tensor | None
+    values: list[Tensor | None]
+
+
+def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
+    """|measured - reported| of a shift's effect, in units of the size that the reported gradients give a random shift.
+
+    `y` are the outputs at the shifted place.
+    """
+    assert record.of_y is not None and record.of_x is not None
+    measured = float((record.of_y.double() * (y.double() - record.y.double())).sum())
+    gradients = [record.of_x, *record.of_values]
+    reported, variance = 0.0, 0.0
+    for gradient, by in zip(gradients, [shift.x, *shift.values], strict=True):
+        if gradient is None or by is None:
+            continue
+        g, moved = gradient.double(), by.double()
+        reported += float((g * moved).sum())
+        variance += float(g.square().sum()) * float(moved.square().mean())
+    if variance == 0.0:
+        return 0.0 if measured == 0.0 else math.inf
+    return abs(measured - reported) / math.sqrt(variance)
+
+
+def _moved(tensor: Tensor, by: Tensor | None) -> Tensor:
+    return tensor if by is None else tensor + by
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    size = rms(one) + 1e-12
+    return float((one.double() - other.double()).abs().max()) / size
