@@ -22,12 +22,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from move37.lab import baselines
+from move37.lab.inside import loop
+from move37.lab.inside.network import ByteModel, ProbeModel, count
 from move37.lab.probes.overwrite import OVERWRITE_RECALL
 from move37.lab.probes.probe import IGNORE
-from move37.lab.training import loop
+from move37.lab.training.contract import load_mixer
 from move37.lab.training.data import BATCH
-from move37.lab.training.entry import build
-from move37.lab.training.sizes import VOCAB
+from move37.lab.training.sizes import D_MODEL, N_HEADS, VOCAB, fit_mlp_width
 
 NAMES = ("gated_delta_net", "gla")
 ROUNDS = 3
@@ -69,7 +70,13 @@ def rungs() -> tuple[Rung, Rung]:
 
 def step_seconds(source: str, rung: Rung, steps: int) -> list[float]:
     """CPU seconds of each step of a training from its start, the first one (which warms up) left out."""
-    model = build(source, rung.network, seed=0)
+    mixer = load_mixer(source)
+    torch.manual_seed(0)
+    model = (
+        ByteModel(mixer, mlp_width=fit_mlp_width(count(mixer(D_MODEL, N_HEADS))))
+        if rung.network["kind"] == "bytes"
+        else ProbeModel(mixer, vocab=int(str(rung.network["vocabulary"])))
+    )
     marks = []
 
     def loss_at(_step: int) -> Tensor:

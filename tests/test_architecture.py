@@ -60,7 +60,8 @@ def test_only_the_settings_read_the_environment() -> None:
     # Code that runs inside the sandbox is told its output folder through the environment.
     inside = {
         "lab/tasks/program_entry.py",
-        "lab/training/entry.py",
+        "lab/inside/isolation.py",
+        "lab/inside/job.py",
         "lab/training/contract.py",
         "lab/gates/entry.py",
         "lab/probes/entry.py",

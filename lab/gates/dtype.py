@@ -40,7 +40,7 @@ def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
     import torch
 
     from move37.lab.gates.bench import checked, guarded
-    from move37.lab.gates.faults import frames_of, one_line
+    from move37.lab.inside.tracebacks import frames_of, one_line
 
     x = bench.inputs(2, 65).to(dtype)
     try:

@@ -22,9 +22,9 @@ import torch
 
 from move37.lab.gates import complexity, truncation
 from move37.lab.gates.bench import Bench
-from move37.lab.gates.faults import frames_of, one_line
 from move37.lab.gates.gate import Reading
 from move37.lab.gates.order import GATES
+from move37.lab.inside.tracebacks import frames_of, one_line
 
 IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
 

@@ -29,11 +29,13 @@ _READ_FILE, _WRITE_FILE, _TRUNCATE = 1 << 2, 1 << 1, 1 << 14
 _CHANGES = sum(1 << bit for bit in (0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12))  # execute, write, remove, make; ABI 1
 _REFER, _SIGNALS = 1 << 13, 2
 _PATH_BENEATH = 1
+_PROC = Path("/proc")  # where processes show their memory and arguments
+_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/driver")
 _WRITABLE = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty")
 
 # Calls that are refused: numbers on x86_64 and on aarch64 (None: it does not exist there).
 _REFUSED = {
-    "ptrace": (101, 117), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "setrlimit": (160, 164),
+    "ptrace": (101, 117), "tkill": (200, 130), "setrlimit": (160, 164),
     "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438), "fork": (57, None), "vfork": (58, None),
     "execve": (59, 221), "execveat": (322, 281), "socket": (41, 198), "rt_sigqueueinfo": (129, 138),
@@ -44,7 +46,9 @@ _REFUSED = {
     "perf_event_open": (298, 241), "keyctl": (250, 219), "add_key": (248, 217), "flock": (73, 32),
 }  # fmt: skip
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the table, AUDIT_ARCH
-_CLONE, _CLONE3, _PRLIMIT = (56, 220), (435, 435), (302, 261)
+_CLONE, _CLONE3 = (56, 220), (435, 435)
+_OF_ITSELF = {"kill": (62, 129), "tgkill": (234, 131)}  # allowed on the process itself: abort() is one
+_PRLIMIT = (302, 261)  # allowed on the process itself, which it calls 0
 _CLONE_THREAD = 0x10000
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 
@@ -82,7 +86,7 @@ def close_files(denied: Iterable[Path]) -> bool:
     if not sys.platform.startswith("linux") or _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
         return False
     try:
-        _restrict_files({path.resolve() for path in (*denied, *_corpus())})
+        _restrict_files({path.resolve() for path in (*denied, *_corpus(), _PROC)})
     except OSError:
         return False
     return True
@@ -124,6 +128,8 @@ def _restrict_files(denied: set[Path]) -> None:
         above = {parent for path in denied for parent in path.parents}
         for path in _readable(Path("/"), denied, above):
             _allow(ruleset, path, _READ_FILE)
+        for name in _OF_PROC:
+            _allow(ruleset, Path(name), _READ_FILE)
         for name in _WRITABLE:
             _allow(ruleset, Path(name), _READ_FILE | _WRITE_FILE)
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
@@ -187,8 +193,10 @@ def _filter(column: int, architecture: int) -> bytes:
     lines += [line(equal, _CLONE3[column], 0, 1), line(leave, _ENOSYS)]
     lines += [line(equal, _CLONE[column], 0, 4), line(load, 16), line(any_bit, _CLONE_THREAD, 1, 0)]
     lines += [line(leave, _EPERM), line(leave, _ALLOW)]
-    lines += [line(equal, _PRLIMIT[column], 0, 4), line(load, 16), line(equal, 0, 1, 0)]  # its own limits may be read
-    lines += [line(leave, _EPERM), line(leave, _ALLOW)]
+    own = {numbers[column]: os.getpid() for numbers in _OF_ITSELF.values()} | {_PRLIMIT[column]: 0}
+    for number, itself in own.items():
+        lines += [line(equal, number, 0, 4), line(load, 16), line(equal, itself, 1, 0)]
+        lines += [line(leave, _EPERM), line(leave, _ALLOW)]
     return b"".join([*lines, line(leave, _ALLOW)])
 
 

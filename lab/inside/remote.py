@@ -128,9 +128,7 @@ class Remote:
         except (KeyError, TypeError, ValueError) as error:
             raise CandidateFault(f"the mixer's weights cannot be listed: {error}") from error
         cuts = [sum(sizes[:i]) for i in range(layers + 1)]
-        built = [
-            Layer(**d, values=tuple(values[a:b])) for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)
-        ]
+        built = [Layer(**d, values=tuple(values[a:b])) for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)]
         for layer in built:
             if sum(v.numel() * v.element_size() for v in layer.values) > LARGEST_LAYER:
                 raise ContractError(f"a mixer holds more than {LARGEST_LAYER // 2**20} MiB of weights and buffers")

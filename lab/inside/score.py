@@ -72,21 +72,15 @@ def _answers(job: Job, inputs: Tensor, targets: Tensor) -> Answers:
 
 def reads_ahead(job: Job, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
     """How the answers with the future in sight (`whole`, nats) differ from those without; empty where they agree."""
-    count, length = inputs.shape
-    order = torch.tensor(random.SystemRandom().sample(range(count), count))
-    cuts = list(range(1, length))
-    if count < len(cuts):
-        cuts = sorted(random.SystemRandom().sample(cuts, count))
-    each = min(PREFIX_ROWS, count // len(cuts)) if cuts else 0
-    fresh = job.fresh()
-    for mixer in job.built.mixers:
-        mixer.remote = fresh
     gaps = [torch.zeros(0, dtype=torch.float64)]
-    for i, cut in enumerate(cuts):
-        rows = order[i * each : (i + 1) * each]
-        alone = _answers(job, inputs[rows, :cut], targets[rows, :cut])
-        gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[targets[rows, cut - 1] != NO_ANSWER])
-    fresh.end()
+    for group in _groups(len(inputs), inputs.shape[1]):
+        fresh = job.fresh()
+        for mixer in job.built.mixers:
+            mixer.remote = fresh
+        for cut, rows in group:
+            alone = _answers(job, inputs[rows, :cut], targets[rows, :cut])
+            gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[targets[rows, cut - 1] != NO_ANSWER])
+        fresh.end()
     gap = torch.cat(gaps)
     if gap.numel() == 0:
         return ""
@@ -97,3 +91,16 @@ def reads_ahead(job: Job, inputs: Tensor, targets: Tensor, whole: Tensor) -> str
         f"reads the future: where it is cut off, the answers differ by up to {most:.3g} nats "
         f"({mean:+.3g} on average), at most {LARGEST_GAP} ({LARGEST_ADVANTAGE}) is allowed"
     )
+
+
+def _groups(count: int, length: int) -> list[list[tuple[int, Tensor]]]:
+    """Every length below `length` with the windows to be cut there, by process: none meets a window twice."""
+    each = max(1, min(PREFIX_ROWS, count // (length - 1))) if length > 1 else 1
+    draw = random.SystemRandom()
+    cuts = draw.sample(range(1, length), length - 1)
+    groups = []
+    for first in range(0, len(cuts), max(1, count // each)):
+        order = torch.tensor(draw.sample(range(count), count))
+        part = cuts[first : first + count // each]
+        groups.append([(cut, order[i * each : (i + 1) * each]) for i, cut in enumerate(part)])
+    return groups

@@ -57,7 +57,8 @@ class Trained:
 
 async def train(
     candidate: Candidate, network: Network, draw: Draw, *, experiment: str, seed: int, stop: int, learning_rate: float,
-    most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None, on_loss: OnLoss | None = None,
+    most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None,
+    on_loss: OnLoss | None = None,
 ) -> Trained:  # fmt: skip
     """Train to step `stop`, continuing from the checkpoint on `checkpoints` (None: nothing is kept)."""
     kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None

@@ -25,6 +25,7 @@ MODEL = "model."
 BYTES_A_NUMBER = 4
 NOT_FINITE = "the weights are not finite"  # a divergence, not a fault
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
     """Of each window, [rows]."""

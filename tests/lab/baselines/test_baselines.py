@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from move37.lab import baselines
+from move37.lab.inside.network import ByteModel, count, fit_mlp_width
 from move37.lab.training.contract import load_mixer
-from move37.lab.training.model import ByteModel, count, fit_mlp_width
 from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS
 from tests.lab.gates.here import failing, gates_here, result
 

@@ -68,12 +68,12 @@ def test_a_mixer_that_leaves_no_room_is_an_error() -> None:
 def test_what_travels_imports_nothing_that_stays_at_home(tmp_path: object) -> None:
     """The job's folder is all there is: neither sandbox nor app nor any installed copy of ours."""
     folder = str(tmp_path)
-    for name, content in (inside() | main_file("move37.lab.gates.entry")).items():
+    for name, content in (inside() | main_file("move37.lab.inside.job")).items():
         path = __import__("pathlib").Path(folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     code = (
-        "import sys; sys.path.insert(0, '.'); import move37.lab.gates.entry, move37.lab.training.model, kernels;"
+        "import sys; sys.path.insert(0, '.'); import move37.lab.gates.entry, move37.lab.inside.job, kernels;"
         "outside = ('move37.sandbox', 'move37.app', 'move37.agents', 'move37.memory');"
         "ours = [m for m in sys.modules if m.startswith(outside)]; assert kernels.chunk_gla;"
         "assert not ours, ours; assert move37.__file__.startswith(sys.argv[1]), move37.__file__"

@@ -1,4 +1,4 @@
-"""A candidate that lies to the process it shares with its training: what it says must never become its number."""
+"""A candidate that tries to touch its number from the process it has to itself: it must never gain by it."""
 
 from __future__ import annotations
 
@@ -95,71 +95,66 @@ async def test_patching_the_loss_gains_nothing(cell: ProcessSandbox, tmp_path: P
     assert await bits(cell, tmp_path, patched) >= await bits(cell, tmp_path / "h", HONEST) - 1e-6
 
 
-async def test_patching_the_judges_softmax_gains_nothing(cell: ProcessSandbox, tmp_path: Path) -> None:
-    """Scores that are no log-probabilities (all zero: every byte certain) are normalised outside."""
-    patched = lying(
-        "import torch\n"
-        "torch.sys.modules['move37.lab.training.entry'].log_softmax = lambda x, dim: torch.zeros_like(x)\n"
-    )
-    assert await bits(cell, tmp_path, patched) == pytest.approx(8.0, abs=1e-3)
+PATCHES = {
+    "the judge's loss": "torch.sys.modules['move37.lab.inside.score'].cross_entropy = lambda x, *a, **k: 0 * x.sum(-1)",
+    "the checkpoint": "torch.sys.modules['move37.lab.inside.train'].save_file = lambda tensors, path: None",
+    "the optimiser": "torch.optim.AdamW.step = lambda self, *a, **k: None",
+    "more steps": (
+        "hook = __import__('torch.optim.optimizer', fromlist=['x']).register_optimizer_step_post_hook\n"
+        "hook(lambda o, a, k: [p.data.add_(1.0) for g in o.param_groups for p in g['params']])"
+    ),
+    "the checks": "torch.sys.modules['move37.lab.inside.verify'].disagreement = lambda *a: 0.0",
+    "the locks": "torch.sys.modules['move37.lab.inside.isolation'].close_calls = lambda: True",
+    "the report": "torch.sys.stdout.write('{\"diverged\": false}')",
+}
 
 
-PEEK = """
+@pytest.mark.parametrize("what", PATCHES)
+async def test_patching_our_own_code_gains_nothing(cell: ProcessSandbox, tmp_path: Path, what: str) -> None:
+    """All of it runs in another process."""
+    patched = await bits(cell, tmp_path, lying(f"import torch\n{PATCHES[what]}\n"))
+    assert patched == await bits(cell, tmp_path / "h", HONEST)
+
+
+SEARCH = """
 import torch
-entry = torch.sys.modules["move37.lab.training.entry"]
-
-def cheat(answers, path):
-    seen = entry.load_file("inputs.safetensors")
-    for name, rows in seen.items():
-        later = torch.cat([rows[:, 1:], rows[:, :1]], dim=1).long()
-        answers[name] = torch.full_like(answers[name], -20.0).scatter_(2, later[..., None], 0.0)
-    real(answers, path)
-
-real = entry.save_file
-if entry.Path("inputs.safetensors").exists():
-    entry.save_file = cheat
+gc = torch.sys.modules["gc"]
+frame, seen = torch.sys._getframe(), []
+while frame:
+    seen += list(frame.f_locals.items())
+    frame = frame.f_back
+tokens = [t for t in gc.get_objects() if isinstance(t, torch.Tensor) and not t.is_floating_point() and t.numel() > 500]
+files = [name for name in torch.os.listdir(".") if name.endswith((".safetensors", ".json"))]
+held = [name for name, value in seen if name in ("inputs", "targets", "saved", "files")]
+held += [name for name, value in seen if type(value) is bytes and len(value) > 999]
+if held:
+    raise RuntimeError(f"data is in reach: {held}")
+if [t for t in tokens if t.numel() != 5056]:
+    raise RuntimeError("tokens are in reach")
+for name in [*files, "candidate.py"]:
+    try:
+        open(name, "rb").read()
+    except PermissionError:
+        continue
+    raise RuntimeError(f"{name} is in reach")
+try:
+    open(torch.os.environ["MOVE37_OUT"] + "/report.json", "w")
+except PermissionError:
+    pass
+else:
+    raise RuntimeError("the results are in reach")
 """
 
 
-async def test_writing_the_next_byte_as_the_answer_is_found_where_the_future_is_absent(
-    cell: ProcessSandbox, tmp_path: Path
-) -> None:
-    """It answers from its own inputs: perfect on the full pass, wrong at the end of every prefix."""
-    got = await measured(cell, tmp_path, lying(PEEK))
-    assert not got.measurements and got.failure.startswith("reads the future")
+async def test_neither_tokens_nor_files_nor_results_are_in_reach(cell: ProcessSandbox, tmp_path: Path) -> None:
+    got = await measured(cell, tmp_path, lying(SEARCH))
+    assert not got.failure, got.failure
 
 
 async def test_reading_the_future_in_forward_is_found(cell: ProcessSandbox, tmp_path: Path) -> None:
     future = HONEST.replace("(0, 0, 1, 0))[:, :-1]", "(0, 0, 0, 1))[:, 1:]")
     got = await measured(cell, tmp_path, future)
     assert not got.measurements and got.failure.startswith("reads the future")
-
-
-HIDE = """
-import torch
-os = torch.os
-PLACES = ["/tmp/leak", "/dev/shm/leak", "/var/tmp/leak", os.path.expanduser("~/leak"), "leak", "../leak"]
-PLACES.append(os.path.join(os.environ["MOVE37_OUT"], "leak"))
-if any(os.path.exists(p) for p in PLACES):
-    raise RuntimeError("a side file survived")
-if os.path.exists("inputs.safetensors"):
-    for place in PLACES:
-        try:
-            with open(place, "wb") as stream, open("inputs.safetensors", "rb") as text:
-                stream.write(text.read())
-        except OSError:
-            pass
-"""
-
-
-async def test_validation_text_in_a_side_file_never_reaches_a_training_or_a_prefix(
-    cell: ProcessSandbox, tmp_path: Path
-) -> None:
-    """Every answering job leaves its inputs wherever it may write; whoever finds one of them raises."""
-    source = lying(HIDE)
-    for steps in (STEPS, STEPS + 2):
-        got = await measured(cell, tmp_path, source, Rung(number=2, name="lm", steps=steps))
-        assert not got.failure, got.failure
 
 
 async def test_the_corpus_is_not_in_the_room(cell: ProcessSandbox, tmp_path: Path) -> None:
@@ -188,52 +183,9 @@ async def test_turning_the_clock_back_does_not_make_a_training_shorter(cell: Pro
     assert m.train_seconds >= 0.9, "built three times: once to be counted, then once a layer"
 
 
-def saving(change: str) -> str:
-    """A candidate that writes another checkpoint than the one it was told to."""
-    return lying(
-        "import torch\n"
-        "entry = torch.sys.modules['move37.lab.training.entry']\n"
-        "real = entry.save_file\n"
-        "def save(tensors, path):\n"
-        "    if 'checkpoint' in str(path):\n"
-        f"        {change}\n"
-        "    real(tensors, path)\n"
-        "entry.save_file = save\n"
-    )
-
-
-async def test_weights_that_are_not_finite_are_a_divergence(cell: ProcessSandbox, tmp_path: Path) -> None:
-    got = await measured(cell, tmp_path, saving("tensors = {n: t * float('nan') for n, t in tensors.items()}"))
-    (m,) = got.measurements
-    assert m.diverged and m.value == 8.0
-
-
-@pytest.mark.parametrize(
-    "change, words",
-    [
-        ("tensors = {n: t for n, t in tensors.items() if 'embedding' not in n}", "Missing key"),
-        ("tensors = {**tensors, 'model.more': torch.ones(200_000)}", "at most"),
-        ("tensors = {**tensors, 'model.more': torch.ones(3)}", "Unexpected key"),
-        ("tensors = {'other': torch.ones(3)}", "at most"),
-        ("open(path, 'wb').write(b'no safetensors'); return", "not readable"),
-    ],
-    ids=["missing", "too many", "unknown", "none", "garbage"],
-)
-async def test_weights_that_are_not_the_models_are_refused(
-    cell: ProcessSandbox, tmp_path: Path, change: str, words: str
-) -> None:
-    got = await measured(cell, tmp_path, saving(change))
-    assert not got.measurements and words.lower() in got.failure.lower(), got.failure
-
-
-async def test_wrong_weights_gain_nothing(cell: ProcessSandbox, tmp_path: Path) -> None:
-    wrong = saving("tensors = {n: torch.zeros_like(t) for n, t in tensors.items()}")
-    assert await bits(cell, tmp_path, wrong) == pytest.approx(8.0, abs=1e-3)
-
-
 async def test_leaving_early_with_a_good_status_is_a_failure(cell: ProcessSandbox, tmp_path: Path) -> None:
     got = await measured(cell, tmp_path, lying("import torch\n", "torch.os._exit(0)"))
-    assert got.failure == "training ended without a result"
+    assert got.failure == "training failed: the candidate ended its process (exit status 0)"
 
 
 async def test_an_exception_of_the_candidate_is_its_failure_in_one_sentence(
@@ -274,8 +226,8 @@ async def test_training_itself_inside_forward_is_refused_however_late_it_begins(
     cell: ProcessSandbox, tmp_path: Path
 ) -> None:
     got = await measured(cell, tmp_path, HONEST.replace("\n        return self.now(x)", SELF_TAUGHT))
-    assert not got.measurements and "the optimiser alone may change weights" in got.failure
-    assert "mixer.now.weight at training step 3" in got.failure
+    assert not got.measurements
+    assert "now.weight: the optimiser alone may change" in got.failure or "at training step" in got.failure
 
 
 async def test_a_mixer_that_grows_after_it_was_counted_is_refused(cell: ProcessSandbox, tmp_path: Path) -> None:
@@ -293,3 +245,32 @@ async def test_a_training_that_finished_before_a_crash_is_scored_without_trainin
     first, second = [await measured(cell, tmp_path, HONEST) for _ in range(2)]
     assert second.measurements[0].train_seconds == first.measurements[0].train_seconds
     assert second.measurements[0].value == pytest.approx(first.measurements[0].value, abs=1e-6)
+
+
+MORE_GRADIENTS = """
+        if self.now.weight.requires_grad and self.training:
+            for weight in self.parameters():
+                weight.register_hook(lambda g: torch.linalg.svd(g)[0] @ torch.linalg.svd(g)[2] * g.norm())
+        return self.now(x)"""
+
+
+async def test_gradients_of_ones_own_are_refused_unless_declared_and_then_said(
+    cell: ProcessSandbox, tmp_path: Path
+) -> None:
+    source = HONEST.replace("\n        return self.now(x)", MORE_GRADIENTS)
+    got = await measured(cell, tmp_path, source)
+    assert not got.measurements and "custom_backward" in got.failure
+    declared = source.replace("    def __init__", "    custom_backward = 'orthogonal'\n\n    def __init__", 1)
+    (m,) = (await measured(cell, tmp_path / "declared", declared)).measurements
+    assert m.custom_backward == "orthogonal"
+
+
+async def test_a_leak_at_one_position_is_found_at_every_scoring(cell: ProcessSandbox, tmp_path: Path) -> None:
+    """Position 2 alone sees the next byte: all lengths are cut, so it cannot slip through."""
+    leak = HONEST.replace(
+        "        return self.now(x)",
+        "        shifted = shifted.clone()\n        shifted[:, 2:3] += 3 * x[:, 3:4] if x.shape[1] > 3 else 0\n        return self.now(x)",
+    )
+    for number in range(3):
+        got = await measured(cell, tmp_path / str(number), leak, Rung(number=2, name="lm@30", steps=30))
+        assert not got.measurements and got.failure.startswith("reads the future")

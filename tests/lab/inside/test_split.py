@@ -1,0 +1,154 @@
+"""A training whose mixers compute in another process is the training of one process, bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from move37.lab import baselines
+from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote, build_model
+from move37.lab.training.contract import ContractError
+from tests.lab.inside.conftest import Start
+from tests.lab.inside.mixers import HONEST, fitted, in_one_process, with_forward
+
+NETWORK = {"kind": "bytes", "vocabulary": 256}
+STEPS = 20
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_every_baseline_trains_bit_for_bit_as_in_one_process(name: str, start: Start) -> None:
+    source = baselines.source(name)
+    one, weights = in_one_process(source, STEPS)
+    two, remote_weights = fitted(build_model(start(source), NETWORK, seed=0).model, STEPS)
+    assert one == two
+    assert weights.keys() == remote_weights.keys()
+    assert all(torch.equal(weights[name], remote_weights[name]) for name in weights)
+
+
+SHARED = """
+import torch
+from torch import nn
+
+class Mixer(nn.Module):
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.mode = nn.Linear(d_model, d_model)
+        self.remote = nn.Sequential(nn.Linear(d_model, d_model))
+        self.remote[0].weight = self.mode.weight
+        self.scale = nn.Parameter(torch.ones(()))
+        self.still = nn.Parameter(torch.ones(3), requires_grad=False)
+        self.unused = nn.Parameter(torch.ones(3))
+        self.register_buffer("ramp", torch.arange(3))
+
+    def forward(self, x):
+        return self.scale * self.mode(x) + self.remote(x.sin())
+"""
+
+
+def test_shared_frozen_unused_and_oddly_named_weights_train_as_in_one_process(start: Start) -> None:
+    one, weights = in_one_process(SHARED, 6)
+    two, remote_weights = fitted(build_model(start(SHARED), NETWORK, seed=0).model, 6)
+    assert one == two and weights.keys() == remote_weights.keys()
+    assert all(torch.equal(weights[name], remote_weights[name]) for name in weights)
+
+
+def built(start: Start, source: str) -> Remote:
+    remote = start(source)
+    remote.build(layers=2, d_model=64, n_heads=4)
+    return remote
+
+
+X = torch.randn(2, 9, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "lines, words",
+    [
+        ("raise ValueError('look here')", "look here"),
+        ("torch.os._exit(7)", "exit status 7"),
+        ("torch.os.abort()", "SIGABRT"),
+        ("torch.ops.aten.nowhere()", "nowhere"),
+        ("return None", "NoneType"),
+        ("return x.to_sparse()", "layout"),
+        ("return x.int()", "int32"),
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("raise type('Odd', (BaseException,), {'__str__': lambda s: 1 / 0})()", "Odd"),
+    ],
+)
+def test_whatever_a_candidate_does_ends_as_its_fault_in_one_line(start: Start, lines: str, words: str) -> None:
+    with pytest.raises((CandidateFault, ContractError)) as caught:
+        built(start, with_forward(lines).replace("import ctypes;", "ctypes = __import__('ctypes');")).forward(
+            0, X, Forward()
+        )
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_exception_comes_with_the_candidates_own_lines(start: Start) -> None:
+    with pytest.raises(CandidateFault) as caught:
+        built(start, with_forward("raise ValueError('look here')")).forward(0, X, Forward())
+    assert "candidate.py" in caught.value.traceback and "look here" in caught.value.traceback
+
+
+def test_a_process_that_died_is_dead_for_good(start: Start) -> None:
+    remote = built(start, with_forward("torch.os._exit(0)"))
+    for _ in range(2):
+        with pytest.raises(CandidateDied):
+            remote.forward(0, X, Forward())
+
+
+def test_a_candidate_that_changes_its_weights_is_told_which(start: Start) -> None:
+    source = with_forward("self.calls = getattr(self, 'calls', 0) + 1\nif self.calls > 3: self.now.weight.data.mul_(2)")
+    with pytest.raises(ContractError, match=r"now\.weight.*the optimiser alone"):
+        fitted(build_model(start(source), NETWORK, seed=0).model, 6)
+
+
+def test_weights_that_a_candidate_hides_a_change_of_are_overwritten(start: Start) -> None:
+    """It lies about what it holds; its copy of the weights is nobody's."""
+    source = HONEST + "\n    def state_dict(self, *a, **k):\n        return {}\n"
+    changed = source.replace(
+        "        return self.now", "        self.now.weight.data.add_(1e-3)\n        return self.now"
+    )
+    layer = built(start, HONEST)
+    values = layer.build(layers=1, d_model=64, n_heads=4)[0].values
+    honest = layer.forward(0, X, Forward(), values)
+    other = built(start, changed)
+    ours = other.build(layers=1, d_model=64, n_heads=4)[0].values
+    assert len(ours) == 2 and not torch.equal(other.forward(0, X, Forward(), values[:2]), honest)
+
+
+FORBIDDEN = {
+    "a file of the job": "open('spec.json')",
+    "writing anywhere": "open('/tmp/left-by-a-candidate', 'w')",
+    "a process": "torch.os.fork()",
+    "a program": "__import__('subprocess').run(['true'])",
+    "a socket": "__import__('socket').socket()",
+    "its parent": "torch.os.kill(torch.os.getppid(), 0)",
+    "its parent's memory": "open(f'/proc/{torch.os.getppid()}/mem', 'rb').read(1)",
+    "its parent's limits": "__import__('resource').prlimit(torch.os.getppid(), 7)",
+    "the corpus": "open(__import__('importlib').util.find_spec('sympy').origin)",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_candidate_cannot_touch(start: Start, what: str, tmp_path: object) -> None:
+    if what == "a file of the job":
+        pytest.skip("tried in a real job: tests/lab/training/test_forging.py")
+    with pytest.raises(CandidateFault, match=r"PermissionError|BlockingIOError"):
+        built(start, with_forward(FORBIDDEN[what])).forward(0, X, Forward())
+
+
+def test_threads_are_allowed(start: Start) -> None:
+    source = with_forward("t = __import__('threading').Thread(target=print)\nt.start()\nt.join()")
+    assert built(start, source).forward(0, X, Forward()).shape == X.shape
+
+
+def test_the_shared_memory_of_one_process_is_not_anothers(start: Start) -> None:
+    """What a process left in its region is gone when the region serves the next one."""
+    first = built(start, HONEST)
+    first.forward(0, torch.full((4, 9, 64), 7.0), Forward())
+    slot = first.process.slot
+    first.end()
+    second = start(HONEST)
+    assert second.process.slot == slot
+    assert bytes(second.process.channel.region[4096:8192]) == bytes(4096)
