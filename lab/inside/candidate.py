@@ -114,7 +114,7 @@ class _Layer:
         aliases: dict[int, list[str]] = {}
         by_id: dict[int, nn.Parameter] = {}
         for name, parameter in mixer.named_parameters(remove_duplicate=False):
-            if isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+            if isinstance(parameter, nn.UninitializedParameter):
                 raise ContractError(f"{name} has no shape before the first call: give it one in __init__")
             aliases.setdefault(id(parameter), []).append(name)
             by_id[id(parameter)] = parameter

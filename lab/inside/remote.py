@@ -255,7 +255,7 @@ class Far(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
         mixer: RemoteMixer = ctx.mixer
         of_x, *of_parameters = mixer.remote.backward(mixer.number, of_y.contiguous())

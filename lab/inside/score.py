@@ -62,7 +62,7 @@ def _answers(job: Job, inputs: Tensor, targets: Tensor) -> Answers:
     for mixer in job.built.mixers:
         mixer.mode = "inference"
     with torch.inference_mode():
-        for rows, due in zip(inputs.split(ROWS), targets.split(ROWS), strict=True):
+        for rows, due in zip(torch.split(inputs, ROWS), torch.split(targets, ROWS), strict=True):
             logits = job.built.model(rows).float()
             losses = cross_entropy(logits.flatten(0, 1), due.flatten(), ignore_index=NO_ANSWER, reduction="none")
             nats.append(losses.view(due.shape).double())

@@ -133,7 +133,10 @@ def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
 
 
 def _moved(tensor: Tensor, by: Tensor | None) -> Tensor:
-    return tensor if by is None else tensor + by
+    if by is None:
+        return tensor
+    moved: Tensor = tensor + by
+    return moved
 
 
 def _apart(one: Tensor, other: Tensor) -> float:

@@ -269,7 +269,9 @@ async def test_a_leak_at_one_position_is_found_at_every_scoring(cell: ProcessSan
     """Position 2 alone sees the next byte: all lengths are cut, so it cannot slip through."""
     leak = HONEST.replace(
         "        return self.now(x)",
-        "        shifted = shifted.clone()\n        shifted[:, 2:3] += 3 * x[:, 3:4] if x.shape[1] > 3 else 0\n        return self.now(x)",
+        "        shifted = shifted.clone()\n"
+        "        shifted[:, 2:3] += 3 * x[:, 3:4] if x.shape[1] > 3 else 0\n"
+        "        return self.now(x)",
     )
     for number in range(3):
         got = await measured(cell, tmp_path / str(number), leak, Rung(number=2, name="lm@30", steps=30))
