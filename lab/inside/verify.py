@@ -90,7 +90,7 @@ class Checks:
         generator = torch.Generator().manual_seed(self.draw.getrandbits(62))
 
         def along(tensor: Tensor, typical: float) -> Tensor:
-            size = STEP * (rms(tensor) or typical) * 10.0 ** self.draw.uniform(-SPREAD, 0.0)
+            size: float = STEP * (rms(tensor) or typical) * 10.0 ** self.draw.uniform(-SPREAD, 0.0)
             noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
             return (size * noise).to(tensor.dtype)
 
