@@ -6,6 +6,7 @@ from typing import Literal
 
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Backend = Literal["auto", "docker", "process"]
+Effort = Literal["none", "minimal", "low", "medium", "high"]  # of reasoning
 LogLevel = Literal["debug", "info", "warning", "error"]
 Preset = Literal["quick", "full"]
 Runtime = Literal["runc", "crun", "runsc"]

@@ -224,14 +224,14 @@ def _embedding(_: Settings) -> Iterator[Finding]:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     yield Finding(group="models", name="designer", ok=True, detail="a search over a grammar, no language model, no key")
-    keys = {
-        "openai": (settings.models.openai_api_key, "OPENAI_API_KEY"),
-        "anthropic": (settings.models.anthropic_api_key, "ANTHROPIC_API_KEY"),
-    }
-    for name, (key, variable) in keys.items():
-        detail = f"{variable} is set" if key else f"{variable} is not set"
-        remedy = "" if key else f"export {variable}=... to use {name}:NAME"
-        yield Finding(group="models", name=name, ok=bool(key), detail=detail, remedy=remedy)
+    from move37.agents.models.providers import PROVIDERS
+
+    for provider in PROVIDERS:
+        if variable := provider.key_variable:
+            key = settings.models.variables.get(variable)
+            detail = f"{variable} is set" if key else f"{variable} is not set"
+            remedy = "" if key else f"export {variable}=... to use {provider.name}:NAME"
+            yield Finding(group="models", name=provider.name, ok=bool(key), detail=detail, remedy=remedy)
     ollama = shutil.which("ollama")
     detail = "the program is installed" if ollama else "the program is not on this machine"
     remedy = "" if ollama else "install Ollama, or use openai:NAME with the --base-url of any compatible server"

@@ -15,18 +15,16 @@ if TYPE_CHECKING:
 
 def extractor(settings: Settings, model: str | None = None) -> Extractor | None:
     """One that asks `model`, or the settings' own. Raises `BadModel` for a name that is none."""
-    from move37.agents.models import HOSTED, open_model, parse
+    from move37.agents.models import assigned, is_language_model, open_model
+    from move37.app.models import asked_by_role
 
-    uri = model or settings.models.model
-    provider = parse(uri).provider
-    if provider not in HOSTED:
+    assignment = assigned(model or settings.models.model)
+    wanted = asked_by_role(settings, assignment)["Analyst"]  # whose work it is
+    if not is_language_model(wanted.uri):
         return None
-    models = settings.models
-    key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
-    address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
 
     def ask(prompt: str) -> list[dict[str, Any]]:
-        return asyncio.run(_asked(open_model(uri, base_url=address, api_key=key), prompt))
+        return asyncio.run(_asked(open_model(wanted.uri, wanted.options), prompt))
 
     return ask
 

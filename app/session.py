@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from rich.text import Text
@@ -43,7 +43,14 @@ def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool =
     """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
     check_home(settings.home)
     sitting = _Session(settings, again, seated)
-    interrupted = asyncio.run(sitting.hold())
+    try:
+        interrupted = asyncio.run(sitting.hold())
+    except BaseException:
+        # However it ended, what it found is shown, and what to type next; then the error is told.
+        if sitting.campaign is not None:
+            with suppress(Exception):
+                conclude(settings.home, sitting.campaign)
+        raise
     if sitting.campaign is not None:
         conclude(settings.home, sitting.campaign)
     return Exit.INTERRUPTED if interrupted else Exit.DONE
@@ -149,6 +156,8 @@ class _Session:
         return answer
 
     def _event(self, event: Event) -> None:
+        if self._display is None and isinstance(event, Notice):  # before there is a campaign: a model is waited for
+            self._screen.print(one_line(event.text), soft_wrap=True)
         for watching in (self._display, self._live):
             if watching is not None:
                 watching(event)

@@ -25,12 +25,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from move37.app.choices import Approve, Backend, LogLevel, Preset, Runtime
+from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runtime
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.quantities import count, dollars, duration, seconds
 
 FILE = Path("move37.toml")
+_OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
 # Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
 OTHERS = {"MOVE37_OUT", "MOVE37_PYTHON", "MOVE37_DOCKERD_LOG", "MOVE37_QDRANT_URL"}
 Kind = Literal["cognition", "analysis", "principle"]
@@ -66,16 +67,38 @@ class ConversationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskSettings:
+    """How a model is asked; of one role, None leaves what holds for all."""
+
+    temperature: float | None = None  # None: the endpoint's own
+    effort: Effort | None = None  # of reasoning
+    reply_tokens: int | None = None  # of one reply
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """The user's own price of a model, in US dollars per million tokens."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None  # prompt tokens that the provider had cached; None: as the others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """Which model, and how it is reached. Keys are left out of every repr."""
 
-    model: str = "designer"  # URI
+    model: str = "designer"  # URI, or role=URI,...,default=URI
     base_url: str | None = None  # of an OpenAI-compatible endpoint
-    openai_api_key: str | None = field(default=None, repr=False)
-    anthropic_api_key: str | None = field(default=None, repr=False)
-    ollama_host: str | None = None
+    key: str | None = field(default=None, repr=False)  # for `base_url`, before the provider's own
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the environment: providers' keys, hosts
     reply_tokens: int = 8_192  # of one reply
     reply_seconds: float = 300.0  # a slow model on a CPU may need more
+    temperature: float | None = None
+    effort: Effort | None = None
+    roles: Mapping[str, AskSettings] = field(default_factory=dict)  # by the role's name in lower case
+    prices: Mapping[str, PriceSettings] = field(default_factory=dict)  # by the model's URI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +200,37 @@ class _Docker(BaseModel):
     image: Text | None = None
 
 
-_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker}
+class _Ask(BaseModel):
+    """One table of [roles]"""
+
+    model_config = ConfigDict(extra="forbid")
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    effort: Effort | None = None
+    reply_tokens: Count | None = None
+    base_url: Text | None = None
+
+
+class _Roles(BaseModel):
+    """[roles]"""
+
+    model_config = ConfigDict(extra="forbid")
+    researcher: _Ask = _Ask()
+    critic: _Ask = _Ask()
+    engineer: _Ask = _Ask()
+    debugger: _Ask = _Ask()
+    analyst: _Ask = _Ask()
+
+
+class _Price(BaseModel):
+    """One table of [prices]"""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    completion: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker, "roles": _Roles}
 
 
 class _Sources(BaseSettings):
@@ -193,6 +246,8 @@ class _Sources(BaseSettings):
     base_url: Text | None = None
     reply_tokens: Count = 8_192
     reply_seconds: Seconds = 300.0
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    effort: Effort | None = None
     budget: Candidates | None = None
     max_time: Duration | None = None
     max_tokens: Count | None = None
@@ -211,6 +266,8 @@ class _Sources(BaseSettings):
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
     docker: _Docker = _Docker()
+    roles: _Roles = _Roles()
+    prices: dict[str, _Price] = Field(default_factory=dict)
 
     def __init__(self, *, _file: Path, **flags: Any) -> None:
         super().__init__(_toml=_file, **flags)
@@ -234,9 +291,7 @@ class _Keys(BaseSettings):
     """Secrets, under the names that their providers use; never from a file."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    ollama_host: str | None = Field(default=None, validation_alias="OLLAMA_HOST")
+    api_key: SecretStr | None = Field(default=None, validation_alias="MOVE37_API_KEY")
     qdrant_api_key: SecretStr | None = Field(default=None, validation_alias="QDRANT_API_KEY")
 
 
@@ -267,11 +322,14 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
         models=ModelSettings(
             model=found.model,
             base_url=found.base_url,
-            openai_api_key=_plain(keys.openai_api_key),
-            anthropic_api_key=_plain(keys.anthropic_api_key),
-            ollama_host=keys.ollama_host,
+            key=_plain(keys.api_key),
+            variables={name: value for name, value in os.environ.items() if value and name.endswith(_OF_PROVIDERS)},
             reply_tokens=found.reply_tokens,
             reply_seconds=found.reply_seconds,
+            temperature=found.temperature,
+            effort=found.effort,
+            roles={name: AskSettings(**ask.model_dump()) for name, ask in found.roles},
+            prices={name: PriceSettings(**price.model_dump()) for name, price in found.prices.items()},
         ),
         sandbox=SandboxSettings(backend=found.sandbox, runtime=found.docker.runtime, image=found.docker.image),
         memory=MemorySettings(

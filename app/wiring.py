@@ -1,7 +1,8 @@
 """The only place that names concrete rooms: settings -> `Room`, and a campaign run or resumed in it.
 
-Order matters: bad input is found before anything is created, the campaign's row is committed before torch is imported,
-and only then come the model, the sandbox and the memory. Not here: what is shown (display, chat) and the report.
+Order matters: bad input is found before anything is created, then the sandbox opens and each language model is asked
+once, so that neither a missing daemon nor a wrong key leaves a campaign behind; then comes the campaign's row, and only
+then torch and the memory. Not here: what is shown (display, chat) and the report.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from move37.app import models, resuming
 from move37.app.backends import docker_settings
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from move37.agents.context import CampaignContext
     from move37.agents.events import OnEvent
     from move37.agents.inbox import Inbox
+    from move37.app.models import OpenedModels
     from move37.memory.recall import Memory
+    from move37.sandbox.sandbox import Sandbox
 
 OnReady = Callable[[Campaign, Schedule], None]
 
@@ -47,24 +51,36 @@ class SessionResult:
     ending: CampaignResult
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a campaign needs of the world; opened, and proved to answer, before the campaign exists."""
+
+    models: OpenedModels
+    sandbox: Sandbox
+
+
 async def run_campaign(
     settings: Settings, *, inbox: Inbox, on_event: OnEvent, on_ready: OnReady | None = None
 ) -> SessionResult:
     """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
 
-    Raises `BadInput`, `BadTask`, `BadCorpus` or `BadModel` before anything is created; `ArchiveBusy` when another
-    campaign holds the home; later whatever broke, after everything finished is stored.
+    Raises `BadInput`, `BadTask`, `BadCorpus`, `BadModel`, `ModelUnavailable` or a `SandboxError` before anything is
+    created; `ArchiveBusy` when another campaign holds the home; later whatever broke, after everything finished is
+    stored.
     """
-    _check_model(settings)
+    models.checked(settings)
     direction = _direction(settings)
     task = _task(settings, settings.campaign.task, settings.campaign.corpus)
     schedule = task.schedule(settings.campaign.preset)
     brief = _brief(settings, schedule, direction)
-    with Archive.open(settings.home) as archive:
-        campaign = archive.begin_campaign(brief, _facts(task, schedule, settings))
-        if on_ready:
-            on_ready(campaign, schedule)
-        return await _session(settings, archive, campaign, task, inbox, on_event)
+    async with AsyncExitStack() as stack:
+        outside = await _outside(settings, brief, {}, stack, on_event)
+        with Archive.open(settings.home) as archive:
+            facts = {**_facts(task, schedule, settings), "sandbox": _kind(outside.sandbox)}
+            campaign = archive.begin_campaign(brief, facts)
+            if on_ready:
+                on_ready(campaign, schedule)
+            return await _session(settings, archive, campaign, task, outside, inbox, on_event)
 
 
 async def resume_campaign(
@@ -75,83 +91,144 @@ async def resume_campaign(
     campaign: int | None = None,
     on_ready: OnReady | None = None,
 ) -> SessionResult | None:
-    """Go on with the home's last campaign (or the one named); None when it has already finished.
+    """Go on with the home's last campaign (or the one named); None when it has finished and nothing extends it.
 
-    The brief, the model and the task are those it began with. Raises as `run_campaign`.
+    Task, seed and corpus are those it began with; what else of the brief the user names anew (limits, budget, model)
+    replaces what it had, and is stored. Raises as `run_campaign`.
     """
     with Archive.open(settings.home, readonly=True) as reading:
         campaigns = reading.campaigns()
-    if not campaigns:
-        raise BadInput(f"no campaign has run in {settings.home} yet: start one with `move37 run`")
-    chosen = next((c for c in campaigns if c.id == campaign), None) if campaign is not None else campaigns[-1]
-    if chosen is None:
-        raise BadInput(f"no campaign {campaign} in {settings.home}: see `move37 list --all`")
-    if chosen.status == "finished":
+        if not campaigns:
+            raise BadInput(f"no campaign has run in {settings.home} yet: start one with `move37 run`")
+        chosen = next((c for c in campaigns if c.id == campaign), None) if campaign is not None else campaigns[-1]
+        if chosen is None:
+            raise BadInput(f"no campaign {campaign} in {settings.home}: see `move37 list --all`")
+        spent = resuming.spent_so_far(reading, chosen)
+    brief = resuming.revised(chosen.brief, settings, spent)
+    if chosen.status == "finished" and not resuming.extends(brief, chosen.brief):
         return None
-    brief = chosen.brief
+    settings = resuming.with_model(settings, brief)
+    models.checked(settings)
     task = _task(settings, brief.task, Path(brief.corpus) if brief.corpus else None)
     if chosen.facts.get("task_digest", task.digest) != task.digest:
         raise BadInput(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
             "put them back, or start a new campaign with `move37 run`"
         )
-    with Archive.open(settings.home) as archive:
-        sessions = int(chosen.facts.get("sessions", 0)) + 1
-        going = archive.update_campaign(chosen.id, status="running", sessions=sessions)
-        if on_ready:
-            on_ready(going, task.schedule(brief.preset))
-        return await _session(settings, archive, going, task, inbox, on_event)
+    backend, why = resuming.sandbox(settings, chosen.facts)
+    settings = replace(settings, sandbox=replace(settings.sandbox, backend=backend))
+    async with AsyncExitStack() as stack:
+        outside = await _outside(settings, brief, chosen.facts, stack, on_event)
+        with Archive.open(settings.home) as archive:
+            facts = {
+                "sessions": int(chosen.facts.get("sessions", 0)) + 1,
+                "sandbox": _kind(outside.sandbox),
+                "base_url": settings.models.base_url or chosen.facts.get("base_url"),
+            }
+            going = archive.update_campaign(chosen.id, status="running", brief=brief, **facts)
+            if on_ready:
+                on_ready(going, task.schedule(brief.preset))
+            for sentence in (*resuming.changes(brief, chosen.brief), why):
+                _tell(on_event, sentence)
+            return await _session(settings, archive, going, task, outside, inbox, on_event)
 
 
 async def _session(
-    settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
+    settings: Settings,
+    archive: Archive,
+    campaign: Campaign,
+    task: Task,
+    outside: Outside,
+    inbox: Inbox,
+    on_event: OnEvent,
 ) -> SessionResult:
     from move37.agents import campaign as campaigns
 
     try:
-        async with open_context(settings, archive, campaign, task, inbox, on_event) as room:
-            ending = await campaigns.run(room)
+        async with open_context(settings, archive, campaign, task, inbox, on_event, outside) as context:
+            ending = await campaigns.run(context)
     except BaseException:
         archive.update_campaign(campaign.id, status="stopped")
         raise
     return SessionResult(campaign=campaign.id, ending=ending)
 
 
+async def _outside(
+    settings: Settings, brief: Brief, facts: Mapping[str, object], stack: AsyncExitStack, on_event: OnEvent
+) -> Outside:
+    """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
+    from move37.sandbox.factory import open_sandbox
+
+    assignment = models.checked(replace(settings, models=replace(settings.models, model=brief.model)))
+    written_by_a_model = any(uri != "designer" for uri in assignment.uris)
+    sandbox = await open_sandbox(
+        settings.sandbox.backend,
+        trusted_source="model" if written_by_a_model else "grammar",
+        workers=_workers(settings),
+        docker=docker_settings(settings.sandbox),
+    )
+    stack.push_async_callback(sandbox.close)
+    opened = await models.opened(
+        settings,
+        assignment,
+        stack,
+        seed=brief.seed,
+        base_url=str(facts["base_url"]) if facts.get("base_url") else None,
+        on_wait=partial(_tell, on_event),
+    )
+    return Outside(models=opened, sandbox=sandbox)
+
+
+def _workers(settings: Settings) -> int:
+    return settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
+
+
+def _kind(sandbox: Sandbox) -> str:
+    return sandbox.name.split()[0]
+
+
+def _tell(on_event: OnEvent, text: str) -> None:
+    from move37.agents.events import Notice
+
+    if text:
+        on_event(Notice(text=text))
+
+
 @asynccontextmanager
 async def open_context(
-    settings: Settings, archive: Archive, campaign: Campaign, task: Task, inbox: Inbox, on_event: OnEvent
+    settings: Settings,
+    archive: Archive,
+    campaign: Campaign,
+    task: Task,
+    inbox: Inbox,
+    on_event: OnEvent,
+    outside: Outside | None = None,
 ) -> AsyncIterator[CampaignContext]:
-    """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here."""
+    """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here.
+
+    `outside` is opened here, too, where the caller has not done it.
+    """
     from threadpoolctl import threadpool_limits
 
     from move37.agents.approval import Approvals
     from move37.agents.budget import Budget, Usage
     from move37.agents.clock import Clock
     from move37.agents.context import CampaignContext, ConversationLimits
-    from move37.agents.events import Notice
     from move37.agents.models import operators_of, signature
-    from move37.agents.roles import MEMBERS
     from move37.memory.recall import open_memory
-    from move37.sandbox.factory import open_sandbox
     from move37.sandbox.retrying import RetryingSandbox
 
     brief = campaign.brief
     schedule = task.schedule(brief.preset)
-    workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
+    workers = _workers(settings)
     async with AsyncExitStack() as stack:
         # Every core trains: a second thread of an embedding waits for a core longer than it helps.
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        client = _client(settings, campaign)
-        stack.push_async_callback(client.close)
-        opened = await open_sandbox(
-            settings.sandbox.backend,
-            trusted_source="grammar" if brief.model == "designer" else "model",
-            workers=workers,
-            docker=docker_settings(settings.sandbox),
-        )
-        stack.push_async_callback(opened.close)
-        sandbox = RetryingSandbox(opened, on_wait=lambda text: on_event(Notice(text=text)))
-        on_event(Notice(text=f"Candidates run in the {sandbox.name} sandbox."))
+        if outside is None:
+            outside = await _outside(settings, brief, campaign.facts, stack, on_event)
+        clients = _recorded(settings, campaign, outside.models)
+        sandbox = RetryingSandbox(outside.sandbox, on_wait=partial(_tell, on_event))
+        _tell(on_event, f"Candidates run in the {sandbox.name} sandbox.")
         memory = open_memory(
             settings.home,
             url=settings.memory.url,
@@ -169,9 +246,9 @@ async def open_context(
             schedule=schedule,
             sandbox=sandbox,
             memory=memory,
-            models={m.name: client for m in MEMBERS},
-            signatures={m.name: signature(client) for m in MEMBERS},
-            prices=_prices(settings, brief.model),
+            models=clients,
+            signatures={role: signature(client) for role, client in clients.items()},
+            prices=_prices(outside.models),
             operators_of=operators_of,
             inbox=inbox,
             approvals=Approvals(
@@ -181,7 +258,7 @@ async def open_context(
                 partial(archive.say, campaign.id),
                 timeout=settings.campaign.approval_seconds,
             ),
-            usage=Usage(tokens, cost),
+            usage=Usage(tokens + outside.models.trial_tokens, cost),
             budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
             on_event=on_event,
             clock=Clock(
@@ -204,55 +281,27 @@ async def open_context(
         )
 
 
-def _check_model(settings: Settings) -> None:
-    from move37.agents.models import parse
-    from move37.agents.models.price import price_of
-
-    model = settings.models
-    parse(model.model)
-    if settings.campaign.max_cost is not None and price_of(model.model, base_url=model.base_url) is None:
-        raise BadInput(f"no price is known for {model.model}: --max-cost cannot be kept; use --max-tokens instead")
-    if model.model != "designer":  # a missing key or recording leaves no empty campaign behind
-        _open_model(settings, model.model, seed=settings.campaign.seed, base_url=None)
-
-
-def _client(settings: Settings, campaign: Campaign) -> ChatCompletionClient:
-    """The campaign's model; what it answers is recorded, so that `replay:FILE` can repeat the run."""
+def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> dict[str, ChatCompletionClient]:
+    """Role -> model; what models answer is recorded, so that `replay:FILE` can repeat the run."""
     from move37.agents.models.replay import Recorder
 
-    client = _open_model(
-        settings, campaign.brief.model, seed=campaign.brief.seed, base_url=campaign.facts.get("base_url")
-    )
-    if campaign.brief.model.startswith("replay:"):
-        return client
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
-    return Recorder(client, folder / f"c{campaign.id}.jsonl")
+    file = folder / f"c{campaign.id}.jsonl"
+    recorders = {id(client): Recorder(client, file) for client in opened.unique if not _is_recording(client)}
+    return {role: recorders.get(id(client), client) for role, client in opened.clients.items()}
 
 
-def _open_model(settings: Settings, uri: str, *, seed: int, base_url: str | None) -> ChatCompletionClient:
-    """The model under the person's settings; `base_url` is used where they name none. Raises `BadModel`."""
-    from move37.agents.models import open_model, parse
+def _is_recording(client: ChatCompletionClient) -> bool:
+    from move37.agents.models.replay import Replay
 
-    models = settings.models
-    provider = parse(uri).provider
-    key = {"openai": models.openai_api_key, "anthropic": models.anthropic_api_key}.get(provider)
-    address = models.ollama_host if provider == "ollama" and models.base_url is None else models.base_url
-    return open_model(
-        uri,
-        base_url=address or base_url,
-        api_key=key,
-        seed=seed,
-        reply_tokens=models.reply_tokens,
-        reply_seconds=models.reply_seconds,
-    )
+    return isinstance(client, Replay)
 
 
-def _prices(settings: Settings, model: str) -> Callable[[str, int, int], float]:
-    from move37.agents.models.price import FREE, price_of
+def _prices(opened: OpenedModels) -> Callable[[str, int, int], float]:
+    from move37.agents.models.price import cost
 
-    price = price_of(model, base_url=settings.models.base_url) or FREE
-    return lambda role, prompt, completion: (prompt * price.prompt + completion * price.completion) / 1e6
+    return lambda role, prompt, completion: cost(opened.prices[role], prompt, completion)
 
 
 async def _load_papers(memory: Memory, on_event: OnEvent) -> None:

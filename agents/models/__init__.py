@@ -6,35 +6,40 @@
     ollama:NAME      an Ollama server
     replay:FILE      the recorded replies of an earlier run (models/replay)
 
-To add one: a file here and a line in `open_model`. Not there yet: `local:` (a model server in a process of ours).
+To add one: a file in providers/ and its line there. Which role has which model: assignment.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from move37.agents.errors import BadModel
+from move37.agents.models.assignment import Assignment, assigned
+from move37.agents.models.provider import REPLY_SECONDS, REPLY_TOKENS, ModelOptions, Provider, is_loopback
+from move37.agents.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
-HOSTED = ("openai", "anthropic", "ollama")
-KNOWN = "designer, openai:NAME, anthropic:NAME, ollama:NAME, replay:FILE"
-
-REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
-REPLY_SECONDS = 300.0
+SEARCH = "designer"
 
 __all__ = [
-    "HOSTED",
-    "KNOWN",
     "REPLY_SECONDS",
     "REPLY_TOKENS",
+    "SEARCH",
+    "Assignment",
     "ModelName",
+    "ModelOptions",
+    "assigned",
+    "is_language_model",
+    "known",
     "open_model",
     "operators_of",
+    "options_for",
     "parse",
+    "provider_of",
     "signature",
 ]
 
@@ -43,65 +48,79 @@ __all__ = [
 class ModelName:
     """A model URI, taken apart."""
 
-    provider: str  # designer, openai, anthropic, ollama, replay
+    provider: str  # designer, or the name of a provider
     name: str = ""  # of the model, or the path of a recording
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.name}" if self.name else self.provider
 
 
+def known() -> str:
+    """The forms of a URI, for messages."""
+    return ", ".join([SEARCH, *(f"{p.name}:{p.form}" for p in PROVIDERS)])
+
+
 def parse(uri: str) -> ModelName:
     """Take `uri` apart. Raises `BadModel`. Cheap: for checking a command line."""
     provider, _, name = uri.strip().partition(":")
-    if provider == "designer" and not name:
-        return ModelName(provider="designer")
-    if provider == "local":
-        raise BadModel("local: models are not built in yet: serve yours and use openai:NAME with --base-url")
-    if provider in (*HOSTED, "replay"):
+    if provider == SEARCH and not name:
+        return ModelName(provider=SEARCH)
+    if any(p.name == provider for p in PROVIDERS):
         if name:
             return ModelName(provider=provider, name=name)
-        raise BadModel(f"{provider}: needs a name after the colon; models are {KNOWN}")
-    raise BadModel(f"unknown model {uri!r}: use one of {KNOWN}")
+        raise BadModel(f"{provider}: needs a name after the colon; models are {known()}")
+    raise BadModel(f"unknown model {uri!r}: use one of {known()}")
+
+
+def provider_of(uri: str) -> Provider | None:
+    """The provider of a URI; None for the search. Raises `BadModel`."""
+    name = parse(uri).provider
+    return next((p for p in PROVIDERS if p.name == name), None)
+
+
+def is_language_model(uri: str) -> bool:
+    """Whether what answers may be asked anything: neither the search nor a recording."""
+    return parse(uri).provider not in (SEARCH, "replay")
+
+
+def options_for(uri: str, options: ModelOptions, variables: Mapping[str, str]) -> ModelOptions:
+    """The options with the provider's own key and address from `variables`, where the user gave none.
+
+    A server on this machine is not sent a key that was meant for the provider's own.
+    """
+    provider = provider_of(uri)
+    if provider is None:
+        return options
+    address = options.base_url or variables.get(provider.address_variable)
+    key = options.key
+    if key is None and not (address and is_loopback(address)):
+        key = variables.get(provider.key_variable)
+    return replace(options, base_url=address, key=key)
 
 
 def open_model(
-    uri: str,
-    *,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    seed: int = 0,
-    sample: int = 0,
-    temperature: float | None = None,
-    retries: int = 2,
-    reply_tokens: int = REPLY_TOKENS,
-    reply_seconds: float = REPLY_SECONDS,
+    uri: str, options: ModelOptions | None = None, *, on_wait: Callable[[str], None] | None = None
 ) -> ChatCompletionClient:
     """The client that `uri` names; replies with a form (`json_output`) are valid, or an `AgentError` is raised.
 
-    `seed` and `sample` reach endpoints that take a seed; `temperature` None leaves the endpoint's own. `retries`:
-    further attempts after an invalid reply; `reply_tokens` and `reply_seconds` bound one call (OpenAI's own endpoint
-    bounds the tokens itself). The client may be shared by all roles and experiments. Raises `BadModel`.
+    `on_wait` hears a sentence when an outage begins and ends. The client may be shared by all roles and experiments
+    that ask with the same options. Raises `BadModel`.
     """
-    model = parse(uri)
-    if model.provider == "designer":
+    wanted, model, provider = options or ModelOptions(), parse(uri), provider_of(uri)
+    if provider is None:
         from move37.agents.models.designer.client import Designer
 
         return Designer()
-    if model.provider == "replay":
-        from move37.agents.models.replay import Replay
-
-        return Replay.open(Path(model.name))
-    from move37.agents.models import hosted
+    inner = provider.open(model.name, wanted)
+    if provider.name == "replay":
+        return inner
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
-    sampling: dict[str, Any] = {"seed": seed + sample}
-    if temperature is not None:
-        sampling["temperature"] = temperature
-    limits = hosted.ReplyLimits(tokens=reply_tokens, seconds=reply_seconds)
-    inner = hosted.make(
-        model.provider, model.name, base_url=base_url, api_key=api_key, sampling=sampling, limits=limits
-    )
-    return StructuredOutputClient(inner, signature=str(model), patience=RetryPolicy(replies=retries))
+    policy = RetryPolicy(replies=wanted.retries, call_seconds=wanted.reply_seconds)
+    client = StructuredOutputClient(inner, signature=str(model), patience=policy)
+    if on_wait is not None:
+        client.on_wait = on_wait
+    return client
 
 
 def signature(client: ChatCompletionClient) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from autogen_core import EVENT_LOGGER_NAME, CancellationToken
@@ -30,6 +32,17 @@ from pydantic import BaseModel
 JsonOutput = bool | type[BaseModel] | None
 NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
 _events = logging.getLogger(EVENT_LOGGER_NAME)
+
+
+@dataclass(slots=True)
+class CallFacts:
+    """What AutoGen's usage has no place for; filled in by the clients below, read by who counts (metering)."""
+
+    cached_tokens: int = 0  # of the prompts, as far as the provider says
+    attempts: int = 0  # answers, invalid ones included
+
+
+FACTS: ContextVar[CallFacts | None] = ContextVar("call_facts", default=None)
 
 
 class NamedClient(ChatCompletionClient):

@@ -1,12 +1,11 @@
 """A client around another that gives back valid replies or an `AgentError`: an invalid one would wedge AutoGen's team.
 
-    ask -> text -> JSON inside it -> pydantic -> canonical JSON
-           `-- invalid: the model sees its reply and the error, and is asked again, `retries` times
-    transport errors: again after a growing pause; refusals (key, unknown model): at once, in one line
+    create -> _valid: ask, read the object, ask again with what was wrong   (answers.py)
+           -> _asked: one answer, whatever the endpoint does                (faults.py, shrink.py; wire.py below it)
 
-Three ways of asking for JSON, the strictest that works is kept: `schema` (the endpoint constrains decoding to it),
-`json` (JSON mode) and `prompt` (the schema stands in the prompt, which it does in all three). An endpoint that
-refuses one of them is asked in the next.
+An outage is waited out, for as long as the caller lets the task live: who waits is told once and told again when it is
+over. A request that the server cannot take costs one call (`ModelReplyInvalid`), never the campaign. A key or a name
+that is wrong is `ModelUnavailable` at once. `trial` asks once before anything else is done, and waits less.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 import structlog
@@ -31,34 +30,43 @@ from autogen_core.models import (
     UserMessage,
 )
 from autogen_core.tools import Tool, ToolSchema
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.client import ClientWrapper, JsonOutput, role_of
+from move37.agents.models.answers import validated
+from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
+from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
+from move37.agents.models.shrink import Shorter, shorter, size, window_of
+from move37.agents.models.wire import EXCHANGE, REPLY_CAP, Exchange
 
 log = structlog.get_logger()
 
-Way = Literal["schema", "json", "prompt"]
-WAYS: tuple[Way, ...] = ("schema", "json", "prompt")
-MALFORMED_REQUEST = (400, 422)  # statuses with which endpoints refuse a response format
-TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504, 529)
-MOST_STARTS = 200  # braces in a reply at which an object is looked for
 LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the model
+LEAST_REPLY = 256  # tokens: below this a reply is not worth asking for, and the prompt is cut instead
+LOST_IN_A_ROW = 12  # lost calls without one answer between them: the endpoint, not the requests, is at fault
+
+
+class Ready(BaseModel):
+    """What a trial call asks for."""
+
+    ready: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a model is asked again."""
+    """How often a model is asked again, and how long it is waited for."""
 
     replies: int = 2  # further attempts after an invalid reply
-    transport: int = 4  # further attempts after a transport error
+    hiccups: int = 4  # further attempts after the server failed at a call
+    shrinks: int = 4  # further attempts with a shorter prompt
     first_pause: float = 0.5  # seconds; doubles each time
-    longest_pause: float = 20.0  # seconds
+    longest_pause: float = 120.0  # seconds, where the server does not say how long
+    outage_seconds: float | None = None  # how long an outage is waited out; None: until the task is cancelled
     call_seconds: float = 600.0  # wall clock of one call
 
 
 class StructuredOutputClient(ClientWrapper):
-    """See the module. `sleep` is there for tests."""
+    """See the module. `on_wait` hears a sentence when an outage begins and ends; `sleep` is there for tests."""
 
     def __init__(
         self,
@@ -66,14 +74,18 @@ class StructuredOutputClient(ClientWrapper):
         *,
         signature: str,
         patience: RetryPolicy | None = None,
+        on_wait: Callable[[str], None] = lambda text: None,
+        shorter: Shorter = shorter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
         self.signature = signature
+        self.on_wait = on_wait
         self._patience = patience or RetryPolicy()
+        self._shorter = shorter
         self._sleep = sleep
-        info = inner.model_info
-        self._way: Way = "schema" if info.get("structured_output") else "json" if info["json_output"] else "prompt"
+        self._away_since: float | None = None  # monotonic: an outage goes on
+        self._lost = 0  # calls, since the last answer
 
     async def create(
         self,
@@ -85,106 +97,184 @@ class StructuredOutputClient(ClientWrapper):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        """A reply that validates against `json_output`; usage counts every attempt.
+        """A reply that validates against `json_output`, or tool calls; usage counts every attempt.
 
         Raises `ModelReplyInvalid` with the last text, or `ModelUnavailable`.
         """
         call = _Call(tools, tool_choice, extra_create_args, cancellation_token)
-        if not (isinstance(json_output, type) and issubclass(json_output, BaseModel)):
-            return await self._asked(list(messages), None, json_output, call)
-        asked = [*messages]
-        spent = RequestUsage(prompt_tokens=0, completion_tokens=0)
+        named = spoken(messages)
+        if isinstance(json_output, type) and issubclass(json_output, BaseModel):
+            return await self._valid(named, json_output, call)
+        return await self._asked(named, None, json_output, call, self._patience)
+
+    async def trial(self, *, seconds: float = 600.0) -> RequestUsage:
+        """One small call: raises `ModelUnavailable` when no call can succeed. A server that starts is waited for.
+
+        What it answers does not matter; a model that obeys badly is still a model. Returns what the call cost.
+        """
+        asked: list[LLMMessage] = [
+            SystemMessage(content="You are asked whether you can answer."),
+            UserMessage(content='Answer {"ready": true}.', source="Lab"),
+        ]
+        policy = replace(self._patience, outage_seconds=seconds, hiccups=1)
+        result = await self._asked(asked, Ready, None, _Call((), "auto", {}, None), policy)
+        return result.usage
+
+    async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], call: _Call) -> CreateResult:
+        asked, spent = messages, RequestUsage(prompt_tokens=0, completion_tokens=0)
         text, problem = "", ""
         for attempt in range(self._patience.replies + 1):
-            result = await self._asked(asked, json_output, None, call)
+            try:
+                result = await self._asked(asked, form, None, call, self._patience)
+            except ModelReplyInvalid as error:
+                raise ModelReplyInvalid(
+                    str(error), text, prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens
+                ) from error
             spent = _sum(spent, result.usage)
-            text = result.content if isinstance(result.content, str) else ""
-            reply, problem = validated(text, json_output)
+            if not isinstance(result.content, str):  # calls of tools
+                return result.model_copy(update={"usage": spent})
+            text = result.content
+            reply, problem = validated(text, form)
             if reply is not None:
                 return result.model_copy(update={"content": reply.model_dump_json(), "usage": spent})
             if result.finish_reason == "length":
                 problem = f"the reply was cut off at its token limit; be shorter ({problem})"
-            log.warning("reply_invalid", role=role_of(json_output), model=self.signature, attempt=attempt, why=problem)
+            log.warning("reply_invalid", role=role_of(form), model=self.signature, attempt=attempt, why=problem)
             asked = [
                 *messages,
                 AssistantMessage(content=text[:LONGEST_SHOWN] or "(empty)", source="assistant"),
                 UserMessage(content=_again(problem), source="Lab"),
             ]
         raise ModelReplyInvalid(
-            f"{self.signature} gave no valid {json_output.__name__} in {attempt + 1} attempts: {problem}",
+            f"{self.signature} gave no valid {form.__name__} in {attempt + 1} attempts: {problem}",
             text=text,
             prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens,
         )
 
     async def _asked(
-        self, messages: list[LLMMessage], form: type[BaseModel] | None, json_output: JsonOutput, call: _Call
+        self,
+        messages: list[LLMMessage],
+        form: type[BaseModel] | None,
+        json_output: JsonOutput,
+        call: _Call,
+        policy: RetryPolicy,
     ) -> CreateResult:
-        """One answer; transport errors and refused ways of asking are dealt with here."""
-        failures = 0
+        """One answer. Outages, failures and prompts that are too long are dealt with here."""
+        tries = _Tries()
         while True:
+            seen = Exchange()
             began = time.monotonic()
             try:
-                async with asyncio.timeout(self._patience.call_seconds):
-                    result = await self._call(messages, form, json_output, call)
+                result = await self._once(messages, form, json_output, call, seen, tries.reply_cap)
             except AgentError:
                 raise
             except Exception as error:
-                if form is not None and _status(error) in MALFORMED_REQUEST and self._way != WAYS[-1]:
-                    self._way = WAYS[WAYS.index(self._way) + 1]
-                    log.info("asking_differently", model=self.signature, way=self._way, why=_line(error))
-                    continue
-                if not is_transient(error) or failures >= self._patience.transport:
-                    self._give_up(error)
-                pause = min(self._patience.first_pause * 2**failures, self._patience.longest_pause)
-                failures += 1
-                log.warning("model_call_failed", model=self.signature, pause=pause, why=_line(error))
-                await self._sleep(pause)
+                fault = diagnose(error, seen)
+                log.warning("model_call_failed", model=self.signature, kind=fault.kind.value, why=fault.words[:300])
+                if fault.kind is Kind.OVERFLOW and tries.shrinks < policy.shrinks:
+                    messages = self._smaller(messages, fault, tries)
+                elif fault.kind is Kind.OUTAGE and not self._too_long_away(policy):
+                    await self._wait(fault, tries)
+                elif fault.kind is Kind.HICCUP and tries.hiccups < policy.hiccups:
+                    tries.hiccups += 1
+                    await self._sleep(pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0))
+                else:
+                    self._give_up(fault, error)
                 continue
-            log.info(
-                "model_answered",
-                model=self.signature,
-                role=role_of(form),
-                seconds=round(time.monotonic() - began, 3),
-                prompt_tokens=result.usage.prompt_tokens,
-                completion_tokens=result.usage.completion_tokens,
-            )
-            return result
+            self._back(result, seen, role_of(form), time.monotonic() - began)
+            return result.model_copy(update={"cached": False})
 
-    async def _call(
-        self, messages: list[LLMMessage], form: type[BaseModel] | None, json_output: JsonOutput, call: _Call
+    async def _once(
+        self,
+        messages: list[LLMMessage],
+        form: type[BaseModel] | None,
+        json_output: JsonOutput,
+        call: _Call,
+        seen: Exchange,
+        reply_cap: int | None,
     ) -> CreateResult:
         extra = dict(call.extra)
         if form is not None:
-            messages = instructed(messages, form)
-            json_output = True if self._way == "json" else None
-            if self._way == "schema":
+            messages = instructed(messages, form, tools=bool(call.tools))
+            if not call.tools:  # decoding that is held to the form could not call a tool
                 extra, json_output = self._constrained(extra, form)
-        return await self.inner.create(
-            messages,
-            tools=call.tools,
-            tool_choice=call.tool_choice,
-            json_output=json_output,
-            extra_create_args=extra,
-            cancellation_token=call.cancellation_token,
-        )
+        exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(reply_cap)
+        try:
+            async with asyncio.timeout(self._patience.call_seconds):
+                return await self.inner.create(
+                    messages,
+                    tools=call.tools,
+                    tool_choice=call.tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra,
+                    cancellation_token=call.cancellation_token,
+                )
+        finally:
+            EXCHANGE.reset(exchange)
+            REPLY_CAP.reset(cap)
 
     def _constrained(self, extra: dict[str, Any], form: type[BaseModel]) -> tuple[dict[str, Any], JsonOutput]:
         # OpenAI's own parser would raise on an invalid reply and lose its text: we hand over the schema and parse here.
         if type(self.inner).__name__.startswith(("OpenAI", "AzureOpenAI")):
             schema = {"name": form.__name__, "schema": form.model_json_schema(), "strict": False}
             return extra | {"response_format": {"type": "json_schema", "json_schema": schema}}, None
-        return extra, form
+        info = self.inner.model_info
+        return extra, form if info.get("structured_output") else True if info["json_output"] else None
 
-    def _give_up(self, error: Exception) -> NoReturn:
-        status = _status(error)
-        if status in (401, 403):
-            advice = "check the API key"
-        elif status == 404:
-            advice = "check the model's name and --base-url"
-        else:
-            advice = "check that the endpoint runs, or name another --model"
-        raise ModelUnavailable(f"{self.signature} does not answer ({_line(error)}): {advice}") from error
+    def _smaller(self, messages: list[LLMMessage], fault: Fault, tries: _Tries) -> list[LLMMessage]:
+        tries.shrinks += 1
+        window, prompt = window_of(fault.words)
+        if window and prompt and prompt + LEAST_REPLY < window and tries.reply_cap is None:
+            tries.reply_cap = max(1, window - prompt - 16)  # the prompt fits: the reply was promised too much room
+            return messages
+        now = size(messages)
+        share = min(0.75, 0.8 * window / prompt) if window and prompt and prompt > window else 0.75
+        return list(self._shorter(messages, int(now * share)))
+
+    async def _wait(self, fault: Fault, tries: _Tries) -> None:
+        seconds = pause(fault, tries.outages, first=self._patience.first_pause, longest=self._patience.longest_pause)
+        tries.outages += 1
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+        if tries.outages == 3 or (tries.outages < 3 and seconds >= 2.0 and not tries.told):
+            tries.told = True
+            self.on_wait(f"{sentence(self.signature, fault)}. It is asked again, next in {max(1, round(seconds))} s.")
+        await self._sleep(seconds)
+
+    def _too_long_away(self, policy: RetryPolicy) -> bool:
+        if policy.outage_seconds is None or self._away_since is None:
+            return False
+        return time.monotonic() - self._away_since >= policy.outage_seconds
+
+    def _back(self, result: CreateResult, seen: Exchange, role: str, seconds: float) -> None:
+        if self._away_since is not None:
+            away = time.monotonic() - self._away_since
+            self._away_since = None
+            if away >= 2.0:
+                self.on_wait(f"{self.signature} answers again, after {away:.0f} s.")
+        self._lost = 0
+        if (facts := FACTS.get()) is not None:
+            facts.attempts += 1
+            facts.cached_tokens += seen.cached_tokens
+        log.info(
+            "model_answered",
+            model=self.signature,
+            role=role,
+            seconds=round(seconds, 3),
+            prompt_tokens=result.usage.prompt_tokens,
+            completion_tokens=result.usage.completion_tokens,
+            cached_tokens=seen.cached_tokens,
+        )
+
+    def _give_up(self, fault: Fault, error: Exception) -> NoReturn:
+        words = sentence(self.signature, fault)
+        if fault.kind in (Kind.REFUSED, Kind.OUTAGE):
+            raise ModelUnavailable(words) from error
+        self._lost += 1
+        if self._lost >= LOST_IN_A_ROW:
+            raise ModelUnavailable(f"{words}; so were the {self._lost} calls before it") from error
+        raise ModelReplyInvalid(words) from error
 
     async def create_stream(
         self,
@@ -222,76 +312,45 @@ class _Call:
     cancellation_token: CancellationToken | None
 
 
+@dataclass(slots=True)
+class _Tries:
+    """What one answer has cost so far."""
+
+    hiccups: int = 0
+    outages: int = 0
+    shrinks: int = 0
+    reply_cap: int | None = None  # tokens, for this call only
+    told: bool = False
+
+
 # Pure ----------------------------------------------------------------------------------------------------------
 
 
-def validated(text: str, form: type[BaseModel]) -> tuple[BaseModel | None, str]:
-    """The reply in `text`, wherever in it a JSON object of this form stands; or None and what is wrong with it."""
-    problem = "there is no JSON object in the reply"
-    for candidate in _objects(text):
-        try:
-            return form.model_validate(candidate), ""
-        except ValidationError as error:
-            problem = "; ".join(_clause(item) for item in error.errors()[:5])
-    return None, problem
+def spoken(messages: Sequence[LLMMessage]) -> list[LLMMessage]:
+    """The messages with their speakers named in the text: templates and servers drop the field for it."""
+    return [
+        m.model_copy(update={"content": f"{m.source}:\n{m.content}"})
+        if isinstance(m, UserMessage) and isinstance(m.content, str) and not m.content.startswith(f"{m.source}:")
+        else m
+        for m in messages
+    ]
 
 
-def instructed(messages: Sequence[LLMMessage], form: type[BaseModel]) -> list[LLMMessage]:
+def instructed(messages: Sequence[LLMMessage], form: type[BaseModel], *, tools: bool = False) -> list[LLMMessage]:
     """The messages with the form of the reply spelled out in the first system message (or a new one)."""
     schema = json.dumps(form.model_json_schema(), ensure_ascii=False)
-    words = f"Answer with one JSON object and nothing else. It must validate against this JSON schema:\n{schema}"
+    when = "When you are done with the tools, answer" if tools else "Answer"
+    words = f"{when} with one JSON object and nothing else. It must validate against this JSON schema:\n{schema}"
     first, rest = (messages[0], messages[1:]) if messages else (None, [])
     if isinstance(first, SystemMessage):
         return [SystemMessage(content=f"{first.content}\n\n{words}"), *rest]
     return [SystemMessage(content=words), *messages]
 
 
-def is_transient(error: Exception) -> bool:
-    """Whether asking again may help: timeouts, lost connections, rate limits, and the server's own faults."""
-    status = _status(error)
-    if status is not None:
-        return status in TRANSIENT
-    names = {kind.__name__ for kind in type(error).__mro__}
-    lost = {"APIConnectionError", "TransportError", "ConnectionError", "TimeoutError", "ReadError"}
-    return bool(names & lost)
-
-
-def _objects(text: str) -> Iterator[Any]:
-    """Every JSON object that starts somewhere in `text`, outermost first; fences and prose do not matter."""
-    decoder = json.JSONDecoder(strict=False)  # models put raw newlines into strings
-    place = tries = 0
-    while (place := text.find("{", place)) >= 0 and tries < MOST_STARTS:
-        tries += 1
-        try:
-            value, end = decoder.raw_decode(text, place)
-        except RecursionError:
-            return
-        except ValueError:
-            place += 1
-            continue
-        yield value
-        place = end
-
-
-def _clause(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the reply"
-    return f"{where}: {item['msg']}"
-
-
 def _again(problem: str) -> str:
     return (
         f"Your reply did not validate: {problem}. Answer again with the whole corrected JSON object and nothing else."
     )
-
-
-def _status(error: Exception) -> int | None:
-    status = getattr(error, "status_code", None)
-    return status if isinstance(status, int) and status > 0 else None
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
 def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:

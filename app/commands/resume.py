@@ -16,11 +16,14 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """Go on with the latest campaign that has not finished; no finished step is repeated.
 
-Task, model, budget and seed are those it began with.
+Task, seed and corpus are those it began with. Limits, budget and model too, unless you name others; they count all
+sessions together, so that a finished campaign goes on when it is given more.
 
 \b
   move37 resume
   move37 resume --chat --approve code
+  move37 resume --budget 24 --max-time 8h
+  move37 resume --model openai:NAME --base-url http://127.0.0.1:8000/v1
   move37 resume --sandbox process --workers 1
 """
 
@@ -31,12 +34,19 @@ def resume(
     chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
     approve: o.Approve = None,
     approval_timeout: o.ApprovalTimeout = None,
+    budget: o.Budget = None,
+    max_time: o.MaxTime = None,
+    max_tokens: o.MaxTokens = None,
+    max_cost: o.MaxCost = None,
+    model: o.Model = None,
+    base_url: o.BaseUrl = None,
     workers: o.Workers = None,
     sandbox: o.SandboxName = None,
     runtime: o.Runtime = None,
     image: o.Image = None,
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
+    from move37.app import resuming
     from move37.app.exits import Exit
     from move37.app.reading import pick_campaign, reading
     from move37.app.session import conduct
@@ -47,8 +57,12 @@ def resume(
         found = archive.campaigns()
         unfinished = [c for c in found if c.status != "finished"]
         wanted = pick_campaign(archive, campaign) if campaign or not unfinished else unfinished[-1]
-    if wanted.status == "finished":
-        typer.echo(f"campaign {wanted.id} has finished: see `move37 list`, or start another with `move37 run`")
+        brief = resuming.revised(wanted.brief, settings, resuming.spent_so_far(archive, wanted))
+    if wanted.status == "finished" and not resuming.extends(brief, wanted.brief):
+        typer.echo(
+            f"campaign {wanted.id} has finished: see `move37 list`, give it more with "
+            f"`move37 resume --budget {wanted.brief.budget + 4}`, or start another with `move37 run`"
+        )
         return Exit.DONE
     if chat and o.at_a_terminal():
         from move37.app.attach import attach, start

@@ -131,11 +131,15 @@ class Archive:
             )
         return self.campaign(int(cursor.lastrowid or 0))
 
-    def update_campaign(self, campaign: int, *, status: str | None = None, **facts: Any) -> Campaign:
-        """Change the status (finished and stopped set the end) and add facts."""
+    def update_campaign(
+        self, campaign: int, *, status: str | None = None, brief: Brief | None = None, **facts: Any
+    ) -> Campaign:
+        """Change the status (finished and stopped set the end) or the brief, and add facts."""
         known = dict(self.campaign(campaign).facts) | {k: encode(v) for k, v in facts.items()}
         with self.write() as db:
             db.execute("UPDATE campaigns SET facts = ? WHERE id = ?", (_json(known), campaign))
+            if brief is not None:
+                db.execute("UPDATE campaigns SET brief = ? WHERE id = ?", (_json(brief), campaign))
             if status:
                 ended = None if status == "running" else now()
                 db.execute("UPDATE campaigns SET status = ?, finished_at = ? WHERE id = ?", (status, ended, campaign))

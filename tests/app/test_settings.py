@@ -45,7 +45,7 @@ def test_memory_has_its_own_section(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keys_come_from_the_environment_alone_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     settings = load()
-    assert settings.models.openai_api_key == "sk-secret"
+    assert settings.models.variables["OPENAI_API_KEY"] == "sk-secret"
     assert "sk-secret" not in repr(settings)
     Path("move37.toml").write_text('openai_api_key = "sk-other"\n')
     with pytest.raises(BadInput, match="unknown key"):

@@ -15,7 +15,7 @@ class Texts(LocalClient):
 
     signature = "texts"
 
-    def __init__(self, *answers: str | Exception, structured: bool = False, finish: Any = "stop") -> None:
+    def __init__(self, *answers: Any, structured: bool = False, finish: Any = "stop") -> None:
         self._answers = list(answers)
         self._structured = structured
         self._finish = finish

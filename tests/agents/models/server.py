@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,22 +50,38 @@ def small_model() -> Iterator[str]:
 
 
 @contextmanager
-def answering(*answers: tuple[int, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server that answers (status, body) in turn, the last one for ever; a str body is wrapped as a chat completion.
+def answering(*answers: tuple[Any, ...]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that gives these answers in turn, the last one for ever; each as `serving` describes it."""
+    script = list(answers)
+    with serving(lambda _: script.pop(0) if len(script) > 1 else script[0]) as served:
+        yield served
 
+
+@contextmanager
+def serving(answer_to: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server whose answer to a request is (status, body) or (status, body, headers).
+
+    A str body is wrapped as a chat completion, bytes are sent as they are; status 0 closes the connection unanswered.
     Gives its base URL and the requests that it got, headers under "headers".
     """
-    script, requests = list(answers), []
+    requests: list[dict[str, Any]] = []
+    lock = threading.Lock()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            requests.append(body | {"headers": dict(self.headers.items()), "path": self.path})
-            status, answer = script.pop(0) if len(script) > 1 else script[0]
-            data = json.dumps(_completion(answer) if isinstance(answer, str) else answer).encode()
+            with lock:
+                requests.append(body | {"headers": dict(self.headers.items()), "path": self.path})
+                status, answer, *more = answer_to(body)
+            if status == 0:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            data = answer if isinstance(answer, bytes) else _json(answer)
             self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
+            headers = {"content-type": "application/json", "content-length": str(len(data))} | (more[0] if more else {})
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 
@@ -72,7 +89,7 @@ def answering(*answers: tuple[int, Any]) -> Iterator[tuple[str, list[dict[str, A
             return
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1", requests
@@ -82,12 +99,17 @@ def answering(*answers: tuple[int, Any]) -> Iterator[tuple[str, list[dict[str, A
         thread.join()
 
 
-def _completion(text: str) -> dict[str, Any]:
+def _json(answer: Any) -> bytes:
+    return json.dumps(completion(answer) if isinstance(answer, str) else answer).encode()
+
+
+def completion(text: str | None, **message: Any) -> dict[str, Any]:
+    """A chat completion as OpenAI sends it; `message` changes or adds fields of the message."""
     return {
         "id": "1",
         "object": "chat.completion",
         "created": 0,
         "model": "tiny",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text} | message}],
         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
     }

@@ -8,22 +8,20 @@ import sys
 import pytest
 
 from move37.agents.errors import BadModel
-from move37.agents.models import open_model, parse
-from move37.agents.models.price import FREE, cost, price_of
+from move37.agents.models import ModelOptions, assigned, open_model, options_for, parse, signature
+from move37.agents.models.price import FREE, Price, cost, price_of
+from move37.agents.models.provider import Provider
+from tests.agents.models.scripted import Texts
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "gpt-4o", "openai:", "designer:x", "mystery:model", "replay:", "ollama", "local:x"]
+    "uri",
+    ["", "gpt-4o", "openai:", "designer:x", "mystery:model", "replay:", "ollama", "local:", "researcher=openai:x"],
 )
 def test_an_unknown_name_is_refused_in_one_line(uri: str) -> None:
     with pytest.raises(BadModel) as caught:
         open_model(uri)
     assert "\n" not in str(caught.value)
-
-
-def test_local_models_are_absent_and_say_so() -> None:
-    with pytest.raises(BadModel, match="not built in yet"):
-        parse("local:qwen")
 
 
 def test_a_name_may_hold_colons() -> None:
@@ -53,3 +51,53 @@ def test_prices_are_known_free_or_none() -> None:
 def test_cost_is_per_million_tokens() -> None:
     price = price_of("openai:gpt-4o")
     assert price is not None and cost(price, 1_000_000, 100_000) == pytest.approx(price.prompt + price.completion / 10)
+
+
+def test_cached_tokens_and_the_user_s_own_prices() -> None:
+    own = {"openai:mine": Price(prompt=10.0, completion=20.0, cached=1.0)}
+    price = price_of("openai:mine", base_url="https://example.org/v1", own=own)
+    assert price is not None
+    assert cost(price, 1_000_000, 0, 400_000) == pytest.approx(6.4)
+    assert cost(Price(prompt=10.0, completion=20.0), 1_000_000, 0, 400_000) == pytest.approx(10.0)
+
+
+def test_each_role_has_its_model() -> None:
+    models = assigned("researcher=anthropic:a,Engineer = openai:b:c,default=ollama:q").models
+    assert models == {
+        "Researcher": "anthropic:a",
+        "Critic": "ollama:q",
+        "Engineer": "openai:b:c",
+        "Debugger": "ollama:q",
+        "Analyst": "ollama:q",
+    }
+    assert assigned("openai:x").uris == ("openai:x",)
+    assert assigned("researcher=openai:x").models["Critic"] == "designer"
+    assert assigned("replay:/tmp/a,b=c.jsonl").models["Critic"] == "replay:/tmp/a,b=c.jsonl"
+    assert assigned("critic=replay:/tmp/a,b.jsonl,default=openai:x").models["Critic"] == "replay:/tmp/a,b.jsonl"
+
+
+@pytest.mark.parametrize(
+    "text", ["resarcher=openai:x", "researcher=", "critic=openai:x,critic=openai:y", "critic=openai:x,enginer=openai:y"]
+)
+def test_a_role_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(BadModel) as caught:
+        assigned(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_provider_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from move37 import agents
+
+    opened: list[tuple[str, ModelOptions]] = []
+
+    def another(name: str, options: ModelOptions) -> Texts:
+        opened.append((name, options))
+        return Texts("hello")
+
+    mine = Provider(name="mine", open=another, key_variable="MINE_API_KEY")
+    monkeypatch.setattr(agents.models, "PROVIDERS", (*agents.models.PROVIDERS, mine))
+    options = options_for("mine:m", ModelOptions(), {"MINE_API_KEY": "k"})
+    assert signature(open_model("mine:m", options)) == "mine:m"
+    assert opened == [("m", options)] and options.key == "k"
+    with pytest.raises(BadModel, match="mine:NAME"):
+        parse("nobody:x")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from autogen_core import FunctionCall
 from autogen_core.models import LLMMessage, SystemMessage, UserMessage
+from autogen_core.tools import ToolSchema
 from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.repair import RetryPolicy, StructuredOutputClient, validated
+from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
+from move37.agents.models.shrink import shorter, size
 from move37.agents.replies import Critique
 from tests.agents.models.scripted import Texts
 
@@ -20,8 +24,8 @@ ASKED: list[LLMMessage] = [SystemMessage(content="You are the Critic."), UserMes
 
 
 class Refused(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the server says {status}\nsecond line")
+    def __init__(self, status: int, words: str = "") -> None:
+        super().__init__(words or f"the server says {status}\nsecond line")
         self.status_code = status
 
 
@@ -32,23 +36,6 @@ def repaired(inner: Texts, **patience: Any) -> tuple[StructuredOutputClient, lis
         pauses.append(seconds)
 
     return StructuredOutputClient(inner, signature="openai:test", patience=RetryPolicy(**patience), sleep=sleep), pauses
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        GOOD,
-        f"```json\n{GOOD}\n```",
-        f"Sure! Here is my judgement:\n{GOOD}\nI hope {{this}} helps.",
-        f"<think>{{maybe}} I should</think>\n{GOOD}",
-        '{"note": "not this one"} ' + GOOD,
-        GOOD.replace("against it", "against\nit"),
-    ],
-)
-async def test_json_is_found_wherever_it_stands(text: str) -> None:
-    client, _ = repaired(Texts(text))
-    result = await client.create(ASKED, json_output=Critique)
-    assert Critique.model_validate_json(str(result.content)).accept
 
 
 async def test_an_invalid_reply_is_shown_to_the_model_with_its_error() -> None:
@@ -95,35 +82,17 @@ async def test_a_model_without_structured_output_gets_the_schema_in_its_prompt()
     assert client.model_info["structured_output"] is True
 
 
-async def test_an_endpoint_that_refuses_a_way_of_asking_is_asked_in_the_next_and_never_again_so() -> None:
-    inner = Texts(Refused(400), Refused(422), GOOD, structured=True)
-    client, pauses = repaired(inner)
-    await client.create(ASKED, json_output=Critique)
-    await client.create(ASKED, json_output=Critique)
-    assert [options["json_output"] for options in inner.options] == [Critique, True, None, None]
-    assert pauses == []
-
-
-async def test_transport_errors_are_tried_again_after_growing_pauses() -> None:
+async def test_an_outage_is_waited_out_with_growing_pauses() -> None:
     client, pauses = repaired(Texts(Refused(429), ConnectionError("reset"), Refused(503), GOOD))
     assert (await client.create(ASKED, json_output=Critique)).content
     assert pauses == [0.5, 1.0, 2.0]
 
 
-async def test_transport_errors_end_in_one_line() -> None:
-    client, pauses = repaired(Texts(Refused(503)), transport=2)
+async def test_an_outage_that_outlasts_its_limit_ends_in_one_line() -> None:
+    client, _ = repaired(Texts(Refused(503)), outage_seconds=0.0)
     with pytest.raises(ModelUnavailable) as caught:
         await client.create(ASKED, json_output=Critique)
-    assert len(pauses) == 2
-    assert "\n" not in str(caught.value) and "the endpoint runs" in str(caught.value)
-
-
-@pytest.mark.parametrize(("status", "advice"), [(401, "API key"), (403, "API key"), (404, "model's name")])
-async def test_a_refusal_is_not_tried_again(status: int, advice: str) -> None:
-    client, pauses = repaired(Texts(Refused(status)))
-    with pytest.raises(ModelUnavailable, match=advice):
-        await client.create(ASKED, json_output=Critique)
-    assert pauses == []
+    assert "\n" not in str(caught.value) and "try again later" in str(caught.value)
 
 
 async def test_errors_of_ours_pass_unchanged() -> None:
@@ -137,11 +106,38 @@ async def test_a_plain_question_is_passed_on() -> None:
     assert (await client.create(ASKED)).content == "Hello."
 
 
-@given(st.text())
-def test_no_text_breaks_the_reader(text: str) -> None:
-    reply, problem = validated(text, Critique)
-    assert reply is not None or problem
+async def test_calls_of_tools_pass_and_no_form_constrains_the_decoding_then() -> None:
+    called = [FunctionCall(id="1", name="check", arguments="{}")]
+    inner = Texts(called, structured=True)
+    client, _ = repaired(inner)
+    tool: ToolSchema = {"name": "check", "description": "gates", "parameters": {"type": "object", "properties": {}}}
+    result = await client.create(ASKED, json_output=Critique, tools=[tool])
+    assert result.content == called
+    assert inner.options[0]["json_output"] is None and "done with the tools" in inner.asked[0][0]
 
 
-def test_deep_nesting_is_no_reply() -> None:
-    assert validated('{"a":' * 100_000, Critique)[0] is None
+async def test_a_role_that_renders_its_own_context_makes_it_shorter_itself() -> None:
+    asked: list[int] = []
+
+    def half(messages: Sequence[LLMMessage], characters: int) -> list[LLMMessage]:
+        asked.append(characters)
+        return [SystemMessage(content="short")]
+
+    inner = Texts(Refused(400, "maximum context length is 10 tokens"), GOOD)
+    client, _ = repaired(inner)
+    client._shorter = half
+    await client.create(ASKED, json_output=Critique)
+    assert len(asked) == 1 and inner.asked[1][0].startswith("short")
+
+
+@given(st.lists(st.text(max_size=3_000), min_size=1, max_size=8), st.integers(0, 6_000))
+def test_a_shorter_prompt_keeps_the_system_words_and_the_newest_message(texts: list[str], limit: int) -> None:
+    messages: list[LLMMessage] = [
+        SystemMessage(content="rules"),
+        *(UserMessage(content=t, source="Lab") for t in texts),
+    ]
+    kept = shorter(messages, limit)
+    assert kept[0] == messages[0] and isinstance(kept[-1], UserMessage)
+    assert size(kept) <= max(limit, 800, size(messages[:1]) + 400)
+    if size(messages) <= limit:
+        assert kept == messages

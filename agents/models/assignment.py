@@ -1,0 +1,52 @@
+"""Which role has which model: "openai:NAME", or "researcher=anthropic:NAME,default=openai:NAME". Pure, and cheap.
+
+Read `assigned`. A name may hold commas and equals signs (a recording's path does): only a role's name before an equals
+sign begins another entry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from move37.agents.errors import BadModel
+
+ROLES = ("Researcher", "Critic", "Engineer", "Debugger", "Analyst")
+DEFAULT = "default"
+_WORDS = "|".join([*(role.lower() for role in ROLES), DEFAULT])
+_ENTRY = re.compile(rf"(?:^|,)\s*({_WORDS})\s*=", re.I)
+_LIKE_ENTRY = re.compile(r"(?:^|,)\s*([A-Za-z_]+)\s*=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Role -> model URI, every role in it."""
+
+    models: Mapping[str, str]
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """Each model once, in the order of the roles."""
+        return tuple(dict.fromkeys(self.models.values()))
+
+
+def assigned(text: str, *, default: str = "designer") -> Assignment:
+    """Take a `--model` apart. Roles that it does not name have its default, else the search. Raises `BadModel`."""
+    places = list(_ENTRY.finditer(text))
+    if not places or places[0].start() != 0:
+        if (odd := _LIKE_ENTRY.match(text)) and ":" not in text[: odd.end()]:
+            raise BadModel(f"there is no role {odd[1]!r}: name {', '.join(r.lower() for r in ROLES)} or default")
+        return Assignment(models=dict.fromkeys(ROLES, text.strip()))
+    found: dict[str, str] = {}
+    for place, after in zip(places, [*places[1:], None], strict=True):
+        role, uri = place[1].lower(), text[place.end() : after.start() if after else len(text)].strip()
+        if not uri:
+            raise BadModel(f"{role}= names no model: write {role}=openai:NAME")
+        if role in found:
+            raise BadModel(f"{role}= stands twice in --model: name it once")
+        if odd := re.search(r",\s*([A-Za-z_]+)=(?=\w+:|designer)", uri):
+            raise BadModel(f"there is no role {odd[1]!r}: name {', '.join(r.lower() for r in ROLES)} or default")
+        found[role] = uri
+    rest = found.get(DEFAULT, default)
+    return Assignment(models={role: found.get(role.lower(), rest) for role in ROLES})

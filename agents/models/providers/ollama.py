@@ -1,0 +1,29 @@
+"""ollama:NAME, an Ollama server: at `--base-url`, at OLLAMA_HOST, or on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from move37.agents.models.provider import ModelOptions, Provider, check_address, info, sampling
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+
+def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
+    check_address(options.base_url)
+    from autogen_ext.models.ollama import OllamaChatCompletionClient
+
+    from move37.agents.models.wire import Endpoint
+
+    wanted: dict[str, Any] = {"model": name, "model_info": info(), "timeout": options.reply_seconds}
+    if options.base_url is not None:
+        wanted["host"] = options.base_url
+    wanted["options"] = {**sampling(options), "num_predict": options.reply_tokens}
+    client: Any = OllamaChatCompletionClient(**wanted)
+    Endpoint().connect(client._client._client)
+    opened: ChatCompletionClient = client
+    return opened
+
+
+PROVIDER = Provider(name="ollama", open=_open, address_variable="OLLAMA_HOST", local=True)

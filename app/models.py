@@ -1,0 +1,130 @@
+"""Settings -> the models of a campaign: which role has which, how each is asked, what it costs, and the trial call.
+
+One client serves all roles that have the same model and are asked in the same way. `checked` finds what is wrong
+without opening anything slow; `opened` opens, and asks each language model once before anything is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from move37.app.exits import BadInput
+from move37.app.settings import Settings
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+    from move37.agents.models import Assignment, ModelOptions
+    from move37.agents.models.price import Price
+
+TRIAL_SECONDS = 600.0  # that a server may take to start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One model as one or more roles ask it."""
+
+    uri: str
+    options: ModelOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedModels:
+    """The models of a campaign, opened."""
+
+    clients: Mapping[str, ChatCompletionClient]  # by role; several roles may share one
+    prices: Mapping[str, Price]  # by role
+    trial_tokens: int = 0  # that the trial calls used
+    unique: tuple[ChatCompletionClient, ...] = field(default=())
+
+
+def checked(settings: Settings) -> Assignment:
+    """Which role has which model. Raises `BadModel`, or `BadInput` when a cost could not be counted."""
+    from move37.agents.models import assigned, parse
+
+    assignment = assigned(settings.models.model)
+    for uri in assignment.uris:
+        parse(uri)
+    if settings.campaign.max_cost is not None:
+        for role, asked in asked_by_role(settings, assignment).items():
+            if price(settings, asked) is None:
+                raise BadInput(
+                    f"no price is known for {asked.uri} ({role}): --max-cost cannot be kept; use --max-tokens, or "
+                    f'write its price into move37.toml under [prices."{asked.uri}"]'
+                )
+    return assignment
+
+
+def asked_by_role(
+    settings: Settings, assignment: Assignment, *, seed: int = 0, base_url: str | None = None
+) -> dict[str, Asked]:
+    """How each role asks its model. `base_url` is used where the settings name none."""
+    from move37.agents.models import ModelOptions, options_for, parse
+
+    models = settings.models
+    address = models.base_url or base_url
+    compatible = any(parse(uri).provider == "openai" for uri in assignment.uris)
+    found = {}
+    for role, uri in assignment.models.items():
+        own = models.roles.get(role.lower())
+        # An address without a role is that of the openai: models, where there are any.
+        given = address if parse(uri).provider == "openai" or not compatible else None
+        given = (own.base_url if own else None) or given
+        options = ModelOptions(
+            base_url=given,
+            key=models.key if given else None,
+            seed=seed,
+            temperature=models.temperature if own is None or own.temperature is None else own.temperature,
+            effort=(own.effort if own else None) or models.effort,
+            reply_tokens=(own.reply_tokens if own else None) or models.reply_tokens,
+            reply_seconds=models.reply_seconds,
+        )
+        found[role] = Asked(uri=uri, options=options_for(uri, options, models.variables))
+    return found
+
+
+def price(settings: Settings, asked: Asked) -> Price | None:
+    """What the model costs; None when nobody knows."""
+    from move37.agents.models.price import Price, price_of
+
+    own = {
+        uri: Price(prompt=p.prompt, completion=p.completion, cached=p.cached)
+        for uri, p in settings.models.prices.items()
+    }
+    return price_of(asked.uri, base_url=asked.options.base_url, own=own)
+
+
+async def opened(
+    settings: Settings,
+    assignment: Assignment,
+    stack: AsyncExitStack,
+    *,
+    seed: int,
+    base_url: str | None,
+    on_wait: Callable[[str], None],
+) -> OpenedModels:
+    """The clients, closed with the stack. Raises `BadModel`, or `ModelUnavailable` when a trial call fails for good."""
+    from move37.agents.models import open_model
+    from move37.agents.models.price import FREE
+    from move37.agents.models.repair import StructuredOutputClient
+
+    asked = asked_by_role(settings, assignment, seed=seed, base_url=base_url)
+    clients: dict[Asked, ChatCompletionClient] = {}
+    tokens = 0
+    for one in asked.values():
+        if one in clients:
+            continue
+        client = clients[one] = open_model(one.uri, one.options, on_wait=on_wait)
+        stack.push_async_callback(client.close)
+        if isinstance(client, StructuredOutputClient):
+            usage = await client.trial(seconds=TRIAL_SECONDS)
+            tokens += usage.prompt_tokens + usage.completion_tokens
+    return OpenedModels(
+        clients={role: clients[one] for role, one in asked.items()},
+        prices={role: price(settings, one) or FREE for role, one in asked.items()},
+        trial_tokens=tokens,
+        unique=tuple(clients.values()),
+    )

@@ -1,0 +1,76 @@
+"""What resume may change: limits, budget, model and sandbox, each only where it is named, all sessions counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from move37.app import resuming
+from move37.app.exits import BadInput
+from move37.app.resuming import SpentSoFar
+from move37.app.settings import Settings, load
+from tests.builders import a_brief
+
+BEFORE = a_brief(budget=12, max_seconds=600.0, max_tokens=50_000, model="openai:a")
+SPENT = SpentSoFar(candidates=8, seconds=500.0, tokens=40_000, cost=1.5)
+
+
+def given(**flags: Any) -> Settings:
+    return load(flags)
+
+
+def test_what_is_not_named_stays() -> None:
+    assert resuming.revised(BEFORE, given(), SPENT) == BEFORE
+
+
+def test_a_file_s_settings_were_there_before_and_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("move37.toml").write_text('budget = 3\nmodel = "openai:other"\nsandbox = "process"\n')
+    settings = load()
+    assert resuming.revised(BEFORE, settings, SPENT) == BEFORE
+    assert resuming.sandbox(settings, {"sandbox": "docker"})[0] == "docker"
+
+
+def test_what_is_named_replaces_and_is_said() -> None:
+    settings = given(budget="20", max_time="1h", max_tokens="90k", max_cost="2", model="openai:b")
+    now = resuming.revised(BEFORE, settings, SPENT)
+    assert (now.budget, now.max_seconds, now.max_tokens, now.max_cost, now.model) == (20, 3600, 90_000, 2.0, "openai:b")
+    assert (now.seed, now.task, now.text) == (BEFORE.seed, BEFORE.task, BEFORE.text)
+    assert len(resuming.changes(now, BEFORE)) == 5
+    assert resuming.changes(BEFORE, BEFORE) == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("budget", "7"), ("max_time", "500s"), ("max_tokens", "40k"), ("max_cost", "1.50")]
+)
+def test_a_limit_that_is_used_up_is_refused_with_what_is_used(flag: str, value: str) -> None:
+    with pytest.raises(BadInput, match=f"--{flag.replace('_', '-')}.*name more"):
+        resuming.revised(BEFORE, given(**{flag: value}), SPENT)
+
+
+def test_only_more_of_something_extends_a_finished_campaign() -> None:
+    assert not resuming.extends(BEFORE, BEFORE)
+    for flags in ({"budget": "13"}, {"max_time": "11m"}, {"max_tokens": "60k"}):
+        assert resuming.extends(resuming.revised(BEFORE, given(**flags), SPENT), BEFORE)
+    assert not resuming.extends(resuming.revised(BEFORE, given(budget="9"), SPENT), BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "facts", "backend", "said"),
+    [
+        ({}, {"sandbox": "docker"}, "docker", "began in"),
+        ({"sandbox": "process"}, {"sandbox": "docker"}, "process", "began in the docker"),
+        ({"sandbox": "auto"}, {"sandbox": "process"}, "process", "began in"),
+        ({}, {}, "auto", ""),
+        ({"sandbox": "process"}, {}, "process", ""),
+    ],
+)
+def test_the_sandbox_is_the_one_it_began_in_unless_another_is_named(
+    flags: dict[str, str], facts: dict[str, str], backend: str, said: str
+) -> None:
+    found, sentence = resuming.sandbox(given(**flags), facts)
+    assert found == backend and said in sentence
