@@ -223,6 +223,10 @@ class EdgeStore:
         request = self._engine.CountRequest(exact=True, filter=self._filter(where))
         return int(self._call(lambda: self._shard(name).count(request)))
 
+    def is_empty(self, name: str) -> bool:
+        """From the shard's own number; deleted points may make it say no."""
+        return int(self._call(self._shard(name).info).points_count) == 0
+
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """In the write-ahead log when it returns."""
         if ids:

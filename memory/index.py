@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from move37.memory import bm25, rank
 from move37.memory.embed import Embedder, passages
-from move37.memory.encoder import centroid, content_hash, entry_points, lesson_points, principle_points
+from move37.memory.encoder import (
+    DIRECTION,
+    centroid,
+    content_hash,
+    entry_points,
+    lesson_points,
+    principle_points,
+    unpacked,
+)
 from move37.memory.errors import NotFound
 from move37.memory.records import Entry, Lesson, Principle
 from move37.memory.render import Stored, stored
@@ -123,8 +131,7 @@ class Index:
         if not queries or limit <= 0:
             return ()
         lists, home = self._lists(queries, where)
-        ranked = {item.id: item for item in rank.fuse(lists, meaning=meaning, groups=home)}
-        pool = list(ranked.values())[: max(POOL, 2 * limit)]
+        pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
         found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
         if self._reranker is not None and found:
             judged = self._reranker(text, [stored(item.item) for item, _ in found])
@@ -134,7 +141,7 @@ class Index:
         rows_of = {item.id: row for item, row in found if row is not None}
         sources = {item.id: item.key for item, _ in found}
         chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        return tuple(_explained(text, items[id], ranked[id]) for id in chosen)
+        return tuple(_explained(text, items[id], rank.places(lists, id)) for id in chosen)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -142,14 +149,19 @@ class Index:
         """(the engine's list of each query over all collections, best first; id -> collection)."""
         home: dict[str, str] = {}
         lists: dict[str, list[Hit]] = {name: [] for name in queries}
+        several = 0
         for name, condition in where.items():
+            if self.store.is_empty(name):
+                continue
+            several += 1
             answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=condition)
             for (side, query), hits in zip(queries.items(), answers, strict=True):
                 rows = 1 if isinstance(query.vector, Sparse) else len(query.vector)
-                lists[side] += [Hit(hit.id, hit.score / rows) for hit in hits]
+                lists[side] += hits if rows == 1 else [Hit(hit.id, hit.score / rows) for hit in hits]
                 home.update((hit.id, name) for hit in hits)
-        for hits in lists.values():
-            hits.sort(key=lambda hit: (-hit.score, hit.id))
+        if several > 1:
+            for hits in lists.values():
+                hits.sort(key=lambda hit: (-hit.score, hit.id))
         return lists, home
 
     def _queries(self, text: str, meaning: float) -> dict[str, Nearest]:
@@ -169,7 +181,8 @@ class Index:
         """The candidates read back, own results weighed by evidence and age, each with its direction."""
         points: dict[str, Point] = {}
         for name in dict.fromkeys(home.values()):
-            points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name], vectors=True)
+            points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name])
+        rows = self._directions(points, home)
         out = []
         for item in ranked:
             point = points.get(item.id)
@@ -180,8 +193,20 @@ class Index:
             if isinstance(found.item, Lesson):
                 age = _age_days(str(point.payload.get("at", "")), now)
                 score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
-            out.append((replace(found, score=score, similarity=item.cosine), centroid(point)))
+            out.append((replace(found, score=score, similarity=item.cosine), rows.get(item.id)))
         return out
+
+    def _directions(self, points: Mapping[str, Point], home: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:
+        """Each item's direction: it stands in the payload, as reading an item's rows costs four times a search's rest.
+        Points of an older program have none there, and their rows are read."""
+        rows = {id: unpacked(point.payload[DIRECTION]) for id, point in points.items() if DIRECTION in point.payload}
+        for name in dict.fromkeys(home[id] for id in points if id not in rows):
+            missing = [id for id in points if id not in rows and home[id] == name]
+            for id, point in self.store.fetch(name, missing, vectors=True).items():
+                row = centroid(point.dense)
+                if row is not None:
+                    rows[id] = row
+        return rows
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
         """The nearest items by meaning alone, with the cosine of the whole text and their nearest passage, 0..1."""
@@ -261,15 +286,15 @@ def _rescored(found: Found, score: float) -> Found:
     return replace(found, score=float(score), why=f"judged {score:.3g} by the reranker")
 
 
-def _explained(text: str, found: Found, item: rank.Ranked) -> Found:
+def _explained(text: str, found: Found, places: Mapping[str, int]) -> Found:
     """Which words and which meaning brought it back, and at which place in which list."""
     parts = []
     said = bm25.shared(text, stored(found.item))
     if said:
         parts.append("words " + ", ".join(said))
-    if item.cosine is not None:
-        parts.append(f"meaning {item.cosine:.2f}")
-    parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in item.places.items()))
+    if found.similarity is not None:
+        parts.append(f"meaning {found.similarity:.2f}")
+    parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in places.items()))
     if isinstance(found.item, Lesson):
         parts.append(f"evidence {rank.evidence(found.item):.2f}")
     return replace(found, why="; ".join([*parts, *([found.why] if found.why else [])]))

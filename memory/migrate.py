@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from move37.memory.encoder import points, texts
+from move37.memory.encoder import directed, points, texts
 from move37.memory.errors import MigrationFailed
 from move37.memory.files import write_synced
 from move37.memory.index import KINDS, Index, Progress
@@ -59,6 +59,7 @@ def upgrade(index: Index, name: str, stored: int, *, migrations: Migrations = MI
             payload = migrations[number](payload) | {"schema": number + 1}
         record = record_of(name, payload)
         made = point if texts(record) == texts(before) else points([record], index.embedder)[0]
+        payload = directed(payload, made.dense)
         index.store.upsert(name, [Point(id=point.id, dense=made.dense, sparse=made.sparse, payload=payload)])
         rewritten += 1
     index.store.stamp(replace(index.shape(name), schema=schema))

@@ -37,19 +37,21 @@ _TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\s*\n|[^\sA-Za-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """An id with its fused score, 0..1, and where it comes from."""
+    """An id with its fused score, 0..1."""
 
     id: str
     score: float
     cosine: float | None  # of its best passage; None when no dense list held it
-    bm25: float  # summed over both sparse lists
-    places: Mapping[str, int]  # list -> rank from 1
 
 
 def fuse(
-    lists: Mapping[str, Sequence[Hit]], *, meaning: float = MEANING, groups: Mapping[str, str] | None = None
+    lists: Mapping[str, Sequence[Hit]],
+    *,
+    meaning: float = MEANING,
+    groups: Mapping[str, str] | None = None,
+    limit: int | None = None,
 ) -> tuple[Ranked, ...]:
-    """Join dense and sparse lists by their scores, best first; ties by id, so that it repeats.
+    """Join dense and sparse lists by their scores, best first, at most `limit`; ties by id, so that it repeats.
 
     A list's name ends in `_words` when it is sparse. An item's cosine is its best over the dense lists (cosines are
     comparable, so an item without symptoms loses nothing), its BM25 the sum over the sparse ones. Each half is scaled
@@ -61,25 +63,32 @@ def fuse(
     """
     cosines: dict[str, float] = {}
     counts: dict[str, float] = {}
-    places: dict[str, dict[str, int]] = {}
     for name, hits in lists.items():
-        for place, hit in enumerate(hits, 1):
-            places.setdefault(hit.id, {})[name] = place
-            if name.endswith("_words"):
-                weight = SYMPTOM_WORDS if name.startswith("symptom") else 1.0
+        if name.endswith("_words"):
+            weight = SYMPTOM_WORDS if name.startswith("symptom") else 1.0
+            for hit in hits:
                 counts[hit.id] = counts.get(hit.id, 0.0) + weight * hit.score
-            else:
-                cosines[hit.id] = max(cosines.get(hit.id, -1.0), hit.score)
+        else:
+            for hit in hits:
+                if hit.score > cosines.get(hit.id, -2.0):
+                    cosines[hit.id] = hit.score
     high, low = max(cosines.values(), default=0.0), min(cosines.values(), default=0.0)
-    most = _most_words(counts, cosines, groups or {})
-    ranked = []
-    for id, where in places.items():
-        near = (cosines[id] - low) / (high - low) if id in cosines and high > low else float(id in cosines)
-        best = most[(groups or {}).get(id, "")]
+    span = high - low
+    group = groups or {}
+    most = _most_words(counts, cosines, group)
+    scored = []
+    for id in dict.fromkeys((*cosines, *counts)):
+        near = 0.0 if id not in cosines else (cosines[id] - low) / span if span > 0 else 1.0
+        best = most[group.get(id, "")]
         said = counts.get(id, 0.0) / best if best > 0 else 0.0
-        score = meaning * near + (1.0 - meaning) * said
-        ranked.append(Ranked(id, score, cosines.get(id), counts.get(id, 0.0), where))
-    return tuple(sorted(ranked, key=lambda item: (-item.score, item.id)))
+        scored.append((-(meaning * near + (1.0 - meaning) * said), id))
+    scored.sort()
+    return tuple(Ranked(id, -score, cosines.get(id)) for score, id in scored[:limit])
+
+
+def places(lists: Mapping[str, Sequence[Hit]], id: str) -> dict[str, int]:
+    """At which place, from 1, an item stands in which list."""
+    return {name: place for name, hits in lists.items() for place, hit in enumerate(hits, 1) if hit.id == id}
 
 
 def _most_words(

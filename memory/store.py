@@ -132,6 +132,10 @@ class Store(Protocol):
         """How many points."""
         ...
 
+    def is_empty(self, name: str) -> bool:
+        """Is nothing there? Cheaper than a count."""
+        ...
+
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Forget points; unknown ids are ignored."""
         ...

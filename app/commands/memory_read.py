@@ -90,12 +90,14 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The whole item."""
+    from move37.memory.encoder import DIRECTION
     from move37.memory.render import stored
 
     with opened(context, read_only=True) as memory:
         found = memory.index().get(item)
     if as_json:
-        print_json([{"id": one.id, "kind": one.kind, **dict(one.payload)} for one in found])
+        shown = [{name: part for name, part in one.payload.items() if name != DIRECTION} for one in found]
+        print_json([{"id": one.id, "kind": one.kind, **part} for one, part in zip(found, shown, strict=True)])
         return
     from move37.app.text import harmless
 

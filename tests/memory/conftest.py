@@ -17,9 +17,11 @@ from move37.memory.index import Index
 from move37.memory.local import open_local
 from move37.memory.minilm import MiniLM
 from move37.memory.records import Effect, Effects, Entry, Lesson, Probe
+from move37.memory.server import connect
 from move37.memory.store import Collection, FieldIndex, Point, Sparse, Store
+from tests.memory.qdrant_http import KEY, served
 
-BACKENDS = ("edge", "local", "memory", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
+BACKENDS = ("edge", "local", "memory", "http", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
 SHAPE = Collection(
     name="things",
     schema=1,
@@ -36,8 +38,6 @@ def make_store(kind: str, folder: Path) -> Store:
     if kind == "edge":
         return EdgeStore(folder)
     if kind == "server":
-        from move37.memory.server import connect
-
         return connect(os.environ["MOVE37_QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
     return open_local(folder if kind == "local" else None)
 
@@ -54,6 +54,13 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(params=BACKENDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "http":
+        with served() as url:
+            made = connect(url, KEY)
+            made.open(SHAPE)
+            yield made
+            made.close()
+        return
     made = make_store(request.param, tmp_path)
     if request.param == "server":
         made.drop(SHAPE.name)
