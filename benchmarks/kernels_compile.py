@@ -7,9 +7,13 @@ code, and how much shared memory it asks for. What it does not show: that the nu
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import torch
@@ -26,6 +30,8 @@ class Compiled:
     stages: int
     shared_bytes: int
     code_bytes: int
+    registers: int  # of a thread
+    stack_bytes: int  # of a thread: what did not fit into registers
 
 
 class _Driver:
@@ -71,6 +77,7 @@ def compiling_only(capability: int, found: list[Compiled]) -> Iterator[None]:
                     stages=about.num_stages,
                     shared_bytes=about.shared,
                     code_bytes=len(made.asm["cubin"]),
+                    **resources(made.asm["cubin"]),
                 )
             )
         return made
@@ -88,37 +95,74 @@ def compiling_only(capability: int, found: list[Compiled]) -> Iterator[None]:
         triton.runtime.driver.set_active(None)  # the next use looks for a real one again
 
 
-def compile_everything(capability: int = 90, width: int = 128, dtype: torch.dtype = torch.bfloat16) -> list[Compiled]:
+def resources(code: bytes) -> dict[str, int]:
+    """Registers and stack of a compiled kernel, read by the tool that Triton carries; zeros where it is missing."""
+    import triton.backends.nvidia as backend
+
+    tool = Path(backend.__file__).parent / "bin" / "cuobjdump"
+    if not tool.exists():
+        return {"registers": 0, "stack_bytes": 0}
+    with NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        said = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", said)
+    return {"registers": int(found[1]), "stack_bytes": int(found[2])} if found else {"registers": 0, "stack_bytes": 0}
+
+
+def compile_for_card() -> list[Compiled]:
+    """What kernels_card.py runs on the card, by its own sizes: the keys under which Triton will look for it there."""
+    from move37.benchmarks.kernels_card import CARD
+
+    made = compile_everything(width=CARD.width, heads=CARD.heads, with_state=False, channels=CARD.channels)
+    for width in CARD.widths:
+        made += compile_everything(width=width, heads=2, with_state=False, channels=CARD.channels)
+    return made
+
+
+def compile_everything(
+    capability: int = 90,
+    width: int = 128,
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    heads: int = 2,
+    with_state: bool = True,
+    channels: int = 96,
+) -> list[Compiled]:
     """All kernels of the package at one head size; raises what the compiler raises."""
     from move37.kernels.ops.convolution.triton import conv
     from move37.kernels.ops.cross_entropy.triton import linear_cross_entropy
-    from move37.kernels.ops.norms.triton import rms_norm_gated
+    from move37.kernels.ops.norms.triton import l2norm, rms_norm_gated
     from move37.kernels.ops.scalar_decay.triton import delta
     from move37.kernels.ops.vector_decay.triton import vector
 
     found: list[Compiled] = []
-    time, heads = 130, 2
+    time = 128 if channels > 96 else 130
 
     def wide(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
         return torch.zeros(*shape, dtype=kind, requires_grad=True)
 
     q, k, v = (wide(1, time, heads, width, kind=dtype) for _ in range(3))
-    g, beta, state, fades = (wide(1, time, heads), wide(1, time, heads), wide(1, heads, width, width), wide(*q.shape))
+    g, beta, fades = wide(1, time, heads), wide(1, time, heads), wide(1, time, heads, width)
+    state = wide(1, heads, width, width) if with_state else None
     with compiling_only(capability, found):
         for rate in (beta, None):
-            given = (q, k, v, g, rate, 1.0, state, None)
-            o, final = delta(*given, want_state=True, normalise=True, recurrent=False)
-            assert final is not None
-            (o.sum() + final.sum()).backward()
-            with torch.no_grad():
-                delta(*given, want_state=True, normalise=True, recurrent=True)
-            o, final = vector(q, k, v, fades, rate, 1.0, state, None, want_state=True, recurrent=False)
-            assert final is not None
-            (o.sum() + final.sum()).backward()
+            for decay in (g, None):
+                given = (q, k, v, decay, rate, 1.0, state, None)
+                o, final = delta(*given, want_state=with_state, normalise=with_state, recurrent=False)
+                (o.sum() + (0 if final is None else final.sum())).backward()
+                with torch.no_grad():
+                    first = wide(1, heads, width, width)
+                    delta(*given[:6], first, None, want_state=True, normalise=False, recurrent=True)
+            o, final = vector(q, k, v, fades, rate, 1.0, state, None, want_state=with_state, recurrent=False)
+            (o.sum() + (0 if final is None else final.sum())).backward()
             with torch.no_grad():
                 vector(q, k, v, fades, rate, 1.0, state, None, want_state=True, recurrent=True)
-        x, weight = wide(2, time, 96, kind=dtype), wide(96, kind=dtype)
-        conv(x, wide(96, 4, kind=dtype), weight, wide(2, 3, 96, kind=dtype), True).sum().backward()
+        x, weight = wide(2, time, channels, kind=dtype), wide(channels, kind=dtype)
+        past = wide(2, 3, channels, kind=dtype) if with_state else None
+        conv(x, wide(channels, 4, kind=dtype), weight if with_state else None, past, True).sum().backward()
         rms_norm_gated(x, x, weight, None, 1e-6, False).sum().backward()
-        linear_cross_entropy(x.flatten(0, 1), wide(500, 96, kind=dtype), torch.zeros(2 * time).long(), None, -100, True)
+        l2norm(x, 1e-6, dtype).sum().backward()
+        words = wide(32768 if channels > 96 else 500, channels, kind=dtype)
+        linear_cross_entropy(x.flatten(0, 1), words, torch.zeros(2 * time).long(), None, -100, True)
     return found

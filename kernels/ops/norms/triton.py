@@ -175,7 +175,20 @@ def _gated_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: S
         for t in (weight, bias)
     ]
     gated_backward[(programs,)](
-        x, g, weight, bias, dy, dx, dg, *partial, rows, eps, tiles, **sizes, **_flags(weight, bias, sigmoid)
+        x,
+        g,
+        weight,
+        bias,
+        dy,
+        dx,
+        dg,
+        *partial,
+        rows,
+        eps,
+        tiles,
+        **sizes,
+        **_flags(weight, bias, sigmoid),
+        num_warps=8,
     )
     into = [p.sum(0).to(t.dtype) for p, t in zip(partial, (weight, bias), strict=True) if p is not None]
     return [dx, dg, *into]

@@ -223,9 +223,9 @@ def _gradients(
     )  # fmt: skip
     dq, dk = key_gradient(q, heads), key_gradient(q, heads)
     dg = None if g is None else torch.empty_like(g)
-    sizes["BK"] = min(64, sizes["BK"])
+    whole = {name: size for name, size in sizes.items() if name != "BK"}
     backward_kernels.inputs[per_chunk](
         q, k, g, beta, made["gamma"], made["r"], made["s"], do, ds, da, e, dbv, dbeta_v, dq, dk, dbeta, dg, *table,
-        scale, **sizes, **decay, **erase, **bv,
+        scale, **whole, **decay, **erase, **bv,
     )  # fmt: skip
     return summed(dq, q), summed(dk, k), dv, dg, dbeta, dstate

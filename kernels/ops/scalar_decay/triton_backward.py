@@ -130,12 +130,15 @@ def scores(
         store_column(dbeta_v, dot_v, row, size, HV, head, C)
 
 
-@triton.autotune(configs(({}, 4, 2), ({}, 8, 2), ({}, 4, 1)), key=["H", "HV", "K", "V", "C", "BK", "DECAY", "ERASE"])
+@triton.autotune(
+    configs(({"BK": 64}, 8, 2), ({"BK": 32}, 4, 2), ({"BK": 64}, 8, 3)),
+    key=["H", "HV", "K", "V", "C", "DECAY", "ERASE"],
+)
 @triton.jit
 def inputs(
     q, k, g, beta, gamma, r, s, do, ds, da, e, dbv, dbeta_v, dq, dk, dbeta, dg, rows, sizes, scale,
-    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BK: tl.constexpr,
-    BV: tl.constexpr, DECAY: tl.constexpr, ERASE: tl.constexpr, PRECISION: tl.constexpr,
+    H: tl.constexpr, HV: tl.constexpr, K: tl.constexpr, V: tl.constexpr, C: tl.constexpr, BV: tl.constexpr,
+    DECAY: tl.constexpr, ERASE: tl.constexpr, PRECISION: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     chunk, head = tl.program_id(0), tl.program_id(1)
     row, size = tl.load(rows + chunk), tl.load(sizes + chunk)

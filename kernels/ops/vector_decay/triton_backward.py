@@ -115,7 +115,7 @@ def triangles(
         store_column(dbeta_v, dot_v, row, size, HV, head, C)
 
 
-@triton.autotune(configs(({}, 4, 2), ({}, 8, 2)), key=["H", "HV", "K", "V", "C", "ERASE"])
+@triton.autotune(configs(({}, 8, 2), ({}, 4, 2)), key=["H", "HV", "K", "V", "C", "ERASE"])
 @triton.jit
 def across(
     G, r, s, ds, do, dbv, dq, dk, h, dlast, rows, sizes,
