@@ -23,6 +23,8 @@ COMMANDS = (
     "report",
     "check",
     "measure",
+    "confirm",
+    "baseline",
     "exec",
     "principles",
     "memory",

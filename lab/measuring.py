@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from move37.lab.effects import conditions_of
+from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import Standing, Standings, digest
 from move37.lab.statistics.noise import NOISE
@@ -62,11 +62,15 @@ async def runs(
     seeds: Sequence[int],
     rate: float,
     fresh: bool = False,
+    where: Conditions | None = None,
 ) -> Arm:
-    """The mixer's runs at `rung` on `seeds`, each trained unless it is kept from earlier. Ends at the first failure."""
+    """The mixer's runs at `rung` on `seeds`, each trained unless it is kept from earlier, taken under `where` if given.
+
+    `failure` is the first one's.
+    """
 
     async def one(seed: int) -> tuple[tuple[Measurement, ...], str]:
-        known = _kept(context, candidate.source, rung=rung, seed=seed, rate=rate, fresh=fresh)
+        known = _kept(context, candidate.source, rung=rung, seed=seed, rate=rate, fresh=fresh, where=where)
         if context.on_run is not None:
             context.on_run(name, seed, bool(known))
         if known:
@@ -140,12 +144,21 @@ def _by_seed(arm: Arm, metric: Metric) -> dict[int, Measurement]:
 
 
 def _kept(
-    context: MeasuringContext, source: str, *, rung: Rung, seed: int, rate: float, fresh: bool
+    context: MeasuringContext,
+    source: str,
+    *,
+    rung: Rung,
+    seed: int,
+    rate: float,
+    fresh: bool,
+    where: Conditions | None = None,
 ) -> tuple[Measurement, ...]:
     found = context.standings.find(source, rung=rung.number, seed=seed, fresh=fresh)
     metric = context.task.metric.name
     if rung.steps:
         found = tuple(m for m in found if (m.steps, m.learning_rate) == (rung.steps, rate))
+    if where is not None:
+        found = tuple(m for m in found if conditions_of(m) == where)
     return found if any(m.metric == metric for m in found) else ()
 
 

@@ -305,6 +305,7 @@ class Experiment:
     measurements: tuple[Measurement, ...] = ()
     verdict: Verdict | None = None
     effects: Effects | None = None  # as known when the verdict was given
+    claim: Claim | None = None  # what `move37 confirm` found
     analysis: Analysis | None = None
     stages: tuple[StageRecord, ...] = ()
     reason: str = ""  # why it failed or was rejected, one sentence

@@ -32,7 +32,7 @@ from move37.lab.statistics.noise import NOISE, Noise
 from move37.lab.statistics.paired import Interval, interval
 from move37.lab.statistics.power import minimum_detectable_effect
 
-CONFIRMING = ("verdict:fresh", "claim")  # stages that looked at fresh seeds
+CONFIRMING = ("verdict:fresh", "claim:begun")  # stages that looked at fresh seeds
 SELF_REPORTED = " Self-reported: the code that is judged could have touched these numbers."
 # What a gain on fresh seeds alone does not show; of a program there is nothing of the kind to ask.
 _LACKING = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
+from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.lineage import ancestor_of
 from move37.app.views.numbers import Scale, number
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
@@ -73,6 +74,8 @@ def _sections(
         Section(title="Measurements", table=measurements_table(e.measurements)),
         _verdict(e.verdict, _scale(e, metric)),
         Section(title="Comparisons", table=comparisons_table(e.verdict.comparisons if e.verdict else ())),
+        evidence_section(e, metric),
+        claim_section(e, metric),
         _effects(e.effects, known),
         _analysis(e),
         _memory(e, held),

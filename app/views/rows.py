@@ -64,6 +64,7 @@ def show_row(experiment: Experiment, metric: Metric) -> dict[str, Any]:
         "measurements": [_finite(encode(m)) for m in experiment.measurements],
         "effects": encode(experiment.effects),
         "comparisons": encode(experiment.verdict.comparisons) if experiment.verdict else [],
+        "claim": encode(experiment.claim),
         "confirmation": experiment.verdict.confirmation if experiment.verdict else 0,
         "self_reported": bool(experiment.verdict and experiment.verdict.self_reported),
         "analysis": encode(experiment.analysis),

@@ -11,6 +11,7 @@ from move37.lab.archive.codec import decode
 from move37.lab.records import (
     Analysis,
     Candidate,
+    Claim,
     Effects,
     Experiment,
     ExperimentStatus,
@@ -27,6 +28,7 @@ _SINGLE: dict[str, type] = {
     "candidate": Candidate,
     "verdict": Verdict,
     "effects": Effects,
+    "claim": Claim,
     "analysis": Analysis,
 }
 

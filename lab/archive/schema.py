@@ -92,4 +92,13 @@ def _controls_and_curves(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _principles, _controls_and_curves)
+def _openings(connection: sqlite3.Connection) -> None:
+    """Sealed text is opened seldom, and never silently: one row before each time."""
+    connection.execute(
+        """CREATE TABLE openings (
+            id INTEGER PRIMARY KEY, experiment TEXT NOT NULL, corpus TEXT NOT NULL, purpose TEXT NOT NULL,
+            at TEXT NOT NULL)"""
+    )
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _principles, _controls_and_curves, _openings)

@@ -4,24 +4,37 @@ Read in this order: `schedule` (what quick and full do, after 237 measured train
 `_language` (train, answer elsewhere, score outside). Gates live in `lab/gates`, probes in `lab/probes`, the loop and
 the judge in `lab/training`, the seven baselines in `lab/baselines`.
 
-Not covered: held-out text, ablations, longer training and twice the width. Without them nothing is a discovery.
+`variant` is the task as a claim's questions want it. Not covered: twice the width.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from move37.lab import baselines
+from move37.lab.claims import HELD_OUT as HELD_OUT_QUESTION
+from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
+from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
-from move37.lab.records import BITS_PER_BYTE, DECIDE, SCREEN, Candidate, Measurement, Metric
-from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Progress, Rung, Schedule
+from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, SCREEN, Candidate, Measurement, Metric
+from move37.lab.tasks.task import (
+    Baseline,
+    Checked,
+    Fingerprint,
+    Measured,
+    OnProgress,
+    Progress,
+    Rung,
+    Schedule,
+    Variant,
+)
 from move37.lab.training import data
 from move37.lab.training.contract import CONTRACT
-from move37.lab.training.corpus import Corpus, open_corpus
+from move37.lab.training.corpus import Corpus, open_corpus, open_held_out
 from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
@@ -61,6 +74,8 @@ class MixersTask:
     metric: Metric = BITS_PER_BYTE
     contract: str = CONTRACT
     calibrated: bool = False  # whether the noise between seeds was measured on this corpus
+    total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for
+    text: str = ""  # SCREEN or DECIDE by the seed, unless this says otherwise
 
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
@@ -125,6 +140,29 @@ class MixersTask:
             ),
         )
 
+    def variant(self, question: str, *, second: MixersTask | None = None) -> Variant:
+        """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
+
+        Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
+        Whoever asks for sealed text has logged the opening before.
+        """
+        task, rung = self, Rung(number=2, name="lm@500", steps=TOTAL_STEPS)
+        if question == LONGER:
+            steps = 4 * TOTAL_STEPS
+            task, rung = replace(self, total_steps=steps), Rung(number=2, name=f"lm@{steps}", steps=steps)
+        elif question == HELD_OUT_QUESTION:
+            task = replace(self, corpus=replace(self.corpus, validation=open_held_out(self.corpus)), text=HELD_OUT)
+        elif question == SECOND_CORPUS:
+            if second is None:
+                raise BadTask("no second corpus is at hand: name one with --second-corpus")
+            task = second
+        elif question == WIDER:
+            raise BadTask("the width of the network is fixed in this version")
+        where = Conditions(
+            steps=rung.steps, total_steps=task.total_steps, width=D_MODEL, text=task.text or DECIDE
+        )  # fmt: skip
+        return Variant(task=task, rung=rung, where=where)
+
     async def check(
         self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
     ) -> Checked:
@@ -186,8 +224,9 @@ class MixersTask:
             windows = data.draw_batches(self.corpus.train, seed=seed, start=first, stop=stop)
             return windows[..., :-1], windows[..., 1:]
 
+        network = replace(BYTES, total_steps=self.total_steps)
         trained = await train(
-            candidate, BYTES, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
+            candidate, network, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
             most_parameters=MOST_PARAMETERS, wall_seconds=_patience(rung.steps), sandbox=sandbox, checkpoints=workdir,
             on_loss=on_loss,
         )  # fmt: skip
@@ -210,9 +249,9 @@ class MixersTask:
             rung=rung.number,
             seed=seed,
             steps=rung.steps,
-            total_steps=TOTAL_STEPS,
+            total_steps=self.total_steps,
             width=D_MODEL,
-            text=DECIDE if fresh else SCREEN,
+            text=self.text or (DECIDE if fresh else SCREEN),
             learning_rate=learning_rate,
             fresh=fresh,
             self_reported=trained.spent.self_reported or bool(scored and scored.self_reported),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from move37.lab.effects import Conditions
 from move37.lab.records import Candidate, GateResult, Measurement, Metric
 from move37.sandbox.sandbox import Sandbox
 
@@ -98,6 +99,15 @@ class Baseline:
 
     name: str
     candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The task under the conditions of one of a claim's questions."""
+
+    task: Task
+    rung: Rung
+    where: Conditions  # that its measurements will say of themselves
 
 
 class Task(Protocol):

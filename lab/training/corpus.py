@@ -5,8 +5,8 @@ default: the sources of the pinned sympy, which torch installs anyway), `_own_fi
 The default is split by file, through a hash of the path, so that no file gives both training and validation text.
 A person's text is split by file where it has enough files, else by position.
 
-Not covered: held-out text is written to the cache but there is no way here to read it; `move37 confirm`, a later
-command, will open it and log each opening.
+Held-out text is sealed: only `open_held_out` reads it, and whoever calls that logs the opening before
+(`lab/archive/openings.py`; `move37 confirm` does).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Corpus:
     sha256: str  # of the sources, which decides the split too
     train: Bytes  # [bytes]
     validation: Bytes  # [bytes]
+    folder: Path | None = None  # in the cache, where the sealed text lies too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,34 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
     if not _intact(folder):
         _write(folder, _split(sources, least_validation=LEAST_VALIDATION), sha256=sha256)
         log.info("corpus_built", corpus=name, sha256=sha256)
-    return Corpus(name=name, sha256=sha256, train=_mapped(folder, "train"), validation=_mapped(folder, "validation"))
+    return Corpus(
+        name=name,
+        sha256=sha256,
+        train=_mapped(folder, "train"),
+        validation=_mapped(folder, "validation"),
+        folder=folder,
+    )
+
+
+def open_held_out(corpus: Corpus) -> Bytes:
+    """The sealed text [bytes]. Log the opening before you call this. Raises as `check_held_out`."""
+    check_held_out(corpus)
+    assert corpus.folder is not None
+    return _mapped(corpus.folder, "held_out")
+
+
+def check_held_out(corpus: Corpus) -> None:
+    """Whether the sealed text is what was sealed; nothing of it is given away.
+
+    Raises `BadCorpus` where it is not: then no number from it may be believed.
+    """
+    folder = corpus.folder
+    if folder is None or not _agrees(folder, "held_out"):
+        where = "the cache" if folder is None else str(folder / "held_out.bin")
+        raise BadCorpus(
+            f"the sealed text in {where} is not what was sealed: numbers from it would not count. Remove "
+            f"{folder or 'the cache'}, so that it is built again from the sources"
+        )
 
 
 def _pinned_files() -> list[_Source]:
@@ -189,13 +217,14 @@ def _write(folder: Path, split: dict[str, bytes], *, sha256: str) -> None:
 
 
 def _intact(folder: Path) -> bool:
-    """The splits that are read here still have the digests they were written with."""
+    """The splits that are read at every opening still have the digests they were written with."""
+    return _agrees(folder, "train") and _agrees(folder, "validation")
+
+
+def _agrees(folder: Path, name: str) -> bool:
     try:
         digests = json.loads((folder / "corpus.json").read_text())["splits"]
-        return all(
-            hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == digests[name]
-            for name in ("train", "validation")
-        )
+        return bool(hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == digests[name])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

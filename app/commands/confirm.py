@@ -1,0 +1,164 @@
+"""`move37 confirm ID` and `move37 reproduce ID`: from a better row to a discovery, and the same once more."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+
+if TYPE_CHECKING:
+    from move37.lab.records import Claim, Experiment
+
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="Fresh seeds, at least.  [default: 5]", metavar="K", show_default=False, min=2, max=50),
+]
+Second = Annotated[
+    Path | None,
+    typer.Option("--second-corpus", help="Text of another kind.  [default: the sources of scipy]", metavar="PATH"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command("confirm", help=_HELP, short_help="Ask whether a candidate is a discovery.")(confirm)
+    app.command("reproduce", help=_AGAIN, short_help="Repeat a claim from the archive alone.")(reproduce)
+
+
+_HELP = """Ask of one candidate what a discovery must show, on fresh seeds, until one question fails.
+
+It must beat the two best baselines, the best of its own family tuned as hard, and itself without its new part; and hold
+on sealed text, on a second corpus, at twice the width and at four times the steps. Each look is counted for ever and
+costs the home some of its error. About half an hour on two cores; killed, it goes on where it was. Exit status 0: it
+stands; 1: it does not.
+
+\b
+  move37 confirm 3
+  move37 confirm c2-017 --seeds 8 --all
+"""
+_AGAIN = """Repeat a claim's comparisons on new seeds, and say for each whether the new interval covers the old effect.
+
+Everything is read from the archive. Exit status 0: every old effect is covered; 1: one is not.
+
+\b
+  move37 reproduce c2-017
+"""
+
+
+def confirm(
+    context: typer.Context,
+    ident: Annotated[str, typer.Argument(metavar="ID", help="A candidate, as `move37 list` names it.")],
+    seeds: Seeds = None,
+    trials: Annotated[
+        int | None, typer.Option(help="To tune its family's baseline.  [default: 12]", metavar="N", min=1, max=500)
+    ] = None,
+    second_corpus: Second = None,
+    everything: Annotated[bool, typer.Option("--all", help="Ask the rest after a failure too.")] = False,
+    workers: Workers = None,
+    sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run the questions, print the claim; the exit status is the answer."""
+    from move37.app.confirmation import Wanted, confirm_experiment
+    from move37.app.exits import Exit
+    from move37.app.progress import watching
+
+    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
+    wanted = Wanted(seeds=seeds, trials=trials, second_corpus=second_corpus, everything=everything)
+    with watching() as watch:
+        experiment, claim = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
+    if as_json:
+        from move37.app.reading import print_json
+
+        print_json(as_record(claim))
+    else:
+        _print(experiment, claim)
+    if not claim.stands:
+        raise typer.Exit(Exit.NO)
+
+
+def reproduce(
+    context: typer.Context,
+    ident: Annotated[str, typer.Argument(metavar="ID", help="An experiment with a claim.")],
+    seeds: Seeds = None,
+    second_corpus: Second = None,
+    workers: Workers = None,
+    sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run the comparisons again, print old beside new; the exit status is the answer."""
+    from move37.app.confirmation import Wanted, reproduce_claim
+    from move37.app.exits import Exit
+    from move37.app.progress import watching
+    from move37.lab.claims import pairs_of
+
+    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
+    wanted = Wanted(seeds=seeds, second_corpus=second_corpus)
+    with watching() as watch:
+        old, new = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
+    pairs = pairs_of(old, new)
+    if as_json:
+        from move37.app.reading import print_json
+        from move37.lab.archive.codec import encode
+
+        print_json(
+            [
+                {"question": a.question, "rival": a.name, "old": encode(a), "new": encode(b), "covered": covered}
+                for a, b, covered in pairs
+            ]
+        )
+    else:
+        _print_pairs(pairs)
+    if not all(covered for _, _, covered in pairs):
+        raise typer.Exit(Exit.NO)
+
+
+def as_record(claim: Claim) -> dict[str, Any]:
+    """The JSON that other programs rely on."""
+    from move37.lab.archive.codec import encode
+    from move37.lab.claims import claim_text
+    from move37.lab.records import BITS_PER_BYTE
+
+    comparisons = [encode(c) | {"holds": c.holds} for c in claim.comparisons]
+    told = {"comparisons": comparisons, "stands": claim.stands, "text": claim_text(claim, BITS_PER_BYTE)}
+    record: dict[str, Any] = encode(claim)
+    return record | told
+
+
+def _print(experiment: Experiment, claim: Claim) -> None:
+    from rich.text import Text
+
+    from move37.app.tables import section
+    from move37.app.terminal import console
+    from move37.app.views.evidence import claim_section, evidence_section
+    from move37.lab.records import BITS_PER_BYTE
+
+    screen = console()
+    for part in (evidence_section(experiment, BITS_PER_BYTE), claim_section(experiment, BITS_PER_BYTE)):
+        screen.print(section(part))
+    screen.print(Text(f"It took {claim.core_seconds:.0f} core-seconds.", style="dim"))
+
+
+def _print_pairs(pairs: Any) -> None:
+    from rich.text import Text
+
+    from move37.app.terminal import console
+    from move37.app.text import harmless
+    from move37.lab.claims import against
+    from move37.lab.records import BITS_PER_BYTE
+
+    screen = console()
+    for old, new, covered in pairs:
+        screen.print(
+            Text(f"{old.question} against {old.name}: {'covered' if covered else 'NOT covered'}", style="bold")
+        )
+        screen.print(Text(harmless(f"  then {against(old, BITS_PER_BYTE)}")))
+        screen.print(Text(harmless(f"  now  {against(new, BITS_PER_BYTE)}")))

@@ -1,0 +1,34 @@
+"""The ladder of evidence and the claim of one experiment, as sections: what is shown, what lacks, what asking costs."""
+
+from __future__ import annotations
+
+from move37.app.views.shapes import Cell, Column, Section, Table, Tone
+from move37.lab.claims import claim_text, ladder_of
+from move37.lab.records import BITS_PER_BYTE, Experiment, Metric, Role
+
+_SIGNS: dict[str, tuple[str, Tone]] = {"reached": ("✓", "good"), "failed": ("✗", "bad"), "open": ("–", "quiet")}
+
+
+def evidence_section(experiment: Experiment, metric: Metric) -> Section:
+    """Each rung of evidence; empty for baselines, and for programs, which are asked nothing beyond fresh seeds."""
+    if experiment.role is not Role.CANDIDATE or metric != BITS_PER_BYTE or not experiment.measurements:
+        return Section(title="Evidence")
+    columns = (Column(""), Column("evidence"), Column("core s", True), Column("shown by"))
+    rows = tuple(
+        (
+            Cell(*_SIGNS[step.state]),
+            Cell(step.words),
+            Cell(f"{step.core_seconds:.0f}" if step.core_seconds else ""),
+            Cell(step.detail, "quiet"),
+        )
+        for step in ladder_of(experiment, metric)
+    )
+    return Section(title="Evidence", table=Table(columns=columns, rows=rows))
+
+
+def claim_section(experiment: Experiment, metric: Metric) -> Section:
+    """The claim in a sentence; empty where none was asked."""
+    if experiment.claim is None:
+        return Section(title="Claim")
+    tone: Tone = "good" if experiment.claim.stands else ""
+    return Section(title="Claim", text=claim_text(experiment.claim, metric), tone=tone)

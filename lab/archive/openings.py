@@ -1,0 +1,37 @@
+"""Openings of sealed text: logged before they happen, and counted for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from move37.lab.archive.store import Archive, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """One look at sealed text."""
+
+    experiment: str
+    corpus: str  # digest
+    purpose: str
+    at: str  # ISO 8601, UTC
+
+
+def log_opening(archive: Archive, *, experiment: str, corpus: str, purpose: str) -> int:
+    """Store that sealed text is about to be opened; how often this corpus' was, this time included."""
+    with archive.write() as db:
+        db.execute(
+            "INSERT INTO openings (experiment, corpus, purpose, at) VALUES (?, ?, ?, ?)",
+            (experiment, corpus, purpose, now()),
+        )
+    return sum(o.corpus == corpus for o in openings(archive))
+
+
+def openings(archive: Archive) -> tuple[Opening, ...]:
+    """All openings of the home, oldest first."""
+    if not archive.has("openings"):
+        return ()
+    rows = archive.read("SELECT experiment, corpus, purpose, at FROM openings ORDER BY id")
+    return tuple(
+        Opening(experiment=r["experiment"], corpus=r["corpus"], purpose=r["purpose"], at=r["at"]) for r in rows
+    )

@@ -1,0 +1,142 @@
+"""From a better row to a discovery: the questions, the claim over their answers, and the ladder as data. Pure.
+
+Read `QUESTIONS` (what must be shown, in the order in which it is asked: the cheapest refutation first), `settled` (the
+claim so far, and whether asking goes on), `claim_text`, then `ladder_of` (which rung of evidence an experiment has
+reached, what it lacks, what the next step costs: for the report, the page and `show`). Running is `lab/confirming.py`.
+
+A claim stands only if every comparison holds at the error of the home's confirmation. That is an intersection of tests,
+so that asking more makes no false claim more likely, and stopping at the first failure makes none either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Measurement, Metric
+
+BASELINE, FAMILY, ABLATION = "baseline", "family", "ablation"
+LONGER, WIDER, HELD_OUT, SECOND_CORPUS = "longer", "wider", "held_out", "second_corpus"
+QUESTIONS = (BASELINE, FAMILY, ABLATION, HELD_OUT, SECOND_CORPUS, WIDER, LONGER)
+WORDS = {
+    BASELINE: "beats the two best baselines on fresh seeds",
+    FAMILY: "beats the best of its own family, tuned as hard",
+    ABLATION: "beats itself without its new part",
+    HELD_OUT: "holds on sealed text",
+    SECOND_CORPUS: "holds on a second corpus",
+    WIDER: "holds at twice the width",
+    LONGER: "holds at four times the steps",
+}
+CORE_SECONDS = {  # of one pair of runs on one core, measured on the seven baselines; what a step of the ladder costs
+    BASELINE: 60.0, FAMILY: 90.0, ABLATION: 60.0, HELD_OUT: 15.0, SECOND_CORPUS: 60.0, WIDER: 150.0, LONGER: 240.0,
+}  # fmt: skip
+GATES_SECONDS, SCREEN_SECONDS, CLIMB_SECONDS = 2.0, 8.0, 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceStep:
+    """One rung of the ladder of evidence."""
+
+    name: str
+    words: str
+    state: str  # "reached", "failed" or "open"
+    detail: str = ""  # the number behind it
+    core_seconds: float = 0.0  # that asking costs; 0 where it is answered
+
+
+def settled(
+    candidate: str, part: str, comparisons: Sequence[Comparison], *, confirmation: int, missing: Mapping[str, str],
+    core_seconds: float,
+) -> Claim:  # fmt: skip
+    """The claim over the comparisons made. `missing`: question -> why it could not be asked; empty: it does not apply.
+
+    A question that no comparison answers and that does apply is missing.
+    """
+    asked = {c.question for c in comparisons}
+    unanswered = [q for q in QUESTIONS if q not in asked and missing.get(q, "not asked")]
+    return Claim(
+        candidate=candidate,
+        part=part,
+        comparisons=tuple(comparisons),
+        confirmation=confirmation,
+        missing=tuple(f"{WORDS[q]}: {missing.get(q, 'not asked')}" for q in unanswered),
+        core_seconds=core_seconds,
+    )
+
+
+def claim_text(claim: Claim, metric: Metric) -> str:
+    """One sentence: a discovery, what refuted it, or what is not shown yet."""
+    failed = [c for c in claim.comparisons if not c.holds]
+    reported = " Self-reported numbers are among them." if any(c.self_reported for c in claim.comparisons) else ""
+    if failed:
+        first = failed[0]
+        return f"Not a discovery: it is not shown that it {WORDS[first.question]} ({against(first, metric)}).{reported}"
+    if claim.missing:
+        return f"Not a discovery yet: {'; '.join(claim.missing)}.{reported}"
+    least = min(claim.comparisons, key=lambda c: c.low if c.low is not None else 0.0)
+    return (
+        f"A discovery at this scale: {claim.part}. It holds in all {len(claim.comparisons)} comparisons, least clearly "
+        f"where it {WORDS[least.question]} ({against(least, metric)}).{reported}"
+    )
+
+
+def against(comparison: Comparison, metric: Metric) -> str:
+    """A comparison in numbers."""
+    bounds = "no interval" if comparison.low is None else f"[{comparison.low:+.3f}, {comparison.high:+.3f}]"
+    text = f"{comparison.effect:+.3f} {bounds} {metric.unit} against {comparison.name}, {comparison.seeds} seeds"
+    return f"{text}; {comparison.note}" if comparison.note else text
+
+
+def pairs_of(old: Claim, new: Claim) -> tuple[tuple[Comparison, Comparison, bool], ...]:
+    """Each old comparison beside the same one on new seeds, and whether the new interval covers the old effect."""
+    found = []
+    for was in old.comparisons:
+        now = next((c for c in new.comparisons if (c.question, c.rival) == (was.question, was.rival)), None)
+        if now is not None:
+            covered = now.low is not None and now.high is not None and now.low <= was.effect <= now.high
+            found.append((was, now, covered))
+    return tuple(found)
+
+
+def ladder_of(experiment: Experiment, metric: Metric, *, seeds: int = 5) -> tuple[EvidenceStep, ...]:
+    """Every rung of evidence for one experiment, from the gates to the last question, lowest first."""
+    gone = experiment.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
+    shut = [g.name for g in experiment.gates if g.passed is False]
+    screened = [m for m in experiment.measurements if m.metric == metric.name and not m.fresh and m.is_sound]
+    most = max((m.steps for m in screened), default=0)
+    steps = [
+        _step("gates", "passes every gate", bool(experiment.gates) and not shut, bool(shut), ", ".join(shut),
+              GATES_SECONDS),
+        _step("screen", "is measured on one seed", bool(screened), gone and not screened, _best(screened, metric),
+              SCREEN_SECONDS),
+        _step("climb", "is measured at all its steps", most >= 500 or (bool(screened) and most == 0),
+              gone and most < 500, f"{most} steps" if most else "", CLIMB_SECONDS),
+    ]  # fmt: skip
+    return (*steps, *(_question(experiment, q, metric, seeds, gone) for q in QUESTIONS))
+
+
+def _question(experiment: Experiment, question: str, metric: Metric, seeds: int, gone: bool) -> EvidenceStep:
+    claim, verdict = experiment.claim, experiment.verdict
+    found: list[Comparison] = [c for c in (claim.comparisons if claim else ()) if c.question == question]
+    if not found and question == BASELINE and verdict is not None:
+        found = list(verdict.comparisons)
+    held = bool(found) and all(c.holds for c in found)
+    detail = "; ".join(against(c, metric) for c in found)
+    return _step(
+        question, WORDS[question], held, (bool(found) and not held) or gone, detail, seeds * CORE_SECONDS[question]
+    )
+
+
+def _step(name: str, words: str, reached: bool, failed: bool, detail: str, cost: float) -> EvidenceStep:
+    state = "reached" if reached else "failed" if failed else "open"
+    return EvidenceStep(
+        name=name, words=words, state=state, detail=detail, core_seconds=cost if state == "open" else 0.0
+    )
+
+
+def _best(measurements: Sequence[Measurement], metric: Metric) -> str:
+    values = [m.value for m in measurements]
+    if not values:
+        return ""
+    best = max(values) if metric.higher_is_better else min(values)
+    return f"{best:.3f} {metric.unit}"

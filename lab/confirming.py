@@ -1,0 +1,157 @@
+"""Carries a claim through its questions: fresh seeds of the candidate and of each rival, until one question fails.
+
+Read `confirm` first, then `_ask` (one question: the same seeds for both arms, then the paired interval). What is asked,
+and when a claim stands, is decided in `lab/claims.py`; runs that an earlier, killed attempt finished are found again
+(`lab/measuring.py`). Sealed text is logged in the archive before it is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from move37.lab.archive.openings import log_opening
+from move37.lab.archive.store import Archive
+from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, QUESTIONS, SECOND_CORPUS, settled
+from move37.lab.comparisons import Rival, compare
+from move37.lab.measuring import Arm, MeasuringContext, runs
+from move37.lab.records import Candidate, Claim, Comparison
+from move37.lab.tasks.task import Variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One side of a comparison, at its own tuned rate."""
+
+    id: str
+    name: str
+    candidate: Candidate
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that was fixed before the first fresh run: a resumed confirmation reads it back."""
+
+    confirmation: int  # of the home
+    seeds: tuple[int, ...]
+    part: str  # what is new, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Who takes part, and where."""
+
+    candidate: Contender
+    baselines: tuple[Contender, ...]  # the best first
+    family: Contender | None
+    ablation: Contender | None
+    missing: Mapping[str, str]  # question -> why it cannot be asked; empty: it does not apply
+    variant: Callable[[str], Variant]
+    context: Callable[[str, Variant], MeasuringContext]  # (question, variant) -> where its runs are kept
+    archive: Archive
+    corpus: str  # digest, whose sealed text is opened
+    on_answer: Callable[[Comparison], None]
+    fixed: Mapping[str, tuple[Contender, ...]] | None = None  # question -> rivals, where a claim is repeated
+
+
+async def confirm(setup: Setup, plan: Plan, *, everything: bool = False) -> Claim:
+    """Ask one question after the other; the first that fails ends it, unless `everything` is to be known."""
+    comparisons: list[Comparison] = []
+    spent = 0.0
+    for question in QUESTIONS:
+        if question in setup.missing:
+            continue
+        answers, cost = await _ask(setup, plan, question, _rivals(setup, question, comparisons))
+        comparisons += answers
+        spent += cost
+        if not all(c.holds for c in answers) and not everything:
+            break
+    return settled(
+        setup.candidate.id, plan.part, comparisons, confirmation=plan.confirmation, missing=setup.missing,
+        core_seconds=spent,
+    )  # fmt: skip
+
+
+def contenders(setup: Setup) -> tuple[Contender, ...]:
+    """Everybody who takes part, so that the claim can be repeated from the archive alone."""
+    everybody = (setup.candidate, *setup.baselines, setup.family, setup.ablation)
+    return tuple(c for c in everybody if c is not None)
+
+
+def runs_planned(setup: Setup, plan: Plan) -> int:
+    """How many trainings all questions take together, for a progress bar."""
+    asked = [q for q in QUESTIONS if q not in setup.missing]
+    arms = sum(1 + len(_rivals(setup, q, ())) for q in asked)
+    return arms * len(plan.seeds)
+
+
+def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[Contender, ...]:
+    """Whom the question is asked against: further conditions against the rival that was beaten least clearly."""
+    if setup.fixed is not None:
+        return setup.fixed[question]
+    if question == BASELINE:
+        return setup.baselines
+    if question == FAMILY:
+        return (setup.family,) if setup.family else ()
+    if question == ABLATION:
+        return (setup.ablation,) if setup.ablation else ()
+    everybody = {c.id: c for c in (*setup.baselines, setup.family) if c is not None}
+    met = [c for c in known if c.rival in everybody and c.low is not None]
+    hardest = min(met, key=lambda c: c.low or 0.0, default=None)
+    return (everybody[hardest.rival] if hardest else setup.baselines[0],)
+
+
+async def _ask(setup: Setup, plan: Plan, question: str, rivals: Sequence[Contender]) -> tuple[list[Comparison], float]:
+    if question == HELD_OUT:
+        log_opening(
+            setup.archive, experiment=setup.candidate.id, corpus=setup.corpus,
+            purpose=f"confirmation {plan.confirmation}: {len(plan.seeds)} seeds against {rivals[0].name}",
+        )  # fmt: skip
+    variant = setup.variant(question)
+    context = setup.context(question, variant)
+    ours = await _arm(context, setup.candidate, variant, plan.seeds)
+    answers = []
+    spent = _cost(ours)
+    for rival in rivals:
+        theirs = await _arm(context, rival, variant, plan.seeds)
+        spent += _cost(theirs)
+        answer = _answer(setup, plan, question, variant, ours, rival, theirs)
+        setup.on_answer(answer)
+        answers.append(answer)
+    return answers, spent
+
+
+def _answer(
+    setup: Setup, plan: Plan, question: str, variant: Variant, ours: Arm, rival: Contender, theirs: Arm
+) -> Comparison:
+    metric = variant.task.metric
+    found = compare(
+        metric,
+        ours.measurements,
+        Rival(id=rival.id, name=rival.name, measurements=theirs.measurements, question=question),
+        confirmation=plan.confirmation,
+        where=variant.where,
+    )
+    corpus = variant.task.digest if question == SECOND_CORPUS else ""
+    if found is None:
+        note = ours.failure or theirs.failure or "no fresh seed has a number on both sides"
+        return Comparison(
+            question=question, rival=rival.id, name=rival.name, effect=0.0, low=None, high=None, confidence=0.0,
+            seeds=0, steps=variant.where.steps, total_steps=variant.where.total_steps, width=variant.where.width,
+            text=variant.where.text, corpus=corpus, note=note,
+        )  # fmt: skip
+    comparison = replace(found[0], corpus=corpus)
+    if ours.failure:  # a run that failed is no pair, and a claim does not stand on the rest
+        return replace(comparison, low=None, high=None, note=f"a fresh run failed: {ours.failure}")
+    return comparison
+
+
+async def _arm(context: MeasuringContext, who: Contender, variant: Variant, seeds: Sequence[int]) -> Arm:
+    return await runs(
+        context, who.candidate, who.name, rung=variant.rung, seeds=seeds, rate=who.rate, fresh=True, where=variant.where
+    )
+
+
+def _cost(arm: Arm) -> float:
+    return sum(m.cpu_seconds for m in arm.measurements)

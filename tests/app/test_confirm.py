@@ -1,0 +1,96 @@
+"""`move37 confirm`, `reproduce` and `baseline`: what is refused, in one line and before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from move37.lab.archive.store import Archive
+from move37.lab.claims import BASELINE, settled
+from move37.lab.errors import BadCorpus
+from move37.lab.records import Comparison, ExperimentStatus
+from move37.lab.training.corpus import check_held_out, open_corpus, open_held_out
+from tests.app.campaigns import a_whole_campaign
+from tests.app.conftest import Move37
+
+CLAIM = settled(
+    "c1-001", "a skip",
+    [
+        Comparison(
+            question=BASELINE, rival="c1-gla", name="gla", effect=0.1, low=0.05, high=0.15, confidence=0.97, seeds=5
+        )
+    ],
+    confirmation=1, missing={}, core_seconds=1.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    a_whole_campaign(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def an_id(home: Path, *statuses: ExperimentStatus) -> str:
+    with Archive.open(home, readonly=True) as archive:
+        return next(e.id for e in archive.experiments() if e.status in statuses and e.id[3:].isdigit())
+
+
+@pytest.mark.parametrize("status", [ExperimentStatus.FAILED, ExperimentStatus.REJECTED])
+def test_what_failed_or_was_rejected_cannot_be_confirmed(home: Path, move37: Move37, status: ExperimentStatus) -> None:
+    answer = move37("--home", str(home), "confirm", an_id(home, status))
+    assert answer.status == 2 and "nothing to confirm" in answer.err and answer.err.count("\n") == 1
+
+
+def test_a_baseline_or_a_stranger_cannot_be_confirmed(home: Path, move37: Move37) -> None:
+    for ident, word in (("gla", "is a baseline"), ("c9-001", "no experiment")):
+        answer = move37("--home", str(home), "confirm", ident)
+        assert answer.status == 2 and word in answer.err
+
+
+def test_a_second_confirmation_is_refused_and_spends_nothing(home: Path, move37: Move37) -> None:
+    ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+    with Archive.open(home) as archive:
+        archive.finish_stage(ident, "claim", {"claim": CLAIM})
+    answer = move37("--home", str(home), "confirm", ident)
+    assert answer.status == 2 and "was confirmed once (confirmation 1 of this home)" in answer.err
+    with Archive.open(home, readonly=True) as archive:
+        assert archive.stage(ident, "claim:begun") is None
+
+
+def test_a_campaign_on_other_text_is_refused(home: Path, move37: Move37) -> None:
+    with Archive.open(home) as archive:
+        archive.update_campaign(1, task_digest="of another text")
+    answer = move37("--home", str(home), "confirm", an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED))
+    assert answer.status == 2 and "changed since" in answer.err
+
+
+def test_sealed_text_that_changed_is_refused_before_anything_runs(home: Path, move37: Move37) -> None:
+    corpus = open_corpus(home / "cache")
+    assert len(open_held_out(corpus)) > 10_000 and corpus.folder is not None
+    (corpus.folder / "held_out.bin").write_bytes(b"x" * 100_000)
+    with pytest.raises(BadCorpus, match="not what was sealed"):
+        check_held_out(corpus)
+    ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+    answer = move37("--home", str(home), "confirm", ident)
+    assert answer.status == 2 and "not what was sealed" in answer.err
+    with Archive.open(home, readonly=True) as archive:
+        assert archive.stage(ident, "claim:begun") is None
+
+
+def test_there_is_nothing_to_reproduce_without_a_claim(home: Path, move37: Move37) -> None:
+    answer = move37("--home", str(home), "reproduce", an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED))
+    assert answer.status == 2 and "no claim to reproduce" in answer.err
+
+
+def test_show_has_the_ladder_of_evidence(home: Path, move37: Move37) -> None:
+    ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+    with Archive.open(home) as archive:
+        archive.finish_stage(ident, "claim", {"claim": CLAIM})
+    answer = move37("--home", str(home), "show", ident)
+    assert answer.status == 0 and "Evidence" in answer.out and "Not a discovery yet" in answer.out
+
+
+def test_an_unknown_family_is_wrong_use(move37: Move37) -> None:
+    answer = move37("baseline", "perceptron")
+    assert answer.status == 2 and "choose one of softmax" in answer.err

@@ -1,0 +1,97 @@
+"""Claims: what stands, what refutes, what is missing; and the ladder of evidence as data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.lab.archive.codec import decode, encode
+from move37.lab.claims import ABLATION, BASELINE, LONGER, QUESTIONS, claim_text, ladder_of, pairs_of, settled
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from tests.builders import a_candidate, a_gate, a_measurement
+
+
+def a_comparison(question: str = BASELINE, **changes: Any) -> Comparison:
+    fields: dict[str, Any] = {
+        "question": question, "rival": "c1-gla", "name": "gla", "effect": 0.05, "low": 0.02, "high": 0.08,
+        "confidence": 0.97, "seeds": 5, "steps": 500, "total_steps": 500, "width": 64,
+    }  # fmt: skip
+    return Comparison(**(fields | changes))
+
+
+def a_claim(*comparisons: Comparison, missing: dict[str, str] | None = None) -> Claim:
+    return settled("c1-001", "a skip", comparisons, confirmation=1, missing=missing or {}, core_seconds=10.0)
+
+
+def an_experiment(**changes: Any) -> Experiment:
+    fields: dict[str, Any] = {
+        "id": "c1-001", "campaign": 1, "number": 1, "role": Role.CANDIDATE, "status": ExperimentStatus.PROMOTED,
+        "candidate": a_candidate(), "gates": (a_gate(),), "measurements": (a_measurement(steps=500),),
+    }  # fmt: skip
+    return Experiment(**(fields | changes))
+
+
+@given(st.sets(st.sampled_from(QUESTIONS)), st.sets(st.sampled_from(QUESTIONS)))
+def test_a_claim_stands_only_if_every_question_was_asked_and_every_answer_holds(
+    asked: set[str], failing: set[str]
+) -> None:
+    claim = a_claim(*(a_comparison(q, low=-0.01 if q in failing else 0.01) for q in asked))
+    assert claim.stands == (asked == set(QUESTIONS) and not failing)
+    text = claim_text(claim, BITS_PER_BYTE)
+    assert text.startswith("A discovery") == claim.stands
+    if asked & failing:
+        assert text.startswith("Not a discovery: ")
+    elif not claim.stands:
+        assert text.startswith("Not a discovery yet") and len(claim.missing) == len(set(QUESTIONS) - asked)
+
+
+def test_a_question_that_does_not_apply_is_not_missing_and_one_that_cannot_be_asked_is() -> None:
+    others = [a_comparison(q) for q in QUESTIONS if q != ABLATION]
+    assert a_claim(*others, missing={ABLATION: ""}).stands
+    assert not a_claim(*others, missing={ABLATION: "its file fails a gate"}).stands
+    assert "its file fails a gate" in claim_text(
+        a_claim(*others, missing={ABLATION: "its file fails a gate"}), BITS_PER_BYTE
+    )
+
+
+def test_no_comparison_is_no_claim() -> None:
+    assert not a_claim(missing=dict.fromkeys(QUESTIONS, "")).stands
+
+
+def test_self_reported_numbers_are_named() -> None:
+    claim = a_claim(*(a_comparison(q, self_reported=q == LONGER) for q in QUESTIONS))
+    assert "Self-reported" in claim_text(claim, BITS_PER_BYTE)
+
+
+def test_a_claim_survives_the_archive() -> None:
+    claim = a_claim(a_comparison(), a_comparison(ABLATION, low=None, high=None, note="diverged"))
+    assert decode(Claim, encode(claim)) == claim
+
+
+def test_the_ladder_names_what_is_reached_what_failed_and_what_the_rest_costs() -> None:
+    steps = ladder_of(an_experiment(), BITS_PER_BYTE)
+    assert [s.name for s in steps] == ["gates", "screen", "climb", *QUESTIONS]
+    assert [s.state for s in steps] == ["reached"] * 3 + ["open"] * len(QUESTIONS)
+    assert all((s.core_seconds > 0) == (s.state == "open") for s in steps)
+    claim = a_claim(a_comparison(), a_comparison(ABLATION, low=-0.01))
+    states = {s.name: s.state for s in ladder_of(an_experiment(claim=claim), BITS_PER_BYTE)}
+    assert (states[BASELINE], states[ABLATION], states[LONGER]) == ("reached", "failed", "open")
+
+
+def test_a_refused_candidate_climbs_no_further() -> None:
+    failed = an_experiment(
+        status=ExperimentStatus.FAILED, measurements=(), gates=(replace(a_gate(), passed=False),), reason="leaks"
+    )
+    assert not any(s.state in ("open", "reached") for s in ladder_of(failed, BITS_PER_BYTE))
+
+
+@given(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(0, 0.1))
+def test_a_repeated_claim_covers_the_old_effect_or_not(old: float, new: float, half: float) -> None:
+    was = a_claim(a_comparison(effect=old))
+    now = a_claim(a_comparison(effect=new, low=new - half, high=new + half))
+    ((_, _, covered),) = pairs_of(was, now)
+    assert covered == (new - half <= old <= new + half)
+    assert pairs_of(was, a_claim(a_comparison(ABLATION))) == ()

@@ -1,0 +1,144 @@
+"""A claim carried through its questions: order, rivals, early end, resume, and sealed text that is logged before."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from move37.lab.archive.openings import log_opening, openings
+from move37.lab.archive.store import Archive
+from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, LONGER, QUESTIONS, SECOND_CORPUS, WIDER
+from move37.lab.confirming import Contender, Plan, Setup, confirm, runs_planned
+from move37.lab.effects import Conditions
+from move37.lab.measuring import MeasuringContext
+from move37.lab.records import DECIDE, Candidate, Comparison
+from move37.lab.standings import Standings
+from move37.lab.tasks.task import Rung, Variant
+from tests.lab.arithmetic import TOP, ArithmeticTask, noise
+
+PLAN = Plan(confirmation=1, seeds=(70, 71, 72, 73, 74), part="a skip")
+LEVELS = {"mine": 2.40, "mamba2": 2.50, "gla": 2.52, "gla tuned": 2.49, "without": 2.51}
+
+
+def a_contender(name: str) -> Contender:
+    return Contender(id=name, name=name, candidate=Candidate(source=name, author="test", family="gla"), rate=1e-2)
+
+
+class Laboratory:
+    """Everything around a claim, by arithmetic; `levels` may differ by question."""
+
+    def __init__(self, home: Path, levels: dict[str, dict[str, float]] | None = None) -> None:
+        self.home, self.levels = home, levels or {}
+        self.archive = Archive.open(home)
+        self.answers: list[Comparison] = []
+        self.tasks: dict[str, ArithmeticTask] = {}
+        self.opened_before: dict[str, int] = {}
+
+    def variant(self, question: str) -> Variant:
+        self.opened_before[question] = len(openings(self.archive))
+        levels = LEVELS | self.levels.get(question, {})
+        task = self.tasks.setdefault(
+            question,
+            ArithmeticTask(lambda source, rung, seed: levels[source] + noise(source, seed), text=_text(question)),
+        )
+        rung = TOP if question != LONGER else Rung(number=2, name="lm@2000", steps=2000)
+        where = Conditions(steps=rung.steps, total_steps=500, width=64, text=_text(question))
+        return Variant(task=task, rung=rung, where=where)  # type: ignore[arg-type]
+
+    def context(self, question: str, variant: Variant) -> MeasuringContext:
+        return MeasuringContext(
+            task=variant.task,
+            sandbox=None,  # type: ignore[arg-type]
+            standings=Standings(self.home / f"{question if question in (SECOND_CORPUS, WIDER) else 'own'}.jsonl"),
+            workdir=self.home / "work",
+            places=asyncio.Semaphore(2),
+        )
+
+    def setup(self, **changes: Any) -> Setup:
+        fields: dict[str, Any] = {
+            "candidate": a_contender("mine"), "baselines": (a_contender("mamba2"), a_contender("gla")),
+            "family": a_contender("gla tuned"), "ablation": a_contender("without"), "missing": {},
+            "variant": self.variant, "context": self.context, "archive": self.archive, "corpus": "digest",
+            "on_answer": self.answers.append,
+        }  # fmt: skip
+        return Setup(**(fields | changes))
+
+    @property
+    def trained(self) -> int:
+        return sum(len(task.measured) for task in self.tasks.values())
+
+
+def _text(question: str) -> str:
+    return "held_out" if question == HELD_OUT else DECIDE
+
+
+async def test_a_true_gain_stands_when_everything_holds(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path)
+    claim = await confirm(lab.setup(), PLAN)
+    assert claim.stands and not claim.missing
+    assert [c.question for c in claim.comparisons] == [BASELINE, BASELINE, *QUESTIONS[1:]]
+    further = [c for c in claim.comparisons if c.question in (HELD_OUT, SECOND_CORPUS, WIDER, LONGER)]
+    assert {c.rival for c in further} == {"gla tuned"}, "further conditions are asked against the hardest rival"
+    assert claim.core_seconds > 0 and lab.answers == list(claim.comparisons)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_one_failing_question_ends_it_and_spares_the_rest(tmp_path: Path, question: str) -> None:
+    # The candidate's own runs are those of the first question wherever nothing but the rival differs.
+    worse = {FAMILY: {"gla tuned": 2.3}, ABLATION: {"without": 2.3}}.get(question, {"mine": 2.60})
+    lab = Laboratory(tmp_path, {question: worse})
+    claim = await confirm(lab.setup(), PLAN)
+    assert not claim.stands and claim.comparisons[-1].question == question
+    assert [q for q in QUESTIONS if q in lab.tasks] == list(QUESTIONS[: QUESTIONS.index(question) + 1])
+
+
+async def test_all_can_be_asked_after_a_failure(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path, {BASELINE: {"mine": 2.60}})
+    claim = await confirm(lab.setup(), PLAN, everything=True)
+    assert not claim.stands and {c.question for c in claim.comparisons} == set(QUESTIONS)
+
+
+async def test_sealed_text_is_logged_before_it_is_opened_and_counted_for_ever(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path)
+    await confirm(lab.setup(), PLAN)
+    assert lab.opened_before[HELD_OUT] == 1 and lab.opened_before[BASELINE] == 0
+    assert len(openings(lab.archive)) == 1
+    assert log_opening(lab.archive, experiment="c1-002", corpus="digest", purpose="again") == 2
+    assert log_opening(lab.archive, experiment="c1-002", corpus="other", purpose="again") == 1
+
+
+async def test_what_a_killed_confirmation_finished_is_not_trained_again(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    lab = Laboratory(tmp_path)
+
+    def die(comparison: Comparison) -> None:
+        if comparison.question == ABLATION:
+            raise Killed
+
+    with pytest.raises(Killed):
+        await confirm(lab.setup(on_answer=die), PLAN)
+    before = lab.trained
+    claim = await confirm(lab.setup(), PLAN)
+    whole = Laboratory(tmp_path / "other")
+    assert claim == await confirm(whole.setup(), PLAN)
+    assert lab.trained == whole.trained and before < whole.trained
+    assert whole.trained <= runs_planned(whole.setup(), PLAN)
+
+
+async def test_a_failed_run_or_a_missing_rival_never_lets_a_claim_stand(tmp_path: Path) -> None:
+    crashing = replace(a_contender("mine"), candidate=Candidate(source="CRASH", author="test"))
+    claim = await confirm(Laboratory(tmp_path / "a").setup(candidate=crashing), PLAN)
+    assert not claim.stands and "ZeroDivisionError" in claim.comparisons[0].note
+    without = Laboratory(tmp_path / "b").setup(ablation=None, missing={ABLATION: "fails a gate"})
+    assert not (await confirm(without, PLAN)).stands
+
+
+async def test_a_family_of_its_own_needs_no_tuned_relative(tmp_path: Path) -> None:
+    claim = await confirm(Laboratory(tmp_path).setup(family=None, missing={FAMILY: ""}), PLAN)
+    assert claim.stands and FAMILY not in {c.question for c in claim.comparisons}
