@@ -131,18 +131,19 @@ async def _measure(
 def _print(measured: Measured, file: Path) -> None:
     from rich.text import Text
 
-    from move37.app.tables import gates_table, measurements_table
+    from move37.app.tables import table
     from move37.app.terminal import console
     from move37.app.text import harmless, one_line
+    from move37.app.views.experiment import gates_table, measurements_table
 
     screen = console()
     if measured.gates:
-        screen.print(gates_table(measured.gates), "")
+        screen.print(table(gates_table(measured.gates)), "")
     if measured.measurements:
-        screen.print(measurements_table(measured.measurements), "")
+        screen.print(table(measurements_table(measured.measurements)), "")
     for baseline in measured.baselines:
         screen.print(Text(one_line(f"baseline {baseline.name}"), style="bold"))
-        screen.print(measurements_table(baseline.measurements), "")
+        screen.print(table(measurements_table(baseline.measurements)), "")
     if measured.failure:
         screen.print(Text(harmless(f"{file.name}: {measured.failure}"), style="red"))
     elif measured.passed is False:
