@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from move37.agents import cycle, execution
+from move37.agents.approval import Doubt, is_dear
 from move37.agents.context import CampaignContext
 from move37.agents.events import ExperimentUpdated, Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, confirmed
@@ -161,13 +162,22 @@ async def _again(campaign: CampaignContext, ident: str, rung: Rung, seed: int, s
 
 async def _approved(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> tuple[str, ...]:
     going = []
+    cost = _seconds_at(campaign, rung)
+    doubt: Doubt | None = "dear" if is_dear(cost, campaign.clock.left) else None
     for ident in idents:
-        veto = await campaign.approvals.asked(ident, "promotion", f"{ident} goes up to {rung.name}")
+        text = f"{ident} goes up to {rung.name}" + (f", about {cost:.0f} s" if cost else "")
+        veto = await campaign.approvals.asked(ident, "promotion", text, doubt=doubt)
         if veto:
             campaign.on_event(Notice(text=f"{ident} stays where it is: {veto}"))
         else:
             going.append(ident)
     return tuple(going)
+
+
+def _seconds_at(campaign: CampaignContext, rung: Rung) -> float:
+    """What the slowest baseline's run at this rung took; 0 while none has been there."""
+    own = (m for b in baselines_of(campaign) for m in b.measurements if (m.rung, m.steps) == (rung.number, rung.steps))
+    return max((m.train_seconds + m.eval_seconds for m in own), default=0.0)
 
 
 def _standings(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> list[ladder.Standing]:
