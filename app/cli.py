@@ -25,6 +25,7 @@ COMMANDS = (
     "measure",
     "confirm",
     "baseline",
+    "audit",
     "exec",
     "principles",
     "memory",

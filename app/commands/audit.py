@@ -1,0 +1,175 @@
+"""`move37 audit PATH`: other people's architectures through every gate; `--log` for the log of a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
+    from move37.lab.audit.run import Audited
+
+LARGEST_LOG = 64 * 2**20  # bytes
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("audit", help=_HELP, short_help="Judge somebody else's architectures, or a log.")(audit)
+
+
+_HELP = """Judge architectures that somebody else published: every gate, in the sandbox, a time limit for each program.
+
+PATH is a folder of Python files, one file, or an archive in JSON (a list of objects with name and program). Layers in
+the style of flash-linear-attention are adapted, and its modules served by our kernels. What cannot be tested is called
+that. With --log PATH is a table of runs with `status` and a loss (autoresearch's results.tsv), and the question is how
+many of the kept gains survive a correction.
+
+\b
+  move37 audit 106.json --json audit.json
+  move37 audit their_layers/ --markdown audit.md --keep judged/
+  move37 audit --log results.tsv --noise 0.0012
+"""
+
+
+def audit(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a file, an archive, or a log.")],
+    log: Annotated[bool, typer.Option("--log", help="PATH is the log of a loop.")] = False,
+    noise: Annotated[
+        float | None, typer.Option(help="Of one run of the log, in its unit.", metavar="SD", show_default=False)
+    ] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - is stdout.", metavar="OUT")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here.", metavar="OUT")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
+    keep: Annotated[Path | None, typer.Option("--keep", help="Keep the judged files here.", metavar="DIR")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one program.", metavar="S", min=1.0)] = 120.0,
+    workers: Workers = None,
+    sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
+) -> None:
+    """Read, judge, write what was asked for, print the table."""
+    if log:
+        _audit_log(path, noise, as_json)
+        return
+    from move37.app.views.audit import html_of, markdown_of, record_of
+    from move37.lab.audit.programs import read_programs
+
+    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
+    settings: Settings = context.obj.with_flags(**flags)
+    programs = read_programs(path)
+    outputs = [p for p in (as_json, markdown, html) if p is not None and str(p) != "-"]
+    _check_outputs(outputs)
+    audited = asyncio.run(_audit(settings, programs, timeout))
+    if markdown is not None:
+        _write(markdown, markdown_of(audited, title=path.name))
+    if html is not None:
+        _write(html, html_of(audited, title=path.name))
+    if keep is not None:
+        _keep(keep, audited)
+    if as_json is not None:
+        _write(as_json, json.dumps(record_of(audited), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    if as_json is None or str(as_json) != "-":
+        _print(audited)
+
+
+async def _audit(settings: Settings, programs: tuple[object, ...], seconds: float) -> tuple[Audited, ...]:
+    import os
+
+    from move37.app.backends import docker_settings
+    from move37.lab.audit import run
+    from move37.sandbox.factory import open_sandbox
+
+    workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
+    sandbox = await open_sandbox(
+        settings.sandbox.backend, trusted_source="person", workers=workers, docker=docker_settings(settings.sandbox)
+    )
+    done = 0
+
+    def tell(found: Audited) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            print(f"\r{done} of {len(programs)}", end="", file=sys.stderr, flush=True)
+
+    try:
+        return await run.audit(programs, sandbox, workers=workers, seconds=seconds, on_done=tell)  # type: ignore[arg-type]
+    finally:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        await sandbox.close()
+
+
+def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
+    from move37.app.exits import BadInput
+    from move37.app.text import harmless
+    from move37.lab.audit.logs import as_record, audit_log, log_text, read_log
+
+    if noise is not None and not noise > 0.0:
+        raise BadInput(f"--noise {noise} is no standard deviation: it has to be above zero")
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_LOG + 1)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): name the log of a loop") from error
+    if len(data) > LARGEST_LOG:
+        raise BadInput(f"{path} is over {LARGEST_LOG // 2**20} MiB: give a part of it")
+    found = audit_log(read_log(data.decode("utf-8", "replace")), noise=noise)
+    if as_json is not None:
+        _write(as_json, json.dumps(as_record(found), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    if as_json is None or str(as_json) != "-":
+        for gain in found.gains:
+            sign = "survives" if gain.survives else "does not survive"
+            typer.echo(harmless(f"{gain.gain:+.5g}  p {gain.p:.3g}  {sign}  {gain.name}"))
+        typer.echo(log_text(found))
+
+
+def _check_outputs(outputs: list[Path]) -> None:
+    """Raises `BadInput` before anything is judged where the answer could not be written."""
+    from move37.app.exits import BadInput
+
+    for path in outputs:
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise BadInput(f"{path} cannot be written: name a file in a folder that exists")
+
+
+def _write(path: Path, text: str) -> None:
+    from move37.app.exits import EnvironmentFault
+
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _keep(folder: Path, audited: tuple[Audited, ...]) -> None:
+    from move37.app.exits import EnvironmentFault
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, found in enumerate(audited, start=1):
+            if found.adapted:
+                name = "".join(c if c.isalnum() or c in "-_" else "_" for c in found.name)[:80]
+                (folder / f"{number:03d}-{name}.py").write_text(found.adapted, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be written ({error.strerror})") from error
+
+
+def _print(audited: tuple[Audited, ...]) -> None:
+    from move37.app.tables import table
+    from move37.app.terminal import console
+    from move37.app.views.audit import headline, table_of
+
+    screen = console()
+    screen.print(table(table_of(audited)), "")
+    screen.print(headline(audited))

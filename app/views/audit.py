@@ -1,0 +1,118 @@
+"""An audit as a table, JSON, Markdown and HTML: verdict, failing gates, and how to repeat each failure. Pure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from move37.app.text import harmless, one_line
+from move37.app.views.shapes import Cell, Column, Table
+from move37.lab.audit.run import Audited, summary_of
+
+
+def headline(audited: Sequence[Audited]) -> str:
+    """The audit in a sentence."""
+    found = summary_of(audited)
+    refused = ", ".join(f"{name} {count}" for name, count in found.by_gate.items())
+    told = f"{found.programs} programs, {found.tested} tested: {found.clean} pass every gate"
+    return f"{told}; refused by {refused}" if refused else told
+
+
+def table_of(audited: Sequence[Audited]) -> Table:
+    """One row a program: what was tested, what refuses it, and the first reason."""
+    columns = (Column("program"), Column("layer"), Column("verdict"), Column("because"))
+    return Table(columns=columns, rows=tuple(_row(a) for a in audited))
+
+
+def _row(audited: Audited) -> tuple[Cell, ...]:
+    if not audited.tested:
+        verdict = Cell("could not test", "quiet")
+    elif audited.failed:
+        verdict = Cell(f"fails {', '.join(audited.failed)}", "bad")
+    else:
+        verdict = Cell("passes", "good")
+    return Cell(audited.name), Cell(audited.layer), verdict, Cell(_because(audited), "quiet")
+
+
+def _because(audited: Audited) -> str:
+    if not audited.tested:
+        return audited.reason
+    return next((g.message for g in audited.gates if g.passed is False), "")
+
+
+def record_of(audited: Sequence[Audited]) -> dict[str, Any]:
+    """The JSON that other programs rely on."""
+    found = summary_of(audited)
+    return {
+        "programs": [
+            {
+                "name": a.name,
+                "tested": a.tested,
+                "reason": a.reason,
+                "layer": a.layer,
+                "gates": [
+                    {"name": g.name, "passed": g.passed, "value": _number(g.value), "limit": _number(g.limit),
+                     "message": g.message}
+                    for g in a.gates
+                ],
+            }
+            for a in audited
+        ],
+        "summary": {"programs": found.programs, "tested": found.tested, "clean": found.clean, "by_gate": found.by_gate},
+    }  # fmt: skip
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and abs(value) <= 1e300 else None
+
+
+def markdown_of(audited: Sequence[Audited], *, title: str) -> str:
+    """A page of Markdown: the sentence, the table, and each failure with the command that repeats it."""
+    lines = [f"# Audit of {_md(title)}", "", f"{headline(audited)}.", "", "| program | layer | verdict | because |"]
+    lines.append("|---|---|---|---|")
+    for a in audited:
+        lines.append(f"| {' | '.join(_md(cell.text) for cell in _row(a))} |")
+    failing = [a for a in audited if a.failed]
+    if failing:
+        lines += ["", "## How to repeat each failure", ""]
+        lines.append("With `--keep DIR` the judged files lie in DIR; `move37 check DIR/NAME.py` repeats all of it.")
+    for a in failing:
+        lines += ["", f"### {_md(a.name)}", ""]
+        lines += [f"- {g.name}: {_md(g.message)}" for g in a.gates if g.passed is False]
+    return "\n".join(lines) + "\n"
+
+
+def html_of(audited: Sequence[Audited], *, title: str) -> str:
+    """One page that needs nothing else; foreign text is escaped."""
+    rows = []
+    for a in audited:
+        cells = "".join(f"<td class='{c.tone}'>{_html(c.text)}</td>" for c in _row(a))
+        failures = "".join(
+            f"<li><b>{_html(g.name)}</b> {_html(g.message)}</li>" for g in a.gates if g.passed is False and a.tested
+        )
+        more = f"<tr><td></td><td colspan='3'><ul>{failures}</ul></td></tr>" if failures else ""
+        rows.append(f"<tr>{cells}</tr>{more}")
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>Audit of {_html(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>Audit of {_html(title)}</h1><p>{_html(headline(audited))}.</p>"
+        "<table><thead><tr><th>program</th><th>layer</th><th>verdict</th><th>because</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></body></html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color-scheme:light dark}"
+    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;"
+    "vertical-align:top}.good{color:#2e7d32}.bad{color:#c62828}.quiet{opacity:.75}ul{margin:.2rem 0}"
+)
+
+
+def _md(text: str) -> str:
+    return one_line(text, 300).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _html(text: str) -> str:
+    return html.escape(harmless(text)[:2000])

@@ -1,0 +1,115 @@
+"""Every gate on every program, each in the sandbox and under a time limit of its own. Pure but for the sandbox.
+
+Read `audit`. "Could not test" is a verdict of its own (`tested` is false, with the reason): a program that cannot be
+adapted, that does not build here, or that is still running when its time is over says nothing about its architecture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from move37.lab.audit.adapt import adapted
+from move37.lab.audit.programs import Program
+from move37.lab.errors import MeasurementBroken
+from move37.lab.gates.run import run_gates
+from move37.lab.records import Candidate, GateResult
+from move37.sandbox.sandbox import Sandbox
+
+SECONDS = 120.0  # wall clock for one program
+FIRST = ("import", "shape")  # gates without which nothing else was tested
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """One program's verdict."""
+
+    name: str
+    tested: bool
+    reason: str = ""  # why it could not be tested
+    layer: str = ""  # the class that was judged
+    gates: tuple[GateResult, ...] = ()
+    adapted: str = ""  # the file that was judged: `move37 check` on it repeats each failure
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Gates that refuse it; empty where it could not be tested."""
+        return tuple(g.name for g in self.gates if g.passed is False) if self.tested else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All of them in numbers."""
+
+    programs: int
+    tested: int
+    clean: int  # tested, and no gate refuses
+    by_gate: dict[str, int]  # gate -> programs that it refuses
+
+
+async def audit(
+    programs: Sequence[Program],
+    sandbox: Sandbox,
+    *,
+    workers: int,
+    seconds: float = SECONDS,
+    on_done: Callable[[Audited], None] | None = None,
+) -> tuple[Audited, ...]:
+    """Judge all programs, `workers` at a time, in their own order. Raises `SandboxError` where the sandbox is ours to
+    mend; whatever a program does, the others are judged."""
+    places = asyncio.Semaphore(workers)
+
+    async def one(number: int, program: Program) -> Audited:
+        async with places:
+            found = await _judged(program, f"audit-{number}", sandbox, seconds)
+        if on_done is not None:
+            on_done(found)
+        return found
+
+    return tuple(await asyncio.gather(*(one(n, p) for n, p in enumerate(programs))))
+
+
+def summary_of(audited: Sequence[Audited]) -> Summary:
+    """How many could be tested, how many nothing refuses, and which gate refuses how many."""
+    refused = Counter(name for a in audited for name in a.failed)
+    return Summary(
+        programs=len(audited),
+        tested=sum(a.tested for a in audited),
+        clean=sum(a.tested and not a.failed for a in audited),
+        by_gate=dict(refused.most_common()),
+    )
+
+
+async def _judged(program: Program, trust: str, sandbox: Sandbox, seconds: float) -> Audited:
+    if program.source is None:
+        return Audited(name=program.name, tested=False, reason=program.reason)
+    found = await asyncio.to_thread(adapted, program.source)
+    if found.reason:
+        return Audited(name=program.name, tested=False, reason=found.reason)
+    candidate = Candidate(source=found.source, author="audited")
+    try:
+        async with asyncio.timeout(seconds):
+            checked = await run_gates(candidate, trust=trust, sandbox=sandbox)
+    except TimeoutError:
+        reason = f"it was still running after {seconds:g} s"
+        return Audited(name=program.name, tested=False, reason=reason, layer=found.layer, adapted=found.source)
+    except MeasurementBroken as error:
+        return Audited(name=program.name, tested=False, reason=str(error), layer=found.layer, adapted=found.source)
+    finally:
+        await sandbox.release(trust)
+    shut = next((g for g in checked.results if g.name in FIRST and g.passed is not True), None)
+    reason = ""
+    if shut is not None and shut.name == "import":
+        reason = f"it does not build: {shut.message}"
+    elif shut is not None and shut.passed is None:
+        reason = f"it could not be run: {shut.message}"
+    return Audited(
+        name=program.name,
+        tested=not reason,
+        reason=reason,
+        layer=found.layer,
+        gates=checked.results,
+        adapted=found.source,
+    )

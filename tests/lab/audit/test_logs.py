@@ -1,0 +1,80 @@
+"""A loop's log: worthless streams lose their gains, true ones keep them, and broken tables are refused in one line."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.lab.audit.logs import Run, as_record, audit_log, log_text, read_log
+from move37.lab.errors import BadCandidate
+
+HEAD = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
+
+
+def a_stream(rng: np.random.Generator, runs: int, gain: float = 0.0) -> list[Run]:
+    """Keep if lower, over ideas of which each third is worth `gain`."""
+    level = best = 1.0
+    found = [Run(name="baseline", value=level, kept=True)]
+    for n in range(runs):
+        truth = level - (gain if n % 3 == 0 else 0.0)
+        value = truth + 0.001 * rng.standard_normal()
+        kept = value < best
+        if kept:
+            level, best = truth, value
+        found.append(Run(name=f"run {n}", value=value, kept=kept))
+    return found
+
+
+def test_a_worthless_stream_keeps_nothing_and_a_true_one_most() -> None:
+    rng = np.random.default_rng(3)
+    null = [audit_log(a_stream(rng, 100), noise=0.001) for _ in range(200)]
+    assert np.mean([found.survive > 0 for found in null]) <= 0.06
+    assert np.mean([found.kept for found in null]) > 3
+    true = audit_log(a_stream(rng, 30, gain=0.01), noise=0.001)
+    assert true.survive >= 8
+
+
+def test_the_noise_is_read_off_discarded_runs_from_above() -> None:
+    rng = np.random.default_rng(5)
+    found = audit_log(a_stream(rng, 200))
+    assert found.estimated and found.noise is not None and found.noise >= 0.0005
+    assert "upper bound" in log_text(found)
+    assert audit_log(a_stream(rng, 2)).noise is None and "--noise" in log_text(audit_log(a_stream(rng, 2)))
+
+
+def test_a_results_table_is_read() -> None:
+    text = (
+        HEAD
+        + "a1\t0.9979\t44.0\tkeep\tbaseline\nb2\t0.9970\t44.0\tkeep\tlr\n"
+        + "c3\t0.0\t0.0\tcrash\tOOM\nd4\t1.1\t44\tdiscard\tx\n"
+    )
+    runs = read_log(text)
+    assert [r.kept for r in runs] == [True, True, False, False] and math.isnan(runs[2].value)
+    found = audit_log(runs, noise=0.0012)
+    assert (found.runs, found.crashed, found.kept, found.survive) == (4, 1, 1, 0)
+    assert found.gain == pytest.approx(0.0009)
+
+
+def test_a_rising_score_is_a_gain_too() -> None:
+    runs = read_log("status,score\nkeep,0.5\nkeep,0.9\n")
+    assert audit_log(runs, noise=0.01).survive == 1
+
+
+@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n", "status\nkeep\n", HEAD, HEAD + "a\tnan\t1\tkeep\tx\n", "\0\0"])
+def test_what_is_no_log_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(BadCandidate) as error:
+        read_log(text)
+    assert "\n" not in str(error.value)
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=True), st.booleans()), min_size=1, max_size=30), st.floats(1e-6, 10))
+def test_any_log_has_a_finite_answer(lines: list[tuple[float, bool]], noise: float) -> None:
+    runs = [Run(name=str(n), value=v, kept=k and math.isfinite(v)) for n, (v, k) in enumerate(lines)]
+    if not any(math.isfinite(r.value) for r in runs):
+        return
+    record = as_record(audit_log(runs, noise=noise))
+    assert 0 <= record["survive"] <= record["kept"]  # type: ignore[operator]

@@ -1,0 +1,101 @@
+"""Every gate on every program: honest, broken, untestable and hostile ones side by side, and each gets its verdict."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from move37.app.views.audit import headline, html_of, markdown_of, record_of, table_of
+from move37.lab.audit.programs import Program, read_programs
+from move37.lab.audit.run import Audited, audit, summary_of
+from move37.lab.errors import BadCandidate
+from move37.sandbox import ProcessSandbox
+from tests.builders import a_gate
+from tests.lab.audit.programs import HONEST, HOSTILE, LEAKY, OWN, RANDOM_CALLS, UNTESTABLE
+
+
+def test_an_archive_and_a_folder_hold_the_same_programs(tmp_path: Path) -> None:
+    sources = {"a": HONEST, "b": OWN}
+    folder = tmp_path / "layers"
+    (folder / "deep").mkdir(parents=True)
+    for name, source in sources.items():
+        (folder / "deep" / f"{name}.py").write_text(source)
+    records = [{"name": n, "program": s, "score": 1} for n, s in sources.items()]
+    (tmp_path / "list.json").write_text(json.dumps(records))
+    (tmp_path / "object.json").write_text(json.dumps({"data": records}))
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n{broken\n")
+    for name in ("list.json", "object.json", "lines.jsonl"):
+        assert [p.source for p in read_programs(tmp_path / name)] == list(sources.values())
+    assert [p.source for p in read_programs(folder)] == list(sources.values())
+    assert read_programs(folder / "deep" / "a.py")[0].name == "a"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[1, 2]", '{"a": "b"}', "[[[", '[{"name": "x"}]'])
+def test_what_holds_no_program_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    for path in (tmp_path / "x.json", tmp_path / "nowhere", tmp_path):
+        if path == tmp_path:
+            (tmp_path / "x.json").unlink()
+        with pytest.raises(BadCandidate) as error:
+            read_programs(path)
+        assert "\n" not in str(error.value)
+
+
+def test_bytes_that_are_no_text_are_a_program_that_could_not_be_tested(tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_bytes(b"\xff\xfe\x00")
+    (found,) = read_programs(tmp_path)
+    assert found.source is None and "UTF-8" in found.reason
+
+
+async def test_each_program_gets_its_own_verdict_whatever_the_others_do() -> None:
+    programs = [
+        Program(name="honest", source=HONEST), Program(name="leaky", source=LEAKY),
+        Program(name="counting", source=RANDOM_CALLS), Program(name="raises", source=UNTESTABLE["raises"][0]),
+        Program(name="syntax", source=UNTESTABLE["syntax"][0]), Program(name="bytes", source=None, reason="no UTF-8"),
+    ]  # fmt: skip
+    async with ProcessSandbox(2) as sandbox:
+        found = {a.name: a for a in await audit(programs, sandbox, workers=2)}
+    assert list(found) == [p.name for p in programs]
+    assert found["honest"].tested and not {"causality", "purity", "shape", "batch"} & set(found["honest"].failed)
+    assert "causality" in found["leaky"].failed and "purity" in found["counting"].failed
+    for name in ("raises", "syntax", "bytes"):
+        assert not found[name].tested and found[name].reason and found[name].failed == ()
+
+
+@pytest.mark.slow
+async def test_hostile_programs_are_survived() -> None:
+    programs = [Program(name=n, source=s) for n, s in HOSTILE.items()] + [Program(name="own", source=OWN)]
+    async with ProcessSandbox(2) as sandbox:
+        began = time.monotonic()
+        found = {a.name: a for a in await audit(programs, sandbox, workers=2, seconds=60.0)}
+        assert time.monotonic() - began < 600
+    assert found["own"].tested
+    # What prints or forks and then computes may be fine for all that; what ends or hangs never passes.
+    assert all(not found[name].tested or found[name].failed for name in ("hangs", "hangs at import", "ends"))
+
+
+LEAK = a_gate(name="causality", passed=False, message="</td>")
+AUDITED = (
+    Audited(name="<b>one</b>|", tested=True, layer="DeltaNet", gates=(LEAK,)),
+    Audited(name="two", tested=True, gates=(a_gate(),)),
+    Audited(name="three", tested=False, reason="it imports pandas, which is not served"),
+)  # fmt: skip
+
+
+def test_untested_is_neither_clean_nor_refused() -> None:
+    found = summary_of(AUDITED)
+    assert (found.programs, found.tested, found.clean, found.by_gate) == (3, 2, 1, {"causality": 1})
+    assert headline(AUDITED) == "3 programs, 2 tested: 1 pass every gate; refused by causality 1"
+    assert [row[2].text for row in table_of(AUDITED).rows] == ["fails causality", "passes", "could not test"]
+
+
+def test_an_audit_as_json_markdown_and_html() -> None:
+    record = json.loads(json.dumps(record_of(AUDITED), allow_nan=False))
+    assert [p["tested"] for p in record["programs"]] == [True, True, False]
+    assert all({"name", "tested", "gates"} <= set(p) for p in record["programs"])
+    assert set(record["programs"][0]["gates"][0]) == {"name", "passed", "value", "limit", "message"}
+    assert "<b>one" not in html_of(AUDITED, title="x") and "</td></b>" not in html_of(AUDITED, title="x")
+    assert "&lt;b>one&lt;/b>\\|" in markdown_of(AUDITED, title="x")
