@@ -205,7 +205,7 @@ def _stored(content: MemoryContent) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"Unsupported content type: {content.mime_type}") from None
     value = content.content
     if isinstance(value, Image | bytes) or mime in (MemoryMimeType.IMAGE, MemoryMimeType.BINARY):
-        raise ValueError(f"{mime.value} content cannot be converted to text")
+        raise ValueError(f"Unsupported content type: {mime.value} content cannot be converted to text")
     if mime is MemoryMimeType.JSON and not isinstance(value, dict):
         raise ValueError("JSON content must be a dict")
     if mime is not MemoryMimeType.JSON and not isinstance(value, str):

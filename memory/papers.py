@@ -23,6 +23,7 @@ from move37.memory.schema import BUILTIN_TASK
 BUILTIN = Path(__file__).parent / "cognition"
 _HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*$", re.MULTILINE)
 _PATHS = re.compile(r"(?:^|\s)/(?:home|root|tmp|work|opt|Users|mnt)/\S")
+_OPENABLE = re.compile(r"^(?:https?://[\w.-]+/\S+|[\w.-]+/[\w.-]+:[\w./-]+)$")
 _SECTIONS = ("symptoms", "remedy", "operators", "equations", "complexity")
 
 Area = Literal[
@@ -167,8 +168,10 @@ def _bullets(text: str) -> list[str]:
 
 @cache
 def operators() -> frozenset[str]:
-    """The grammar's operators (operators.txt, one a line, # starts a comment)."""
-    lines = (line.split("#")[0].strip() for line in (BUILTIN / "operators.txt").read_text().splitlines())
+    """What a paper may map to: the grammar's operators (operators.txt, one a line, # starts a comment) and those that
+    it cannot draw yet (operators_beyond.txt)."""
+    text = "\n".join((BUILTIN / name).read_text() for name in ("operators.txt", "operators_beyond.txt"))
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
     return frozenset(line for line in lines if line)
 
 
@@ -191,6 +194,8 @@ def problems(paper: Paper, *, stem: str) -> tuple[str, ...]:
         unknown = sorted(set(insight.operators) - operators())
         if unknown:
             out.append(f"{at}: unknown operators {', '.join(unknown)}")
+    if not _OPENABLE.match(paper.source):
+        out.append(f"source {paper.source!r} is nothing that a reader can open: give a URL or owner/repository:path")
     whole = paper.model_dump_json()
     if _PATHS.search(whole):
         out.append("names a path of somebody's machine")

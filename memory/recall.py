@@ -354,7 +354,7 @@ def recollection(found: Found) -> Recollection:
             families=item.families,
             symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
             operators=item.operators,
-            source=neutralize(item.source),
+            source=f"https://arxiv.org/abs/{item.arxiv}" if item.arxiv else neutralize(item.source),
             score=found.score,
             matched=found.why,
         )

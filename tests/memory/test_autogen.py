@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -151,3 +153,49 @@ async def test_an_assistant_agent_hears_it(memory: QdrantMemory):
     result = await agent.run(task="Which units do I like?")
     assert any(type(message).__name__ == "MemoryQueryEvent" for message in result.messages)
     assert "metric units" in str(result.messages)
+
+
+class TestWhatAutoGensOwnVectorMemoriesAreHeldTo:
+    """The same calls and expectations as for the memories that come with AutoGen."""
+
+    async def test_a_strict_threshold_keeps_what_matches_and_nothing_else(self, tmp_path: Path):
+        memory = QdrantMemory(QdrantMemoryConfig(path=str(tmp_path), k=3, score_threshold=0.8))
+        await memory.add(text("Technical details about the inner workings of quantum computers"))
+        found = (await memory.query("quantum computers' technical details")).results
+        assert found and all(item.metadata and item.metadata["score"] >= 0.8 for item in found)
+        assert (await memory.query("a recipe for apple cake")).results == []
+        await memory.close()
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        (
+            (MemoryContent(content=b"raw", mime_type=MemoryMimeType.BINARY), "Unsupported content type"),
+            (MemoryContent(content="no object", mime_type=MemoryMimeType.JSON), "JSON content must be a dict"),
+            (MemoryContent(content="a film", mime_type="video/mp4"), "Unsupported content type"),
+        ),
+    )
+    async def test_errors_have_the_texts_that_programs_look_for(
+        self, memory: QdrantMemory, content: MemoryContent, message: str
+    ):
+        with pytest.raises(ValueError, match=message):
+            await memory.add(content)
+
+    async def test_a_dumped_component_names_its_collection(self, memory: QdrantMemory):
+        dumped = memory.dump_component()
+        assert dumped.config["collection_name"] == memory.collection_name == "prefs"
+        assert isinstance(QdrantMemory.load_component(dumped), QdrantMemory)
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "autogen-memory.md"
+
+
+async def test_the_guides_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The code of the guide, as it stands there, with a replaying client in the place of a hosted one."""
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"model_client": ReplayChatCompletionClient(["21 degrees Celsius."])}
+    exec(compile(code, str(GUIDE), "exec"), names)
+    await names["main"]()
+    assert "metric" in capsys.readouterr().out
