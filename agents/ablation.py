@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from move37.agents.models.designer.emit import emit, genome_of
-from move37.agents.models.designer.grammar import BASELINES, Genome, operators_in
-from move37.agents.models.designer.operators import take
+from move37.agents.search.codegen import emit, genome_of
+from move37.agents.search.grammar import BASELINES, Genome, operators_in
+from move37.agents.search.operators import take
 from move37.lab.records import Candidate, Experiment, Role
 
 

@@ -14,8 +14,8 @@ from typing import Literal
 
 from move37.agents.events import ApprovalClosed, ApprovalRequested, Notice, OnEvent
 from move37.agents.inbox import Decision, Inbox
-from move37.agents.roles import LAB, PERSON
-from move37.lab.archive.store import Line, now
+from move37.agents.roles import LAB, USER
+from move37.lab.archive.message import Message
 
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Kind = Literal["hypothesis", "code", "promotion", "held_out"]
@@ -58,7 +58,7 @@ class Approvals:
         mode: Approve,
         inbox: Inbox,
         on_event: OnEvent,
-        store: Callable[[Line], None],
+        store: Callable[[Message], None],
         *,
         timeout: float | None = TIMEOUT,
     ) -> None:
@@ -114,13 +114,13 @@ class Approvals:
 
     def _unanswered(self, request: Request) -> str:
         text = f"Nobody answered within {self._timeout:.0f} s: {request.kind} of {request.experiment} goes on."
-        self._store(Line(source=LAB, to=PERSON, text=text, at=now(), experiment=request.experiment, stage=request.kind))
+        self._store(Message(source=LAB, to=USER, text=text, experiment=request.experiment, stage=request.kind))
         self._on_event(ApprovalClosed(experiment=request.experiment, answer="nobody answered in time"))
         self._on_event(Notice(text=text))
         return ""
 
 
-def decided(decision: Decision, experiment: str, *, stage: str) -> Line:
+def decided(decision: Decision, experiment: str, *, stage: str) -> Message:
     """A person's decision as a line of the experiment's conversation."""
     text = f"/{decision.kind} {decision.reason}".strip()
-    return Line(source=decision.source, to=LAB, text=text, at=now(), person=True, experiment=experiment, stage=stage)
+    return Message(source=decision.source, to=LAB, text=text, user=True, experiment=experiment, stage=stage)

@@ -1,7 +1,8 @@
 """Cycles until the budget ends: the campaign. Resume is the same walk over an archive that already holds answers.
 
 Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a
-person or a limit end it at any moment. What one experiment does stands in cycle.py; the upper rungs in climb.py.
+user or a limit end it at any moment. What one experiment does stands in cycle.py, what one starts with in
+open_experiment.py; the upper rungs in promotion.py.
 """
 
 from __future__ import annotations
@@ -12,24 +13,20 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, prompts, sharing
+from move37.agents import cycle, promotion, sharing
 from move37.agents.approval import decided
 from move37.agents.budget import Spent, exhausted
 from move37.agents.context import CampaignContext
-from move37.agents.conversation import Conversation, Utterance
-from move37.agents.directions import from_facts, matches
+from move37.agents.directions import from_facts
 from move37.agents.errors import BudgetSpent
-from move37.agents.events import BudgetUpdated, ExperimentUpdated, Notice, Spoke
-from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable
+from move37.agents.events import BudgetUpdated, ExperimentUpdated, Notice
+from move37.agents.experiment_context import ExperimentContext, baselines_of
 from move37.agents.gather import gather
-from move37.agents.inbox import Decision, Said
-from move37.agents.metering import Metered
-from move37.agents.precedents import Precedents
-from move37.agents.roles import MEMBERS, PERSON
+from move37.agents.inbox import Decision
+from move37.agents.open_experiment import begin, open_experiment
 from move37.agents.steps import Steps
-from move37.lab.archive.store import PROPOSED, UNHEARD, Line, ModelCall, now
+from move37.lab.archive.message import PROPOSED, UNHEARD
 from move37.lab.errors import BadTask
-from move37.lab.parents import draw_parents
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Rung
 
@@ -68,8 +65,7 @@ class _Campaign:
         campaign = self._context
         for line in campaign.archive.lines(campaign=campaign.record.id):
             if line.stage in (UNHEARD, PROPOSED):
-                said = Said(text=line.text, source=line.source, at=line.at, proposal=line.stage == PROPOSED)
-                campaign.inbox.put_back(said)
+                campaign.inbox.put_back(line)
         campaign.inbox.put_back_directions(self._directions)
         main = asyncio.create_task(self._whole())
         watchers = [asyncio.create_task(w) for w in (self._listen(), self._wait_for_stop(), self._wait_for_limit())]
@@ -159,7 +155,8 @@ class _Campaign:
         async with slots:
             campaign = self._context
             await campaign.inbox.while_paused()
-            experiment = self._begin(number)
+            self._store_lines()
+            experiment = begin(campaign, number)
             ctx, step = self.seat(experiment)
             task = asyncio.create_task(cycle.cycle(ctx, step))
             self._running[experiment.id] = task
@@ -177,111 +174,15 @@ class _Campaign:
             self.tell_budget("search")
             return experiment.id
 
-    def _begin(self, number: int) -> Experiment:
-        campaign = self._context
-        known, wanted = comparable(campaign), campaign.inbox.directions
-        parents = draw_parents(
-            known,
-            metric=campaign.task.metric,
-            seed=campaign.record.brief.seed,
-            number=number,
-            pinned=_meant(wanted.pinned, known),
-            banned=_meant(wanted.banned, known),
-        )
-        experiment = campaign.archive.begin_experiment(
-            campaign.record.id,
-            number,
-            Role.CANDIDATE,
-            parents=tuple(p.experiment for p in parents),
-            environment=campaign.environment,
-        )
-        if not experiment.stages and (said := campaign.inbox.take_proposal()) is not None:
-            self._store_lines()
-            campaign.archive.heard(
-                campaign.record.id,
-                Line(
-                    source=said.source,
-                    to="Researcher",
-                    text=said.text,
-                    at=said.at,
-                    person=True,
-                    experiment=experiment.id,
-                    stage=PROPOSAL,
-                ),
-            )
-        campaign.on_event(ExperimentUpdated(experiment=experiment))
-        return experiment
-
     async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:
         self._context.archive.finish_stage(
-            ctx.id, "veto", {}, status=ExperimentStatus.REJECTED, reason=f"vetoed by the person: {reason}"
+            ctx.id, "veto", {}, status=ExperimentStatus.REJECTED, reason=f"vetoed by the user: {reason}"
         )
         await cycle.learn(ctx, step)
 
-    # Seats: everything that an experiment's conversation needs -------------------------------------------------
-
     def seat(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
-        """The table and the durable steps of one experiment."""
-        campaign, ident = self._context, experiment.id
-        talk = Conversation(
-            {m.name: self._client(m.name, m.prompt, ident) for m in MEMBERS},
-            system=self._system,
-            inbox=campaign.inbox,
-            on_utterance=lambda stage, said: self._said(ident, stage, said),
-            precedents=Precedents(campaign.memory, task=campaign.task.name),
-            state=campaign.archive.team_state(ident),
-        )
-        proposals = tuple(line.text for line in campaign.archive.lines(ident) if line.person and line.stage == PROPOSAL)
-        ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=proposals)
-        steps = Steps(campaign.archive, ident, campaign.on_event, team_state=lambda: talk.state, on_begin=talk.enter)
-        return ctx, steps
-
-    def _client(self, role: str, prompt: str, experiment: str) -> Metered:
-        campaign = self._context
-
-        async def before() -> None:
-            await campaign.inbox.while_paused()
-            if reason := self._limit():
-                raise BudgetSpent(reason)
-
-        def after(prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
-            cost = campaign.prices(role, prompt_tokens, completion_tokens)
-            campaign.usage.add(prompt_tokens + completion_tokens, cost)
-            call = ModelCall(
-                role=role,
-                model=campaign.signatures[role],
-                prompt_version=prompts.version(prompt),
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                cost=cost,
-                seconds=seconds,
-            )
-            campaign.archive.log_call(campaign.record.id, experiment, call)
-
-        return Metered(campaign.models[role], before=before, after=after)
-
-    def _system(self, role: str) -> str:
-        task = self._context.task
-        member = next(m for m in MEMBERS if m.name == role)
-        direction = "higher" if task.metric.higher_is_better else "lower"
-        return prompts.fill(member.prompt, contract=task.contract, metric=task.metric.name, direction=direction)
-
-    def _said(self, experiment: str, stage: str, said: Utterance) -> None:
-        campaign = self._context
-        line = Line(
-            source=said.source,
-            to=said.to,
-            text=said.text,
-            at=said.at or now(),
-            person=said.person,
-            experiment=experiment,
-            stage=stage,
-        )
-        if said.person:
-            campaign.archive.heard(campaign.record.id, line)
-        else:
-            campaign.archive.say(campaign.record.id, line)
-        campaign.on_event(Spoke(experiment=experiment, source=said.source, to=said.to, text=said.text))
+        """The conversation and the durable steps of one experiment."""
+        return open_experiment(self._context, experiment, self._limit)
 
     # Watchers -----------------------------------------------------------------------------------------------
 
@@ -320,9 +221,7 @@ class _Campaign:
 
     def _store_lines(self) -> None:
         for said in self._context.inbox.take_unstored():
-            stage = PROPOSED if said.proposal else UNHEARD
-            line = Line(source=said.source or PERSON, to="all", text=said.text, at=said.at, person=True, stage=stage)
-            self._context.archive.say(self._context.record.id, line)
+            self._context.archive.say(self._context.record.id, said)
 
     async def _wait_for_stop(self) -> None:
         while not self._context.inbox.stopped:
@@ -361,11 +260,3 @@ class _Campaign:
                 phase=phase,
             )
         )
-
-
-def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:
-    """The ids that pinned or banned words mean."""
-    return tuple(e.id for e in experiments if any(matches(w, ident=e.id, name=e.name, family=e.family) for w in words))
-
-
-PROPOSAL = "proposal"  # stage of a line that hands over a hypothesis

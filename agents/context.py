@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from autogen_core.models import ChatCompletionClient
-
 from move37.agents.approval import Approvals
 from move37.agents.budget import Budget, Usage
 from move37.agents.clock import Clock
 from move37.agents.events import OnEvent
 from move37.agents.inbox import Inbox
 from move37.agents.research_memory import ResearchMemory
+from move37.agents.roles import Scientist
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.tasks.task import Schedule, Task
 from move37.sandbox.sandbox import Sandbox
@@ -27,6 +26,9 @@ class ConversationLimits:
 
     negotiation_rounds: int = 2  # objections that the Researcher may answer
     debug_attempts: int = 3
+    ideas: int = 3  # hypotheses at once, of a language model
+    context_tokens: int | None = None  # of one role's context; None: by the model
+    reflect: bool = True  # after every generation the principles are revised
     recollections: int = 6
     recollection_tokens: int = 2400
     memory: tuple[Literal["cognition", "analysis", "principle"], ...] = (
@@ -46,8 +48,7 @@ class CampaignContext:
     schedule: Schedule
     sandbox: Sandbox
     memory: ResearchMemory
-    models: Mapping[str, ChatCompletionClient]  # role -> shared client
-    signatures: Mapping[str, str]  # role -> who signs
+    scientists: Mapping[str, Scientist]  # role -> who fills it
     prices: Callable[[str, int, int], float]  # (role, prompt tokens, completion tokens) -> US dollars
     operators_of: Callable[[str], Sequence[str]]  # source -> operators of the grammar that it uses
     inbox: Inbox

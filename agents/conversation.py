@@ -1,19 +1,20 @@
-"""One experiment's group chat: an AutoGen team per stage, streamed, stored, and rebuilt from its saved state.
+"""One experiment's group chat: an AutoGen team per stage, streamed and stored.
 
 All AutoGen quirks live here (measured with 0.7.5): a team is wedged after any exception or cancellation, so every stage
-builds a new one and loads the state that the last stage left; termination is checked between turns only, so no training
-runs inside a turn; structured messages have to be registered; a stream has to be read to its end.
-Read `Conversation.hold` first; then `_Stage` (selector and termination over the same pure function) and `_Person`.
+builds a new one; termination is checked between turns only, so no training runs inside a turn; structured messages
+have to be registered; a stream has to be read to its end. A stage opens with everything that it needs, as typed
+messages, so that no state of a team outlives it.
+Read `Conversation.hold` first; then `_Stage` (selector and termination over the same pure function) and the two chairs
+without a role: `_User` and `_Lab`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
+from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response, TerminatedException, TerminationCondition
 from autogen_agentchat.messages import (
     BaseAgentEvent,
@@ -21,120 +22,101 @@ from autogen_agentchat.messages import (
     StopMessage,
     StructuredMessage,
     TextMessage,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
 )
 from autogen_agentchat.teams import SelectorGroupChat
 from autogen_core import CancellationToken
-from autogen_core.memory import Memory
-from autogen_core.models import ChatCompletionClient
 from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ConversationBroken
-from move37.agents.inbox import Inbox, Said
-from move37.agents.metering import Metered
-from move37.agents.roles import LAB, MEMBERS, PERSON
-from move37.agents.speech import readable
+from move37.agents.formatting import readable, tool_call
+from move37.agents.inbox import Inbox
+from move37.agents.messages import LAB_MESSAGES, Opening, Precedents
+from move37.agents.models.client import Nobody
+from move37.agents.replies import Proposals, Reply
+from move37.agents.roles import LAB, MEMBERS, USER
 from move37.agents.team import NextSpeaker
+from move37.lab.archive.message import Message
 
-Prompter = Callable[[str], str]  # name of a role -> its system prompt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utterance:
-    """Something said in a stage, ready to be stored and shown."""
-
-    source: str
-    to: str
-    text: str
-    at: str = ""  # when a person typed it; empty: now
-    person: bool = False
-
-
-OnUtterance = Callable[[str, Utterance], None]  # stage, what was said
+OnMessage = Callable[[Message], None]  # hears what is said, without its experiment
+Answer = Callable[[Opening, Proposals], Awaitable[Precedents]]  # the lab's, to a proposal
 
 
 class Conversation:
-    """The society at one experiment's table. `state` is JSON text to be stored with the stage."""
+    """The society's conversation about one experiment."""
 
-    def __init__(
-        self,
-        clients: Mapping[str, ChatCompletionClient],
-        *,
-        system: Prompter,
-        inbox: Inbox,
-        on_utterance: OnUtterance,
-        precedents: Memory | None = None,
-        state: str | None = None,
-    ) -> None:
-        self._precedents = precedents
-        self._clients = clients
-        self._system = system
+    def __init__(self, *, inbox: Inbox, on_message: OnMessage, answer: Answer) -> None:
+        self._makers: list[Callable[[], BaseChatAgent]] = []
         self._inbox = inbox
-        self._on_utterance = on_utterance
-        self._stage = ""
-        self.state = state
+        self._on_message = on_message
+        self._answer = answer
+        self._failure: Exception | None = None
+        self.stage = ""
+
+    def join(self, maker: Callable[[], BaseChatAgent]) -> None:
+        """One more role; `maker` makes its agent anew for every stage."""
+        self._makers.append(maker)
 
     def enter(self, stage: str) -> None:
         """What follows belongs to this stage."""
-        self._stage = stage
+        self.stage = stage
 
-    async def hold(self, opener: str, next_speaker: NextSpeaker) -> tuple[BaseModel, ...]:
-        """Open a stage with the lab's words, let the roles speak until `next_speaker` says None; give their replies.
+    def failed(self, error: Exception) -> None:
+        """What really broke: AutoGen turns every exception into a RuntimeError of the team and says only its text."""
+        self._failure = error
+
+    async def hold(self, opening: Sequence[BaseModel], next_speaker: NextSpeaker) -> tuple[BaseModel, ...]:
+        """Open a stage with the lab's messages, let the roles speak until `next_speaker` says None; give their replies.
 
         Raises what a model client raised (`ModelReplyInvalid`, `ModelUnavailable`, `BudgetSpent`), or
-        `ConversationBroken`. The saved state is then that of the last stage that ended well.
+        `ConversationBroken`.
         """
-        stage = _Stage(next_speaker, self._inbox, lambda said: self._on_utterance(self._stage, said))
-        team = self._team(stage)
-        if self.state:
-            await team.load_state(json.loads(self.state))
+        stage = _Stage(next_speaker, self._inbox, lambda said: self._on_message(replace(said, stage=self.stage)))
+        self._failure = None
+        task = [_from_lab(m) for m in opening]
         try:
-            async for item in team.run_stream(task=TextMessage(content=opener, source=LAB)):
-                if isinstance(item, BaseChatMessage) and item.source != LAB:
-                    stage.heard(item)
+            async for item in self._team(stage).run_stream(task=task):
+                stage.streamed(item)
         except Exception as error:
             raise self._cause(error) from error
-        self.state = json.dumps(await team.save_state())
         return tuple(stage.replies)
 
     def _team(self, stage: _Stage) -> SelectorGroupChat:
-        agents = [
-            AssistantAgent(
-                member.name,
-                self._clients[member.name],
-                description=member.description,
-                system_message=self._system(member.name),
-                output_content_type=member.reply,
-                memory=[self._precedents] if self._precedents and member.name == "Critic" else None,
-            )
-            for member in MEMBERS
-        ]
         return SelectorGroupChat(
-            [*agents, _Person(stage)],
-            model_client=self._clients["Critic"],  # never asked: the selector function always answers
+            [*(make() for make in self._makers), _User(stage), _Lab(self._answer, self.failed)],
+            model_client=Nobody(),  # the selector function always answers
             selector_func=stage.select,
             termination_condition=_StageOver(stage),
-            custom_message_types=[StructuredMessage[m.reply] for m in MEMBERS],  # type: ignore[name-defined]
+            custom_message_types=[_typed(kind) for kind in (*(m.reply for m in MEMBERS), *LAB_MESSAGES)],
         )
 
     def _cause(self, error: Exception) -> Exception:
-        for client in self._clients.values():
-            if isinstance(client, Metered) and client.failure is not None:
-                failure, client.failure = client.failure, None
-                if isinstance(failure, AgentError):
-                    return failure
-        return ConversationBroken(f"the conversation broke: {str(error).splitlines()[0] if str(error) else error!r}")
+        if isinstance(self._failure, AgentError):
+            return self._failure
+        cause = self._failure or error
+        return ConversationBroken(f"the conversation broke: {str(cause).splitlines()[0] if str(cause) else cause!r}")
+
+
+def _typed(content: type[BaseModel]) -> type[StructuredMessage[Any]]:
+    return StructuredMessage[content]  # type: ignore[valid-type]
+
+
+def _from_lab(content: BaseModel) -> StructuredMessage[Any]:
+    return _typed(type(content))(content=content, source=LAB)
 
 
 class _Stage:
     """What was answered since the stage opened, and whose turn it is."""
 
-    def __init__(self, next_speaker: NextSpeaker, inbox: Inbox, on_utterance: Callable[[Utterance], None]) -> None:
+    def __init__(self, next_speaker: NextSpeaker, inbox: Inbox, on_message: OnMessage) -> None:
         self._next = next_speaker
         self._inbox = inbox
-        self._on_utterance = on_utterance
+        self._on_message = on_message
         self.replies: list[BaseModel] = []  # as the team's manager has seen them
         self._shown: list[BaseModel] = []  # as the stream has shown them: it may run ahead
-        self.claimed: tuple[Said, ...] = ()
+        self._asked: dict[str, str] = {}  # id of a tool call -> its arguments
+        self.claimed: tuple[Message, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -143,28 +125,45 @@ class _Stage:
     def select(self, _: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
         # A line is claimed here, so that two conversations never hear the same one.
         speaker = self._next(self.replies) or MEMBERS[0].name
+        speaker = "Critic" if speaker == LAB else speaker  # the lab hears nobody
         if self._inbox.waiting(speaker) and (lines := self._inbox.take_lines(speaker)):
             self.claimed = lines
-            return PERSON
-        return speaker
+            return USER
+        return self._next(self.replies) or MEMBERS[0].name
 
-    def heard(self, message: BaseChatMessage) -> None:
-        if message.source == PERSON:
+    def streamed(self, item: object) -> None:
+        """One item of the team's stream: what is said is shown and stored, and so is every tool call."""
+        if isinstance(item, ToolCallRequestEvent):
+            self._asked |= {call.id: call.arguments for call in item.content}
+        elif isinstance(item, ToolCallExecutionEvent):
+            for result in item.content:
+                text = tool_call(result.name, self._asked.get(result.call_id, ""), result.content)
+                self._on_message(Message(source=item.source, to="tools", text=text))
+        elif isinstance(item, StructuredMessage) and isinstance(item.content, Precedents):
+            self._shown.append(item.content)
+            for problem in item.content.problems:
+                self._on_message(Message(source=LAB, to="Researcher", text=problem))
+        elif isinstance(item, BaseChatMessage) and item.source != LAB:
+            self._heard(item)
+
+    def _heard(self, message: BaseChatMessage) -> None:
+        if message.source == USER:
             for said in self.claimed:
                 to = self._next(self._shown) or "all"
-                self._on_utterance(Utterance(source=said.source, to=to, text=said.text, at=said.at, person=True))
-            return
-        if isinstance(message, StructuredMessage):
+                to = "Critic" if to == LAB else to
+                self._on_message(replace(said, to=to))
+        elif isinstance(message, StructuredMessage):
             self._shown.append(message.content)
             to = self._next(self._shown) or LAB
-            self._on_utterance(Utterance(source=message.source, to=to, text=readable(message.content)))
+            to = "Critic" if to == LAB and isinstance(message.content, Proposals) and not message.content.drop else to
+            self._on_message(Message(source=message.source, to=to, text=readable(message.content)))
             if answer := getattr(message.content, "to_person", ""):
-                self._on_utterance(Utterance(source=message.source, to=PERSON, text=answer))
-        else:
-            self._on_utterance(Utterance(source=message.source, to="all", text=message.to_text()))
+                self._on_message(Message(source=message.source, to=USER, text=answer))
 
     def answered(self, messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> None:
-        self.replies += [m.content for m in messages if isinstance(m, StructuredMessage)]
+        """What the manager has seen: replies of roles, and the lab's precedents."""
+        contents = [m.content for m in messages if isinstance(m, StructuredMessage)]
+        self.replies += [c for c in contents if isinstance(c, Reply | Precedents)]
 
 
 class _StageOver(TerminationCondition):
@@ -191,20 +190,12 @@ class _StageOver(TerminationCondition):
         self._ended = False
 
 
-class _Person(BaseChatAgent):
-    """The person's chair: says what was typed, at the next turn, and never blocks the others."""
-
-    def __init__(self, stage: _Stage) -> None:
-        super().__init__(PERSON, "The person who runs the campaign; may speak at any turn.")
-        self._stage = stage
+class _Chair(BaseChatAgent):
+    """A participant without a role."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
-        return (TextMessage,)
-
-    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
-        text = "\n".join(said.text for said in self._stage.claimed)
-        return Response(chat_message=TextMessage(content=text, source=self.name))
+        return (TextMessage, StructuredMessage[Precedents])
 
     async def on_messages_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
@@ -213,3 +204,39 @@ class _Person(BaseChatAgent):
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         return None
+
+
+class _User(_Chair):
+    """The user's chair: says what was typed, at the next turn, and never blocks the others."""
+
+    def __init__(self, stage: _Stage) -> None:
+        super().__init__(USER, "The user who runs the campaign; may speak at any turn.")
+        self._stage = stage
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        text = "\n".join(said.text for said in self._stage.claimed)
+        return Response(chat_message=TextMessage(content=text, source=self.name))
+
+
+class _Lab(_Chair):
+    """Answers each proposal with its precedents, as data."""
+
+    def __init__(self, answer: Answer, failed: Callable[[Exception], None]) -> None:
+        super().__init__(LAB, "Says what is known about a proposal.")
+        self._answer = answer
+        self._failed = failed
+        self._opening: Opening | None = None
+        self._proposals = Proposals()
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        for message in messages:
+            content = message.content if isinstance(message, StructuredMessage) else None
+            self._opening = content if isinstance(content, Opening) else self._opening
+            self._proposals = content if isinstance(content, Proposals) else self._proposals
+        assert self._opening is not None  # every stage opens with one
+        try:
+            found = await self._answer(self._opening, self._proposals)
+        except Exception as error:
+            self._failed(error)
+            raise
+        return Response(chat_message=StructuredMessage[Precedents](content=found, source=LAB))

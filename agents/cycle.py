@@ -4,12 +4,13 @@ recall -> propose and negotiate -> write -> gate and debug -> train -> judge -> 
 
 Each line that says `step` is durable: its result is in the archive before the next line runs. A restarted cycle
 walks the same lines from the top; finished steps answer from the archive. What a step does stands in dialogue.py
-and execution.py; who climbs after the screen and gets fresh seeds, in climb.py; how many cycles, in campaign.py.
+execution.py and remembering.py, what is known before it in context_builder.py; who climbs after the screen and gets
+fresh seeds, in promotion.py; how many cycles, in campaign.py.
 """
 
 from __future__ import annotations
 
-from move37.agents import dialogue, execution
+from move37.agents import context_builder, dialogue, execution, remembering
 from move37.agents.experiment_context import ExperimentContext
 from move37.agents.results import (
     AnalysisResult,
@@ -27,8 +28,8 @@ from move37.lab.tasks.task import Rung
 
 async def cycle(ctx: ExperimentContext, step: Steps) -> None:
     """One candidate through the screen. However it ends, it is explained and kept."""
-    past = await dialogue.recall(ctx)
-    agreed = await step(Stage.HYPOTHESIS, NegotiationResult, dialogue.negotiate, ctx, past)
+    known = await context_builder.recall(ctx)
+    agreed = await step(Stage.HYPOTHESIS, NegotiationResult, dialogue.negotiate, ctx, known)
     if agreed.accepted:
         written = await step(Stage.CANDIDATE, CodeResult, dialogue.write, ctx, agreed)
         if written.candidate is not None:
@@ -81,7 +82,7 @@ async def learn(ctx: ExperimentContext, step: Steps, after: str = "") -> None:
     """Explain what the archive holds now, and keep the lesson; again after each climb."""
     suffix = f":{after}" if after else ""
     await step(Stage.ANALYSIS + suffix, AnalysisResult, dialogue.explain, ctx)
-    await step(Stage.MEMORY + suffix, MemoryResult, dialogue.keep, ctx)
+    await step(Stage.MEMORY + suffix, MemoryResult, remembering.keep, ctx)
 
 
 async def _given(candidate: Candidate) -> CodeResult:

@@ -1,169 +1,136 @@
-"""The stages in which agents talk or memory is asked: recall, negotiate, write, explain, keep.
+"""The stages in which agents talk: negotiate, write, explain. Memory's own stages stand in remembering.py.
 
 In the order of the cycle. Each returns a record of results.py; a hypothesis that is refused is such a record, an
-exception means that something of ours broke. Gates, training and verdicts stand in verify.py.
+exception means that something of ours broke. Gates, training and verdicts stand in execution.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
-from move37.agents import briefing
-from move37.agents.briefing import Past
+from move37.agents import context_builder, ledger
+from move37.agents.edits import EditRefused, written
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.events import Notice
-from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last, opener
-from move37.agents.replies import Code, Report
-from move37.agents.results import AnalysisResult, CodeResult, MemoryResult, NegotiationResult
-from move37.agents.team import negotiation, settled, single
-from move37.lab.archive.store import now
-from move37.lab.parents import effect_of
-from move37.lab.records import Analysis, Experiment, Hypothesis, Measurement, Role
-from move37.memory.errors import MemoryFault
-from move37.memory.records import Effect, Effects, Lesson, Probe
+from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
+from move37.agents.messages import Opening, Refused, Results
+from move37.agents.precedents import resolved
+from move37.agents.replies import Code, Proposals, Report
+from move37.agents.research_context import ResearchContext
+from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationResult
+from move37.agents.team import Settled, negotiation, settled, single
+from move37.lab.effects import effects_of
+from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
 
-NORMAL_WIDTH = 3.92  # standard errors in a 95 % interval
-
-
-async def recall(ctx: ExperimentContext) -> Past:
-    """Parents from the archive, advice from memory, and the record of what was tried."""
-    campaign, metric = ctx.campaign, ctx.campaign.task.metric
-    others = [e for e in comparable(campaign) if e.id != ctx.id]
-    baselines = [e for e in others if e.role is Role.BASELINE]
-    chosen = campaign.archive.experiment(ctx.id).parents
-    parents = tuple((e, effect_of(e, baselines, metric)) for e in others if e.id in chosen)
-    asked = briefing.question(campaign.record.brief.text, parents, ctx.proposals)
-    limits = campaign.limits
-    try:
-        found = await campaign.memory.recall(
-            asked,
-            k=limits.recollections,
-            budget_tokens=limits.recollection_tokens,
-            task=campaign.task.name,
-            kinds=limits.memory,
-        )
-    except MemoryFault as error:
-        campaign.on_event(Notice(text=f"{ctx.id} starts without recollections: {error}"))
-        found = ()
-    return Past(
-        parents=parents,
-        recollections=found,
-        operators=briefing.operator_records(others, metric, campaign.operators_of),
-        tried_plans=tuple(e.hypothesis.plan for e in others if e.hypothesis is not None and e.hypothesis.plan),
-        person=ctx.proposals,
-    )
+MOST_REWRITES = 2  # answers that make no file, after the first
 
 
-async def negotiate(ctx: ExperimentContext, past: Past) -> NegotiationResult:
-    """Researcher and Critic, until one is convinced or the rounds end; then the person, where asked for."""
+async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> NegotiationResult:
+    """Researcher and Critic, until one is convinced or the rounds end; then the user, where asked for."""
     campaign = ctx.campaign
-    opening = briefing.for_hypothesis(
-        task=campaign.task.name,
-        metric=campaign.task.metric,
-        contract=campaign.task.contract,
-        seed=campaign.record.brief.seed,
-        number=ctx.number,
-        direction=campaign.record.brief.text,
-        past=past,
-    )
     try:
-        replies = await ctx.talk.hold(
-            opener("open_hypothesis", opening, experiment=ctx.id), negotiation(campaign.limits.negotiation_rounds)
-        )
+        replies = await ctx.talk.hold([Opening(context=known)], negotiation(campaign.limits.negotiation_rounds))
     except ModelReplyInvalid as error:
         return NegotiationResult(hypothesis=None, accepted=False, malformed=True, reason=str(error))
-    proposal, accepted, reason = settled(replies)
+    if not any(isinstance(r, Proposals) and r.ideas for r in replies):
+        return NegotiationResult(hypothesis=None, accepted=False, reason="the Researcher proposed nothing")
+    end = settled(replies)
+    bases = resolved(comparable(campaign))
+    hypothesis = _hypothesis(end, bases, ctx)
+    accepted, reason = end.accepted, end.reason
     objections = sum(getattr(r, "accept", True) is False for r in replies)
-    hypothesis = proposal.hypothesis()
     if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change)):
-        accepted, reason = False, f"vetoed by the person: {veto}"
-    return NegotiationResult(hypothesis=hypothesis, accepted=accepted, reason=reason, objections=objections)
+        accepted, reason = False, f"vetoed by the user: {veto}"
+    parents = tuple(dict.fromkeys(p for p in (hypothesis.base, bases.get(end.proposal.second, "")) if p))
+    author = campaign.scientists["Researcher"].signature
+    return NegotiationResult(
+        hypothesis=hypothesis,
+        accepted=accepted,
+        reason=reason,
+        objections=objections,
+        parents=parents,
+        ideas=tuple(
+            Idea(hypothesis=idea.hypothesis(base=bases.get(idea.base, ""), author=author), reason=why)
+            for idea, why in end.others
+        ),
+        idea=end.proposal.idea,
+        recollected=tuple(r.key for r in known.recollections),
+    )
+
+
+def _hypothesis(end: Settled, bases: dict[str, str], ctx: ExperimentContext) -> Hypothesis:
+    """The chosen proposal as the lab's record, with the forecasts that were made before the run."""
+    first = end.proposal.hypothesis(base=bases.get(end.proposal.base, ""), author="Researcher")
+    forecasts: tuple[Forecast, ...] = first.forecasts
+    if end.critique is not None and end.critique.prediction is not None:
+        forecasts = (*forecasts, end.critique.prediction.forecast("Critic"))
+    return replace(first, forecasts=forecasts)
 
 
 async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult:
-    """The Engineer's file for an accepted hypothesis."""
+    """The Engineer's file for an accepted hypothesis; an edit that does not fit is answered with the reason."""
     assert agreed.hypothesis is not None
     campaign = ctx.campaign
-    opening = briefing.for_candidate(agreed.hypothesis, number=ctx.number)
-    try:
-        replies = await ctx.talk.hold(opener("open_candidate", opening), single("Engineer"))
-    except ModelReplyInvalid as error:
-        return CodeResult(candidate=None, reason=str(error))
-    code = last(replies, Code)
-    candidate = code.candidate(author=campaign.signatures["Engineer"], family=agreed.hypothesis.family)
-    if veto := await campaign.approvals.asked(ctx.id, "code", candidate.source):
-        return CodeResult(candidate=None, vetoed=True, reason=f"vetoed by the person: {veto}")
-    return CodeResult(candidate=candidate)
+    context = context_builder.at_stage(ctx, hypothesis=agreed.hypothesis)
+    base = next((p.source for p in context.parents if p.id == agreed.hypothesis.base), "")
+    problem = ""
+    for _ in range(MOST_REWRITES + 1):
+        opening = [Opening(context=context), *([_unwritten(base, problem)] if problem else [])]
+        try:
+            code = last(await ctx.talk.hold(opening, single("Engineer")), Code)
+        except ModelReplyInvalid as error:
+            return CodeResult(candidate=None, reason=str(error))
+        try:
+            source = written(code.source, code.edits, base)
+        except EditRefused as error:
+            problem = str(error)
+            continue
+        author = campaign.scientists["Engineer"].signature
+        candidate = Candidate(source=source, author=author, family=agreed.hypothesis.family)
+        if veto := await campaign.approvals.asked(ctx.id, "code", candidate.source):
+            return CodeResult(candidate=None, vetoed=True, reason=f"vetoed by the user: {veto}")
+        return CodeResult(candidate=candidate)
+    return CodeResult(candidate=None, reason=f"the Engineer wrote no file: {problem}")
+
+
+def _unwritten(base: str, problem: str) -> Refused:
+    return Refused(candidate=Candidate(source=base, author="the base", attempt=1), gates=(), problem=problem)
 
 
 async def explain(ctx: ExperimentContext) -> AnalysisResult:
     """The Analyst's report on what the archive holds now: a failure is explained like a success."""
     campaign = ctx.campaign
     experiment = campaign.archive.experiment(ctx.id)
-    baselines = baselines_of(campaign)
-    opening = briefing.for_analysis(
-        experiment, baselines=baselines, effect=effect_of(experiment, baselines, campaign.task.metric)
-    )
+    context = context_builder.at_stage(ctx, hypothesis=experiment.hypothesis)
+    opening = [Opening(context=context), results_of(ctx, experiment)]
     try:
-        report = last(await ctx.talk.hold(opener("open_analysis", opening), single("Analyst")), Report)
+        report = last(await ctx.talk.hold(opening, single("Analyst")), Report)
     except ModelReplyInvalid as error:
         return AnalysisResult(
             analysis=_plain(experiment.hypothesis, experiment.measurements, experiment.reason, str(error))
         )
-    return AnalysisResult(analysis=report.analysis(author=campaign.signatures["Analyst"]))
+    return AnalysisResult(analysis=report.analysis(author=campaign.scientists["Analyst"].signature))
 
 
-async def keep(ctx: ExperimentContext) -> MemoryResult:
-    """The lesson goes to memory; memory queues it on disk when its store is gone."""
-    campaign = ctx.campaign
-    experiment = campaign.archive.experiment(ctx.id)
-    assert experiment.analysis is not None
-    fresh = {m.seed for m in experiment.measurements if m.fresh}
-    base = campaign.archive.experiment(experiment.parents[0]) if experiment.parents else None
-    used, base_uses = (
-        campaign.operators_of(e.candidate.source) if e is not None and e.candidate is not None else ()
-        for e in (experiment, base)
+def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:
+    """The numbers, beside those of the baselines and of what it was made from, at the same metrics and steps."""
+    metric, everybody = ctx.campaign.task.metric, comparable(ctx.campaign)
+    points = {(m.metric, m.steps) for m in experiment.measurements}
+
+    def same(other: Experiment) -> tuple[Measurement, ...]:
+        return tuple(m for m in other.measurements if (m.metric, m.steps) in points)
+
+    return Results(
+        measurements=experiment.measurements,
+        baselines={b.name: same(b) for b in baselines_of(ctx.campaign)},
+        parents={e.id: same(e) for e in everybody if e.id in experiment.parents},
+        effects=effects_of(experiment, everybody, metric) if experiment.measurements else Effects(),
+        gates=tuple(g for g in experiment.gates if g.passed is not True),
+        failure=experiment.reason,
+        source=ledger.source_of(experiment),
     )
-    await campaign.memory.remember(
-        Lesson(
-            experiment=experiment.id,
-            task=campaign.task.name,
-            name=experiment.name,
-            family=experiment.family,
-            parents=experiment.parents,
-            status=experiment.status.value,
-            rung=experiment.rung,
-            operators=tuple(used),
-            gained=tuple(o for o in used if o not in base_uses),
-            lost=tuple(o for o in base_uses if o not in used),
-            base=base.id if base is not None else "",
-            expected=experiment.analysis.expected,
-            seen=experiment.analysis.seen,
-            why=experiment.analysis.why,
-            next=experiment.analysis.next,
-            symptoms=experiment.analysis.symptoms,
-            effects=Effects(best=_against_the_best(experiment)),
-            steps=max((m.steps for m in experiment.measurements), default=0),
-            seeds=len(fresh) or len({m.seed for m in experiment.measurements}),
-            probes=tuple(Probe(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
-            gate=next((g.name for g in experiment.gates if g.passed is False), ""),
-            finished_at=now(),
-        )
-    )
-    return MemoryResult()
 
 
-def _against_the_best(experiment: Experiment) -> Effect | None:
-    """The verdict's effect, with the standard error that its interval implies."""
-    verdict = experiment.verdict
-    if verdict is None:
-        return None
-    known = verdict.low is not None and verdict.high is not None
-    width = verdict.high - verdict.low if known else None  # type: ignore[operator]
-    return Effect(gain=verdict.effect, error=width / NORMAL_WIDTH if width is not None else None)
-
-
-def _plain(hypothesis: Hypothesis | None, measurements: Sequence[Measurement], reason: str, error: str) -> Analysis:
+def _plain(hypothesis: Hypothesis | None, measurements: tuple[Measurement, ...], reason: str, error: str) -> Analysis:
     numbers = ", ".join(f"{m.metric} {m.value:.3f} at {m.steps} steps" for m in measurements) or "no measurement"
     return Analysis(
         expected=hypothesis.predicted_effect if hypothesis else "nothing was proposed",

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from move37.agents import briefing
+from move37.agents import context_builder
 from move37.agents.context import CampaignContext
+from move37.agents.edits import EditRefused, written
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import GateChecked, TrainingUpdated
-from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, confirmed, last, opener, tried
+from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, confirmed, last, tried
+from move37.agents.messages import Opening, Refused
 from move37.agents.replies import Fix
 from move37.agents.results import Attempt, GateReport, Trained, VerdictResult
 from move37.agents.team import single
@@ -24,14 +26,16 @@ from move37.lab.records import Candidate, Experiment, GateResult
 from move37.lab.tasks.task import Checked, Fingerprint, Rung
 from move37.lab.verdicts import confirm_verdict, screen_verdict
 
+MOST_REWRITES = 2  # answers of the Debugger that make no file, after the first
+
 
 async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
     """All gates; while one refuses, the Debugger changes the file, at most `debug_attempts` times."""
     attempts: list[Attempt] = []
-    diagnosis = ""
+    diagnosis = learned = ""
     while True:
         checked = await _checked(ctx, candidate)
-        attempts.append(Attempt(source=candidate.source, gates=checked.results, diagnosis=diagnosis))
+        attempts.append(Attempt(source=candidate.source, gates=checked.results, diagnosis=diagnosis, learned=learned))
         gated = GateReport(
             candidate=candidate,
             gates=checked.results,
@@ -43,20 +47,37 @@ async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateRe
         )
         if checked.passed or candidate.attempt > ctx.campaign.limits.debug_attempts:
             return gated
-        opening = briefing.for_debugging(candidate, checked.results, number=ctx.number)
+        fix, reason = await _fixed(ctx, candidate, attempts)
+        if fix is None:
+            return replace(gated, reason=f"{gated.reason}; {reason}")
+        diagnosis, learned = fix.diagnosis, fix.learned
+        author = ctx.campaign.scientists["Debugger"].signature
+        candidate = replace(candidate, source=fix.source, attempt=candidate.attempt + 1, author=author)
+
+
+async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequence[Attempt]) -> tuple[Fix | None, str]:
+    """The Debugger's answer with its whole file, or None and why there is none. An edit that fits nowhere is told."""
+    hypothesis = ctx.campaign.archive.experiment(ctx.id).hypothesis
+    context = context_builder.at_stage(ctx, hypothesis=hypothesis)
+    refused = tuple(g for g in attempts[-1].gates if g.passed is False)
+    problem = ""
+    for _ in range(MOST_REWRITES + 1):
+        told = Refused(candidate=candidate, gates=refused, attempts=tuple(attempts[:-1]), problem=problem)
         try:
-            opening_words = opener("open_gates", opening, attempt=str(candidate.attempt))
-            fix = last(await ctx.talk.hold(opening_words, single("Debugger")), Fix)
+            fix = last(await ctx.talk.hold([Opening(context=context), told], single("Debugger")), Fix)
         except ModelReplyInvalid as error:
-            return replace(gated, reason=f"{gated.reason}; the Debugger gave no valid reply ({error})")
+            return None, f"the Debugger gave no valid reply ({error})"
         if fix.give_up:
-            return replace(gated, reason=f"{gated.reason}; the Debugger gave up: {fix.diagnosis}")
-        if fix.source.strip() == candidate.source.strip():
-            return replace(gated, reason=f"{gated.reason}; the Debugger changed nothing")
-        diagnosis = fix.diagnosis
-        candidate = replace(
-            candidate, source=fix.source, attempt=candidate.attempt + 1, author=ctx.campaign.signatures["Debugger"]
-        )
+            return None, f"the Debugger gave up: {fix.diagnosis}"
+        try:
+            source = written(fix.source, fix.edits, candidate.source)
+        except EditRefused as error:
+            problem = str(error)
+            continue
+        if source.strip() == candidate.source.strip():
+            return None, "the Debugger changed nothing"
+        return fix.model_copy(update={"source": source}), ""
+    return None, f"the Debugger wrote no file: {problem}"
 
 
 async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateReport:

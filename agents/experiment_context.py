@@ -1,4 +1,4 @@
-"""One experiment's place in the room, and what several of its stages look up."""
+"""One experiment's place in its campaign, and what several of its stages look up."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from move37.agents import prompts
 from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation
-from move37.agents.dossier import Dossier, block
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
 from move37.lab.verdicts import confirmations
@@ -19,18 +17,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentContext:
-    """One experiment's place: the room around it and the conversation that it holds."""
+    """One experiment's place: the campaign around it and the conversation that it holds."""
 
     campaign: CampaignContext
     id: str
     number: int
     talk: Conversation
     proposals: tuple[str, ...] = ()  # hypotheses that the person handed over
-
-
-def opener(name: str, dossier: Dossier, **values: str) -> str:
-    """The lab's words that open a stage: a prompt file with the dossier in it."""
-    return prompts.fill(name, dossier=block(dossier), **values)
 
 
 def last(replies: Sequence[object], kind: type[T]) -> T:

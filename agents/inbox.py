@@ -11,23 +11,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Literal
 
 from move37.agents.clock import Pauses
 from move37.agents.directions import Direction, Directions, Kind, add, undo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """One line of a person."""
-
-    text: str
-    source: str
-    at: str  # ISO 8601, UTC
-    to: str = ""  # the agent that it is for; empty: whoever speaks next
-    proposal: bool = False  # a hypothesis for the next experiment, not a line for the next speaker
+from move37.lab.archive.message import ANYBODY, PROPOSED, UNHEARD, Message, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +34,10 @@ class Inbox:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lines: deque[Said] = deque()
-        self._proposals: deque[Said] = deque()
+        self._lines: deque[Message] = deque()
+        self._proposals: deque[Message] = deque()
         self._decisions: deque[Decision] = deque()
-        self._unstored: deque[Said] = deque()
+        self._unstored: deque[Message] = deque()
         self._paused = False
         self._stopped = False
         self.pauses = Pauses()  # the campaign's clock stands still while they hold
@@ -60,7 +49,7 @@ class Inbox:
 
     def say(self, text: str, source: str = "person", *, to: str = "") -> None:
         """Put a line before the next speaker, or before the next turn of the agent `to`."""
-        said = replace(_said(text, source), to=to)
+        said = _said(text, source, to=to or ANYBODY)
         with self._lock:
             self._lines.append(said)
             self._unstored.append(said)
@@ -68,7 +57,7 @@ class Inbox:
 
     def propose(self, text: str, source: str = "person") -> None:
         """Hand a hypothesis to the next experiment's Researcher."""
-        said = replace(_said(text, source), proposal=True)
+        said = _said(text, source, PROPOSED)
         with self._lock:
             self._proposals.append(said)
             self._unstored.append(said)
@@ -86,7 +75,7 @@ class Inbox:
     def direct(self, kind: Kind, text: str, source: str = "person") -> None:
         """A wish for all later experiments: a parent to pin or ban, or a line that each of them hears."""
         with self._lock:
-            self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=_now()))
+            self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=now()))
         self._wake()
 
     def undo(self) -> Direction | None:
@@ -132,33 +121,33 @@ class Inbox:
 
     def waiting(self, speaker: str = "") -> bool:
         """Whether a line waits for `speaker` (for anybody, where none is named)."""
-        return any(not line.to or not speaker or line.to == speaker for line in self._lines)
+        return any(_is_for(speaker, line) for line in self._lines)
 
-    def take_lines(self, speaker: str = "") -> tuple[Said, ...]:
+    def take_lines(self, speaker: str = "") -> tuple[Message, ...]:
         """Everything that was said and not yet heard, but for what is meant for another agent than `speaker`."""
         with self._lock:
-            lines = tuple(line for line in self._lines if not line.to or not speaker or line.to == speaker)
+            lines = tuple(line for line in self._lines if _is_for(speaker, line))
             self._lines = deque(line for line in self._lines if line not in lines)
         return lines
 
-    def take_unstored(self) -> tuple[Said, ...]:
+    def take_unstored(self) -> tuple[Message, ...]:
         """Lines and proposals that the archive does not hold yet: stored before anybody has heard them."""
         with self._lock:
             lines = tuple(self._unstored)
             self._unstored.clear()
         return lines
 
-    def put_back(self, said: Said) -> None:
+    def put_back(self, said: Message) -> None:
         """A line or proposal that an earlier sitting stored and nobody heard."""
         with self._lock:
-            (self._proposals if said.proposal else self._lines).append(said)
+            (self._proposals if said.stage == PROPOSED else self._lines).append(said)
 
     def put_back_directions(self, stored: Directions) -> None:
         """Wishes of earlier sessions, before those of this one."""
         with self._lock:
             self.directions = Directions(standing=(*stored.standing, *self.directions.standing))
 
-    def take_proposal(self) -> Said | None:
+    def take_proposal(self) -> Message | None:
         """The oldest proposal, if there is one."""
         with self._lock:
             return self._proposals.popleft() if self._proposals else None
@@ -207,9 +196,9 @@ class Inbox:
                 loop.call_soon_threadsafe(event.set)
 
 
-def _said(text: str, source: str) -> Said:
-    return Said(text=text.strip(), source=source, at=_now())
+def _said(text: str, source: str, stage: str = UNHEARD, to: str = ANYBODY) -> Message:
+    return Message(text=text.strip(), source=source, user=True, stage=stage, to=to)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _is_for(speaker: str, line: Message) -> bool:
+    return line.to == ANYBODY or not speaker or line.to == speaker

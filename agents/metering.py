@@ -1,47 +1,63 @@
-"""A model client as an agent gets it: it waits while the person paused, counts, and remembers failures.
+"""A model client as an agent gets it: it waits while the user paused, counts, names the call, and reports failures.
 
-AutoGen turns every exception of a client into a RuntimeError of the whole team and says only its text; `failure` keeps
+AutoGen turns every exception of a client into a RuntimeError of the whole team and says only its text; the seat hears
 the exception itself, so that the conversation can raise what really happened. Not here: retries (models/repair).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
 
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.models.client import ClientWrapper
-
-Before = Callable[[], Awaitable[None]]  # awaited before each call: waits while paused, raises BudgetSpent
-After = Callable[[int, int, float], None]  # prompt tokens, completion tokens, seconds of a finished call
+from move37.agents.models.client import CALL, FACTS, CallFacts, CallKey, ClientWrapper
+from move37.agents.roles import Seat, Usage
 
 
 class Metered(ClientWrapper):
-    """One agent's view of a shared client."""
+    """One role's view of a shared client, in one experiment."""
 
-    def __init__(self, inner: ChatCompletionClient, *, before: Before, after: After) -> None:
+    def __init__(self, inner: ChatCompletionClient, seat: Seat) -> None:
         super().__init__(inner)
-        self._before = before
-        self._after = after
-        self.failure: BaseException | None = None
+        self._seat = seat
+        self._turns: Counter[str] = Counter()  # stage -> calls so far
 
     async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
         """As the inner client, after waiting and before counting."""
-        began = time.monotonic()
+        seat, stage = self._seat, self._seat.stage()
+        facts, began = CallFacts(), time.monotonic()
         try:
-            await self._before()
+            await seat.before()
             began = time.monotonic()
-            result = await self.inner.create(messages, **arguments)
-        except BaseException as error:
-            self.failure = error
+            key = CallKey(number=seat.number, stage=stage, role=seat.member.name, turn=self._turns[stage])
+            tokens = CALL.set(key), FACTS.set(facts)
+            try:
+                result = await self.inner.create(messages, **arguments)
+            finally:
+                CALL.reset(tokens[0])
+                FACTS.reset(tokens[1])
+        except Exception as error:
+            seat.failed(error)
             if isinstance(error, ModelReplyInvalid):
-                self._after(error.prompt_tokens, error.completion_tokens, time.monotonic() - began)
+                seat.after(_usage(error.prompt_tokens, error.completion_tokens, began, facts))
             raise
-        self._after(result.usage.prompt_tokens, result.usage.completion_tokens, time.monotonic() - began)
+        self._turns[stage] += 1
+        seat.after(_usage(result.usage.prompt_tokens, result.usage.completion_tokens, began, facts))
         return result
 
     async def close(self) -> None:
         """Nothing: the inner client is shared, and closed by its owner."""
+
+
+def _usage(prompt: int, completion: int, began: float, facts: CallFacts) -> Usage:
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        seconds=time.monotonic() - began,
+        cached_tokens=facts.cached_tokens,
+        attempts=max(1, facts.attempts),
+    )

@@ -1,89 +1,108 @@
-"""Before the Critic speaks, memory is asked about the proposal itself: is it new, is it a dead end?
+"""Before the Critic speaks, each proposed idea is looked up: is it new, is it a dead end, can it be judged as written?
 
-An AutoGen `Memory` attached to the Critic alone: `update_context` runs before each of its turns, reads the newest
-proposal in the context and puts the answer there as a dossier block, once a proposal. No compute is spent before.
+No compute is spent before. The answer is a typed message in the conversation (messages.Precedents).
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import re
+from collections.abc import Sequence
 
 import structlog
-from autogen_core import CancellationToken
-from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
-from autogen_core.model_context import ChatCompletionContext
-from autogen_core.models import UserMessage
-from pydantic import BaseModel, ValidationError
 
-from move37.agents.dossier import Dossier, block
-from move37.agents.replies import Proposal
+from move37.agents.ledger import OperatorsOf, candidates, source_of
+from move37.agents.messages import Opening, Precedent, Precedents
+from move37.agents.replies import Proposal, Proposals
 from move37.agents.research_memory import ResearchMemory
-from move37.memory import render
+from move37.agents.search.plans import operators_of_plan
+from move37.lab.records import Experiment, Role
 from move37.memory.errors import MemoryFault
+from move37.memory.records import DeadEnd, Newness
 
 log = structlog.get_logger()
+_EXPERIMENT = re.compile(r"c\d+-\w+")
 
 
-class Precedents(Memory):
-    """Newness and dead ends of whatever was proposed last."""
-
-    component_type = "memory"
-    component_config_schema = BaseModel
-
-    def __init__(self, memory: ResearchMemory, *, task: str) -> None:
-        self._memory = memory
-        self._task = task
-        self._asked: set[str] = set()
-
-    async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
-        """Add the answer about the newest proposal, unless it stands there already."""
-        nothing = UpdateContextResult(memories=MemoryQueryResult(results=[]))
-        proposal = _newest(await model_context.get_messages())
-        if proposal is None:
-            return nothing
-        text = f"{proposal.name}: {proposal.change} {proposal.motivation}"
-        if text in self._asked:
-            return nothing
-        self._asked.add(text)
-        try:
-            new = await self._memory.is_new(text, task=self._task)
-            dead = await self._memory.is_dead_end(text, family=proposal.family, task=self._task)
-        except MemoryFault as error:  # the Critic can do without; an experiment cannot wait for it
-            log.warning("precedents_not_asked", error=str(error))
-            return nothing
-        facts = Dossier(
-            newness=render.newness(new),
-            newness_similarity=new.similarity,
-            nearest_own=new.own.key if new.own is not None and new.own == new.nearest[0] else "",
-            dead_end=render.dead_end(dead),
-            dead_end_evidence=dead.evidence,
-        )
-        await model_context.add_message(UserMessage(content=block(facts), source="Lab"))
-        return nothing
-
-    async def query(
-        self, query: str | MemoryContent, cancellation_token: CancellationToken | None = None, **kwargs: Any
-    ) -> MemoryQueryResult:
-        """Nothing: this memory only speaks when a proposal is on the table."""
-        return MemoryQueryResult(results=[])
-
-    async def add(self, content: MemoryContent, cancellation_token: CancellationToken | None = None) -> None:
-        """Nothing: lessons are written by the lab."""
-
-    async def clear(self) -> None:
-        """Forget what was asked."""
-        self._asked.clear()
-
-    async def close(self) -> None:
-        """Nothing: the memory belongs to the campaign."""
+def resolved(experiments: Sequence[Experiment]) -> dict[str, str]:
+    """What a proposal may call its base -> the experiment's id; a baseline's name means the newest one of that name."""
+    named = {e.name: e.id for e in experiments if e.role is Role.BASELINE}
+    return named | {e.id: e.id for e in experiments if e.candidate is not None}
 
 
-def _newest(messages: list[Any]) -> Proposal | None:
-    for message in reversed(messages):
-        if isinstance(message, UserMessage) and isinstance(message.content, str):
-            try:
-                return Proposal.model_validate(json.loads(message.content))
-            except (ValidationError, ValueError):
-                continue
-    return None
+async def answer(
+    opening: Opening,
+    proposals: Proposals,
+    *,
+    memory: ResearchMemory,
+    experiments: Sequence[Experiment],
+    operators_of: OperatorsOf,
+) -> Precedents:
+    """What is known about each idea, or why it cannot be judged."""
+    others = [e for e in experiments if e.id != opening.context.experiment]
+    problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=_pool(opening))]
+    if not proposals.ideas:
+        problems.append("There is no idea in `ideas`: propose one, or set `drop`.")
+    found = []
+    for idea in proposals.ideas if not problems else ():
+        found.append(await _precedent(idea, opening, memory, others, operators_of))
+    return Precedents(ideas=tuple(found), problems=tuple(problems))
+
+
+def complaints(idea: Proposal, experiments: Sequence[Experiment], *, pool: Sequence[str]) -> list[str]:
+    """Sentences for the Researcher: a base, a citation or an idea that does not exist, or a repetition. Pure."""
+    bases, ids = resolved(experiments), {e.id for e in experiments}
+    known = ", ".join(sorted(e.name for e in experiments if e.role is Role.BASELINE))
+    found = []
+    if idea.base not in bases:
+        what = f"its base {idea.base!r} does not exist or has no file" if idea.base else "it names no base"
+        found.append(f"{idea.name}: {what}: give an experiment's id from the ledger or one of {known}.")
+    for cited in [*idea.cites, *([idea.second] if idea.second else [])]:
+        if _EXPERIMENT.fullmatch(cited) and cited not in ids:
+            found.append(f"{idea.name}: it cites {cited}, which does not exist.")
+    if idea.idea and idea.idea not in pool:
+        found.append(f"{idea.name}: the pool holds no idea {idea.idea!r}.")
+    base = bases.get(idea.base, "")
+    for e in candidates(experiments):
+        h = e.hypothesis
+        if h is not None and (_same(h.change), h.base, h.plan) == (_same(idea.change), base, idea.plan):
+            found.append(f"{idea.name}: {e.id} ({h.name}) proposed the same change of the same base: change something.")
+            break
+    return found
+
+
+async def _precedent(
+    idea: Proposal,
+    opening: Opening,
+    memory: ResearchMemory,
+    experiments: Sequence[Experiment],
+    operators_of: OperatorsOf,
+) -> Precedent:
+    text, task = f"{idea.name}: {idea.change} {idea.motivation}", opening.context.task.name
+    gained, lost = _changed(idea, experiments, operators_of)
+    try:
+        new = await memory.is_new(text, task=task)
+        dead = await memory.is_dead_end(text, family=idea.family, task=task, gained=gained, lost=lost)
+    except MemoryFault as error:  # the Critic can do without; an experiment cannot wait for it
+        log.warning("precedents_not_asked", error=str(error))
+        new, dead = Newness(), DeadEnd()
+    return Precedent(idea=idea.name, newness=new, dead_end=dead)
+
+
+def _changed(
+    idea: Proposal, experiments: Sequence[Experiment], operators_of: OperatorsOf
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Operators that the idea's plan adds to and takes from its base; nothing where there is no plan."""
+    base = resolved(experiments).get(idea.base)
+    now = operators_of_plan(idea.plan)
+    before = next((tuple(operators_of(source_of(e))) for e in experiments if e.id == base), ())
+    if not now:
+        return (), ()
+    return tuple(o for o in now if o not in before), tuple(o for o in before if o not in now)
+
+
+def _pool(opening: Opening) -> tuple[str, ...]:
+    return tuple(idea.id for idea in opening.context.pool)
+
+
+def _same(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))

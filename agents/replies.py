@@ -1,7 +1,7 @@
 """What each role must answer, as pydantic models: the one place where a model's text becomes data.
 
 Class names are unique in a team (AutoGen identifies structured messages by them). Every reply may speak to the
-person in `to_person`; it stays empty when nobody spoke.
+user in `to_person`; it stays empty when nobody spoke.
 """
 
 from __future__ import annotations
@@ -10,26 +10,44 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from move37.lab.records import Analysis, Candidate, Hypothesis
+from move37.lab.records import Analysis, Candidate, Forecast, Hypothesis
+
+LONGEST_FILE = 120_000  # characters of a candidate: what is longer is refused with a sentence
+MOST_IDEAS = 8
+
+
+class Prediction(BaseModel):
+    """An effect against the base, with the range in which it is expected in eight of ten cases. Positive is better."""
+
+    effect: float
+    low: float
+    high: float
+
+    def forecast(self, author: str) -> Forecast:
+        """As the lab's record, its bounds in order."""
+        low, high = sorted((self.low, self.high))
+        return Forecast(author=author, effect=min(max(self.effect, low), high), low=low, high=high)
 
 
 class Proposal(BaseModel):
-    """The Researcher's hypothesis, its revision, or its withdrawal."""
+    """One hypothesis."""
 
     name: str = Field(min_length=3, max_length=60, description="short, snake_case")
+    base: str = Field(default="", description="the one experiment's id or baseline's name that this changes")
     family: str = Field(description="softmax, linear, retention, ssd, gla, delta, gated_delta, conv or other")
     motivation: str = Field(min_length=10, description="why this should work, citing what memory returned by its key")
-    change: str = Field(min_length=5, description="what differs from the parents, concretely")
+    change: str = Field(min_length=5, description="what differs from the base, concretely")
     predicted_effect: str = Field(min_length=5, description="what will be seen, with a number where possible")
+    prediction: Prediction | None = Field(default=None, description="the gain over the base in the metric's unit")
     probe: str = Field(description="the probe or metric that should move")
     risk: str = Field(description="the most likely reason for failure")
-    cites: list[str] = Field(default_factory=list, description="keys of the recollections used")
-    plan: str = Field(default="", description="leave empty unless you are a search")
-    drop: bool = Field(default=False, description="true: withdraw the hypothesis, the objection stands")
-    to_person: str = Field(default="", description="answer to the person, if one spoke")
+    cites: list[str] = Field(default_factory=list, description="keys of the recollections and experiments used")
+    idea: str = Field(default="", description="the id of an idea of the pool that this takes up")
+    plan: str = Field(default="", description="leave empty unless you were asked for a plan of the grammar")
+    second: str = Field(default="", description="a second experiment's id, where two are crossed")
 
-    def hypothesis(self) -> Hypothesis:
-        """As the lab's record."""
+    def hypothesis(self, *, base: str, author: str) -> Hypothesis:
+        """As the lab's record; `base` is the id that its own base was resolved to."""
         return Hypothesis(
             name=self.name,
             family=self.family,
@@ -40,24 +58,51 @@ class Proposal(BaseModel):
             risk=self.risk,
             cites=tuple(self.cites),
             plan=self.plan,
+            base=base,
+            forecasts=(self.prediction.forecast(author),) if self.prediction else (),
         )
+
+
+class Proposals(BaseModel):
+    """The Researcher's ideas, their revision, or their withdrawal."""
+
+    ideas: list[Proposal] = Field(default_factory=list, max_length=MOST_IDEAS, description="the best one first")
+    drop: bool = Field(default=False, description="true: withdraw, the objection stands")
+    to_person: str = Field(default="", description="answer to the user, if one spoke")
+
+
+class Ranked(BaseModel):
+    """One idea's place."""
+
+    name: str
+    reason: str = Field(description="one sentence")
 
 
 class Critique(BaseModel):
     """The Critic's answer to a proposal."""
 
-    accept: bool
+    accept: bool = Field(description="false: none of the ideas deserves compute as it stands")
     ground: Literal["none", "novelty", "contradiction", "unfair", "other"] = Field(
         description="none when accepted; otherwise the ground of the objection"
     )
     reason: str = Field(min_length=5, description="one or two sentences; what must change")
+    ranking: list[Ranked] = Field(default_factory=list, description="every idea, the one to try first")
+    prediction: Prediction | None = Field(default=None, description="your own forecast of the first one's gain")
     to_person: str = ""
 
 
-class Code(BaseModel):
-    """The Engineer's file."""
+class Edit(BaseModel):
+    """One change of a file: `search` is found exactly once and becomes `replace`."""
 
-    source: str = Field(min_length=10, description="the whole Python file, no Markdown fence")
+    search: str = Field(description="lines of the file, exactly as they stand there")
+    replace: str = Field(description="what stands there afterwards")
+
+
+class Code(BaseModel):
+    """The Engineer's file: the whole, or edits of the base."""
+
+    source: str = Field(default="", description="the whole Python file, no Markdown fence; empty with edits")
+    edits: list[Edit] = Field(default_factory=list, description="edits of the base's file, in order")
     notes: str = ""
     to_person: str = ""
 
@@ -67,10 +112,12 @@ class Code(BaseModel):
 
 
 class Fix(BaseModel):
-    """The Debugger's corrected file."""
+    """The Debugger's corrected file: the whole, or edits of the refused one."""
 
     diagnosis: str = Field(min_length=5, description="what was wrong, from the gate's message and traceback")
-    source: str = Field(min_length=10, description="the whole corrected Python file, no Markdown fence")
+    source: str = Field(default="", description="the whole corrected file, no Markdown fence; empty with edits")
+    edits: list[Edit] = Field(default_factory=list, description="edits of the refused file, in order")
+    learned: str = Field(default="", description="one sentence that would have avoided this")
     give_up: bool = Field(default=False, description="true when it cannot be mended")
     to_person: str = ""
 
@@ -82,6 +129,7 @@ class Report(BaseModel):
     seen: str
     why: str
     next: str = Field(description="what to try, concretely")
+    lesson: str = Field(default="", max_length=300, description="one sentence for the ledger that all will read")
     symptoms: list[str] = Field(default_factory=list, description="what one would observe when this applies again")
     to_person: str = ""
 
@@ -93,13 +141,30 @@ class Report(BaseModel):
             why=self.why,
             next=self.next,
             symptoms=tuple(self.symptoms),
+            lesson=self.lesson,
             author=author,
         )
 
 
-Reply = Proposal | Critique | Code | Fix | Report
+class Kept(BaseModel):
+    """One principle."""
+
+    id: str = Field(default="", description="of the principle that this rewrites; empty for a new one")
+    text: str = Field(min_length=10, max_length=400, description="one sentence, testable")
+    supports: list[str] = Field(default_factory=list, description="ids of experiments that support it")
+    contradicts: list[str] = Field(default_factory=list, description="ids of experiments that contradict it")
+
+
+class Principles(BaseModel):
+    """The Analyst's revision of what the laboratory holds; what is left out is struck."""
+
+    principles: list[Kept] = Field(default_factory=list, max_length=20)
+    struck: dict[str, str] = Field(default_factory=dict, description="id -> why it no longer stands")
+
+
+Reply = Proposals | Critique | Code | Fix | Report | Principles
 REPLIES: dict[str, type[BaseModel]] = {
-    "Researcher": Proposal,
+    "Researcher": Proposals,
     "Critic": Critique,
     "Engineer": Code,
     "Debugger": Fix,

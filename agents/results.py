@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from move37.lab.parents import Parent
 from move37.lab.records import (
     Analysis,
     Candidate,
@@ -32,6 +33,25 @@ class StepResult(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParentsResult:
+    """Who was drawn to build on, and by which rule."""
+
+    drawn: tuple[Parent, ...]
+
+    def changes(self) -> Mapping[str, Any]:
+        """Nothing: the row holds their ids."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idea:
+    """A proposal that was not chosen."""
+
+    hypothesis: Hypothesis
+    reason: str = ""  # the Critic's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NegotiationResult:
     """The end of a negotiation."""
 
@@ -40,10 +60,18 @@ class NegotiationResult:
     reason: str = ""
     malformed: bool = False  # a model never gave a valid reply: failed, not rejected
     objections: int = 0
+    parents: tuple[str, ...] = ()  # what the hypothesis says it is made from
+    ideas: tuple[Idea, ...] = ()  # not chosen: they stay in the pool
+    idea: str = ""  # of the pool, which this takes up
+    recollected: tuple[str, ...] = ()  # keys of what memory returned
 
     def changes(self) -> Mapping[str, Any]:
-        """Name and family; the end of the experiment when nothing was agreed."""
-        named = {"name": self.hypothesis.name, "family": self.hypothesis.family} if self.hypothesis else {}
+        """Name, family and parents; the end of the experiment when nothing was agreed."""
+        named: dict[str, Any] = {}
+        if self.hypothesis:
+            named = {"name": self.hypothesis.name, "family": self.hypothesis.family}
+        if self.parents:
+            named["parents"] = self.parents
         if self.accepted:
             return named
         status = ExperimentStatus.FAILED if self.malformed else ExperimentStatus.REJECTED
@@ -72,6 +100,7 @@ class Attempt:
     source: str
     gates: tuple[GateResult, ...]
     diagnosis: str = ""  # the Debugger's, for the attempts after the first
+    learned: str = ""  # likewise: one sentence that would have avoided it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,24 @@
-"""The five members of the society: who they are, what they must answer, which prompt makes them."""
+"""The five roles, and what it takes to fill one: `Scientist` has two implementations, `Search` and `LanguageModel`.
+
+Both are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
+(replies.py): propose, critique, implement, repair, analyse.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_core.tools import BaseTool
 from pydantic import BaseModel
 
-from move37.agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.agents.replies import Code, Critique, Fix, Proposals, Report
+from move37.agents.research_context import TaskCard
 
-LAB = "Lab"  # opens each stage with its dossier; not an agent
-PERSON = "person"
+LAB = "Lab"  # opens each stage and answers proposals with precedents; no model stands behind it
+USER = "person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +32,62 @@ class Member:
 
 
 MEMBERS = (
-    Member(name="Researcher", description="Proposes and revises hypotheses.", reply=Proposal, prompt="researcher"),
-    Member(name="Critic", description="Accepts or contests a hypothesis.", reply=Critique, prompt="critic"),
+    Member(name="Researcher", description="Proposes and revises hypotheses.", reply=Proposals, prompt="researcher"),
+    Member(name="Critic", description="Ranks hypotheses, or objects to them.", reply=Critique, prompt="critic"),
     Member(name="Engineer", description="Writes the candidate's code.", reply=Code, prompt="engineer"),
-    Member(name="Debugger", description="Mends code that a gate refused.", reply=Fix, prompt="debugger"),
+    Member(name="Debugger", description="Changes code that a gate refused.", reply=Fix, prompt="debugger"),
     Member(name="Analyst", description="Explains what was measured.", reply=Report, prompt="analyst"),
 )
+
+
+def member(name: str) -> Member:
+    """The role of that name. Raises `StopIteration` for another one."""
+    return next(m for m in MEMBERS if m.name == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one model call took."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    cached_tokens: int = 0  # of the prompt tokens, as far as the provider says
+    attempts: int = 1  # answers; invalid ones were paid for too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """One role's place in one experiment."""
+
+    member: Member
+    number: int  # of the experiment
+    task: TaskCard
+    stage: Callable[[], str]  # the stage that is held just now
+    before: Callable[[], Awaitable[None]]  # awaited before each answer: waits while paused, raises BudgetSpent
+    after: Callable[[Usage], None]  # hears what each model call used
+    failed: Callable[[Exception], None]  # hears what really happened: AutoGen passes on the text of an error alone
+    tools: Sequence[BaseTool[Any, Any]] = ()
+    context_tokens: int | None = None  # of a rendered context; None: by the model
+
+
+class Scientist(Protocol):
+    """Somebody who can fill a role."""
+
+    @property
+    def signature(self) -> str:
+        """Who signs what it says."""
+        ...
+
+    @property
+    def uses_language(self) -> bool:
+        """Whether a language model speaks: then several ideas are asked for at once."""
+        ...
+
+    def sit(self, seat: Seat) -> Callable[[], BaseChatAgent]:
+        """What makes a fresh agent for each stage of that experiment."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+        ...

@@ -29,13 +29,11 @@ class Steps:
         experiment: str,
         on_event: OnEvent,
         *,
-        team_state: Callable[[], str | None],
         on_begin: Callable[[str], None],
     ) -> None:
         self._archive = archive
         self._experiment = experiment
         self._on_event = on_event
-        self._team_state = team_state
         self._on_begin = on_begin
 
     async def __call__(
@@ -57,9 +55,7 @@ class Steps:
         self._on_begin(stage)
         began = time.monotonic()
         result = await work(*args)
-        self._archive.finish_stage(
-            self._experiment, stage, result, rung=rung, seed=seed, team_state=self._team_state(), **result.changes()
-        )
+        self._archive.finish_stage(self._experiment, stage, result, rung=rung, seed=seed, **result.changes())
         seconds = time.monotonic() - began
         log.info("stage_finished", experiment=self._experiment, stage=stage, seed=seed, seconds=round(seconds, 3))
         self._on_event(StageFinished(experiment=self._experiment, stage=stage))

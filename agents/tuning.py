@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from move37.agents.models.designer.emit import emit
-from move37.agents.models.designer.grammar import BASELINES, Genome, faults, fit, operators_in
-from move37.agents.models.designer.operators import OPERATORS, put, take
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.search.operators import OPERATORS, put, take
+from move37.agents.search.size import fit
 from move37.lab.measuring import Arm, MeasuringContext, runs
 from move37.lab.records import Candidate, Metric
 from move37.lab.tasks.task import Rung

@@ -35,7 +35,7 @@ class Asked:
 class OpenedModels:
     """The models of a campaign, opened."""
 
-    clients: Mapping[str, ChatCompletionClient]  # by role; several roles may share one
+    clients: Mapping[str, ChatCompletionClient]  # by role; several roles may share one, the search has none
     prices: Mapping[str, Price]  # by role
     trial_tokens: int = 0  # that the trial calls used
     unique: tuple[ChatCompletionClient, ...] = field(default=())
@@ -107,7 +107,7 @@ async def opened(
     on_wait: Callable[[str], None],
 ) -> OpenedModels:
     """The clients, closed with the stack. Raises `BadModel`, or `ModelUnavailable` when a trial call fails for good."""
-    from move37.agents.models import open_model
+    from move37.agents.models import SEARCH, open_model
     from move37.agents.models.price import FREE
     from move37.agents.models.repair import StructuredOutputClient
 
@@ -115,7 +115,7 @@ async def opened(
     clients: dict[Asked, ChatCompletionClient] = {}
     tokens = 0
     for one in asked.values():
-        if one in clients:
+        if one in clients or one.uri == SEARCH:
             continue
         client = clients[one] = open_model(one.uri, one.options, on_wait=on_wait)
         stack.push_async_callback(client.close)
@@ -123,7 +123,7 @@ async def opened(
             usage = await client.trial(seconds=TRIAL_SECONDS)
             tokens += usage.prompt_tokens + usage.completion_tokens
     return OpenedModels(
-        clients={role: clients[one] for role, one in asked.items()},
+        clients={role: clients[one] for role, one in asked.items() if one in clients},
         prices={role: price(settings, one) or FREE for role, one in asked.items()},
         trial_tokens=tokens,
         unique=tuple(clients.values()),

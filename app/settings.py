@@ -62,6 +62,9 @@ class ConversationSettings:
 
     negotiation_rounds: int = 2  # objections that the Researcher may answer
     debug_attempts: int = 3  # files that the Debugger may write
+    ideas: int = 3  # hypotheses that a language model proposes at once; the search draws one
+    context_tokens: int | None = None  # of one role's context; None: 24,000 for hosted models, 6,000 for local ones
+    reflect: bool = True  # the principles are revised after every generation
     recollections: int = 6
     recollection_tokens: int = 2400
 
@@ -262,6 +265,9 @@ class _Sources(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
+    ideas: Annotated[int, Field(ge=1, le=8)] = 3
+    context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
+    reflect: bool = True
     recollections: Annotated[int, Field(ge=0, le=50)] = 6
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
@@ -316,6 +322,9 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
         conversation=ConversationSettings(
             negotiation_rounds=found.negotiation_rounds,
             debug_attempts=found.debug_attempts,
+            ideas=found.ideas,
+            context_tokens=found.context_tokens,
+            reflect=found.reflect,
             recollections=found.recollections,
             recollection_tokens=found.recollection_tokens,
         ),

@@ -19,7 +19,8 @@ from move37.app.views.campaign import caveat_of, metric_of, shortened
 from move37.app.views.numbers import Scale
 from move37.app.views.shapes import Section, Table, Tone
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
-from move37.lab.archive.store import Campaign, Line
+from move37.lab.archive.message import Message
+from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, GateResult, Role, Verdict
 from move37.lab.verdicts import Summary
 
@@ -192,11 +193,11 @@ def gate_sign(gate: GateResult) -> Text:
     return Text(sign, style=STYLES[tone])
 
 
-def conversation(lines: Iterable[Line]) -> RenderableType:
+def conversation(lines: Iterable[Message]) -> RenderableType:
     """What was said, speaker by speaker."""
     parts: list[RenderableType] = []
     for line in lines:
-        head = Text.assemble(speaker(line.source, person=line.person), (f" to {one_line(line.to, 40)}", "dim"))
+        head = Text.assemble(speaker(line.source, person=line.user), (f" to {one_line(line.to, 40)}", "dim"))
         head.append(f"  {line.at[11:19]}", style="dim")
         parts += [head, Padding(Text(harmless(line.text)), (0, 0, 1, 2))]
     return Group(*parts) if parts else Text("nothing was said", style="dim")

@@ -214,7 +214,9 @@ async def open_context(
     from move37.agents.budget import Budget, Usage
     from move37.agents.clock import Clock
     from move37.agents.context import CampaignContext, ConversationLimits
-    from move37.agents.models import operators_of, signature
+    from move37.agents.roles import MEMBERS
+    from move37.agents.scientists import scientist
+    from move37.agents.search import operators_of
     from move37.memory.recall import open_memory
     from move37.sandbox.retrying import RetryingSandbox
 
@@ -246,8 +248,7 @@ async def open_context(
             schedule=schedule,
             sandbox=sandbox,
             memory=memory,
-            models=clients,
-            signatures={role: signature(client) for role, client in clients.items()},
+            scientists={m.name: scientist(clients.get(m.name)) for m in MEMBERS},
             prices=_prices(outside.models),
             operators_of=operators_of,
             inbox=inbox,
@@ -271,6 +272,9 @@ async def open_context(
             limits=ConversationLimits(
                 negotiation_rounds=conversation.negotiation_rounds,
                 debug_attempts=conversation.debug_attempts,
+                ideas=conversation.ideas,
+                context_tokens=conversation.context_tokens,
+                reflect=conversation.reflect,
                 recollections=conversation.recollections,
                 recollection_tokens=conversation.recollection_tokens,
                 memory=settings.memory.kinds,

@@ -227,6 +227,7 @@ class Analysis:
     seen: str
     why: str
     next: str
+    lesson: str = ""  # one sentence for the ledger
     symptoms: tuple[str, ...] = ()  # what one would observe when this applies
     author: str = ""
 

@@ -36,7 +36,6 @@ __all__ = [
     "is_language_model",
     "known",
     "open_model",
-    "operators_of",
     "options_for",
     "parse",
     "provider_of",
@@ -108,9 +107,7 @@ def open_model(
     """
     wanted, model, provider = options or ModelOptions(), parse(uri), provider_of(uri)
     if provider is None:
-        from move37.agents.models.designer.client import Designer
-
-        return Designer()
+        raise BadModel("designer is a search and has no model client: agents/scientists.py opens it")
     inner = provider.open(model.name, wanted)
     if provider.name == "replay":
         return inner
@@ -126,10 +123,3 @@ def open_model(
 def signature(client: ChatCompletionClient) -> str:
     """Who signs for what `client` answers, e.g. "openai:gpt-x"; the designer signs as a search."""
     return str(getattr(client, "signature", type(client).__name__))
-
-
-def operators_of(source: str) -> tuple[str, ...]:
-    """Operators of the grammar (memory/cognition/operators.txt) that a candidate's source uses. Imports no torch."""
-    from move37.agents.models.designer.emit import operators_of as read
-
-    return read(source)

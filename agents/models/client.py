@@ -1,7 +1,7 @@
 """What our own model clients share: the plumbing of AutoGen's `ChatCompletionClient` around one method, `answer`.
 
-`Own` is for clients that make replies themselves (designer, replay), `Around` for those that pass calls on and change
-something (repair, recorder). Every client says who signs: `signature`.
+`LocalClient` is for clients that make replies themselves (replay), `ClientWrapper` for those that pass calls on and
+change something (repair, recorder). Every client says who signs: `signature`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
+from move37.agents.errors import ModelUnavailable
+
 JsonOutput = bool | type[BaseModel] | None
 NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
 _events = logging.getLogger(EVENT_LOGGER_NAME)
@@ -43,6 +45,19 @@ class CallFacts:
 
 
 FACTS: ContextVar[CallFacts | None] = ContextVar("call_facts", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallKey:
+    """Which call this is: what a recording is looked up by."""
+
+    number: int  # of the experiment
+    stage: str
+    role: str
+    turn: int  # calls of the role in that stage before this one
+
+
+CALL: ContextVar[CallKey | None] = ContextVar("call_key", default=None)
 
 
 class NamedClient(ChatCompletionClient):
@@ -140,6 +155,14 @@ class LocalClient(NamedClient):
         )
 
 
+class Nobody(LocalClient):
+    """Where AutoGen wants a client that is never asked."""
+
+    async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
+        """Never. Raises `ModelUnavailable`."""
+        raise ModelUnavailable("nobody sits here")
+
+
 class ClientWrapper(NamedClient):
     """A client around another one; all but `create` is passed on."""
 
@@ -198,8 +221,3 @@ def role_of(json_output: JsonOutput) -> str:
     from move37.agents.replies import REPLIES
 
     return next((role for role, reply in REPLIES.items() if reply is json_output), "")
-
-
-def turn_of(messages: Sequence[LLMMessage]) -> int:
-    """How often this role has answered in this experiment: its own replies stand in its context."""
-    return sum(isinstance(m, AssistantMessage) for m in messages)

@@ -1,41 +1,42 @@
 """Recorded replies: `Recorder` writes them while a run goes on, `replay:FILE` gives them back.
 
 One JSON object a line:
-    {"number": 3, "role": "Researcher", "turn": 0, "signature": "openai:NAME", "reply": "{...}", "error": ""}
-`number` is the experiment's, `turn` how often the role had answered in it before: the key, so that experiments may
-run side by side in any order, and a stage that was repeated after a crash overwrites its line (the last one counts).
+    {"number": 3, "stage": "hypothesis", "role": "Researcher", "turn": 0, "signature": "openai:NAME", "reply": "{...}",
+     "calls": [], "error": ""}
+`number` is the experiment's, `turn` how often the role had been asked in that stage before: the key, so that
+experiments may run side by side in any order, and a stage that was repeated after a crash overwrites its line (the
+last one counts).
 A reply that never became valid is recorded with `error` and raised again. Gates and trainings are not in the file:
 they run anew.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
+from autogen_core import CancellationToken, FunctionCall
+from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, ValidationError
 
-from move37.agents.dossier import newest
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.client import ClientWrapper, JsonOutput, LocalClient, role_of, source_of, text_of, turn_of
-from move37.agents.roles import LAB
+from move37.agents.models.client import CALL, NOTHING, ClientWrapper, JsonOutput, LocalClient
 
-Key = tuple[int, str, int]  # experiment number, role, turn
+Key = tuple[int, str, str, int]  # experiment number, stage, role, turn
 
 
 class Line(BaseModel):
     """One recorded reply."""
 
     number: int
+    stage: str = ""
     role: str
     turn: int
     signature: str = ""
     reply: str = ""
+    calls: list[FunctionCall] = []  # of tools, in place of a reply
     error: str = ""
 
 
@@ -62,23 +63,39 @@ class Replay(LocalClient):
                 if place == len(rows):  # the run was killed while it wrote
                     break
                 raise BadModel(f"line {place} of {path} is no recorded reply: {error.errors()[0]['msg']}") from error
-            lines[line.number, line.role, line.turn] = line
+            lines[line.number, line.stage, line.role, line.turn] = line
         if not lines:
             raise BadModel(f"{path} holds no recorded reply")
         return cls(lines, name=path.name)
 
+    async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
+        """The recorded reply, or the recorded calls of tools, which run anew."""
+        calls = self._line().calls
+        if calls:
+            return CreateResult(finish_reason="function_calls", content=list(calls), usage=NOTHING, cached=False)
+        return await super().create(messages, **arguments)
+
     async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
         """The recorded reply. Raises `ModelReplyInvalid` where the model failed, `ModelUnavailable` past the end."""
-        number, role, turn = key_of(messages, json_output)
-        line = self._lines.get((number, role, turn))
-        if line is None:
-            raise ModelUnavailable(
-                f"the recording has no reply number {turn + 1} of {role or 'this role'} in experiment {number}: "
-                "replay it with the seed, brief and budget that it was made with"
-            )
+        line = self._line()
         if line.error:
             raise ModelReplyInvalid(line.error, text=line.reply)
         return line.reply
+
+    def _line(self) -> Line:
+        number, stage, role, turn = _key()
+        line = self._lines.get((number, stage, role, turn))
+        if line is None:
+            raise ModelUnavailable(
+                f"the recording has no reply number {turn + 1} of {role or 'this role'} in stage {stage or 'none'} of "
+                f"experiment {number}: replay it with the seed, brief and budget that it was made with"
+            )
+        return line
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """As whoever was recorded: structured replies, and tools."""
+        return ModelInfo(**{**super().model_info, "function_calling": True})
 
 
 class Recorder(ClientWrapper):
@@ -102,7 +119,7 @@ class Recorder(ClientWrapper):
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """The inner client's reply, written down."""
-        key = key_of(messages, json_output)
+        key = _key()
         try:
             result = await self.inner.create(
                 messages,
@@ -115,17 +132,29 @@ class Recorder(ClientWrapper):
         except ModelReplyInvalid as error:
             self._write(key, reply=error.text, error=str(error))
             raise
-        self._write(key, reply=result.content if isinstance(result.content, str) else json.dumps(str(result.content)))
+        if isinstance(result.content, str):
+            self._write(key, reply=result.content)
+        else:
+            self._write(key, calls=result.content)
         return result
 
-    def _write(self, key: Key, *, reply: str, error: str = "") -> None:
-        number, role, turn = key
-        line = Line(number=number, role=role, turn=turn, signature=self.signature, reply=reply, error=error)
+    def _write(self, key: Key, *, reply: str = "", calls: Sequence[FunctionCall] = (), error: str = "") -> None:
+        number, stage, role, turn = key
+        line = Line(
+            number=number,
+            stage=stage,
+            role=role,
+            turn=turn,
+            signature=self.signature,
+            reply=reply,
+            calls=list(calls),
+            error=error,
+        )
         with self._path.open("a", encoding="utf-8") as file:  # a line of a few kilobytes: not worth a thread
             file.write(line.model_dump_json() + "\n")
 
 
-def key_of(messages: Sequence[LLMMessage], json_output: JsonOutput) -> Key:
-    """Which reply of which role in which experiment is asked for; number -1 when no dossier says it."""
-    number = newest(text_of(m) for m in messages if source_of(m) == LAB).get("number", -1)
-    return int(number), role_of(json_output), turn_of(messages)
+def _key() -> Key:
+    """Which call is made, as metering names it; number -1 for a call outside of any experiment."""
+    call = CALL.get()
+    return (call.number, call.stage, call.role, call.turn) if call is not None else (-1, "", "", 0)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from move37.app.views.campaign import CampaignView
     from move37.app.views.experiment import Detail
-    from move37.lab.archive.store import Line
+    from move37.lab.archive.message import Message
     from move37.lab.records import Experiment
 
 
@@ -76,7 +76,7 @@ def show(
         _print_plain(experiment, lines, source=source)
 
 
-def _print_plain(experiment: Experiment, lines: tuple[Line, ...], *, source: bool) -> None:
+def _print_plain(experiment: Experiment, lines: tuple[Message, ...], *, source: bool) -> None:
     from move37.app.tables import conversation
     from move37.app.terminal import console
 

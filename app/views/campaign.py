@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from move37.lab.archive import principles
 from move37.lab.archive.codec import decode
 from move37.lab.archive.live import Curve, LiveReader
-from move37.lab.archive.store import Archive, Campaign, Line
+from move37.lab.archive.message import Message
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, Metric, Principle, Role
 
 
@@ -19,7 +20,7 @@ class CampaignView:
     campaign: Campaign
     metric: Metric
     experiments: tuple[Experiment, ...]  # baselines first, then candidates in order
-    lines: Mapping[str, tuple[Line, ...]] = field(default_factory=dict)  # experiment -> what was said
+    lines: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)  # experiment -> what was said
     ancestors: Mapping[str, Experiment] = field(default_factory=dict)  # parents from earlier campaigns
     curves: tuple[Curve, ...] = ()
     principles: tuple[Principle, ...] = ()  # that the home holds now
@@ -46,7 +47,7 @@ def view_of(archive: Archive, campaign: Campaign) -> CampaignView:
     """Read what a page needs."""
     experiments = archive.experiments(campaign.id)
     wanted = {p for e in experiments for p in e.parents} - {e.id for e in experiments}
-    lines: dict[str, list[Line]] = {}
+    lines: dict[str, list[Message]] = {}
     for line in archive.lines(campaign=campaign.id):
         lines.setdefault(line.experiment or "", []).append(line)
     tokens, cost = archive.spent(campaign.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from move37.lab.archive.store import Line
+from move37.lab.archive.message import Message
 
 TOOLS = "tools"  # whom an agent addresses with a tool call
 LONG = 1_200  # characters above which a text is folded
@@ -24,7 +24,7 @@ class Utterance:
     summary: str = ""  # what stands there while it is folded; empty: it is not
 
 
-def utterances(lines: Iterable[Line]) -> list[Utterance]:
+def utterances(lines: Iterable[Message]) -> list[Utterance]:
     """Tool calls and very long texts are folded under their first line."""
     return [
         Utterance(
@@ -32,7 +32,7 @@ def utterances(lines: Iterable[Line]) -> list[Utterance]:
             to=line.to,
             time=line.at[11:19],
             text=line.text,
-            user=line.person,
+            user=line.user,
             experiment=line.experiment or "",
             summary=_summary(line),
         )
@@ -40,7 +40,7 @@ def utterances(lines: Iterable[Line]) -> list[Utterance]:
     ]
 
 
-def _summary(line: Line) -> str:
+def _summary(line: Message) -> str:
     if line.to != TOOLS and len(line.text) <= LONG:
         return ""
     first = next((part for part in line.text.splitlines() if part.strip()), "")

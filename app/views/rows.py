@@ -13,7 +13,7 @@ from typing import Any
 from move37.app.views.curves import Line as CurveLine
 from move37.app.views.leaderboard import Board
 from move37.lab.archive.codec import encode
-from move37.lab.archive.store import Line
+from move37.lab.archive.message import Message
 from move37.lab.records import Experiment, Metric, Verdict
 from move37.lab.verdicts import Summary, summarise
 
@@ -72,7 +72,7 @@ def show_row(experiment: Experiment, metric: Metric) -> dict[str, Any]:
     }
 
 
-def chat_row(line: Line) -> dict[str, Any]:
+def chat_row(line: Message) -> dict[str, Any]:
     """One object of `move37 show ID --chat --json`."""
     return {"source": line.source, "to": line.to, "text": line.text, "at": line.at}
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from move37.lab.archive.message import now
 from move37.lab.archive.shared import SharedConnection
-from move37.lab.archive.store import now
 
 LONGEST = 100_000  # characters of one order's text; more is refused
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from move37.lab.archive.message import now
 from move37.lab.archive.shared import SharedConnection
-from move37.lab.archive.store import now
 
 EVERY = 10  # steps between two stored points of a curve
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from move37.lab.archive.store import Archive, now
+from move37.lab.archive.message import now
+from move37.lab.archive.store import Archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from move37.lab.archive.codec import decode, encode
-from move37.lab.archive.store import Archive, now
+from move37.lab.archive.message import now
+from move37.lab.archive.store import Archive
 from move37.lab.records import Principle
 
 

@@ -1,7 +1,7 @@
 """The archive: one SQLite file (WAL) in the home that holds every attempt, failures first of all.
 
 Read in this order: `Archive.open`, `begin_campaign`, `begin_experiment`, `finish_stage` (the durable step: stage,
-status, team state in one transaction, synced before it returns), then the readers. Standard library only, so that a
+status in one transaction, synced before it returns), then the readers. Standard library only, so that a
 reading command and the first second of a run need no torch. One writer a home (`HomeLock`); any number of readers.
 """
 
@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ from move37.lab.archive.assemble import experiment_from
 from move37.lab.archive.codec import decode, encode
 from move37.lab.archive.connection import connect, keep_copy
 from move37.lab.archive.lock import HomeLock
+from move37.lab.archive.message import PROPOSED, UNHEARD, Message, now
 from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable, UnknownExperiment
 from move37.lab.records import Brief, Experiment, ExperimentStatus, Role, StageRecord
 
 FILE = "archive.sqlite"
-UNHEARD = "unheard"  # stage of a person's line that no speaker has heard yet
-PROPOSED = "proposed"  # stage of a person's hypothesis that no experiment has taken yet
 _RANK = {
     ExperimentStatus.RUNNING: 0,
     ExperimentStatus.MEASURED: 1,
@@ -49,19 +47,6 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """Something that was said."""
-
-    source: str
-    to: str
-    text: str
-    at: str  # ISO 8601, UTC
-    person: bool = False
-    experiment: str | None = None  # None: said, and no experiment was there yet
-    stage: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
     """One call of a model."""
 
@@ -72,11 +57,6 @@ class ModelCall:
     completion_tokens: int
     cost: float  # US dollars; 0 where no price is known
     seconds: float
-
-
-def now() -> str:
-    """The time, as the archive writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Archive:
@@ -189,7 +169,7 @@ class Archive:
         reason: str | None = None,
         reached: int | None = None,
         environment: Mapping[str, str] | None = None,
-        team_state: str | None = None,
+        parents: tuple[str, ...] | None = None,
     ) -> None:
         """Store one finished stage with everything it changed, in one synced transaction.
 
@@ -204,6 +184,8 @@ class Archive:
             if row is None:
                 raise UnknownExperiment(f"no experiment {experiment!r} in {self.path}")
             changes: dict[str, Any] = {"name": name, "family": family, "reason": reason}
+            if parents is not None:
+                changes["parents"] = _json(parents)
             if status is not None and _RANK[status] > _RANK[ExperimentStatus(row[0])]:
                 changes["status"] = status.value
             if environment:
@@ -213,29 +195,27 @@ class Archive:
                     db.execute(f"UPDATE experiments SET {column} = ? WHERE id = ?", (value, experiment))
             if reached is not None:
                 db.execute("UPDATE experiments SET rung = max(rung, ?) WHERE id = ?", (reached, experiment))
-            if team_state is not None:
-                db.execute("INSERT OR REPLACE INTO teams VALUES (?, ?)", (experiment, team_state))
 
     def begin_conversation(self, experiment: str, stage: str) -> None:
         """Forget the agents' lines of an unfinished stage that is about to be repeated; a person's stay."""
         with self.write(synced=False) as db:
             db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
 
-    def say(self, campaign: int, line: Line) -> None:
+    def say(self, campaign: int, message: Message) -> None:
         """Store something that was said."""
-        with self.write(synced=line.person) as db:
-            self._say(db, campaign, line)
+        with self.write(synced=message.user) as db:
+            self._say(db, campaign, message)
 
-    def heard(self, campaign: int, line: Line) -> None:
+    def heard(self, campaign: int, message: Message) -> None:
         """A person's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
         with self.write() as db:
             found = db.execute(
                 "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"
-                " WHERE campaign = ? AND person = 1 AND stage IN (?, ?) AND at = ? AND text = ?",
-                (line.experiment, line.stage, line.to, campaign, UNHEARD, PROPOSED, line.at, line.text),
+                " WHERE campaign = ? AND person = 1 AND stage IN (?, ?) AND message = ?",
+                (message.experiment, message.stage, message.to, campaign, UNHEARD, PROPOSED, message.id),
             )
             if found.rowcount == 0:
-                self._say(db, campaign, line)
+                self._say(db, campaign, message)
 
     def log_call(self, campaign: int, experiment: str | None, call: ModelCall) -> None:
         """Store what one model call cost."""
@@ -311,22 +291,18 @@ class Archive:
         )
         return json.loads(rows[0]["payload"]) if rows else None
 
-    def team_state(self, experiment: str) -> str | None:
-        """The AutoGen team's state after the last finished conversation."""
-        rows = self.read("SELECT state FROM teams WHERE experiment = ?", (experiment,))
-        return rows[0]["state"] if rows else None
-
-    def lines(self, experiment: str | None = None, *, campaign: int | None = None) -> tuple[Line, ...]:
+    def lines(self, experiment: str | None = None, *, campaign: int | None = None) -> tuple[Message, ...]:
         """What was said in an experiment, or in a whole campaign, in order."""
         where, values = ("experiment = ?", (experiment,)) if experiment else ("campaign = ?", (campaign,))
         rows = self.read(f"SELECT * FROM lines WHERE {where} ORDER BY id", values)
         return tuple(
-            Line(
+            Message(
+                id=_id(r),
                 source=r["source"],
                 to=r["addressee"],
                 text=r["text"],
                 at=r["at"],
-                person=bool(r["person"]),
+                user=bool(r["person"]),
                 experiment=r["experiment"],
                 stage=r["stage"],
             )
@@ -343,11 +319,11 @@ class Archive:
         return int(row[0]), float(row[1])
 
     @staticmethod
-    def _say(db: sqlite3.Connection, campaign: int, line: Line) -> None:
+    def _say(db: sqlite3.Connection, campaign: int, said: Message) -> None:
         db.execute(
-            "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (campaign, line.experiment, line.stage, line.source, line.to, line.text, line.at, int(line.person)),
+            "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person, message)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (campaign, said.experiment, said.stage, said.source, said.to, said.text, said.at, int(said.user), said.id),
         )
 
     def _stages(self, numbers: Sequence[int]) -> list[StageRecord]:
@@ -395,6 +371,11 @@ class Archive:
             raise ArchiveUnwritable(
                 f"{self.path} cannot be written ({error}): is the disk full or read-only?"
             ) from error
+
+
+def _id(row: sqlite3.Row) -> str:
+    columns = row.keys()  # a file of an older version, read only, has no ids of messages
+    return (row["message"] if "message" in columns else "") or f"line-{row['id']}"
 
 
 def _campaign(row: sqlite3.Row) -> Campaign:

@@ -10,7 +10,7 @@ the judge in `lab/training`, the seven baselines in `lab/baselines`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, SCREEN, Candidate, Measurement, Metric
+from move37.lab.statistics.noise import NOISE
 from move37.lab.tasks.task import (
     Baseline,
     Checked,
@@ -39,7 +40,7 @@ from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
 from move37.lab.training.score import score
-from move37.lab.training.sizes import D_MODEL, TARGET_PARAMETERS
+from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS
 from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
@@ -81,6 +82,26 @@ class MixersTask:
     def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
         """Open (or build in `cache`) the pinned corpus, or the person's own. Raises `BadCorpus`."""
         return cls(corpus=open_corpus(cache, corpus), calibrated=corpus is None)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Sizes, limits and noise of the screen."""
+        noise = NOISE[self.metric.name].run.sd
+        found = {
+            "network": f"{N_LAYERS} layers of width {D_MODEL} with {N_HEADS} heads, {TARGET_PARAMETERS} parameters in "
+            "all: the MLP's width gives way to the mixer",
+            "training": f"{data.BATCH} sequences of {data.LENGTH} bytes a step, learning rate {LEARNING_RATE:g}, a "
+            f"schedule of {TOTAL_STEPS} steps that is compared early",
+            "time and memory": "both may grow at most like time ** 1.15 between short and long inputs",
+        }
+        if self.calibrated:
+            found["noise"] = f"one run scatters by {noise:.3f} {self.metric.unit} between seeds (standard deviation)"
+        return found
+
+    @property
+    def uses_kernels(self) -> bool:
+        """Mixers may."""
+        return True
 
     @property
     def digest(self) -> str:

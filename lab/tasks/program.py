@@ -77,6 +77,19 @@ class ProgramTask:
         )
 
     @property
+    def facts(self) -> Mapping[str, str]:
+        """The region, and the time that a run may take."""
+        return {
+            "region": f"only what stands between {START} and {END} may change; the rest stays byte for byte",
+            "time limit": f"{self.wall_seconds:g} s a run",
+        }
+
+    @property
+    def uses_kernels(self) -> bool:
+        """A program brings its own imports."""
+        return False
+
+    @property
     def digest(self) -> str:
         """Of every file that travels with a job."""
         return checksum((name.encode(), content) for name, content in sorted(self.files.items()))

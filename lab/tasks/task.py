@@ -129,6 +129,16 @@ class Task(Protocol):
         ...
 
     @property
+    def facts(self) -> Mapping[str, str]:
+        """What else an author must know, label -> value with its unit: sizes, limits, noise."""
+        ...
+
+    @property
+    def uses_kernels(self) -> bool:
+        """Whether candidates may import our kernels."""
+        ...
+
+    @property
     def digest(self) -> str:
         """Of the data and files that its numbers depend on: a campaign is not resumed under another one."""
         ...

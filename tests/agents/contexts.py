@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext, ConversationLimits
 from move37.agents.events import Event
 from move37.agents.inbox import Inbox
+from move37.agents.language_model import LanguageModel
 from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive
 from move37.lab.records import BITS_PER_BYTE, DECIDE, Brief, Candidate, GateResult, Measurement, Metric
@@ -36,6 +37,8 @@ class Arithmetic:
 
     name = "mixers"
     contract = "A class named Mixer."
+    facts: Mapping[str, str] = {"width": "8"}
+    uses_kernels = False
     digest = "arithmetic"
     metric: Metric = BITS_PER_BYTE
 
@@ -164,9 +167,15 @@ def numbered_code() -> Callable[[Any], Any]:
     return lambda _: some_code(f"class Mixer:\n    number = {next(count)}\n")
 
 
+def numbered_proposal(**changes: Any) -> Callable[[Any], Any]:
+    """Every hypothesis differs from the last one."""
+    count = iter(range(1_000_000))
+    return lambda _: a_proposal(change=f"a learned floor under decay {next(count)}", **changes)
+
+
 def a_script(**changes: Any) -> Scripted:
     answers: dict[str, Any] = {
-        "Proposal": a_proposal(),
+        "Proposal": numbered_proposal(),
         "Critique": accepted(),
         "Code": numbered_code(),
         "Fix": a_fix(),
@@ -202,8 +211,7 @@ def a_context(
         "schedule": task.schedule("quick"),
         "sandbox": NoSandbox(),
         "memory": Remembered(),
-        "models": {m.name: client for m in MEMBERS},
-        "signatures": {m.name: "scripted" for m in MEMBERS},
+        "scientists": {m.name: LanguageModel(client, signature="scripted") for m in MEMBERS},
         "prices": lambda role, prompt, completion: 0.01,
         "operators_of": lambda source: ("gla",),
         "inbox": inbox,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
+from autogen_core import FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
 from pydantic import BaseModel
 
-from move37.agents.replies import Code, Critique, Fix, Proposal, Report
+from move37.agents.replies import Code, Critique, Fix, Proposal, Proposals, Report
 
 Answer = Callable[[Sequence[LLMMessage]], BaseModel]
 
@@ -22,17 +23,25 @@ class Scripted(ChatCompletionClient):
     def __init__(self, **answers: Any) -> None:
         self._answers: dict[str, Any] = {k: list(v) if isinstance(v, list) else [v] for k, v in answers.items()}
         self.heard: list[tuple[str, list[str]]] = []
+        self.tools: list[list[str]] = []
+        self.calls_tools = False
 
-    async def create(self, messages: Sequence[LLMMessage], *, json_output: Any = None, **_: Any) -> CreateResult:
+    async def create(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[Any] = (), json_output: Any = None, **_: Any
+    ) -> CreateResult:
         kind = json_output.__name__
         self.heard.append((kind, [str(m.content) for m in messages]))
-        script = self._answers[kind]
+        self.tools.append([t["name"] if isinstance(t, dict) else t.name for t in tools])
+        script = self._answers["Proposal" if kind == "Proposals" and "Proposals" not in self._answers else kind]
         answer = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(answer, Exception):
             raise answer
         reply = answer(messages) if callable(answer) else answer
-        usage = RequestUsage(prompt_tokens=10, completion_tokens=5)
-        return CreateResult(finish_reason="stop", content=reply.model_dump_json(), usage=usage, cached=False)
+        if isinstance(reply, list):  # calls of tools
+            calls = [FunctionCall(id=str(n), name=name, arguments=words) for n, (name, words) in enumerate(reply)]
+            return CreateResult(finish_reason="function_calls", content=calls, usage=usage(), cached=False)
+        reply = Proposals(ideas=[reply]) if isinstance(reply, Proposal) else reply
+        return CreateResult(finish_reason="stop", content=reply.model_dump_json(), usage=usage(), cached=False)
 
     async def create_stream(self, messages: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         yield await self.create(messages, **kwargs)
@@ -58,13 +67,26 @@ class Scripted(ChatCompletionClient):
     @property
     def model_info(self) -> ModelInfo:
         return ModelInfo(
-            vision=False, function_calling=False, json_output=True, family="scripted", structured_output=True
+            vision=False,
+            function_calling=self.calls_tools,
+            json_output=True,
+            family="scripted",
+            structured_output=True,
         )
+
+
+def usage() -> RequestUsage:
+    return RequestUsage(prompt_tokens=10, completion_tokens=5)
+
+
+def offered(*ideas: Proposal, **more: Any) -> Proposals:
+    return Proposals(ideas=list(ideas), **more)
 
 
 def a_proposal(**changes: Any) -> Proposal:
     fields: dict[str, Any] = {
         "name": "floor_on_decay",
+        "base": "linear",
         "family": "gla",
         "motivation": "2312.06635 gates the state; a floor keeps it alive.",
         "change": "a learned floor under the decay",

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.agents.ablation import ablated
-from move37.agents.models.designer.emit import emit, genome_of
-from move37.agents.models.designer.grammar import BASELINES, Genome, faults, operators_in
-from move37.agents.models.designer.operators import OPERATORS, put
+from move37.agents.search.codegen import emit, genome_of
+from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.search.operators import OPERATORS, put
 from move37.agents.tuning import families, modifiers
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_hypothesis

@@ -10,14 +10,14 @@ import pytest
 from move37.agents.approval import Approvals, Approve, Doubt, Kind, is_dear, wants
 from move37.agents.events import ApprovalRequested, Event, Notice
 from move37.agents.inbox import Inbox
-from move37.lab.archive.store import Line
+from move37.lab.archive.message import Message
 
 
 class Desk:
     """Approvals with what they told and stored, and a hook for what the person does when asked."""
 
     def __init__(self, mode: Approve, *, timeout: float | None = 60.0, answer: Callable[[Inbox], None] | None = None):
-        self.inbox, self.events, self.lines = Inbox(), list[Event](), list[Line]()
+        self.inbox, self.events, self.lines = Inbox(), list[Event](), list[Message]()
         self._answer = answer
         self.approvals = Approvals(mode, self.inbox, self._on_event, self.lines.append, timeout=timeout)
 

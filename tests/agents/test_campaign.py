@@ -21,7 +21,7 @@ from move37.lab.tasks.task import Measured
 from move37.lab.verdicts import leaderboard
 from move37.memory.errors import MemoryUnavailable
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
-from tests.agents.scripted import a_fix, a_proposal, objection, some_code
+from tests.agents.scripted import a_fix, a_proposal, objection, offered, some_code
 
 
 def candidates(archive: Archive) -> list[Experiment]:
@@ -247,7 +247,7 @@ async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> 
     await asyncio.wait_for(campaign.run(context), 10)
     (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
-    assert "/veto I know that one" in [line.text for line in context.archive.lines(experiment.id) if line.person]
+    assert "/veto I know that one" in [line.text for line in context.archive.lines(experiment.id) if line.user]
     assert experiment.analysis is not None
 
 
@@ -267,19 +267,21 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
     context = replace(context, on_event=answer, approvals=approvals)
     await asyncio.wait_for(campaign.run(context), 10)
     first, second = candidates(context.archive)
-    assert [line.text for line in context.archive.lines(first.id) if line.person] == ["/approve"]
-    assert [line.text for line in context.archive.lines(second.id) if line.person] == ["/veto too close to c1-001"]
+    assert [line.text for line in context.archive.lines(first.id) if line.user] == ["/approve"]
+    assert [line.text for line in context.archive.lines(second.id) if line.user] == ["/veto too close to c1-001"]
     assert first.measurements and second.status is ExperimentStatus.REJECTED and "too close" in second.reason
 
 
 async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp_path: Path) -> None:
     inbox = Inbox()
     inbox.say("think of decays", source="Ada")
-    context, events = a_context(tmp_path, a_script(Proposal=a_proposal(to_person="I will.")), inbox=inbox, budget=1)
+    context, events = a_context(
+        tmp_path, a_script(Proposals=offered(a_proposal(), to_person="I will.")), inbox=inbox, budget=1
+    )
     await campaign.run(context)
     lines = context.archive.lines("c1-001")
     said = next(line for line in lines if line.source == "Ada")
-    assert said.person and said.to == "Researcher" and said.text == "think of decays"
+    assert said.user and said.to == "Researcher" and said.text == "think of decays"
     assert any(line.source == "Researcher" and line.to == "person" for line in lines)
     assert sum(isinstance(e, Spoke) and e.source == "Ada" for e in events) == 1
 
@@ -292,7 +294,7 @@ async def test_a_line_that_nobody_heard_survives_to_the_next_sitting(tmp_path: P
     await campaign.run(context)
     again, _ = a_context(tmp_path, archive=context.archive)
     await campaign.run(again)
-    assert [line.text for line in again.archive.lines("c1-001") if line.person] == ["do not forget me"]
+    assert [line.text for line in again.archive.lines("c1-001") if line.user] == ["do not forget me"]
 
 
 async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path: Path) -> None:
@@ -301,7 +303,7 @@ async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path:
     client = a_script()
     context, _ = a_context(tmp_path, client, inbox=inbox, budget=1)
     await campaign.run(context)
-    asked = next(texts for kind, texts in client.heard if kind == "Proposal")
+    asked = next(texts for kind, texts in client.heard if kind == "Proposals")
     assert any("combine a short convolution with retention" in text for text in asked)
     assert any(line.stage == "proposal" for line in context.archive.lines("c1-001"))
 
@@ -315,11 +317,11 @@ async def test_a_proposal_that_no_experiment_took_survives_to_the_next_sitting(t
     client = a_script()
     again, _ = a_context(tmp_path, client, archive=context.archive)
     await campaign.run(again)
-    stored = [line for line in again.archive.lines(campaign=1) if line.person]
+    stored = [line for line in again.archive.lines(campaign=1) if line.user]
     assert [(line.text, line.stage, line.experiment) for line in stored] == [
         ("a decay for each head", "proposal", "c1-001")
     ]
-    assert any("a decay for each head" in text for kind, texts in client.heard if kind == "Proposal" for text in texts)
+    assert any("a decay for each head" in text for kind, texts in client.heard if kind == "Proposals" for text in texts)
 
 
 async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:
@@ -343,3 +345,11 @@ async def test_a_memory_that_is_gone_loses_no_experiment(tmp_path: Path) -> None
     context, _ = a_context(tmp_path, memory=Gone(), budget=2)
     await campaign.run(context)
     assert all(e.measurements for e in candidates(context.archive))
+
+
+async def test_a_researcher_who_proposes_nothing_rejects_the_experiment_and_not_the_campaign(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path, a_script(Proposals=offered()), budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
+    assert experiment.status is ExperimentStatus.REJECTED and "proposed nothing" in experiment.reason
+    assert experiment.analysis is not None

@@ -5,31 +5,36 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.agents.replies import Critique, Proposal
-from move37.agents.team import negotiation, settled, single
-from tests.agents.scripted import a_proposal, a_report, accepted, objection
+from move37.agents.messages import Precedents
+from move37.agents.replies import Critique, Ranked
+from move37.agents.team import MOST_CORRECTIONS, negotiation, settled, single
+from tests.agents.scripted import a_proposal, a_report, accepted, objection, offered
 
 answers = st.lists(st.sampled_from(["accept", "object", "propose", "drop"]), max_size=12)
 
 
 @given(answers, st.integers(0, 4))
 def test_a_negotiation_always_ends_within_its_rounds(script: list[str], rounds: int) -> None:
-    """Whatever the two say, the stage is over after at most 2 * (rounds + 1) turns."""
+    """Whatever is said, the stage is over within its rounds and the lab's corrections."""
     turn, replies = negotiation(rounds), []
     moods = iter(script + ["propose", "object"] * 20)
     while (speaker := turn(replies)) is not None:
         mood = next(moods)
-        if speaker == "Researcher":
-            replies.append(a_proposal(drop=mood == "drop"))
+        if speaker == "Lab":
+            replies.append(Precedents(problems=("no base",) if mood == "drop" else ()))
+        elif speaker == "Researcher":
+            replies.append(offered(a_proposal(), drop=mood == "drop"))
         else:
             replies.append(accepted() if mood == "accept" else objection())
-    assert len(replies) <= 2 * (rounds + 1)
-    _, agreed, reason = settled(replies)
-    assert agreed == (isinstance(replies[-1], Critique) and replies[-1].accept) and bool(reason) != agreed
+    assert len(replies) <= 3 * (rounds + 1) + 2 * (MOST_CORRECTIONS + 1)
+    end = settled(replies)
+    assert end.accepted == (isinstance(replies[-1], Critique) and replies[-1].accept)
+    assert bool(end.reason) != end.accepted
 
 
-def test_the_critic_answers_every_proposal() -> None:
-    assert negotiation(2)([a_proposal()]) == "Critic"
+def test_the_lab_and_then_the_critic_answer_every_proposal() -> None:
+    assert negotiation(2)([offered(a_proposal())]) == "Lab"
+    assert negotiation(2)([offered(a_proposal()), Precedents()]) == "Critic"
 
 
 def test_a_stage_for_one_ends_with_its_answer() -> None:
@@ -38,5 +43,11 @@ def test_a_stage_for_one_ends_with_its_answer() -> None:
 
 
 def test_the_last_proposal_counts() -> None:
-    proposal, agreed, _ = settled([a_proposal(name="first"), objection(), a_proposal(name="second"), accepted()])
-    assert isinstance(proposal, Proposal) and proposal.name == "second" and agreed
+    end = settled([offered(a_proposal(name="first")), objection(), offered(a_proposal(name="second")), accepted()])
+    assert end.proposal.name == "second" and end.accepted
+
+
+def test_a_ranking_of_ideas_that_were_not_proposed_changes_nothing() -> None:
+    ranking = [Ranked(name="invented", reason="I like it"), Ranked(name="second", reason="cheap")]
+    end = settled([offered(a_proposal(name="first"), a_proposal(name="second")), accepted(ranking=ranking)])
+    assert end.proposal.name == "second" and [idea.name for idea, _ in end.others] == ["first"]

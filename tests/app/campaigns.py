@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from move37.lab.archive.store import Archive, Campaign, Line, now
+from move37.lab.archive.message import Message, now
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import ExperimentStatus, Role, Stage
 from tests.builders import a_brief, a_candidate, a_gate, a_hypothesis, a_measurement, a_verdict, an_analysis
 
@@ -94,7 +95,7 @@ def _candidate(archive: Archive, campaign: Campaign, number: int, foreign: str) 
 def _talk(archive: Archive, campaign: Campaign, ident: str, foreign: str) -> None:
     said = (("Researcher", "Critic", f"I propose a floor. {foreign}"), ("person", "Critic", "try a short convolution"))
     for source, to, text in (*said, ("Critic", "Engineer", "Accepted: it is new.")):
-        line = Line(source=source, to=to, text=text, at=now(), person=source == "person", experiment=ident)
+        line = Message(source=source, to=to, text=text, at=now(), user=source == "person", experiment=ident)
         archive.say(campaign.id, line)
 
 

@@ -29,7 +29,8 @@ from move37.app.settings import load
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import EVERY, LiveReader
-from move37.lab.archive.store import Archive, Line, now
+from move37.lab.archive.message import Message, now
+from move37.lab.archive.store import Archive
 from move37.lab.tasks.task import Progress
 from tests.builders import a_brief, a_finished_experiment
 
@@ -42,7 +43,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def said(archive: Archive, text: str, experiment: str | None = "c1-001") -> None:
-    archive.say(1, Line(source="Critic", to="Lab", text=text, at=now(), experiment=experiment))
+    archive.say(1, Message(source="Critic", to="Lab", text=text, at=now(), experiment=experiment))
 
 
 def a_step(step: int, experiment: str = "c1-001", steps: int = 100) -> TrainingUpdated:

@@ -31,7 +31,8 @@ def test_a_name_may_hold_colons() -> None:
 
 def test_taking_a_name_apart_and_reading_operators_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from move37.agents.models import parse, operators_of; parse('openai:x'); operators_of('x = 1');"
+        "import sys; from move37.agents.models import parse; from move37.agents.search import operators_of;"
+        "parse('openai:x'); operators_of('x = 1');"
         "print([m for m in ('torch', 'transformers', 'openai', 'anthropic', 'autogen_core') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

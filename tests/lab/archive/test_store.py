@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.archive.codec import decode, encode
-from move37.lab.archive.store import FILE, Archive, Line, now
+from move37.lab.archive.message import Message, now
+from move37.lab.archive.store import FILE, Archive
 from move37.lab.errors import ArchiveBusy, ArchiveCorrupt, ArchiveError, UnknownExperiment
 from move37.lab.records import Experiment, ExperimentStatus, Measurement, Role, Stage
 from tests.builders import a_baseline, a_finished_experiment, a_home, a_measurement, an_analysis
@@ -124,7 +125,7 @@ def test_an_archive_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_line_said_early_belongs_to_the_next_candidate(tmp_path: Path) -> None:
     archive, campaign = a_home(tmp_path)
-    archive.say(campaign.id, Line(source="person", to="all", text="try decays", at=now(), person=True))
+    archive.say(campaign.id, Message(source="person", to="all", text="try decays", at=now(), user=True))
     a_baseline(archive, campaign)
     ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE).id
     assert [line.text for line in archive.lines(ident)] == ["try decays"]
@@ -136,7 +137,7 @@ def test_a_repeated_conversation_forgets_the_agents_and_keeps_the_person(tmp_pat
     for source, person in (("Researcher", False), ("person", True)):
         archive.say(
             campaign.id,
-            Line(source=source, to="all", text="x", at=now(), person=person, experiment=ident, stage="hypothesis"),
+            Message(source=source, to="all", text="x", at=now(), user=person, experiment=ident, stage="hypothesis"),
         )
     archive.begin_conversation(ident, "hypothesis")
     assert [line.source for line in archive.lines(ident)] == ["person"]

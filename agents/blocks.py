@@ -1,0 +1,229 @@
+"""The pieces of a rendered context: each section of it as blocks that are shown whole, folded, or left out. Pure.
+
+Foreign text (papers, analyses, file contents, other models' words) is put on one line or inside a fence that it cannot
+close, so that it can be told from our own words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
+from move37.lab.records import Effect, Effects
+from move37.memory import render as remembered
+
+NEW, OLD = 4, 40  # ledger rows that stand before, and behind, sources and recollections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """One piece."""
+
+    text: str
+    rank: float  # the smaller, the sooner it gets its room
+    folded: str = ""  # a shorter form
+    must: bool = False  # is shown whatever it takes
+
+
+def principles(context: ResearchContext) -> list[Block]:
+    """One line each, strongest first."""
+    found = []
+    for place, p in enumerate(context.principles):
+        against = f"; against: {', '.join(p.contradicts)}" if p.contradicts else ""
+        text = f"- [{p.id}] {line(p.text)} (for: {', '.join(p.supports) or 'none'}{against})"
+        found.append(Block(text=text, rank=10 + place))
+    return found
+
+
+def leaderboard(context: ResearchContext) -> list[Block]:
+    """One block a step count, the most steps first to get room."""
+    metric = context.task.metric
+    found = []
+    for place, (steps, rows) in enumerate(sorted(context.leaderboard.items(), reverse=True)):
+        where = f"At {steps} steps" if steps else "Measured"
+        lines = [f"{where} ({metric.name}, {'higher' if metric.higher_is_better else 'lower'} is better):"]
+        lines += [_row(n, row) for n, row in enumerate(rows, start=1)]
+        short = "\n".join([lines[0], *lines[1:4]])
+        found.append(Block(text="\n".join(lines), folded=short, rank=12 + place))
+    return found
+
+
+def _row(place: int, row: LeaderboardRow) -> str:
+    parts = [f"{place}. {row.experiment} {line(row.name)} {row.value:.3f}"]
+    parts += ["baseline"] if row.is_baseline else []
+    parts += [f"{row.seeds} seeds"] if row.seeds > 1 else []
+    parts += [f"{name} {value:.2f}" for name, value in row.probes.items()]
+    parts += [f"{row.parameters} parameters"] if row.parameters else []
+    parts += [f"{row.seconds:.0f} s"] if row.seconds else []
+    return ", ".join(parts)
+
+
+def ledger(context: ResearchContext) -> list[Block]:
+    """Newest experiments whole, older ones folded when the budget ends."""
+    newest = list(reversed(context.ledger))
+    ranks = {id(row): (5 if place < NEW else 30) + place / 100 for place, row in enumerate(newest)}
+    return [Block(text=ledger_line(row), folded=_folded(row), rank=ranks[id(row)]) for row in context.ledger]
+
+
+def ledger_near(context: ResearchContext) -> list[Block]:
+    """The rows that share the base, or are the base."""
+    base = context.hypothesis.base if context.hypothesis else ""
+    rows = [row for row in context.ledger if base and base in (row.base, row.experiment)]
+    return [Block(text=ledger_line(row), folded=_folded(row), rank=20) for row in rows]
+
+
+def ledger_line(row: LedgerRow) -> str:
+    """What changed against what, what came of it, and what it taught."""
+    parts = [f"- {row.experiment} {line(row.name)}, from {row.base or 'nothing known'}: {line(row.change)}"]
+    told = effects(row.effects)
+    parts += [f"Gain {told}{f' at {row.steps} steps' if row.steps else ''}."] if told else []
+    parts += [f"Refused by {line(row.gate)}."] if row.gate else []
+    parts += [row.status.capitalize() + "."]
+    parts += [f"Lesson: {line(row.lesson)}"] if row.lesson else []
+    return " ".join(parts)
+
+
+def _folded(row: LedgerRow) -> str:
+    effect = row.effects.parent or row.effects.family or row.effects.best
+    gain = f" {effect.value:+.3f} against {effect.rival}" if effect else ""
+    gate = f" by {line(row.gate).partition(':')[0]}" if row.gate else ""
+    return f"- {row.experiment} {line(row.name)}: {row.status}{gate}{gain}"
+
+
+def effects(known: Effects) -> str:
+    """Every known effect with its standard error, each against its rival."""
+    named = (("its base", known.parent), ("its family's baseline", known.family), ("the best baseline", known.best))
+    seen: dict[str, str] = {}
+    for words, one in named:
+        if one is not None and one.rival not in seen:
+            seen[one.rival] = f"{effect(one)} against {words} {one.rival}"
+    return ", ".join(seen.values())
+
+
+def effect(one: Effect) -> str:
+    """
+    >>> effect(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
+    '+0.069 +- 0.020'
+    """
+    return f"{one.value:+.3f}" + ("" if one.standard_error is None else f" +- {one.standard_error:.3f}")
+
+
+def sources(context: ResearchContext) -> list[Block]:
+    """The parents and the best candidate in full, with what each changed and gained by it."""
+    given = [*context.parents, *([context.best] if context.best else [])]
+    found = []
+    for place, p in enumerate(given):
+        source = f"{_head(p)}\n{fence(p.source)}"
+        found.append(Block(text=source, folded=_head(p), rank=1 + 7 * place, must=place == 0))
+        if p.diff:
+            diff = f"What {p.id} changed in {p.base}:\n{fence(p.diff, 'diff')}"
+            found.append(Block(text=diff, rank=2 + 7 * place))
+    return found
+
+
+def parents(context: ResearchContext) -> list[Block]:
+    """The same without the files."""
+    given = [*context.parents, *([context.best] if context.best else [])]
+    diffs = {p.id: f"\n{fence(p.diff, 'diff')}" if p.diff else "" for p in given}
+    return [Block(text=_head(p) + diffs[p.id], folded=_head(p), rank=4 + n) for n, p in enumerate(given)]
+
+
+def base_source(context: ResearchContext) -> list[Block]:
+    """The file that the hypothesis changes; edits are applied to it."""
+    wanted = context.hypothesis.base if context.hypothesis else ""
+    found = next((p for p in context.parents if p.id == wanted), None) or next(iter(context.parents), None)
+    return [Block(text=f"{_head(found)}\n{fence(found.source)}", rank=1, must=True)] if found else []
+
+
+def _head(p: ParentFacts) -> str:
+    parts = [f"### {p.id} {line(p.name)} ({p.family}{', a baseline' if p.is_baseline else ''})"]
+    if p.value is not None:
+        parts.append(f"Measured {p.value:.3f}{f' at {p.steps} steps' if p.steps else ''}.")
+    told = effects(p.effects)
+    parts += [f"Gain {told}."] if told else []
+    parts += [f"Chosen because: {line(p.why)}."] if p.why else []
+    parts += [f"Its analysis says to try: {line(p.next)}"] if p.next else []
+    return " ".join(parts)
+
+
+def recollections(context: ResearchContext) -> list[Block]:
+    """Whole or not at all, in memory's own order."""
+    return [
+        Block(text=f"- [{r.key}] {line(remembered.recollection(r), ' | ')}", rank=15 + place)
+        for place, r in enumerate(context.recollections)
+    ]
+
+
+def pool(context: ResearchContext) -> list[Block]:
+    """Unchosen ideas, with why they were ranked behind."""
+    return [
+        Block(
+            text=f"- [{i.id}] {line(i.hypothesis.name)}, from {i.hypothesis.base}: {line(i.hypothesis.change)} "
+            f"Ranked behind because: {line(i.reason) or 'not said'}",
+            rank=25 + place,
+        )
+        for place, i in enumerate(reversed(context.pool))
+    ]
+
+
+def in_flight(context: ResearchContext) -> list[Block]:
+    """Hypotheses whose numbers are not there yet."""
+    return [
+        Block(text=f"- {f.experiment} {line(f.name)}: {line(f.change)}", rank=6 + place)
+        for place, f in enumerate(context.in_flight)
+    ]
+
+
+def budget(context: ResearchContext) -> list[Block]:
+    """What is left."""
+    left = context.budget
+    parts = [f"{left.experiments_left} experiments, this one included"]
+    parts += [f"{left.seconds_left / 60:.0f} minutes"] if left.seconds_left is not None else []
+    parts += [f"{left.tokens_left} tokens"] if left.tokens_left is not None else []
+    if left.next_rung:
+        cost = f", about {left.next_rung_seconds:.0f} s a candidate" if left.next_rung_seconds else ""
+        parts.append(f"the next rung is {left.next_rung}{cost}")
+    return [Block(text="; ".join(parts) + ".", rank=3)]
+
+
+def direction(context: ResearchContext) -> list[Block]:
+    """The brief, what was handed over, and what was said in this experiment."""
+    texts = [fence(context.direction, "markdown")] if context.direction.strip() else []
+    texts += [f"- Proposed by the user: {line(p)}" for p in context.proposals]
+    texts += [f"- Said by the user: {line(s)}" for s in context.said]
+    return [Block(text="\n".join(texts), rank=0, must=True)] if texts else []
+
+
+def hypothesis(context: ResearchContext) -> list[Block]:
+    """What is to be built, or was."""
+    h = context.hypothesis
+    if h is None:
+        return []
+    lines = [
+        f"{line(h.name)} ({h.family}), from {h.base or 'nothing known'}",
+        f"Change: {line(h.change)}",
+        f"Why: {line(h.motivation)}",
+        f"Predicted: {line(h.predicted_effect)}",
+        f"Watch: {line(h.probe)}. Risk: {line(h.risk)}",
+    ]
+    lines += [f"Forecast of {f.author}: {f.effect:+.3f} ({f.low:+.3f} to {f.high:+.3f})" for f in h.forecasts]
+    return [Block(text="\n".join(lines), rank=0, must=True)]
+
+
+def line(text: str, joint: str = " ") -> str:
+    """Foreign text on one line."""
+    return joint.join(part for part in (" ".join(piece.split()) for piece in text.splitlines()) if part)
+
+
+def fence(text: str, language: str = "python") -> str:
+    """Foreign text inside a fence that it cannot close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def told(rows: Sequence[str]) -> str:
+    """Lines as a list."""
+    return "\n".join(f"- {row}" for row in rows)

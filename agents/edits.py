@@ -1,0 +1,45 @@
+"""A file from what a role answered: the whole text, or search/replace edits of the file that it was given. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from move37.agents.replies import LONGEST_FILE, Edit
+
+_FENCE = re.compile(r"\A\s*```[\w+-]*\n(?P<inside>.*?)\n?```\s*\Z", re.DOTALL)
+SHOWN = 200  # characters of a block that a complaint quotes
+
+
+class EditRefused(Exception):
+    """The answer makes no file; the message says which part, and why, to whoever wrote it."""
+
+
+def written(source: str, edits: Sequence[Edit], base: str) -> str:
+    """The new file. Raises `EditRefused` with one sentence a fault."""
+    if len(source) > LONGEST_FILE or sum(len(e.replace) for e in edits) > LONGEST_FILE:
+        raise EditRefused(f"The answer is longer than {LONGEST_FILE} characters: write a smaller file, or use edits.")
+    if edits:
+        return _edited(base, edits)
+    found = _FENCE.match(source)
+    text = found["inside"] if found else source
+    if not text.strip():
+        raise EditRefused("There is neither a file in `source` nor an edit in `edits`.")
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _edited(base: str, edits: Sequence[Edit]) -> str:
+    text, complaints = base, []
+    for number, edit in enumerate(edits, start=1):
+        count = text.count(edit.search) if edit.search else 0
+        if count == 1:
+            text = text.replace(edit.search, edit.replace, 1)
+            continue
+        why = "stands nowhere in the file" if not count else f"stands {count} times in the file: add lines around it"
+        why = why if edit.search else "is empty: quote the lines that are to be replaced"
+        complaints.append(f"Edit {number} was not applied: its `search` {why} ({edit.search[:SHOWN]!r}).")
+    if complaints:
+        raise EditRefused(" ".join(complaints))
+    if text == base:
+        raise EditRefused("The edits change nothing.")
+    return text

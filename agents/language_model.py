@@ -1,0 +1,160 @@
+"""A language model in a role: an AutoGen `AssistantAgent` for which the typed messages are rendered into text.
+
+Read `LanguageModel.sit`, then `LanguageModelAgent._told`: the context by rendering.py within the model's budget of
+tokens, everything else as labelled text, each with the speaker's name in its first line (servers drop names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage, TextMessage
+from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient, UserMessage
+from pydantic import BaseModel
+
+from move37.agents import blocks
+from move37.agents.formatting import readable
+from move37.agents.messages import Opening, Precedents, Refused, Results
+from move37.agents.metering import Metered
+from move37.agents.rendering import Count, front, render
+from move37.agents.results import Attempt
+from move37.agents.roles import Seat
+from move37.lab.records import Measurement
+from move37.memory import render as remembered
+
+CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a rendered context: hosted models, small local ones
+SMALL = ("local", "ollama")  # providers whose models have small windows
+TOOL_ROUNDS = 6  # model calls in one turn that may ask for tools; then it has to answer
+CHARACTERS_A_TOKEN = 3.5  # where a client cannot count
+
+
+class LanguageModel:
+    """Fills any of the five roles with one client, which it shares with other experiments."""
+
+    uses_language = True
+
+    def __init__(self, client: ChatCompletionClient, *, signature: str) -> None:
+        self.client = client
+        self.signature = signature
+
+    def sit(self, seat: Seat) -> Callable[[], LanguageModelAgent]:
+        """What makes a fresh agent for each stage."""
+        metered = Metered(self.client, seat)
+        small = self.signature.partition(":")[0] in SMALL
+        budget = seat.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
+        count = counter(self.client)
+        return lambda: LanguageModelAgent(seat, metered, budget=budget, count=count)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self.client.close()
+
+
+class LanguageModelAgent(AssistantAgent):
+    """One role in one stage."""
+
+    def __init__(self, seat: Seat, client: Metered, *, budget: int, count: Count) -> None:
+        tools = list(seat.tools) if client.model_info["function_calling"] else []
+        super().__init__(
+            seat.member.name,
+            client,
+            description=seat.member.description,
+            system_message=front(seat.task),
+            output_content_type=seat.member.reply,
+            tools=tools or None,  # type: ignore[arg-type]
+            max_tool_iterations=TOOL_ROUNDS if tools else 1,
+            reflect_on_tool_use=True,  # after the last round it is asked once more, without tools
+        )
+        self._budget = budget
+        self._count = count
+
+    async def on_messages_stream(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
+        """As an `AssistantAgent`, after the typed messages were told as text."""
+        told = [TextMessage(content=self._told(m), source=m.source) for m in messages]
+        async for item in super().on_messages_stream(told, cancellation_token):
+            yield item
+
+    def _told(self, message: BaseChatMessage) -> str:
+        if not isinstance(message, StructuredMessage):
+            return f"{message.source}:\n{message.to_text()}"
+        content = message.content
+        if isinstance(content, Opening):
+            text = render(content.context, self.name, budget=self._budget, count=self._count).text
+        else:
+            text = told(content)
+        return f"{message.source}:\n{text}"
+
+
+def told(content: BaseModel) -> str:
+    """A typed message as text for a model. Pure."""
+    match content:
+        case Precedents():
+            return _precedents(content)
+        case Refused():
+            return _refused(content)
+        case Results():
+            return _results(content)
+    return readable(content)
+
+
+def counter(client: ChatCompletionClient) -> Count:
+    """The client's own count of tokens, or an estimate where it has none (some count by a file from the network)."""
+    try:
+        counts = client.count_tokens([UserMessage(content="one two three", source="Lab")]) > 0
+    except Exception:  # whatever a foreign tokenizer raises, a budget can do with an estimate
+        counts = False
+    if not counts:
+        return lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1
+    return lambda text: client.count_tokens([UserMessage(content=text, source="Lab")])
+
+
+def _precedents(content: Precedents) -> str:
+    parts = [f"Precedents of {p.idea}: {_both(p)}" for p in content.ideas]
+    return "\n".join([*parts, *(f"This cannot be judged: {p}" for p in content.problems)]) or "No precedents."
+
+
+def _both(precedent: Any) -> str:
+    return f"{remembered.newness(precedent.newness)} {remembered.dead_end(precedent.dead_end)}"
+
+
+def _refused(content: Refused) -> str:
+    source = content.candidate.source
+    parts = [f"Attempt {content.candidate.attempt} was refused."]
+    for gate in content.gates:
+        parts.append(f"Gate {gate.name} (measured {gate.value}, limit {gate.limit}): {gate.message}")
+        if gate.traceback:
+            parts.append(blocks.fence(gate.traceback, "text"))
+    parts += [f"Your last answer made no file. {content.problem}"] if content.problem else []
+    parts += ["The refused file:", blocks.fence(source)]
+    earlier = [_attempt(n, a) for n, a in enumerate(content.attempts, start=1)]
+    return "\n".join([*parts, *(["Tried before:", *earlier] if earlier else [])])
+
+
+def _attempt(number: int, attempt: Attempt) -> str:
+    gates = "; ".join(f"{g.name}: {g.message}" for g in attempt.gates if g.passed is False)
+    why = f" ({blocks.line(attempt.diagnosis)})" if attempt.diagnosis else ""
+    return f"- attempt {number}{why} was refused by {blocks.line(gates)}"
+
+
+def _results(content: Results) -> str:
+    parts = [f"Gains: {blocks.effects(content.effects)}."] if blocks.effects(content.effects) else []
+    parts += [f"It ended early: {content.failure}"] if content.failure else []
+    parts += [f"Gate {g.name}: {g.message}" for g in content.gates]
+    parts += ["Measured:", *_numbers(content.measurements)]
+    for name, found in (*content.parents.items(), *content.baselines.items()):
+        parts += [f"{name} at the same steps:", *_numbers(found)] if found else []
+    return "\n".join(parts)
+
+
+def _numbers(found: Sequence[Measurement]) -> list[str]:
+    return [
+        f"- {m.metric} {m.value:.4f} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}, text {m.text}"
+        f"{', fresh seed' if m.fresh else ''}{', diverged' if m.diverged else ''}, {m.train_seconds:.0f} s"
+        for m in found
+    ]

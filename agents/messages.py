@@ -1,0 +1,67 @@
+"""What the lab says in a conversation, as typed messages: data, which is rendered for a language model only.
+
+`Opening` opens every stage. Beside it stand `Precedents` (memory's and the record's answer to a proposal), `Refused` (a
+file that a gate did not let through) and `Results` (numbers for the Analyst). What the roles answer is in replies.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from move37.agents.research_context import ResearchContext
+from move37.agents.results import Attempt
+from move37.lab.records import Candidate, Effects, GateResult, Measurement
+from move37.memory.records import DeadEnd, Newness
+
+
+class LabMessage(BaseModel):
+    """Facts from the lab."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Opening(LabMessage):
+    """A stage begins."""
+
+    context: ResearchContext
+
+
+class Precedent(LabMessage):
+    """What is known about one proposed idea."""
+
+    idea: str  # its name
+    newness: Newness
+    dead_end: DeadEnd
+
+
+class Precedents(LabMessage):
+    """The answer to a proposal, before the Critic speaks."""
+
+    ideas: tuple[Precedent, ...] = ()
+    problems: tuple[str, ...] = ()  # sentences for the Researcher: what cannot be judged as it was written
+
+
+class Refused(LabMessage):
+    """Gates that did not let a file through."""
+
+    candidate: Candidate
+    gates: tuple[GateResult, ...]  # those that refused
+    attempts: tuple[Attempt, ...] = ()  # earlier ones, oldest first
+    problem: str = ""  # what was wrong with the last answer, e.g. an edit that did not fit
+
+
+class Results(LabMessage):
+    """What was measured."""
+
+    measurements: tuple[Measurement, ...] = ()
+    baselines: Mapping[str, tuple[Measurement, ...]] = {}  # name -> at the same metrics and steps
+    parents: Mapping[str, tuple[Measurement, ...]] = {}  # likewise, of what it was made from
+    effects: Effects = Effects()
+    gates: tuple[GateResult, ...] = ()  # that did not pass
+    failure: str = ""
+    source: str = ""
+
+
+LAB_MESSAGES: tuple[type[LabMessage], ...] = (Opening, Precedents, Refused, Results)

@@ -1,0 +1,125 @@
+"""What an experiment starts with: its row, its parents, its conversation with five seats, and its durable steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from move37.agents import context_builder, precedents, prompts, tools
+from move37.agents.context import CampaignContext
+from move37.agents.conversation import Conversation
+from move37.agents.directions import matches
+from move37.agents.errors import BudgetSpent
+from move37.agents.events import ExperimentUpdated, Spoke
+from move37.agents.experiment_context import ExperimentContext, comparable
+from move37.agents.messages import Opening, Precedents
+from move37.agents.replies import Proposals
+from move37.agents.results import ParentsResult
+from move37.agents.roles import MEMBERS, Member, Seat, Usage
+from move37.agents.steps import Steps
+from move37.lab.archive.message import Message
+from move37.lab.archive.store import ModelCall
+from move37.lab.parents import draw_parents
+from move37.lab.records import Experiment, Role
+
+PROPOSAL = "proposal"  # stage of a message that hands over a hypothesis
+Limit = Callable[[], str]  # which limit of the campaign is reached, or ""
+
+
+def begin(campaign: CampaignContext, number: int) -> Experiment:
+    """The row of candidate `number` with its parents, and a hypothesis of the user's where one waits."""
+    known, wanted = comparable(campaign), campaign.inbox.directions
+    drawn = draw_parents(
+        known,
+        metric=campaign.task.metric,
+        seed=campaign.record.brief.seed,
+        number=number,
+        pinned=_meant(wanted.pinned, known),
+        banned=_meant(wanted.banned, known),
+    )
+    experiment = campaign.archive.begin_experiment(
+        campaign.record.id,
+        number,
+        Role.CANDIDATE,
+        parents=tuple(p.experiment for p in drawn),
+        environment=campaign.environment,
+    )
+    if not experiment.stages:
+        campaign.archive.finish_stage(experiment.id, "parents", ParentsResult(drawn=drawn))
+        if (said := campaign.inbox.take_proposal()) is not None:
+            handed = replace(said, to="Researcher", experiment=experiment.id, stage=PROPOSAL)
+            campaign.archive.heard(campaign.record.id, handed)
+    campaign.on_event(ExperimentUpdated(experiment=experiment))
+    return experiment
+
+
+def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Limit) -> tuple[ExperimentContext, Steps]:
+    """The conversation about one experiment, and its durable steps."""
+    ident = experiment.id
+
+    async def answer(opening: Opening, proposals: Proposals) -> Precedents:
+        return await precedents.answer(
+            opening,
+            proposals,
+            memory=campaign.memory,
+            experiments=comparable(campaign),
+            operators_of=campaign.operators_of,
+        )
+
+    talk = Conversation(inbox=campaign.inbox, on_message=lambda said: _said(campaign, ident, said), answer=answer)
+    handed = tuple(m.text for m in campaign.archive.lines(ident) if m.user and m.stage == PROPOSAL)
+    ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=handed)
+    for member in MEMBERS:
+        talk.join(campaign.scientists[member.name].sit(_seat(ctx, member, limit)))
+    return ctx, Steps(campaign.archive, ident, campaign.on_event, on_begin=talk.enter)
+
+
+def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
+    campaign = ctx.campaign
+
+    async def before() -> None:
+        await campaign.inbox.while_paused()
+        if reason := limit():
+            raise BudgetSpent(reason)
+
+    def after(used: Usage) -> None:
+        count(campaign, ctx.id, member, used)
+
+    return Seat(
+        member=member,
+        number=ctx.number,
+        task=context_builder.task_card(campaign),
+        stage=lambda: ctx.talk.stage,
+        before=before,
+        after=after,
+        failed=ctx.talk.failed,
+        tools=tools.for_role(member.name, ctx),
+        context_tokens=campaign.limits.context_tokens,
+    )
+
+
+def count(campaign: CampaignContext, experiment: str | None, member: Member, used: Usage) -> None:
+    """One model call more, in the budget and in the archive."""
+    cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens)
+    campaign.usage.add(used.prompt_tokens + used.completion_tokens, cost)
+    call = ModelCall(
+        role=member.name,
+        model=campaign.scientists[member.name].signature,
+        prompt_version=prompts.version(member.prompt),
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        cost=cost,
+        seconds=used.seconds,
+    )
+    campaign.archive.log_call(campaign.record.id, experiment, call)
+
+
+def _said(campaign: CampaignContext, experiment: str, said: Message) -> None:
+    message = replace(said, experiment=experiment)
+    (campaign.archive.heard if message.user else campaign.archive.say)(campaign.record.id, message)
+    campaign.on_event(Spoke(experiment=experiment, source=said.source, to=said.to, text=said.text))
+
+
+def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:
+    """The ids that pinned or banned words mean."""
+    return tuple(e.id for e in experiments if any(matches(w, ident=e.id, name=e.name, family=e.family) for w in words))

@@ -1,0 +1,60 @@
+"""What the archive says about operators: trials for the regression of lab/principles.py, and its reading. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from move37.agents.ledger import OperatorsOf, candidates, known_effects, source_of
+from move37.agents.research_context import OperatorFacts
+from move37.lab.effects import base_of
+from move37.lab.principles import OperatorRecord, Trial
+from move37.lab.records import Experiment, Metric
+from move37.lab.statistics.noise import NOISE
+
+UNKNOWN_NOISE = 0.05  # share of a metric's unit, where the lab has not measured its noise
+
+
+def noise_of(metric: Metric) -> float:
+    """The standard deviation of a screened effect without a cause."""
+    known = NOISE.get(metric.name)
+    return known.across.sd if known else UNKNOWN_NOISE
+
+
+def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> tuple[Trial, ...]:
+    """Every candidate whose gain over its own base is known: effects of companions are told apart by what changed."""
+    found = []
+    for e in candidates(experiments):
+        effect, base = known_effects(e, experiments, metric).parent, base_of(e, experiments)
+        if effect is None or base is None or not math.isfinite(effect.value):
+            continue
+        now, before = frozenset(operators_of(source_of(e))), frozenset(operators_of(source_of(base)))
+        error = effect.standard_error if effect.standard_error else noise_of(metric)
+        found.append(
+            Trial(
+                experiment=e.id,
+                family=e.family,
+                gained=now - before,
+                lost=before - now,
+                effect=effect.value,
+                standard_error=error,
+            )
+        )
+    return tuple(found)
+
+
+def operator_record(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> OperatorRecord:
+    """The regression over all of them."""
+    return OperatorRecord(trials(experiments, metric, operators_of), noise_of(metric))
+
+
+def operator_facts(record: OperatorRecord) -> Mapping[str, OperatorFacts]:
+    """Each operator that was put in or taken out: how often, and what putting it in does to any family's mixer."""
+    changed = {o for t in record.trials for o in t.gained | t.lost}
+    return {
+        o: OperatorFacts(
+            tried=sum(o in t.gained | t.lost for t in record.trials),
+            mean_effect=record.effect(frozenset({o}), frozenset(), "")[0],
+        )
+        for o in sorted(changed)
+    }

@@ -1,0 +1,79 @@
+"""The stage after the analysis: the lesson goes to memory, by field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from move37.agents import ledger
+from move37.agents.experiment_context import ExperimentContext, comparable
+from move37.agents.results import MemoryResult
+from move37.lab import records
+from move37.lab.archive.message import now
+from move37.lab.effects import base_of
+from move37.lab.records import Experiment
+from move37.memory.records import Effect, Effects, Lesson, Probe
+
+
+async def keep(ctx: ExperimentContext) -> MemoryResult:
+    """The lesson goes to memory; memory queues it on disk when its store is gone."""
+    campaign = ctx.campaign
+    experiment = campaign.archive.experiment(ctx.id)
+    await campaign.memory.remember(
+        lesson_of(
+            experiment,
+            comparable(campaign),
+            task=campaign.task.name,
+            effects=ledger.known_effects(experiment, comparable(campaign), campaign.task.metric),
+            operators_of=campaign.operators_of,
+        )
+    )
+    return MemoryResult()
+
+
+def lesson_of(
+    experiment: Experiment,
+    others: Sequence[Experiment],
+    *,
+    task: str,
+    effects: records.Effects,
+    operators_of: ledger.OperatorsOf,
+) -> Lesson:
+    """What one finished experiment taught. Raises `ValueError`: it was not analysed."""
+    analysis = experiment.analysis
+    if analysis is None:
+        raise ValueError(f"{experiment.id} was not analysed")
+    base = base_of(experiment, others)
+    used = tuple(operators_of(ledger.source_of(experiment)))
+    before = tuple(operators_of(ledger.source_of(base))) if base else ()
+    first = next((e for e in (effects.parent, effects.family, effects.best) if e is not None), None)
+    written = experiment.candidate is not None
+    return Lesson(
+        experiment=experiment.id,
+        task=task,
+        name=experiment.name,
+        family=experiment.family,
+        parents=experiment.parents,
+        status=experiment.status.value,
+        rung=experiment.rung,
+        operators=used,
+        gained=tuple(o for o in used if o not in before) if base and written else (),
+        lost=tuple(o for o in before if o not in used) if base and written else (),
+        base=base.id if base else "",
+        expected=analysis.expected,
+        seen=analysis.seen,
+        why=analysis.why,
+        next=analysis.next,
+        lesson=analysis.lesson,
+        symptoms=analysis.symptoms,
+        effects=Effects(parent=_plain(effects.parent), family=_plain(effects.family), best=_plain(effects.best)),
+        steps=first.steps if first else 0,
+        seeds=first.seeds if first else len({m.seed for m in experiment.measurements}),
+        probes=tuple(Probe(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
+        gate=next((g.name for g in experiment.gates if g.passed is False), ""),
+        finished_at=now(),
+    )
+
+
+def _plain(effect: records.Effect | None) -> Effect | None:
+    """As memory, which imports nothing of the lab, keeps it."""
+    return None if effect is None else Effect(gain=effect.value, error=effect.standard_error)

@@ -1,0 +1,101 @@
+"""A research context as the text of a prompt: one pure function, within a budget of tokens.
+
+What is the same for every role and every turn stands in `front` (the system message: contract and kernels first), so
+that a provider can keep it; `render` gives the rest, the slow things (principles, leaderboard, ledger) before the fast
+ones (sources, recollections, what is asked), and the role's own words last. A block is shown whole, folded to one line
+where it has such a form, or left out: nothing is ever cut inside. Who reads what: `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from move37.agents import blocks, kernels_card, prompts
+from move37.agents.blocks import Block
+from move37.agents.research_context import ResearchContext, TaskCard
+
+Count = Callable[[str], int]  # tokens of a text, by the model that will read it
+Section = Callable[[ResearchContext], Sequence[Block]]
+
+# Section -> (heading, maker), in the order in which they are printed.
+_MAKERS: Mapping[str, tuple[str, Section]] = {
+    "principles": ("What the laboratory holds to be so", blocks.principles),
+    "leaderboard": ("Leaderboard at each number of steps", blocks.leaderboard),
+    "ledger": ("Every experiment so far", blocks.ledger),
+    "ledger_near": ("Experiments beside this one", blocks.ledger_near),
+    "sources": ("Files to build on", blocks.sources),
+    "base": ("The file that the hypothesis changes", blocks.base_source),
+    "parents": ("What there is to build on", blocks.parents),
+    "recollections": ("From memory", blocks.recollections),
+    "pool": ("Ideas that nobody has tried yet", blocks.pool),
+    "in_flight": ("Being tried just now", blocks.in_flight),
+    "budget": ("What may still be spent", blocks.budget),
+    "direction": ("What the user wants", blocks.direction),
+    "hypothesis": ("The accepted hypothesis", blocks.hypothesis),
+}
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Researcher": (
+        *("principles", "leaderboard", "ledger", "sources", "recollections", "pool", "in_flight", "budget"),
+        "direction",
+    ),
+    "Critic": ("principles", "leaderboard", "ledger", "parents", "recollections", "in_flight", "direction"),
+    "Engineer": ("base", "direction", "hypothesis"),
+    "Debugger": ("direction", "hypothesis"),
+    "Analyst": ("principles", "leaderboard", "ledger_near", "parents", "direction", "hypothesis"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A prompt and what it took."""
+
+    text: str
+    tokens: int
+    left_out: int  # blocks that found no room
+
+
+def front(task: TaskCard) -> str:
+    """The system message of every role: the same for the whole campaign."""
+    metric = task.metric
+    facts = "\n".join(f"- {label}: {value}" for label, value in task.facts.items())
+    direction = "higher" if metric.higher_is_better else "lower"
+    return prompts.fill(
+        "common",
+        contract=task.contract,
+        kernels=f"The kernels that a candidate may import:\n\n{kernels_card.card()}" if task.uses_kernels else "",
+        facts=facts,
+        metric=metric.name,
+        direction=direction,
+        unit=metric.unit,
+    ).replace("\n\n\n\n", "\n\n")
+
+
+def render(context: ResearchContext, role: str, *, budget: int, count: Count) -> Rendered:
+    """Everything that `role` reads of a context, in at most `budget` tokens; what must be there is never left out."""
+    made = [(name, list(_MAKERS[name][1](context))) for name in SECTIONS[role]]
+    ending = prompts.fill(role.lower(), experiment=context.experiment, ideas=str(context.ideas_wanted))
+    shown, tokens = _chosen([b for _, found in made for b in found], budget - count(ending), count)
+    parts, left_out = [], 0
+    for name, found in made:
+        texts = [shown[id(b)] for b in found if id(b) in shown]
+        missing = len(found) - len(texts)
+        left_out += missing
+        texts += [f"({missing} more found no room here.)"] if missing and texts else []
+        if texts:
+            parts.append(f"## {_MAKERS[name][0]}\n\n" + "\n".join(texts))
+    return Rendered(text="\n\n".join([*parts, ending]), tokens=tokens + count(ending), left_out=left_out)
+
+
+def _chosen(found: Sequence[Block], budget: int, count: Count) -> tuple[dict[int, str], int]:
+    """Block -> its text, the most important first; whole where it fits, else folded, else not at all."""
+    shown: dict[int, str] = {}
+    spent = 0
+    for block in sorted(found, key=lambda b: b.rank):
+        for text in (block.text, block.folded):
+            size = count(text) if text else 0
+            if text and (spent + size <= budget or (block.must and text is block.text)):
+                shown[id(block)] = text
+                spent += size
+                break
+    return shown, spent

@@ -1,0 +1,86 @@
+"""The search as agents of a group chat: each hears typed messages and answers with a typed reply.
+
+It contains no language model and signs as a search. It keeps nothing between stages: a draw depends on (campaign seed,
+experiment number, round), so that a repeated stage repeats its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
+from autogen_core import CancellationToken
+from pydantic import BaseModel
+
+from move37.agents.roles import USER, Seat
+from move37.agents.search import analyst, critic, engineer, researcher
+from move37.agents.search.view import View, view_of
+
+SIGNATURE = "designer (evolutionary search, no language model)"
+ANSWERS: Mapping[str, Callable[[View], BaseModel]] = {
+    "Researcher": researcher.propose,
+    "Critic": critic.critique,
+    "Engineer": engineer.implement,
+    "Debugger": engineer.repair,
+    "Analyst": analyst.analyse,
+}
+
+
+class Search:
+    """Fills any of the five roles."""
+
+    signature = SIGNATURE
+    uses_language = False
+
+    def sit(self, seat: Seat) -> Callable[[], SearchAgent]:
+        """What makes a fresh agent for each stage."""
+        return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class SearchAgent(BaseChatAgent):
+    """One role in one stage."""
+
+    def __init__(self, seat: Seat, answer: Callable[[View], BaseModel]) -> None:
+        super().__init__(seat.member.name, seat.member.description)
+        self._seat = seat
+        self._reply = seat.member.reply
+        self._answer = answer
+        self._heard: list[BaseModel | str] = []
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """The role's own reply."""
+        return (StructuredMessage[self._reply],)  # type: ignore[name-defined]
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        """The role's reply to everything heard so far; the same every time."""
+        for message in messages:
+            if isinstance(message, StructuredMessage):
+                self._heard.append(message.content)
+            elif message.source == USER:
+                self._heard.append(message.to_text())
+        try:
+            await self._seat.before()
+            reply = self._answer(view_of(self._heard))
+        except Exception as error:
+            self._seat.failed(error)
+            raise
+        self._heard.append(reply)
+        message = StructuredMessage[self._reply](content=reply, source=self.name)  # type: ignore[name-defined]
+        return Response(chat_message=message)
+
+    async def on_messages_stream(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> AsyncGenerator[Any, None]:
+        """In one piece."""
+        yield await self.on_messages(messages, cancellation_token)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """Forget the stage."""
+        self._heard.clear()

@@ -1,0 +1,224 @@
+"""The Analyst as a search: it compares numbers with the prediction by rules, and says that this proves no cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from move37.agents.messages import Results
+from move37.agents.replies import Report
+from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.codegen import operators_of
+from move37.agents.search.grammar import from_json, operators_in
+from move37.agents.search.user_replies import answered
+from move37.agents.search.view import View
+from move37.lab.records import Effect, GateResult, Measurement
+
+NOISE = 0.05  # bits per byte: what two runs that differ in the seed alone may differ by
+PROBES = ("overwrite_recall", "parity", "selective_copy", "mqar")
+SOLVED, UNSOLVED = 0.95, 0.8  # accuracy
+LIKELY = ("short_conv", "qk_l2norm", "feature_map_elu", "gated_delta_rule")  # what is tried next where it is absent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One metric at the most steps that the candidate reached, beside the best baseline at the same steps."""
+
+    metric: str
+    value: float
+    steps: int
+    seeds: int
+    rival: str = ""  # the best baseline there; "" when none was measured
+    reference: float | None = None
+    gain: float | None = None  # positive is better; None where nothing says which way is better
+
+    def __str__(self) -> str:
+        of = f" (mean of {self.seeds} seeds)" if self.seeds > 1 else " (one seed)"
+        text = f"{self.metric} {self.value:.3f}{f' at {self.steps} steps' if self.steps else ''}{of}"
+        if self.reference is None:
+            return text
+        if self.gain is None:
+            way = "higher" if self.value > self.reference else "lower" if self.value < self.reference else "different"
+            return f"{text}, {abs(self.value - self.reference):.3f} {way} than {self.rival} at {self.reference:.3f}"
+        way = "better" if self.gain > 0 else "worse" if self.gain < 0 else "different"
+        return f"{text}, {abs(self.gain):.3f} {way} than the best baseline {self.rival} at {self.reference:.3f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What the rules read: the comparisons, and what was changed."""
+
+    compared: tuple[Compared, ...]
+    main: Compared | None  # of the primary metric
+    effect: Effect | None  # against the parent
+    gained: tuple[str, ...]  # operators that the parent has not
+    lost: tuple[str, ...]
+    operators: tuple[str, ...]
+    refused: tuple[GateResult, ...]
+    failure: str
+
+
+def analyse(view: View) -> Report:
+    """What was expected, what was seen, and what to try; in rules. Raises `ValueError`: there are no results."""
+    if view.results is None:
+        raise ValueError("there is nothing to analyse")
+    read = _read(view, view.results)
+    return Report(
+        expected=(view.hypothesis.predicted_effect if view.hypothesis else "") or "Nothing was proposed.",
+        seen=_seen(read),
+        why=_why(view, read),
+        next=_next(view, read),
+        lesson=_lesson(read),
+        symptoms=_symptoms(view, read),
+        to_person=answered(view, will="This experiment is over; its words go into memory's record."),
+    )
+
+
+def compare(view: View, results: Results) -> tuple[Compared, ...]:
+    """Every metric once; fresh seeds where there are any, the most steps, the tuned rate counts like any other."""
+    found = []
+    for metric in dict.fromkeys(m.metric for m in results.measurements):
+        mine = _chosen([m for m in results.measurements if m.metric == metric])
+        steps, fresh, value, higher = mine[0].steps, mine[0].fresh, _mean(mine), _higher(metric, view)
+        rivals: dict[str, float] = {}
+        for name, theirs in results.baselines.items():
+            same = [m for m in theirs if (m.metric, m.steps, m.fresh) == (metric, steps, fresh)]
+            if same and not any(m.diverged for m in same):
+                rivals[name] = _mean(same)
+        best = (min if higher is False else max)(rivals, key=lambda n: rivals[n]) if rivals else ""
+        reference = rivals[best] if best else None
+        gain = None if reference is None or higher is None else value - reference if higher else reference - value
+        seeds = len({m.seed for m in mine})
+        found.append(
+            Compared(metric=metric, value=value, steps=steps, seeds=seeds, rival=best, reference=reference, gain=gain)
+        )
+    return tuple(found)
+
+
+def _read(view: View, results: Results) -> _Reading:
+    compared = compare(view, results)
+    genome = from_json(view.plan)
+    used = operators_in(genome) if genome is not None else operators_of(results.source)
+    hypothesis = view.hypothesis
+    base = next((p for p in view.context.parents if hypothesis and p.id == hypothesis.base), None)
+    before = operators_of(base.source) if base else ()
+    return _Reading(
+        compared=compared,
+        main=next((c for c in compared if c.metric == view.metric), None),
+        effect=results.effects.parent,
+        gained=tuple(o for o in used if base and o not in before),
+        lost=tuple(o for o in before if o not in used),
+        operators=used,
+        refused=tuple(g for g in results.gates if g.passed is False),
+        failure=results.failure,
+    )
+
+
+def _chosen(mine: Sequence[Measurement]) -> list[Measurement]:
+    fresh = any(m.fresh for m in mine)
+    mine = [m for m in mine if m.fresh == fresh]
+    steps = max(m.steps for m in mine)
+    return [m for m in mine if m.steps == steps]
+
+
+def _mean(measurements: Sequence[Measurement]) -> float:
+    return sum(m.value for m in measurements) / len(measurements)
+
+
+def _higher(metric: str, view: View) -> bool | None:
+    """Whether higher is better; None for what a task reports beside its metric."""
+    if metric == view.metric:
+        return view.context.task.metric.higher_is_better
+    return True if metric in PROBES else None
+
+
+def _seen(read: _Reading) -> str:
+    parts = [str(c) + "." for c in read.compared]
+    if read.effect is not None:
+        parts.append(f"Against its parent {read.effect.rival} {_told(read.effect)}.")
+    parts += [f"It ended early: {read.failure}"] if read.failure else []
+    return " ".join(parts) or "Nothing was measured."
+
+
+def _told(effect: Effect) -> str:
+    error = "" if effect.standard_error is None else f" (standard error {effect.standard_error:.3f})"
+    return f"{effect.value:+.3f}{error}{f' at {effect.steps} steps' if effect.steps else ''}"
+
+
+def _why(view: View, read: _Reading) -> str:
+    parts = ["A search's reading by rules, which shows no cause."]
+    if read.failure:
+        names = ", ".join(g.name for g in read.refused)
+        parts.append(f"Gate {names} refused it." if names else "It was stopped before it could be compared.")
+    elif read.main is None or read.main.gain is None:
+        parts.append("There is no baseline at the same steps to compare with.")
+    else:
+        parts.append(_against(view, read.main))
+    for c in read.compared:
+        if c.metric in PROBES and c.value < UNSOLVED and c.reference is not None and c.reference >= SOLVED:
+            parts.append(
+                f"{c.metric} stayed unsolved where {c.rival} solves it, so something that it needs is missing."
+            )
+    return " ".join(parts) + (f" The mixer had {', '.join(read.operators)}." if read.operators else "")
+
+
+def _against(view: View, main: Compared) -> str:
+    assert main.gain is not None
+    small = not view.is_program and abs(main.gain) < NOISE and main.seeds < 5
+    seeds = f"{main.seeds} seed{'s' if main.seeds > 1 else ''}"
+    noise = f" With {seeds} a difference below {NOISE} may be noise." if small else ""
+    forecasts = view.hypothesis.forecasts if view.hypothesis else ()
+    if not forecasts:
+        return f"The gain over {main.rival} is {main.gain:+.3f}.{noise}"
+    predicted = f"Predicted was a gain of {forecasts[0].effect:+.3f} over its parent"
+    return f"{predicted}, the gain over {main.rival} is {main.gain:+.3f}.{noise}"
+
+
+def _next(view: View, read: _Reading) -> str:
+    if view.is_program:
+        return "Change other numbers of the region." if read.failure else "Go on from the better of the two programs."
+    if read.failure:
+        return (
+            f"Leave out {read.operators[0]} and measure the rest." if read.operators else "Propose something smaller."
+        )
+    gain = read.effect.value if read.effect is not None else read.main.gain if read.main is not None else None
+    if gain is None:
+        return "Measure the baselines at the same steps."
+    part = (read.gained or read.lost or read.operators[-1:] or ("the change",))[0]
+    if gain > 0:
+        return f"Repeat it on fresh seeds, and measure it without {part} to see whether that part counts."
+    absent = [o for o in LIKELY if o not in read.operators]
+    if absent:
+        return f"Try {absent[0]}: {CATALOGUE[absent[0]].why}."
+    return f"Take out {part} and keep the rest."
+
+
+def _lesson(read: _Reading) -> str:
+    """One sentence for the ledger."""
+    change = " and ".join([*(f"adding {o}" for o in read.gained[:3]), *(f"leaving out {o}" for o in read.lost[:2])])
+    change = f"{change[:1].upper()}{change[1:]}" or "The change"
+    if read.refused:
+        return f"{change} is refused by gate {read.refused[0].name}."
+    if read.failure or read.effect is None:
+        return f"{change} was not measured against its parent."
+    error = read.effect.standard_error
+    unclear = error is not None and abs(read.effect.value) < 2 * error
+    return f"{change} gave {_told(read.effect)} against {read.effect.rival}{', which may be noise' if unclear else ''}."
+
+
+def _symptoms(view: View, read: _Reading) -> list[str]:
+    found = []
+    if read.failure:
+        found += [f"Gate {g.name} fails: {g.message}" for g in read.refused]
+        found = found or [f"The experiment ends early: {read.failure}"]
+    family = view.hypothesis.family if view.hypothesis else "mixer"
+    for c in read.compared:
+        if c.metric in PROBES:
+            state = "is solved" if c.value >= SOLVED else "stays unsolved" if c.value < UNSOLVED else "is partly solved"
+            found.append(f"{c.metric} {state} at accuracy {c.value:.2f} with a {family} mixer.")
+    main = read.main
+    if main is not None and main.gain is not None:
+        way = "ahead of" if main.gain > 0 else "behind"
+        where = f" at {main.steps} steps" if main.steps else ""
+        found.append(f"{main.metric}{where} is {abs(main.gain):.3f} {way} the best baseline, {main.rival}.")
+    return found[:5]

@@ -1,0 +1,161 @@
+"""The Critic as a search: it objects where the record, memory or arithmetic says so, and accepts everything else.
+
+    novelty        the plan, or one that differs in nothing that counts, was tried; or memory names an own twin
+    unfair         the mixer would exceed the parameter limit
+    contradiction  what it adds has lost against its parents again and again: memory and the record say so
+    other          the user asked for something else
+
+Read `critique`; a program's edits have their own rule, `_program`.
+"""
+
+from __future__ import annotations
+
+from move37.agents.replies import Critique, Prediction
+from move37.agents.search.evolution import scores
+from move37.agents.search.grammar import Genome, distance, from_json, operators_in
+from move37.agents.search.researcher import SPREAD, parents, record
+from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
+from move37.agents.search.user_replies import answered
+from move37.agents.search.view import View
+from move37.memory import render
+from move37.memory.records import DeadEnd, Newness
+
+SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a twin, where the plan says otherwise
+SAME_PROSE = 0.85  # likewise where there is no plan to compare
+DEAD = 0.9  # memory's evidence from which a loss is believed
+TRIALS, LOSING = (
+    3,
+    -0.02,
+)  # experiments that changed it, and relative gain, from which an operator counts as having lost
+
+
+def critique(view: View) -> Critique:
+    """Accept, or object on one ground."""
+    if view.is_program:
+        return _program(view)
+    genome = from_json(view.plan)
+    objection = _novelty(view, genome) or _unfair(genome) or _contradiction(view, genome) or _user(view, genome)
+    found = objection or Critique(accept=True, ground="none", reason=_acceptance(view, genome))
+    return found.model_copy(update={"to_person": _answer(view, genome), "prediction": _prediction(view, genome)})
+
+
+def _novelty(view: View, genome: Genome | None) -> Critique | None:
+    if genome is not None:
+        for plan in view.context.tried_plans:
+            other = from_json(plan)
+            if other is not None and distance(genome, other) == 0:
+                return Critique(
+                    accept=False,
+                    ground="novelty",
+                    reason="A mixer that differs in nothing that counts was tried in this archive: change an operator.",
+                )
+    own = _newness(view).own
+    if own is not None and own.similarity >= (SAME_PLAN if genome is not None else SAME_PROSE):
+        return Critique(
+            accept=False,
+            ground="novelty",
+            reason=f"Memory finds our own {own.name} ({own.key}) at {own.similarity:.2f}: change an operator.",
+        )
+    return None
+
+
+def _unfair(genome: Genome | None) -> Critique | None:
+    if genome is None:
+        return None
+    for shape in REFERENCE_SHAPES:
+        count, limit = parameters(genome, *shape), parameter_limit(*shape)
+        if count > limit:
+            return Critique(
+                accept=False,
+                ground="unfair",
+                reason=f"At width {shape[0]} it has {count} parameters, over {PARAMETER_LIMIT} times the largest "
+                f"baseline, which is {limit}.",
+            )
+    return None
+
+
+def _contradiction(view: View, genome: Genome | None) -> Critique | None:
+    dead = _dead_end(view)
+    asked = {*view.wishes.wanted}
+    if genome is not None and asked & {*operators_in(genome)}:
+        return None  # the user wants it tried again
+    lost = _lost_operators(view, genome)
+    if genome is not None and not lost:
+        return None  # only its words are like those of what failed
+    if genome is None and not dead.is_dead and dead.evidence < DEAD:
+        return None
+    parts = [f"{o} was changed {n} times and lost {-gain:.3f} against its parents" for o, n, gain in lost]
+    parts += [render.dead_end(dead)] if dead.lost else []
+    return Critique(accept=False, ground="contradiction", reason=f"It fails again: {'; '.join(parts)}.")
+
+
+def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, float]]:
+    """What is new against the parents, where all of it has lost here already, more than once."""
+    if genome is None:
+        return []
+    known, inherited = record(view), {o for parent in parents(view) for o in operators_in(parent.genome)}
+    gain = scores(known)
+    new = [o for o in operators_in(genome) if o not in inherited]
+    if not all(known.get(o, (0, 0.0))[0] >= TRIALS and gain[o] < LOSING for o in new):
+        return []
+    return [(o, *known[o]) for o in new]
+
+
+def _program(view: View) -> Critique:
+    """Edits of a program are told apart by their plan alone: in words and by record all random edits are alike."""
+    tried = bool(view.plan) and view.plan in view.context.tried_plans
+    return Critique(
+        accept=not tried,
+        ground="novelty" if tried else "none",
+        reason="These very edits were tried." if tried else "These edits are untried; only the evaluator can tell.",
+        to_person=_answer(view, None),
+    )
+
+
+def _user(view: View, genome: Genome | None) -> Critique | None:
+    """Only right after the user spoke: later the Researcher has answered as well as it could."""
+    if not view.unanswered or genome is None:
+        return None
+    present, wishes = {*operators_in(genome)}, view.wishes
+    missing = bool(wishes.wanted) and not present & {*wishes.wanted}
+    if not missing and not present & {*wishes.unwanted}:
+        return None
+    wanted = f" with one of {', '.join(wishes.wanted)}" if missing else ""
+    unwanted = f" without {', '.join(wishes.unwanted)}" if wishes.unwanted else ""
+    return Critique(accept=False, ground="other", reason=f"The user asked for a mixer{wanted}{unwanted}.")
+
+
+def _acceptance(view: View, genome: Genome | None) -> str:
+    newness = render.newness(_newness(view)) if view.precedents else "Memory was not asked whether it is new."
+    if genome is None:
+        return f"No plan to check it by; by memory's answer nothing speaks against it. {newness}"
+    shape = REFERENCE_SHAPES[0]
+    return (
+        f"Untried here, and {parameters(genome, *shape)} of at most {parameter_limit(*shape)} parameters at width "
+        f"{shape[0]}. {newness}"
+    )
+
+
+def _prediction(view: View, genome: Genome | None) -> Prediction | None:
+    """Its own forecast: the record alone, without the prior that the Researcher hopes by."""
+    parent = next((p for p in parents(view) if view.proposals and p.id == view.proposals[-1].base), None)
+    if genome is None or parent is None:
+        return None
+    now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
+    known = record(view)
+    effect = sum(known.get(o, (0, 0.0))[1] for o in now - before) - sum(known.get(o, (0, 0.0))[1] for o in before - now)
+    return Prediction(effect=effect, low=effect - SPREAD, high=effect + SPREAD)
+
+
+def _answer(view: View, genome: Genome | None) -> str:
+    objects = _user(view, genome) is not None
+    will = "I object, so that the Researcher draws with them." if objects else "The proposal agrees with them already."
+    return answered(view, will=will)
+
+
+def _newness(view: View) -> Newness:
+    return view.precedents[0].newness if view.precedents else Newness()
+
+
+def _dead_end(view: View) -> DeadEnd:
+    return view.precedents[0].dead_end if view.precedents else DeadEnd()

@@ -1,0 +1,207 @@
+"""The Researcher as a search: a proposal drawn from parents, record and advice; after an objection, another or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from move37.agents.replies import Prediction, Proposal, Proposals
+from move37.agents.search import program
+from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.codegen import genome_of
+from move37.agents.search.evolution import ADVICE, Draw, Knowledge, Parent, draw, scores
+from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
+from move37.agents.search.user_replies import answered, listed
+from move37.agents.search.view import View
+from move37.agents.search.wishes import recognise
+from move37.memory.records import Recollection
+
+MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
+SMALLEST_GAIN = 0.005  # a search hopes, but not for less than this
+SPREAD = 0.05  # half the width of its own forecast, in bits per byte
+GAINED, LOST, ENDED = 1.5, 0.7, 0.6  # factors for operators of own experiments, by how they ended
+Record = Mapping[str, tuple[int, float]]  # operator -> (tried, mean gain)
+
+
+def propose(view: View) -> Proposals:
+    """A new hypothesis, its revision, or its withdrawal."""
+    if view.is_program:
+        return program.propose(view)
+    refusals = len(view.objections) + bool(view.problems)
+    if len(view.objections) > MOST_OBJECTIONS:
+        return _dropped(view, f"{len(view.objections)} objections stand")
+    known = knowledge(view)
+    found = draw(parents(view), known, view.rng("propose", len(view.offers)), boldness=refusals)
+    if found is None:
+        return _dropped(view, "the search found no untried mixer near its parents")
+    return Proposals(ideas=[_proposal(view, found, known.record)], to_person=_answer(view, found.genome))
+
+
+def parents(view: View) -> tuple[Parent, ...]:
+    """Parents whose genome is known: from the header of our own files, and the baselines by family."""
+    found = []
+    for facts in view.context.parents:
+        genome = genome_of(facts.source)
+        if genome is None and facts.is_baseline:
+            genome = BASELINES.get(facts.family)
+        if genome is not None:
+            found.append(Parent(id=facts.id, name=facts.name or facts.family, genome=genome))
+    return tuple(found)
+
+
+def knowledge(view: View) -> Knowledge:
+    """Everything that weights the draw."""
+    rejected = [from_json(proposal.plan) for proposal in view.proposals]
+    base = {o for parent in parents(view) for o in operators_in(parent.genome)}
+    avoid = {o for genome in rejected if genome is not None for o in operators_in(genome) if o not in base}
+    return Knowledge(
+        record=record(view),
+        advice=advice(view.context.recollections),
+        direction=view.direction,
+        wishes=view.wishes,
+        avoid=frozenset(avoid - {*view.wishes.wanted}) if view.objections else frozenset(),
+        tried=tried(view),
+    )
+
+
+def record(view: View) -> Record:
+    """How each operator has fared against the parents that it was put into."""
+    return {name: (facts.tried, facts.mean_effect) for name, facts in view.context.operators.items()}
+
+
+def tried(view: View) -> frozenset[Genome]:
+    """Mixers of earlier experiments and of this negotiation."""
+    plans = [*view.context.tried_plans, *(p.plan for p in view.proposals)]
+    genomes = [from_json(plan) for plan in plans if plan]
+    return frozenset(genome for genome in genomes if genome is not None)
+
+
+def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
+    """What each operator's weight is multiplied by: papers speak for theirs, our own analyses by how they ended and by
+    what they say to try next."""
+    factors: dict[str, float] = {}
+    for recollection in recollections:
+        factor = ADVICE if recollection.kind == "cognition" else _own(recollection)
+        for operator in recognise(recollection.next).wanted:
+            factors[operator] = max(factors.get(operator, 1.0), ADVICE)
+        for operator in recollection.operators:
+            if operator in CATALOGUE and operator not in factors:
+                factors[operator] = factor
+    return factors
+
+
+def _own(recollection: Recollection) -> float:
+    """An own experiment speaks by its gain over its parent, or over the nearest reference that is known."""
+    evidence = recollection.evidence
+    if evidence is None:
+        return 1.0
+    effect = evidence.effects.fairest
+    if effect is None:
+        return ENDED if evidence.status in ("failed", "rejected") else 1.0
+    return GAINED if effect.gain > 0 else LOST
+
+
+def _proposal(view: View, found: Draw, record: Record) -> Proposal:
+    genome, gain = found.genome, scores(record)
+    focus = max(found.gained or found.lost or operators_in(genome), key=lambda operator: gain[operator])
+    cited = [r for r in view.context.recollections if {*r.operators} & {*found.gained}]
+    expected = _expected(found, gain)
+    return Proposal(
+        name=_name(genome, found),
+        base=found.base.id,
+        second=found.other.id if found.other else "",
+        family=genome.family,
+        motivation=_motivation(view, found, cited),
+        change=_change(found),
+        predicted_effect=_prediction(view, found, record, expected),
+        prediction=Prediction(effect=expected, low=expected - SPREAD, high=expected + SPREAD),
+        probe=CATALOGUE[focus].probe if focus in found.gained else view.metric,
+        risk=f"{CATALOGUE[focus].risk[0].upper()}{CATALOGUE[focus].risk[1:]}.",
+        cites=list(dict.fromkeys(r.key for r in cited)),
+        plan=genome.to_json(),
+    )
+
+
+def _name(genome: Genome, found: Draw) -> str:
+    short = [
+        o.replace("feature_map_", "").replace("decay_init_", "decay_").replace("parallel_", "") for o in found.gained
+    ]
+    if not short:
+        short = [f"no_{o}" for o in found.lost] or ["varied"]
+    families = "_".join(path.family for path in genome.paths)
+    name = f"{families}_with_{'_'.join(s for s in short if s not in families)}".removesuffix("_with_")
+    return name if len(name) <= 60 else name[:60].rpartition("_")[0]
+
+
+def _change(found: Draw) -> str:
+    parts = [f"{found.base.name} crossed with {found.other.name}" if found.other else f"From {found.base.name}"]
+    if found.gained:
+        parts.append(f"with {listed(found.gained)}")
+    if found.lost:
+        parts.append(f"without {listed(found.lost)}")
+    if not found.gained and not found.lost:
+        parts.append(f"with other settings of {listed(operators_in(found.genome))}")
+    return ", ".join(parts) + "."
+
+
+def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
+    parts = [
+        f"{CATALOGUE[o].phrase[0].upper()}{CATALOGUE[o].phrase[1:]}: {CATALOGUE[o].why}." for o in found.gained[:3]
+    ]
+    titles = {r.key: r.title for r in cited}  # several insights of one paper are one citation
+    for key in list(titles)[:3]:
+        borne = [o for r in cited if r.key == key for o in r.operators if o in found.gained]
+        parts.append(f"Memory returned [{key}] {titles[key]}, which bears on {', '.join(dict.fromkeys(borne))}.")
+    if not cited:
+        parts.append("Nothing that memory returned bears on this change; it is a draw of the search.")
+    for operator in [o for o in found.gained if o in view.context.operators][:2]:
+        seen = view.context.operators[operator]
+        times = "once" if seen.tried == 1 else f"{seen.tried} times"
+        parts.append(f"{operator} was changed {times} here, mean effect {seen.mean_effect:+.3f} against the parent.")
+    if asked := [o for o in found.gained if o in view.wishes.wanted]:
+        parts.append(f"The user asked for {', '.join(asked)}.")
+    if view.objections:
+        parts.append(f"Drawn anew after the objection on {view.objections[-1].ground}.")
+    return " ".join(parts)
+
+
+def _expected(found: Draw, gain: Mapping[str, float]) -> float:
+    return sum(gain[o] for o in found.gained) - sum(gain[o] for o in found.lost)
+
+
+def _prediction(view: View, found: Draw, record: Record, expected: float) -> str:
+    measured = [o for o in (*found.gained, *found.lost) if record.get(o, (0, 0.0))[0] > 0]
+    basis = (
+        f"the record of {', '.join(measured)} here" if measured else "the grammar's prior, nothing measured here yet"
+    )
+    direction = "higher" if view.context.task.metric.higher_is_better else "lower"
+    return f"{view.metric} about {max(expected, SMALLEST_GAIN):.3f} {direction} than {found.base.name} (from {basis})."
+
+
+def _answer(view: View, genome: Genome) -> str:
+    present = {*operators_in(genome)}
+    kept = [o for o in view.wishes.wanted if o in present]
+    refused = [o for o in view.wishes.unwanted if o in present]
+    parts = [f"This proposal has {', '.join(kept)}."] if kept else []
+    if view.wishes.wanted and not kept:
+        parts.append("None of the wanted ones could be put into these parents and kept valid.")
+    parts += [f"I could not take out {', '.join(refused)}."] if refused else []
+    if view.wishes.unwanted and not refused:
+        parts.append("It has none of the unwanted ones.")
+    return answered(view, will=" ".join(parts))
+
+
+def _dropped(view: View, why: str) -> Proposals:
+    last = view.proposals[-1:] or (
+        Proposal(
+            name="nothing_new",
+            family="other",
+            motivation=f"Withdrawn by the search: {why}.",
+            change="Nothing is changed.",
+            predicted_effect="Nothing: it will not be measured.",
+            probe=view.metric,
+            risk="None.",
+        ),
+    )
+    ideas = [p.model_copy(update={"motivation": f"Withdrawn by the search: {why}."}) for p in last]
+    will = "This hypothesis is dropped; they weigh again in a proposal that is open."
+    return Proposals(ideas=ideas, drop=True, to_person=answered(view, will=will))

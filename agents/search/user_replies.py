@@ -1,0 +1,46 @@
+"""How the search answers a user: it names the words of the grammar that it recognised, or says that there were none."""
+
+from __future__ import annotations
+
+from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.view import View
+from move37.agents.search.wishes import Wishes, recognise, recognise_edits
+
+_KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
+
+
+def answered(view: View, *, will: str) -> str:
+    """The answer to what the user said last; "" when nobody spoke. `will`: what is done about recognised words."""
+    if not view.unanswered:
+        return ""
+    wishes = Wishes()
+    for line in view.unanswered:
+        wishes = wishes.without(recognise_edits(line) if view.is_program else recognise(line))
+    if view.is_program and not wishes:
+        return (
+            "I am a search without a language model: for a program I can only change numbers and delete, copy or swap "
+            "statements, so I cannot act on what you said."
+        )
+    if not wishes:
+        return (
+            "I am a search without a language model and recognised no word of the grammar in that, so I do nothing. "
+            f"Words that I know: {_KNOWN}."
+        )
+    parts = []
+    if wishes.wanted:
+        parts.append(f"you want {', '.join(wishes.wanted)}")
+    if wishes.unwanted:
+        parts.append(f"you do not want {', '.join(wishes.unwanted)}")
+    words = "; ".join(parts)
+    if view.is_program:
+        return (
+            f"I recognised these kinds of edits: {words}. They weigh in the next proposal. "
+            "(I am a search and understand nothing else.)"
+        )
+    return f"I recognised these words of the grammar: {words}. {will} (I am a search and understand nothing else.)"
+
+
+def listed(operators: tuple[str, ...]) -> str:
+    """Operators as a phrase."""
+    phrases = [CATALOGUE[o].phrase for o in operators if o in CATALOGUE]
+    return ", ".join(phrases[:-1]) + " and " + phrases[-1] if len(phrases) > 1 else "".join(phrases)

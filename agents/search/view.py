@@ -1,0 +1,133 @@
+"""What a role of the search has heard in a stage, as data: messages of the lab, replies of roles, the user's lines.
+
+A line of the user is for the next speaker: it is unanswered as long as no role has spoken after it. What was said
+earlier still weighs (`said`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from move37.agents.messages import Opening, Precedent, Precedents, Refused, Results
+from move37.agents.replies import Critique, Proposal, Proposals
+from move37.agents.research_context import ResearchContext
+from move37.agents.search.wishes import Wishes, recognise
+from move37.lab.records import Hypothesis
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One role's view."""
+
+    context: ResearchContext
+    offers: tuple[Proposals, ...] = ()  # what the Researcher said, in order
+    critiques: tuple[Critique, ...] = ()
+    precedents: tuple[Precedent, ...] = ()  # of the newest proposal
+    problems: tuple[str, ...] = ()  # likewise
+    refused: Refused | None = None
+    results: Results | None = None
+    lines: tuple[str, ...] = ()  # of the user, in this stage
+    unanswered: tuple[str, ...] = ()  # what the speaker now has to answer
+
+    @property
+    def is_program(self) -> bool:
+        """Whether candidates are programs, not mixers."""
+        return self.context.task.kind == "program"
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Every idea that was proposed in this stage, in order."""
+        return tuple(idea for offer in self.offers for idea in offer.ideas)
+
+    @property
+    def objections(self) -> tuple[Critique, ...]:
+        """What the Critic did not accept."""
+        return tuple(c for c in self.critiques if not c.accept)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Everything the user said in this experiment."""
+        return (*self.context.proposals, *self.context.said, *self.lines)
+
+    @property
+    def wishes(self) -> Wishes:
+        """The user's lines, a later one overruling an earlier one."""
+        wishes = Wishes()
+        for line in self.said:
+            wishes = wishes.without(recognise(line))
+        return wishes
+
+    @property
+    def direction(self) -> Wishes:
+        """The brief's words."""
+        return recognise(self.context.direction)
+
+    @property
+    def hypothesis(self) -> Hypothesis | None:
+        """The lab's record once there is one, else the newest proposal."""
+        if self.context.hypothesis is not None or not self.proposals:
+            return self.context.hypothesis
+        newest = self.proposals[-1]
+        return newest.hypothesis(base=newest.base, author="")
+
+    @property
+    def plan(self) -> str:
+        """The plan of that hypothesis."""
+        return self.hypothesis.plan if self.hypothesis else ""
+
+    @property
+    def metric(self) -> str:
+        """The primary metric's name."""
+        return self.context.task.metric.name
+
+    @property
+    def round(self) -> int:
+        """How often this stage's speaker has answered already."""
+        return self.refused.candidate.attempt - 1 if self.refused else len(self.offers)
+
+    def rng(self, purpose: str, turn: int = 0) -> Random:
+        """The same draws for the same seed, experiment and turn."""
+        return Random(f"{purpose}:{self.context.seed}:{self.context.number}:{turn}")
+
+
+def view_of(heard: Sequence[BaseModel | str]) -> View:
+    """Read what was heard since the stage opened: messages and replies in order, the user's lines as text.
+
+    Raises `ValueError`: the lab has not opened the stage.
+    """
+    opening = _last(heard, Opening)
+    if opening is None:
+        raise ValueError("no stage was opened")
+    context, precedents = opening.context, _last(heard, Precedents)
+    unanswered: list[str] = []
+    replied = False
+    for item in heard:
+        if isinstance(item, str):
+            unanswered.append(item)
+        elif not isinstance(item, Opening | Precedents | Refused | Results):
+            unanswered.clear()
+            replied = True
+    if not replied and context.hypothesis is None and _last(heard, Results) is None:
+        unanswered = [*context.proposals, *unanswered]
+    return View(
+        context=context,
+        offers=tuple(h for h in heard if isinstance(h, Proposals)),
+        critiques=tuple(h for h in heard if isinstance(h, Critique)),
+        precedents=precedents.ideas if precedents else (),
+        problems=precedents.problems if precedents else (),
+        refused=_last(heard, Refused),
+        results=_last(heard, Results),
+        lines=tuple(h for h in heard if isinstance(h, str)),
+        unanswered=tuple(unanswered),
+    )
+
+
+def _last(heard: Sequence[BaseModel | str], kind: type[T]) -> T | None:
+    return next((h for h in reversed(heard) if isinstance(h, kind)), None)

@@ -1,0 +1,164 @@
+"""The search: repeatable, never twice the same, heeding wishes, and faster than chance on a planted landscape."""
+
+from __future__ import annotations
+
+from random import Random
+from statistics import median
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.evolution import Draw, Knowledge, Parent, draw, scores
+from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.search.operators import OPERATORS, crossover, put, take
+from move37.agents.search.wishes import Wishes, recognise
+
+PARENTS = tuple(Parent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
+
+
+def drawn(known: Knowledge, seed: int = 0, **options: int) -> Draw:
+    found = draw(PARENTS, known, Random(seed), **options)
+    assert found is not None
+    return found
+
+
+def test_equal_seeds_give_equal_draws_and_other_seeds_others() -> None:
+    assert drawn(Knowledge(), 7) == drawn(Knowledge(), 7)
+    assert len({drawn(Knowledge(), seed).genome for seed in range(20)}) > 10
+
+
+@given(st.integers(min_value=0, max_value=10**6))
+@settings(max_examples=50, deadline=None)
+def test_what_was_tried_and_the_baselines_are_never_drawn(seed: int) -> None:
+    first = drawn(Knowledge(), seed)
+    again = drawn(Knowledge(tried=frozenset({first.genome})), seed)
+    assert again.genome != first.genome
+    assert first.genome not in BASELINES.values() and not faults(first.genome)
+
+
+@given(st.integers(min_value=0, max_value=10**6), st.sampled_from(["beta_two", "long_conv", "hierarchical_router"]))
+@settings(max_examples=40, deadline=None)
+def test_a_wish_of_the_person_is_in_the_draw(seed: int, operator: str) -> None:
+    found = drawn(Knowledge(wishes=Wishes(wanted=(operator,), unwanted=("short_conv", "rotary"))), seed)
+    present = operators_in(found.genome)
+    assert operator in present and "rotary" not in present and "short_conv" not in present
+
+
+def test_the_record_outweighs_the_prior() -> None:
+    record = dict.fromkeys(OPERATORS, (20, -0.1)) | {"rotary": (20, 0.05), "short_conv": (20, -0.30)}
+    found = scores(record)
+    assert max(found, key=lambda o: found[o]) == "rotary"
+    assert found["short_conv"] < 0 < scores({})["short_conv"]
+
+
+def test_the_record_and_memorys_advice_move_the_draws() -> None:
+    def share(known: Knowledge) -> int:
+        return sum("learned_floor" in drawn(known, seed).gained for seed in range(300))
+
+    plain = share(Knowledge())
+    assert share(Knowledge(advice={"learned_floor": 2.5})) > 1.3 * plain
+    assert share(Knowledge(record={"learned_floor": (10, 0.1), "rotary": (10, -0.1)})) > 1.5 * plain
+    assert share(Knowledge(record={"learned_floor": (10, -0.2), "rotary": (10, 0.1)})) < 0.7 * plain
+
+
+def test_without_readable_parents_it_starts_from_known_families() -> None:
+    found = draw((), Knowledge(), Random(0))
+    assert found is not None and found.base.name in BASELINES
+
+
+def test_boldness_goes_further() -> None:
+    def moves(boldness: int) -> float:
+        draws = [drawn(Knowledge(), seed, boldness=boldness) for seed in range(60)]
+        return sum(len(d.gained) + len(d.lost) for d in draws) / len(draws)
+
+    assert moves(2) > moves(0) + 1
+
+
+# The planted optimum: every operator has a hidden worth, pairs matter, and a genome's value is their sum.
+
+
+class Landscape:
+    def __init__(self, seed: int) -> None:
+        rng = Random(seed)
+        self._worth = {name: rng.gauss(0.0, 0.05) for name in OPERATORS}
+        self._pairs = {tuple(sorted(rng.sample(OPERATORS, 2))): rng.gauss(0.0, 0.05) for _ in range(15)}
+
+    def value(self, genome: Genome) -> float:
+        present = {*operators_in(genome)}
+        return sum(self._worth[o] for o in present) + sum(w for p, w in self._pairs.items() if present.issuperset(p))
+
+
+def evolve(world: Landscape, seed: int, budget: int) -> list[float]:
+    """Best value after each evaluation, as a campaign would run it: record, tried plans, two ranked parents."""
+    known: dict[Genome, float] = {genome: world.value(genome) for genome in BASELINES.values()}
+    top = max(known.values())
+    best = []
+    for number in range(budget):
+        rng = Random(f"{seed}:{number}")
+        ranked = sorted(known, key=lambda g: -known[g])
+        weights = [2.718 ** (-rank / 2.5) for rank in range(len(ranked))]
+        parents = tuple(
+            Parent(id=str(n), name=str(n), genome=g) for n, g in enumerate(rng.choices(ranked, weights, k=2))
+        )
+        effects: dict[str, list[float]] = {}
+        for genome, value in known.items():
+            for operator in operators_in(genome):
+                effects.setdefault(operator, []).append(value - top)
+        record = {o: (len(v), sum(v) / len(v)) for o, v in effects.items()}
+        found = draw(parents, Knowledge(record=record, tried=frozenset(known)), rng)
+        assert found is not None
+        known[found.genome] = world.value(found.genome)
+        best.append(max(known.values()))
+    return best
+
+
+def wander(world: Landscape, seed: int, budget: int) -> list[float]:
+    """Uniform moves from a random baseline: the grammar without a search."""
+    rng = Random(f"random:{seed}")
+    best, found = max(world.value(genome) for genome in BASELINES.values()), []
+    for _ in range(budget):
+        genome = rng.choice(list(BASELINES.values()))
+        for _ in range(rng.randint(1, 8)):
+            genome = rng.choice((put, put, take))(rng.choice(OPERATORS), genome, rng) or genome
+        if rng.random() < 0.35:
+            genome = crossover(genome, rng.choice(list(BASELINES.values())), rng) or genome
+        best = max(best, world.value(genome))
+        found.append(best)
+    return found
+
+
+def test_the_search_reaches_what_chance_reaches_in_a_third_of_the_evaluations() -> None:
+    budget, ratios = 60, []
+    for seed in range(8):
+        world = Landscape(seed)
+        goal = wander(world, seed, budget)[-1]
+        path = evolve(world, seed, budget)
+        ratios.append(next((n + 1 for n, value in enumerate(path) if value >= goal), 2 * budget) / budget)
+    assert median(ratios) < 1 / 3, ratios
+
+
+# The words --------------------------------------------------------------------------------------------------------
+
+
+def test_words_of_the_grammar_are_recognised_and_nothing_else() -> None:
+    assert recognise("Use the gated delta rule with beta up to two").wanted == ("gated_delta_rule", "beta_two")
+    assert recognise("gated linear attention, but without conv") == Wishes(wanted=("gla",), unwanted=("short_conv",))
+    assert recognise("a hyena-like long convolution") == Wishes(wanted=("long_conv",))
+    assert recognise("avoid routers").unwanted
+    assert "decay_init_long" in recognise("Try decays.").wanted
+    assert not recognise("Good morning, how is it going?")
+
+
+def test_every_operator_is_recognised_by_its_own_name() -> None:
+    for operator in OPERATORS:
+        assert operator in recognise(f"please try {operator} now").wanted, operator
+
+
+def test_what_operators_are_called_leads_back_to_them() -> None:
+    for operator, lore in CATALOGUE.items():
+        assert operator in recognise(lore.phrase).wanted, (operator, lore.phrase)
+
+
+def test_a_later_line_overrules_an_earlier_one() -> None:
+    assert recognise("use rope").without(recognise("no rope")) == Wishes(unwanted=("rotary",))
