@@ -10,6 +10,7 @@ formed in the forward pass and scaled in the backward pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -19,6 +20,7 @@ from move37.kernels.common.operator import Arguments, Operator, accumulation_dty
 from move37.kernels.errors import BadOption
 
 BLOCK_ELEMENTS = 1 << 20  # logits that exist at once
+SMALLEST_LOG = -70.0  # of a probability: its gradient is lost in rounding long before
 BLOCK_ROWS = 2048  # tokens of a block at most: more of them leave no room for the vocabulary
 
 
@@ -52,14 +54,14 @@ def _forward(
     shares, wanted = counted.to(dtype).mul_(factor), target.masked_fill(~counted, 0)
     found = (
         torch.zeros(x.shape if wants_x else 0, dtype=dtype, device=x.device),
-        torch.zeros(weight.shape if wants_w else 0, dtype=dtype, device=x.device),
+        torch.empty(weight.shape if wants_w else 0, dtype=dtype, device=x.device),
         torch.zeros(weight.shape[:1] if wants_b else 0, dtype=dtype, device=x.device),
     )
     loss = torch.zeros((), dtype=dtype, device=x.device)
     for start in range(0, x.shape[0], BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         into = (found[0][rows], *found[1:])
-        loss += _rows(x[rows].to(dtype), weight, bias, wanted[rows], shares[rows], into)
+        loss += _rows(x[rows].to(dtype), weight, bias, wanted[rows], shares[rows], into, first=start == 0)
     flags = (wants_x, wants_w, wants_b)
     kinds = (x.dtype, weight.dtype, x.dtype if bias is None else bias.dtype)
     return loss, *(dx.to(kind) for dx, kind, wanted_ in zip(found, kinds, flags, strict=True) if wanted_)
@@ -72,8 +74,13 @@ def _rows(
     target: Tensor,
     shares: Tensor,
     into: tuple[Tensor, Tensor, Tensor],
+    *,
+    first: bool,
 ) -> Tensor:
-    """The loss of some rows, weighted by `shares`; their gradients are added to `into` (empty: not wanted)."""
+    """The loss of some rows, weighted by `shares`; their gradients go into `into` (empty: not wanted).
+
+    They are added to what is there; of the weight's nothing is there when these are the `first` rows.
+    """
     width = max(1, BLOCK_ELEMENTS // x.shape[0])
     once = width >= weight.shape[0]
     top, total = x.new_full((x.shape[0], 1), -torch.inf), x.new_zeros(x.shape[0], 1)
@@ -87,13 +94,18 @@ def _rows(
         hit = hit + bias[target].to(x.dtype)
     dx, dw, db = into
     if dx.numel() or dw.numel() or db.numel():
-        again = [(slice(0, weight.shape[0]), logits.div_(total))] if once else _blocks(x, weight, bias, width, lse)
+        again = _blocks(x, weight, bias, width, lse)
+        if once:
+            again = iter([(slice(0, weight.shape[0]), logits.div_(total).clamp_(min=math.exp(SMALLEST_LOG)))])
         for part, probabilities in again:
             probabilities.mul_(shares.unsqueeze(1))
             if dx.numel():
                 dx.addmm_(probabilities, weight[part].to(x.dtype))
             if dw.numel():
-                dw[part].addmm_(probabilities.t(), x)
+                if first:
+                    torch.mm(probabilities.t(), x, out=dw[part])
+                else:
+                    dw[part].addmm_(probabilities.t(), x)
             if db.numel():
                 db[part].add_(probabilities.sum(0))
         _targets(x, weight, target, shares, into)
@@ -126,7 +138,8 @@ def _blocks(
             torch.addmm(lse.neg(), x, block.t(), out=logits)
         if bias is not None:
             logits.add_(bias[part])
-        yield part, logits if lse is None else logits.exp_()
+        # Below SMALLEST_LOG there is nothing to gain but denormal numbers, which make a product ten times as slow.
+        yield part, logits if lse is None else logits.clamp_(min=SMALLEST_LOG).exp_()
 
 
 def check_targets(target: Tensor, vocabulary: int, ignore: int) -> None:
