@@ -51,6 +51,7 @@ def test_one_token():
     compare(gated_delta, heads(1, value_heads=1), name="triton")
 
 
+@pytest.mark.slow
 def test_correlated_keys_and_strong_decay():
     compare(gated_delta, heads(33, value_heads=1, cosine=0.9, beta=0.99, decay=None), name="triton")
     compare(gated_delta, heads(20, value_heads=1, decay=200.0), name="triton")
@@ -76,15 +77,18 @@ def test_vector_decay_with_the_erase_term(time):
     compare(kda, vector_heads(time, strength=3.0, beta=torch.sigmoid), name="triton")
 
 
+@pytest.mark.slow
 def test_vector_decay_of_correlated_keys():
     compare(kda, vector_heads(20, strength=0.1, beta=0.99, cosine=0.9), name="triton")
 
 
+@pytest.mark.slow
 def test_vector_decay_in_half_precision_keeps_its_tolerance():
     compare(kda, vector_heads(18, beta=torch.sigmoid), torch.float16, name="triton")
     compare(vector, vector_heads(18), torch.float16, name="triton")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", (vector, kda))
 def test_packed_sequences_of_vector_decay(call):
     """The table of chunks has room for more than there are: those have no rows."""
@@ -93,6 +97,7 @@ def test_packed_sequences_of_vector_decay(call):
     compare(lambda **g: call(**g, cu_seqlens=torch.tensor([0, 17, 17, 18, 22])), packed, name="triton")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("gated delta", "kda", "convolution", "gated norm", "l2norm", "cross-entropy"))
 def test_a_compiler_sees_one_graph(name):
     """With gradients, and with the shapes that the operators promise."""
@@ -117,11 +122,12 @@ def test_a_target_outside_the_vocabulary_makes_the_loss_nan():
     assert loss.isnan()
 
 
+@pytest.mark.slow
 def test_reflections():
     compare(product, product_heads(9, 2), name="triton")
 
 
-@pytest.mark.parametrize("call", (gated_delta, kda))
+@pytest.mark.parametrize("call", (gated_delta, pytest.param(kda, marks=pytest.mark.slow)))
 def test_a_decay_of_minus_infinity_is_a_reset(call):
     inputs = heads(20, value_heads=1, values=16) if call is gated_delta else vector_heads(20, beta=torch.sigmoid)
     inputs["g"][:, 7:9] = -torch.inf

@@ -15,6 +15,7 @@ from tests.kernels.cases import relative_rms
 from tests.kernels.test_triton import python
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not made for this platform")
 def test_the_path_of_a_card_runs_in_the_interpreter(tmp_path):
     """Every kind of row, each a line of JSON on its own, correctness first, and in the file what was printed."""

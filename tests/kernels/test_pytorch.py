@@ -213,14 +213,25 @@ def test_a_decay_of_minus_infinity_is_a_reset(name):
         compare(case.call, {**case.inputs, "g": g}, torch.bfloat16)
 
 
-@pytest.mark.parametrize("call,inputs", ((gated_delta, heads(40)), (simple, heads(40, beta=None))))
+@pytest.mark.parametrize(
+    "call,inputs",
+    (
+        (gated_delta, heads(40)),
+        (simple, heads(40, beta=None)),
+        (vector, vector_heads(40)),
+        (kda, vector_heads(40, beta=torch.sigmoid)),
+    ),
+)
 def test_leaves_that_want_gradients_change_nothing_under_no_grad(call, inputs, monkeypatch):
     """The same numbers, by the same segments, as for plain tensors."""
-    monkeypatch.setattr("move37.kernels.ops.scalar_decay.chunked.SEGMENT_ELEMENTS", 700)
+    for family in ("scalar_decay", "vector_decay"):
+        monkeypatch.setattr(f"move37.kernels.ops.{family}.chunked.SEGMENT_ELEMENTS", 700)
     plain = {n: x.float() for n, x in inputs.items()}
     with torch.no_grad():
         found = call(**{n: x.clone().requires_grad_() for n, x in plain.items()})
     assert all(torch.equal(x, y) for x, y in zip(found, call(**plain), strict=True))
+    whole = call(**{n: x.clone().requires_grad_() for n, x in plain.items()})
+    assert all(relative_rms(x, y.detach()) < 1e-6 for x, y in zip(found, whole, strict=True))
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -27,8 +27,9 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_every_kernel_equals_the_reference_in_the_interpreter():
-    done = python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(CASES), TRITON_INTERPRET="1")
+@pytest.mark.parametrize("half", ("not slow", pytest.param("slow", marks=pytest.mark.slow)))
+def test_every_kernel_equals_the_reference_in_the_interpreter(half):
+    done = python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", half, str(CASES), TRITON_INTERPRET="1")
     assert done.returncode == 0, done.stdout[-4000:]
     assert "skipped" not in done.stdout
 

@@ -26,6 +26,7 @@ from move37.kernels.ops.scalar_decay.chunked_forward import LOG2_E, smallest_log
 from move37.kernels.ops.vector_decay.chunked_scores import scores, scores_backward
 
 KEEP_ELEMENTS = 1 << 23  # of v: above it the forward pass is computed again
+SEGMENT_ELEMENTS = 1 << 17  # of v: what goes through at once where nothing is kept
 
 
 def chunk_size(time: int, width: int) -> int:
@@ -69,10 +70,39 @@ def _forward(
     keep: bool,
 ) -> tuple[Tensor, ...]:
     """-> o, the final state or nothing, and with `keep` what the backward pass needs."""
+    if not keep and cu_seqlens is None:
+        return _in_segments(q, k, v, g, beta, state, scale, want_state)
     grid = _grid(q, v, cu_seqlens)
-    o, last, saved = _compute(grid, q, k, v, g, beta, state, scale)
+    first = None if state is None else grid.states_in(state, accumulation_dtype(q))
+    o, last, saved = _compute(grid, q, k, v, g, beta, first, scale)
     final = grid.states_out(last) if want_state else q.new_empty(0)
     return grid.join(o, grid.heads, q.dtype), final, *(saved if keep else ())
+
+
+def _in_segments(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor | None,
+    state: Tensor | None,
+    scale: float,
+    want_state: bool,
+) -> tuple[Tensor, Tensor]:
+    """-> o [B, T, HV, V] and, if wanted, the last state; each segment hands its state to the next."""
+    batch, time, heads, values = v.shape
+    chunk = chunk_size(time, q.shape[3])
+    step = chunk * max(1, SEGMENT_ELEMENTS // (chunk * batch * heads * values))
+    carried = None if state is None else state.to(accumulation_dtype(q)).flatten(0, 1)
+    o = torch.empty_like(v, memory_format=torch.contiguous_format)
+    for start in range(0, time, step):
+        part = slice(start, min(time, start + step))
+        grid = Grid.equal(batch, part.stop - start, heads, chunk)
+        rates = None if beta is None else beta[:, part]
+        rows, carried, _ = _compute(grid, q[:, part], k[:, part], v[:, part], g[:, part], rates, carried, scale)
+        o[:, part] = grid.join(rows, heads, q.dtype)
+    assert carried is not None
+    return o, carried.view(batch, heads, *carried.shape[1:]) if want_state else q.new_empty(0)
 
 
 def _compute(
@@ -82,7 +112,7 @@ def _compute(
     v: Tensor,
     g: Tensor,
     beta: Tensor | None,
-    state: Tensor | None,
+    first: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """-> O in chunk layout, the last states, and what to keep: s Q, K, V, G, A, S, and beta, X, R, -W if erasing."""
@@ -91,7 +121,6 @@ def _compute(
     qc.mul_(scale)
     # Decays are powers of two: exp2 is faster than exp. Logarithms end where their power is zero.
     gamma = gamma.clamp_(min=smallest_log(dtype)).mul_(LOG2_E).cumsum_(1)
-    first = None if state is None else grid.states_in(state, dtype)
     kd = (gamma[:, -1:] - gamma).exp2_().mul_(kc)
     step = gamma[:, -1].exp2().unsqueeze(-1)
     exp_gamma = gamma.exp2()
@@ -114,7 +143,8 @@ def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequenc
     q, k, v, g, beta, state, cu_seqlens, scale, want_state, _ = arguments
     do, dfinal = gradients
     grid, dtype = _grid(q, v, cu_seqlens), accumulation_dtype(q)
-    saved = kept or _compute(grid, q, k, v, g, beta, state, scale)[2]
+    first = None if state is None else grid.states_in(state, dtype)
+    saved = kept or _compute(grid, q, k, v, g, beta, first, scale)[2]
     rows = torch.zeros_like(saved[2]) if do is None else grid.split(do, dtype)
     ends = None if dfinal is None or not want_state else grid.states_in(dfinal, dtype)
     dq, dk, dv, dg, dbeta, dstate = _gradients(saved, rows, ends, grid)
