@@ -26,6 +26,7 @@ COMMANDS = (
     "confirm",
     "baseline",
     "audit",
+    "paper",
     "exec",
     "principles",
     "memory",

@@ -1,0 +1,187 @@
+"""A claim written up from the archive alone: Markdown, and a page of HTML made from it. Pure but for reading.
+
+Question, method, results with intervals, ablation, what failed on the way, cost, and how to run it again. Numbers come
+from the stored claim; nothing is said that the archive does not hold. Read `blocks_of` first.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from move37.app.text import one_line
+from move37.lab.archive.store import Campaign
+from move37.lab.claims import WORDS, claim_text
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+
+_ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
+
+
+def blocks_of(
+    experiment: Experiment,
+    claim: Claim,
+    campaign: Campaign,
+    others: Sequence[Experiment],
+    *,
+    tokens: int,
+    dollars: float,
+) -> tuple[str, ...]:
+    """The write-up, block by block in Markdown. `others` are the campaign's experiments."""
+    return (
+        f"# {_line(experiment.name or experiment.id)}",
+        f"*{experiment.id}, by {_line(experiment.candidate.author) if experiment.candidate else 'nobody'}.*",
+        claim_text(claim, BITS_PER_BYTE),
+        "## Question",
+        _question(experiment, claim),
+        "## Method",
+        _method(claim, campaign),
+        "## Results",
+        _table(claim),
+        "## Ablation",
+        _ablation(claim),
+        "## What failed",
+        _failures(claim, others),
+        "## Cost",
+        _cost(claim, others, tokens=tokens, dollars=dollars),
+        "## Run it again",
+        _again(experiment, campaign),
+        "## The mixer",
+        f"```python\n{experiment.candidate.source.rstrip()}\n```" if experiment.candidate else "There is no code.",
+    )
+
+
+def markdown_of(blocks: Sequence[str]) -> str:
+    """The blocks as one text."""
+    return "\n\n".join(blocks) + "\n"
+
+
+def _question(experiment: Experiment, claim: Claim) -> str:
+    hypothesis = experiment.hypothesis
+    told = [f"What is new: {_line(claim.part)}."]
+    if hypothesis is not None:
+        told.append(_line(hypothesis.motivation))
+        told.append(f"Predicted before it was run: {_line(hypothesis.predicted_effect)}.")
+        if hypothesis.cites:
+            told.append(f"It rests on {_line(', '.join(hypothesis.cites))}.")
+    return " ".join(told)
+
+
+def _method(claim: Claim, campaign: Campaign) -> str:
+    first = claim.comparisons[0] if claim.comparisons else None
+    size = f"{first.steps} steps at width {first.width}" if first else "nothing"
+    corpus = _line(campaign.brief.corpus or "the default corpus")
+    return (
+        f"A byte-level language model on {corpus}, {size} unless the table says otherwise; every arm at its own tuned "
+        "learning rate, equal parameters in total, the same data for both arms of a pair. Fresh seeds were drawn after "
+        f"the mixer was written. This is confirmation {claim.confirmation} of its home, each interval at the confidence "
+        "that this leaves it; the claim stands only if every interval lies above zero."
+    )
+
+
+def _table(claim: Claim) -> str:
+    rows = [
+        "| question | rival | gain, bits/byte | interval | seeds | steps | width | text |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for c in claim.comparisons:
+        bounds = "none" if c.low is None else f"{c.low:+.4f} to {c.high:+.4f} ({c.confidence:.1%})"
+        told = "; self-reported" if c.self_reported else ""
+        cells = (
+            WORDS.get(c.question, c.question), _line(c.name), f"{c.effect:+.4f}", f"{bounds}{told}", str(c.seeds),
+            str(c.steps), str(c.width), c.text.replace("_", " "),
+        )  # fmt: skip
+        rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def _ablation(claim: Claim) -> str:
+    found = [c for c in claim.comparisons if c.question == "ablation"]
+    if not found:
+        return (
+            "Not asked: "
+            + next((m for m in claim.missing if m.startswith(WORDS["ablation"])), "it does not apply")
+            + "."
+        )
+    return f"Without {_line(claim.part)} the same mixer loses {found[0].effect:+.4f} bits per byte: {_holds(found[0])}."
+
+
+def _holds(comparison: Comparison) -> str:
+    return "the part carries the gain" if comparison.holds else "that the part carries the gain is not shown"
+
+
+def _failures(claim: Claim, others: Sequence[Experiment]) -> str:
+    refuted = [c for c in claim.comparisons if not c.holds]
+    lines = [f"- {WORDS[c.question]}: not shown ({_line(c.note) or 'the interval holds zero'})." for c in refuted]
+    lines += [f"- {_line(m)}." for m in claim.missing]
+    ended = [e for e in others if e.role is Role.CANDIDATE and e.status in _ENDED]
+    lines += [f"- {e.id} {_line(e.name)}: {_line(e.reason, 160)}" for e in ended[:10]]
+    if len(ended) > 10:
+        lines.append(f"- and {len(ended) - 10} more candidates of the campaign that ended early.")
+    return "\n".join(lines) if lines else "Nothing in this campaign."
+
+
+def _cost(claim: Claim, others: Sequence[Experiment], *, tokens: int, dollars: float) -> str:
+    candidates = [e for e in others if e.role is Role.CANDIDATE]
+    ended = sum(e.status in _ENDED for e in candidates)
+    seconds = sum(m.cpu_seconds for e in others for m in e.measurements)
+    return (
+        f"The campaign: {len(candidates)} candidates, {ended} of which ended early, {seconds:.0f} core-seconds of "
+        f"training and scoring, {tokens:,} tokens, {dollars:.2f} US dollars. The claim: {claim.core_seconds:.0f} "
+        "core-seconds."
+    )
+
+
+def _again(experiment: Experiment, campaign: Campaign) -> str:
+    versions = ", ".join(
+        f"{k} {v}" for k, v in sorted(experiment.environment.items()) if k in ("torch", "move37", "python")
+    )
+    machine = experiment.environment.get("machine", "a machine that the archive does not name")
+    return (
+        f"From the archive alone: `move37 reproduce {experiment.id}`. The search that found it: `move37 run --preset "
+        f"{campaign.brief.preset} --budget {campaign.brief.budget} --seed {campaign.brief.seed} --model "
+        f"{_line(campaign.brief.model)}`. Measured on {_line(machine)}, {_line(versions or 'versions not recorded')}."
+    )
+
+
+def _line(text: str, most: int = 600) -> str:
+    return one_line(text, most).replace("<", "&lt;").replace("`", "'")
+
+
+def html_of(blocks: Sequence[str], *, title: str) -> str:
+    """A page that needs nothing else; understands the Markdown of `blocks_of`, and no other."""
+    body = [_block(block) for block in blocks]
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{html.escape(one_line(title))}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _block(block: str) -> str:
+    if block.startswith("```"):
+        return f"<pre>{html.escape(block.split(chr(10), 1)[1].removesuffix('```').rstrip())}</pre>"
+    if block.startswith("#"):
+        level, _, text = block.partition(" ")
+        return f"<h{len(level)}>{_inline(text)}</h{len(level)}>"
+    if block.startswith("|"):
+        head, _, *rows = [[c.strip() for c in line.strip("|").split("|")] for line in block.splitlines()]
+        cells = "".join(f"<th>{_inline(c)}</th>" for c in head)
+        lines = "".join(f"<tr>{''.join(f'<td>{_inline(c)}</td>' for c in row)}</tr>" for row in rows)
+        return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+    if block.startswith("- "):
+        return f"<ul>{''.join(f'<li>{_inline(line[2:])}</li>' for line in block.splitlines())}</ul>"
+    return f"<p>{_inline(block)}</p>"
+
+
+def _inline(text: str) -> str:
+    safe = html.escape(html.unescape(text))
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
+    return re.sub(r"^\*(.+)\*$", r"<i>\1</i>", safe)
+
+
+_STYLE = (
+    "body{font:16px/1.5 Georgia,serif;margin:2rem auto;max-width:56rem;padding:0 1rem;color-scheme:light dark}"
+    "table{border-collapse:collapse;font:14px/1.4 system-ui,sans-serif}td,th{padding:.3rem .6rem;text-align:left;"
+    "border-bottom:1px solid #8884}pre{overflow-x:auto;padding:1rem;border:1px solid #8884;font-size:13px}"
+)

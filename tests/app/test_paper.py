@@ -1,0 +1,48 @@
+"""A claim written up: every number of it is there, foreign text stays text, and without a claim there is no paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from move37.lab.archive.store import Archive
+from move37.lab.claims import ABLATION, BASELINE, settled
+from move37.lab.records import Comparison
+from tests.app.campaigns import a_whole_campaign
+from tests.app.conftest import Move37
+
+
+def a_comparison(question: str, low: float) -> Comparison:
+    return Comparison(
+        question=question, rival="c1-gla", name="gla</td>|x", effect=0.0512, low=low, high=0.0931, confidence=0.97,
+        seeds=5, steps=500, total_steps=500, width=64,
+    )  # fmt: skip
+
+
+def a_home(home: Path) -> None:
+    a_whole_campaign(home, hostile=True)
+    with Archive.open(home) as archive:
+        comparisons = [a_comparison(BASELINE, 0.0123), a_comparison(ABLATION, -0.0045)]
+        claim = settled(
+            "c1-001", "<script>a skip</script>", comparisons, confirmation=2, missing={}, core_seconds=321.0
+        )
+        archive.finish_stage("c1-001", "claim", {"claim": claim})
+
+
+def test_a_paper_holds_the_claim_and_foreign_text_stays_text(tmp_path: Path, move37: Move37) -> None:
+    a_home(tmp_path / "home")
+    html, markdown = tmp_path / "p.html", tmp_path / "p.md"
+    told = move37("--home", str(tmp_path / "home"), "paper", "1", "--html", str(html), "--markdown", str(markdown))
+    assert told.status == 0 and told.out == ""
+    text, page = markdown.read_text(), html.read_text()
+    for word in ("+0.0512", "+0.0123 to +0.0931", "321 core-seconds", "confirmation 2", "move37 reproduce c1-001"):
+        assert word in text and word in page
+    assert "that the part carries the gain is not shown" in text
+    assert "<script" not in text.partition("```python")[0] and "<script" not in page and "gla</td>" not in page
+    assert page.count("<tr>") == 1 + 2
+    assert move37("--home", str(tmp_path / "home"), "paper", "1").out == text
+
+
+def test_without_a_claim_there_is_no_paper(tmp_path: Path, move37: Move37) -> None:
+    a_whole_campaign(tmp_path / "home")
+    answer = move37("--home", str(tmp_path / "home"), "paper", "2")
+    assert answer.status == 2 and "no claim to write up" in answer.err
