@@ -74,7 +74,7 @@ def _method(claim: Claim, campaign: Campaign) -> str:
     return (
         f"A byte-level language model on {corpus}, {size} unless the table says otherwise; every arm at its own tuned "
         "learning rate, equal parameters in total, the same data for both arms of a pair. Fresh seeds were drawn after "
-        f"the mixer was written. This is confirmation {claim.confirmation} of its home, each interval at the confidence "
+        f"the mixer was written. This is confirmation {claim.confirmation} of its home, each interval at the level "
         "that this leaves it; the claim stands only if every interval lies above zero."
     )
 
