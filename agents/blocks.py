@@ -44,13 +44,14 @@ def leaderboard(context: ResearchContext) -> list[Block]:
     for place, (steps, rows) in enumerate(sorted(context.leaderboard.items(), reverse=True)):
         where = f"At {steps} steps" if steps else "Measured"
         lines = [f"{where} ({metric.name}, {'higher' if metric.higher_is_better else 'lower'} is better):"]
-        lines += [_row(n, row) for n, row in enumerate(rows, start=1)]
+        lines += [leaderboard_row(n, row) for n, row in enumerate(rows, start=1)]
         short = "\n".join([lines[0], *lines[1:4]])
         found.append(Block(text="\n".join(lines), folded=short, rank=12 + place))
     return found
 
 
-def _row(place: int, row: LeaderboardRow) -> str:
+def leaderboard_row(place: int, row: LeaderboardRow) -> str:
+    """One experiment's place."""
     parts = [f"{place}. {row.experiment} {line(row.name)} {row.value:.3f}"]
     parts += ["baseline"] if row.is_baseline else []
     parts += [f"{row.seeds} seeds"] if row.seeds > 1 else []

@@ -40,6 +40,7 @@ class Usage:
     def __init__(self, tokens: int = 0, cost: float = 0.0) -> None:
         self.tokens = tokens
         self.cost = cost
+        self.tool_calls = 0  # of this session
 
     def add(self, tokens: int, cost: float) -> None:
         """One model call more."""

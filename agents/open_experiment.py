@@ -12,6 +12,7 @@ from move37.agents.directions import matches
 from move37.agents.errors import BudgetSpent
 from move37.agents.events import ExperimentUpdated, Spoke
 from move37.agents.experiment_context import ExperimentContext, comparable
+from move37.agents.ledger import source_of
 from move37.agents.messages import Opening, Precedents
 from move37.agents.replies import Proposals
 from move37.agents.results import ParentsResult
@@ -36,6 +37,7 @@ def begin(campaign: CampaignContext, number: int) -> Experiment:
         number=number,
         pinned=_meant(wanted.pinned, known),
         banned=_meant(wanted.banned, known),
+        cell_of=lambda e: _cell(campaign, e),
     )
     experiment = campaign.archive.begin_experiment(
         campaign.record.id,
@@ -118,6 +120,13 @@ def _said(campaign: CampaignContext, experiment: str, said: Message) -> None:
     message = replace(said, experiment=experiment)
     (campaign.archive.heard if message.user else campaign.archive.say)(campaign.record.id, message)
     campaign.on_event(Spoke(experiment=experiment, source=said.source, to=said.to, text=said.text))
+
+
+def _cell(campaign: CampaignContext, experiment: Experiment) -> tuple[str, ...]:
+    """Family and size of the state: half the heads hold a state twice as large."""
+    used = campaign.operators_of(source_of(experiment))
+    size = "large state" if "fewer_heads" in used else "small state" if "more_heads" in used else "usual state"
+    return experiment.family, size
 
 
 def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:

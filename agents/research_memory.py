@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from move37.memory.records import DeadEnd, Lesson, Newness, Principle, Recollection, Situation
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Principle, Recollection, Situation
 
 
 class ResearchMemory(Protocol):
@@ -38,6 +38,14 @@ class ResearchMemory(Protocol):
         lost: Sequence[str] = (),
     ) -> DeadEnd:
         """What was tried like it and how it fared against its parents."""
+        ...
+
+    async def paper(self, key: str) -> tuple[Entry, ...]:
+        """Every insight of one paper."""
+        ...
+
+    async def forget_principle(self, id: str) -> None:
+        """Strike a principle; an unknown one is ignored."""
         ...
 
     async def remember_principle(self, principle: Principle) -> None:

@@ -1,21 +1,30 @@
 """Who is drawn as a parent, and why: a pure function of the archive's records, the seed and the experiment's number.
 
-Ranks by the effect against the best baseline at equal steps (raw values at different steps do not compare), draws the
-first parent with weight exp(-rank / TEMPERATURE), and the second from another family where there is one, so that
-crossover has something to cross. Baselines are parents too: they are what the first experiments start from.
+Until a candidate has a number, baselines are drawn: by rank of their gain over the best one at equal steps (raw values
+at different steps do not compare). From then on two rules, and at least one parent is a candidate:
+
+    the first parent   upper confidence bound: gain over the best baseline + spread * sqrt(log(1 + N) / (1 + children)),
+                       so that the best is built on most, and what nobody has built on is not forgotten
+    the second         MAP-Elites: the best of another cell (by default another family; the agents add the size of the
+                       state), so that crossover has something to cross
+
+Experiments run side by side: children that still run count, so that one generation does not all build on one file.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.ladder import best_baseline, standing
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 
 TEMPERATURE = 2.5  # ranks; smaller is greedier
+EXPLORATION = 1.0  # of the spread of gains; 0 is greedy
+CellOf = Callable[[Experiment], tuple[str, ...]]  # the kind of mixer that an experiment is
 ALIVE = (ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED, ExperimentStatus.CONFIRMED)
 
 
@@ -52,26 +61,93 @@ def draw_parents(
     count: int = 2,
     pinned: Sequence[str] = (),
     banned: Sequence[str] = (),
+    cell_of: CellOf | None = None,
 ) -> tuple[Parent, ...]:
     """Up to `count` parents for experiment `number`: pinned ones first, banned ones never, nobody twice."""
     alive = [e for e in experiments if e.candidate is not None and e.id not in banned and _may_be_parent(e)]
     baselines = [e for e in alive if e.role is Role.BASELINE]
     effects = {e.id: effect_of(e, baselines, metric) for e in alive}
-    ranked = sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True)
-    chosen = [e for e in ranked if e.id in pinned][:count]
-    rng = random.Random(f"parents:{seed}:{number}")
-    while len(chosen) < count:
-        pool = [e for e in ranked if e not in chosen]
-        others = [e for e in pool if e.family not in {c.family for c in chosen}]
-        pool = (others or pool) if chosen else pool
-        if not pool:
-            break
-        weights = [math.exp(-rank / TEMPERATURE) for rank in range(len(pool))]
-        chosen.append(rng.choices(pool, weights)[0])
-    return tuple(
-        Parent(experiment=e.id, effect=effects[e.id], why=_why(e, ranked.index(e), effects[e.id], pinned))
-        for e in chosen
+    field = _Field(
+        ranked=sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True),
+        effects=effects,
+        children=Counter(p for e in experiments for p in e.parents),
+        cell_of=cell_of or (lambda e: (e.family,)),
     )
+    chosen = [(e, "pinned by the user") for e in field.ranked if e.id in pinned][:count]
+    rng = random.Random(f"parents:{seed}:{number}")
+    while len(chosen) < count and len(chosen) < len(alive):
+        chosen.append(_drawn(field, [e for e, _ in chosen], rng))
+    return tuple(Parent(experiment=e.id, effect=effects[e.id], why=why) for e, why in chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """Everybody who may be a parent."""
+
+    ranked: Sequence[Experiment]  # best first
+    effects: Mapping[str, float | None]  # over the best baseline
+    children: Mapping[str, int]  # how often each was built on
+    cell_of: CellOf
+
+    @property
+    def measured(self) -> list[Experiment]:
+        """Candidates with a number, best first."""
+        return [e for e in self.ranked if e.role is Role.CANDIDATE and self.effects[e.id] is not None]
+
+
+def _drawn(field: _Field, chosen: Sequence[Experiment], rng: random.Random) -> tuple[Experiment, str]:
+    if not field.measured:
+        return _by_rank(field, chosen, rng)
+    if not chosen:
+        return _by_bound(field)
+    return _elite(field, chosen, rng)
+
+
+def _by_rank(field: _Field, chosen: Sequence[Experiment], rng: random.Random) -> tuple[Experiment, str]:
+    """While only baselines are known: weight exp(-rank / TEMPERATURE), the second from another family."""
+    pool = [e for e in field.ranked if e not in chosen]
+    others = [e for e in pool if e.family not in {c.family for c in chosen}]
+    pool = (others or pool) if chosen else pool
+    found = rng.choices(pool, [math.exp(-rank / TEMPERATURE) for rank in range(len(pool))])[0]
+    effect = field.effects[found.id]
+    place = f"rank {field.ranked.index(found) + 1}, {_told(effect)}" if effect is not None else "not measured yet"
+    return found, place
+
+
+def _by_bound(field: _Field) -> tuple[Experiment, str]:
+    known = [e for e in field.ranked if field.effects[e.id] is not None]
+    values = [_or_last(field.effects[e.id]) for e in known]
+    mean = math.fsum(values) / len(values)
+    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+    total = sum(field.children[e.id] for e in known)
+
+    def bound(e: Experiment) -> float:
+        bonus = math.sqrt(math.log1p(total) / (1 + field.children[e.id]))
+        return _or_last(field.effects[e.id]) + EXPLORATION * spread * bonus
+
+    found = max(known, key=bound)
+    built = field.children[found.id]
+    return found, f"highest upper bound: {_told(field.effects[found.id])}, built on {built} time{'s' * (built != 1)}"
+
+
+def _elite(field: _Field, chosen: Sequence[Experiment], rng: random.Random) -> tuple[Experiment, str]:
+    """The best of another cell, by rank; a candidate where no other parent is one."""
+    need = all(e.role is Role.BASELINE for e in chosen)
+    pool = [e for e in (field.measured if need else field.ranked) if e not in chosen]
+    pool = pool or [e for e in field.ranked if e not in chosen]
+    taken = {field.cell_of(e) for e in chosen}
+    elites: dict[tuple[str, ...], Experiment] = {}
+    for e in pool:  # the best comes first
+        elites.setdefault(field.cell_of(e), e)
+    others = [e for cell, e in elites.items() if cell not in taken] or pool
+    found = rng.choices(others, [math.exp(-rank / TEMPERATURE) for rank in range(len(others))])[0]
+    effect = field.effects[found.id]
+    cell = " ".join(field.cell_of(found))
+    return found, f"best of its kind ({cell})" + (f", {_told(effect)}" if effect is not None else ", not measured yet")
+
+
+def _told(effect: float | None) -> str:
+    return "" if effect is None else f"{effect:+.3f} against the best baseline"
 
 
 def _or_last(effect: float | None) -> float:
@@ -83,11 +159,3 @@ def _may_be_parent(experiment: Experiment) -> bool:
     return experiment.status in ALIVE or (
         experiment.role is Role.BASELINE and experiment.status is ExperimentStatus.RUNNING
     )
-
-
-def _why(experiment: Experiment, rank: int, effect: float | None, pinned: Sequence[str]) -> str:
-    if experiment.id in pinned:
-        return "pinned by the person"
-    if effect is None:
-        return "not measured yet"
-    return f"rank {rank + 1}, {effect:+.3f} against the best baseline"

@@ -220,6 +220,12 @@ class Memory:
 
         return await self._run(ask)
 
+    async def paper(self, key: str) -> tuple[Entry, ...]:
+        """Every insight of one paper, in its file's order; none for an unknown key."""
+        where = Where(any_of={"key": (key,)})
+        found = await self._run(lambda index: [one.item for one in index.all(COGNITION, where)])
+        return tuple(sorted((item for item in found if isinstance(item, Entry)), key=lambda entry: entry.number))
+
     async def remember_principle(self, principle: Principle) -> None:
         """Write a principle, or rewrite it.
 

@@ -42,15 +42,41 @@ def test_a_draw_repeats_itself_and_names_nobody_twice(number: int) -> None:
     assert drawn(number) == drawn(number) and len(set(drawn(number))) == 2
 
 
-def test_the_best_is_drawn_most_often_and_the_worst_now_and_then() -> None:
-    count = Counter(drawn(n)[0] for n in range(400))
-    assert count.most_common(1)[0][0] == "c1-000"
-    assert 0 < count["c1-005"] < count["c1-000"] / 2
+def test_the_best_is_built_on_first_and_what_nobody_built_on_is_not_forgotten() -> None:
+    """Upper confidence bound: each draw becomes a child of what was drawn."""
+    crowd, count = list(CROWD), Counter[str]()
+    for number in range(60):
+        first, second = draw_parents(crowd, metric=BITS_PER_BYTE, seed=0, number=number)
+        count[first.experiment] += 1
+        child = replace(an_experiment(f"c2-{number}", None), parents=(first.experiment, second.experiment))
+        crowd.append(replace(child, status=ExperimentStatus.RUNNING))
+    assert count.most_common(1)[0][0] == "c1-000" and len(count) > 2
+    assert count["c1-005"] < count["c1-000"] / 2
 
 
-def test_the_second_parent_comes_from_another_family() -> None:
+def test_one_generation_does_not_all_build_on_one_file() -> None:
+    running = [replace(an_experiment(f"c2-{n}", None), parents=("c1-000",)) for n in range(8)]
+    (first, _) = draw_parents([*CROWD, *running], metric=BITS_PER_BYTE, seed=0, number=9)
+    assert first.experiment != "c1-000" and "built on 0 times" in first.why
+
+
+@given(st.integers(1, 1000))
+def test_two_baselines_are_parents_only_until_a_candidate_has_a_number(number: int) -> None:
+    others = [an_experiment(f"c1-b{n}", 2.5 - n / 10, role=Role.BASELINE, family=f"f{n}") for n in range(4)]
+    first = draw_parents(others, metric=BITS_PER_BYTE, seed=0, number=number)
+    assert len(first) == 2
+    weak = an_experiment("c1-001", 9.0, family="weak")
+    later = draw_parents([*others, weak], metric=BITS_PER_BYTE, seed=0, number=number)
+    assert "c1-001" in [p.experiment for p in later] and all(p.why for p in later)
+
+
+def test_the_second_parent_is_the_best_of_another_kind() -> None:
     family = {e.id: e.family for e in CROWD}
     assert all(family[a] != family[b] for a, b in map(drawn, range(50)))
+    kinds = dict.fromkeys((e.id for e in CROWD), ("gla", "small"))
+    kinds["c1-005"] = ("gla", "large")
+    second = draw_parents(CROWD, metric=BITS_PER_BYTE, seed=0, number=1, cell_of=lambda e: kinds[e.id])[1]
+    assert second.experiment == "c1-005" and "best of its kind (gla large)" in second.why
 
 
 def test_banned_ones_are_never_drawn_and_pinned_ones_always() -> None:

@@ -1,0 +1,148 @@
+"""Tools: what an agent may ask is answered with facts or with a sentence, is stored and counted, and always ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from autogen_core import CancellationToken
+
+from move37.agents import campaign
+from move37.agents.context import CampaignContext
+from move37.agents.open_experiment import open_experiment
+from move37.agents.tools import MOST_CALLS, for_role
+from move37.lab.records import ExperimentStatus, Role
+from move37.memory.records import Entry, Recollection
+from move37.sandbox.job import Job, Outcome, Status
+from tests.agents.contexts import NoSandbox, Remembered, a_context, a_script
+from tests.agents.scripted import a_proposal, a_report, accepted
+
+
+class Printing(NoSandbox):
+    """A sandbox in which every snippet prints a megabyte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Job] = []
+
+    async def run(self, job: Job, *, on_output: Any = None) -> Outcome:
+        self.jobs.append(job)
+        return Outcome(job=job.id, status=Status.DONE, exit_code=0, stdout=b"x" * 1_000_000)
+
+
+class Library(Remembered):
+    async def paper(self, key: str) -> tuple[Entry, ...]:
+        entry = Entry(key="2412.06464", number=0, origin="builtin", title="Gated Delta Networks", remedy="Use a gate.")
+        return (entry,) if key == entry.key else ()
+
+
+async def finished(home: Path, **changes: Any) -> CampaignContext:
+    """A campaign of two candidates that has ended."""
+    advice = (Recollection(key="2412.06464", kind="cognition", title="Gated Delta Networks", claim="gates help"),)
+    context, _ = a_context(home, budget=2, memory=Library(advice=advice), sandbox=Printing(), **changes)
+    await campaign.run(context)
+    return context
+
+
+def tools_of(context: CampaignContext, role: str) -> dict[str, Any]:
+    ctx, _ = open_experiment(context, context.archive.experiment("c1-002"), lambda: "")
+    return {tool.name: tool for tool in for_role(role, ctx)}
+
+
+async def call(tool: Any, **arguments: Any) -> str:
+    return str(await tool.run_json(arguments, CancellationToken()))
+
+
+async def test_every_role_may_look_up_and_only_authors_may_try(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    looking = {"recall", "read_paper", "read_experiment", "diff", "leaderboard", "curves"}
+    assert set(tools_of(context, "Researcher")) == set(tools_of(context, "Critic")) == looking
+    assert set(tools_of(context, "Engineer")) == set(tools_of(context, "Debugger")) == looking | {"check", "run"}
+    assert set(tools_of(context, "Analyst")) == looking | {"compare"}
+
+
+async def test_what_is_known_is_answered_with_facts(tmp_path: Path) -> None:
+    tools = tools_of(await finished(tmp_path), "Analyst")
+    assert "gates help" in await call(tools["recall"], query="writes drown", kind="cognition")
+    assert "Use a gate." in await call(tools["read_paper"], id="2412.06464")
+    told = await call(tools["read_experiment"], id="c1-001")
+    assert "floor_on_decay" in told and "from c1-linear" in told and "bits_per_byte" in told and "```python" in told
+    assert "-class Mixer: linear" in await call(tools["diff"], old="linear", new="c1-001")
+    assert "c1-001" in await call(tools["leaderboard"], steps=100)
+    assert " at " in await call(tools["compare"], one="c1-001", other="c1-linear")
+    assert "No loss curve" in await call(tools["curves"], id="c1-001")
+
+
+@pytest.mark.parametrize(
+    "tool, arguments, word",
+    [
+        ("recall", {"query": "x", "kind": "gossip"}, "no kind 'gossip'"),
+        ("recall", {"query": "  "}, "empty"),
+        ("read_paper", {"id": "9999.99999"}, "no paper '9999.99999'"),
+        ("read_experiment", {"id": "c9-999"}, "the newest are"),
+        ("diff", {"old": "c9-999", "new": "c1-001"}, "no experiment 'c9-999'"),
+        ("leaderboard", {"steps": 7}, "there are 100"),
+        ("curves", {"id": "nothing"}, "no experiment 'nothing'"),
+        ("compare", {"one": "c1-001", "other": "zzz"}, "no experiment 'zzz'"),
+    ],
+)
+async def test_a_wrong_argument_gets_a_sentence(tmp_path: Path, tool: str, arguments: Any, word: str) -> None:
+    assert word in await call(tools_of(await finished(tmp_path), "Analyst")[tool], **arguments)
+
+
+async def test_a_file_may_be_tried_and_a_snippet_run_within_limits(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    tools = tools_of(context, "Engineer")
+    assert "the output has another shape" in await call(tools["check"], source="BAD = 1")
+    assert "All gates let it through" in await call(tools["check"], source="class Mixer: ...")
+    printed = await call(tools["run"], snippet="print('x' * 1_000_000)")
+    assert "exit status 0" in printed and "cut: 1000000 characters" in printed and len(printed) < 6_000
+    (job,) = context.sandbox.jobs  # type: ignore[attr-defined]
+    assert job.limits.wall_seconds == 60.0 and job.files["main.py"].startswith(b"print")
+    assert "longer than" in await call(tools["check"], source="x" * 200_000)
+
+
+async def test_a_hundred_calls_are_answered_until_they_are_too_many(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    tools = tools_of(context, "Researcher")
+    answers = [await call(tools["leaderboard"], steps=100) for _ in range(100)]
+    assert sum("answer now" in a for a in answers) == 100 - MOST_CALLS
+    assert context.usage.tool_calls == 100
+
+
+def asking(name: str, **arguments: Any) -> list[tuple[str, str]]:
+    return [(name, json.dumps(arguments))]
+
+
+async def test_calls_are_stored_shown_and_followed_by_an_answer(tmp_path: Path) -> None:
+    client = a_script(Report=[asking("leaderboard", steps=100), asking("invented", x=1), a_report()])
+    client.calls_tools = True
+    context, _ = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    lines = [m for m in context.archive.lines("c1-001") if m.to == "tools"]
+    assert [m.source for m in lines][:2] == ["Analyst", "Analyst"]
+    assert lines[0].text.startswith('leaderboard({"steps": 100}) -> ') and "not found" in lines[1].text
+    heard = [texts for kind, texts in client.heard if kind == "Report"]
+    assert any("1. c1-" in text for text in heard[1])
+    analysis = context.archive.experiment("c1-001").analysis
+    assert analysis is not None and analysis.author == "scripted"
+
+
+async def test_a_model_that_only_calls_tools_has_to_answer_in_the_end(tmp_path: Path) -> None:
+    client = a_script(Critique=[*[asking("leaderboard", steps=100)] * 6, accepted()], Proposal=a_proposal())
+    client.calls_tools = True
+    context, _ = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    (experiment,) = [e for e in context.archive.experiments() if e.role is Role.CANDIDATE]
+    assert experiment.status is not ExperimentStatus.FAILED and experiment.measurements
+    asked = [tools for (kind, _), tools in zip(client.heard, client.tools, strict=True) if kind == "Critique"]
+    assert len(asked) == 7 and asked[-1] == []
+
+
+async def test_a_model_without_tools_is_given_none(tmp_path: Path) -> None:
+    client = a_script()
+    context, _ = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    assert not any(client.tools) and context.usage.tool_calls == 0
