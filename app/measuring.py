@@ -33,7 +33,7 @@ class Measured:
 
 def unreadable() -> Measured:
     """Of a file that no Python reads."""
-    from move37.lab.gates.judging import refused
+    from move37.lab.judging.judging import refused
 
     results = refused("not Python: the file is not text in the encoding that it declares, or UTF-8")
     return Measured(passed=False, gates=tuple(results))

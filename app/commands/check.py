@@ -101,7 +101,7 @@ def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
 
 
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
-    from move37.lab.gates.judging import refused
+    from move37.lab.judging.judging import refused
     from move37.lab.records import Candidate
     from move37.lab.tasks.task import Checked
 
@@ -113,7 +113,7 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
     """The gates need no corpus: of `mixers` they run without opening it."""
     from move37.app.backends import docker_settings
-    from move37.lab.gates.run import run_gates
+    from move37.lab.judging.run import run_gates
     from move37.lab.tasks import open_task
     from move37.sandbox.factory import open_sandbox
 

@@ -4,51 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "batch"
 LENGTHS = (1, 97)
+ROWS = (2, 3, 4, 16)  # a training has 16
+OTHERS = 4.0  # how loud the other rows are
 
 
-def measure(bench: Bench) -> Reading:
-    """The largest relative change of row 0 when the others change or go."""
-    from move37.lab.gates.bench import difference
+def measure(bench: Bench) -> RawMeasurement:
+    """The largest relative change of row 0 when others come, change or go."""
+    import torch
+
+    from move37.lab.inside.bench import difference
 
     if bench.random:
-        return Reading(detail="eval mode draws random numbers; see purity")
+        return RawMeasurement(detail="eval mode draws random numbers; see purity")
     worst, detail = 0.0, ""
+    modes = [("inference", False), *([] if bench.random_in_training else [("grad", True)])]
     for time in LENGTHS:
-        x = bench.inputs(3, time)
-        y = bench.run(x)
-        if not y.isfinite().all():
-            return Reading(detail="outputs are not finite; see finite")
-        others = x.clone()
-        others[1:] = 4.0 * bench.inputs(3, time, seed=5)[1:]
-        cases = {
-            "changing the other rows": bench.run(others)[:1],
-            "taking the other rows away": bench.run(x[:1]),
-            "reversing the rows": bench.run(x.flip(0))[-1:],
-        }
-        for case, row in cases.items():
-            moved = difference(row, y[:1])
-            if moved > worst:
-                worst, detail = moved, f"{case} changes a row's output"
-    return Reading(value=worst, detail=detail, numbers=bench.rounding)
+        x = bench.noise(1, time)
+        alone = {mode: bench.run(x, mode=mode, train=train) for mode, train in modes}
+        if not all(y.isfinite().all() for y in alone.values()):
+            return RawMeasurement(detail="outputs are not finite; see finite")
+        for rows in ROWS:
+            others = bench.noise(rows - 1, time)
+            for mode, train in modes if rows == max(ROWS) else modes[:1]:
+                batch = (torch.cat([x, others]), torch.cat([x, OTHERS * others.flip(0)]))
+                cases = {
+                    f"adding {rows - 1} other rows": batch[0],
+                    "changing the other rows": batch[1],
+                    "reversing the rows": batch[0].flip(0),
+                }
+                for case, rows_in in cases.items():
+                    y = bench.run(rows_in, mode=mode, train=train, process="company")
+                    moved = difference(y[-1:] if case == "reversing the rows" else y[:1], alone[mode])
+                    if moved > worst:
+                        worst, detail = moved, f"{case} changes a row's output"
+    return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """A row may move by rounding alone."""
-    limit = rounding_limit(reading)
-    if reading.value is None:
-        return unjudged(NAME, reading.detail, limit)
-    if reading.value > limit:
-        message = f"rows of a batch depend on each other: {reading.detail}; reduce or normalise within a row only"
-        return failed(NAME, reading.value, limit, message)
-    return passed(NAME, reading.value, limit, "every row stands alone")
+    limit = rounding_limit(raw)
+    if evidence.failed("purity"):
+        return unjudged(NAME, "not judged while equal calls differ: mend purity first", limit)
+    if raw.value is None:
+        return unjudged(NAME, raw.detail, limit)
+    if raw.value > limit:
+        message = f"rows of a batch depend on each other: {raw.detail}; reduce or normalise within a row only"
+        return failed(NAME, raw.value, limit, message)
+    return passed(NAME, raw.value, limit, "every row stands alone")
 
 
-GATE = Gate(name=NAME, measure=measure, judge=judge)
+GATE = Gate(name=NAME, measure=measure, judge=judge, after=("purity",))

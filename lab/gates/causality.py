@@ -1,54 +1,80 @@
 """Gate `causality`: changing the future must not change the past.
 
-Inputs from a cut on are replaced by larger ones; outputs before the cut are compared. Lengths on both sides of
-common chunk sizes are tried, since some leaks start at the second chunk, and the length at which is trained.
+From each cut on, inputs are replaced by louder ones; outputs before the cut are compared with those of the unchanged
+row. At the length at which is trained every cut is tried, with noise and with inputs that repeat as embedded text does,
+in eval, inference and training mode; other lengths, on both sides of common chunk sizes and drawn anew up to 256, have
+some cuts each.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "causality"
-CASES = ((24, (1, 12)), (97, (1, 33, 64, 96)), (128, (100,)), (300, (64, 150, 256, 299)))  # length, cuts
+EVERY_CUT = 128  # the length of a training window
+SOME_CUTS = ((24, 23), (97, 8), (300, 6))  # length, how many cuts
+DRAWN = (129, 256, 12)  # least and most of a length that is drawn anew, and how many cuts
 LOUDNESS = 4.0  # of the changed inputs, against 1
 
 
-def measure(bench: Bench) -> Reading:
+def measure(bench: Bench) -> RawMeasurement:
     """The largest relative change of an output before the cut."""
-    from move37.lab.gates.bench import difference
+    if bench.random:
+        return RawMeasurement(detail="eval mode draws random numbers; see purity")
+    least, most, count = DRAWN
+    cases = [(EVERY_CUT, EVERY_CUT - 1, kind) for kind in ("noise", "tokens")]
+    cases += [(time, cuts, "noise") for time, cuts in (*SOME_CUTS, (bench.draw.randint(least, most), count))]
+    found = []
+    for time, count, kind in cases:
+        cuts = sorted(bench.draw.sample(range(1, time), count))
+        modes = [("no_grad", False)]
+        if time == EVERY_CUT:
+            modes = [("inference", False)] if kind == "noise" else [("no_grad", False), ("grad", True)]
+        for mode, train in modes:
+            if not (train and bench.random_in_training):
+                found.append(_leak(bench, time, cuts, kind=kind, mode=mode, train=train))
+    if None in found:
+        return RawMeasurement(detail="outputs are not finite; see finite")
+    worst, detail = max((leak for leak in found if leak is not None), key=lambda leak: leak[0])
+    return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
+
+def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, train: bool) -> tuple[float, str] | None:
+    """The largest relative change over all cuts, computed as one batch whose first row is whole, and where."""
+    from move37.lab.inside.bench import difference
+
+    draw = bench.noise if kind == "noise" else bench.tokens
+    x, other = draw(1, time), LOUDNESS * draw(1, time) if kind == "noise" else draw(1, time).flip(1)
+    rows = x.expand(1 + len(cuts), -1, -1).clone()
+    for row, cut in enumerate(cuts, start=1):
+        rows[row, cut:] = other[0, cut:]
+    y = bench.run(rows, mode=mode, train=train, process="leaks")
+    if not y[0].isfinite().all():
+        return None
     worst, detail = 0.0, ""
-    for time, cuts in CASES:
-        x = bench.inputs(2, time)
-        y = bench.run(x)
-        if not y.isfinite().all():
-            return Reading(detail="outputs are not finite")
-        for cut in cuts:
-            changed = x.clone()
-            changed[:, cut:] = LOUDNESS * bench.inputs(2, time, seed=cut)[:, cut:]
-            past = bench.run(changed)[:, :cut]
-            moved = difference(past, y[:, :cut], scale=y)
-            if moved > worst:
-                first = int((past - y[:, :cut]).abs().amax(dim=(0, 2)).argmax())
-                worst, detail = moved, f"inputs from position {cut} on reach the output at position {first} of {time}"
-    return Reading(value=worst, detail=detail, numbers=bench.rounding)
+    for row, cut in enumerate(cuts, start=1):
+        moved = difference(y[row, :cut], y[0, :cut], scale=y[0])
+        if moved > worst:
+            first = int((y[row, :cut] - y[0, :cut]).abs().amax(dim=1).argmax())
+            worst, detail = moved, f"inputs from position {cut} on reach the output at position {first} of {time}"
+    return worst, detail
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """Past outputs may move by rounding alone."""
-    limit = rounding_limit(reading)
-    if reading.value is None:
-        return unjudged(NAME, f"{reading.detail}; see finite", limit)
-    if reading.value > limit:
-        message = f"the future leaks into the past: {reading.detail}; use inputs 0..t alone for output t"
-        return failed(NAME, reading.value, limit, message)
-    return passed(NAME, reading.value, limit, "no output depends on later inputs")
+    limit = rounding_limit(raw)
+    if raw.value is None:
+        return unjudged(NAME, raw.detail, limit)
+    if raw.value > limit:
+        message = f"the future leaks into the past: {raw.detail}; use inputs 0..t alone for output t"
+        return failed(NAME, raw.value, limit, message)
+    return passed(NAME, raw.value, limit, "no output depends on later inputs")
 
 
 GATE = Gate(name=NAME, measure=measure, judge=judge)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "dead_parameters"
 DEAD_ALLOWED = 0.0
@@ -22,7 +22,7 @@ CASES = ((2, 97, 0), (2, 97, 1), (1, 300, 2))  # batch, time, seed
 SHARE = 0.125  # of a matrix's rows that may be still by chance
 
 
-def measure(bench: Bench) -> Reading:
+def measure(bench: Bench) -> RawMeasurement:
     """Count parameters (numbers, not tensors) that no gradient reaches; without a path from x, every one."""
     alive: dict[str, Tensor] = {}
     sizes: dict[str, int] = {}
@@ -37,41 +37,37 @@ def measure(bench: Bench) -> Reading:
     dead = {name: count for name, count in dead.items() if count > SHARE * sizes[name] or not alive[name].any()}
     named = [f"{name} ({count:.0f} of {sizes[name]})" for name, count in dead.items()]
     if not sees_input:
-        return Reading(value=float(sum(sizes.values())), detail="x itself: the output does not depend on the input")
-    return Reading(value=float(round(sum(dead.values()))), detail=", ".join(named[:6]))
+        return RawMeasurement(
+            value=float(sum(sizes.values())), detail="x itself: the output does not depend on the input"
+        )
+    return RawMeasurement(value=float(round(sum(dead.values()))), detail=", ".join(named[:6]))
 
 
 def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str, tuple[int, Tensor]], bool]:
     """For every parameter its size and which of its rows got a gradient; and whether x got one."""
     import torch
 
-    from move37.lab.gates.bench import checked, guarded
-
-    mixer = bench.build(seed=seed).train()
-    x = bench.inputs(batch, time, seed=seed).to(bench.dtype).requires_grad_()
-    with guarded():
-        torch.manual_seed(seed)
-        y = checked(mixer(x * 1.0))
-        loss = (y * bench.inputs(batch, time, seed=seed + 50).to(y)).sum()
-        if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+    module = bench.build(seed=seed)
+    y = module(bench.inputs(batch, time, seed=seed).to(bench.dtype), draw=seed, train=True, mode="grad")
+    of_x, gradients = module.backward(bench.inputs(batch, time, seed=seed + 50).to(y))
     found = {}
-    for name, parameter in mixer.named_parameters():
-        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    for name, parameter in module.parameters.items():
+        gradient = gradients.get(name)
+        gradient = torch.zeros_like(parameter) if gradient is None else gradient
         rows = gradient.flatten(1) if gradient.dim() > 1 else gradient.reshape(1, -1)
         found[name] = parameter.numel(), (rows != 0).any(dim=1)  # NaN counts as reached: `finite` reports it
-    return found, x.grad is not None and bool((x.grad != 0).any())
+    return found, of_x is not None and bool((of_x != 0).any())
 
 
 def _share(touched: Tensor) -> float:
     return float(touched.float().mean()) if touched.numel() else 1.0
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """None may be dead."""
-    if reading.value:
-        message = f"no gradient reaches {reading.detail}: use it, remove it, or make a constant of it (register_buffer)"
-        return failed(NAME, reading.value, DEAD_ALLOWED, message)
+    if raw.value:
+        message = f"no gradient reaches {raw.detail}: use it, remove it, or make a constant of it (register_buffer)"
+        return failed(NAME, raw.value, DEAD_ALLOWED, message)
     return passed(NAME, 0.0, DEAD_ALLOWED, "a gradient reaches every parameter")
 
 

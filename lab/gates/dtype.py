@@ -1,28 +1,28 @@
 """Gate `dtype`: runs in float32, float64 and bfloat16, gives back what it was given, and computes in no less.
 
 That a dtype is ignored inside (`x.to(torch.bfloat16)` and back) shows in how outputs follow small changes of the
-input (`Bench.short`). Casting up to accumulate changes nothing here.
+input (`Bench.short`), in float32 and in float64. Casting up to accumulate changes nothing here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     import torch
 
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "dtype"
 FAILURES_ALLOWED = 0.0
 
 
-def measure(bench: Bench) -> Reading:
+def measure(bench: Bench) -> RawMeasurement:
     """Count the dtypes that crash, come back as another, or are ignored; crashes are told in words."""
-    from move37.lab.gates.bench import DTYPES
+    from move37.lab.inside.bench import DTYPES
 
     wrong, traceback = [], ""
     for name, dtype in DTYPES.items():
@@ -31,29 +31,25 @@ def measure(bench: Bench) -> Reading:
             wrong.append(complaint)
             traceback = traceback or frames
     if not wrong and bench.short:
-        wrong.append("float64 in is float64 out, but it is rounded to a short dtype on the way")
-    return Reading(value=float(len(wrong)), detail="; ".join(wrong), traceback=traceback)
+        wrong.append("float32 or float64 in is the same out, but it is rounded to a short dtype on the way")
+    return RawMeasurement(value=float(len(wrong)), detail="; ".join(wrong), traceback=traceback)
 
 
 def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
     """What is wrong with one dtype, in words, and the candidate's frames."""
-    import torch
-
-    from move37.lab.gates.bench import checked, guarded
-    from move37.lab.inside.tracebacks import frames_of, one_line
+    from move37.lab.inside.remote import CandidateDied, CandidateFault
 
     x = bench.inputs(2, 65).to(dtype)
     try:
-        mixer = bench.build(dtype=dtype).train()
-        with guarded():
-            torch.manual_seed(0)
-            y = checked(mixer(x.clone()))
-            if y.requires_grad:
-                y.float().square().mean().backward()  # type: ignore[no-untyped-call]
-    except Exception as error:
+        module = bench.build(dtype=dtype)
+        y = module(x, train=True, mode="grad")
+        module.backward(y * 2 / y.numel())
+    except CandidateDied:
+        raise
+    except CandidateFault as fault:
         if bench.dtype is dtype:
             raise  # not a matter of dtypes
-        return f"{name} fails: {one_line(error)}", frames_of(error)
+        return f"{name} fails: {fault.line}", fault.traceback
     if y.dtype != dtype:
         return f"{name} in is {str(y.dtype).removeprefix('torch.')} out", ""
     if not y.isfinite().all() and bench.run(x).isfinite().all():
@@ -61,11 +57,11 @@ def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
     return "", ""
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """No dtype may fail."""
-    if reading.value:
-        message = f"{reading.detail}: take dtype and device from x, and cast up only to accumulate"
-        return failed(NAME, reading.value, FAILURES_ALLOWED, message, reading.traceback)
+    if raw.value:
+        message = f"{raw.detail}: take dtype and device from x, and cast up only to accumulate"
+        return failed(NAME, raw.value, FAILURES_ALLOWED, message, raw.traceback)
     return passed(NAME, 0.0, FAILURES_ALLOWED, "float32, float64 and bfloat16 are kept")
 
 

@@ -1,6 +1,6 @@
-"""What a gate is: a measurement beside the candidate (self-reported) and a judgement where the candidate is not.
+"""What a gate is: a measurement by the job's trusted process, and a judgement outside the sandbox.
 
-Read in this order: `Reading` (what comes out of the sandbox), `Evidence` (what the judge knows besides), `Gate`,
+Read in this order: `RawMeasurement` (what comes out of the sandbox), `Evidence` (what the judge knows besides), `Gate`,
 then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
     from move37.lab.tasks.task import Fingerprint
 
 ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
@@ -23,7 +23,7 @@ AMPLIFICATION = 20.0  # how much more than its own rounding a candidate may diff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class RawMeasurement:
     """One gate's measurement, as the sandbox reported it."""
 
     value: float | None = None  # the gate's number; None when there was nothing to measure
@@ -34,7 +34,7 @@ class Reading:
     traceback: str = ""  # its frames in the candidate's file
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Reading:
+    def from_json(cls, data: Mapping[str, Any]) -> RawMeasurement:
         """From a report line. Raises `ValueError`, `TypeError` or `KeyError` when it is none."""
         value = data.get("value")
         return cls(
@@ -49,11 +49,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """CPU seconds of whole jobs, as the sandbox counted them outside."""
+    """CPU seconds of the candidate's processes, as the system counted them."""
 
     long: float  # a few long sequences
     short: float  # as many tokens in short ones
-    start: float  # a job that does hardly anything
+    start: float  # a process that does hardly anything
+
+    @classmethod
+    def of(cls, raw: RawMeasurement) -> Timing | None:
+        """From a measurement's numbers; None where it holds none."""
+        parts = {name: raw.numbers[name] for name in ("long", "short", "start") if name in raw.numbers}
+        return cls(**parts) if len(parts) == 3 else None
 
     @property
     def ratio(self) -> float:
@@ -68,15 +74,13 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the judge knows beside the reading. Nothing in it comes from the gate's own measurement."""
+    """What the judge knows beside the raw. Nothing in it comes from the gate's own measurement."""
 
     results: Mapping[str, GateResult] = field(default_factory=dict)  # gates judged before this one
     baseline_parameters: int = 0  # of the largest baseline mixer; 0: unknown
     exempt_quadratic: bool = False  # the softmax baseline
     tree: str = ""  # hash of the candidate's normalised syntax tree
     known: tuple[Fingerprint, ...] = ()  # of the archive
-    alone: Reading | None = None  # the prefix, computed in a process that never held the rest
-    timing: Timing | None = None  # of as many tokens in long and in short sequences
 
     def failed(self, name: str) -> bool:
         """Whether the gate `name` was judged before, and failed."""
@@ -88,8 +92,8 @@ class Gate:
     """One gate. `after` names gates whose failure explains this one's: they are judged first."""
 
     name: str
-    measure: Callable[[Bench], Reading]  # inside the sandbox
-    judge: Callable[[Reading, Evidence], GateResult]  # outside
+    measure: Callable[[Bench], RawMeasurement]  # inside the sandbox
+    judge: Callable[[RawMeasurement, Evidence], GateResult]  # outside
     after: tuple[str, ...] = ()
 
 
@@ -108,9 +112,9 @@ def unjudged(name: str, message: str, limit: float | None = None) -> GateResult:
     return GateResult(name=name, passed=None, value=None, limit=limit, message=message)
 
 
-def rounding_limit(reading: Reading) -> float:
+def rounding_limit(raw: RawMeasurement) -> float:
     """How far two computations of the same thing may differ, given how this candidate amplifies rounding."""
-    own = reading.numbers.get("roundoff", 0.0)
-    if reading.numbers.get("short"):
+    own = raw.numbers.get("roundoff", 0.0)
+    if raw.numbers.get("short"):
         return SHORT_LIMIT
     return min(ROUNDOFF_CEILING, max(ROUNDOFF_FLOOR, AMPLIFICATION * own))

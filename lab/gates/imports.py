@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "import"
 ERRORS_ALLOWED = 0.0
 
 
-def measure(bench: Bench) -> Reading:
-    """Execute the file and build `Mixer(d_model, n_heads)`; exceptions are the reading."""
+def measure(bench: Bench) -> RawMeasurement:
+    """Execute the file and build `Mixer(d_model, n_heads)`; exceptions are the measurement."""
     import torch
 
-    bench.build(dtype=torch.float32, shaken=False)
-    return Reading(value=0.0)
+    bench.build(dtype=torch.float32, perturbed=False)
+    return RawMeasurement(value=0.0)
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """Any exception on the way fails."""
-    if reading.crash:
-        return failed(NAME, 1.0, ERRORS_ALLOWED, reading.crash, reading.traceback)
+    if raw.crash:
+        return failed(NAME, 1.0, ERRORS_ALLOWED, raw.crash, raw.traceback)
     return passed(NAME, 0.0, ERRORS_ALLOWED, "the file imports and Mixer builds")
 
 

@@ -1,44 +1,46 @@
 """Gate `parameters`: at most 1.05 times the parameters of the largest baseline mixer at the same width.
 
-Below that the MLP's width makes up for what a mixer has more or less (`lab/training/sizes.py`). Parameters that only
-appear with the first call are counted too; the weights that training returns are the final count.
+Real numbers are counted: a complex parameter is two. Bytes are too, buffers included, so that a constant of 8 bytes a
+number carries nothing. Below the limit the MLP's width makes up for what a mixer has more or less
+(`lab/training/sizes.py`). Parameters that only appear with the first call are never trained.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed, unjudged
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "parameters"
 MARGIN = 1.05  # times the largest baseline mixer
+BYTES_A_NUMBER = 4
 
 
-def measure(bench: Bench) -> Reading:
-    """Parameters at the task's width, after a call."""
-    from move37.lab.gates.bench import call
-
-    mixer = bench.build(shaken=False)
-    call(mixer, bench.inputs(1, 8).to(bench.dtype))
-    return Reading(value=float(sum(parameter.numel() for parameter in mixer.parameters())))
+def measure(bench: Bench) -> RawMeasurement:
+    """Real parameters at the task's width, and the bytes of all that would be saved."""
+    layer = bench.build(perturbed=False, drawn=True).layer
+    size = sum(value.numel() * value.element_size() for value in layer.values)
+    return RawMeasurement(value=float(layer.parameters), numbers={"bytes": float(size)})
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """Compare with the largest baseline."""
-    if reading.value is None or not evidence.baseline_parameters:
+    if raw.value is None or not evidence.baseline_parameters:
         return unjudged(NAME, "no count, or no baseline to compare with")
     limit = MARGIN * evidence.baseline_parameters
-    if reading.value > limit:
-        over = reading.value / evidence.baseline_parameters
-        message = (
-            f"{reading.value:.0f} parameters are {over:.2f} times the largest baseline mixer's: at most {limit:.0f}"
-        )
-        return failed(NAME, reading.value, limit, message)
-    return passed(NAME, reading.value, limit, f"{reading.value:.0f} parameters")
+    if raw.value > limit:
+        over = raw.value / evidence.baseline_parameters
+        message = f"{raw.value:.0f} parameters are {over:.2f} times the largest baseline mixer's: at most {limit:.0f}"
+        return failed(NAME, raw.value, limit, message)
+    if (size := raw.numbers.get("bytes", 0.0)) > BYTES_A_NUMBER * limit:
+        most = BYTES_A_NUMBER * limit
+        message = f"weights and buffers take {size:.0f} bytes, at most {most:.0f}: register constants persistent=False"
+        return failed(NAME, raw.value, limit, message)
+    return passed(NAME, raw.value, limit, f"{raw.value:.0f} parameters")
 
 
 GATE = Gate(name=NAME, measure=measure, judge=judge)

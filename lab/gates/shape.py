@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, passed
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
-    from move37.lab.gates.bench import Bench
+    from move37.lab.inside.bench import Bench
 
 NAME = "shape"
 FAILURES_ALLOWED = 0.0
@@ -27,31 +27,31 @@ SIZES = (
 )
 
 
-def measure(bench: Bench) -> Reading:
+def measure(bench: Bench) -> RawMeasurement:
     """Count the sizes at which the output has another shape."""
-    from move37.lab.gates.bench import call
+    from move37.lab.inside.remote import CandidateFault
 
     wrong = []
     for batch, time, d_model, n_heads in SIZES:
-        mixer = bench.build(d_model=d_model, n_heads=n_heads)
+        module = bench.build(d_model=d_model, n_heads=n_heads)
         x = bench.inputs(batch, time, d_model=d_model).to(bench.dtype)
         try:
-            y = call(mixer, x)
-        except Exception as error:
-            error.add_note(f"while x was [batch={batch}, time={time}, d_model={d_model}] with n_heads={n_heads}")
+            y = module(x)
+        except CandidateFault as fault:
+            fault.line += f" (while x was [batch={batch}, time={time}, d_model={d_model}] with n_heads={n_heads})"
             raise
         if y.shape != x.shape:
             wrong.append(f"{list(x.shape)} became {list(y.shape)}")
-    return Reading(value=float(len(wrong)), detail="; ".join(wrong))
+    return RawMeasurement(value=float(len(wrong)), detail="; ".join(wrong))
 
 
-def judge(reading: Reading, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
     """No size may fail."""
-    if reading.crash:
-        return failed(NAME, None, FAILURES_ALLOWED, f"forward failed: {reading.crash}", reading.traceback)
-    if reading.value:
-        message = f"the output must have the shape of the input, but {reading.detail}"
-        return failed(NAME, reading.value, FAILURES_ALLOWED, message)
+    if raw.crash:
+        return failed(NAME, None, FAILURES_ALLOWED, f"forward failed: {raw.crash}", raw.traceback)
+    if raw.value:
+        message = f"the output must have the shape of the input, but {raw.detail}"
+        return failed(NAME, raw.value, FAILURES_ALLOWED, message)
     return passed(NAME, 0.0, FAILURES_ALLOWED, f"shapes kept at {len(SIZES)} awkward sizes")
 
 

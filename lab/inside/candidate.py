@@ -3,23 +3,27 @@
 It holds mixers and nothing else: no token, no target, no optimiser, no file of the job. Weights come with a request and
 are overwritten by the next; what it answers is checked by whoever asked. Read `serve`, then the operations.
 
-    load      source                           -> nothing
-    build     d_model, n_heads, layers, state  -> what each layer holds, and its tensors
-    forward   layer, x [, weights]             -> y
-    backward  layer, gradient of y             -> gradient of x and of each parameter
+    load       source [, seed]                          -> nothing
+    build      d_model, n_heads, layers, dtype, state   -> what each layer holds, and its tensors
+    forward    layer, x [, weights]                     -> y
+    backward   layer, gradient of y                     -> gradient of x and of each parameter
+    read       layer                                    -> its weights and buffers as they are
+    leftovers, count                                    -> for gates: what a call leaves behind, what it costs
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from move37.lab.inside.leftovers import changed_settings, global_settings, left_by_a_call, restore_settings
 from move37.lab.inside.tracebacks import frames_of, one_line
-from move37.lab.inside.wire import BadMessage, Channel, ChannelClosed, Head
+from move37.lab.inside.wire import DTYPES, BadMessage, Channel, ChannelClosed, Head
 from move37.lab.training.contract import ContractError, load_mixer
 
 Reply = tuple[Head, list[Tensor]]
@@ -54,13 +58,22 @@ class Worker:
             "build": self._build,
             "forward": self._forward,
             "backward": self._backward,
+            "read": self._read,
+            "leftovers": self._leftovers,
+            "count": self._count,
         }
+        self._changed_by_import: list[str] = []
 
     def answer(self, head: Head, tensors: list[Tensor]) -> Reply:
         return self._operations[head["do"]](head, tensors)
 
     def _load(self, head: Head, tensors: list[Tensor]) -> Reply:
+        restore_settings()
+        if head["seed"] is not None:
+            torch.manual_seed(head["seed"])
+        before = global_settings()
         self.mixer = load_mixer(head["source"])
+        self._changed_by_import = changed_settings(before)
         return {}, []
 
     def _build(self, head: Head, tensors: list[Tensor]) -> Reply:
@@ -69,9 +82,14 @@ class Worker:
             raise RuntimeError("nothing is loaded")
         if tensors:
             torch.set_rng_state(tensors[0])
+        before = global_settings()
         mixers = [self.mixer(head["d_model"], head["n_heads"]) for _ in range(head["layers"])]
+        self._changed_by_import += changed_settings(before)
+        if head["dtype"] is not None:
+            mixers = [mixer.to(DTYPES[head["dtype"]]) for mixer in mixers]
         self.layers = [_Layer(mixer) for mixer in mixers]
         values = [tensor.detach() for layer in self.layers for tensor in layer.tensors]
+        values.append(torch.get_rng_state())
         return {"layers": [layer.names for layer in self.layers]}, values
 
     def _forward(self, head: Head, tensors: list[Tensor]) -> Reply:
@@ -102,6 +120,21 @@ class Worker:
             torch.autograd.backward([y], [tensors[0]])
         gradients = [leaf.grad, *(parameter.grad for parameter in layer.parameters)]
         return {"given": [g is not None for g in gradients]}, [g for g in gradients if g is not None]
+
+    def _read(self, head: Head, tensors: list[Tensor]) -> Reply:
+        return {}, [tensor.detach() for tensor in self.layers[head["layer"]].tensors]
+
+    def _leftovers(self, head: Head, tensors: list[Tensor]) -> Reply:
+        found = [f"importing or building changes torch's {', '.join(set(self._changed_by_import))}"]
+        found = found if self._changed_by_import else []
+        return {"found": [*found, *left_by_a_call(self.layers[0].mixer, tensors[0])]}, []
+
+    def _count(self, head: Head, tensors: list[Tensor]) -> Reply:
+        from move37.lab.inside.op_counter import OpCounter  # not where a training starts: it loads much of torch
+
+        with torch.no_grad(), OpCounter() as counter:
+            self.layers[0].mixer.eval()(tensors[0])
+        return {"counts": asdict(counter.counts())}, []
 
 
 class _Layer:

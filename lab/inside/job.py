@@ -33,7 +33,7 @@ class Job:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        _load_kernels()
+        load_kernels()
         self._spawner = Spawner(isolation.job_files(keep=TRAVELLED))
         self.spec: Spec = json.loads(Path("spec.json").read_text())
         self.source = Path("candidate.py").read_text()
@@ -73,7 +73,7 @@ def main() -> None:
         os._exit(1)
 
 
-def _load_kernels() -> None:
+def load_kernels() -> None:
     """Here, so that no candidate's process spends its own time on it."""
     from move37 import kernels
 

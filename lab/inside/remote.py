@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
-from move37.lab.inside.spawner import Process, Spawner
+from move37.lab.inside.spawner import Process, Spawner, wait, where_it_hangs
 from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
 from move37.lab.training.contract import ContractError
 from move37.lab.training.sizes import D_MODEL, N_HEADS
@@ -50,6 +50,7 @@ class Layer:
     trained: tuple[bool, ...]  # whether it wants a gradient
     buffers: tuple[str, ...]  # persistent ones
     values: tuple[Tensor, ...]  # of the parameters, then of the buffers
+    state_after: Tensor  # of torch's generator once all layers were built
 
     @property
     def parameters(self) -> int:
@@ -82,11 +83,19 @@ class Record:
 class Remote:
     """One candidate's process."""
 
-    def __init__(self, spawner: Spawner, source: str) -> None:
+    def __init__(self, spawner: Spawner, source: str | None, *, seconds: float | None = None) -> None:
+        """`source` is loaded at once, if given. `seconds`: of CPU time for one request (None: without end)."""
         self._spawner = spawner
+        self._seconds = seconds
         self.process: Process = spawner.new()
         self._open = True
-        self.ask({"do": "load", "source": source})
+        self.cpu_seconds = 0.0  # once it has ended
+        if source is not None:
+            self.load(source)
+
+    def load(self, source: str, *, seed: int | None = None) -> None:
+        """Execute `source` there, torch's generator seeded before. Raises `CandidateFault` and `ContractError`."""
+        self.ask({"do": "load", "source": source, "seed": seed})
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -97,11 +106,14 @@ class Remote:
         """One request and its reply. Raises `CandidateFault`; a `ContractError` where the candidate breaks it."""
         try:
             self.process.channel.send(head, tensors)
+            if self._seconds is not None:
+                wait(self.process, self._seconds)
             reply, out = self.process.channel.receive()
         except (ChannelClosed, TimeoutError) as error:
             raise self._died(error) from error
-        except BadMessage as error:
-            raise CandidateFault(str(error)) from error
+        except BadMessage as error:  # what follows on that channel could be read as anything
+            self.end()
+            raise CandidateDied(f"the candidate's process wrote what is no answer: {error}") from error
         if "error" in reply:
             line, traceback = str(reply["error"]), str(reply.get("traceback", ""))
             if reply.get("contract"):
@@ -110,16 +122,23 @@ class Remote:
         return reply, out
 
     def _died(self, error: Exception) -> CandidateDied:
+        where = where_it_hangs(self.process) if isinstance(error, TimeoutError) else ""
         ended = self.end()
         if isinstance(error, TimeoutError):
-            return CandidateDied("the candidate's process did not answer")
+            return CandidateDied(f"it did not end within {self._seconds:.0f} s of CPU time", where)
         how = f"exit status {ended}" if ended >= 0 else signal.Signals(-ended).name
         return CandidateDied(f"the candidate ended its process ({how})")
 
-    def build(self, *, layers: int, d_model: int, n_heads: int, state: Tensor | None = None) -> list[Layer]:
+    def build(
+        self, *, layers: int, d_model: int, n_heads: int, state: Tensor | None = None, dtype: torch.dtype | None = None
+    ) -> list[Layer]:
         """Build mixers there; what each holds. `state`: of torch's generator before the first one draws."""
-        order = {"do": "build", "layers": layers, "d_model": d_model, "n_heads": n_heads}
+        kind = None if dtype is None else str(dtype).removeprefix("torch.")
+        order = {"do": "build", "layers": layers, "d_model": d_model, "n_heads": n_heads, "dtype": kind}
         reply, values = self.ask(order, [] if state is None else [state])
+        if not values:
+            raise CandidateFault("the mixer's weights cannot be listed")
+        *values, after = values
         try:
             described = [_described(layer) for layer in reply["layers"]]
             sizes = [len(d["names"]) + len(d["buffers"]) for d in described]
@@ -128,7 +147,10 @@ class Remote:
         except (KeyError, TypeError, ValueError) as error:
             raise CandidateFault(f"the mixer's weights cannot be listed: {error}") from error
         cuts = [sum(sizes[:i]) for i in range(layers + 1)]
-        built = [Layer(**d, values=tuple(values[a:b])) for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)]
+        built = [
+            Layer(**d, values=tuple(values[a:b]), state_after=after)
+            for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)
+        ]
         for layer in built:
             if sum(v.numel() * v.element_size() for v in layer.values) > LARGEST_LAYER:
                 raise ContractError(f"a mixer holds more than {LARGEST_LAYER // 2**20} MiB of weights and buffers")
@@ -155,7 +177,9 @@ class Remote:
         if not self._open:
             return 0
         self._open = False
-        return self._spawner.end(self.process).status
+        ended = self._spawner.end(self.process)
+        self.cpu_seconds = ended.cpu_seconds
+        return ended.status
 
 
 def _described(layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,15 @@ Read `Spawner`; `_serve` is the spawner's own loop.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import fcntl
 import mmap
 import os
+import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +26,13 @@ from pathlib import Path
 from move37.lab.inside import isolation
 from move37.lab.inside.candidate import serve
 from move37.lab.inside.wire import Channel, ChannelClosed
+from move37.lab.training.contract import FILE_NAME
 
 REGION = 512 * 2**20  # bytes of address space for one process's tensors; memory is taken as it is touched
-SLOTS = 4  # candidate's processes alive at the same time
+SLOTS = 8  # candidate's processes alive at the same time
+HANGS = signal.SIGUSR1  # a process that gets it says where it is
+IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
+LARGEST_DUMP = 65536
 _NEW, _END = b"n", b"e"
 
 
@@ -35,6 +43,7 @@ class Process:
     pid: int
     channel: Channel
     slot: int
+    hang: int  # end of a pipe on which it says where it hangs
     missing: tuple[str, ...] = field(default=())  # locks that this system does not have
 
 
@@ -72,10 +81,12 @@ class Spawner:
         with contextlib.suppress(OSError):
             self._regions[slot].madvise(mmap.MADV_REMOVE)  # nothing of the process that had it before
         ours, theirs = socket.socketpair()
-        socket.send_fds(self._control, [_NEW + bytes([slot])], [theirs.fileno()])
+        hang, theirs_hang = os.pipe()
+        socket.send_fds(self._control, [_NEW + bytes([slot])], [theirs.fileno(), theirs_hang])
         theirs.close()
+        os.close(theirs_hang)
         (pid,) = struct.unpack("<i", self._reply(4))
-        process = Process(pid, Channel(ours, self._regions[slot]), slot)
+        process = Process(pid, Channel(ours, self._regions[slot]), slot, hang)
         head, _ = process.channel.receive()
         process.missing = tuple(head["missing"])
         return process
@@ -83,6 +94,7 @@ class Spawner:
     def end(self, process: Process) -> Ended:
         """Kill it, unless it has ended by itself, and say how it ended."""
         process.channel.close()
+        os.close(process.hang)
         self._control.sendall(_END + struct.pack("<i", process.pid))
         status, seconds = struct.unpack("<id", self._reply(12))
         self._free.append(process.slot)
@@ -100,21 +112,49 @@ class Spawner:
         return data
 
 
+def wait(process: Process, seconds: float) -> None:
+    """Until it answers. Raises `TimeoutError` once it took `seconds` of CPU time, or IDLE times as many of time."""
+    began, used = time.monotonic(), _cpu_seconds(process.pid)
+    while not select.select([process.channel.line], [], [], 0.25)[0]:
+        if _cpu_seconds(process.pid) - used > seconds or time.monotonic() - began > IDLE * seconds:
+            raise TimeoutError
+
+
+def where_it_hangs(process: Process) -> str:
+    """The candidate's own lines of a dump that its process is asked for; it may have turned that off."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, HANGS)
+    if not select.select([process.hang], [], [], 1.0)[0]:
+        return ""
+    lines = os.read(process.hang, LARGEST_DUMP).decode("utf-8", "replace").splitlines()
+    return "\n".join([line for line in lines if f'"{FILE_NAME}"' in line][:20])
+
+
+def _cpu_seconds(pid: int) -> float:
+    """0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
     files_closed = isolation.close_files(denied)
     alive: set[int] = set()
     while True:
-        order, descriptors, _, _ = socket.recv_fds(control, 5, 1)
+        order, descriptors, _, _ = socket.recv_fds(control, 5, 2)
         if not order:
             break
         if order[:1] == _NEW:
             pid = os.fork()
             if pid == 0:
                 try:
-                    _become_candidate(control, regions, order[1], descriptors[0], files_closed=files_closed)
+                    _become_candidate(control, regions, order[1], descriptors, files_closed=files_closed)
                 finally:
                     os._exit(1)
-            os.close(descriptors[0])
+            for descriptor in descriptors:
+                os.close(descriptor)
             alive.add(pid)
             control.sendall(struct.pack("<i", pid))
         else:
@@ -133,7 +173,7 @@ def _end(pid: int) -> bytes:
 
 
 def _become_candidate(
-    control: socket.socket, regions: Sequence[mmap.mmap], slot: int, line: int, *, files_closed: bool
+    control: socket.socket, regions: Sequence[mmap.mmap], slot: int, lines: Sequence[int], *, files_closed: bool
 ) -> None:
     """Drop everything that is not this process's own, put the locks on, and serve."""
     isolation.die_with_parent()
@@ -142,11 +182,13 @@ def _become_candidate(
         if other != slot:
             region.close()
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)  # progress and reports are the trusted process's alone
-    if line != 3:
-        os.dup2(line, 3)
-    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    for standard in (0, 1, 2):  # progress, reports and what went wrong are the trusted process's to say
+        os.dup2(nothing, standard)
+    high = [fcntl.fcntl(line, fcntl.F_DUPFD, 10) for line in lines]  # out of the way of 3 and 4
+    for target, descriptor in enumerate(high, start=3):
+        os.dup2(descriptor, target)
+    os.closerange(5, os.sysconf("SC_OPEN_MAX"))
+    faulthandler.register(HANGS, file=4, all_threads=False)
     calls_closed = isolation.close_calls()
     channel = Channel(socket.socket(fileno=3), regions[slot])
     locks = {isolation.LANDLOCK: files_closed, isolation.SECCOMP: calls_closed}

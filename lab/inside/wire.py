@@ -21,7 +21,7 @@ from torch import Tensor
 LARGEST_HEAD = 4 * 2**20  # bytes of JSON; the source of a candidate travels in one
 MOST_TENSORS = 4096
 _ALIGNED = 64
-_DTYPES = {
+DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (
         torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.complex64, torch.complex128,
@@ -90,7 +90,7 @@ class Channel:
         at, kinds = 0, []
         for tensor in tensors:
             kind = str(tensor.dtype).removeprefix("torch.")
-            if kind not in _DTYPES or tensor.layout is not torch.strided:
+            if kind not in DTYPES or tensor.layout is not torch.strided:
                 raise BadMessage(f"a tensor of {tensor.dtype} with layout {tensor.layout} cannot travel")
             size = tensor.numel() * tensor.element_size()
             if at + size > len(self.region):
@@ -106,7 +106,7 @@ class Channel:
             raise ValueError("too many tensors")
         at, tensors = 0, []
         for kind, shape in kinds:
-            dtype = _DTYPES[kind]
+            dtype = DTYPES[kind]
             if not all(type(n) is int and n >= 0 for n in shape):
                 raise ValueError("no shape")
             numbers = math.prod(shape)

@@ -188,7 +188,7 @@ class MixersTask:
         self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
     ) -> Checked:
         """Run every gate in the sandbox."""
-        from move37.lab.gates.run import run_gates
+        from move37.lab.judging.run import run_gates
 
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known)
 

@@ -4,6 +4,7 @@ DIR holds `initial_program.py`, whose changeable region stands between `# EVOLVE
 and `evaluator.py`, which defines either
     evaluate(program_path) -> dict                     runs beside the program: its score is self-reported
     run(program_path) -> data, score(data) -> dict     two jobs in two processes: the score counts
+What stands in DIR/judge/ (labels, reference answers) never travels with the import or the run of a program.
 with `combined_score` (higher is better) among the numbers of the dict. A candidate is the whole file, untouched
 outside the region. The start program is the baseline.
 
@@ -24,12 +25,12 @@ from pathlib import Path
 
 from move37.lab.checksum import checksum
 from move37.lab.errors import BadTask
-from move37.lab.gates.order import NAMES
-from move37.lab.gates.tree import tree_hash
+from move37.lab.gates.registry import NAMES
+from move37.lab.judging.ast_hash import ast_hash
 from move37.lab.records import COMBINED_SCORE, DECIDE, SCREEN, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks import program_folder
 from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
-from move37.lab.tasks.program_folder import END, EVALUATOR, PROGRAM, START
+from move37.lab.tasks.program_folder import END, EVALUATOR, JUDGE, PROGRAM, START
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
 from move37.lab.training.outcomes import fault
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
@@ -48,6 +49,7 @@ class ProgramTask:
     two_processes: bool  # the evaluator has run() and score()
     files: Mapping[str, bytes]  # the whole folder, relative path -> content
     wall_seconds: float  # of one job; ends everything that it started
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables that the evaluator asks for
     metric: Metric = field(default=COMBINED_SCORE)
 
     @classmethod
@@ -63,7 +65,8 @@ class ProgramTask:
         program_folder.tree_of_file(program, folder / PROGRAM)
         tree = program_folder.tree_of_file(evaluator, folder / EVALUATOR)
         defined = program_folder.top_level_names(tree)
-        if "evaluate" not in defined and not {"run", "score"} <= defined:
+        star = "*" in defined  # whatever it brings: the job will tell
+        if not star and "evaluate" not in defined and not {"run", "score"} <= defined:
             raise BadTask(
                 f"{folder / EVALUATOR} defines neither evaluate(program_path) nor run(program_path) and score(data)"
             )
@@ -74,6 +77,7 @@ class ProgramTask:
             two_processes={"run", "score"} <= defined,
             files=files,
             wall_seconds=wall_seconds or program_folder.wall_seconds_of(tree, folder / EVALUATOR),
+            environment=program_folder.environment_of(tree, folder / EVALUATOR),
         )
 
     @property
@@ -142,7 +146,7 @@ class ProgramTask:
             name="import", passed=True, value=1.0, limit=1.0, message="the program imports; the region alone differs"
         )
         failed = GateResult(name="import", passed=False, value=0.0, limit=1.0, message=problem, traceback=traceback)
-        tree = tree_of(candidate.source)
+        tree = hash_of(candidate.source)
         results = {"import": failed if problem else passed}
         if tree is not None and known:
             results["novelty"] = _novelty(tree, known)
@@ -221,7 +225,7 @@ class ProgramTask:
     def _text_problem(self, source: str) -> str:
         """Why this text is no candidate, or an empty string."""
         try:
-            ast.parse(source)
+            ast.parse(source.removeprefix("\ufeff"))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return f"the program is not Python: {error}"
         ours, theirs = program_folder.outside_regions(self.program), program_folder.outside_regions(source)
@@ -235,10 +239,12 @@ class ProgramTask:
         self, candidate: Candidate | None, *, mode: str, seed: int, trust: str, collect: tuple[str, ...],
         data: bytes | None = None,
     ) -> Job:  # fmt: skip
-        files = {f"task/{name}": content for name, content in self.files.items()}
+        judging = mode in ("score", "evaluate")
+        kept = {n: content for n, content in self.files.items() if judging or not n.startswith(JUDGE)}
+        files = {f"task/{name}": content for name, content in kept.items()}
         files["main.py"] = Path(__file__).with_name("program_entry.py").read_bytes()
         if candidate is not None:
-            files["candidate.py"] = candidate.source.encode()
+            files["candidate.py"] = program_folder.encoded(candidate.source)
         if data is not None:
             files["data.json"] = data
         return Job(
@@ -246,16 +252,16 @@ class ProgramTask:
             trust=trust,
             argv=("python", "main.py", mode, str(seed)),
             files=files,
-            env={"PYTHONHASHSEED": str(seed % 2**32)},
+            env={**self.environment, "PYTHONHASHSEED": str(seed % 2**32)},
             collect=collect,
             limits=Limits(wall_seconds=self.wall_seconds, output_bytes=MIB, result_bytes=16 * MIB),
         )
 
 
-def tree_of(source: str) -> str | None:
+def hash_of(source: str) -> str | None:
     """A hash of the syntax tree, in which names, comments and layout do not count. None where it is not Python."""
     try:
-        return tree_hash(ast.parse(source))
+        return ast_hash(ast.parse(source.removeprefix("\ufeff")))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

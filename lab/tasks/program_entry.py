@@ -13,8 +13,10 @@ Data crosses as JSON (floats exact, arrays as tagged bytes), never as a pickle.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import importlib.util
+import inspect
 import json
 import os
 import random
@@ -31,8 +33,8 @@ LONGEST_NAME = 64  # characters of a metric's name
 _ARRAY_KINDS = "biuf"  # booleans, integers, floats: kinds whose bytes carry no object
 
 
-def main(arguments: list[str]) -> int:
-    """Returns the exit status; the candidate's and the evaluator's own exceptions pass through as tracebacks."""
+def main(arguments: list[str]) -> None:
+    """Ends the process; the candidate's and the evaluator's own exceptions pass through as tracebacks."""
     mode, seed = arguments[0], int(arguments[1])
     here = Path.cwd()
     out = Path(os.environ["MOVE37_OUT"])
@@ -47,17 +49,31 @@ def main(arguments: list[str]) -> int:
     if mode != "score":
         program.write_bytes((here / "candidate.py").read_bytes())
     if mode == "import":
+        sys.argv = [str(program)]
         _load("candidate_program", program)
-        return 0
-    evaluator = _load("evaluator", folder / "evaluator.py")
+    else:
+        sys.argv = [str(folder / "evaluator.py")]
+        _evaluate(mode, _load("evaluator", folder / "evaluator.py"), program, here=here, out=out)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a thread or child that was left behind must not hold the job, which has its answer
+
+
+def _evaluate(mode: str, evaluator: ModuleType, program: Path, *, here: Path, out: Path) -> None:
     if mode == "run":
-        (out / "data.json").write_text(json.dumps(encode(evaluator.run(str(program)))))
+        answer = _awaited(evaluator.run(str(program)))
+        (out / "data.json").write_text(json.dumps(encode(answer)))
     elif mode == "evaluate":
-        (out / "metrics.json").write_text(json.dumps(metrics(evaluator.evaluate(str(program)))))
+        answer = _awaited(evaluator.evaluate(str(program)))
+        (out / "metrics.json").write_text(json.dumps(metrics(answer)))
     else:
         data = decode(json.loads((here / "data.json").read_text()))
-        (out / "metrics.json").write_text(json.dumps(metrics(evaluator.score(data))))
-    return 0
+        (out / "metrics.json").write_text(json.dumps(metrics(_awaited(evaluator.score(data)))))
+
+
+def _awaited(answer: Any) -> Any:
+    """The answer, of a coroutine function too."""
+    return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
 
 
 def _seed(seed: int) -> None:
@@ -129,4 +145,4 @@ def decode(data: Any) -> Any:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    main(sys.argv[1:])

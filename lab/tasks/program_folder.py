@@ -7,8 +7,10 @@ tree.
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,9 +21,12 @@ from move37.sandbox.result_validation import fault
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
 PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"
 LARGEST_FOLDER = 16 * MIB
+JUDGE = "judge/"  # of the folder: what stands below it never travels with the program's own run
+ENVIRONMENT = "ENVIRONMENT"  # an evaluator that needs variables assigns a dict of strings at its top level
 LIMIT = "WALL_SECONDS"  # an evaluator that needs more time than the default assigns it at its top level
 WALL_SECONDS = 60.0  # of one job; ends everything that it started
 LONGEST_SECONDS = 86_400.0
+_COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
 _REGION = re.compile(rf"^[ \t]*{START}[^\n]*\n(.*?)^[ \t]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
 
 CONTRACT = """\
@@ -76,11 +81,28 @@ def _plain_files(folder: Path) -> list[Path]:
 
 
 def text_of(files: Mapping[str, bytes], name: str, folder: Path) -> str:
-    """One of its files as text. Raises `BadTask` where it is no UTF-8."""
+    """One of its files as Python would read it: byte order mark, declared encoding, any line ends.
+
+    Raises `BadTask` where it is not text in the encoding that it declares, or UTF-8.
+    """
     try:
-        return files[name].decode()
-    except UnicodeDecodeError as error:
-        raise BadTask(f"{folder / name} is not UTF-8 text") from error
+        return decoded(files[name])
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise BadTask(f"{folder / name} is not text in the encoding that it declares, or UTF-8") from error
+
+
+def decoded(data: bytes) -> str:
+    """Python source as text, lines ended by newlines. Raises `SyntaxError`, `UnicodeDecodeError` or `LookupError`."""
+    plain = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(plain).readline)
+    return plain.decode(encoding)
+
+
+def encoded(text: str) -> bytes:
+    """Text as UTF-8 that Python reads back as it, whatever other encoding its first two lines declare."""
+    lines = text.removeprefix("\ufeff").split("\n", 2)
+    declared = [_COOKIE.sub(r"\1utf-8", line) for line in lines[:2]]
+    return "\n".join([*declared, *lines[2:]]).encode("utf-8", "surrogatepass")
 
 
 def tree_of_file(text: str, path: Path) -> ast.Module:
@@ -104,9 +126,29 @@ def wall_seconds_of(tree: ast.Module, path: Path) -> float:
     return WALL_SECONDS
 
 
+def environment_of(tree: ast.Module, path: Path) -> dict[str, str]:
+    """The evaluator's own `ENVIRONMENT = {"NAME": "value"}`. Raises `BadTask` where it is no such dict."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == ENVIRONMENT for t in node.targets):
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:
+                value = None
+            if not isinstance(value, dict) or not all(_is_variable(n) and type(v) is str for n, v in value.items()):
+                raise BadTask(
+                    f"{path}: write {ENVIRONMENT} as a dict of names and strings; MOVE37_ and LD_ names are ours"
+                )
+            return value
+    return {}
+
+
+def _is_variable(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and not name.startswith(("MOVE37_", "LD_", "PYTHON"))
+
+
 def outside_regions(source: str) -> list[str]:
     """The text outside the regions, markers included, one piece before, between and after them."""
-    text = source.replace("\r\n", "\n")
+    text = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     pieces, last = [], 0
     for found in _REGION.finditer(text):
         pieces.append(text[last : found.start(1)])
@@ -115,13 +157,19 @@ def outside_regions(source: str) -> list[str]:
 
 
 def top_level_names(tree: ast.Module) -> set[str]:
-    """Names that a module's top level binds: functions, imports, assignments."""
+    """Names that a module's top level may bind, within `if`, `try` and `with` too; "*" for a star import."""
     names: set[str] = set()
-    for node in tree.body:
+    nodes = list(tree.body)
+    for node in nodes:
+        for inner in ("body", "orelse", "finalbody", "handlers"):
+            if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While | ast.ExceptHandler):
+                nodes += getattr(node, inner, [])
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {a.asname or a.name for a in node.names}
         elif isinstance(node, ast.Assign):
-            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+            names |= {n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
     return names

@@ -10,6 +10,7 @@ from move37.sandbox.job import MIB, Outcome, Status
 LONGEST_TRACEBACK = 4000  # characters kept, from the end
 LONGEST_SENTENCE = 300
 REPORT = "report.json"
+_NOISE = ("Warning:", "warnings.warn", "resource_tracker", "was never awaited", "Exception ignored in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,22 @@ def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:
         case Status.DONE:
             sentence = f"{doing} ended without a result"
         case _:
-            last = errors.splitlines()[-1] if errors else outcome.message or f"exit status {outcome.exit_code}"
+            last = last_useful_line(errors) or outcome.message or f"exit status {outcome.exit_code}"
             sentence = f"{doing} failed: {last}"
     return sentence[:LONGEST_SENTENCE], traceback
+
+
+def last_useful_line(errors: str) -> str:
+    """The exception of the last traceback, else the last line that is no warning; empty where there is none.
+
+    What an interpreter says while it ends (unawaited coroutines, leaked semaphores) comes after the reason.
+    """
+    lines = errors.splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if starts:
+        after = [line for line in lines[starts[-1] + 1 :] if line.strip() and not line.startswith((" ", "\t", "|"))]
+        if after:
+            return after[0].strip()
+    said = [line.strip() for line in lines if line.strip()]
+    useful = [line for line in said if not any(word in line for word in _NOISE)]
+    return (useful or said or [""])[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from move37.app.__main__ import run
-from move37.lab.gates.order import NAMES
+from move37.lab.gates.registry import NAMES
 from tests.lab.gates.defects import CLEAN, PLANTED
 
 MIXER = Path(__file__).parents[2] / "lab" / "baselines" / "gla.py"

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.gates import causality, complexity, novelty, parameters, truncation
-from move37.lab.gates.gate import Evidence, Reading, Timing, failed
-from move37.lab.gates.judging import judge_all, refused
-from move37.lab.gates.order import GATES, NAMES
-from move37.lab.gates.reports import Death, read_reports
+from move37.lab.gates.gate import Evidence, RawMeasurement, failed
+from move37.lab.gates.registry import GATES, NAMES
+from move37.lab.judging.judging import judge_all, refused
+from move37.lab.judging.reports import Death, read_reports
 from move37.lab.tasks.task import Fingerprint
 from move37.sandbox.job import Outcome, Status
 
 
-def a_number(value: float, **numbers: float) -> Reading:
-    return Reading(value=value, numbers=numbers)
+def a_number(value: float, **numbers: float) -> RawMeasurement:
+    return RawMeasurement(value=value, numbers=numbers)
 
 
 def an_outcome(*lines: object, status: Status = Status.DONE, stderr: bytes = b"") -> Outcome:
@@ -52,11 +52,15 @@ def test_a_length_is_not_judged_while_the_future_leaks() -> None:
     assert truncation.judge(a_number(0.5), Evidence()).passed is False
 
 
-def test_outputs_of_the_prefix_alone_decide_against_the_report() -> None:
-    reading = Reading(value=0.0, outputs=(1.0, 1.0, 1.0, 1.0))
+def test_weights_of_eight_bytes_a_number_are_too_many() -> None:
+    assert parameters.judge(a_number(1000, bytes=4 * 1050), Evidence(baseline_parameters=1000)).passed
+    assert parameters.judge(a_number(1000, bytes=4 * 1051), Evidence(baseline_parameters=1000)).passed is False
 
-    assert truncation.judge(reading, Evidence(alone=Reading(outputs=(1.0, 1.0)))).passed
-    assert truncation.judge(reading, Evidence(alone=Reading(outputs=(1.0, 0.5)))).passed is False
+
+@pytest.mark.parametrize("other", ["causality", "purity", "determinism"])
+def test_a_length_is_judged_once_what_explains_it_is_mended(other: str) -> None:
+    shut = Evidence(results={other: failed(other, 1.0, 0.0, "x")})
+    assert truncation.judge(a_number(0.5), shut).passed is None
 
 
 @pytest.mark.parametrize("count, passes", [(1049, True), (1050, True), (1051, False)])
@@ -71,7 +75,7 @@ def test_only_the_exempt_baseline_may_be_quadratic() -> None:
 
 def test_time_is_held_against_a_mixer_only_when_ratio_and_excess_are_large() -> None:
     def judged(long: float, short: float) -> bool | None:
-        return complexity.judge(a_number(1.0), Evidence(timing=Timing(long=long, short=short, start=0.1))).passed
+        return complexity.judge(a_number(1.0, long=long, short=short, start=0.1), Evidence()).passed
 
     assert judged(0.25, 0.22)
     assert judged(0.21, 0.12)  # a ratio of five, from noise
@@ -80,19 +84,20 @@ def test_time_is_held_against_a_mixer_only_when_ratio_and_excess_are_large() -> 
 
 
 def test_without_an_archive_there_is_nothing_to_be_new_against() -> None:
-    assert novelty.judge(Reading(value=0.0, outputs=(1.0,)), Evidence()).passed is None
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), Evidence()).passed is None
     known = (Fingerprint(experiment="c1-003", tree="t", outputs=(1.0, 2.0)),)
-    same = novelty.judge(Reading(value=0.0, outputs=(1.0, 2.0001)), Evidence(known=known, tree="u"))
+    same = novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.0001)), Evidence(known=known, tree="u"))
     assert same.passed is False
     assert "c1-003" in same.message
-    assert novelty.judge(Reading(value=0.0, outputs=(1.0, 2.1)), Evidence(known=known, tree="u")).passed
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.1)), Evidence(known=known, tree="u")).passed
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), Evidence(known=known, tree="u")).passed, "older"
 
 
 def test_an_exception_everywhere_is_one_failed_gate() -> None:
-    readings = {name: Reading(crash="RuntimeError: no", traceback="line 3") for name in NAMES[1:]}
-    readings["import"] = Reading(value=0.0)
+    raws = {name: RawMeasurement(crash="RuntimeError: no", traceback="line 3") for name in NAMES[1:]}
+    raws["import"] = RawMeasurement(value=0.0)
 
-    results = judge_all(readings, {}, Evidence())
+    results = judge_all(raws, {}, Evidence())
 
     assert [r.name for r in results if r.passed is False] == ["shape"]
     assert results[1].traceback == "line 3"
@@ -107,14 +112,30 @@ def test_a_refused_file_fails_import_and_leaves_the_rest_null() -> None:
 def test_a_gate_that_took_its_process_with_it_fails_with_its_last_words() -> None:
     outcome = an_outcome(
         {"gate": "shape", "starts": True},
-        {"gate": "shape", "reading": {"value": 0.0}},
+        {"gate": "shape", "raw": {"value": 0.0}},
         {"gate": "finite", "starts": True},
         status=Status.OUT_OF_MEMORY,
     )
-    reports = read_reports(outcome, seconds=20)
+    reports = read_reports(outcome)
 
-    assert reports.readings.keys() == {"shape"}
-    assert reports.death == Death(gate="finite", sentence="it ran out of memory (peak 0 MiB)", traceback="")
+    assert reports.raws.keys() == {"shape"} and not reports.whole
+    assert reports.deaths == {
+        "finite": Death(gate="finite", sentence="it ran out of memory (peak 0 MiB)", traceback="")
+    }
+
+
+def test_a_process_that_ended_in_a_gate_is_that_gates_death_and_the_next_one_goes_on() -> None:
+    reports = read_reports(
+        an_outcome(
+            {"missing": ["Landlock"]},
+            {"gate": "shape", "starts": True},
+            {"gate": "shape", "died": "it ended", "traceback": "line 3"},
+            {"gate": "finite", "starts": True},
+            {"gate": "finite", "raw": {"value": 0.0}},
+        )
+    )
+    assert reports.deaths.keys() == {"shape"} and reports.raws.keys() == {"finite"}
+    assert reports.whole and reports.missing == ("Landlock",)
 
 
 @given(
@@ -125,13 +146,15 @@ def test_a_gate_that_took_its_process_with_it_fails_with_its_last_words() -> Non
                 st.none() | st.floats() | st.text(),
                 lambda c: (
                     st.lists(c)
-                    | st.dictionaries(st.sampled_from(["gate", "starts", "reading", "value", "numbers", "outputs"]), c)
+                    | st.dictionaries(
+                        st.sampled_from(["gate", "starts", "died", "missing", "raw", "value", "numbers", "outputs"]), c
+                    )
                 ),
             ),
         )
     )
 )
 def test_lines_that_are_no_reports_break_nothing(lines: list[object]) -> None:
-    reports = read_reports(an_outcome(*lines), seconds=1)
+    reports = read_reports(an_outcome(*lines))
 
-    assert judge_all(reports.readings, {}, Evidence())
+    assert judge_all(reports.raws, {}, Evidence())

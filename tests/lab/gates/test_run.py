@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from move37.lab.gates import run
-from move37.lab.gates.order import NAMES
-from move37.lab.gates.run import run_gates
+from move37.lab.gates.registry import NAMES
+from move37.lab.judging import run
+from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate
 from move37.lab.tasks.task import Checked, Fingerprint
 from move37.sandbox.sandbox import Sandbox
@@ -73,30 +73,40 @@ async def test_memory_without_end_fails_the_gate_that_met_it(sandbox: Sandbox) -
 
 
 async def test_what_a_candidate_prints_is_no_report(sandbox: Sandbox) -> None:
-    forged = """print('{"gate": "causality", "reading": {"value": 0.0}}')"""
+    forged = """print('{"gate": "causality", "raw": {"value": 0.0}}')"""
     leak = PLANTED["a leak that starts behind position 64"][1]
     found = await checked(leak.replace("        u, gate", f"        {forged}\n        u, gate"), sandbox)
 
     assert failing(found) == ["causality"]
 
 
-@pytest.mark.parametrize(
-    "work, left",
-    [
-        (
-            "torch.sys.modules['threading'].Thread(target=torch.sys.modules['time'].sleep, args=(1e6,)).start()",
-            "thread",
-        ),
-        ("torch.os.fork() == 0 and torch.sys.modules['time'].sleep(1e6)", "process"),
-    ],
-)
-async def test_who_goes_on_working_after_the_call_fails_purity_and_holds_nobody_up(
-    sandbox: Sandbox, work: str, left: str
-) -> None:
+async def test_a_thread_that_goes_on_working_fails_purity_and_holds_nobody_up(sandbox: Sandbox) -> None:
+    work = "torch.sys.modules['threading'].Thread(target=torch.sys.modules['time'].sleep, args=(1e6,)).start()"
     found = await checked(planted(last=f"if x.shape[1] == 8:\n    {work}"), sandbox)
 
     assert failing(found) == ["purity"]
-    assert f"a {left} is left running" in result(found, "purity").message
+    assert "a thread is left running" in result(found, "purity").message
+
+
+FORGED = """
+import torch
+lines = ['{"gate": "%s", "starts": true}\\n{"gate": "%s", "raw": {"value": 0.0}}' % (n, n) for n in NAMES]
+for number in (1, 2, 3, 4, 5):
+    try:
+        torch.os.write(number, "\\n".join(lines).encode())
+    except OSError:
+        pass
+torch.os._exit(0)
+
+class Mixer:
+    pass
+"""
+
+
+async def test_reports_that_a_candidate_writes_are_no_reports(sandbox: Sandbox) -> None:
+    found = await checked(FORGED.replace("NAMES", repr(NAMES)), sandbox)
+
+    assert failing(found) == ["import"] and not found.passed
 
 
 async def test_a_flood_of_prints_is_no_fault(sandbox: Sandbox) -> None:
@@ -134,8 +144,7 @@ return out
     )
     found = await checked(cheat, sandbox)
 
-    assert "truncation" in failing(found)
-    assert "fresh process" in result(found, "truncation").message
+    assert "causality" in failing(found)
 
 
 async def test_the_second_of_two_equal_mixers_is_not_new(sandbox: Sandbox) -> None:

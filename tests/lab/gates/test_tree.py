@@ -7,12 +7,12 @@ import ast
 import pytest
 
 from move37.lab import baselines
-from move37.lab.gates.tree import tree_hash
+from move37.lab.judging.ast_hash import ast_hash
 from tests.lab.gates.defects import CLEAN
 
 
 def hashed(source: str) -> str:
-    return tree_hash(ast.parse(source))
+    return ast_hash(ast.parse(source))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_another_computation_is_another_program(old: str, new: str) -> None:
 def test_hashing_leaves_the_tree_as_it_was() -> None:
     tree = ast.parse(CLEAN)
     before = ast.dump(tree)
-    tree_hash(tree)
+    ast_hash(tree)
 
     assert ast.dump(tree) == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from move37.lab.records import Candidate
 from move37.lab.tasks import open_task
 from move37.lab.tasks.program import ProgramTask
 from move37.lab.tasks.program_entry import decode, encode, metrics
-from move37.lab.tasks.program_folder import END, START, outside_regions
+from move37.lab.tasks.program_folder import END, START, encoded, outside_regions
 from move37.lab.tasks.task import Measured
 from move37.sandbox import ProcessSandbox
 
@@ -251,7 +252,100 @@ class TestRunning:
 
 
 def circles() -> object:
+    if str(EXAMPLE) not in sys.path:
+        sys.path.append(str(EXAMPLE))  # where `judge` is found, as in a scoring job
     return __import__("importlib").import_module("move37.lab.tasks.examples.circles.evaluator")
+
+
+JUDGED = """
+import json, os
+
+def run(path):
+    found = sorted(os.path.join(at, n) for at, _, names in os.walk(".") for n in names)
+    return {"found": [name for name in found if "judge" in name or "labels" in name]}
+
+def score(data):
+    labels = json.load(open("judge/data/labels.json"))
+    return {"combined_score": float(len(labels)), "seen_by_the_program": float(len(data["found"]))}
+"""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_in_judge_never_travels_with_the_programs_own_run(cell: ProcessSandbox, tmp_path: Path) -> None:
+    folder = a_folder(tmp_path / "task", JUDGED)
+    (folder / "judge" / "data").mkdir(parents=True)
+    (folder / "judge" / "data" / "labels.json").write_text("[1, 2, 3]")
+    task = ProgramTask.open(folder)
+    got = await measured(task, cell, tmp_path)
+    assert values(got) == {"combined_score": 3.0, "seen_by_the_program": 0.0}
+    checked = await task.check(task.baselines[0].candidate, trust="p", sandbox=cell, known=())
+    assert checked.passed
+    changed = (folder / "judge" / "data" / "labels.json").write_text("[1, 2]") and ProgramTask.open(folder)
+    assert isinstance(changed, ProgramTask) and changed.digest != task.digest
+
+
+SCORE = 'return {"combined_score": 1.5}'
+FORMS = {
+    "a byte order mark": f"\ufeffdef evaluate(path):\n    {SCORE}\n",
+    "line ends of an old Mac": f"def evaluate(path):\r    {SCORE}\r",
+    "a declared encoding": (
+        f"# coding: latin-1\nwhat = 'caf\xe9'\ndef evaluate(path):\n    assert len(what) == 4\n    {SCORE}\n"
+    ),
+    "inside if": f"if True:\n    def evaluate(path):\n        {SCORE}\n",
+    "inside try": f"try:\n    import nowhere\nexcept ImportError:\n    def evaluate(p):\n        {SCORE}\n",
+    "assigned with a type": f"from typing import Callable\ndef f(path):\n    {SCORE}\nevaluate: Callable = f\n",
+    "a star import": "from helper import *\n",
+    "a lambda": "evaluate = lambda path: {'combined_score': 1.5}\n",
+    "a coroutine": f"async def evaluate(path):\n    {SCORE}\n",
+    "its own arguments": (
+        f"import argparse\ndef evaluate(path):\n    argparse.ArgumentParser().parse_args()\n    {SCORE}\n"
+    ),
+    "its own environment": (
+        "import os\nENVIRONMENT = {'LEVEL': '3'}\n"
+        f"def evaluate(path):\n    assert os.environ['LEVEL'] == '3'\n    {SCORE}\n"
+    ),
+    "a thread left behind": (
+        "import threading, time\n"
+        f"def evaluate(path):\n    threading.Thread(target=time.sleep, args=(999,)).start()\n    {SCORE}\n"
+    ),
+    "a child left behind": (
+        f"import subprocess\ndef evaluate(path):\n    subprocess.Popen(['sleep', '999'])\n    {SCORE}\n"
+    ),
+    "an object with metrics": (
+        "class Result:\n    metrics = {'combined_score': 1.5}\ndef evaluate(path):\n    return Result()\n"
+    ),
+}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_evaluator_in_any_form_is_read_and_run(cell: ProcessSandbox, tmp_path: Path, form: str) -> None:
+    folder = a_folder(tmp_path / "task")
+    (folder / "evaluator.py").write_bytes(FORMS[form].encode("latin-1" if "latin-1" in FORMS[form] else "utf-8"))
+    (folder / "helper.py").write_text(FORMS["a lambda"])
+    got = await measured(ProgramTask.open(folder), cell, tmp_path)
+    assert values(got) == {"combined_score": 1.5}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "# coding: latin-1\n"])
+async def test_a_start_program_in_any_encoding_is_read_and_run(
+    cell: ProcessSandbox, tmp_path: Path, ends: str, start: str
+) -> None:
+    text = start + PROGRAM.replace("LIMIT = 10", "LIMIT = 10  # caf\xe9")
+    folder = a_folder(tmp_path / "task", ONE)
+    data = text.replace("\n", ends).encode("latin-1" if "latin-1" in start else "utf-8")
+    (folder / "initial_program.py").write_bytes(data)
+    task = ProgramTask.open(folder)
+    assert values(await measured(task, cell, tmp_path))["combined_score"] == 4.0
+    assert (await task.check(task.baselines[0].candidate, trust="p", sandbox=cell, known=())).passed
+
+
+@given(st.sampled_from(["", "# coding: latin-1\n", "#!/bin/python\n# -*- coding: cp1252 -*-\n"]), st.text(max_size=40))
+def test_source_survives_the_way_into_a_job(head: str, text: str) -> None:
+    source = head + "# " + "".join(c for c in text if c.isprintable()) + "\nx = 1\n"
+    compile(encoded(source), "x.py", "exec")
 
 
 GRID = [[0.1 + 0.2 * i, 0.1 + 0.2 * j, 0.09] for i in range(5) for j in range(5)] + [[0.2, 0.2, 0.01]]
@@ -290,7 +384,9 @@ def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: obj
         (lambda f: (f / "evaluator.py").write_text("def evaluate(:\n"), r"evaluator\.py is not Python: .* in line 1"),
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 0\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 'long'\n" + TWO), "WALL_SECONDS as a number"),
-        (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
+        (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not text in the encoding"),
+        (lambda f: (f / "evaluator.py").write_text("ENVIRONMENT = 3\n" + TWO), "a dict of names"),
+        (lambda f: (f / "evaluator.py").write_text("ENVIRONMENT = {'LD_PRELOAD': 'x'}\n" + TWO), "a dict of names"),
         (lambda f: (f / "two\nlines.txt").write_text("x"), "control characters"),
         (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
     ],

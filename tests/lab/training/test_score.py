@@ -85,6 +85,25 @@ def test_a_number_made_without_a_lock_is_self_reported(report: bytes | None, exp
         (Outcome(job="j", status=Status.DONE, exit_code=0), "ended without a result"),
         (Outcome(job="j", status=Status.FAILED, exit_code=1, stderr=b"Traceback\n  x\nKeyError: 'q'"), "KeyError: 'q'"),
         (Outcome(job="j", status=Status.FAILED, exit_code=9, stderr=b"\xff\xfe"), "training failed"),
+        (
+            Outcome(
+                job="j",
+                status=Status.FAILED,
+                exit_code=1,
+                stderr=b"Traceback (most recent call last):\n  x\nKeyError: 'q'\nsys:1: RuntimeWarning: coroutine 'f' "
+                b"was never awaited\n",
+            ),
+            "KeyError: 'q'",
+        ),
+        (
+            Outcome(
+                job="j",
+                status=Status.FAILED,
+                exit_code=-7,
+                stderr=b"Bus error\nresource_tracker: There appear to be 1 leaked shared_memory objects\n",
+            ),
+            "Bus error",
+        ),
         (Outcome(job="j", status=Status.FAILED, exit_code=9), "exit status 9"),
     ],
 )

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class OpCounts:
     """One forward pass."""
 
     calls: int  # operators called
@@ -29,7 +29,7 @@ class Cost:
     peak_bytes: float  # alive at the same time, inputs and weights excluded
 
 
-class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OpCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts while it is active."""
 
     def __init__(self) -> None:
@@ -41,8 +41,8 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: dict[int, int] = {}  # storage address -> bytes
         self._now = 0
 
-    def cost(self) -> Cost:
-        return Cost(calls=self.calls, flops=self.flops, written=self.written, peak_bytes=float(self.peak))
+    def counts(self) -> OpCounts:
+        return OpCounts(calls=self.calls, flops=self.flops, written=self.written, peak_bytes=float(self.peak))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

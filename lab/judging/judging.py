@@ -1,4 +1,4 @@
-"""From readings to gate results: one fault, one failed gate. Pure.
+"""From measurements to gate results: one fault, one failed gate. Pure.
 
 A fault rarely shows at one gate alone: a file that does not import passes nothing, a forward pass that raises raises
 everywhere. The first gate that meets it fails, with the message and the traceback; the others could not run.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from move37.lab.gates.gate import Evidence, Gate, Reading, failed, unjudged
-from move37.lab.gates.order import GATES
-from move37.lab.gates.reports import Death
+from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, unjudged
+from move37.lab.gates.registry import GATES
+from move37.lab.judging.reports import Death
 from move37.lab.records import GateResult
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
@@ -21,38 +21,40 @@ INFINITE = 1e9  # as reports write it
 
 
 def judge_all(
-    readings: Mapping[str, Reading], deaths: Mapping[str, Death], evidence: Evidence
+    raws: Mapping[str, RawMeasurement], deaths: Mapping[str, Death], evidence: Evidence
 ) -> tuple[GateResult, ...]:
     """Every gate's result, in the order of `GATES`."""
     results: dict[str, GateResult] = {}
     crashes: set[str] = set()
     for gate in sorted(GATES, key=lambda gate: bool(gate.after)):
-        results[gate.name] = _judge(gate, readings, deaths, crashes, replace(evidence, results=results))
+        results[gate.name] = _judge(gate, raws, deaths, crashes, replace(evidence, results=results))
     return tuple(results[gate.name] for gate in GATES)
 
 
 def _judge(
     gate: Gate,
-    readings: Mapping[str, Reading],
+    raws: Mapping[str, RawMeasurement],
     deaths: Mapping[str, Death],
     crashes: set[str],
     evidence: Evidence,
 ) -> GateResult:
     if gate.name in deaths:
+        if gate.name not in RUNS_AT_ALL and (first := next((n for n in RUNS_AT_ALL if n in deaths), None)):
+            return unjudged(gate.name, f"could not run; see {first}")
         death = deaths[gate.name]
         return failed(gate.name, None, None, f"{death.sentence} during this gate", death.traceback)
-    reading = readings.get(gate.name)
-    if reading is None:
+    raw = raws.get(gate.name)
+    if raw is None:
         return unjudged(gate.name, _why_not_run(deaths, evidence))
-    if reading.crash:
+    if raw.crash:
         if first := next((name for name in RUNS_AT_ALL if name in crashes and name != gate.name), None):
             return unjudged(gate.name, f"could not run; see {first}")
         crashes.add(gate.name)
         if gate.name not in RUNS_AT_ALL:
-            return failed(gate.name, None, None, reading.crash, reading.traceback)
-    if gate.name in COMPARES and (reading.value or 0.0) >= INFINITE and evidence.failed("finite"):
+            return failed(gate.name, None, None, raw.crash, raw.traceback)
+    if gate.name in COMPARES and (raw.value or 0.0) >= INFINITE and evidence.failed("finite"):
         return unjudged(gate.name, "not judged while numbers are not finite; see finite")
-    return gate.judge(reading, evidence)
+    return gate.judge(raw, evidence)
 
 
 def _why_not_run(deaths: Mapping[str, Death], evidence: Evidence) -> str:

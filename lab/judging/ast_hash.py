@@ -10,7 +10,7 @@ import ast
 import hashlib
 
 
-def tree_hash(tree: ast.Module) -> str:
+def ast_hash(tree: ast.Module) -> str:
     """Sixteen hexadecimal digits. `tree` is not changed."""
     copy = ast.parse(ast.unparse(tree))
     _strip(copy)

@@ -1,0 +1,245 @@
+"""The bench on which gates measure a candidate: fresh modules, drawn inputs, differences. The trusted process.
+
+A candidate's arithmetic happens in processes of its own; here are inputs, weights and comparisons. Every `run` executes
+the source anew, in one of a few processes by name, so that state which a candidate keeps (in a buffer, a list, a
+global) shows in the gate that looks for it, `purity`, and disturbs no other. What must not meet runs apart.
+Weights are perturbed a little before a comparison: what an initialisation of zeros hides must show.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from move37.lab.inside.remote import CandidateFault, Forward, Layer, Remote
+from move37.lab.inside.spawner import Spawner
+from move37.lab.training.contract import ContractError
+from move37.lab.training.sizes import D_MODEL, N_HEADS
+
+PERTURBATION = 0.05  # standard deviation of the noise on weights, in units of the parameter's own spread plus this
+JITTER = 1e-6  # relative change of the inputs that stands for rounding
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
+MISMATCH = 0.5  # of two derivatives, relative
+DIRECTIONS = 3
+TOKENS = 12  # different vectors in token-like inputs
+
+
+@dataclass(slots=True)
+class Module:
+    """One built mixer in a candidate's process."""
+
+    remote: Remote
+    layer: Layer
+    values: list[Tensor]  # of its parameters and buffers, as the next pass is to have them
+    names: list[str] = field(init=False)
+    sent: bool = False
+
+    def __post_init__(self) -> None:
+        self.names = [*(names[0] for names in self.layer.names), *self.layer.buffers]
+
+    def __call__(self, x: Tensor, *, draw: int = 0, train: bool = False, mode: str = "no_grad") -> Tensor:
+        """One pass; `draw` seeds whatever it draws itself. Raises `CandidateFault`."""
+        values, self.sent = ([] if self.sent else self.values), True
+        return self.remote.forward(0, x, Forward(train=train, mode=mode, seed=draw), values)
+
+    def backward(self, of_y: Tensor) -> tuple[Tensor | None, dict[str, Tensor | None]]:
+        """Gradients of x and, by name, of every parameter, after a pass in mode "grad"."""
+        of_x, *of_parameters = self.remote.backward(0, of_y)
+        names = [names[0] for names in self.layer.names]
+        return of_x, dict(zip(names, of_parameters, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Parameters and buffers as they are there now."""
+        _, values = self.remote.ask({"do": "read", "layer": 0})
+        if len(values) != len(self.names):
+            raise CandidateFault("the mixer holds another number of weights")
+        return dict(zip(self.names, values, strict=True))
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """By name, as they were built or perturbed here."""
+        return dict(zip(self.names[: len(self.layer.names)], self.values, strict=False))
+
+
+class Bench:
+    """One candidate on the bench. Its processes end with `close`, or when a gate has ended one."""
+
+    def __init__(self, spawner: Spawner, source: str, *, seconds: float | None = None, draw: int | None = None) -> None:
+        self.source = source
+        self.seconds = seconds  # CPU seconds that a process may take for one request
+        self.draw = random.Random(draw)  # None: nobody can foresee the inputs
+        self._spawner = spawner
+        self._processes: dict[str, Remote] = {}
+        self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
+
+    def process(self, name: str = "first") -> Remote:
+        """The candidate's process of that name; started where it does not exist."""
+        if name not in self._processes:
+            self._processes[name] = Remote(self._spawner, None, seconds=self.seconds)
+        return self._processes[name]
+
+    def end(self, name: str) -> float:
+        """End a process; the CPU seconds that it took, as the system counted them."""
+        remote = self._processes.pop(name, None)
+        if remote is None:
+            return 0.0
+        remote.end()
+        return remote.cpu_seconds
+
+    def close(self) -> None:
+        """End every process."""
+        for name in list(self._processes):
+            self.end(name)
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """float32, unless the candidate runs only in another: that is for `dtype` to say, and for nobody else."""
+        for dtype in DTYPES.values():
+            try:
+                self.build(dtype=dtype)(self.inputs(2, 64).to(dtype))
+                return dtype
+            except (CandidateFault, ContractError):
+                continue
+        return torch.float32
+
+    def build(
+        self,
+        *,
+        seed: int = 0,
+        d_model: int = D_MODEL,
+        n_heads: int = N_HEADS,
+        dtype: torch.dtype | None = None,
+        perturbed: bool = True,
+        drawn: bool = False,
+        process: str = "first",
+    ) -> Module:
+        """A mixer from a fresh execution of the source, seeded before the first line runs.
+
+        All builds of one seed have the first one's weights, even where the candidate draws others: that is for
+        `determinism` to find, which asks for them as `drawn`.
+        """
+        dtype = dtype or self.dtype
+        remote = self.process(process)
+        remote.load(self.source, seed=seed)
+        cast = None if dtype is torch.float32 else dtype  # as it is built, a training has it
+        (layer,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
+        values = list(layer.values)
+        if not drawn:
+            kept = self._weights.setdefault((seed, d_model, n_heads), values)
+            fits = [a.shape for a in kept] == [b.shape for b in values]
+            values = [v.clone() for v in (kept if fits else values)]
+        if perturbed:
+            perturb(values[: len(layer.names)], seed)
+        return Module(remote, layer, values)
+
+    def run(
+        self, x: Tensor, *, draw: int = 0, dtype: torch.dtype | None = None, process: str = "first",
+        mode: str = "no_grad", train: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Output of a freshly executed mixer."""
+        dtype = dtype or self.dtype
+        module = self.build(dtype=dtype, process=process)
+        return module(x.to(dtype), draw=draw, mode=mode, train=train)
+
+    def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int = D_MODEL) -> Tensor:
+        """Standard normal [batch, time, d_model] of float32, as a norm in front of the mixer would give them."""
+        generator = torch.Generator().manual_seed(1000 * seed + 7 * time + batch)
+        return torch.randn(batch, time, d_model, generator=generator)
+
+    def tokens(self, batch: int, time: int, *, d_model: int = D_MODEL) -> Tensor:
+        """Like `inputs`, but of a few vectors that return, as embedded text does; never the same twice."""
+        generator = torch.Generator().manual_seed(self.draw.getrandbits(60))
+        table = torch.nn.functional.rms_norm(torch.randn(TOKENS, d_model, generator=generator), (d_model,))
+        return table[torch.randint(0, TOKENS, (batch, time), generator=generator)]
+
+    def noise(self, batch: int, time: int, *, d_model: int = D_MODEL) -> Tensor:
+        """Like `inputs`, but never the same twice."""
+        generator = torch.Generator().manual_seed(self.draw.getrandbits(60))
+        return torch.randn(batch, time, d_model, generator=generator)
+
+    @property
+    def rounding(self) -> dict[str, float]:
+        """What a judge needs to know of this candidate's arithmetic (`gate.rounding_limit`)."""
+        return {"roundoff": self.roundoff, "short": float(self.short)}
+
+    @cached_property
+    def roundoff(self) -> float:
+        """How far outputs move when inputs move by rounding: what every comparison is measured against."""
+        x = self.inputs(2, 97)
+        y = self.run(x)
+        jitters = [1 + JITTER * self.inputs(2, 97, seed=seed).clamp(-1, 1) for seed in (1, 2, 3)]
+        return max(difference(self.run(x * jitter), y) for jitter in jitters)
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether eval mode itself draws random numbers that reach the output."""
+        x = self.inputs(2, 97)
+        return difference(self.run(x, draw=1), self.run(x, draw=2)) > 0
+
+    @cached_property
+    def random_in_training(self) -> bool:
+        """Whether training mode draws random numbers that reach the output (dropout)."""
+        x = self.inputs(2, 97)
+        return difference(self.run(x, draw=1, train=True), self.run(x, draw=2, train=True)) > 0
+
+    @cached_property
+    def short(self) -> bool:
+        """Whether the candidate computes in a short dtype, whatever it was given: asked in float32 and float64.
+
+        Two steps of different size must give nearly the same directional derivative; rounding to eight bits gives
+        none. Some directions cross a kink, so the best of three counts.
+        """
+        if self.dtype is torch.bfloat16:
+            return True
+        if self.random:
+            return False
+        x = self.inputs(2, 65).double()
+        dtypes = [self.dtype, *([torch.float64] if self._takes(x) else [])]
+        return any(self._mismatch(x, dtype) > MISMATCH for dtype in dtypes)
+
+    def _mismatch(self, x: Tensor, dtype: torch.dtype) -> float:
+        y = self.run(x, dtype=dtype).double()
+        best = float("inf")
+        for seed in range(DIRECTIONS):
+            u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
+            small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
+            size = float(large.abs().mean())
+            best = min(best, float((small - large).abs().mean()) / size if size > 0 else 0.0)
+        return best
+
+    def _takes(self, x: Tensor) -> bool:
+        try:
+            self.run(x, dtype=x.dtype)
+            return True
+        except (CandidateFault, ContractError):
+            return False
+
+
+def difference(a: Tensor, b: Tensor, *, scale: Tensor | None = None) -> float:
+    """Largest |a - b| in units of the rms of `scale` (default `b`); infinite where either is not finite."""
+    if a.shape != b.shape:
+        return float("inf")
+    a, b = a.double(), b.double()
+    reference = b if scale is None else scale.double()
+    if a.numel() == 0:
+        return 0.0
+    if not (a.isfinite().all() and b.isfinite().all()):
+        return float("inf")
+    size = float(reference.square().mean().sqrt()) + 1e-12
+    return float((a - b).abs().max()) / size
+
+
+def perturb(parameters: Sequence[Tensor], seed: int) -> None:
+    """Move every floating parameter a little, in place."""
+    generator = torch.Generator().manual_seed(seed + 17)
+    for parameter in parameters:
+        if parameter.is_floating_point() and parameter.numel():
+            spread = float(parameter.float().std(correction=0))
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_((PERTURBATION * (spread + PERTURBATION) * noise).to(parameter))

@@ -1,0 +1,91 @@
+"""The gates' job: the trusted process measures a candidate's processes and reports each gate as it ends.
+
+`order.json` says which gates; every report is one JSON line on standard output, which is this process's alone. A
+process that a gate ended, or that hung in it, is a report too, and the next gate starts with new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from move37.lab.gates.gate import RawMeasurement
+from move37.lab.gates.registry import GATES
+from move37.lab.inside import isolation
+from move37.lab.inside.bench import Bench
+from move37.lab.inside.job import TRAVELLED, load_kernels
+from move37.lab.inside.remote import CandidateDied, CandidateFault
+from move37.lab.inside.spawner import Spawner
+from move37.lab.training.contract import ContractError
+
+FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
+MOST_DEATHS = 3  # processes that a candidate may take with it before the rest is not run
+
+
+def main() -> None:
+    """Do what order.json says."""
+    torch.set_num_threads(1)
+    load_kernels()
+    spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+    order: dict[str, Any] = json.loads(Path("order.json").read_text())
+    bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
+    report({"missing": list(bench.process().missing)})
+    deaths = 0
+    for gate in GATES:
+        if gate.name not in order["gates"]:
+            continue
+        report({"gate": gate.name, "starts": True})
+        line, died = measured(bench, lambda gate=gate: gate.measure(bench))  # type: ignore[misc]
+        report({"gate": gate.name, **line})
+        deaths += died
+        if deaths == MOST_DEATHS or (died and gate.name in FATAL):
+            break
+    bench.close()
+    spawner.close()
+    os._exit(0)
+
+
+def measured(bench: Bench, measure: Callable[[], RawMeasurement]) -> tuple[dict[str, Any], bool]:
+    """A gate's report, and whether a process of the candidate died in it."""
+    try:
+        return {"raw": plain(measure())}, False
+    except CandidateDied as fault:
+        bench.close()
+        return {"died": fault.line, "traceback": fault.traceback}, True
+    except (CandidateFault, ContractError) as fault:
+        return {"raw": plain(crashed(fault))}, False
+
+
+def crashed(fault: CandidateFault | ContractError) -> RawMeasurement:
+    """The candidate's exception as a measurement."""
+    cause = fault if isinstance(fault, CandidateFault) else fault.__cause__
+    traceback = cause.traceback if isinstance(cause, CandidateFault) else ""
+    line = fault.line if isinstance(fault, CandidateFault) else str(fault)
+    return RawMeasurement(crash=line, traceback=traceback)
+
+
+def plain(raw: RawMeasurement) -> dict[str, Any]:
+    """JSON has no infinity: the largest stand-in is as good for a judge."""
+    value = raw.value
+    if value is not None and not math.isfinite(value):
+        value = 1e9
+    return {
+        "value": value,
+        "detail": raw.detail,
+        "numbers": {name: number if math.isfinite(number) else 1e9 for name, number in raw.numbers.items()},
+        "outputs": [number if math.isfinite(number) else 1e9 for number in raw.outputs],
+        "crash": raw.crash,
+        "traceback": raw.traceback,
+    }
+
+
+def report(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
