@@ -11,7 +11,6 @@ import sys
 import torch
 from torch import Tensor, nn
 
-
 _SEED = 4242  # of the generator before the call; nobody else starts there
 
 
