@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from move37.lab.audit.adapt import adapted
 from move37.lab.audit.programs import Program
 from move37.lab.errors import MeasurementBroken
-from move37.lab.gates.run import run_gates
+from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate, GateResult
 from move37.sandbox.sandbox import Sandbox
 

@@ -33,7 +33,8 @@ TIME_EXCESS = 0.2  # CPU seconds; noise on a busy machine stays below
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest exponent of a count over the last two doublings of the length, in one row and in `ROWS`."""
-    found, numbers = [], {}
+    found: list[tuple[float, str]] = []
+    numbers: dict[str, float] = {}
     looping = False
     for batch in (1, ROWS):
         counts = [_count(bench, batch, LENGTHS[0])]

@@ -71,7 +71,7 @@ def _seeded_by_itself(bench: Bench) -> list[str]:
 
 
 def _distinct(value: Tensor) -> float:
-    return len(value.unique()) / max(1, value.numel())
+    return len(set(value.flatten().tolist())) / max(1, value.numel())
 
 
 def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
