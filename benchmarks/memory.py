@@ -3,6 +3,7 @@
     retrieval   (the default) is the right insight found from a symptom in other words: recall@1, recall@5, MRR, with
                 intervals, dense against words against hybrid; about ten minutes on two cores
     loop FOLDER equal-budget campaigns with cognition, with analyses, with both, with neither; about an hour
+    product     what the product's own calls cost: search, import, remember; what situations recall
     speed       query p50 and p95 by number of points, embedded, local mode, a server, bare numpy
 
 Each part is also a module of its own: benchmarks.memory_PART.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-PARTS = ("retrieval", "loop", "speed")
+PARTS = ("retrieval", "loop", "speed", "product")
 
 
 def main() -> None:
