@@ -27,6 +27,7 @@ COMMANDS = (
     "baseline",
     "audit",
     "paper",
+    "compare",
     "exec",
     "principles",
     "memory",

@@ -1,4 +1,4 @@
-"""A confirmation from its first question to its last, really trained, at twenty steps in place of five hundred."""
+"""A confirmation from its first question to its last, really trained, at eight steps in place of five hundred."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from move37.lab.tasks.task import Rung
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_candidate, a_hypothesis, a_measurement
 
-STEPS = 20
+STEPS = 8
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     def screens(**_: object) -> tuple[Rung, ...]:
-        return tuple(Rung(number=2, name=f"lm@{s}", steps=s) for s in (5, STEPS))
+        return tuple(Rung(number=2, name=f"lm@{s}", steps=s) for s in (4, STEPS))
 
     monkeypatch.setattr(mixers, "_screens", screens)
     monkeypatch.setattr(mixers, "TOTAL_STEPS", STEPS)
-    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at twenty steps nothing is to be resolved
+    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
 
 
 def a_home(home: Path) -> None:

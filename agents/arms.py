@@ -1,0 +1,209 @@
+"""Ways to search the grammar, side by side: what `move37 compare` gives equal compute. Pure but for Optuna's own state.
+
+    designer        the lab's evolutionary search with its record of operators
+    no-memory       the same, without the record
+    random          uniform over families and moves
+    keep-if-lower   one champion, one random move, kept if a single run is lower
+    tpe             Optuna's TPE over the family and every operator
+
+Each sees the same baselines and its own history, and gives the next genome. Not here: conversation, papers and halving,
+which belong to a campaign; these are the searches themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from move37.agents.search.evolution import Knowledge, Parent, draw
+from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.search.operators import OPERATORS, put, take
+from move37.agents.search.size import fit
+from move37.lab.parents import TEMPERATURE
+from move37.lab.principles import OperatorRecord, Trial
+from move37.lab.records import BITS_PER_BYTE
+from move37.lab.statistics.noise import NOISE
+
+MOST_MOVES = 6  # of a random genome
+TRIES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A genome that was screened; no value where its run failed or diverged."""
+
+    genome: Genome
+    value: float | None  # bits per byte
+    base: Genome | None = None  # what it was made from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """The next genome, and what it was made from."""
+
+    genome: Genome
+    base: Genome | None = None
+
+
+class Arm(Protocol):
+    """One way to search."""
+
+    def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
+        """The next genome after `tried`, the baselines first among them; None when nothing new was found."""
+        ...
+
+
+class RandomArm:
+    """Uniform over families, then up to six uniform moves."""
+
+    def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
+        """See `Arm`."""
+        for _ in range(TRIES):
+            genome = BASELINES[rng.choice(tuple(BASELINES))]
+            for _ in range(rng.randint(1, MOST_MOVES)):
+                genome = _moved(genome, rng) or genome
+            if _new(genome, tried):
+                return Proposed(genome=genome)
+        return None
+
+
+class KeepIfLower:
+    """One champion; its child replaces it when one run is lower."""
+
+    def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
+        """See `Arm`."""
+        champion = min((t for t in tried if t.value is not None), key=lambda t: t.value or math.inf, default=None)
+        genome = champion.genome if champion else BASELINES[rng.choice(tuple(BASELINES))]
+        for attempt in range(TRIES):
+            child = _moved(genome, rng)
+            for _ in range(attempt // 50):
+                child = _moved(child, rng) if child is not None else None
+            if child is not None and _new(child, tried):
+                return Proposed(genome=child, base=genome)
+        return None
+
+
+class Designer:
+    """The lab's search; `remembers` its record of operators, or draws by the grammar's priors alone."""
+
+    def __init__(self, *, remembers: bool) -> None:
+        self._remembers = remembers
+
+    def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
+        """See `Arm`."""
+        ranked = sorted((t for t in tried if t.value is not None), key=lambda t: t.value or math.inf)
+        parents: list[Parent] = []
+        pool = list(enumerate(ranked))
+        while pool and len(parents) < 2:
+            rank, chosen = rng.choices(pool, [math.exp(-rank / TEMPERATURE) for rank, _ in pool])[0]
+            pool = [entry for entry in pool if entry[0] != rank]
+            parents.append(Parent(id=str(rank), name=str(rank), genome=chosen.genome))
+        record = _record(tried) if self._remembers else {}
+        found = draw(parents, Knowledge(record=record, tried=frozenset(t.genome for t in tried)), rng)
+        return None if found is None else Proposed(genome=found.genome, base=found.base.genome)
+
+
+class Tpe:
+    """Optuna's TPE over the family and every operator, with the baselines as its first trials."""
+
+    def __init__(self, seed: int) -> None:
+        import optuna  # brings SQLAlchemy, which nobody else needs to wait for
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna: Any = optuna
+        self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+        self._asked: list[tuple[Genome, Any]] = []
+        self._told = 0
+        self._seeded = False
+
+    def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
+        """See `Arm`."""
+        self._tell(tried)
+        for _ in range(TRIES):
+            trial = self._study.ask()
+            family = trial.suggest_categorical("family", tuple(BASELINES))
+            wanted = {name for name in OPERATORS if trial.suggest_categorical(name, (False, True))}
+            genome = _with(BASELINES[family], wanted)
+            if _new(genome, tried):
+                self._asked.append((genome, trial))
+                return Proposed(genome=genome)
+            same = next((t.value for t in tried if t.genome == genome), None)
+            self._finish(trial, same)
+        return None
+
+    def _tell(self, tried: Sequence[Tried]) -> None:
+        if not self._seeded:
+            self._seeded = True
+            for entry in tried:
+                family = next((f for f, genome in BASELINES.items() if genome == entry.genome), None)
+                if family is not None and entry.value is not None:
+                    self._add(family, entry.genome, entry.value)
+        known = {t.genome: t.value for t in tried}
+        for genome, trial in self._asked[self._told :]:
+            self._finish(trial, known.get(genome))
+        self._told = len(self._asked)
+
+    def _add(self, family: str, genome: Genome, value: float) -> None:
+        choice = self._optuna.distributions.CategoricalDistribution
+        names = operators_in(genome)
+        params: dict[str, Any] = {"family": family} | {name: name in names for name in OPERATORS}
+        kinds = {"family": choice(tuple(BASELINES))} | {name: choice((False, True)) for name in OPERATORS}
+        self._study.add_trial(self._optuna.trial.create_trial(params=params, distributions=kinds, value=value))
+
+    def _finish(self, trial: Any, value: float | None) -> None:
+        state = None if value is not None else self._optuna.trial.TrialState.FAIL
+        self._study.tell(trial, value, state=state)
+
+
+ARMS: dict[str, Callable[[int], Arm]] = {
+    "designer": lambda seed: Designer(remembers=True),
+    "random": lambda seed: RandomArm(),
+    "tpe": Tpe,
+    "keep-if-lower": lambda seed: KeepIfLower(),
+    "no-memory": lambda seed: Designer(remembers=False),
+}
+
+
+def _record(tried: Sequence[Tried]) -> dict[str, tuple[int, float]]:
+    """Operator -> how often it changed, and what the regression over all changes gives it."""
+    values = {t.genome: t.value for t in tried}
+    noise = NOISE[BITS_PER_BYTE.name].across.sd
+    trials = []
+    for number, t in enumerate(tried):
+        before = values.get(t.base) if t.base is not None else None
+        if t.base is None or t.value is None or before is None:
+            continue
+        now, then = frozenset(operators_in(t.genome)), frozenset(operators_in(t.base))
+        trials.append(
+            Trial(
+                experiment=str(number), family=t.genome.family, gained=now - then, lost=then - now,
+                effect=before - t.value, standard_error=noise,
+            )
+        )  # fmt: skip
+    record = OperatorRecord(tuple(trials), noise)
+    names = {name for t in trials for name in t.gained | t.lost}
+    return {
+        name: (sum(name in t.gained | t.lost for t in trials), record.effect(frozenset({name}), frozenset(), "")[0])
+        for name in sorted(names)
+    }
+
+
+def _moved(genome: Genome, rng: Random) -> Genome | None:
+    name = rng.choice(tuple(OPERATORS))
+    return take(name, genome, rng) if name in operators_in(genome) else put(name, genome, rng)
+
+
+def _with(genome: Genome, wanted: set[str]) -> Genome:
+    """The family's baseline with the operators asked for, as far as each applies in turn."""
+    for name in OPERATORS:
+        has = name in operators_in(genome)
+        if has != (name in wanted):
+            genome = (take(name, genome, Random(0)) if has else put(name, genome, Random(0))) or genome
+    return genome
+
+
+def _new(genome: Genome, tried: Sequence[Tried]) -> bool:
+    return not faults(genome) and fit(genome) == genome and all(t.genome != genome for t in tried)

@@ -1,0 +1,173 @@
+"""Searches side by side at equal compute: the same baselines, the same number of runs, the same fresh seeds at the end.
+
+Read `prepare` (the baselines of one seed, trained once for all arms), `campaign` (one arm: screen, climb, fresh seeds
+against the two best baselines), then `summarise` (over the seeds of an arm). A killed one finds what it finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from move37.agents.arms import ARMS, Tried
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES, Genome
+from move37.lab import ladder
+from move37.lab.comparisons import Rival, compare
+from move37.lab.measuring import Arm, MeasuringContext, runs
+from move37.lab.records import Candidate, Comparison, Measurement
+from move37.lab.statistics.paired import interval
+from move37.lab.tasks.task import Rung
+
+CLIMBERS = 2  # of the screen that are measured at all steps
+FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
+CANDIDATES, FRESH_SEEDS = 12, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What all arms of one seed share."""
+
+    seed: int
+    values: Mapping[str, float]  # family -> screened bits per byte of its baseline
+    rivals: tuple[Rival, ...]  # the two best, with their fresh runs
+    fresh_seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One arm's campaign."""
+
+    arm: str
+    seed: int
+    genome: str  # plan of its best, as JSON; empty where nothing could be measured
+    comparison: Comparison | None  # with the rival that it beats least clearly
+    core_seconds: float  # of its own candidates, kept runs included
+    screened: tuple[tuple[float, float], ...] = ()  # (core-seconds so far, best screened gain over the best baseline)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """An arm over its campaigns."""
+
+    arm: str
+    campaigns: int
+    effect: float  # mean effect of the best on fresh seeds, against the best baselines
+    low: float | None  # 95 % interval over campaigns; None with one
+    high: float | None
+    better: float  # share of campaigns whose best beats both baselines at the rule's own error
+    core_seconds: float  # mean of a campaign
+
+
+async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FRESH_SEEDS) -> Ground:
+    """Every baseline on the screening seed, and the two best on the fresh ones."""
+    schedule, metric = context.task.schedule("quick"), context.task.metric
+    screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
+    own = {b.name: b.candidate for b in context.task.baselines}
+
+    async def both(name: str) -> tuple[Arm, Arm]:
+        one = await runs(context, own[name], name, rung=screen, seeds=(seed,), rate=rate)
+        return one, await runs(context, own[name], name, rung=top, seeds=(seed,), rate=rate)
+
+    arms = dict(zip(own, await asyncio.gather(*(both(name) for name in own)), strict=True))
+    values = {own[n].family: v for n, (first, _) in arms.items() if (v := _value(first, metric.name)) is not None}
+    whole = {n: last.measurements for n, (_, last) in arms.items()}
+    best = ladder.best_baselines(whole, metric=metric, steps=top.steps)
+    seeds = tuple(range(FRESH + 100 * seed, FRESH + 100 * seed + fresh_seeds))
+    fresh = await asyncio.gather(
+        *(runs(context, own[n], n, rung=top, seeds=seeds, rate=rate, fresh=True) for n in best)
+    )
+    rivals = tuple(Rival(id=n, name=n, measurements=a.measurements) for n, a in zip(best, fresh, strict=True))
+    return Ground(seed=seed, values=values, rivals=rivals, fresh_seeds=seeds)
+
+
+async def campaign(
+    context: MeasuringContext,
+    arm: str,
+    ground: Ground,
+    *,
+    candidates: int = CANDIDATES,
+    on_done: Callable[[str, int, int], None] | None = None,
+) -> Outcome:
+    """One arm from the baselines to fresh seeds: `candidates` screening runs, `CLIMBERS` whole ones."""
+    schedule, metric, seed = context.task.schedule("quick"), context.task.metric, ground.seed
+    screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
+    tried = [Tried(genome=genome, value=ground.values.get(family)) for family, genome in BASELINES.items()]
+    reference = min(ground.values.values(), default=math.nan)
+    search, rng = ARMS[arm](seed), Random(f"compare:{arm}:{seed}")
+    spent, curve = 0.0, []
+    for number in range(candidates):
+        proposed = search.propose(tried, rng)
+        if proposed is None:
+            break
+        found = await _run(context, proposed.genome, screen, (seed,), rate)
+        spent += _cost(found)
+        tried.append(Tried(genome=proposed.genome, value=_value(found, metric.name), base=proposed.base))
+        best = min((t.value for t in tried[len(BASELINES) :] if t.value is not None), default=math.nan)
+        curve.append((spent, reference - best))
+        if on_done is not None:
+            on_done(arm, seed, number + 1)
+    ranked = sorted((t for t in tried[len(BASELINES) :] if t.value is not None), key=lambda t: t.value or math.inf)
+    climbed = [(t.genome, await _run(context, t.genome, top, (seed,), rate)) for t in ranked[:CLIMBERS]]
+    spent += sum(_cost(a) for _, a in climbed)
+    sound = [(g, v) for g, a in climbed if (v := _value(a, metric.name)) is not None]
+    if not sound:
+        return Outcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))
+    genome = min(sound, key=lambda entry: entry[1])[0]
+    ours = await _run(context, genome, top, ground.fresh_seeds, rate, fresh=True)
+    met = [compare(metric, ours.measurements, rival, confirmation=1) for rival in ground.rivals]
+    answers = [answer[0] for answer in met if answer is not None]
+    weakest = min(answers, key=lambda c: -math.inf if c.low is None else c.low, default=None)
+    return Outcome(
+        arm=arm,
+        seed=seed,
+        genome=genome.to_json(),
+        comparison=weakest,
+        core_seconds=spent + _cost(ours),
+        screened=tuple(curve),
+    )
+
+
+def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
+    """Each arm over its campaigns, in the order in which they were asked for."""
+    found = []
+    for arm in dict.fromkeys(o.arm for o in outcomes):
+        own = [o for o in outcomes if o.arm == arm]
+        effects = [o.comparison.effect for o in own if o.comparison is not None]
+        spread = interval(effects) if len(effects) > 1 else None
+        found.append(
+            Summary(
+                arm=arm,
+                campaigns=len(own),
+                effect=math.fsum(effects) / len(effects) if effects else math.nan,
+                low=spread.low if spread else None,
+                high=spread.high if spread else None,
+                better=sum(o.comparison is not None and o.comparison.holds for o in own) / len(own),
+                core_seconds=math.fsum(o.core_seconds for o in own) / len(own),
+            )
+        )
+    return tuple(found)
+
+
+async def _run(
+    context: MeasuringContext, genome: Genome, rung: Rung, seeds: Sequence[int], rate: float, *, fresh: bool = False
+) -> Arm:
+    # The name stands in the file, and the file is the key under which a run is kept: equal genomes share one.
+    candidate = Candidate(source=emit(genome, name="compared"), author="designer (search)", family=genome.family)
+    return await runs(context, candidate, "compared", rung=rung, seeds=seeds, rate=rate, fresh=fresh)
+
+
+def _value(arm: Arm, metric: str) -> float | None:
+    sound = [m for m in arm.measurements if m.metric == metric and m.is_sound]
+    return None if arm.failure or not sound or _diverged(arm.measurements) else sound[0].value
+
+
+def _diverged(measurements: Sequence[Measurement]) -> bool:
+    return any(m.diverged for m in measurements)
+
+
+def _cost(arm: Arm) -> float:
+    return sum(m.cpu_seconds for m in arm.measurements)

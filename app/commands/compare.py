@@ -1,0 +1,118 @@
+"""`move37 compare`: searches side by side at equal compute."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
+
+if TYPE_CHECKING:
+    from move37.agents.comparing import Outcome
+    from move37.app.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare", help=_HELP, short_help="Compare ways to search at equal compute.")(compare)
+
+
+_HELP = """Compare ways to search the grammar: the same baselines, the same number of runs, the same fresh seeds.
+
+Each arm and seed is a campaign: its candidates are screened at 100 steps, the two best trained at all, the best of them
+on fresh seeds against the two best baselines. Runs are kept, so that a killed comparison goes on where it was.
+
+\b
+  move37 compare --arms designer,random,tpe,keep-if-lower,no-memory --seeds 5
+  move37 compare --arms designer,random --seeds 2 --budget 6 --json
+"""
+
+
+def compare(
+    context: typer.Context,
+    arms: Annotated[
+        str, typer.Option(help="Which, by comma: designer, no-memory, random, keep-if-lower, tpe.", metavar="ARMS")
+    ] = "designer,random,tpe,keep-if-lower,no-memory",
+    seeds: Annotated[int, typer.Option(help="Campaigns an arm.", metavar="K", min=1, max=100)] = 5,
+    budget: Annotated[int, typer.Option(help="Candidates a campaign.", metavar="N", min=1, max=10_000)] = 12,
+    fresh_seeds: Annotated[int, typer.Option(help="For the best of each campaign.", metavar="F", min=2, max=50)] = 5,
+    corpus: Corpus = None,
+    workers: Workers = None,
+    sandbox: SandboxName = None,
+    runtime: Runtime = None,
+    image: Image = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the arms, run them, print."""
+    from move37.agents.arms import ARMS
+    from move37.app.exits import BadInput
+
+    chosen = [a.strip() for a in arms.split(",") if a.strip()]
+    unknown = [a for a in chosen if a not in ARMS]
+    if unknown or not chosen:
+        raise BadInput(f"no arm is called {', '.join(unknown) or 'nothing'}: choose from {', '.join(ARMS)}")
+    flags = given({"corpus": corpus, "workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
+    settings = context.obj.with_flags(**flags)
+    outcomes = asyncio.run(_compare(settings, list(dict.fromkeys(chosen)), seeds, budget, fresh_seeds))
+    if as_json:
+        from move37.app.reading import print_json
+
+        print_json(as_record(outcomes))
+    else:
+        _print(outcomes)
+
+
+async def _compare(
+    settings: Settings, arms: list[str], seeds: int, budget: int, fresh_seeds: int
+) -> tuple[Outcome, ...]:
+    from move37.agents.comparing import campaign, prepare
+    from move37.app.measuring import open_context
+    from move37.lab.tasks import open_task
+
+    def tell(arm: str, seed: int, done: int) -> None:
+        print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
+
+    task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    outcomes: list[Outcome] = []
+    async with open_context(settings, task, written_by="grammar") as context:
+        for seed in range(seeds):
+            ground = await prepare(context, seed, fresh_seeds=fresh_seeds)
+            outcomes += await asyncio.gather(
+                *(campaign(context, arm, ground, candidates=budget, on_done=tell) for arm in arms)
+            )
+    return tuple(outcomes)
+
+
+def as_record(outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
+    """The JSON that other programs rely on."""
+    from move37.agents.comparing import summarise
+    from move37.lab.archive.codec import encode
+
+    return {
+        "arms": [encode(s) | {"effect": s.effect if s.effect == s.effect else None} for s in summarise(outcomes)],
+        "campaigns": [encode(o) for o in outcomes],
+    }
+
+
+def _print(outcomes: tuple[Outcome, ...]) -> None:
+    from move37.agents.comparing import summarise
+    from move37.app.tables import table
+    from move37.app.terminal import console
+    from move37.app.views.shapes import Cell, Column, Table
+
+    columns = (Column("arm"), Column("campaigns", True), Column("best, bits/byte", True), Column("95 %", True),
+               Column("better", True), Column("core s", True))  # fmt: skip
+    rows = []
+    for s in summarise(outcomes):
+        bounds = "" if s.low is None else f"[{s.low:+.3f}, {s.high:+.3f}]"
+        cells = (s.arm, str(s.campaigns), f"{s.effect:+.3f}", bounds, f"{s.better:.0%}", f"{s.core_seconds:.0f}")
+        rows.append(tuple(Cell(c) for c in cells))
+    screen = console()
+    screen.print(table(Table(columns=columns, rows=tuple(rows))), "")
+    screen.print(
+        "Best of each campaign on fresh seeds, against the baseline that it beats least clearly; core-seconds are"
+    )
+    screen.print("those of its own candidates. Better: beats both best baselines at the rule's own error.")

@@ -1,0 +1,107 @@
+"""Searches side by side: each arm proposes valid new genomes, all get the same compute, and a better search wins."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from move37.agents.arms import ARMS, Tried
+from move37.agents.comparing import campaign, prepare, summarise
+from move37.agents.search.codegen import genome_of
+from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.lab import baselines
+from move37.lab.measuring import MeasuringContext
+from move37.lab.records import Candidate
+from move37.lab.standings import Standings
+from move37.lab.tasks.task import Baseline, Rung, Schedule
+from tests.lab.arithmetic import TOP, ArithmeticTask, noise
+
+SCREEN = Rung(number=2, name="lm@100", steps=100)
+LEVEL = {name: 2.9 - 0.05 * n for n, name in enumerate(BASELINES)}
+
+
+class GrammarTask(ArithmeticTask):
+    """The seven baselines, and a landscape over operators: a skip and a short decay help, twice as many heads hurt."""
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        return tuple(
+            Baseline(name=n, candidate=Candidate(source=f"baseline {f}", author="baseline", family=f))
+            for n, f in baselines.FAMILIES.items()
+        )
+
+    def schedule(self, preset: str) -> Schedule:
+        return Schedule(
+            preset=preset, candidates=4, generation=4, rungs=(SCREEN, TOP), baseline_rungs=(TOP,), learning_rate=1e-2
+        )
+
+
+def level(source: str, rung: Rung, seed: int) -> float:
+    genome = genome_of(source)
+    family = genome.family if genome is not None else source.removeprefix("baseline ")
+    names = operators_in(genome) if genome is not None else ()
+    gain = 0.1 * ("learned_floor" in names) + 0.1 * ("decay_init_short" in names) - 0.2 * ("more_heads" in names)
+    return LEVEL.get(family, 3.0) + (500 - rung.steps) / 1000 - gain + noise(source, seed, sd=0.005)
+
+
+def a_context(home: Path, task: ArithmeticTask) -> MeasuringContext:
+    return MeasuringContext(
+        task=task, sandbox=None, standings=Standings(home / "s.jsonl"), workdir=home, places=asyncio.Semaphore(2)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_proposes_valid_genomes_that_nobody_tried_and_repeats_itself(arm: str) -> None:
+    def walk() -> list[Genome]:
+        search, rng = ARMS[arm](3), Random(3)
+        tried = [Tried(genome=g, value=LEVEL[f]) for f, g in BASELINES.items()]
+        for _ in range(12):
+            found = search.propose(tried, rng)
+            assert found is not None and not faults(found.genome)
+            assert found.genome not in {t.genome for t in tried}
+            value = None if len(tried) == 9 else 2.5 + noise(found.genome.to_json(), 0)
+            tried.append(Tried(genome=found.genome, value=value, base=found.base))
+        return [t.genome for t in tried]
+
+    assert walk() == walk()
+
+
+async def test_every_arm_gets_the_same_runs_and_baselines_are_trained_once(tmp_path: Path) -> None:
+    task = GrammarTask(level)
+    context = a_context(tmp_path, task)
+    ground = await prepare(context, 0, fresh_seeds=3)
+    shared = len(task.measured)
+    assert shared == 7 * 2 + 2 * 3
+    outcomes = [await campaign(context, arm, ground, candidates=6) for arm in ARMS]
+    assert len(task.measured) - shared <= len(ARMS) * (6 + 2 + 3)
+    assert not any(source.startswith("baseline") for source, _, _ in task.measured[shared:])
+    for outcome in outcomes:
+        assert len(outcome.screened) == 6 and outcome.comparison is not None and outcome.comparison.seeds == 3
+        assert outcome.core_seconds == pytest.approx(6 + 2 + 3)
+        gains = [gain for _, gain in outcome.screened]
+        assert gains == sorted(gains)
+
+
+async def test_a_search_that_learns_finds_more_than_chance_on_a_landscape_with_structure(tmp_path: Path) -> None:
+    task = GrammarTask(level)
+    context = a_context(tmp_path, task)
+    outcomes = []
+    for seed in range(4):
+        ground = await prepare(context, seed, fresh_seeds=3)
+        outcomes += [await campaign(context, arm, ground, candidates=30) for arm in ("designer", "random")]
+    designer, chance = summarise(outcomes)
+    assert designer.campaigns == chance.campaigns == 4 and designer.low is not None
+    assert designer.effect > chance.effect - 0.02
+    assert 0.0 <= designer.better <= 1.0
+
+
+async def test_a_second_comparison_trains_nothing_again(tmp_path: Path) -> None:
+    task = GrammarTask(level)
+    context = a_context(tmp_path, task)
+    first = await campaign(context, "random", await prepare(context, 1, fresh_seeds=2), candidates=4)
+    trained = len(task.measured)
+    assert await campaign(context, "random", await prepare(context, 1, fresh_seeds=2), candidates=4) == first
+    assert len(task.measured) == trained
