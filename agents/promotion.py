@@ -20,7 +20,7 @@ from move37.agents.results import VerdictResult
 from move37.agents.steps import Steps
 from move37.lab import ladder
 from move37.lab.records import Experiment, Role
-from move37.lab.tasks.task import Rung
+from move37.lab.tasks.task import SECRET, Rung
 
 CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
 NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
@@ -223,7 +223,9 @@ def _seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple
     )
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
-    return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=first, used=used)
+    secret = campaign.record.facts.get(SECRET)
+    base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
+    return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=base, used=used)
 
 
 def _affords(campaign: CampaignContext, arms: Sequence[str], *, runs: int) -> bool:

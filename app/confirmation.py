@@ -23,6 +23,7 @@ from move37.lab.claims import ABLATION, FAMILY, QUESTIONS, SECOND_CORPUS, WIDER
 from move37.lab.confirming import Contender, Plan, Setup, confirm, contenders, runs_planned
 from move37.lab.errors import BadCorpus, BadTask
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.tasks.task import SECRET
 from move37.lab.training.corpus import check_held_out
 from move37.lab.verdicts import confirmations
 
@@ -81,6 +82,7 @@ async def confirm_experiment(settings: Settings, ident: str, wanted: Wanted, wat
             watch.notice(
                 f"{experiment.id} was measured on {before}, this is {machine.kind()}: everything is measured anew here"
             )
+        task = task.drawn(campaign.facts.get(SECRET))
         assert isinstance(task, MixersTask)  # `check` has refused every other
         check_held_out(task.corpus)
         async with AsyncExitStack() as stack:
@@ -119,6 +121,7 @@ async def reproduce_claim(settings: Settings, ident: str, wanted: Wanted, watch:
         second = None if SECOND_CORPUS in missing else _second(settings, wanted, missing)
         base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds for c in old.comparisons), default=SEEDS)
+        task = task.drawn(base)
         plan = Plan(confirmation=old.confirmation, seeds=tuple(range(base, base + count)), part=old.part)
         async with open_context(settings, task, written_by="model") as context:
             context = replace(context, on_run=watch.run)

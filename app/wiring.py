@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Brief
 from move37.lab.tasks import open_task
-from move37.lab.tasks.task import Schedule, Task
+from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -77,6 +78,8 @@ async def run_campaign(
         outside = await _outside(settings, brief, {}, stack, on_event)
         with Archive.open(settings.home) as archive:
             facts = {**_facts(task, schedule, settings), "sandbox": _kind(outside.sandbox)}
+            facts[SECRET] = secrets.randbits(SECRET_BITS)
+            task = task.drawn(int(str(facts[SECRET])))
             campaign = archive.begin_campaign(brief, facts)
             if on_ready:
                 on_ready(campaign, schedule)
@@ -115,6 +118,7 @@ async def resume_campaign(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
             "put them back, or start a new campaign with `move37 run`"
         )
+    task = task.drawn(chosen.facts.get(SECRET))
     backend, why = resuming.sandbox(settings, chosen.facts)
     settings = replace(settings, sandbox=replace(settings.sandbox, backend=backend))
     async with AsyncExitStack() as stack:

@@ -19,6 +19,7 @@ from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import NOISE, Calibration
 from move37.lab.statistics.power import minimum_detectable_effect
 
+SEED_BASES = 1_000_000  # from which a campaign's secret chooses where its fresh seeds start
 FRESH_SEED_OFFSET = 1000  # fresh seeds start here, so that no screening seed can be among them
 LEAST_SEEDS = 2  # one fresh seed has no interval of its own
 MOST_SEEDS = 20  # fresh seeds that a confirmation may ask for

@@ -77,6 +77,7 @@ class MixersTask:
     calibrated: bool = False  # whether the noise between seeds was measured on this corpus
     total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for
     text: str = ""  # SCREEN or DECIDE by the seed, unless this says otherwise
+    secret: int | None = None  # draws the windows that decide; None: the fixed ones
 
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
@@ -118,6 +119,10 @@ class MixersTask:
             )
             for name in baselines.NAMES
         )
+
+    def drawn(self, secret: int | None) -> MixersTask:
+        """The windows that decide, drawn by `secret` from all of the validation text that does not screen."""
+        return replace(self, secret=secret)
 
     def schedule(self, preset: str) -> Schedule:
         """Quick: ten minutes on two cores. Full: no time limit; half are kept at 100 steps, rates are tuned."""
@@ -256,7 +261,7 @@ class MixersTask:
             return Measured(measurements=(), failure=trained.failure, sandbox=where)
         scored = None
         if trained.weights is not None:
-            windows = data.scoring_windows(self.corpus.validation, fresh=fresh)
+            windows = data.scoring_windows(self.corpus.validation, fresh=fresh, secret=self.secret)
             scored = await score(
                 candidate, BYTES, trained.weights, windows[:, :-1], windows[:, 1:], seed=seed,
                 experiment=experiment, sandbox=sandbox, wall_seconds=_patience(0),

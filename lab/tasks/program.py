@@ -112,6 +112,10 @@ class ProgramTask:
         candidate = Candidate(source=self.program, author="baseline", family="program")
         return (Baseline(name="start program", candidate=candidate),)
 
+    def drawn(self, secret: int | None) -> ProgramTask:
+        """Nothing is drawn here: the evaluator decides on what."""
+        return self
+
     def schedule(self, preset: str) -> Schedule:
         """One rung: the evaluator. Quick and full differ in how many candidates and fresh seeds they run."""
         rung = Rung(number=1, name="score")

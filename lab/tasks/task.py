@@ -15,6 +15,9 @@ from move37.lab.effects import Conditions
 from move37.lab.records import Candidate, GateResult, Measurement, Metric
 from move37.sandbox.sandbox import Sandbox
 
+SECRET = "secret"  # the fact of a campaign that draws what decides: windows, fresh seeds
+SECRET_BITS = 48
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
@@ -146,6 +149,13 @@ class Task(Protocol):
     @property
     def baselines(self) -> tuple[Baseline, ...]:
         """Judged by the same gates (less novelty) and rungs as candidates."""
+        ...
+
+    def drawn(self, secret: int | None) -> Task:
+        """The task with whatever decides drawn by a campaign's secret, which no candidate's author can know.
+
+        None, as in campaigns that have none: what decides is fixed.
+        """
         ...
 
     def schedule(self, preset: str) -> Schedule:

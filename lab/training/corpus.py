@@ -44,6 +44,24 @@ LEAST_BYTES = 1_000_000  # a person's own text; one run of 500 steps draws 1.03 
 LEAST_VALIDATION = 100_000
 LARGEST_BYTES = 2_000_000_000
 _LAYOUT = 1  # raise when the split changes, so that an old cache is not taken for a new one
+MOST_NAMED = 3  # files that a message names
+_BLOCK = 65_536  # bytes that are judged at once
+_CONTROL = np.isin(np.arange(256), [code for code in range(32) if code not in (9, 10, 12, 13, 27)])
+_MAGIC = {
+    b"\xff\xfe\x00\x00": "it is UTF-32: convert it to UTF-8",
+    b"\xff\xfe": "it is UTF-16: convert it to UTF-8",
+    b"\xfe\xff": "it is UTF-16: convert it to UTF-8",
+    b"\x1f\x8b": "it is compressed (gzip): unpack it",
+    b"BZh": "it is compressed (bzip2): unpack it",
+    b"\xfd7zXZ": "it is compressed (xz): unpack it",
+    b"\x28\xb5\x2f\xfd": "it is compressed (zstd): unpack it",
+    b"PK\x03\x04": "it is an archive (zip): unpack it",
+    b"7z\xbc\xaf\x27\x1c": "it is an archive (7z): unpack it",
+    b"%PDF-": "it is a PDF: extract its text",
+    b"\x93NUMPY": "it is an array (NumPy), not text",
+    b"PAR1": "it is a table (Parquet): export it as text",
+    b"\x7fELF": "it is a program, not text",
+}
 _SPLITS = ("train", "validation", "held_out")
 
 
@@ -56,6 +74,7 @@ class Corpus:
     train: Bytes  # [bytes]
     validation: Bytes  # [bytes]
     folder: Path | None = None  # in the cache, where the sealed text lies too
+    left_out: tuple[str, ...] = ()  # files of the user's folder that are not in it, each with the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +90,7 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
 
     Raises `BadCorpus`: unreadable, too small, not text, or the pinned sources differ from their checksum.
     """
-    sources = _pinned_files() if path is None else _own_files(path)
+    sources, left_out = (_pinned_files(), ()) if path is None else _own_files(path)
     name = f"{PINNED} {PINNED_VERSION}" if path is None else str(path)
     sha256 = checksum((_name(source), source.content) for source in sources)
     if path is None and sha256 != PINNED_SHA256:
@@ -89,6 +108,7 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
         train=_mapped(folder, "train"),
         validation=_mapped(folder, "validation"),
         folder=folder,
+        left_out=left_out,
     )
 
 
@@ -127,7 +147,8 @@ def _pinned_files() -> list[_Source]:
     return [_Source(key=p.relative_to(root.parent).as_posix(), content=_read(p)) for p in sorted(root.rglob("*.py"))]
 
 
-def _own_files(path: Path) -> list[_Source]:
+def _own_files(path: Path) -> tuple[list[_Source], tuple[str, ...]]:
+    """The files of text, and what is left out with its reason."""
     try:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if _is_visible_file(p, path))
@@ -142,13 +163,18 @@ def _own_files(path: Path) -> list[_Source]:
     if size > LARGEST_BYTES:
         raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
     sources = [_Source(key=p.name if p == path else p.relative_to(path).as_posix(), content=_read(p)) for p in found]
-    texts = [s for s in sources if _is_text(s.content)]
+    reasons = {s.key: _why_not_text(s.content) for s in sources}
+    texts = [s for s in sources if not reasons[s.key]]
+    left_out = tuple(f"{key}: {reason}" for key, reason in reasons.items() if reason)
     if sources and not texts:
-        raise BadCorpus(f"the corpus {path} is not text: give plain text files, not archives or binaries")
+        shown = "; ".join(left_out[:MOST_NAMED])
+        raise BadCorpus(f"the corpus {path} is not text ({shown}): give plain text files, not archives or binaries")
+    if left_out:
+        log.warning("corpus_files_left_out", corpus=str(path), count=len(left_out), first=left_out[:MOST_NAMED])
     size = sum(len(s.content) for s in texts)
     if size < LEAST_BYTES:
         raise BadCorpus(f"the corpus {path} has {size:,} bytes of text, at least {LEAST_BYTES:,} are needed")
-    return texts
+    return texts, left_out
 
 
 def _is_visible_file(path: Path, root: Path) -> bool:
@@ -156,11 +182,26 @@ def _is_visible_file(path: Path, root: Path) -> bool:
     return path.is_file() and not path.is_symlink() and not hidden
 
 
-def _is_text(content: bytes) -> bool:
-    """No NUL, and few other control characters: any encoding that extends ASCII passes, archives do not."""
-    sample = content[:65536]
-    control = sum(sample.count(bytes([c])) for c in range(32) if c not in (9, 10, 12, 13, 27))
-    return b"\0" not in sample and control <= len(sample) // 100
+def _why_not_text(content: bytes) -> str:
+    """Why a file is no text that bytes can be learned from; empty where it is.
+
+    Any encoding that extends ASCII passes. Every block of it is looked at: control characters, NUL among them, may be
+    one in a hundred, so that a stray one refuses no book and noise behind a readable head is found.
+    """
+    kind = next((what for magic, what in _MAGIC.items() if content.startswith(magic)), "")
+    if kind:
+        return kind
+    codes = np.frombuffer(content, dtype=np.uint8)
+    for first in range(0, len(codes), _BLOCK):
+        block = codes[first : first + _BLOCK]
+        bad = int(_CONTROL[block].sum())
+        if bad > max(1, len(block) // 100):
+            zeros = int((block == 0).sum())
+            if zeros > len(block) // 4:
+                return "it looks like UTF-16 or UTF-32: convert it to UTF-8"
+            where = f" at byte {first:,}" if first else ""
+            return f"it is not text{where}: {bad} of {len(block)} bytes are control characters"
+    return ""
 
 
 def _read(path: Path) -> bytes:

@@ -33,13 +33,18 @@ def draw_batches(text: Bytes, *, seed: int, start: int, stop: int) -> Bytes:
     return batches
 
 
-def scoring_windows(text: Bytes, *, fresh: bool) -> Bytes:
-    """Validation windows, [count, WINDOW]: disjoint, in a fixed shuffled order, others to decide than to screen.
+def scoring_windows(text: Bytes, *, fresh: bool, secret: int | None = None) -> Bytes:
+    """Validation windows, [count, WINDOW]: disjoint, in a shuffled order, others to decide than to screen.
 
-    Disjoint, so that no row's input holds another row's target. A short text gives fewer windows, split 1 : 3.
+    Those that screen are the same for everybody. Those that decide are drawn by `secret` from all the rest (None: the
+    first of the fixed order), so that nobody who wrote a candidate could know them. Disjoint, so that no row's input
+    holds another row's target. A short text gives fewer windows, split 1 : 3.
     """
     whole = len(text) // WINDOW
     order = np.random.default_rng(_WINDOW_SEED).permutation(whole)
     screen = min(SCREEN_WINDOWS, whole // 4)
-    chosen = order[screen : screen + DECIDE_WINDOWS] if fresh else order[:screen]
+    rest = order[screen:]
+    if secret is not None:
+        rest = np.random.default_rng((_WINDOW_SEED, secret)).permutation(rest)
+    chosen = rest[:DECIDE_WINDOWS] if fresh else order[:screen]
     return np.ascontiguousarray(text[: whole * WINDOW].reshape(whole, WINDOW)[chosen])

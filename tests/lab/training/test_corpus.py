@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,35 @@ def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path) -> None:
     root = tmp_path / "text"
     write_text(root / os.fsdecode(b"caf\xe9.txt"), LEAST_BYTES)
     assert len(open_corpus(tmp_path / "cache", root).train) > LEAST_BYTES / 2
+
+
+GOOD = (LINE * 40_000)[: 2 * LEAST_BYTES]
+STRANGE = {
+    "UTF-16": (GOOD.decode().encode("utf-16"), "UTF-16: convert"),
+    "UTF-16 without a mark": (GOOD.decode().encode("utf-16-le"), "UTF-16"),
+    "UTF-32": (GOOD.decode().encode("utf-32"), "UTF-32: convert"),
+    "gzip": (gzip.compress(os.urandom(2 * LEAST_BYTES)), "gzip"),
+    "zip": (b"PK\x03\x04" + os.urandom(2 * LEAST_BYTES), "zip"),
+    "a PDF": (b"%PDF-1.7\n" + os.urandom(2 * LEAST_BYTES), "PDF"),
+    "noise behind a readable head": (GOOD[:900_000] + os.urandom(LEAST_BYTES), "not text at byte"),
+    "many zeros": (GOOD + bytes(70_000), "not text|UTF-16"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_is_no_text_is_named_alone_and_left_out_of_a_folder_with_its_reason(tmp_path: Path, kind: str) -> None:
+    content, words = STRANGE[kind]
+    root = tmp_path / "text"
+    write_text(root / "good.txt", 2 * LEAST_BYTES)
+    (root / "strange.txt").write_bytes(content)
+    with pytest.raises(BadCorpus, match=words):
+        open_corpus(tmp_path / "cache", root / "strange.txt")
+    (reason,) = open_corpus(tmp_path / "cache", root).left_out
+    assert reason.startswith("strange.txt: ") and re.search(words, reason)
+
+
+@pytest.mark.parametrize("place", [0, 70_000, 900_000])
+def test_a_stray_zero_refuses_no_book_wherever_it_stands(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "book.txt"
+    path.write_bytes(GOOD[:place] + b"\0" + GOOD[place:])
+    assert open_corpus(tmp_path / "cache", path).left_out == ()

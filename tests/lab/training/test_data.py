@@ -51,3 +51,13 @@ def test_the_rate_warms_up_then_falls() -> None:
     assert rates[0] == pytest.approx(1e-2 / WARMUP_STEPS)
     assert rates[-1] == pytest.approx(FINAL_SHARE * 1e-2, rel=0.05)
     assert all(a >= b for a, b in zip(rates[WARMUP_STEPS:], rates[WARMUP_STEPS + 1 :], strict=False))
+
+
+@given(st.integers(0, 2**48), st.integers(0, 2**48))
+def test_what_decides_is_drawn_by_the_campaigns_secret_and_what_screens_is_not(one: int, other: int) -> None:
+    numbered = np.arange(1_200_000, dtype=np.uint32)
+    screen = scoring_windows(numbered, fresh=False)  # type: ignore[arg-type]
+    assert np.array_equal(screen, scoring_windows(numbered, fresh=False, secret=one))  # type: ignore[arg-type]
+    mine, theirs = (scoring_windows(numbered, fresh=True, secret=s) for s in (one, other))  # type: ignore[arg-type]
+    assert mine.shape == (DECIDE_WINDOWS, WINDOW) and not set(mine.ravel().tolist()) & set(screen.ravel().tolist())
+    assert np.array_equal(mine, theirs) == (one == other)
