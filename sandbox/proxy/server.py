@@ -1,8 +1,9 @@
 """Carries requests that `rules` allows from a TCP port to the engine's socket: `python -m move37.sandbox.proxy.server`.
 
-One request a connection: what follows it is never read as another, except on an attached container, where the
-connection has become the container's streams. A body needs a Content-Length; chunked ones are refused.
-MOVE37_PROXY_LISTEN (host:port, default 0.0.0.0:2375) and MOVE37_PROXY_ENGINE (default /var/run/docker.sock) configure.
+One request a connection, on both sides: what follows it is never sent on, except to an attached container, and there
+only once the engine has said that the connection has become the container's streams.
+MOVE37_PROXY_LISTEN (host:port, default 0.0.0.0:2375), MOVE37_PROXY_ENGINE (default /var/run/docker.sock) and
+MOVE37_PROXY_CONTAINERS (the most at once, default 64) configure.
 """
 
 from __future__ import annotations
@@ -12,33 +13,30 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
-from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Request, Verdict, judge
+from move37.sandbox.docker.isolation import ROLE_LABEL
+from move37.sandbox.proxy.http import MAX_HEAD_BYTES, Answer, Refusal, head_for, read_answer, read_request
+from move37.sandbox.proxy.rules import Bounds, Request, Verdict, judge
 
 log = structlog.get_logger()
 
-MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
+ANSWER_SECONDS = 300.0  # of the engine, for anything that is not a container's streams
 CHUNK = 256 * 1024
-# What is sent on of a request's headers; the rest is nobody's business or would keep the connection open.
-PASSED_HEADERS = ("host", "content-type", "user-agent", "accept")
-
-
-class Refusal(Exception):
-    """An HTTP status and a sentence."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
+MAX_LIST_BYTES = 4 * 1024 * 1024
+LIST = "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22" + ROLE_LABEL + "%22%5D%7D"
 
 
 class Proxy:
     """One listening port, one engine."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, bounds: Bounds | None = None) -> None:
         self.engine = engine
+        self.bounds = bounds or machine_bounds()
+        self._creating = asyncio.Lock()
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Listen; the server runs until it is closed."""
@@ -47,21 +45,21 @@ class Proxy:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(HEAD_SECONDS):
-                request, headers = await read_request(reader)
-            verdict = judge(request)
+                request = await read_request(reader)
+            verdict = judge(request, self.bounds)
             if not verdict.allowed:
                 log.warning(
-                    "request_refused", method=request.method, target=request.target[:200], reason=verdict.reason
+                    "request_refused", method=request.method[:20], target=request.target[:200], reason=verdict.reason
                 )
                 raise Refusal(403, verdict.reason)
-            await self._forward(request, headers, verdict, reader, writer)
+            if verdict.creates:
+                async with self._creating:
+                    await self._leave_room()
+                    await self._forward(request, verdict, reader, writer)
+            else:
+                await self._forward(request, verdict, reader, writer)
         except Refusal as refusal:
-            body = json.dumps({"message": refusal.reason}).encode()
-            writer.write(
-                f"HTTP/1.1 {refusal.status} Refused\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-                + body
-            )
+            writer.write(in_words(refusal))
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, OSError):
             pass
         finally:
@@ -70,23 +68,18 @@ class Proxy:
             writer.close()
 
     async def _forward(
-        self,
-        request: Request,
-        headers: dict[str, str],
-        verdict: Verdict,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, request: Request, verdict: Verdict, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        up_reader, up_writer = await self._open()
         try:
-            up_reader, up_writer = await asyncio.open_unix_connection(self.engine)
-        except OSError as error:
-            raise Refusal(502, f"the engine does not answer: {error.strerror}") from error
-        try:
-            up_writer.write(head_for(request, headers, verdict))
-            await up_writer.drain()
-            if not verdict.hijacks:
-                await pump(up_reader, writer)
-                return
+            async with asyncio.timeout(ANSWER_SECONDS):
+                up_writer.write(head_for(request, verdict))
+                await up_writer.drain()
+                answer = await read_answer(up_reader, method=request.method)
+                writer.write(answer.head)
+                if not (verdict.hijacks and answer.upgraded):
+                    await pass_on(answer, up_reader, writer)
+                    return
             inward = asyncio.create_task(pump(reader, up_writer))
             try:
                 await pump(up_reader, writer)
@@ -96,43 +89,53 @@ class Proxy:
         finally:
             up_writer.close()
 
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await asyncio.open_unix_connection(self.engine, limit=MAX_HEAD_BYTES)
+        except OSError as error:
+            raise Refusal(502, f"the engine does not answer: {error.strerror}") from error
 
-async def read_request(reader: asyncio.StreamReader) -> tuple[Request, dict[str, str]]:
-    """One request, whole. Raises `Refusal` for what is not one."""
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
-    except (asyncio.LimitOverrunError, UnicodeDecodeError) as error:
-        raise Refusal(431, "the request's head is too long, or not ASCII") from error
-    first, *lines = head[:-4].split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or not words[1].startswith("/"):
-        raise Refusal(400, "this is not an HTTP request")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.lower()
-        if not colon or not name or name.strip() != name or name in headers:
-            raise Refusal(400, "a header is malformed or given twice")
-        headers[name] = value.strip()
-    if "transfer-encoding" in headers:
-        raise Refusal(411, "a body needs a Content-Length")
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY_BYTES:
-        raise Refusal(413, "the body is too large")
-    return Request(method=words[0], target=words[1], body=await reader.readexactly(int(length))), headers
+    async def _leave_room(self) -> None:
+        """Raises `Refusal` when there are as many containers as there may be."""
+        reader, writer = await self._open()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                # HTTP/1.0, so that the answer ends with the connection.
+                writer.write(f"GET {LIST} HTTP/1.0\r\nhost: docker\r\nconnection: close\r\n\r\n".encode())
+                await writer.drain()
+                answer = await read_answer(reader, method="GET")
+                size = MAX_LIST_BYTES if answer.length is None else min(answer.length, MAX_LIST_BYTES)
+                body = bytearray()
+                while len(body) < size and (data := await reader.read(size - len(body))):
+                    body += data
+                held = json.loads(bytes(body)) if answer.status == 200 else None
+        except ValueError:
+            held = None
+        finally:
+            writer.close()
+        if not isinstance(held, list):
+            raise Refusal(502, "the engine does not say which containers there are")
+        if len(held) >= self.bounds.containers:
+            raise Refusal(403, f"there are {len(held)} containers already, and more than that nobody gets")
 
 
-def head_for(request: Request, headers: dict[str, str], verdict: Verdict) -> bytes:
-    """What the engine gets to read: our own words for the request."""
-    body = request.body if verdict.body is None else verdict.body
-    lines = [f"{request.method} {request.target} HTTP/1.1"]
-    lines += [f"{name}: {headers[name]}" for name in PASSED_HEADERS if name in headers]
-    if "host" not in headers:
-        lines.append("host: docker")
-    lines += ["connection: Upgrade", "upgrade: tcp"] if verdict.hijacks else ["connection: close"]
-    if body or request.method == "POST":
-        lines.append(f"content-length: {len(body)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body
+def in_words(refusal: Refusal) -> bytes:
+    """The answer to a refused caller."""
+    body = json.dumps({"message": refusal.reason}).encode()
+    head = f"HTTP/1.1 {refusal.status} Refused\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return (head + "Connection: close\r\n\r\n").encode() + body
+
+
+async def pass_on(answer: Answer, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """The body of an answer: as much as its head says, or what comes until the engine closes."""
+    left = answer.length
+    while left is None or left:
+        data = await source.read(CHUNK if left is None else min(left, CHUNK))
+        if not data:
+            return
+        left = None if left is None else left - len(data)
+        sink.write(data)
+        await sink.drain()
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -146,10 +149,17 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
             sink.write_eof()
 
 
+def machine_bounds() -> Bounds:
+    """No container may ask for more memory than the machine has, or many times its processors."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return replace(Bounds(), memory_bytes=memory, disk_bytes=memory, threads=4 * (os.cpu_count() or 1))
+
+
 async def main() -> None:
     """Serve until the process is ended."""
     host, _, port = os.environ.get("MOVE37_PROXY_LISTEN", "0.0.0.0:2375").rpartition(":")
-    proxy = Proxy(os.environ.get("MOVE37_PROXY_ENGINE", "/var/run/docker.sock"))
+    bounds = replace(machine_bounds(), containers=int(os.environ.get("MOVE37_PROXY_CONTAINERS", "64")))
+    proxy = Proxy(os.environ.get("MOVE37_PROXY_ENGINE", "/var/run/docker.sock"), bounds)
     async with await proxy.serve(host, int(port)) as server:
         log.info("proxy_listens", host=host, port=int(port))
         await server.serve_forever()
