@@ -45,6 +45,7 @@ start_daemon() {
     # shellcheck disable=SC2016
     setsid unshare --mount sh -c '
         if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+        for descriptor in 3 4 5 6 7 8 9; do eval "exec $descriptor>&-"; done  # no lock of whoever called us stays held
         exec dockerd --config-file "$1"
     ' dockerd "$PWD/.ci/dockerd.json" >>"$log" 2>&1 </dev/null &
     local waited

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.sandbox import result_validation
 from move37.sandbox.errors import DiskFull, SandboxBroken
-from move37.sandbox.job import Job, OnOutput, Outcome, Status, Stream
+from move37.sandbox.job import MIB, Job, OnOutput, Outcome, Status, Stream
+from move37.sandbox.text import harmless
 
 HEADER = struct.Struct(">cI")
 MAX_FRAME = 16 * 1024 * 1024
@@ -46,17 +47,19 @@ def encode_job(job: Job) -> Iterator[bytes]:
     """The job as frames. Raises `ValueError` for a file name that would leave the job's folder."""
     for name in job.files:
         result_validation.check_name(name)
+    contents = (job.stdin, *job.files.values())
     head = {
         "id": job.id,
         "argv": list(job.argv),
         "env": dict(job.env),
         "collect": list(job.collect),
         "writable": job.writable,
+        "stdin": len(job.stdin),
         "limits": asdict(job.limits),
-        "files": [[name, len(content)] for name, content in job.files.items()],
+        "files": [[name, len(content), name in job.executables] for name, content in job.files.items()],
     }
     yield frame(b"J", json.dumps(head).encode())
-    for content in job.files.values():
+    for content in contents:
         for at in range(0, len(content), CHUNK):
             yield frame(b"D", content[at : at + CHUNK])
 
@@ -114,7 +117,9 @@ class _Ended(BaseModel):
     truncated: bool
     refused: str | None
     broken: str | None
-    files: list[tuple[str, int]] = Field(strict=False)
+    left_out: list[tuple[str, str]] = Field(strict=False)
+    left_out_count: int = Field(ge=0)
+    files: list[tuple[str, int, bool]] = Field(strict=False)
 
 
 def read_greeting(payload: bytes) -> Greeting:
@@ -148,8 +153,13 @@ class JobExchange:
         self._room = job.limits.output_bytes
         self._cut = False
         self._ended: _Ended | None = None
-        self._results: list[tuple[str, int]] = []
+        self._results: list[tuple[str, int, bool]] = []
         self._content = bytearray()
+
+    @property
+    def announced_bytes(self) -> int | None:
+        """Of all results together, once the program has ended."""
+        return None if self._ended is None else sum(size for _, size, _ in self._results)
 
     def feed(self, frames: Iterable[Frame]) -> Outcome | None:
         """Take in frames; the outcome once the last byte of the results is here."""
@@ -164,7 +174,7 @@ class JobExchange:
                 self._content += payload
             else:
                 raise SandboxBroken("The sandbox worker spoke out of turn; the job may be tried again.")
-        if self._ended is None or len(self._content) < sum(size for _, size in self._results):
+        if self._ended is None or len(self._content) < (self.announced_bytes or 0):
             return None
         return self._outcome(self._ended)
 
@@ -189,18 +199,41 @@ class JobExchange:
         if ended.broken is not None:
             raise SandboxBroken(f"The sandbox could not confine the job, so it was not run ({ended.broken}).")
         # A size that is refused below must not be waited for either: the worker is thrown away by the exception.
-        if sum(size for _, size in ended.files) > self.job.limits.result_bytes or any(s < 0 for _, s in ended.files):
+        sizes = [size for _, size, _ in ended.files]
+        if sum(sizes) > self.job.limits.result_bytes or any(size < 0 for size in sizes):
             raise SandboxBroken("The sandbox worker sent more results than it may; the job may be tried again.")
         self._ended, self._results = ended, ended.files
 
+    def cut_short(self, status: Status, wall_seconds: float) -> Outcome:
+        """What is known of a job whose worker had to be killed under it, or was."""
+        code, message = {
+            Status.TIMED_OUT: (TIMED_OUT, _past_its_time(self.job)),
+            Status.OUT_OF_MEMORY: (OUT_OF_MEMORY, _past_its_memory(self.job)),
+        }[status]
+        return Outcome(
+            job=self.job.id,
+            status=status,
+            exit_code=code,
+            stdout=b"".join(self._output["stdout"]),
+            stderr=b"".join(self._output["stderr"]),
+            truncated=self._cut,
+            wall_seconds=wall_seconds,
+            backend=self._backend,
+            image=self._image,
+            message=message,
+        )
+
     def _outcome(self, ended: _Ended) -> Outcome:
         files: dict[str, bytes] = {}
-        refused, at = ended.refused, 0
-        for name, size in self._results:
-            files[name] = bytes(self._content[at : at + size])
+        left_out = {harmless(name.encode("utf-8", "replace")): why for name, why in ended.left_out}
+        at, odd = 0, 0
+        for name, size, _ in self._results:
+            if (problem := result_validation.fault(name)) is None:
+                files[name] = bytes(self._content[at : at + size])
+            else:
+                left_out[ascii(name)[1:-1]], odd = problem, odd + 1
             at += size
-            refused = refused or result_validation.fault(name)
-        status, code, message = judge(ended, self.job, refused, counted=self._memory_is_counted)
+        status, code, message = judge(ended, self.job, ended.refused, counted=self._memory_is_counted)
         return Outcome(
             job=self.job.id,
             status=status,
@@ -208,7 +241,10 @@ class JobExchange:
             stdout=b"".join(self._output["stdout"]),
             stderr=b"".join(self._output["stderr"]),
             truncated=ended.truncated or self._cut,
-            files={} if refused else files,
+            files=files,
+            executables=frozenset(name for name, _, executable in self._results if executable and name in files),
+            left_out=left_out,
+            left_out_count=ended.left_out_count + odd,
             wall_seconds=ended.wall_seconds,
             cpu_seconds=ended.cpu_seconds,
             peak_memory_bytes=ended.peak_memory_bytes,
@@ -218,19 +254,26 @@ class JobExchange:
         )
 
 
+def _past_its_time(job: Job) -> str:
+    return f"It ran past its limit of {job.limits.wall_seconds:g} s and was killed."
+
+
+def _past_its_memory(job: Job) -> str:
+    return f"It used more than its {job.limits.memory_bytes // MIB} MiB of memory and was killed."
+
+
 def judge(ended: _Ended, job: Job, refused: str | None, *, counted: bool) -> tuple[Status, int, str]:
     """Status, exit code and the sentence for a person. `counted`: the kernel counts kills for memory."""
     code = 128 + ended.signal if ended.signal else ended.exit_code
     if ended.reason == "timeout":
-        return Status.TIMED_OUT, TIMED_OUT, f"It ran past its limit of {job.limits.wall_seconds:g} s and was killed."
+        return Status.TIMED_OUT, TIMED_OUT, _past_its_time(job)
     if ended.reason == "cancelled":
         return Status.CANCELLED, code, "It was cancelled."
     killed = ended.signal == 9
     if ended.reason == "memory" or (killed and (ended.out_of_memory or not counted)):
-        limit = job.limits.memory_bytes // (1024 * 1024)
-        return Status.OUT_OF_MEMORY, OUT_OF_MEMORY, f"It used more than its {limit} MiB of memory and was killed."
+        return Status.OUT_OF_MEMORY, OUT_OF_MEMORY, _past_its_memory(job)
     if refused:
-        return Status.RESULTS_REFUSED, code, f"Its results were refused: {refused}."
+        return Status.RESULTS_REFUSED, code, f"A result was refused: {refused}."
     if ended.signal:
         return Status.FAILED, code, f"It was ended by signal {ended.signal}."
     if code:

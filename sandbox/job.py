@@ -22,8 +22,8 @@ OnOutput = Callable[[Stream, bytes], None]
 class Limits:
     """What one job may use; every backend enforces what it can and lists what it cannot."""
 
-    wall_seconds: float = 60.0  # enforced from outside the job
-    memory_bytes: int = 2048 * MIB  # all processes of the job together, no swap
+    wall_seconds: float = 60.0  # enforced from outside the job, whether or not anybody reads its output
+    memory_bytes: int = 2048 * MIB  # all processes of the job together, /dev/shm and sockets too, no swap
     pids: int = 128  # processes and threads
     disk_bytes: int = 512 * MIB  # everything that the job may write
     file_bytes: int = 512 * MIB  # one file
@@ -45,6 +45,8 @@ class Job:
     collect: tuple[str, ...] = ()  # names in $MOVE37_OUT to bring back; "*" means every regular file, and "./" before a
     # name means the job's own folder: what it made there and, if they are writable, the files that were sent
     writable: bool = False  # the files may be changed by the job
+    executables: frozenset[str] = frozenset()  # names of files that may be executed
+    stdin: bytes = b""  # what the program reads on standard input, all of it known before it starts
     limits: Limits = field(default_factory=Limits)
 
 
@@ -55,7 +57,7 @@ class Status(StrEnum):
     FAILED = "failed"  # any other exit status, or a signal of its own making
     TIMED_OUT = "timed_out"  # the wall-clock limit, enforced from outside
     OUT_OF_MEMORY = "out_of_memory"  # killed for memory
-    RESULTS_REFUSED = "results_refused"  # a collected file broke a rule: size, link, name, not a regular file
+    RESULTS_REFUSED = "results_refused"  # a file that was asked for by its very name broke a rule; the rest is here
     CANCELLED = "cancelled"  # the caller cancelled
 
 
@@ -70,6 +72,10 @@ class Outcome:
     stderr: bytes = b""
     truncated: bool = False  # output passed its limit and was cut
     files: Mapping[str, bytes] = field(default_factory=dict)  # name in $MOVE37_OUT -> content
+    executables: frozenset[str] = frozenset()  # names of files that had an executable bit
+    left_out: Mapping[str, str] = field(default_factory=dict)  # printable name of a file that matched -> why it is not
+    # here ("is a link"); a hundred of them at most
+    left_out_count: int = 0  # of all of them
     wall_seconds: float = 0.0  # measured outside the job
     cpu_seconds: float = 0.0  # of all its processes, as the kernel counted them
     peak_memory_bytes: int = 0  # 0 where the backend cannot tell

@@ -7,11 +7,13 @@ Not covered: what is in the files. They are bytes to be parsed against a schema,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from move37.sandbox.text import harmless
 
+DRIVES = os.name == "nt"  # where C:x is a place outside
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component
 
@@ -28,7 +30,7 @@ def fault(name: str) -> str | None:
     if harmless(name.encode()) != name:
         return f"the name {shown} has letters that do not show or turn the line"
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or ":" in parts[0]:
+    if any(part in ("", ".", "..") for part in parts) or (DRIVES and ":" in parts[0]):
         return f"the name {shown} leaves its folder"
     if any(len(part.encode()) > MAX_PART for part in parts):
         return f"the name {shown} is too long"

@@ -27,7 +27,7 @@ from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, shape_for
 from move37.sandbox.docker.pool import Pool, size
 from move37.sandbox.docker.protections import list_protections
 from move37.sandbox.docker.settings import DockerSettings
-from move37.sandbox.errors import SandboxBroken, SandboxError
+from move37.sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable
 from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.gpus import gpu_environment
 from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Protection
@@ -65,6 +65,8 @@ class DockerSandbox:
         self._slots: dict[tuple[str, Shape], Slot] = {}
         self._opening = asyncio.Lock()
         self._overhead = Overhead()
+        self._closed = False
+        self._removals: set[asyncio.Task[None]] = set()
         self._most_held = self.settings.held or max(LEAST_HELD, 2 * (os.cpu_count() or 1))
 
     @property
@@ -89,7 +91,8 @@ class DockerSandbox:
             try:
                 return await self._in_slot(replace(job, env={**job.env, **given}), shape, on_output)
             finally:
-                await asyncio.shield(self._vacate(self._slots.pop((job.trust, shape), None)))
+                self._vacate(self._slots.pop((job.trust, shape), None))
+                await asyncio.shield(self._removed())
 
     async def _in_slot(self, job: Job, shape: Shape, on_output: OnOutput | None) -> Outcome:
         async with self._slot(job.trust, shape) as slot:
@@ -103,7 +106,7 @@ class DockerSandbox:
                     continue
                 finally:
                     if not container.alive:
-                        await asyncio.shield(self._vacate(slot))
+                        self._vacate(slot)
                 self._overhead.job(outcome, time.perf_counter() - began)
                 return outcome
         raise SandboxBroken(f"{TRIES} containers ended before they could take job {job.id}: see what the daemon says")
@@ -111,47 +114,70 @@ class DockerSandbox:
     @asynccontextmanager
     async def _slot(self, trust: str, shape: Shape) -> AsyncIterator[Slot]:
         """The candidate's slot, with everybody else of the same candidate outside."""
-        slot = self._slots.setdefault((trust, shape), Slot(trust, shape))
-        slot.waiting_jobs += 1
-        try:
-            async with slot.lock:
-                yield slot
-        finally:
-            slot.waiting_jobs -= 1
-            slot.used = time.monotonic()
+        while True:
+            if self._closed:
+                raise SandboxUnavailable("This sandbox was closed; open another one.")
+            slot = self._slots.setdefault((trust, shape), Slot(trust, shape))
+            slot.waiting_jobs += 1
+            try:
+                async with slot.lock:
+                    # While we waited the candidate may have been released: what it had is gone, and nobody's any more.
+                    if self._slots.get((trust, shape)) is not slot:
+                        continue
+                    yield slot
+                    return
+            finally:
+                slot.waiting_jobs -= 1
+                slot.used = time.monotonic()
 
     async def _container(self, slot: Slot, limits: Limits) -> WorkerContainer:
         if slot.container is not None and not slot.container.alive:
-            await self._vacate(slot)
+            self._vacate(slot)
         if slot.container is None:
-            await self._make_space()
+            self._make_space()
             assert self._pool is not None
-            slot.container = await self._pool.claim(slot.shape, limits)
+            claimed = await self._pool.claim(slot.shape, limits)
+            if self._slots.get((slot.trust, slot.shape)) is not slot:
+                self._remove_soon(claimed)
+                raise SandboxBroken(f"the candidate {slot.trust} was released while its job waited for a container")
+            slot.container = claimed
         if not slot.shape.frozen:
             try:
                 await slot.container.allow(limits)
             except SandboxError:
-                await self._vacate(slot)
+                self._vacate(slot)
                 raise
         return slot.container
 
-    async def _make_space(self) -> None:
+    def _make_space(self) -> None:
         """Candidates that nobody released: the ones unused for longest lose their containers."""
         held = [slot for slot in self._slots.values() if slot.container is not None and not slot.waiting_jobs]
         held.sort(key=lambda slot: slot.used)
         for slot in held[: max(0, len(held) - self._most_held + 1)]:
             log.info("container_retired", trust=slot.trust)
             self._slots.pop((slot.trust, slot.shape), None)
-            await self._vacate(slot)
+            self._vacate(slot)
 
-    async def _vacate(self, slot: Slot | None) -> None:
+    def _vacate(self, slot: Slot | None) -> None:
         if slot is not None and slot.container is not None:
             container, slot.container = slot.container, None
-            await container.remove()
+            self._remove_soon(container)
+
+    def _remove_soon(self, container: WorkerContainer) -> None:
+        """Nobody waits for the daemon to take a container apart but `close`, and a job whose GPU it holds."""
+        task = asyncio.create_task(container.remove())
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+
+    async def _removed(self) -> None:
+        while self._removals:
+            await asyncio.wait(set(self._removals))
 
     async def _open(self, variant: Variant) -> Image:
         """Connect, sweep, find the image, start warming: once, and again after a failure."""
         async with self._opening:
+            if self._closed:
+                raise SandboxUnavailable("This sandbox was closed; open another one.")
             if self._engine is None:
                 engine = await Engine.connect()
                 await reap.sweep(engine)
@@ -173,9 +199,8 @@ class DockerSandbox:
     async def release(self, trust: str) -> None:
         """See `move37.sandbox.sandbox.Sandbox.release`; a job that still runs there is killed."""
         mine = [key for key in self._slots if key[0] == trust or key[0].startswith(f"{trust}.")]
-        slots = [self._slots.pop(key) for key in mine]
-        with self._overhead.timed():
-            await asyncio.gather(*(self._vacate(slot) for slot in slots))
+        for slot in [self._slots.pop(key) for key in mine]:
+            self._vacate(slot)
 
     async def protections(self) -> tuple[Protection, ...]:
         """What holds for the next job. Raises `DaemonUnreachable`."""
@@ -187,12 +212,15 @@ class DockerSandbox:
                 engine.close()
 
     async def close(self) -> None:
-        """Remove everything that this sandbox started. Idempotent."""
+        """Remove everything that this sandbox started, jobs that still run or wait among it. Idempotent."""
+        self._closed = True
         slots, self._slots = list(self._slots.values()), {}
-        await asyncio.gather(*(self._vacate(slot) for slot in slots))
+        for slot in slots:
+            self._vacate(slot)
         if self._pool is not None:
             await self._pool.close()
             self._pool = None
+        await self._removed()
         if self._engine is not None:
             atexit.unregister(self._remove_now)
             self._engine.close()

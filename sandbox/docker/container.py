@@ -7,15 +7,16 @@ keeps the job's time and limits; the clock here is the one that counts when the 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
 
 from move37.sandbox.channel import (
-    OUT_OF_MEMORY,
-    TIMED_OUT,
     Frame,
     Frames,
     Greeting,
@@ -23,30 +24,21 @@ from move37.sandbox.channel import (
     encode_job,
     read_greeting,
 )
+from move37.sandbox.deadlines import JobClock
 from move37.sandbox.docker.attach_stream import STDOUT, AttachStream
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
 from move37.sandbox.errors import DaemonUnreachable, ImageUnusable, SandboxBroken, SandboxError
-from move37.sandbox.job import MIB, Job, Limits, OnOutput, Outcome, Status, Stream
+from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Status
 
 log = structlog.get_logger()
 
-GRACE_SECONDS = 2.0  # for the worker to end the job itself, with the output that it has
 READ_BYTES = 256 * 1024
 COMPLAINT_BYTES = 4096
 
-
-class OutputBuffer:
-    """Keeps what a job has written so far, and passes it on."""
-
-    def __init__(self, on_output: OnOutput | None) -> None:
-        self.stdout, self.stderr = bytearray(), bytearray()
-        self._pass_on = on_output
-
-    def __call__(self, stream: Stream, data: bytes) -> None:
-        (self.stdout if stream == "stdout" else self.stderr).extend(data)
-        if self._pass_on is not None:
-            self._pass_on(stream, data)
+Read = Callable[
+    [Callable[[], Awaitable[bytes]]], Awaitable[bytes]
+]  # how to wait for a reading: with or without a limit
 
 
 class NotDelivered(Exception):
@@ -85,28 +77,30 @@ class WorkerContainer:
         Raises `ImageUnusable` when the worker does not come up, and what `Engine` raises.
         """
         name = NAME_PREFIX + uuid4().hex[:16]
-        await engine.create(name, create_body(shape, limits, owner=owner))
         container = None
+        creating = asyncio.ensure_future(engine.create(name, create_body(shape, limits, owner=owner)))
         try:
+            # A call to the daemon cannot be taken back: when we are cancelled it is awaited, and the container removed.
+            await asyncio.shield(creating)
             # Attached before it starts, so that the first byte cannot be missed.
-            socket = await engine.attach(name)
-            socket.setblocking(False)
-            reader, writer = await asyncio.open_connection(sock=socket, limit=READ_BYTES)
+            attached = await engine.attach(name)
+            attached.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=attached, limit=READ_BYTES)
             backend = "docker+runsc" if shape.runtime == "runsc" else "docker"
             container = cls(name, shape, backend, engine, resources(limits), reader, writer)
             await engine.start(name)
             await container._greet(seconds)
         except BaseException:
             if container is not None:
-                container.writer.close()
-            await asyncio.shield(engine.remove(name))
+                container._hang_up()
+            await asyncio.shield(_undo(engine, name, creating))
             raise
         return container
 
     async def _greet(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                kind, payload = (await self._receive())[0]
+                kind, payload = (await self._receive(lambda read: read()))[0]
         except TimeoutError as error:
             raise SandboxBroken(
                 f"a container was not ready within {seconds:.0f} s: try again when less runs here"
@@ -133,20 +127,22 @@ class WorkerContainer:
 
         Whatever leaves here as an exception leaves no process of the job behind: the container is removed.
         """
-        output = OutputBuffer(on_output)
-        exchange = JobExchange(job, on_output=output, backend=self.backend, image=self.shape.image)
+        exchange = JobExchange(job, on_output=on_output, backend=self.backend, image=self.shape.image)
+        clock = JobClock(job, exchange)
         began = time.time()
         self.jobs += 1
         try:
-            await self._deliver(job)
-            async with asyncio.timeout(job.limits.wall_seconds + GRACE_SECONDS):
-                return await self._listen(exchange)
-        except TimeoutError:
+            async with asyncio.timeout(clock.left()):
+                await self._deliver(job)
+            return await self._listen(exchange, clock)
+        except TimeoutError as error:
             await self.remove()
-            return self._killed(job, output, began, Status.TIMED_OUT)
+            return clock.give_up(time.time() - began, error)
         except (EOFError, ConnectionError) as error:
             if await self._ran_out_of_memory(job, began):
-                return self._killed(job, output, began, Status.OUT_OF_MEMORY)
+                return exchange.cut_short(Status.OUT_OF_MEMORY, time.time() - began)
+            if not exchange.started:
+                raise NotDelivered from error
             raise SandboxBroken(
                 f"the container of job {job.id} ended under it ({self._complaint()}); it may have run in part: "
                 "run it again if that does no harm"
@@ -169,16 +165,16 @@ class WorkerContainer:
         self.writer.write(frames[-1])
         await self.writer.drain()
 
-    async def _listen(self, exchange: JobExchange) -> Outcome:
+    async def _listen(self, exchange: JobExchange, clock: JobClock) -> Outcome:
         while True:
-            outcome = exchange.feed(await self._receive())
+            outcome = exchange.feed(await self._receive(clock.read))
             if outcome is not None:
                 return outcome
 
-    async def _receive(self) -> list[Frame]:
-        """At least one frame. Raises `EOFError` when the container has ended."""
+    async def _receive(self, read: Read) -> list[Frame]:
+        """At least one frame. Raises `EOFError` when the container has ended, and what `read` raises."""
         while True:
-            data = await self.reader.read(READ_BYTES)
+            data = await read(lambda: self.reader.read(READ_BYTES))
             if not data:
                 raise EOFError
             frames: list[Frame] = []
@@ -203,38 +199,30 @@ class WorkerContainer:
         finally:
             await self.remove()
 
-    def _killed(self, job: Job, output: OutputBuffer, began: float, status: Status) -> Outcome:
-        """What is known of a job whose container had to go."""
-        code, message = {
-            Status.TIMED_OUT: (TIMED_OUT, f"It ran past its limit of {job.limits.wall_seconds:g} s and was killed."),
-            Status.OUT_OF_MEMORY: (
-                OUT_OF_MEMORY,
-                f"It used more than its {job.limits.memory_bytes // MIB} MiB of memory and was killed.",
-            ),
-        }[status]
-        return Outcome(
-            job=job.id,
-            status=status,
-            exit_code=code,
-            stdout=bytes(output.stdout),
-            stderr=bytes(output.stderr),
-            wall_seconds=time.time() - began,
-            backend=self.backend,
-            image=self.shape.image,
-            message=message,
-        )
-
     def _complaint(self) -> str:
         lines = self._complaints.decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:300] if lines else "it said nothing"
 
+    def _hang_up(self) -> None:
+        """Before the container is removed: the daemon waits for whoever does not read what the container said."""
+        with suppress(OSError):
+            self.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.writer.close()
+
     async def remove(self) -> None:
-        """Kill and remove. Idempotent; a daemon that is gone has taken its containers along."""
+        """Kill and remove. Idempotent; with a daemon that is gone the worker ends by itself: its channel closes."""
         if self._removed:
             return
         self._removed = True
-        self.writer.close()
+        self._hang_up()
         try:
             await self.engine.remove(self.name)
         except SandboxError as error:
             log.warning("container_not_removed", container=self.name, error=str(error))
+
+
+async def _undo(engine: Engine, name: str, creating: asyncio.Future[None]) -> None:
+    """Remove what was, or is just being, created."""
+    with suppress(SandboxError):
+        await creating
+    await engine.remove(name)

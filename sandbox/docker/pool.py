@@ -19,6 +19,7 @@ import structlog
 from move37.sandbox.docker.container import WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import ZYGOTE_BYTES, Shape
+from move37.sandbox.errors import SandboxUnavailable
 from move37.sandbox.job import Limits
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class Pool:
         self._waiting: dict[Shape, deque[asyncio.Future[WorkerContainer]]] = {}
         self._starting: dict[asyncio.Task[None], Shape] = {}
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._late: set[asyncio.Task[None]] = set()  # removals of containers that were offered after the end
         self._closed = False
 
     def keep(self, shape: Shape, count: int) -> None:
@@ -100,13 +102,15 @@ class Pool:
             else:
                 log.warning("container_not_started", error=str(error))
             return
-        if self._closed:
-            await container.remove()
-            return
         log.debug("container_ready", container=container.name)
         self._offer(container)
 
     def _offer(self, container: WorkerContainer) -> None:
+        if self._closed:
+            task = asyncio.create_task(container.remove())
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            return
         if (promise := self._next_waiting(container.shape)) is not None:
             promise.set_result(container)
         else:
@@ -134,7 +138,9 @@ class Pool:
         await asyncio.gather(*starting, return_exceptions=True)
         for promises in self._waiting.values():
             for promise in promises:
-                promise.cancel()
+                if not promise.done():
+                    promise.set_exception(SandboxUnavailable("This sandbox was closed; open another one."))
         containers = [container for idle in self._idle.values() for container in idle]
         self._idle.clear()
+        await asyncio.gather(*self._late)
         await asyncio.gather(*(container.remove() for container in containers))

@@ -16,16 +16,17 @@ from dataclasses import replace
 import structlog
 
 from move37.sandbox import result_validation
-from move37.sandbox.errors import DiskFull, SandboxUnavailable
+from move37.sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
 from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import Job, OnOutput, Outcome, Protection
 from move37.sandbox.overhead import Overhead
 from move37.sandbox.process import probe, reap
-from move37.sandbox.process.zygote_process import Settings, ZygoteProcess
+from move37.sandbox.process.zygote_process import NotDelivered, Settings, ZygoteProcess
 
 log = structlog.get_logger()
 
 GPU_WAIT_SECONDS = 3600.0
+TRIES = 3  # zygotes that may turn out to be dead before a job is given up
 
 
 class ProcessSandbox:
@@ -62,19 +63,24 @@ class ProcessSandbox:
 
     async def _run(self, job: Job, on_output: OnOutput | None) -> Outcome:
         async with self._turns:
-            started = time.monotonic()
-            zygote = await self._take()
-            try:
-                outcome = await zygote.run(job, on_output)
-            except (asyncio.CancelledError, DiskFull):
+            for _ in range(TRIES):
+                started = time.monotonic()
+                zygote = await self._take()
+                try:
+                    outcome = await zygote.run(job, on_output)
+                except NotDelivered:
+                    await asyncio.shield(self._discard(zygote))
+                    continue
+                except (asyncio.CancelledError, DiskFull):
+                    self._give_back(zygote)
+                    raise
+                except BaseException:
+                    await asyncio.shield(self._discard(zygote))
+                    raise
                 self._give_back(zygote)
-                raise
-            except BaseException:
-                await asyncio.shield(self._discard(zygote))
-                raise
-            self._give_back(zygote)
-        self._overhead.job(outcome, time.monotonic() - started)
-        return outcome
+                self._overhead.job(outcome, time.monotonic() - started)
+                return outcome
+        raise SandboxBroken(f"{TRIES} sandbox processes ended before they could take job {job.id}")
 
     async def warm(self, count: int = 1) -> None:
         """Have `count` zygotes ready before the first job."""
@@ -85,6 +91,21 @@ class ProcessSandbox:
             held = [task.result() for task in tasks]
         finally:
             self._idle += held
+
+    async def require_isolation(self) -> None:
+        """Raises `SandboxUnavailable` where a job would see and reach what is the user's own."""
+        async with self._turns:
+            zygote = await self._take()
+            self._give_back(zygote)
+        report = zygote.greeting.report
+        missing = [] if report["spaces"] else ["namespaces"]
+        missing += [] if report["seccomp"] else ["a system call filter"]
+        if missing:
+            why = report["reasons"].get("namespaces") or report["reasons"].get("seccomp") or "not on this system"
+            raise SandboxUnavailable(
+                f"Code that a language model wrote does not run here without {' and '.join(missing)} ({why}): "
+                "use Docker, or a machine that allows them"
+            )
 
     async def release(self, trust: str) -> None:
         """Nothing is held for a candidate here: each job has its own namespaces and folder."""
@@ -121,6 +142,9 @@ class ProcessSandbox:
             self._swept = True
             await asyncio.to_thread(reap.sweep)
         zygote = await ZygoteProcess.start(self._settings)
+        if self._closed:  # meanwhile
+            await zygote.end()
+            raise SandboxUnavailable("This sandbox was closed; open another one.")
         self._all.add(zygote)
         log.debug("zygote_started", pid=zygote.pid, seconds=zygote.greeting.warm_seconds)
         return zygote

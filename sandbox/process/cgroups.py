@@ -2,7 +2,8 @@
 
 `Cgroup.make` is called by the launcher, which sees the host's /sys/fs/cgroup and removes the group at the end; the
 supervisor reaches it later through open directories, since its own view of the file system has no /sys. Jobs of one
-zygote follow each other, so one group with new limits for each job does. Standard library only.
+zygote follow each other, so one group with new limits for each job does. What is counted is read in
+`worker/accounting`. Standard library only.
 
 Not covered: a cgroup per process of a job; the io controller.
 """
@@ -13,6 +14,8 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from move37.sandbox.worker.accounting import Counters
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "move37-"
@@ -27,8 +30,7 @@ class Cgroup:
         self.version = version
         self._paths = folders
         self._open = {name: os.open(path, os.O_RDONLY | os.O_DIRECTORY) for name, path in folders.items()}
-        self._kills_before = 0
-        self._cpu_before = 0.0
+        self.counters = Counters(version, self._read)
 
     @classmethod
     def make(cls, name: str) -> tuple[Cgroup, str]:
@@ -68,11 +70,11 @@ class Cgroup:
             self._write("memory", "memory.limit_in_bytes", memory_bytes)
             self._write("memory", "memory.memsw.limit_in_bytes", memory_bytes, optional=True)
             self._write("memory", "memory.max_usage_in_bytes", 0, optional=True)
+            # Sockets have a limit of their own in version 1; what both together hold is watched.
+            self._write("memory", "memory.kmem.tcp.limit_in_bytes", memory_bytes, optional=True)
             self._write("cpu", "cpu.cfs_period_us", PERIOD)
             self._write("cpu", "cpu.cfs_quota_us", int(cores * PERIOD))
         self._write("pids", "pids.max", pids)
-        self._kills_before = self._kills()
-        self._cpu_before = self._cpu()
 
     def admit(self, pid: int) -> None:
         """Put a process into the group (its number as the caller sees it)."""
@@ -81,18 +83,6 @@ class Cgroup:
             if descriptor is not None:
                 with os.fdopen(os.open("cgroup.procs", os.O_WRONLY, dir_fd=descriptor), "w") as stream:
                     stream.write(str(pid))
-
-    def usage(self) -> dict[str, float | bool]:
-        """What the job used, as far as this group can tell."""
-        found: dict[str, float | bool] = {}
-        if self.counts_memory:
-            found["out_of_memory"] = self._kills() > self._kills_before
-            name = "memory.peak" if self.version == 2 else "memory.max_usage_in_bytes"
-            if self.version == 1 and (peak := self._read("memory", name)):
-                found["peak_memory_bytes"] = int(peak)
-        if (cpu := self._cpu()) > 0:
-            found["cpu_seconds"] = cpu - self._cpu_before
-        return found
 
     def remove(self) -> None:
         """Idempotent; the group must be empty."""
@@ -122,16 +112,6 @@ class Cgroup:
             ):
                 return stream.read()
         return ""
-
-    def _kills(self) -> int:
-        words = self._read("memory", "memory.events" if self.version == 2 else "memory.oom_control").split()
-        return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
-
-    def _cpu(self) -> float:
-        if self.version == 2:
-            words = self._read("cpu", "cpu.stat").split()
-            return int(words[words.index("usage_usec") + 1]) / 1e6 if "usage_usec" in words else 0.0
-        return int(self._read("cpuacct", "cpuacct.usage") or 0) / 1e9
 
 
 def _make_unified(name: str) -> tuple[dict[str, Path], str]:

@@ -12,8 +12,9 @@ import signal
 import sys
 from typing import Any
 
-from move37.sandbox.process import landlock, rootfs, syscalls
-from move37.sandbox.process.host_support import NOBODY, HostSupport
+from move37.sandbox.process import rootfs
+from move37.sandbox.process.host_support import HostSupport
+from move37.sandbox.worker import identity, landlock, syscalls
 
 
 def confine(support: HostSupport, spec: dict[str, Any]) -> None:
@@ -27,8 +28,8 @@ def confine(support: HostSupport, spec: dict[str, Any]) -> None:
         for name in spec["tops"]:
             _protect(f"{root}/work/{name}")
         devices = _take_devices(gpus)
-    if support.change_user:
-        _become_nobody()
+    if spec["user"] is not None:
+        _become(spec["user"])
     syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
@@ -56,20 +57,18 @@ def _take_devices(gpus: int) -> list[str]:
     return taken
 
 
-def _become_nobody() -> None:
+def _become(user: int) -> None:
     """Its capabilities end with the change; the bounding set must be emptied before."""
-    os.setgroups([])
     for capability in range(syscalls.LAST_CAP + 1):
         with contextlib.suppress(OSError):
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    identity.become(user)
 
 
 def _restrict_files(support: HostSupport, root: str, devices: list[str]) -> None:
     own = [f"{root}/{name}" for name in ("work", "out", "tmp", "home")]
     simple = [f"/dev/{name}" for name in rootfs.DEVICES]
     if support.spaces:
-        landlock.restrict(["/"], [*own, "/dev/shm", *simple, *devices], loopback=True)
+        landlock.restrict(["/"], [*own, "/tmp", "/dev/shm", *simple, *devices], loopback=True)
     else:
         landlock.restrict([*rootfs.readable(), "/proc", *own], [*own, *simple], loopback=False)

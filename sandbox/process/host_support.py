@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from move37.sandbox.process import landlock, rootfs, seccomp_filter, syscalls
+from move37.sandbox.process import rootfs, seccomp_filter
 from move37.sandbox.process.cgroups import Cgroup
+from move37.sandbox.worker import landlock, syscalls
 
 LINUX = sys.platform == "linux"
 
@@ -22,9 +23,10 @@ class HostSupport:
     """What this machine allows; `reasons` says why something is missing."""
 
     spaces: str = ""  # "root", "user" (through a user namespace) or "" (none)
-    change_user: bool = False  # become nobody (as root)
+    change_user: bool = False  # a job gets a user of its own (as root)
     landlock: int = 0  # ABI version
-    filter: bytes = b""  # seccomp instructions
+    filter: bytes = b""  # seccomp instructions, where files are seen that others see too
+    private_filter: bytes = b""  # where none are
     memory_group: bool = False
     process_group: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
@@ -44,9 +46,10 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
                 spaces = kind
                 break
             reasons["namespaces"] = problem
-    compiled = b""
+    compiled = private = b""
     try:
-        compiled = seccomp_filter.compile_filter(sockets=bool(spaces))
+        compiled = seccomp_filter.compile_filter(sockets=bool(spaces), shared=True)
+        private = seccomp_filter.compile_filter(sockets=bool(spaces), shared=False)
     except OSError as error:
         reasons["seccomp"] = error.strerror or str(error)
     version = landlock.abi()
@@ -57,6 +60,7 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
         change_user=os.geteuid() == 0 and spaces != "user" and (spaces == "root" or open_to_all(reasons)),
         landlock=version,
         filter=compiled,
+        private_filter=private,
         memory_group=group.counts_memory,
         process_group=group.counts_processes,
         reasons=reasons,

@@ -13,22 +13,25 @@ there is libseccomp.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 sys.path[0] = str(Path(__file__).absolute().parents[3])  # the links of a checkout stay as they are
 
-from move37.sandbox.process import namespaces, rootfs, seccomp_filter, syscalls  # noqa: E402
+from move37.sandbox.process import namespaces, rootfs, seccomp_filter  # noqa: E402
 from move37.sandbox.process.cgroups import Cgroup  # noqa: E402
 from move37.sandbox.process.host_support import HostSupport, decide, enter_user_namespace  # noqa: E402
 from move37.sandbox.process.zygote import Zygote  # noqa: E402
+from move37.sandbox.worker import syscalls  # noqa: E402
+from move37.sandbox.worker.cleaning import Leftover, remove_tree  # noqa: E402
 from move37.sandbox.worker.jobs import serve  # noqa: E402
 from move37.sandbox.worker.warm_up import hide  # noqa: E402
 from move37.sandbox.worker.wire import Gone, Wire, take_channel  # noqa: E402
@@ -54,7 +57,8 @@ def main() -> NoReturn:
         status = launch(wire, support, group, scratch, warm=config["warm"])
     finally:
         group.remove()
-        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError, Leftover):
+            remove_tree(scratch)
         os._exit(status)
 
 
@@ -90,7 +94,10 @@ def supervise(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, 
         os.setsid()
     if support.spaces:
         syscalls.unshare(syscalls.SPACES)
-        rootfs.build(scratch, uid=os.getuid(), gid=os.getgid())
+        if support.spaces == "root":
+            os.setgroups([])
+        if not rootfs.build(scratch, uid=os.getuid(), gid=os.getgid()):
+            support = replace(support, filter=support.private_filter)
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         rootfs.leave_old_root()
         root = Path(rootfs.JOB)

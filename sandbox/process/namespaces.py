@@ -22,12 +22,14 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from move37.sandbox.process import syscalls
+from move37.sandbox.process import rootfs
 from move37.sandbox.process.cgroups import Cgroup
-from move37.sandbox.process.host_support import NOBODY, HostSupport
-from move37.sandbox.process.syscalls import SPACES
-from move37.sandbox.worker.cleaning import empty
+from move37.sandbox.process.host_support import HostSupport
+from move37.sandbox.worker import identity, syscalls
+from move37.sandbox.worker.accounting import Accounting, socket_bytes
+from move37.sandbox.worker.cleaning import empty, verify_empty
 from move37.sandbox.worker.isolation import WaitingChild
+from move37.sandbox.worker.syscalls import SPACES
 from move37.sandbox.worker.wire import Gone
 
 Spec = dict[str, Any]
@@ -36,6 +38,7 @@ NAMES = ("pid", "mnt", "net", "ipc", "uts", "cgroup")
 OWN_FOLDERS = ("out", "tmp", "home", "shm")
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 MAX_INODES = 65536
+MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV
 MAX_MESSAGE = 4096
 
 
@@ -81,10 +84,27 @@ class NamespacedChild:
         message: Spec = json.loads(data)
         return message
 
-    def poll(self, *, wait: bool = False) -> tuple[int, Usage] | None:
-        if self._ended is None and (message := self._hear(wait=wait)):
-            self._ended = message["status"], Usage(*message["usage"])
+    def poll(self) -> tuple[int, Usage] | None:
+        if self._ended is None:
+            self._take_in(self._hear(wait=False))
         return self._ended
+
+    def _take_in(self, message: Spec) -> None:
+        if "status" in message:
+            self._ended = message["status"], Usage(*message["usage"])
+
+    def wait(self) -> tuple[int, Usage]:
+        """Until it has ended."""
+        while self._ended is None:
+            self._take_in(self._hear(wait=True))
+        return self._ended
+
+    def wait_for_all(self) -> tuple[tuple[int, Usage], float]:
+        """Have it and all that it started killed; its end, and the processor seconds of the others."""
+        self.zygote.send(b"sweep")
+        while "swept" not in (message := self._hear(wait=True)):
+            self._take_in(message)
+        return self.wait(), float(message["swept"])
 
 
 class NamespaceIsolation:
@@ -97,72 +117,108 @@ class NamespaceIsolation:
         self.namespaces: JobNamespaces | None = None
         self.memory_bytes = 0
         self.spare: NamespacedChild | None = None
-        self.clear()
+        self.user: int | None = None
+        self._users = identity.users_here() if support.change_user else None
+        self._accounting = Accounting(group.counters)
+        self._ended: Usage | None = None
+        self._beside = 0.0  # processor seconds of what the job started, where no group counts
+        self._most = 0
+        self.clean()
 
-    def take(self, limits: Spec) -> NamespacedChild:
+    def prepare(self, limits: Spec) -> NamespacedChild:
         child, self.spare = self.spare, None
         assert child is not None
         self.memory_bytes = int(limits["memory_bytes"])
         self.group.limit(memory_bytes=self.memory_bytes, pids=int(limits["pids"]), cores=max(1, limits["threads"]))
+        self._accounting.begin()
+        self._beside, self._most = 0.0, 0
         if not self.group.counts_memory:
             limits["data_bytes"] = self.memory_bytes
         if not self.group.counts_processes and self.support.spaces:
             limits["processes"] = int(limits["pids"]) + 8  # ourselves among them: one user, one namespace
         if self.support.spaces:
             size = int(limits["disk_bytes"]) + int(limits["input_bytes"])
-            options = f"size={size},nr_inodes={MAX_INODES}"
-            syscalls.mount("none", str(self.root), None, syscalls.MS_REMOUNT | syscalls.MS_NOSUID, options)
+            for path, most in ((self.root, size), (self.root / "shm", self.memory_bytes)):
+                options = f"size={most},nr_inodes={MAX_INODES}"
+                syscalls.mount("none", str(path), None, syscalls.MS_REMOUNT | MOUNT_FLAGS, options)
         return child
 
-    def give(self, folder: Path) -> None:
-        if self.support.change_user:
+    def hand_over(self, folder: Path) -> None:
+        if self.user is not None:
             for path, _, names in os.walk(folder):
                 for name in ("", *names):
-                    os.chown(os.path.join(path, name), NOBODY, NOBODY)
+                    os.chown(os.path.join(path, name), self.user, self.user)
 
     def watch(self) -> str | None:
-        if self.group.counts_memory or not self.support.spaces:
+        if not self.support.spaces:
             return None
-        outsiders = {os.getpid(), self.zygote_pid, self.namespaces.pid if self.namespaces else 0}
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in outsiders]
-        if sum(map(resident, pids)) > self.memory_bytes and sum(map(private, pids)) > self.memory_bytes:
-            return "memory"
-        return None
+        held = self._accounting.sample() if self.group.counts_memory else self._look()
+        waiting = 0
+        if self.group.version == 1 and self.namespaces is not None:
+            # What the job's sockets hold counts as its memory; this version's limit does not know of them.
+            waiting = socket_bytes(Path(f"/proc/{self.namespaces.pid}/net"))
+        return "memory" if held + waiting > self.memory_bytes else None
 
-    def sweep(self, child: WaitingChild) -> tuple[int, Any]:
+    def _look(self) -> int:
+        """What the job's processes hold together, where no group counts."""
+        pids = self._pids()
+        if sum(map(resident, pids)) > self._most:
+            self._most = max(self._most, sum(map(private, pids)))
+        return self._most
+
+    def _pids(self) -> list[int]:
+        outsiders = {os.getpid(), self.zygote_pid, self.namespaces.pid if self.namespaces else 0}
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in outsiders]
+
+    def kill_all(self, child: WaitingChild) -> tuple[int, Any]:
         assert isinstance(child, NamespacedChild)
         if self.namespaces:
+            if "cpu_seconds" not in self._accounting.usage():
+                # Whoever is still there, and whoever the init has reaped; the job's first process reports for itself.
+                others = [pid for pid in self._pids() if pid != child.pid]
+                self._beside = sum(map(processor_seconds, [*others, self.namespaces.pid]))
             # The kernel kills everybody in the namespaces, and init is gone only when all of them are.
             os.kill(self.namespaces.pid, signal.SIGKILL)
-        else:
-            self.zygote.send(b"sweep")
-        ended = child.poll(wait=True)
-        if self.namespaces:
+            ended = child.wait()
             os.waitpid(self.namespaces.pid, 0)
             self.namespaces = None
-        assert ended is not None
+        else:
+            ended, self._beside = child.wait_for_all()
+        self._ended = ended[1]
         return ended
 
     def usage(self) -> Spec:
-        return self.group.usage()
+        found = self._accounting.usage()
+        if "cpu_seconds" not in found and self._ended is not None:
+            found["cpu_seconds"] = self._ended.ru_utime + self._ended.ru_stime + self._beside
+        if "peak_memory_bytes" not in found and self._most:
+            found["peak_memory_bytes"] = self._most
+        return found
 
     def idle(self, reader: int) -> None:
         """The zygote tidies its memory before it forks."""
 
-    def clear(self) -> None:
+    def clean(self) -> None:
         if self.support.spaces:
             with contextlib.suppress(OSError):
                 syscalls.umount(str(self.root), syscalls.MNT_DETACH)
             mount_job(self.root)
         else:
+            for user in dict.fromkeys((self.user, None)):
+                with identity.acting_as(user):
+                    for name in ("work", *OWN_FOLDERS):
+                        empty(str(self.root / name))
             empty(str(self.root))
-        (self.root / "work").mkdir(exist_ok=True)
-        (self.root / "work").chmod(0o1777)
-        for name in OWN_FOLDERS:
-            (self.root / name).mkdir(exist_ok=True)
-            if self.support.change_user:
-                os.chown(self.root / name, NOBODY, NOBODY)
+        verify_empty([str(self.root)])
+        self.user = next(self._users) if self._users is not None else None
+        for name, mode in (("work", 0o1777), *((name, 0o755) for name in OWN_FOLDERS)):
+            (self.root / name).mkdir()
+            (self.root / name).chmod(mode)
+            if self.user is not None and name != "work":
+                os.chown(self.root / name, self.user, self.user)
         if self.support.spaces:
+            owner = "" if self.user is None else f",uid={self.user},gid={self.user}"
+            syscalls.mount("shm", str(self.root / "shm"), "tmpfs", MOUNT_FLAGS, f"mode=1777{owner}")
             self.namespaces = self._make_namespaces()
         self.spare = NamespacedChild(self.zygote, self.namespaces)
         self.group.admit(self.spare.pid)
@@ -192,7 +248,7 @@ class NamespaceIsolation:
 
 def mount_job(root: Path) -> None:
     """The folder of a job: memory that ends with it. Its size is set when the job arrives."""
-    syscalls.mount("job", str(root), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    syscalls.mount("job", str(root), "tmpfs", MOUNT_FLAGS, "mode=755")
 
 
 def furnish(root: Path) -> None:
@@ -202,7 +258,14 @@ def furnish(root: Path) -> None:
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     syscalls.mount("proc", "/proc", "proc", flags)
+    for path in rootfs.MASKED_FILES:
+        if os.path.exists(path):
+            syscalls.mount("/dev/null", path, None, syscalls.MS_BIND)
+    for path in rootfs.MASKED_FOLDERS:
+        if os.path.isdir(path):
+            syscalls.mount("none", path, "tmpfs", flags | syscalls.MS_RDONLY, "size=4k,mode=555")
     syscalls.mount(str(root / "shm"), "/dev/shm", None, syscalls.MS_BIND)
+    rootfs.cover_tmp(str(root / "tmp"))
     socket.sethostname("sandbox")
     with contextlib.suppress(OSError), socket.socket() as probe:
         request = struct.pack("16sh14x", b"lo", IFF_UP)
@@ -229,6 +292,14 @@ def resident(pid: int) -> int:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and of those that it has waited for; 0 when it is gone."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def private(pid: int) -> int:

@@ -13,5 +13,13 @@ if TYPE_CHECKING:
 
 
 async def open_backend(wanted: Wanted) -> Sandbox:
-    """Nothing is started before the first job."""
-    return ProcessSandbox(1 if wanted.single else wanted.workers, settings=Settings(warm=not wanted.single))
+    """Starts nothing before the first job, except where a language model wrote the code: then what holds it is looked
+    at first, and `SandboxUnavailable` says what is missing."""
+    sandbox = ProcessSandbox(1 if wanted.single else wanted.workers, settings=Settings(warm=not wanted.single))
+    if wanted.trusted_source == "model":
+        try:
+            await sandbox.require_isolation()
+        except BaseException:
+            await sandbox.close()
+            raise
+    return sandbox

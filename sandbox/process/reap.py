@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from move37.sandbox.process import cgroups
+from move37.sandbox.worker.cleaning import Leftover, remove_tree
 
 PREFIX = "move37-zygote-"
 
@@ -29,8 +30,9 @@ def sweep() -> int:
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = path.name.removeprefix(PREFIX).split("-")[0]
         if owner.isdigit() and not alive(int(owner)) and path.lstat().st_uid == os.geteuid():
-            shutil.rmtree(path, ignore_errors=True)
-            removed += 1
+            with contextlib.suppress(OSError, Leftover):
+                remove_tree(str(path))
+                removed += 1
     if sys.platform == "linux":
         removed += cgroups.sweep(alive)
     return removed

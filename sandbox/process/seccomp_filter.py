@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from typing import Any
 
 # Namespaces and mounts.
@@ -32,15 +31,32 @@ REFUSED = tuple(" ".join((OUTWARD, OTHER_PROCESSES, KERNEL, MACHINE)).split())
 ALLOWED_FAMILIES = (1, 2, 10)  # unix, inet, inet6
 NETLINK, NETLINK_ROUTE = 16, 0  # getifaddrs asks it
 STREAM, DGRAM, SEQPACKET = 1, 2, 5
+TCP, UDP = 6, 17
 TYPE_MASK = 0xF
 NAMESPACE_FLAGS = (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 
 
-def compile_filter(*, sockets: bool) -> bytes:
+# Calls that change the limits or the share of some process, and the argument that names it: 0 is the caller itself.
+OF_A_PROCESS = {
+    "prlimit64": 0,
+    "sched_setaffinity": 0,
+    "sched_setscheduler": 0,
+    "sched_setparam": 0,
+    "sched_setattr": 0,
+    "setpriority": 1,
+    "ioprio_set": 1,
+}
+# Where two candidates see the same file, these tell one what the other does to it.
+WATCHES = ("inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch")
+F_SETLEASE, F_NOTIFY = 1024, 1026
+
+
+def compile_filter(*, sockets: bool, shared: bool) -> bytes:
     """The filter as instructions of 8 bytes each.
 
     `sockets`: False refuses every socket but pairs, for a job that has no network namespace of its own.
+    `shared`: files are seen that others see too, so that nobody may watch or lock them.
     Raises `OSError` with what to install when libseccomp is not there.
     """
     try:
@@ -56,10 +72,18 @@ def compile_filter(*, sockets: bool) -> bytes:
     for flag in NAMESPACE_FLAGS:
         _add(rules, refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
     _refuse_sockets(rules, refuse, seccomp, sockets)
+    _refuse_others(rules, refuse, seccomp)
+    for command in (F_SETLEASE, F_NOTIFY):
+        _add(rules, refuse, "fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, command))
+    if shared:
+        for name in WATCHES:
+            _add(rules, refuse, name)
+        # As on a file system without locks: programs know what to do about that.
+        _add(rules, seccomp.ERRNO(errno.ENOSYS), "flock")
     _refuse_modes(rules, refuse, seccomp)
     for request in (TIOCSTI, TIOCLINUX):
         _add(rules, refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
-    with tempfile.TemporaryFile() as stream:
+    with os.fdopen(os.memfd_create("filter"), "w+b") as stream:
         rules.export_bpf(stream)
         stream.seek(0)
         return stream.read()
@@ -85,6 +109,18 @@ def _refuse_sockets(rules: Any, refuse: Any, seccomp: Any, sockets: bool) -> Non
         for kind in set(range(TYPE_MASK + 1)) - {STREAM, DGRAM, SEQPACKET}:
             arguments = (seccomp.Arg(0, seccomp.EQ, family), seccomp.Arg(1, seccomp.MASKED_EQ, TYPE_MASK, kind))
             _add(rules, refuse, "socket", *arguments)
+        for protocol in set(range(UDP)) - {0, TCP}:
+            of_protocol = seccomp.Arg(2, seccomp.EQ, protocol)
+            _add(rules, refuse, "socket", seccomp.Arg(0, seccomp.EQ, family), of_protocol)
+        _add(rules, refuse, "socket", seccomp.Arg(0, seccomp.EQ, family), seccomp.Arg(2, seccomp.GT, UDP))
+
+
+def _refuse_others(rules: Any, refuse: Any, seccomp: Any) -> None:
+    """Limits, priorities and processors of any process but the caller."""
+    for name, place in OF_A_PROCESS.items():
+        _add(rules, refuse, name, seccomp.Arg(place, seccomp.NE, 0))
+    _add(rules, refuse, "setpriority", seccomp.Arg(0, seccomp.NE, 0))  # a group's, a user's
+    _add(rules, refuse, "ioprio_set", seccomp.Arg(0, seccomp.NE, 1))
 
 
 def _refuse_modes(rules: Any, refuse: Any, seccomp: Any) -> None:

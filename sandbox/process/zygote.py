@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from move37.sandbox.process import confine, namespaces, syscalls
+from move37.sandbox.process import confine, namespaces
 from move37.sandbox.process.host_support import HostSupport
-from move37.sandbox.worker import child
+from move37.sandbox.worker import child, syscalls
 from move37.sandbox.worker.huge_pages import HugePages
 from move37.sandbox.worker.warm_up import forget_ourselves, hide, warm_up
 
@@ -28,6 +28,7 @@ class Zygote:
     def __init__(self, supervisor: socket.socket, support: HostSupport, root: Path) -> None:
         self.supervisor, self.support, self.root = supervisor, support, root
         self.job_pid = 0
+        self.beside = 0.0  # processor seconds of orphans that were reaped since the last job
         self.huge_pages = HugePages()
 
     def run(self, *, warm: bool) -> None:
@@ -96,6 +97,8 @@ class Zygote:
             self.job_pid = 0
             figures = [usage.ru_utime, usage.ru_stime, usage.ru_maxrss]
             self.supervisor.send(json.dumps({"status": status, "usage": figures}).encode())
+        else:
+            self.beside += usage.ru_utime + usage.ru_stime
 
     def sweep(self) -> None:
         """Without a spaces: kill all descendants. Orphans have become our children, so a few rounds find everybody."""
@@ -109,8 +112,10 @@ class Zygote:
             try:
                 pid, status, usage = os.wait4(-1, 0)
             except ChildProcessError:
-                return
+                break
             self.report(pid, status, usage)
+        self.supervisor.send(json.dumps({"swept": self.beside}).encode())
+        self.beside = 0.0
 
 
 def enter_namespaces(spaces: list[int]) -> None:

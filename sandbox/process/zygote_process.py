@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from move37.sandbox.channel import Frames, Greeting, JobExchange, encode_cancel, encode_job, read_greeting
+from move37.sandbox.deadlines import JobClock
 from move37.sandbox.errors import SandboxBroken, SandboxUnavailable
 from move37.sandbox.job import Job, OnOutput, Outcome
 
 START_SECONDS = 120.0  # a cold disk reads torch slowly
-GRACE_SECONDS = 10.0  # past a job's own limit, before the whole zygote is killed
+END_SECONDS = 10.0  # until a zygote that was told to end is killed
 CANCEL_SECONDS = 2.0
 READ_BYTES = 1 << 20
 ENTRY = Path(__file__).with_name("launcher.py")
@@ -29,6 +32,14 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+
+
+# How to wait for a reading: with or without a limit.
+Read = Callable[[Callable[[], Awaitable[bytes]]], Awaitable[bytes]]
+
+
+class NotDelivered(Exception):
+    """The job never reached the worker: another one may run it without running it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,35 +112,43 @@ class ZygoteProcess:
         return self._process.returncode is None
 
     async def run(self, job: Job, on_output: OnOutput | None) -> Outcome:
-        """One job. After any exception but a cancelled job's own, this zygote must be ended."""
+        """One job. After any exception but a cancelled job's own, this zygote must be ended.
+
+        Raises `NotDelivered` while it is certain that the program has not run, otherwise `SandboxError`.
+        """
         exchange = JobExchange(
             job, on_output=on_output, backend="process", memory_is_counted=self.greeting.report["memory_group"]
         )
+        clock = JobClock(job, exchange)
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(job.limits.wall_seconds + GRACE_SECONDS + _transfer_seconds(job)):
-                return await self._talk(job, exchange)
+            async with asyncio.timeout(clock.left()):
+                await self._deliver(job)
+            return await self._listen(exchange, clock.read)
         except asyncio.CancelledError:
             await asyncio.shield(self._cancel(job, exchange))
             raise
-        except TimeoutError as error:
-            raise SandboxBroken("The sandbox did not end a job whose time was over; it was killed with it.") from error
-
-    async def _talk(self, job: Job, exchange: JobExchange) -> Outcome:
-        assert self._process.stdin is not None
-        try:
-            for data in encode_job(job):
-                self._process.stdin.write(data)
-                await self._process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (EOFError, ConnectionError) as error:
+            if not exchange.started:
+                raise NotDelivered from error
             raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
-        return await self._listen(exchange)
+        except TimeoutError as error:
+            await self.end()
+            return clock.give_up(time.monotonic() - began, error)
 
-    async def _listen(self, exchange: JobExchange) -> Outcome:
-        assert self._process.stdout is not None
+    async def _deliver(self, job: Job) -> None:
+        assert self._process.stdin is not None
+        for data in encode_job(job):
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+
+    async def _listen(self, exchange: JobExchange, read: Read) -> Outcome:
+        stdout = self._process.stdout
+        assert stdout is not None
         while True:
-            data = await self._process.stdout.read(READ_BYTES)
+            data = await read(lambda: stdout.read(READ_BYTES))
             if not data:
-                raise SandboxBroken("The sandbox worker died; the job may be tried again.")
+                raise EOFError
             if (outcome := exchange.feed(self._frames.feed(data))) is not None:
                 return outcome
 
@@ -141,7 +160,7 @@ class ZygoteProcess:
                 async with asyncio.timeout(CANCEL_SECONDS):
                     self._process.stdin.write(encode_cancel(job.id))
                     await self._process.stdin.drain()
-                    await self._listen(exchange)
+                    await self._listen(exchange, lambda read: read())
                     return
         await self.end()
 
@@ -157,7 +176,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            async with asyncio.timeout(GRACE_SECONDS):
+            async with asyncio.timeout(END_SECONDS):
                 await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
@@ -177,8 +196,3 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
     assert process.stderr is not None
     words = (await process.stderr.read(READ_BYTES)).decode("utf-8", "replace").strip().splitlines()
     return f"The process sandbox cannot start here ({words[-1] if words else 'it said nothing'})."
-
-
-def _transfer_seconds(job: Job) -> float:
-    """Time to move the job's files in and its results out, at 20 MB a second."""
-    return (sum(map(len, job.files.values())) + job.limits.result_bytes) / 20e6

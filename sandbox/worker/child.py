@@ -37,9 +37,12 @@ def become_job(
         reset_signals()
         channel = own_descriptors(control, stdout, stderr)
         rehearse()
-        spec = receive_spec(channel)
+        spec, stdin = receive_spec(channel)
         if spec is None:
             os._exit(0)
+        if stdin is not None:
+            os.dup2(stdin, 0)
+            os.close(stdin)
         try:
             settle(spec, confine)
         except Exception as error:
@@ -92,16 +95,16 @@ def rehearse() -> None:
     gc.freeze()  # what a job leaves to collect is its own
 
 
-def receive_spec(channel: socket.socket) -> Spec | None:
-    """The job, or None when the zygote went away without one."""
-    data = b""
+def receive_spec(channel: socket.socket) -> tuple[Spec | None, int | None]:
+    """The job and its standard input, or None when the zygote went away without one."""
+    data, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 1)
     while len(data) < 4 or len(data) < 4 + struct.unpack(">I", data[:4])[0]:
         part = channel.recv(1 << 20)
         if not part:
-            return None
+            return None, None
         data += part
     spec: Spec = json.loads(data[4:])
-    return spec
+    return spec, descriptors[0] if descriptors else None
 
 
 def settle(spec: Spec, confine: Callable[[Spec], None]) -> None:
@@ -112,11 +115,19 @@ def settle(spec: Spec, confine: Callable[[Spec], None]) -> None:
     become(environment)
     os.umask(0o022)
     set_limits(limits)
+    show()
+    # Where memory ends, the kernel takes a job before anything else on the machine.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
+        stream.write("1000")
     confine(spec)
-    if sys.platform == "linux":
-        # The zygote hides its own memory from its children; a program may look at itself.
-        libc().prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    show()
     os.chdir(f"{root}/work")
+
+
+def show() -> None:
+    """The zygote hides its memory from its children, and a change of user hides again; a program may see itself."""
+    if sys.platform == "linux":
+        libc().prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def become(environment: dict[str, str]) -> None:
@@ -140,6 +151,8 @@ def environment_of(root: str, threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
+        "MPLBACKEND": "Agg",  # there is no screen
+        "MPLCONFIGDIR": f"{root}/tmp/matplotlib",
         "CUDA_VISIBLE_DEVICES": "",  # a job that leased some names them itself
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
@@ -162,6 +175,10 @@ def set_limits(limits: Spec) -> None:
         (resource.RLIMIT_MEMLOCK, 64 * 1024),
     ):
         resource.setrlimit(name, (value, value))
+    # Timers and queued signals are counted for a user, over all of its jobs.
+    if hasattr(resource, "RLIMIT_SIGPENDING"):
+        with contextlib.suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_SIGPENDING, (1024, 1024))
     if hasattr(resource, "RLIMIT_MSGQUEUE"):
         # gVisor has no message queues, and refuses to limit them.
         with contextlib.suppress(ValueError):
@@ -171,9 +188,6 @@ def set_limits(limits: Spec) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (total, total))
     if processes := int(limits.get("processes", 0)):
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
-    # Where memory ends, the kernel takes a job before anything else on the machine.
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
-        stream.write("1000")
 
 
 def own_data() -> int:

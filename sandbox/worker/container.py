@@ -1,4 +1,8 @@
-"""How a container holds a job: PID 1 forks it, and afterwards kills everybody else."""
+"""How a container holds a job: PID 1 forks it, gives it a user of its own, and afterwards kills everybody else.
+
+PID 1 is another user than any job (`identity`). What a job left is removed with the job's own rights and then looked
+for: if anything stayed, PID 1 ends, and the container with it.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,21 @@ import os
 import select
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 from move37.sandbox.worker import child as job_child
-from move37.sandbox.worker.cleaning import empty
+from move37.sandbox.worker import identity, landlock, syscalls
+from move37.sandbox.worker.accounting import Accounting, container_counters, socket_bytes
+from move37.sandbox.worker.cleaning import empty, verify_empty
 from move37.sandbox.worker.huge_pages import HugePages
 from move37.sandbox.worker.isolation import WaitingChild
 from move37.sandbox.worker.wire import Spec
 
 QUIET_SECONDS = 0.25  # without a job before a worker tidies its memory
+OWN_FOLDERS = ("out", "tmp", "home")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fuse")
 
 
 class ForkedChild:
@@ -29,20 +38,29 @@ class ForkedChild:
         self.wake = wake
         self.pid = os.fork()
         if self.pid == 0:
-            job_child.become_job(theirs.fileno(), stdout, stderr, enter=lambda: None, confine=lambda spec: None)
+            job_child.become_job(theirs.fileno(), stdout, stderr, enter=lambda: None, confine=confine)
         theirs.close()
         os.close(stdout)
         os.close(stderr)
-        self._ended: tuple[int, Any] | None = None
+        self.ended: tuple[int, Any] | None = None
 
-    def poll(self, flags: int = os.WNOHANG) -> tuple[int, Any] | None:
-        if self._ended is None:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self.wake, 4096)
-            pid, status, usage = os.wait4(self.pid, flags)
-            if pid:
-                self._ended = status, usage
-        return self._ended
+    def poll(self) -> tuple[int, Any] | None:
+        """Reaps orphans on the way: a zombie counts as a process of the job."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.wake, 4096)
+        while self.ended is None and self.reap(os.WNOHANG):
+            pass
+        return self.ended
+
+    def reap(self, flags: int) -> bool:
+        """Take in one end, of whomever; False when there is none to be had."""
+        try:
+            pid, status, usage = os.wait4(-1, flags)
+        except ChildProcessError:
+            return False
+        if pid == self.pid:
+            self.ended = status, usage
+        return pid != 0
 
     def abandon(self) -> None:
         """End a child that no job came for."""
@@ -53,8 +71,21 @@ class ForkedChild:
         os.close(self.stderr)
 
 
+def confine(spec: Spec) -> None:
+    """In the child, with the job's files in place: its own user, no rights, and a few folders to write in."""
+    if spec["user"] is not None:
+        identity.become(spec["user"])
+        syscalls.drop_capabilities()
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if landlock.abi():
+        root = spec["root"]
+        devices = [f"/dev/{name}" for name in DEVICES] + [str(path) for path in Path("/dev").glob("nvidia*")]
+        writable = [f"{root}/{name}" for name in ("work", *OWN_FOLDERS)]
+        landlock.restrict(["/"], [*writable, "/tmp", "/dev/shm", *devices], loopback=True)
+
+
 class ContainerIsolation:
-    """One job at a time inside a container that is ours alone: PID 1 forks, and afterwards kills everybody else."""
+    """One job at a time inside a container that is ours alone."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
@@ -65,54 +96,75 @@ class ContainerIsolation:
         # A handler, so that select wakes up; a forged SIGCHLD costs one turn of the loop and nothing else.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        self.memory = ContainerMemory()
+        self._users = identity.users_here() if is_supervisor() else None
+        self.user: int | None = None
+        self._accounting = Accounting(container_counters())
+        self._own_cpu = 0.0
+        self._memory_bytes = 0
         self.spare: ForkedChild | None = None
         self.huge_pages = HugePages()
-        self.clear()
+        self.clean()
 
-    def take(self, limits: Spec) -> ForkedChild:
+    def prepare(self, limits: Spec) -> ForkedChild:
         child, self.spare = self.spare or ForkedChild(self.wake), None
+        self._memory_bytes = int(limits["memory_bytes"])
+        self._accounting.begin()
+        self._own_cpu = time.process_time()
         return child
 
-    def give(self, folder: Path) -> None:
-        """They share one user already."""
+    def hand_over(self, folder: Path) -> None:
+        if self.user is not None:
+            for path, _, names in os.walk(folder):
+                for name in ("", *names):
+                    os.chown(os.path.join(path, name), self.user, self.user)
 
     def watch(self) -> str | None:
+        held = self._accounting.sample()
+        if (waiting := socket_bytes(Path("/proc/self/net"))) and held + waiting > self._memory_bytes:
+            return "memory"
         return None
 
-    def sweep(self, child: WaitingChild) -> tuple[int, Any]:
+    def kill_all(self, child: WaitingChild) -> tuple[int, Any]:
         assert isinstance(child, ForkedChild)
         if os.getpid() == 1:
             while True:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(-1, signal.SIGKILL)
-                child.poll()
-                try:
-                    pid, status, usage = os.wait4(-1, 0)
-                except ChildProcessError:
+                if not child.reap(0):
                     break
-                if pid == child.pid:
-                    child._ended = status, usage
         else:  # by hand, outside a container: only what stayed in the job's own session
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
-        ended = child.poll(0)
-        assert ended is not None
-        return ended
+            while child.ended is None and child.reap(0):
+                pass
+        assert child.ended is not None
+        return child.ended
 
     def usage(self) -> Spec:
-        return self.memory.usage()
+        return self._accounting.usage(own_cpu_seconds=time.process_time() - self._own_cpu)
 
-    def clear(self) -> None:
-        empty(str(self.root))
-        for shared in {"/tmp", "/dev/shm", str(self.scratch)} if os.getpid() == 1 else set():
-            empty(shared)
-        for name in ("work", "out", "tmp", "home"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+    def clean(self) -> None:
+        own = [str(self.root / name) for name in ("work", *OWN_FOLDERS)]
+        shared = sorted({"/tmp", "/dev/shm", str(self.scratch)}) if os.getpid() == 1 else [str(self.root)]
+        # First with the rights of the job, which alone may open what it closed, then what is the supervisor's.
+        for user in dict.fromkeys((self.user, None)):
+            with identity.acting_as(user):
+                for folder in (*own, *shared):
+                    empty(folder)
+        verify_empty(shared)
+        self._make_folders()
         self.huge_pages.a_little()
         self.spare = ForkedChild(self.wake)
+
+    def _make_folders(self) -> None:
+        self.user = next(self._users) if self._users is not None else None
+        self.root.mkdir(exist_ok=os.getpid() != 1)
+        # Everybody may make files in a sticky folder, and nobody may replace those of others: the files that are sent.
+        for name, mode in (("work", 0o1777), *((name, 0o755) for name in OWN_FOLDERS)):
+            (self.root / name).mkdir()
+            (self.root / name).chmod(mode)
+            if self.user is not None and name != "work":
+                os.chown(self.root / name, self.user, self.user)
 
     def idle(self, reader: int) -> None:
         if self.huge_pages.done() or readable(reader, QUIET_SECONDS):
@@ -126,28 +178,11 @@ class ContainerIsolation:
         self.spare = ForkedChild(self.wake)
 
 
+def is_supervisor() -> bool:
+    """Whether this process may give its children other users."""
+    return syscalls.LINUX and syscalls.has_capability(identity.CAP_SETUID)
+
+
 def readable(descriptor: int, seconds: float) -> bool:
     """Whether it is, or becomes so in time."""
     return bool(select.select([descriptor], [], [], seconds)[0])
-
-
-class ContainerMemory:
-    """Whether the kernel killed for memory, as the container's own cgroup says; silent where it is not mounted."""
-
-    FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-
-    def __init__(self) -> None:
-        self._file = next((name for name in self.FILES if os.path.exists(name)), None)
-        self.before = self._kills()
-
-    def _kills(self) -> int:
-        if self._file is not None:
-            with contextlib.suppress(OSError), open(self._file) as stream:
-                words = stream.read().split()
-                return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
-        return 0
-
-    def usage(self) -> Spec:
-        """Since the job before: between two jobs nothing runs that could be killed."""
-        before, self.before = self.before, self._kills()
-        return {"out_of_memory": self.before > before}

@@ -26,12 +26,13 @@ class Isolation(Protocol):
     """What holds a job: a container, or namespaces."""
 
     root: Path  # holds work/ (the job's cwd), out/, tmp/, home/
+    user: int | None  # of the job that is being served; None where it has none of its own
 
-    def take(self, limits: Spec) -> WaitingChild:
+    def prepare(self, limits: Spec) -> WaitingChild:
         """A fresh root and a child, with these limits on both."""
         ...
 
-    def give(self, folder: Path) -> None:
+    def hand_over(self, folder: Path) -> None:
         """Let the job own everything below `folder`."""
         ...
 
@@ -39,16 +40,16 @@ class Isolation(Protocol):
         """Asked every 50 ms; "memory" ends the job."""
         ...
 
-    def sweep(self, child: WaitingChild) -> tuple[int, Any]:
+    def kill_all(self, child: WaitingChild) -> tuple[int, Any]:
         """Kill whatever is left, the program included, and give its wait status and resource usage."""
         ...
 
     def usage(self) -> Spec:
-        """out_of_memory, and where the kernel counts it for all processes: cpu_seconds, peak_memory_bytes."""
+        """Of all processes of the job, as far as the kernel counts: out_of_memory, cpu_seconds, peak_memory_bytes."""
         ...
 
-    def clear(self) -> None:
-        """Remove every trace of the job, and get ready for the next one."""
+    def clean(self) -> None:
+        """Remove every trace of the job, and get ready for the next one. Raises `Leftover` when one stayed."""
         ...
 
     def idle(self, reader: int) -> None:

@@ -5,9 +5,9 @@ image, where `main.py` is PID 1 with its standard input and output attached, and
 supervisor from the same parts.
 
 Read in this order: `wire`, `isolation` (what holds a job), here `run_job`, `OutputRelay` (what happens while it runs),
-`results`, `container`, `child` and `program` (the inside of a job), `warm_up`, `main`.
+`results`, `container`, `identity`, `child` and `program` (the inside of a job), `warm_up`, `main`.
 
-Not covered: Windows; a second channel for control; jobs that read standard input (theirs is /dev/null).
+Not covered: Windows; a second channel for control; a standard input that is still being written while the job runs.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ import contextlib
 import json
 import os
 import select
+import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from move37.sandbox.worker.identity import acting_as
 from move37.sandbox.worker.isolation import Isolation, WaitingChild
-from move37.sandbox.worker.results import Refused, Result, gather, send_file
+from move37.sandbox.worker.results import Results, gather, send_files
 from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
 
 PAGE = 4096
+LOOK_SECONDS = 0.05  # between two looks at what the job holds
 LINUX = sys.platform == "linux"
 
 
-def send_spec(child: WaitingChild, spec: Spec) -> None:
-    """Hand a waiting child its job."""
+def send_spec(child: WaitingChild, spec: Spec, stdin: int | None) -> None:
+    """Hand a waiting child its job, and what it reads on standard input."""
     data = json.dumps(spec).encode()
-    child.control.sendall(struct.pack(">I", len(data)) + data)
+    data = struct.pack(">I", len(data)) + data
+    sent = socket.send_fds(child.control, [data], [] if stdin is None else [stdin])
+    if sent < len(data):  # with nothing left to send, a child that is done already would be an error
+        child.control.sendall(data[sent:])
 
 
 def trouble(child: WaitingChild) -> str | None:
@@ -44,7 +51,7 @@ def trouble(child: WaitingChild) -> str | None:
 
 
 class OutputRelay:
-    """Streams what a running job writes, until it ends, its time is over, or the host cancels it."""
+    """Passes on what a running job writes, until it ends, its time is over, or the host cancels it."""
 
     def __init__(self, wire: Wire, job: Spec, child: WaitingChild, isolation: Isolation) -> None:
         self.wire, self.job, self.child, self.isolation = wire, job, child, isolation
@@ -53,19 +60,22 @@ class OutputRelay:
         self.open = {child.stdout: b"1", child.stderr: b"2"}
 
     def run(self) -> str | None:
-        """The reason why the job must end now; None when it ended by itself."""
+        """The reason why the job must end now; None when it ended by itself. Its time goes on while nobody reads."""
         deadline = time.monotonic() + float(self.job["limits"]["wall_seconds"])
         while self.child.poll() is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 return "timeout"
-            waiting = [*self.open, self.child.wake, self.wire.reader]
-            ready, _, _ = select.select(waiting, [], [], min(left, 0.05))
+            waiting = [self.child.wake, self.wire.reader, *([] if self.wire.full else self.open)]
+            writing = [self.wire.writer] if self.wire.waiting else []
+            ready, free, _ = select.select(waiting, writing, [], min(left, LOOK_SECONDS))
             for descriptor in ready:
                 if descriptor == self.wire.reader and self._cancelled():
                     return "cancelled"
                 if descriptor in self.open:
                     self.pass_on(descriptor)
+            if free:
+                self.wire.push()
             if reason := self.isolation.watch():
                 return reason
         return None
@@ -89,7 +99,8 @@ class OutputRelay:
         self.truncated |= len(kept) < len(data)
         self.room -= len(kept)
         if kept:
-            self.wire.send(self.open[descriptor], kept)
+            self.wire.queue(self.open[descriptor], kept)
+            self.wire.push()
         return True
 
     def rest(self) -> None:
@@ -100,76 +111,89 @@ class OutputRelay:
                 pass
 
 
-def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> None:
-    """Write the job's files below its folder: read-only, or its own. Raises `OSError`, with all of them taken in."""
+def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> int | None:
+    """Write the job's files below its folder: read-only, or its own; the descriptor of its standard input.
+
+    Raises `OSError`, with all of them taken in.
+    """
     incoming = Incoming(wire)
     work = isolation.root / "work"
+    size_of_stdin = int(job["stdin"])
+    total = size_of_stdin + sum(size for _, size, _ in job["files"])
     mode = 0o644 if job["writable"] else 0o444
     try:
-        for name, size in job["files"]:
+        stdin = receive_stdin(incoming, isolation.root / "stdin", size_of_stdin) if size_of_stdin else None
+        for name, size, executable in job["files"]:
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-            with open(descriptor, "wb", buffering=0) as stream:
-                for part in incoming.take(size):
-                    while part:
-                        part = part[stream.write(part) :]
+            receive_file(incoming, target, size, mode | (0o111 if executable else 0))
     except OSError:
-        for _ in incoming.take(sum(size for _, size in job["files"]) - incoming.taken):
+        for _ in incoming.take(total - incoming.taken):
             pass
         raise
     if job["writable"]:
-        isolation.give(work)
+        isolation.hand_over(work)
+    return stdin
+
+
+def receive_file(incoming: Incoming, target: Path, size: int, mode: int) -> None:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with open(descriptor, "wb", buffering=0) as stream:
+        for part in incoming.take(size):
+            while part:
+                part = part[stream.write(part) :]
+
+
+def receive_stdin(incoming: Incoming, path: Path, size: int) -> int:
+    """An open file without a name."""
+    receive_file(incoming, path, size, 0o444)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    path.unlink()
+    return descriptor
 
 
 def tell_broken(wire: Wire, job: Spec, why: str) -> None:
     """The E frame of a job whose program never started."""
     nothing: Spec = {"exit_code": 0, "signal": 0, "reason": None, "out_of_memory": False, "truncated": False}
     nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_bytes": 0, "refused": None, "files": []}
-    wire.tell(b"E", id=job["id"], broken=why, **nothing)
-
-
-def cpu_of(usage: Any) -> float:
-    return float(usage.ru_utime + usage.ru_stime)
-
-
-def peak_of(usage: Any) -> int:
-    return int(usage.ru_maxrss) * (1024 if LINUX else 1)
+    wire.tell(b"E", id=job["id"], broken=why, left_out=[], left_out_count=0, **nothing)
 
 
 def run_job(wire: Wire, job: Spec, isolation: Isolation) -> None:
-    """One job from its J frame to the last byte of its results."""
+    """One job from its J frame to the last byte of its results. Raises `Leftover` when it left something for ever."""
     # Input does not count as written by the job; a file takes whole pages, and a folder none.
-    job["limits"]["input_bytes"] = sum(-(-size // PAGE) * PAGE for _, size in job["files"])
-    child = isolation.take(job["limits"])
+    sizes = [int(job["stdin"]), *(size for _, size, _ in job["files"])]
+    job["limits"]["input_bytes"] = sum(-(-size // PAGE) * PAGE for size in sizes)
+    child = isolation.prepare(job["limits"])
     try:
         try:
-            receive_files(wire, job, isolation)
+            stdin = receive_files(wire, job, isolation)
         except OSError as error:
-            isolation.sweep(child)
+            isolation.kill_all(child)
             tell_broken(wire, job, f"its files cannot be written: {error.strerror}")
             return
         wire.tell(b"S", id=job["id"])
         relay = OutputRelay(wire, job, child, isolation)
         started = time.monotonic()
-        tops = [] if job["writable"] else sorted({name.split("/")[0] for name, _ in job["files"]})
-        send_spec(
-            child, {key: job[key] for key in ("argv", "env", "limits")} | {"root": str(isolation.root), "tops": tops}
-        )
+        tops = [] if job["writable"] else sorted({name.split("/")[0] for name, *_ in job["files"]})
+        where = {"root": str(isolation.root), "tops": tops, "user": isolation.user}
+        send_spec(child, {key: job[key] for key in ("argv", "env", "limits")} | where, stdin)
+        if stdin is not None:
+            os.close(stdin)
         try:
             reason = relay.run()
         except Gone:
-            isolation.sweep(child)
+            isolation.kill_all(child)
             raise
         wall = time.monotonic() - started
-        status, usage = isolation.sweep(child)
+        status, usage = isolation.kill_all(child)
         relay.rest()
         report_end(wire, job, isolation, reason, status, usage, wall, relay.truncated, trouble(child))
     finally:
         child.control.close()
         os.close(child.stdout)
         os.close(child.stderr)
-        isolation.clear()
+        isolation.clean()
 
 
 def report_end(
@@ -184,31 +208,35 @@ def report_end(
     broken: str | None,
 ) -> None:
     """The E frame and the results behind it."""
-    refused: str | None = None
-    results: list[Result] = []
-    try:
-        results = gather(isolation.root, job)
-    except Refused as error:
-        refused = str(error)
     killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     counted = {"cpu_seconds": cpu_of(usage), "peak_memory_bytes": peak_of(usage), "out_of_memory": False}
     counted |= isolation.usage()
-    wire.tell(
-        b"E",
-        id=job["id"],
-        exit_code=0 if killed else os.WEXITSTATUS(status),
-        signal=killed,
-        reason=reason,
-        wall_seconds=wall,
-        truncated=truncated,
-        refused=refused,
-        broken=broken,
-        files=[[name, size] for name, size, _ in results],
-        **counted,
-    )
-    for _, size, descriptor in results:
-        send_file(wire, descriptor, size)
-        os.close(descriptor)
+    with acting_as(isolation.user):
+        results = gather(isolation.root, job) if broken is None else Results(room=0)
+        wire.tell(
+            b"E",
+            id=job["id"],
+            exit_code=0 if killed else os.WEXITSTATUS(status),
+            signal=killed,
+            reason=reason,
+            wall_seconds=wall,
+            truncated=truncated,
+            refused=results.refused,
+            broken=broken,
+            left_out=results.left_out,
+            left_out_count=results.left_out_count,
+            files=[[result.name, result.size, result.executable] for result in results.files.values()],
+            **counted,
+        )
+        send_files(wire, results)
+
+
+def cpu_of(usage: Any) -> float:
+    return float(usage.ru_utime + usage.ru_stime)
+
+
+def peak_of(usage: Any) -> int:
+    return int(usage.ru_maxrss) * (1024 if LINUX else 1)
 
 
 def serve(wire: Wire, isolation: Isolation) -> None:

@@ -1,7 +1,8 @@
 """What a job left in $MOVE37_OUT and in its folder: found, checked and sent, once everything of the job is dead.
 
-Names and sizes are judged again by the host (`sandbox/result_validation.py`); what is checked here is what a program
-beside the candidate can promise.
+A file that cannot be sent (a link, a device, a name that no file may have, one too many) is left out by name, with the
+reason, and the rest comes back; only a file that was asked for by its very name is missed by everybody. Names and sizes
+are judged again by the host (`sandbox/result_validation.py`).
 """
 
 from __future__ import annotations
@@ -10,87 +11,162 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from move37.sandbox.worker.wire import CHUNK, Spec, Wire
 
 MAX_RESULT_FILES = 4096
+MAX_NAME_BYTES = 1 << 20  # all names together: they travel in one frame
+MAX_NAME = 1024  # characters of one path
+MAX_PART = 200  # bytes of one component
+MAX_DEPTH = 16
+MAX_WALKED = 100_000
+MAX_LISTED = 100  # of those left out; the rest is a number
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Refused(Exception):
-    """A result broke a rule."""
+class Result(NamedTuple):
+    """A file to send."""
+
+    name: str
+    size: int
+    executable: bool
+    path: str
 
 
-def walk(folder: int, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, int, os.stat_result]]:
-    """(name, descriptor of its folder, stat) of everything below a folder, never through a link."""
-    if depth > 16:
-        raise Refused("folders are nested too deeply")
-    with os.scandir(folder) as entries:
-        found = sorted(entry.name for entry in entries)
-    for name in found:
-        info = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISDIR(info.st_mode):
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                yield from walk(inner, f"{prefix}{name}/", depth + 1)
-            finally:
-                os.close(inner)
-        else:
-            yield prefix + name, folder, info
+@dataclass
+class Results:
+    """What comes back of one job, and what does not."""
+
+    room: int  # bytes that may still come
+    files: dict[str, Result] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # printable name, reason
+    left_out_count: int = 0
+    refused: str | None = None  # why a file that was asked for by name cannot come
+    name_bytes: int = 0
+    walked: int = 0
+
+    def leave_out(self, name: str, why: str, *, asked_for: bool = False) -> None:
+        shown = ascii(name)[1:-1][:MAX_PART]
+        self.left_out_count += 1
+        if len(self.left_out) < MAX_LISTED:
+            self.left_out.append((shown, why))
+        if asked_for:
+            self.refused = self.refused or f"{shown} {why}"
 
 
-Result = tuple[str, int, int]  # name, size, open descriptor
-
-
-def gather(root: Path, job: Spec) -> list[Result]:
-    """The results that a job asked to be brought back. Raises `Refused` with a sentence."""
-    cap = int(job["limits"]["result_bytes"])
-    sent = set() if job["writable"] else {name for name, _ in job["files"]}
+def gather(root: Path, job: Spec) -> Results:
+    """The results that a job asked to be brought back, and those that it cannot have."""
+    found = Results(room=int(job["limits"]["result_bytes"]))
+    sent = set() if job["writable"] else {name for name, *_ in job["files"]}
     here = [pattern.removeprefix("./") for pattern in job["collect"] if pattern.startswith("./")]
-    found: dict[str, Result] = {}
-    try:
-        gather_folder(root / "out", [p for p in job["collect"] if not p.startswith("./")], set(), cap, found)
-        gather_folder(root / "work", here, sent, cap, found)
-    except (Refused, OSError) as error:
-        for _, _, descriptor in found.values():
-            os.close(descriptor)
-        raise error if isinstance(error, Refused) else Refused(f"the results cannot be read: {error}") from error
-    return list(found.values())
+    gather_folder(root / "out", [p for p in job["collect"] if not p.startswith("./")], set(), found)
+    gather_folder(root / "work", here, sent, found)
+    return found
 
 
-def gather_folder(path: Path, wanted: list[str], skipped: set[str], cap: int, found: dict[str, Result]) -> None:
-    """Open the files below `path` that match; one that is there already, by name, is kept."""
+def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Results) -> None:
+    """Find the files below `path` that match; one that is there already, by name, is kept."""
     if not wanted:
         return
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for name, parent, info in walk(folder):
-            if name in skipped or name in found or not any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted):
-                continue
-            check_result(name, info)
-            if sum(size for _, size, _ in found.values()) + info.st_size > cap:
-                raise Refused(f"the results are larger than {cap} bytes, at {name!a}")
-            if len(found) == MAX_RESULT_FILES:
-                raise Refused(f"there are more than {MAX_RESULT_FILES} results")
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            found[name] = name, info.st_size, os.open(name.rpartition("/")[2], flags, dir_fd=parent)
+        folder = os.open(path, OPEN_FOLDER)
+    except OSError as error:
+        found.leave_out(path.name + "/", f"cannot be opened as a folder ({error.strerror})")
+        return
+    try:
+        for name, info in walk(folder, found):
+            if name not in skipped and name not in found.files and matches(name, wanted):
+                consider(name, info, path, name in wanted, found)
     finally:
         os.close(folder)
 
 
-def check_result(name: str, info: os.stat_result) -> None:
-    shown = ascii(name)
+def matches(name: str, wanted: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
+
+
+def consider(name: str, info: os.stat_result, folder: Path, asked_for: bool, found: Results) -> None:
+    """Take a file, or leave it out."""
+    why = problem_of(name, info)
+    if why is None and len(found.files) == MAX_RESULT_FILES:
+        why = f"is one too many: {MAX_RESULT_FILES} files come back"
+    if why is None and found.name_bytes + len(name.encode()) > MAX_NAME_BYTES:
+        why = "is one too many: the names together are too long"
+    if why is None and info.st_size > found.room:
+        why = f"is too large: it has {info.st_size} bytes, and of the limit {found.room} bytes are left"
+    path = f"{folder}/{name}"
+    if why is None:
+        try:
+            os.close(os.open(path, OPEN_FILE))
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+    if why is not None:
+        found.leave_out(name, why, asked_for=asked_for)
+        return
+    found.room -= info.st_size
+    found.name_bytes += len(name.encode())
+    found.files[name] = Result(name, info.st_size, bool(info.st_mode & 0o111), path)
+
+
+def problem_of(name: str, info: os.stat_result) -> str | None:
+    """Why this can be nobody's result."""
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
-        raise Refused(f"the name {shown} is not UTF-8")
+        return "has a name that is not UTF-8"
+    if any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or letter == "\\" for letter in name):
+        return "has control characters or backslashes in its name"
+    if len(name) > MAX_NAME or any(len(part.encode()) > MAX_PART for part in name.split("/")):
+        return "has a name that is too long"
+    if stat.S_ISLNK(info.st_mode):
+        return "is a link"
     if not stat.S_ISREG(info.st_mode):
-        raise Refused(f"the result {shown} is not a regular file")
+        return "is not a regular file"
     if info.st_nlink != 1:
-        raise Refused(f"the result {shown} has a second name (hard link)")
+        return "has a second name (hard link)"
+    return None
 
 
-def send_file(wire: Wire, descriptor: int, size: int) -> None:
-    """Exactly `size` bytes, padded with zeros should the file have shrunk."""
-    while size:
-        part = os.read(descriptor, min(size, CHUNK * 4)) or b"\0" * min(size, CHUNK)
-        wire.send(b"D", part)
-        size -= len(part)
+def walk(folder: int, found: Results, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, os.stat_result]]:
+    """(name, stat) of everything below a folder that is no folder, never through a link."""
+    for name in sorted(os.listdir(folder)):
+        found.walked += 1
+        if found.walked > MAX_WALKED:
+            if found.walked == MAX_WALKED + 1:
+                found.leave_out("...", f"and what follows: more than {MAX_WALKED} names are not looked at")
+            return
+        info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(info.st_mode):
+            yield prefix + name, info
+            continue
+        if depth > MAX_DEPTH:
+            found.leave_out(f"{prefix}{name}/", "is nested too deeply")
+            continue
+        try:
+            inner = os.open(name, OPEN_FOLDER, dir_fd=folder)
+        except OSError as error:
+            found.leave_out(f"{prefix}{name}/", f"cannot be read ({error.strerror})")
+            continue
+        try:
+            yield from walk(inner, found, f"{prefix}{name}/", depth + 1)
+        finally:
+            os.close(inner)
+
+
+def send_files(wire: Wire, results: Results) -> None:
+    """Exactly the bytes that were announced; one file is open at a time. A file that shrank is padded with zeros."""
+    for result in results.files.values():
+        try:
+            descriptor = os.open(result.path, OPEN_FILE)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDONLY)
+        try:
+            left = result.size
+            while left:
+                part = os.read(descriptor, min(left, CHUNK * 4)) or b"\0" * min(left, CHUNK)
+                wire.send(b"D", part)
+                left -= len(part)
+        finally:
+            os.close(descriptor)

@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from move37.sandbox.process import rootfs, syscalls
+from move37.sandbox.process import rootfs
+from move37.sandbox.worker import syscalls
 
 USER = 54321  # nobody's in particular
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import ModuleType
+
 import pytest
 
+from move37.sandbox.backends import BACKENDS
 from move37.sandbox.errors import DaemonUnreachable, SandboxUnavailable
-from move37.sandbox.factory import Source, open_sandbox
+from move37.sandbox.factory import Source, Wanted, open_sandbox
+from move37.sandbox.process import opening
+from move37.sandbox.process.zygote_process import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +45,34 @@ async def test_an_explicit_choice_is_kept() -> None:
         await open_sandbox("docker", trusted_source="person")
 
 
-def test_looking_at_a_job_imports_neither_docker_nor_torch() -> None:
-    import subprocess
-    import sys
+@pytest.mark.parametrize("kind", ["ray", "", "Docker", "gpu"])
+async def test_a_kind_that_does_not_exist_is_an_error(kind: str) -> None:
+    with pytest.raises(ValueError, match="auto, docker, process"):
+        await open_sandbox(kind, trusted_source="person")
 
-    code = "import sys, sandbox; sandbox.Job; assert not {'docker', 'torch', 'autogen_core'} & set(sys.modules)"
+
+async def test_a_backend_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("elsewhere")
+    opened = object()
+
+    async def open_backend(wanted: Wanted) -> object:
+        return opened if wanted.workers == 3 else None
+
+    module.open_backend = open_backend
+    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    monkeypatch.setitem(BACKENDS, "ray", "elsewhere")
+    assert await open_sandbox("ray", trusted_source="person", workers=3) is opened
+
+
+async def test_code_of_a_model_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "Settings", lambda **chosen: Settings(**chosen, namespaces=False))
+    with pytest.raises(SandboxUnavailable, match=r"without namespaces .*: use Docker"):
+        await open_sandbox("process", trusted_source="model", single=True)
+    plain = await open_sandbox("process", trusted_source="person", single=True)
+    await plain.close()
+
+
+def test_looking_at_a_job_imports_neither_docker_nor_torch() -> None:
+    heavy = "{'docker', 'torch', 'autogen_core'}"
+    code = f"import sys, move37.sandbox; move37.sandbox.Job; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

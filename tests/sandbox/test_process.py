@@ -112,10 +112,13 @@ async def test_output_is_cut_at_its_limit_and_drained(sandbox: ProcessSandbox) -
     assert outcome.truncated and outcome.status is Status.DONE and len(outcome.stdout) == 1000
 
 
-async def test_a_result_over_its_limit_is_refused_with_a_sentence(sandbox: ProcessSandbox) -> None:
+async def test_a_result_over_its_limit_is_left_out_and_refused_where_it_was_asked_for(sandbox: ProcessSandbox) -> None:
     source = "import os; open(os.environ['MOVE37_OUT'] + '/big', 'wb').write(bytes(2000))"
-    outcome = await sandbox.run(program(source, collect=("*",), limits=replace(QUICK, result_bytes=1000)))
-    assert outcome.status is Status.RESULTS_REFUSED and not outcome.files and "1000 bytes" in outcome.message
+    limits = replace(QUICK, result_bytes=1000)
+    outcome = await sandbox.run(program(source, collect=("*",), limits=limits))
+    assert outcome.status is Status.DONE and not outcome.files and "1000 bytes" in outcome.left_out["big"]
+    outcome = await sandbox.run(program(source, collect=("big",), limits=limits))
+    assert outcome.status is Status.RESULTS_REFUSED and "1000 bytes" in outcome.message
 
 
 @pytest.mark.slow

@@ -55,7 +55,9 @@ def weaker(path: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path, value",
     [
-        ("User", "0:0"),
+        ("User", "1000:1000"),
+        ("HostConfig.OomScoreAdj", -1000),
+        ("HostConfig.NetworkMode", "bridge"),
         ("Image", "alpine"),
         ("Entrypoint", ["sh"]),
         ("Cmd", ["x"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from move37.sandbox.errors import DaemonUnreachable, ImageMissing, SandboxBroken
+from move37.sandbox.errors import DaemonUnreachable, DiskFull, ImageMissing, SandboxBroken
 from move37.sandbox.job import Job, OnOutput, Outcome, Protection, Status
 from move37.sandbox.retrying import RetryingSandbox
 
@@ -48,7 +48,22 @@ async def test_patience_ends() -> None:
     inner = Breaking(*[SandboxBroken("again")] * 9)
     with pytest.raises(SandboxBroken):
         await RetryingSandbox(inner, pauses=(0.0, 0.0)).run(JOB)
-    assert inner.runs == 3
+    assert inner.runs == 4  # and the last was the job that asks whether the sandbox is sound
+
+
+async def test_a_job_that_breaks_a_sound_sandbox_every_time_has_failed() -> None:
+    inner = Breaking(*[SandboxBroken("it ended under it")] * 3)
+    outcome = await RetryingSandbox(inner, pauses=(0.0,) * 5).run(JOB)
+    assert (outcome.status, outcome.exit_code, outcome.job) == (Status.FAILED, 125, JOB.id)
+    assert "3 times" in outcome.message and inner.runs == 4
+
+
+@pytest.mark.parametrize("error", [DaemonUnreachable("restarting"), DiskFull("no room")])
+async def test_what_is_no_jobs_doing_is_never_blamed_on_one(error: Exception) -> None:
+    inner = Breaking(*[error] * 9)
+    with pytest.raises(type(error)):
+        await RetryingSandbox(inner, pauses=(0.0,) * 4).run(JOB)
+    assert inner.runs == 5
 
 
 async def test_what_waiting_cannot_mend_is_raised_at_once() -> None:

@@ -47,6 +47,7 @@ class Attack:
     change: Mapping[str, Any] = field(default_factory=dict)  # of the limits
     collect: tuple[str, ...] = ()
     then: str | None = None  # the program of another candidate that follows (afterwards/)
+    same: bool = False  # what follows is of the same candidate
     not_stopped_by: Mapping[str, str] = field(default_factory=dict)  # backend -> why, for what is known and accepted
     secret_input: bool = False  # a secret is among the files of the attacking job
 
@@ -104,8 +105,27 @@ def ended(trial: Trial) -> bool:
     return trial.outcome.status in ENDS and in_time(trial)
 
 
-def refused(trial: Trial) -> bool:
-    return trial.outcome.status is Status.RESULTS_REFUSED and not trial.outcome.files and bool(trial.outcome.message)
+def left_out(trial: Trial) -> bool:
+    """None of its results came back, and each is named with the reason."""
+    return not trial.outcome.files and trial.outcome.left_out_count > 0 and all(trial.outcome.left_out.values())
+
+
+def only_good(*names: str) -> Judge:
+    """The good files came back, the bad ones are named, and nothing else happened to the job."""
+    return lambda trial: (
+        set(trial.outcome.files) == set(names)
+        and trial.outcome.left_out_count > 0
+        and trial.outcome.status is Status.DONE
+    )
+
+
+def all_of(count: int) -> Judge:
+    return lambda trial: len(trial.outcome.files) == count and trial.outcome.status is Status.DONE
+
+
+def counted(trial: Trial) -> bool:
+    """The processor time of all its processes is in the account."""
+    return held(trial) and trial.outcome.cpu_seconds >= 0.9
 
 
 def failed_with(code: int) -> Judge:
@@ -133,8 +153,9 @@ def other_numbers(trial: Trial) -> bool:
     return not set(trial.outcome.stdout.split()) & set(trial.after.stdout.split()[1:])
 
 
-def small_or_refused(trial: Trial) -> bool:
-    return refused(trial) or trial.outcome.status is Status.FAILED
+def small_or_left_out(trial: Trial) -> bool:
+    outcome = trial.outcome
+    return len(outcome.files) <= 4096 and (outcome.left_out_count > 0 or outcome.status is Status.FAILED)
 
 
 def no_foreign_bytes(trial: Trial) -> bool:
@@ -148,6 +169,7 @@ def a(program: str, holds: str, judge: Judge = held, **more: Any) -> Attack:
 
 ALL = ("*",)
 BRIEF = {"wall_seconds": 1.5}
+NEXT = {"then": "look_for_stash", "same": True}
 
 ATTACKS = (
     a("01_fork_bomb", "ends with its time; the number of processes is limited", timed_out, change=BRIEF),
@@ -222,16 +244,16 @@ ATTACKS = (
     a("65_docker_socket", "no daemon can be reached"),
     a("66_abstract_socket", "abstract sockets of the host are not there"),
     a("67_unix_socket", "unix sockets of the host are not there"),
-    a("68_result_symlink", "a link is no result", refused, collect=ALL),
-    a("69_result_folder_link", "a linked folder is no result", refused, collect=ALL),
-    a("70_result_hardlink", "a second name of a file is no result", refused, collect=ALL),
-    a("71_result_traversal", "names that lead elsewhere are refused", refused, collect=ALL),
-    a("72_result_bytes_name", "names that are not UTF-8 are refused", refused, collect=ALL),
-    a("73_result_fifo", "a pipe is no result", refused, collect=ALL),
-    a("74_result_device", "a device is no result", refused, collect=ALL),
-    a("75_result_sparse", "the size counts, not the blocks", refused, collect=ALL),
-    a("76_result_many", "the number of results has a limit", small_or_refused, collect=ALL),
-    a("77_result_deep", "depth has a limit", small_or_refused, collect=ALL),
+    a("68_result_symlink", "a link is no result", left_out, collect=ALL),
+    a("69_result_folder_link", "a linked folder is no result", left_out, collect=ALL),
+    a("70_result_hardlink", "a second name of a file is no result", left_out, collect=ALL),
+    a("71_result_traversal", "names that lead elsewhere are left out", only_good("C:evil.txt"), collect=ALL),
+    a("72_result_bytes_name", "names that are not UTF-8 are refused", left_out, collect=ALL),
+    a("73_result_fifo", "a pipe is no result", left_out, collect=ALL),
+    a("74_result_device", "a device is no result", left_out, collect=ALL),
+    a("75_result_sparse", "the size counts, not the blocks", left_out, collect=ALL),
+    a("76_result_many", "the number of results has a limit", small_or_left_out, collect=ALL),
+    a("77_result_deep", "depth has a limit", small_or_left_out, collect=ALL),
     a("78_result_zip_bomb", "archives are bytes; nobody unpacks them", only_bytes("result.zip"), collect=ALL),
     a("79_result_pickle", "pickles are bytes; nobody loads them", only_bytes("weights.bin"), collect=ALL),
     a("80_result_swap", "nothing can change while results are read", no_foreign_bytes, collect=ALL),
@@ -242,4 +264,19 @@ ATTACKS = (
     a("85_poison_process", "the next job meets no process of this one", ended, then="look_around"),
     a("86_remember", "the next job's memory holds nothing of this one", held, then="search_memory", secret_input=True),
     a("87_same_numbers", "two jobs draw different numbers", other_numbers, then="draw_numbers"),
+    a("88_limits_of_others", "nobody touches limits, priority or processors of another process"),
+    a("89_unreadable_leftovers", "the next job of the same candidate finds no closed folder", **NEXT),
+    a("90_colliding_names", "the next job of the same candidate finds no name", **NEXT),
+    a("91_close_own_folder", "the next job of the same candidate has folders of its own", **NEXT),
+    a("92_close_tmp", "the next job of the same candidate can write", **NEXT),
+    a("93_result_thousands", "two thousand results come back", all_of(2000), collect=ALL),
+    a(
+        "94_result_odd",
+        "odd files are left out, the others come",
+        only_good("model.pt", "run_11:22:33.json"),
+        collect=ALL,
+    ),
+    a("95_result_names", "names have a size together", small_or_left_out, collect=ALL),
+    a("96_hidden_cpu", "processor time of orphans is counted", counted),
+    a("97_memory_of_sockets", "what sockets hold is memory", no_more_memory, change={"memory_bytes": 128 * MIB}),
 )

@@ -164,11 +164,14 @@ async def try_attack(
         started = time.monotonic()
         outcome = await sandbox.run(_job(trust, files | secret, given, collect=attack.collect))
         seconds = time.monotonic() - started
-        healthy = await sandbox.run(_job(trust, {"main.py": HEALTH}, SMALL))
         after = None
+        if not attack.same:
+            healthy = await sandbox.run(_job(trust, {"main.py": HEALTH}, SMALL))
         if attack.then:
             files["main.py"] = (FOLDER / "afterwards" / f"{attack.then}.py").read_bytes()
-            after = await sandbox.run(_job(f"{trust}-other", files, SMALL))
+            after = await sandbox.run(_job(trust if attack.same else f"{trust}-other", files, SMALL))
+        if attack.same:
+            healthy = await sandbox.run(_job(trust, {"main.py": HEALTH}, SMALL))
         survivors = 0
         for _ in range(20):
             if (survivors := await count()) == 0:

@@ -13,7 +13,7 @@ io_uring_setup io_uring_enter io_uring_register bpf keyctl add_key request_key p
 process_vm_writev userfaultfd mount umount2 move_mount open_tree fsopen fsmount pivot_root unshare setns kexec_load
 kexec_file_load init_module finit_module delete_module perf_event_open open_by_handle_at name_to_handle_at
 clock_settime settimeofday adjtimex swapon reboot acct quotactl syslog iopl ioperm modify_ldt personality chroot
-sethostname setdomainname setuid setgid setresuid setresgid setgroups capset kcmp pidfd_getfd vmsplice shmget shmat
+sethostname setdomainname setuid setgid setreuid setregid setfsuid kcmp pidfd_getfd vmsplice shmget shmat
 semget msgget mq_open fanotify_init lookup_dcookie mbind migrate_pages move_pages
 """
 
@@ -41,11 +41,19 @@ def test_clone_makes_no_namespaces_and_clone3_does_not_exist():
 def test_no_socket_but_streams_and_datagrams_and_reading_addresses():
     rules = [rule["args"] for rule in profile()["syscalls"] if rule["names"] == ["socket"]]
     families = sorted(args[0]["value"] for args in rules)
-    assert families == [1, 1, 2, 2, 10, 10, 16]
+    assert families == [1, 1, 2, 2, 2, 2, 10, 10, 10, 10, 16]
     raw = 3
     for args in rules:
         if args[0]["value"] != 16:
             assert args[1]["valueTwo"] != raw
+        if args[0]["value"] in (2, 10):
+            assert args[2]["value"] in (0, 6, 17)  # plain TCP and UDP
+
+
+@pytest.mark.parametrize("name, argument", [("prlimit64", 0), ("sched_setaffinity", 0), ("setpriority", 1)])
+def test_limits_can_be_changed_of_the_caller_alone(name: str, argument: int):
+    rules = [rule for rule in profile()["syscalls"] if name in rule["names"]]
+    assert rules and all({"index": argument, "value": 0, "op": "SCMP_CMP_EQ"} in rule["args"] for rule in rules)
 
 
 def test_32_bit_system_calls_are_no_way_around_it():

@@ -1,6 +1,6 @@
 """Linux system calls that Python 3.11 does not wrap, each raising `OSError` with the call's name.
 
-Standard library only: the zygote imports this. Not covered: anything but Linux on 64-bit x86 and ARM (the numbers
+Standard library only. Not covered: anything but Linux on 64-bit x86 and ARM (the numbers
 used here are the same on both).
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
+
+LINUX = sys.platform == "linux"
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -24,7 +27,9 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
+PR_GET_PDEATHSIG = 2
 PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
@@ -114,6 +119,13 @@ def prctl(option: int, *arguments: int) -> None:
     _check(_libc.prctl(option, *padded), f"prctl {option}")
 
 
+def parent_death_signal() -> int:
+    """What this process gets when its parent ends; 0 for nothing."""
+    found = ctypes.c_int(0)
+    _check(_libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(found), 0, 0, 0), "prctl")
+    return found.value
+
+
 def die_with_parent(signal_number: int) -> None:
     """Linux only; elsewhere the end of the channel is what ends us."""
     parent = os.getppid()
@@ -128,9 +140,22 @@ def drop_capabilities() -> None:
         if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break  # past the last one that this kernel knows, or not permitted: no_new_privs holds all the same
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    set_capabilities(0)
+
+
+def set_capabilities(kept: int) -> None:
+    """The effective and permitted ones, a bit each; none is inherited."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    syscall(NR_CAPSET[os.uname().machine], ctypes.byref(header), ctypes.byref(nothing), what="capset")
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    syscall(NR_CAPSET[os.uname().machine], ctypes.byref(header), ctypes.byref(sets), what="capset")
+
+
+def has_capability(capability: int) -> bool:
+    """Whether this process may use it now."""
+    with open("/proc/self/status") as stream:
+        effective = next((line.split()[1] for line in stream if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> capability & 1)
 
 
 class _FilterProgram(ctypes.Structure):

@@ -2,7 +2,7 @@
 
 `restrict` is called in the child, last but one (seccomp comes after it). From ABI 4 on TCP is refused too, and from
 ABI 6 on signals and abstract sockets to processes outside; the namespaces do the same, and either may be missing.
-Standard library only: the zygote imports this.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 
-from move37.sandbox.process import syscalls
+from move37.sandbox.worker import syscalls
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
