@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from move37.sandbox.channel import JobExchange
 from move37.sandbox.errors import SandboxBroken
@@ -22,6 +23,15 @@ START_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 TRANSFER_BYTES_PER_SECOND = 20e6
 LAST_LOOK_SECONDS = 0.2
+
+
+@contextmanager
+def translated_end() -> Iterator[None]:
+    """A channel that breaks has ended."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise EOFError from error
 
 
 class JobClock:

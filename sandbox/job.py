@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Literal
 
 MIB = 1024 * 1024
+LEFT_OUT_NAMED = 5  # in one line
 
 Stream = Literal["stdout", "stderr"]
 OnOutput = Callable[[Stream, bytes], None]
@@ -82,6 +83,15 @@ class Outcome:
     backend: str = ""  # "docker", "docker+runsc", "process"
     image: str = ""  # digest of the image; empty without one
     message: str = ""  # one sentence for a person when status is not DONE
+
+
+def left_out_words(outcome: Outcome) -> str:
+    """One line for a person about results that did not come back; empty when all did."""
+    if not outcome.left_out_count:
+        return ""
+    named = [f"{name} ({why})" for name, why in list(outcome.left_out.items())[:LEFT_OUT_NAMED]]
+    more = outcome.left_out_count - len(named)
+    return f"Not returned: {', '.join(named)}" + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

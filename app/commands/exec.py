@@ -289,11 +289,13 @@ def _job(request: Request) -> Job:
 
 
 def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
-    from move37.sandbox.job import Status
+    from move37.sandbox.job import Status, left_out_words
     from move37.sandbox.result_validation import write_results
 
     if outcome.status in (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.RESULTS_REFUSED):
         printer.say(outcome.message)
+    if outcome.left_out_count:
+        printer.say(left_out_words(outcome))
     if request.out is not None:
         try:
             request.out.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from move37.sandbox.channel import (
     encode_job,
     read_greeting,
 )
-from move37.sandbox.deadlines import JobClock
+from move37.sandbox.deadlines import JobClock, translated_end
 from move37.sandbox.docker.attach_stream import STDOUT, AttachStream
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
@@ -138,7 +138,7 @@ class WorkerContainer:
         except TimeoutError as error:
             await self.remove()
             return clock.give_up(time.time() - began, error)
-        except (EOFError, ConnectionError) as error:
+        except EOFError as error:
             if await self._ran_out_of_memory(job, began):
                 return exchange.cut_short(Status.OUT_OF_MEMORY, time.time() - began)
             if not exchange.started:
@@ -162,8 +162,9 @@ class WorkerContainer:
         except ConnectionError as error:
             raise NotDelivered from error
         # The worker starts nothing before the last frame is complete.
-        self.writer.write(frames[-1])
-        await self.writer.drain()
+        with translated_end():
+            self.writer.write(frames[-1])
+            await self.writer.drain()
 
     async def _listen(self, exchange: JobExchange, clock: JobClock) -> Outcome:
         while True:
@@ -174,7 +175,8 @@ class WorkerContainer:
     async def _receive(self, read: Read) -> list[Frame]:
         """At least one frame. Raises `EOFError` when the container has ended, and what `read` raises."""
         while True:
-            data = await read(lambda: self.reader.read(READ_BYTES))
+            with translated_end():
+                data = await read(lambda: self.reader.read(READ_BYTES))
             if not data:
                 raise EOFError
             frames: list[Frame] = []

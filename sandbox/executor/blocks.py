@@ -20,7 +20,7 @@ from autogen_ext.code_executors._common import get_file_name_from_content, silen
 from move37.sandbox.errors import RefusedRequest
 from move37.sandbox.executor import workspace
 from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, command_of
-from move37.sandbox.job import Job, Limits, Outcome, Status, Stream
+from move37.sandbox.job import Job, Limits, Outcome, Status, Stream, left_out_words
 from move37.sandbox.sandbox import Sandbox
 from move37.sandbox.text import harmless
 
@@ -160,6 +160,7 @@ class BlockRunner:
             files=files,
             collect=("*", "./*"),
             writable=True,
+            executables=workspace.executables(self._folder, files),
             limits=limits,
         )
 
@@ -168,8 +169,13 @@ class BlockRunner:
             return f"{output}\n{outcome.message}", outcome.exit_code or 1
         after = {name: content for name, content in outcome.files.items() if name not in (ENTRY_NAME, STATE_NAME)}
         self._state = outcome.files.get(STATE_NAME, self._state)
+        if outcome.left_out_count:
+            # What could not come back has not been removed: whoever misses it below would remove it here.
+            after = {name: content for name, content in before.items() if name not in after} | after
+            output += f"\n{left_out_words(outcome)}"
         try:
             workspace.unpack(self._folder, before, after)
+            workspace.make_executable(self._folder, outcome.executables & after.keys())
         except (ValueError, OSError) as error:
             return f"{output}\nWhat the code wrote cannot be kept: {error}", outcome.exit_code or 1
         if outcome.truncated:

@@ -2,14 +2,15 @@
 
 `pack` reads it, `unpack` writes back what a job changed. Symbolic links are neither followed nor written through, so
 that nothing outside the folder is read into a job or overwritten from one. Names that a job may not have stay at home,
-and are named. Not covered: modes, times, empty folders.
+and are named. Not covered: modes other than
+the executable bit, times, empty folders.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from move37.sandbox.errors import RefusedRequest
@@ -53,6 +54,19 @@ def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]
     for name in changed:
         _make_way(folder, name)
     write_results(changed, folder)
+
+
+def executables(folder: Path, names: Iterable[str]) -> frozenset[str]:
+    """Those of `names` that the user may execute in `folder`."""
+    return frozenset(name for name in names if os.access(folder / name, os.X_OK))
+
+
+def make_executable(folder: Path, names: Iterable[str]) -> None:
+    """Let the user execute what a job could execute. Raises `OSError`."""
+    for name in names:
+        path = folder / name
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o100)
 
 
 def _make_way(folder: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from move37.sandbox.channel import Frames, Greeting, JobExchange, encode_cancel, encode_job, read_greeting
-from move37.sandbox.deadlines import JobClock
+from move37.sandbox.deadlines import JobClock, translated_end
 from move37.sandbox.errors import SandboxBroken, SandboxUnavailable
 from move37.sandbox.job import Job, OnOutput, Outcome
 
@@ -128,7 +128,7 @@ class ZygoteProcess:
         except asyncio.CancelledError:
             await asyncio.shield(self._cancel(job, exchange))
             raise
-        except (EOFError, ConnectionError) as error:
+        except EOFError as error:
             if not exchange.started:
                 raise NotDelivered from error
             raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
@@ -139,14 +139,17 @@ class ZygoteProcess:
     async def _deliver(self, job: Job) -> None:
         assert self._process.stdin is not None
         for data in encode_job(job):
-            self._process.stdin.write(data)
-            await self._process.stdin.drain()
+            with translated_end():
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
 
     async def _listen(self, exchange: JobExchange, read: Read) -> Outcome:
         stdout = self._process.stdout
         assert stdout is not None
         while True:
-            data = await read(lambda: stdout.read(READ_BYTES))
+            # Not so what `on_output` raises: a reader of ours that has gone is no fault of the worker's.
+            with translated_end():
+                data = await read(lambda: stdout.read(READ_BYTES))
             if not data:
                 raise EOFError
             if (outcome := exchange.feed(self._frames.feed(data))) is not None:

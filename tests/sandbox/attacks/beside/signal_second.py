@@ -1,0 +1,6 @@
+"""Waits for a signal, which would end it."""
+
+import time
+
+time.sleep(1)
+print("clean")

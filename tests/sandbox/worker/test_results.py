@@ -1,0 +1,88 @@
+"""What a job left: the good files come, every other one is left out by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from move37.sandbox.result_validation import fault
+from move37.sandbox.worker import results
+from move37.sandbox.worker.results import gather
+
+LETTERS = st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
+
+
+def job(*collect: str, result_bytes: int = 1 << 20) -> dict:
+    return {"limits": {"result_bytes": result_bytes}, "collect": list(collect), "writable": False, "files": []}
+
+
+def folders(root: Path) -> Path:
+    for name in ("out", "work"):
+        (root / name).mkdir()
+    return root / "out"
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.dictionaries(st.text(LETTERS, min_size=1, max_size=60), st.sampled_from(["file", "link", "pipe"]), max_size=8)
+)
+def test_every_file_comes_or_is_named(tmp_path_factory, kinds: dict[str, str]) -> None:
+    root = tmp_path_factory.mktemp("root")
+    out = folders(root)
+    made = {}
+    for name, kind in kinds.items():
+        if name in (".", "..") or len(name.encode()) > 255 or (out / name).exists():
+            continue
+        made[name] = kind
+        if kind == "file":
+            (out / name).write_text("x")
+        elif kind == "link":
+            (out / name).symlink_to("/etc/passwd")
+        else:
+            os.mkfifo(out / name)
+    found = gather(root, job("*"))
+    assert len(found.files) + found.left_out_count == len(made)
+    assert {name for name, kind in made.items() if kind == "file" and fault(name) is None} <= set(found.files)
+    assert all(made[name] == "file" for name in found.files) and found.refused is None
+
+
+def test_a_file_that_was_asked_for_by_name_is_missed(tmp_path: Path) -> None:
+    (folders(tmp_path) / "weights").symlink_to("/etc/passwd")
+    found = gather(tmp_path, job("weights"))
+    assert found.refused == "weights is a link" and not found.files
+
+
+def test_the_limit_leaves_out_what_is_too_large_and_takes_the_rest(tmp_path: Path) -> None:
+    out = folders(tmp_path)
+    for name, size in (("a", 10), ("b", 100), ("c", 10)):
+        (out / name).write_bytes(bytes(size))
+    found = gather(tmp_path, job("*", result_bytes=30))
+    assert set(found.files) == {"a", "c"} and dict(found.left_out)["b"].startswith("is too large")
+
+
+def test_more_names_than_are_looked_at_end_the_looking(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(results, "MAX_WALKED", 10)
+    out = folders(tmp_path)
+    for number in range(30):
+        (out / f"{number:02}").write_text("")
+    found = gather(tmp_path, job("*"))
+    assert len(found.files) == 10 and found.left_out_count == 1
+
+
+def test_executable_bits_are_told(tmp_path: Path) -> None:
+    out = folders(tmp_path)
+    (out / "run.sh").write_text("")
+    (out / "run.sh").chmod(0o755)
+    (out / "data").write_text("")
+    found = gather(tmp_path, job("*"))
+    assert found.files["run.sh"].executable and not found.files["data"].executable
+
+
+def test_a_results_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "out").symlink_to("/etc")
+    found = gather(tmp_path, job("*"))
+    assert not found.files and found.left_out_count == 1
