@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, sharing
+from move37.agents import cycle, promotion, reflection, sharing
 from move37.agents.approval import decided
 from move37.agents.budget import Spent, exhausted
 from move37.agents.context import CampaignContext
@@ -108,6 +108,7 @@ class _Campaign:
                 await baselines_done
             finally:
                 baselines_done.cancel()
+            await reflection.reflect(campaign, generation, self._limit)
         for own in baselines_of(campaign):
             await campaign.sandbox.release(own.id)
         self.tell_budget("confirm")

@@ -14,7 +14,7 @@ from move37.agents.events import Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable
 from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchContext, TaskCard
 from move37.lab.archive import principles
-from move37.lab.records import Experiment, Hypothesis, Role
+from move37.lab.records import Experiment, Hypothesis, Principle, Role
 from move37.memory.errors import MemoryFault
 from move37.memory.records import Probe, Recollection, Situation
 
@@ -57,7 +57,7 @@ def at_stage(
         direction=campaign.record.brief.text,
         proposals=ctx.proposals,
         said=_said(ctx),
-        principles=principles.standing(campaign.archive),
+        principles=tuple(p for p in principles.standing(campaign.archive) if _is_ours(p, others)),
         leaderboard=ledger.leaderboard(others, metric),
         ledger=ledger.ledger(others, metric),
         parents=parents,
@@ -140,6 +140,11 @@ def _shown(experiments: Sequence[Experiment]) -> Mapping[str, int]:
             found = stage.payload.get("recollected")
             keys.update(str(k) for k in found if k) if isinstance(found, list) else None
     return keys
+
+
+def _is_ours(principle: Principle, experiments: Sequence[Experiment]) -> bool:
+    """Whether it is about experiments of this task: a home may hold several."""
+    return not principle.supports or any(e.id in principle.supports for e in experiments)
 
 
 def _budget(ctx: ExperimentContext, others: Sequence[Experiment]) -> BudgetFacts:

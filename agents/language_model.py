@@ -13,16 +13,17 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage, TextMessage
 from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient, UserMessage
+from autogen_core.models import ChatCompletionClient, LLMMessage, SystemMessage, UserMessage
 from pydantic import BaseModel
 
-from move37.agents import blocks
+from move37.agents import blocks, prompts
 from move37.agents.formatting import readable
 from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.metering import Metered
 from move37.agents.rendering import Count, front, render
+from move37.agents.replies import Principles
 from move37.agents.results import Attempt
-from move37.agents.roles import Seat
+from move37.agents.roles import LAB, Seat
 from move37.lab.records import Measurement
 from move37.memory import render as remembered
 
@@ -48,6 +49,16 @@ class LanguageModel:
         budget = seat.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
         count = counter(self.client)
         return lambda: LanguageModelAgent(seat, metered, budget=budget, count=count)
+
+    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """One question outside of any experiment. Raises what the client raises."""
+        words = prompts.fill("reflection", principles="\n".join(principles), lessons="\n".join(lessons))
+        asked: list[LLMMessage] = [
+            SystemMessage(content=front(seat.task)),
+            UserMessage(content=f"{LAB}:\n{words}", source=LAB),
+        ]
+        result = await Metered(self.client, seat).create(asked, json_output=Principles)
+        return Principles.model_validate_json(str(result.content))
 
     async def close(self) -> None:
         """Close the client."""

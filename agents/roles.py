@@ -14,7 +14,7 @@ from autogen_agentchat.agents import BaseChatAgent
 from autogen_core.tools import BaseTool
 from pydantic import BaseModel
 
-from move37.agents.replies import Code, Critique, Fix, Proposals, Report
+from move37.agents.replies import Code, Critique, Fix, Principles, Proposals, Report
 from move37.agents.research_context import TaskCard
 
 LAB = "Lab"  # opens each stage and answers proposals with precedents; no model stands behind it
@@ -86,6 +86,10 @@ class Scientist(Protocol):
 
     def sit(self, seat: Seat) -> Callable[[], BaseChatAgent]:
         """What makes a fresh agent for each stage of that experiment."""
+        ...
+
+    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """The Analyst's revision of the principles after a generation. Raises an `AgentError` when there is none."""
         ...
 
     async def close(self) -> None:

@@ -15,6 +15,8 @@ from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
 from autogen_core import CancellationToken
 from pydantic import BaseModel
 
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.replies import Principles
 from move37.agents.roles import USER, Seat
 from move37.agents.search import analyst, critic, engineer, researcher
 from move37.agents.search.view import View, view_of
@@ -38,6 +40,10 @@ class Search:
     def sit(self, seat: Seat) -> Callable[[], SearchAgent]:
         """What makes a fresh agent for each stage."""
         return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
+
+    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """Never: its principles are kept by the record's rule. Raises `ModelReplyInvalid`."""
+        raise ModelReplyInvalid("designer is a search: its principles are kept by the record")
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -17,12 +17,13 @@ from move37.agents.context import CampaignContext, ConversationLimits
 from move37.agents.events import Event
 from move37.agents.inbox import Inbox
 from move37.agents.language_model import LanguageModel
+from move37.agents.replies import Principles
 from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive
 from move37.lab.records import BITS_PER_BYTE, DECIDE, Brief, Candidate, GateResult, Measurement, Metric
 from move37.lab.records import SCREEN as SCREENED
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
-from move37.memory.records import DeadEnd, Lesson, Newness, Precedent, Principle, Recollection
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Precedent, Principle, Recollection
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 
 SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)
@@ -136,6 +137,12 @@ class Remembered:
     async def remember_principle(self, principle: Principle) -> None:
         self.believed.append(principle)
 
+    async def forget_principle(self, id: str) -> None:
+        self.believed = [p for p in self.believed if p.id != id]
+
+    async def paper(self, key: str) -> tuple[Entry, ...]:
+        return ()
+
     async def remember(self, lesson: Lesson) -> None:
         self.lessons.append(lesson)
 
@@ -180,6 +187,7 @@ def a_script(**changes: Any) -> Scripted:
         "Code": numbered_code(),
         "Fix": a_fix(),
         "Report": a_report(),
+        "Principles": Principles(),
     }
     return Scripted(**(answers | changes))
 

@@ -1,0 +1,158 @@
+"""After a generation: what the laboratory holds to be so is revised, stored with its history, and put into memory.
+
+Two authors keep principles. The record keeps them by a rule (lab/principles.py: operator by family, effect against the
+parent with an interval); where a language model is the Analyst, it reads the new lessons and rewrites, merges or
+strikes its own. Read `reflect`, then `revised` (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import structlog
+
+from move37.agents import context_builder, ledger, record
+from move37.agents.blocks import ledger_line, line
+from move37.agents.context import CampaignContext
+from move37.agents.errors import BudgetSpent, ModelReplyInvalid
+from move37.agents.events import Notice
+from move37.agents.experiment_context import comparable
+from move37.agents.open_experiment import Limit, count
+from move37.agents.replies import Principles
+from move37.agents.roles import Seat, member
+from move37.agents.search.catalogue import CATALOGUE
+from move37.lab.archive import principles as stored
+from move37.lab.archive.message import now
+from move37.lab.principles import MOST, RECORD, kept, operator_effects
+from move37.lab.records import Experiment, Principle
+from move37.memory import records as memory
+from move37.memory.errors import MemoryFault
+
+log = structlog.get_logger()
+STAGE = "reflection"
+
+
+async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: Limit) -> None:
+    """Revise the principles once a generation; a campaign that is resumed does not reflect on the same one again."""
+    done = list(campaign.archive.campaign(campaign.record.id).facts.get("reflected") or [])
+    if not campaign.limits.reflect or not generation or generation[0] in done:
+        return
+    everybody = comparable(campaign)
+    standing = stored.standing(campaign.archive)
+    foreign = [p for p in standing if not concerns(p, {e.id for e in everybody})]
+    before = [p for p in standing if p not in foreign]
+    after = await _by_model(campaign, generation, everybody, before, limit)
+    effects = operator_effects(record.operator_record(everybody, campaign.task.metric, campaign.operators_of))
+    names = {name: words.phrase for name, words in CATALOGUE.items()}
+    after = [*[p for p in after if p.struck], *kept(effects, after, metric=campaign.task.metric, names=names)]
+    stored.keep(campaign.archive, campaign.record.id, [*after, *foreign])
+    campaign.archive.update_campaign(campaign.record.id, reflected=[*done, generation[0]])
+    await _remembered(campaign, after)
+    log.info("reflected", campaign=campaign.record.id, held=sum(not p.struck for p in after))
+
+
+def concerns(principle: Principle, experiments: Collection[str]) -> bool:
+    """Whether a principle is about these experiments: a home may hold several tasks."""
+    return not principle.supports or bool({*principle.supports, *principle.contradicts} & {*experiments})
+
+
+def revised(
+    before: Sequence[Principle], reply: Principles, *, author: str, experiments: Collection[str]
+) -> tuple[Principle, ...]:
+    """The author's next principles beside those of others; what it left out is struck, with its reason. Pure.
+
+    Experiments that do not exist support nothing, and a principle that none supports is not taken.
+    """
+    own = {p.id: p for p in before if p.author == author and not p.struck}
+    fresh = (f"P{n}" for n in range(1, 10_000) if f"P{n}" not in {p.id for p in before})
+    found: dict[str, Principle] = {}
+    for place, said in enumerate(reply.principles[:MOST]):
+        supports = tuple(dict.fromkeys(e for e in said.supports if e in experiments))
+        if not supports:
+            continue
+        ident = said.id if said.id in own and said.id not in found else next(fresh)
+        found[ident] = Principle(
+            id=ident,
+            text=" ".join(said.text.split()),
+            supports=supports,
+            contradicts=tuple(dict.fromkeys(e for e in said.contradicts if e in experiments)),
+            author=author,
+            strength=float(MOST - place),
+        )
+    struck = [
+        replace(p, struck=reply.struck.get(ident, "") or "left out of the revision")
+        for ident, p in own.items()
+        if ident not in found
+    ]
+    return (*(p for p in before if p.author != author), *found.values(), *struck)
+
+
+async def _by_model(
+    campaign: CampaignContext,
+    generation: Sequence[str],
+    everybody: Sequence[Experiment],
+    before: Sequence[Principle],
+    limit: Limit,
+) -> list[Principle]:
+    """The Analyst's revision, where a language model is one; else what was held."""
+    analyst = campaign.scientists["Analyst"]
+    rows = [r for r in ledger.ledger(everybody, campaign.task.metric) if r.experiment in generation]
+    lessons = [ledger_line(row) for row in rows]
+    if not analyst.uses_language or not lessons:
+        return list(before)
+    try:
+        reply = await analyst.reflect(_seat(campaign, limit), principles=[told(p) for p in before], lessons=lessons)
+    except (ModelReplyInvalid, BudgetSpent) as error:
+        campaign.on_event(Notice(text=f"The Analyst revised no principle: {error}"))
+        return list(before)
+    author = analyst.signature
+    return list(revised(before, reply, author=author, experiments={e.id for e in everybody}))
+
+
+def told(principle: Principle) -> str:
+    """One principle as a line of the Analyst's prompt."""
+    against = f"; against: {', '.join(principle.contradicts)}" if principle.contradicts else ""
+    keeper = "kept by the record, leave it" if principle.author == RECORD else "yours"
+    return f"- [{principle.id}] ({keeper}) {line(principle.text)} (for: {', '.join(principle.supports)}{against})"
+
+
+def _seat(campaign: CampaignContext, limit: Limit) -> Seat:
+    async def before() -> None:
+        await campaign.inbox.while_paused()
+        if reason := limit():
+            raise BudgetSpent(reason)
+
+    analyst = member("Analyst")
+    return Seat(
+        member=analyst,
+        number=0,
+        task=context_builder.task_card(campaign),
+        stage=lambda: STAGE,
+        before=before,
+        after=lambda used: count(campaign, None, analyst, used),
+        failed=lambda error: log.warning("reflection_failed", error=str(error)),
+    )
+
+
+async def _remembered(campaign: CampaignContext, principles: Sequence[Principle]) -> None:
+    try:
+        for p in principles:
+            if p.struck:
+                await campaign.memory.forget_principle(p.id)
+                continue
+            operator, _, family = p.id.partition("@") if p.author == RECORD else ("", "", "")
+            await campaign.memory.remember_principle(
+                memory.Principle(
+                    id=p.id,
+                    text=p.text,
+                    task=campaign.task.name,
+                    supports=p.supports,
+                    contradicts=p.contradicts,
+                    operators=(operator,) if operator else (),
+                    families=(family,) if family else (),
+                    updated_at=now(),
+                )
+            )
+    except MemoryFault as error:
+        campaign.on_event(Notice(text=f"The principles are in the archive, but not in memory: {error}"))

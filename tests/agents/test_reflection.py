@@ -1,0 +1,104 @@
+"""Principles are revised after a generation: by the record's rule, and by the Analyst where a language model is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.agents import campaign
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.events import Notice
+from move37.agents.reflection import revised
+from move37.agents.replies import Kept, Principles
+from move37.lab.archive import principles as stored
+from move37.lab.principles import MOST
+from move37.lab.records import Principle
+from tests.agents.contexts import Remembered, a_context, a_script
+
+EXPERIMENTS = ("c1-001", "c1-002", "c1-003")
+
+
+def said(text: str, *supports: str, **more: Any) -> Kept:
+    return Kept(text=text, supports=list(supports), **more)
+
+
+def held(ident: str, author: str = "scripted", **more: Any) -> Principle:
+    return Principle(id=ident, text="A decay floor helps.", supports=("c1-001",), author=author, **more)
+
+
+async def test_the_analysts_principles_are_kept_with_history_in_memory_and_in_every_later_context(
+    tmp_path: Path,
+) -> None:
+    memory = Remembered()
+    first = Principles(principles=[said("A floor under the decay helps gated models.", "c1-001", "c9-999")])
+    second = Principles(principles=[said("A floor helps only short decays.", "c1-002", id="P1")])
+    client = a_script(Principles=[first, second])
+    context, _ = a_context(tmp_path, client, budget=6, memory=memory)
+    await campaign.run(context)
+    history = stored.history(context.archive)
+    texts = [[p.text for p in revision.principles if p.author == "scripted"] for revision in history]
+    assert texts == [["A floor under the decay helps gated models."], ["A floor helps only short decays."]]
+    assert history[0].principles[0].supports == ("c1-001",)
+    assert [p.text for p in memory.believed if p.id == "P1"][-1] == "A floor helps only short decays."
+    later = [texts for kind, texts in client.heard if kind == "Proposals"][-1]
+    assert any("A floor under the decay helps gated models." in text for text in later)
+    asked = [texts for kind, texts in client.heard if kind == "Principles"]
+    assert "c1-001" in asked[0][-1] and "[P1] (yours)" in asked[1][-1] and "c1-005" in asked[1][-1]
+
+
+async def test_a_resumed_campaign_does_not_reflect_on_the_same_generation_again(tmp_path: Path) -> None:
+    client = a_script()
+    context, _ = a_context(tmp_path, client, budget=4)
+    await campaign.run(context)
+    context.archive.update_campaign(1, status="running")
+    again, _ = a_context(tmp_path, client, archive=context.archive)
+    await campaign.run(again)
+    assert sum(kind == "Principles" for kind, _ in client.heard) == 1
+
+
+async def test_an_analyst_that_cannot_answer_loses_no_principle(tmp_path: Path) -> None:
+    client = a_script(Principles=ModelReplyInvalid("never valid"))
+    context, events = a_context(tmp_path, client, budget=2)
+    assert (await campaign.run(context)).status == "finished"
+    assert any(isinstance(e, Notice) and "revised no principle" in e.text for e in events)
+
+
+async def test_reflection_can_be_switched_off(tmp_path: Path) -> None:
+    from move37.agents.context import ConversationLimits
+
+    client = a_script()
+    context, _ = a_context(tmp_path, client, budget=1, limits=ConversationLimits(reflect=False))
+    await campaign.run(context)
+    assert not any(kind == "Principles" for kind, _ in client.heard)
+
+
+def test_what_is_left_out_is_struck_with_a_reason_and_others_principles_stay() -> None:
+    before = [held("P1"), held("P2"), held("gla@delta", author="record")]
+    reply = Principles(principles=[said("A rewritten sentence.", "c1-002", id="P2")], struck={"P1": "c1-003 says no"})
+    after = {p.id: p for p in revised(before, reply, author="scripted", experiments=EXPERIMENTS)}
+    assert after["P1"].struck == "c1-003 says no" and after["P2"].text == "A rewritten sentence."
+    assert after["gla@delta"] == before[2]
+
+
+def test_a_model_cannot_rewrite_the_records_principles_or_rest_on_nothing() -> None:
+    before = [held("gla@delta", author="record")]
+    reply = Principles(
+        principles=[said("I know better than this.", "c1-001", id="gla@delta"), said("Because I say so.", "c7-777")]
+    )
+    after = revised(before, reply, author="scripted", experiments=EXPERIMENTS)
+    assert [(p.id, p.author) for p in after] == [("gla@delta", "record"), ("P1", "scripted")]
+
+
+ids = st.sampled_from(["", "P1", "P2", "gla@delta", "P9"])
+
+
+@given(st.lists(ids, max_size=20))
+def test_no_revision_holds_two_principles_of_one_id_or_too_many(given_ids: list[str]) -> None:
+    before = [held("P1"), held("P2"), held("gla@delta", author="record")]
+    reply = Principles(principles=[said(f"Sentence number {n}.", "c1-001", id=i) for n, i in enumerate(given_ids)])
+    after = revised(before, reply, author="scripted", experiments=EXPERIMENTS)
+    assert len({p.id for p in after}) == len(after)
+    assert sum(p.author == "scripted" and not p.struck for p in after) == len(given_ids) <= MOST
