@@ -88,14 +88,22 @@ def render(context: ResearchContext, role: str, *, budget: int, count: Count) ->
 
 
 def _chosen(found: Sequence[Block], budget: int, count: Count) -> tuple[dict[int, str], int]:
-    """Block -> its text, the most important first; whole where it fits, else folded, else not at all."""
-    shown: dict[int, str] = {}
-    spent = 0
-    for block in sorted(found, key=lambda b: b.rank):
-        for text in (block.text, block.folded):
-            size = count(text) if text else 0
-            if text and (spent + size <= budget or (block.must and text is block.text)):
-                shown[id(block)] = text
-                spent += size
-                break
+    """Block -> its text. First what must be there, then everything that can be folded in its short form (in at most
+    half of the room), then the most important ones whole, as far as the budget goes."""
+    ranked = sorted(found, key=lambda b: b.rank)
+    shown = {id(b): b.text for b in ranked if b.must}
+    size = {id(b): count(b.text) for b in ranked if b.must}
+    for block in ranked:
+        if block.folded and not block.must:
+            short = count(block.folded)
+            if sum(size.values()) + short <= budget // 2:
+                shown[id(block)], size[id(block)] = block.folded, short
+    spent = sum(size.values())
+    for block in ranked:
+        if block.must:
+            continue
+        whole = count(block.text)
+        if spent - size.get(id(block), 0) + whole <= budget:
+            spent += whole - size.get(id(block), 0)
+            shown[id(block)], size[id(block)] = block.text, whole
     return shown, spent
