@@ -64,9 +64,13 @@ def compile_all(prefill: str | None) -> int:
             f"{one.registers:5} registers{one.stack_bytes:6} B spilled"
         )
     too_big = [one.name for one in made if one.shared_bytes > SHARED_BYTES]
+    least = {one.name: min(other.stack_bytes for other in made if other.name == one.name) for one in made}
+    spilled = [name for name, spill in least.items() if spill]
     if too_big:
         print(f"more shared memory than a block has: {too_big}", file=sys.stderr)
-    return 1 if too_big else 0
+    if spilled:
+        print(f"spilled in every configuration: {spilled}", file=sys.stderr)
+    return 1 if too_big or spilled else 0
 
 
 def on_card(*, dry: bool, out: str | None, seconds: float) -> int:

@@ -131,7 +131,7 @@ def scores(
 
 
 @triton.autotune(
-    configs(({"BK": 64}, 8, 2), ({"BK": 32}, 4, 2), ({"BK": 64}, 8, 3)),
+    configs(({"BK": 64}, 8, 2), ({"BK": 64}, 8, 3), ({"BK": 32}, 8, 2)),
     key=["H", "HV", "K", "V", "C", "DECAY", "ERASE"],
 )
 @triton.jit
