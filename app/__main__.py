@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
             print(error.format_message())  # type: ignore[attr-defined]
             return Exit.DONE
         message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined]
-        _say(f"{message}: see `move37 {_asked(arguments)}--help`")
+        _say(f"{message}: {_advice(message, arguments)}")
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)
@@ -72,6 +72,12 @@ def _reader_left() -> int:
     # The reader of our output has gone (`| head`): nothing is wrong, and Python must not complain at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     return Exit.DONE
+
+
+def _advice(message: str, arguments: Sequence[str]) -> str:
+    if _asked(arguments) == "exec " and message.startswith("No such option"):
+        return "a program's own arguments come after --, as in `move37 exec FILE -- --epochs 3`"
+    return f"see `move37 {_asked(arguments)}--help`"
 
 
 def _asked(arguments: Sequence[str]) -> str:

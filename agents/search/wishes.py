@@ -6,6 +6,7 @@ understood.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,10 +26,27 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     r"\bdelta\b": ("delta_rule", "gated_delta_rule"),
 }
 
+# What rules out the words that follow it, up to the end of its clause or to a word that asks for something again.
 _NEGATION = re.compile(
-    r"\b(no|not|never|without|avoid|ban|stop|drop|remove|less|skip(?= the| using)|instead of|don't|do not|nor)\b", re.I
+    r"\b(not only|not just|no|not|never|without|avoid\w*|ban\w*|stop\w*|drop\w*|remov\w*|exclud\w*|less|fewer|minus|except|"
+    r"skip(?!\s+connection)\w*|instead of|rather than|get rid of|don't|dont|doesn't|won't|nor|neither)\b",
+    re.I,
 )
-_CLAUSE = re.compile(r"[.;!?\n,]|\bbut\b|\band\b(?= *(no|not|never|without|avoid))", re.I)
+_BOTH = ("not only", "not just")  # say that more is wanted, not less
+_LISTING = re.compile(r"(avoid|ban|stop|drop|remov|exclud|skip|neither|without|no$)", re.I)  # rule out a whole list
+_ASKING = re.compile(r"\b(with|use|using|try|add|take|want|keep|include|prefer|plus|give|make|put|but)\b", re.I)
+_SENTENCE = re.compile(r"(?<=[.;!?\n])")
+_QUESTION = re.compile(
+    r"^\W*(why|what|how|when|where|which|who|whose|do|does|did|is|are|was|were|has|have|had|can|could|would|should|will|"
+    r"might|may|shall)\b.*\?|\?\W*$|^\W*(why|how come|what if)\b",
+    re.I | re.S,
+)
+_CLAUSE = re.compile(r"[.;!?\n,]|\bbut\b", re.I)
+_FILLER = re.compile(
+    r"\b(please|try|use|using|with|and|or|the|a|an|it|to|of|for|in|on|me|you|i|we|want|would|like|think|about|next|some|"
+    r"more|also|then|now|let|us|do|not|no|never|without|avoid|ban|stop|drop|remove|less|one|is|be|as|at|by|this|that|so)\b",
+    re.I,
+)
 
 
 EDITS = {  # of a program, with what people call them
@@ -59,31 +77,91 @@ class Wishes:
 
 
 def recognise(text: str) -> Wishes:
-    """The grammar's words in `text`: operator names as such, and what people call them; a negation in the same clause
-    turns a wish around. It understands nothing else."""
+    """The grammar's words in `text`: operator names as such, and what people call them.
+
+    A negation turns what follows it in its clause around, and nothing else; two of them cancel; of two wishes about the
+    same operator the later one counts; a question asks for nothing. It understands nothing else.
+    """
     return _wishes(text, _named)
 
 
 def recognise_edits(text: str) -> Wishes:
     """The same for a program: which kinds of edits are asked for, and which are ruled out."""
-    return _wishes(
-        text,
-        lambda clause: [(m.start(), kind) for kind, words in EDITS.items() for m in re.finditer(words, clause, re.I)],
-    )
+    return _wishes(text, _named_edits)
+
+
+def ignored(text: str, *, program: bool = False) -> tuple[str, ...]:
+    """The clauses of `text` in which nothing was recognised, questions whole: what a search has to admit."""
+    named = _named_edits if program else _named
+    found = []
+    for sentence in _sentences(text):
+        clauses = [sentence] if is_question(sentence) else _CLAUSE.split(sentence)
+        for clause in clauses:
+            silent = is_question(sentence) or not named(clause)
+            if silent and re.search(r"\w{3}", _FILLER.sub("", clause)):
+                found.append(clause.strip(" .;!\n"))
+    return tuple(found)
+
+
+def is_question(sentence: str) -> bool:
+    """Whether it asks instead of ordering."""
+    return bool(_QUESTION.search(sentence.strip()))
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in _SENTENCE.split(text) if part.strip(" .;!?\n")]
 
 
 def _wishes(text: str, named: Callable[[str], list[tuple[int, str]]]) -> Wishes:
-    wanted: list[str] = []
-    unwanted: list[str] = []
-    for clause in _CLAUSE.split(text):
-        if not clause:
+    found: dict[str, bool] = {}  # operator -> whether it is wanted, in the order of the last words about it
+    for sentence in _sentences(text):
+        if is_question(sentence):
             continue
-        negation = _NEGATION.search(clause)
-        for start, operator in sorted(named(clause)):
-            turned = negation is not None and negation.start() < start
-            (unwanted if turned else wanted).append(operator)
-    kept = tuple(dict.fromkeys(o for o in wanted if o not in unwanted))
-    return Wishes(wanted=kept, unwanted=tuple(dict.fromkeys(unwanted)))
+        ruled_out = _ruled_out(sentence)
+        for start, operator in sorted(named(sentence)):
+            found.pop(operator, None)
+            found[operator] = not any(begin <= start < end for begin, end in ruled_out)
+    return Wishes(
+        wanted=tuple(o for o, wanted in found.items() if wanted),
+        unwanted=tuple(o for o, wanted in found.items() if not wanted),
+    )
+
+
+def _ruled_out(sentence: str) -> list[tuple[int, int]]:
+    """The stretches of a sentence that an odd number of negations governs."""
+    spans = []
+    for match in _NEGATION.finditer(sentence):
+        if match[0].lower() not in _BOTH:
+            spans.append((match.end(), _scope_end(sentence, match)))
+    cuts = sorted({edge for span in spans for edge in span})
+    return [
+        (begin, end)
+        for begin, end in itertools.pairwise(cuts)
+        if sum(first <= begin and end <= last for first, last in spans) % 2
+    ]
+
+
+def _scope_end(sentence: str, negation: re.Match[str]) -> int:
+    """Where what a negation governs ends: at a word that asks for something, or at a comma that ends no list."""
+    rest = sentence[negation.end() :]
+    asking = _ASKING.search(rest.lstrip())
+    if asking and asking.start() == 0:  # "do not use X": the verb belongs to the negation
+        asking = _ASKING.search(rest, len(rest) - len(rest.lstrip()) + asking.end())
+    end = asking.start() + 0 if asking else len(rest)
+    if (comma := rest.find(",")) != -1 and comma < end and not _goes_on(rest[:end], negation[0]):
+        end = comma
+    return negation.end() + end
+
+
+def _goes_on(stretch: str, negation: str) -> bool:
+    """Whether the commas behind a negation part the members of one list: "avoid a, b and c", "no a, b or c"."""
+    if re.search(r"\b(or|nor)\b", stretch, re.I):
+        return True
+    return bool(_LISTING.match(negation)) and bool(re.search(r",[^,]*\band\b[^,]*$", stretch, re.I))
+
+
+def _named_edits(clause: str) -> list[tuple[int, str]]:
+    return [(m.start(), kind) for kind, words in EDITS.items() for m in re.finditer(words, clause, re.I)]
 
 
 def _named(clause: str) -> list[tuple[int, str]]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from move37.app.commands.exec import gather_input, parse_size
+from move37.app.commands.exec import parse_env, parse_size
 from move37.app.exits import BadInput
+from move37.app.running.inputs import gather_input
+from move37.app.running.results import gone, is_hidden, left_out, returned
 
 
 def move37(*arguments: str, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -87,6 +89,9 @@ def test_a_reader_that_goes_away_ends_the_program(tmp_path: Path) -> None:
         (["p.py", "--in", "nowhere"], b"does not exist"),
         (["p.py", "--net", "host"], b"none"),
         (["p.py", "--out", "p.py"], b"is a file"),
+        (["p.py", "--out", "."], b"--force"),
+        (["p.py", "--env", "novalue"], b"NAME=VALUE"),
+        (["p.py", "--epochs", "3"], b"after --"),
     ],
 )
 def test_wrong_use_is_status_2_and_one_line(arguments: list[str], words: bytes, tmp_path: Path) -> None:
@@ -139,3 +144,80 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_sizes_without_sense_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="512m or 2g"):
         parse_size(text)
+
+
+def test_what_is_piped_in_is_what_the_program_reads(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print('hello', input()); import sys; print(len(sys.stdin.read()))")
+    done = move37("p.py", cwd=tmp_path, stdin=b"Ada\n" + b"x" * 100_000)
+    assert (done.returncode, done.stdout) == (0, b"hello Ada\n100000\n")
+
+
+def test_what_was_written_and_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("open('weights.npy', 'wb').write(bytes(2048)); print('done')")
+    done = move37("p.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+    assert b"weights.npy, 2 KiB" in done.stderr and b"--out DIR" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_results_never_overwrite_and_never_hide(tmp_path: Path) -> None:
+    """A program that writes .git/config would run a command as whoever types `git status` next."""
+    (tmp_path / "p.py").write_text(
+        "import os; os.makedirs('.git'); open('.git/config', 'w').write('[core]'); open('ok.txt', 'w').write('1')\n"
+        "open('run.sh', 'w').write('#!/bin/sh'); os.chmod('run.sh', 0o755); os.symlink('/etc/passwd', 'link')"
+    )
+    done = move37("p.py", "--out", "new", cwd=tmp_path)
+    assert done.returncode == 0
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["ok.txt", "run.sh"]
+    assert b".git/config (hidden: --hidden returns it)" in done.stderr and b"link" in done.stderr
+    assert os.access(tmp_path / "new" / "run.sh", os.X_OK)
+    again = move37("p.py", "--out", "new", cwd=tmp_path)
+    assert again.returncode == 2 and b"not empty" in again.stderr
+    assert move37("p.py", "--out", "new", "--force", "--hidden", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "new" / ".git" / "config").read_text() == "[core]"
+
+
+def test_a_missing_module_is_explained_by_what_lies_beside_the_program(tmp_path: Path) -> None:
+    (tmp_path / "util.py").write_text("x = 1")
+    (tmp_path / "p.py").write_text("import util")
+    done = move37("p.py", cwd=tmp_path)
+    assert done.returncode == 1 and b"util.py lies beside p.py: give it along with --in util.py" in done.stderr
+    (tmp_path / "q.py").write_text("import a_package_that_is_not_here")
+    assert b"--pip a_package_that_is_not_here" in move37("q.py", cwd=tmp_path).stderr
+
+
+def test_a_variable_is_passed_on_and_nothing_else_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("import os; print(os.environ['GREETING'], 'HOME37' in os.environ)")
+    done = move37("p.py", "--env", "GREETING=a=b", cwd=tmp_path)
+    assert done.stdout == b"a=b False\n" and parse_env(["A="]) == {"A": ""}
+
+
+def test_a_wheel_is_sent_along(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("import tomli_w; print(tomli_w.dumps({'a': 1}).strip())")
+    assert move37("p.py", cwd=tmp_path).returncode == 1
+    done = move37("p.py", "--pip", "tomli-w==1.2.0", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"a = 1\n")
+    for name, words in (("no-such-package-anywhere-37", b"No matching"), ("../evil", b"name a package")):
+        refused = move37("p.py", "--pip", name, cwd=tmp_path)
+        assert refused.returncode in (2, 125) and words in refused.stderr
+
+
+def test_a_figure_that_is_shown_is_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "p.py").write_text(
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()\nplt.plot([3]); plt.figure(); plt.show()\n"
+    )
+    done = move37("p.py", "--out", "figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == [f"figure-{n}.png" for n in (1, 2, 3)]
+    assert (tmp_path / "figures" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [".git/config", "a/.hidden", ".x", "a/.b/c"])
+def test_hidden_names(name: str) -> None:
+    assert is_hidden(name) and returned({name: b"", "seen": b""}, hidden=False) == {"seen": b""}
+
+
+def test_long_lists_are_told_by_their_beginning() -> None:
+    many = {f"f{n}.txt": n for n in range(50)}
+    assert "50 files" in gone(many) and "45 more" in gone(many) and gone({}) == ""
+    assert "and 995 more" in left_out({f"l{n}": "is a link" for n in range(100)}, 1000)

@@ -1,0 +1,94 @@
+"""What a program finds beside it: FILE, what --in names, its standard input. Reads files only; raises `BadInput`."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from move37.app.exits import BadInput
+
+MIB = 1024 * 1024
+MAX_INPUT_BYTES = 1024 * MIB
+MAX_STDIN_BYTES = 64 * MIB
+SKIPPED = {"__pycache__", ".git", ".venv", ".move37"}
+PATIENCE = 2.0  # seconds after which a silent pipe is mentioned
+
+
+def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
+    """The program's path in its folder, and all files by path. Raises `BadInput`.
+
+    A FILE that lies in a folder given with --in runs at its place there, so that it finds its siblings.
+    """
+    from move37.sandbox.result_validation import fault
+
+    files: dict[str, bytes] = {}
+    places: dict[Path, str] = {}
+    total = 0
+    for name in given:
+        for source, target in _below(name):
+            if problem := fault(target):
+                raise BadInput(f"--in {name}: {problem}; rename the file, or leave it out")
+            total += source.stat().st_size
+            if total > MAX_INPUT_BYTES:
+                raise BadInput(f"--in {name}: more than {MAX_INPUT_BYTES // MIB} MiB; give only what the program reads")
+            files[target] = _read(source)
+            places[source.resolve()] = target
+    if file == "-":
+        files["stdin.py"] = sys.stdin.buffer.read()
+        return "stdin.py", files
+    path = Path(file)
+    if not path.is_file():
+        raise BadInput(f"{file} {'is a folder' if path.is_dir() else 'does not exist'}: name a Python file, or - ")
+    if (place := places.get(path.resolve())) is not None:
+        return place, files
+    if problem := fault(path.name):
+        raise BadInput(f"{problem}: rename the program")
+    if path.name in files:
+        raise BadInput(f"--in brings another file called {path.name}: rename one of them")
+    files[path.name] = _read(path)
+    # A program is never taken for an option of the interpreter.
+    return (f"./{path.name}" if path.name.startswith("-") else path.name), files
+
+
+def standard_input() -> bytes:
+    """What is piped or redirected to us, all of it; nothing from a terminal. Says so when a pipe stays silent."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # closed
+        return b""
+    if sys.stdin.isatty() or not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return b""
+    if not stat.S_ISREG(mode) and not select.select([sys.stdin], [], [], PATIENCE)[0]:
+        print("move37: reading standard input to its end first; `</dev/null` if there is none", file=sys.stderr)
+    data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(data) > MAX_STDIN_BYTES:
+        raise BadInput(f"standard input has more than {MAX_STDIN_BYTES // MIB} MiB: give it as a file with --in")
+    return data
+
+
+def _below(name: str) -> Iterator[tuple[Path, str]]:
+    """(file, its path in the sandbox) of everything that one --in names."""
+    root = Path(name)
+    if root.is_file():
+        yield root, root.name
+        return
+    if not root.is_dir():
+        raise BadInput(f"--in {name} does not exist")
+    prefix = "" if name.endswith(("/", os.sep)) or root.name in ("", "..") else root.name + "/"
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(set(folders) - SKIPPED)
+        for entry in sorted(names):
+            path = Path(folder, entry)
+            if path.is_file() and not path.is_symlink():
+                yield path, prefix + path.relative_to(root).as_posix()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,73 @@
+"""What a program wrote: into the person's folder where they asked for it, and told by name where they did not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from move37.app.exits import BadInput
+
+TOLD = 5  # names in one sentence
+
+
+def check_out(out: Path | None, *, force: bool) -> None:
+    """Raises `BadInput` for a place where results could overwrite something."""
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out} is a file: name a folder")
+    if not force and out.is_dir() and any(out.iterdir()):
+        raise BadInput(f"--out {out} is not empty: name a new folder, or say --force to write into it")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a part of the path begins with a dot: such files configure other programs."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def returned(files: Mapping[str, bytes], *, hidden: bool) -> dict[str, bytes]:
+    """The files that are written: hidden ones only when asked for."""
+    return {name: content for name, content in files.items() if hidden or not is_hidden(name)}
+
+
+def write(files: Mapping[str, bytes], executables: Iterable[str], out: Path) -> None:
+    """Raises `OSError` and `ValueError` with what is in the way."""
+    from move37.sandbox.result_validation import write_results
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_results(files, out)
+    for name in executables:
+        if name in files:
+            path = out / name
+            os.chmod(path, path.stat().st_mode | 0o111)
+
+
+def gone(files: Mapping[str, int]) -> str:
+    """The sentence about files that were written and not returned; empty without any. Sizes in bytes."""
+    if not files:
+        return ""
+    count = f"{len(files)} files" if len(files) > 1 else "a file"
+    return f"{count} that it wrote ended with it ({_named(files)}): --out DIR returns them"
+
+
+def left_out(why: Mapping[str, str], count: int) -> str:
+    """The sentence about files that could not be returned; empty without any."""
+    if not count:
+        return ""
+    names = ", ".join(f"{name} ({reason})" for name, reason in list(why.items())[:TOLD])
+    more = f" and {count - TOLD} more" if count > TOLD else ""
+    return f"not returned: {names}{more}"
+
+
+def _named(files: Mapping[str, int]) -> str:
+    names = [f"{name}, {_size(size)}" for name, size in list(files.items())[:TOLD]]
+    return "; ".join(names) + (f"; and {len(files) - TOLD} more" if len(files) > TOLD else "")
+
+
+def _size(size: int) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size //= 1024
+    return f"{size} GiB"
