@@ -1,4 +1,4 @@
-"""Beside the program: figures that it shows become files. Travels with it as a Matplotlib backend, and needs no screen."""
+"""Beside the program: figures that it shows become files. A Matplotlib backend that travels along, without a screen."""
 
 from __future__ import annotations
 

@@ -59,6 +59,8 @@ def run(request: Request) -> int:
         outcome = asyncio.run(_run(request, printer))
         printer.finish()
     except SandboxError as error:
+        if printer.gone.is_set():
+            return 128 + signal.SIGPIPE
         printer.finish()
         printer.say(str(error))
         return OUR_FAULT
