@@ -36,8 +36,8 @@ def _speaker(running: Sequence[Active]) -> str:
 
 def _read(text: str, program: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the search acts on, and the clauses in which it found nothing."""
-    from move37.agents.search.wishes import recognise, recognise_edits  # loaded when somebody speaks to it
+    from move37.agents.search.wishes import ignored, recognise, recognise_edits  # loaded when somebody speaks to it
 
     wishes = recognise_edits(text) if program else recognise(text)
     understood = (*wishes.wanted, *(f"no {word}" for word in wishes.unwanted))
-    return understood, ()
+    return understood, ignored(text, program=program)

@@ -28,8 +28,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 # What rules out the words that follow it, up to the end of its clause or to a word that asks for something again.
 _NEGATION = re.compile(
-    r"\b(not only|not just|no|not|never|without|avoid\w*|ban\w*|stop\w*|drop\w*|remov\w*|exclud\w*|less|fewer|minus|except|"
-    r"skip(?!\s+connection)\w*|instead of|rather than|get rid of|don't|dont|doesn't|won't|nor|neither)\b",
+    r"\b(not only|not just|no|not|never|without|avoid\w*|ban\w*|stop\w*|drop\w*|remov\w*|exclud\w*|less|minus|except|"
+    r"skip(?!\s+connection)\w*|instead of|rather than|get rid of|don't|dont|won't|nor|neither)\b",
     re.I,
 )
 _BOTH = ("not only", "not just")  # say that more is wanted, not less

@@ -20,4 +20,4 @@ def show(*args: Any, **kwargs: Any) -> None:
     for manager in Gcf.get_all_fig_managers():
         _shown += 1
         manager.canvas.figure.savefig(os.path.join(os.environ["MOVE37_OUT"], f"figure-{_shown}.png"))
-        Gcf.destroy(manager.num)
+        Gcf.destroy(manager)

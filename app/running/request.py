@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -120,7 +120,7 @@ def job_of(request: Request, more: Mapping[str, bytes]) -> Job:
 
 
 def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
-    from move37.sandbox.job import Status
+    from move37.sandbox.job import Status, left_out_words
 
     if outcome.truncated:
         printer.say(f"output was cut after {job_of(request, {}).limits.output_bytes // MIB} MiB; the program ran on")
@@ -134,7 +134,8 @@ def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
         return outcome.exit_code
     kept = results.returned(outcome.files, hidden=request.hidden)
     withheld = dict.fromkeys(outcome.files.keys() - kept.keys(), "hidden: --hidden returns it")
-    if told := results.left_out({**withheld, **outcome.left_out}, len(withheld) + outcome.left_out_count):
+    count = len(withheld) + outcome.left_out_count
+    if told := left_out_words(replace(outcome, left_out={**withheld, **outcome.left_out}, left_out_count=count)):
         printer.say(told)
     try:
         results.write(kept, outcome.executables, request.out)

@@ -51,15 +51,6 @@ def gone(files: Mapping[str, int]) -> str:
     return f"{count} that it wrote ended with it ({_named(files)}): --out DIR returns them"
 
 
-def left_out(why: Mapping[str, str], count: int) -> str:
-    """The sentence about files that could not be returned; empty without any."""
-    if not count:
-        return ""
-    names = ", ".join(f"{name} ({reason})" for name, reason in list(why.items())[:TOLD])
-    more = f" and {count - TOLD} more" if count > TOLD else ""
-    return f"not returned: {names}{more}"
-
-
 def _named(files: Mapping[str, int]) -> str:
     names = [f"{name}, {_size(size)}" for name, size in list(files.items())[:TOLD]]
     return "; ".join(names) + (f"; and {len(files) - TOLD} more" if len(files) > TOLD else "")
