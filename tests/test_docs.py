@@ -53,3 +53,9 @@ def test_every_page_is_in_the_site() -> None:
 def test_every_page_of_the_site_is_there() -> None:
     nav = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert all((ROOT / "docs" / page).is_file() for page in nav)
+
+
+def test_the_index_of_decisions_names_each() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert not [page.name for page in folder.glob("[0-9]*.md") if f"]({page.name})" not in index]
