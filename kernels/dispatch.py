@@ -3,7 +3,8 @@
     CUDA tensors -> "triton";  everything else -> "chunked";  "reference" only on request.
 
 `with implementation("reference"): ...` overrides it for the calls inside, also in other tasks started there; no
-environment variable is read. Triton is imported when a call first needs it.
+environment variable is read. A compiled function keeps the choice that held when it was compiled. Triton is imported
+when a call first needs it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ def implementation(name: Implementation) -> Iterator[None]:
         _override.reset(token)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def choose(device: torch.device) -> Implementation:
     """The implementation for tensors on `device`. Raises BadDevice where Triton is wanted and cannot run."""
     name = _override.get()
@@ -47,6 +47,10 @@ def choose(device: torch.device) -> Implementation:
     if name == "triton" and not triton_is_installed():
         raise BadDevice("the input", device, "a machine with the package triton installed")
     return name
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler for it.
+choose._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def triton_is_installed() -> bool:

@@ -23,6 +23,23 @@ def test_importing_the_package_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_using_the_package_loads_neither_a_compiler_nor_triton():
+    """Seconds of a sandbox that starts fresh; and the image has no sources for a compiler to read."""
+    code = """
+import sys, torch
+from move37 import kernels
+for name in kernels.__all__:
+    getattr(kernels, name)
+q = torch.randn(1, 20, 2, 16, requires_grad=True)
+kernels.chunk_gated_delta_rule(q, q, q)[0].sum().backward()
+kernels.chunk_gla(q, q, q, -q.abs())[0].sum().backward()
+kernels.causal_conv1d(torch.randn(1, 5, 4), torch.randn(4, 4), cu_seqlens=torch.tensor([0, 2, 5]))
+print([name for name in ("torch._dynamo", "sympy", "triton") if name in sys.modules])
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
+
+
 def test_it_cannot_be_taken_for_another_package_of_that_name():
     assert not hasattr(kernels, "__version__")
 
@@ -67,12 +84,24 @@ SAME_ORDER = {  # flash-linear-attention 0.6.0's arguments, as far as they can b
     "fused_recurrent_delta_rule": DELTA.replace("g ", ""),
     "fused_recurrent_simple_gla": "q k v g g_gamma scale initial_state output_final_state",
     "fused_recurrent_gla": "q k v gk gv scale initial_state output_final_state reverse",
+    "chunk_kda": DELTA,
+    "fused_recurrent_kda": DELTA.replace("beta ", "beta A_log dt_bias "),
+    "chunk_gated_delta_product": "q k v g beta num_householder scale initial_state output_final_state cu_seqlens "
+    "use_qk_l2norm_in_kernel",
     "causal_conv1d": "x weight bias residual initial_state output_final_state activation",
     "rms_norm_gated": "x g weight bias activation residual prenorm residual_in_fp32 eps",
     "l2norm": "x eps output_dtype",
     "fused_linear_cross_entropy_loss": "x target weight bias ignore_index label_smoothing logit_scale "
     "logit_softcapping num_chunks reduction",
 }
+
+
+@pytest.mark.parametrize("name", sorted(set(kernels.__all__) - {"implementation"}))
+def test_a_function_says_in_its_first_line_what_it_computes_and_then_the_shapes(name):
+    """From this, and the signature, a model that writes a mixer learns what there is."""
+    first, empty, shapes = inspect.getdoc(getattr(kernels, name)).splitlines()[:3]
+    assert len(first) > 40 and first.endswith(".") and not empty
+    assert shapes.startswith("Shapes: ") and "->" in shapes
 
 
 @pytest.mark.parametrize("name", SAME_ORDER)
