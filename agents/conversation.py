@@ -62,6 +62,13 @@ class Conversation:
         """What follows belongs to this stage."""
         self.stage = stage
 
+    def interject(self, speaker: str) -> tuple[str, ...]:
+        """What users typed while `speaker` spoke, claimed for that turn and stored."""
+        lines = self._inbox.take_lines(speaker)
+        for line in lines:
+            self._on_message(replace(line, to=speaker, stage=self.stage))
+        return tuple(line.text for line in lines)
+
     def failed(self, error: Exception) -> None:
         """What really broke: AutoGen turns every exception into a RuntimeError of the team and says only its text."""
         self._failure = error

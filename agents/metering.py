@@ -6,16 +6,19 @@ the exception itself, so that the conversation can raise what really happened. N
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
+from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, UserMessage
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.models.client import CALL, FACTS, CallFacts, CallKey, ClientWrapper
-from move37.agents.roles import Seat, Usage
+from move37.agents.roles import USER, Seat, Usage
+
+LOOK = 0.25  # seconds between two looks at whether a user interrupted
 
 
 class Metered(ClientWrapper):
@@ -36,7 +39,7 @@ class Metered(ClientWrapper):
             key = CallKey(number=seat.number, stage=stage, role=seat.member.name, turn=self._turns[stage])
             tokens = CALL.set(key), FACTS.set(facts)
             try:
-                result = await self.inner.create(messages, **arguments)
+                result = await self._unless_interrupted(messages, **arguments)
             finally:
                 CALL.reset(tokens[0])
                 FACTS.reset(tokens[1])
@@ -48,6 +51,24 @@ class Metered(ClientWrapper):
         self._turns[stage] += 1
         seat.after(_usage(result.usage.prompt_tokens, result.usage.completion_tokens, began, facts))
         return result
+
+    async def _unless_interrupted(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
+        """The inner client's answer; when a user interrupts, it is asked anew with what was typed meanwhile."""
+        heard = list(messages)
+        while True:
+            before = self._seat.interruptions()
+            running = asyncio.ensure_future(self.inner.create(heard, **arguments))
+            try:
+                while not running.done() and self._seat.interruptions() == before:
+                    await asyncio.wait({running}, timeout=LOOK)
+                if running.done():
+                    return running.result()
+            finally:
+                running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            heard += [
+                UserMessage(content=f"(interrupting you) {said}", source=USER) for said in self._seat.interjected()
+            ]
 
     async def close(self) -> None:
         """Nothing: the inner client is shared, and closed by its owner."""

@@ -95,6 +95,8 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
         before=before,
         after=after,
         failed=ctx.talk.failed,
+        interruptions=lambda: campaign.inbox.interruptions,
+        interjected=lambda: ctx.talk.interject(member.name),
         tools=tools.for_role(member.name, ctx),
         context_tokens=campaign.limits.context_tokens,
     )

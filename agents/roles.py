@@ -69,6 +69,8 @@ class Seat:
     failed: Callable[[Exception], None]  # hears what really happened: AutoGen passes on the text of an error alone
     tools: Sequence[BaseTool[Any, Any]] = ()
     context_tokens: int | None = None  # of a rendered context; None: by the model
+    interruptions: Callable[[], int] = lambda: 0  # how often users have interrupted so far
+    interjected: Callable[[], Sequence[str]] = tuple  # what they typed meanwhile, claimed by asking
 
 
 class Scientist(Protocol):
