@@ -19,9 +19,9 @@ from move37.app.exits import BadInput
 from move37.lab import machine
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.claims import ABLATION, FAMILY, QUESTIONS, SECOND_CORPUS, WIDER
+from move37.lab.claims import ABLATION, FAMILY, LONGER, QUESTIONS, SECOND_CORPUS, WIDER
 from move37.lab.confirming import Contender, Plan, Setup, confirm, contenders, runs_planned
-from move37.lab.errors import BadCorpus, BadTask
+from move37.lab.errors import BadCorpus
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import SECRET
 from move37.lab.training.corpus import check_held_out
@@ -175,10 +175,6 @@ async def _setup(
     everybody = archive.experiments()
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
-    try:
-        task.variant(WIDER)
-    except BadTask as error:
-        missing[WIDER] = str(error)
     second = _second(settings, wanted, missing)
     context = await stack.enter_async_context(open_context(settings, task, written_by="model"))
     context = replace(context, on_run=watch.run)
@@ -308,7 +304,7 @@ def _context_for(settings: Settings, context: MeasuringContext, question: str, v
     """Runs on another corpus, or of another schedule, are kept in places of their own."""
     from move37.lab.standings import Standings
 
-    same = variant.where.total_steps == context.task.schedule("quick").rungs[-1].steps and question != SECOND_CORPUS
+    same = question not in (SECOND_CORPUS, LONGER, WIDER)
     return replace(
         context,
         task=variant.task,

@@ -4,7 +4,7 @@ Read in this order: `schedule` (what quick and full do, after 237 measured train
 `_language` (train, answer elsewhere, score outside). Gates live in `lab/gates`, probes in `lab/probes`, the loop and
 the judge in `lab/training`, the seven baselines in `lab/baselines`.
 
-`variant` is the task as a claim's questions want it. Not covered: twice the width.
+`variant` is the task as a claim's questions want it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
 from move37.lab.training.score import score
-from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS
+from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, target_parameters
 from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
@@ -48,7 +48,7 @@ FINALIST_RATES = (5e-3, 2e-2)
 UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
 # A loss well above a uniform guess, after the first fifty steps, does not come back.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
-MOST_PARAMETERS = int(1.02 * TARGET_PARAMETERS)  # the 1 % of the fit, and what buffers a mixer keeps
+SLACK = 1.02  # of the target: the 1 % of the fit, and what buffers a mixer keeps
 QUICK_SECONDS = 570.0
 SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation must be able to find
 
@@ -76,6 +76,7 @@ class MixersTask:
     contract: str = CONTRACT
     calibrated: bool = False  # whether the noise between seeds was measured on this corpus
     total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for
+    width: int = D_MODEL  # of the network
     text: str = ""  # SCREEN or DECIDE by the seed, unless this says otherwise
     secret: int | None = None  # draws the windows that decide; None: the fixed ones
 
@@ -167,7 +168,7 @@ class MixersTask:
         )
 
     def variant(self, question: str, *, second: MixersTask | None = None) -> Variant:
-        """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
+        """As a claim's question wants it: longer, wider, on sealed text or another corpus; else as it is.
 
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
         Whoever asks for sealed text has logged the opening before.
@@ -183,9 +184,9 @@ class MixersTask:
                 raise BadTask("no second corpus is at hand: name one with --second-corpus")
             task = second
         elif question == WIDER:
-            raise BadTask("the width of the network is fixed in this version")
+            task = replace(self, width=2 * D_MODEL)
         where = Conditions(
-            steps=rung.steps, total_steps=task.total_steps, width=D_MODEL, text=task.text or DECIDE
+            steps=rung.steps, total_steps=task.total_steps, width=task.width, text=task.text or DECIDE
         )  # fmt: skip
         return Variant(task=task, rung=rung, where=where)
 
@@ -250,10 +251,12 @@ class MixersTask:
             windows = data.draw_batches(self.corpus.train, seed=seed, start=first, stop=stop)
             return windows[..., :-1], windows[..., 1:]
 
-        network = replace(BYTES, total_steps=self.total_steps)
+        network = replace(BYTES, total_steps=self.total_steps, d_model=self.width)
+        most = int(SLACK * target_parameters(self.width))
+        patience = (self.width / D_MODEL) ** 2
         trained = await train(
             candidate, network, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
-            most_parameters=MOST_PARAMETERS, wall_seconds=_patience(rung.steps), sandbox=sandbox, checkpoints=workdir,
+            most_parameters=most, wall_seconds=patience * _patience(rung.steps), sandbox=sandbox, checkpoints=workdir,
             on_loss=on_loss,
         )  # fmt: skip
         where = {"backend": trained.backend, "image": trained.image}
@@ -263,8 +266,8 @@ class MixersTask:
         if trained.weights is not None:
             windows = data.scoring_windows(self.corpus.validation, fresh=fresh, secret=self.secret)
             scored = await score(
-                candidate, BYTES, trained.weights, windows[:, :-1], windows[:, 1:], seed=seed,
-                experiment=experiment, sandbox=sandbox, wall_seconds=_patience(0),
+                candidate, network, trained.weights, windows[:, :-1], windows[:, 1:], seed=seed,
+                experiment=experiment, sandbox=sandbox, wall_seconds=patience * _patience(0),
             )  # fmt: skip
             if scored.failure:
                 return Measured(measurements=(), failure=scored.failure, sandbox=where)
@@ -276,14 +279,14 @@ class MixersTask:
             seed=seed,
             steps=rung.steps,
             total_steps=self.total_steps,
-            width=D_MODEL,
+            width=self.width,
             text=self.text or (DECIDE if fresh else SCREEN),
             learning_rate=learning_rate,
             fresh=fresh,
             self_reported=trained.spent.self_reported or bool(scored and scored.self_reported),
             custom_backward=trained.spent.custom_backward,
             diverged=bits >= UNIFORM_BITS,
-            calibrated=self.calibrated,
+            calibrated=self.calibrated and (self.total_steps, self.width) == (TOTAL_STEPS, D_MODEL),
             train_seconds=trained.spent.wall_seconds,
             cpu_seconds=trained.spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
             eval_seconds=scored.wall_seconds if scored else 0.0,

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from move37.lab.records import Candidate
 from move37.lab.training.outcomes import REPORT
+from move37.lab.training.sizes import D_MODEL, N_HEADS
 from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits
 
@@ -33,6 +34,8 @@ class Network:
 
     kind: str  # "bytes" (rung 2) or "probe" (rung 1)
     vocabulary: int = 256
+    d_model: int = D_MODEL  # of a "bytes" network; a probe has the width of its task
+    n_heads: int = N_HEADS
     total_steps: int = 500  # that the learning-rate schedule is laid out for
     ceiling: float = float("inf")  # smoothed training loss, nats, above which a training has diverged
     enough: float | None = None  # training accuracy that ends a probe early
@@ -56,7 +59,7 @@ def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust
     spec = {
         "mode": "train",
         "seed": segment.seed,
-        "network": {"kind": network.kind, "vocabulary": network.vocabulary},
+        "network": _shape(network),
         "first": segment.first,
         "stop": segment.stop,
         "total": network.total_steps,
@@ -85,13 +88,22 @@ def score_job(
     spec = {
         "mode": "score",
         "seed": seed,
-        "network": {"kind": network.kind, "vocabulary": network.vocabulary},
+        "network": _shape(network),
         "prefixes": prefixes,
     }
     windows = {"inputs": inputs.astype(np.uint8), "targets": targets.astype(np.int16)}
     files = {"weights.safetensors": weights, "windows.safetensors": save(windows)}
     return _job(candidate, spec, files, trust=trust, collect=(SCORES, REPORT), result_bytes=MIB + 64 * len(inputs),
                 wall_seconds=wall_seconds)  # fmt: skip
+
+
+def _shape(network: Network) -> dict[str, Any]:
+    return {
+        "kind": network.kind,
+        "vocabulary": network.vocabulary,
+        "d_model": network.d_model,
+        "n_heads": network.n_heads,
+    }
 
 
 def _job(

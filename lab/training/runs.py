@@ -118,7 +118,8 @@ class CheckpointStore:
     @classmethod
     def of(cls, folder: Path, network: Network, *, seed: int, learning_rate: float) -> CheckpointStore:
         """For one network, seed and rate."""
-        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{network.kind}{network.vocabulary}-of{network.total_steps}")
+        shape = f"{network.kind}{network.vocabulary}-w{network.d_model}"
+        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{shape}-of{network.total_steps}")
 
     def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
         """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""

@@ -14,6 +14,13 @@ TARGET_PARAMETERS = 98_600  # the whole network of rung 2
 TOLERANCE = 0.01  # of the target
 
 
+def target_parameters(d_model: int) -> int:
+    """Of the whole network at another width: the embedding grows with the width, everything else with its square."""
+    embedding = VOCAB * D_MODEL
+    ratio = d_model / D_MODEL
+    return round(embedding * ratio + (TARGET_PARAMETERS - embedding) * ratio**2)
+
+
 def network_parameters(
     mixer_parameters: int, mlp_width: int, *, vocab: int = VOCAB, d_model: int = D_MODEL, n_layers: int = N_LAYERS
 ) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from move37.agents.models.designer.emit import emit
-from move37.agents.models.designer.grammar import BASELINES
-from move37.agents.models.designer.operators import put
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES
+from move37.agents.search.operators import put
 from move37.lab import baselines
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive

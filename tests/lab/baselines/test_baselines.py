@@ -8,7 +8,7 @@ import torch
 from move37.lab import baselines
 from move37.lab.inside.network import ByteModel, count, fit_mlp_width
 from move37.lab.training.contract import load_mixer
-from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS
+from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS, network_parameters, target_parameters
 from tests.lab.gates.here import failing, gates_here, result
 
 QUADRATIC = ["complexity"]
@@ -62,3 +62,14 @@ def test_a_network_around_a_baseline_learns_a_pattern(name: str) -> None:
         optimiser.step()
 
     assert float(model.loss(tokens).detach()) < 0.7
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+@pytest.mark.parametrize("d_model", [64, 128, 256])
+def test_every_baseline_fits_the_network_of_every_width(name: str, d_model: int) -> None:
+    mixer = load_mixer(baselines.source(name))(d_model, N_HEADS)
+    parameters = sum(p.numel() for p in mixer.parameters())
+    width = fit_mlp_width(parameters, target_parameters(d_model), d_model=d_model)
+    total = network_parameters(parameters, width, d_model=d_model)
+    assert abs(total - target_parameters(d_model)) <= 0.01 * target_parameters(d_model)
+    assert width > d_model // 8

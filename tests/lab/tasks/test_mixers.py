@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from move37.lab import baselines
+from move37.lab.claims import BASELINE, HELD_OUT, LONGER, SECOND_CORPUS, WIDER
+from move37.lab.effects import conditions_of
 from move37.lab.errors import BadTask
 from move37.lab.probes.parity import PARITY
 from move37.lab.probes.run import run_probe
+from move37.lab.records import Candidate
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Progress, Rung
 from move37.lab.training.corpus import Corpus
@@ -107,3 +111,25 @@ class TestMeasuring:
         )  # fmt: skip
         assert not got.failure, got.failure
         assert got.measurements[0].value < 4.8 and got.measurements[0].fresh
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_claims_questions_are_other_conditions_of_the_same_task(cell: ProcessSandbox, tmp_path: Path) -> None:
+    task = MixersTask.open(cache=tmp_path / "cache")
+    source = Candidate(source=baselines.source("linear"), author="baseline")
+    seen = set()
+    for question in (BASELINE, LONGER, WIDER, HELD_OUT):
+        variant = task.variant(question)
+        rung = replace(variant.rung, steps=2)
+        measured = await variant.task.measure(
+            source, experiment=f"linear-{question}", rung=rung, seed=7, learning_rate=1e-2, fresh=True, sandbox=cell,
+            workdir=tmp_path / question,
+        )  # fmt: skip
+        assert measured.failure == ""
+        (m,) = measured.measurements
+        assert conditions_of(m) == replace(variant.where, steps=2)
+        assert m.calibrated == (question in (BASELINE, HELD_OUT)), "the noise was measured at one length and width"
+        seen.add((round(m.value, 6), variant.where))
+    assert len(seen) == 4
+    with pytest.raises(BadTask, match="--second-corpus"):
+        task.variant(SECOND_CORPUS)
