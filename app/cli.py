@@ -21,6 +21,7 @@ COMMANDS = (
     "list",
     "show",
     "report",
+    "serve",
     "check",
     "measure",
     "confirm",

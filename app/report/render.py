@@ -62,7 +62,7 @@ def html_of(view: CampaignView) -> str:
             shared,
             policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
             "base-uri 'none'; form-action 'none'",
-            style=(templating.FOLDER / "style.css").read_text(encoding="utf-8"),
+            style=templating.styles("@media (prefers-color-scheme: dark) { :root { DARK } }"),
             charts=drawn,
             alone=narrow[-1] if len(narrow) % 2 else None,  # without a neighbour it takes the whole row
             figures=_json([c.figure for c in drawn]),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import Terms, summary_at, terms_of
 from move37.app.views.words import ENDED
+from move37.lab.archive.codec import decode
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
 from move37.lab.verdicts import Summary
 
@@ -22,6 +23,17 @@ class Trial:
     compute: float  # seconds of training and scoring that the campaign had spent by then
     value: float | None  # None: no number
     best: float | None  # best value so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """How many candidates stood at each height of evidence when so much had been spent."""
+
+    compute: float  # seconds of training and scoring
+    screened: int
+    ahead: int  # of the best baseline on one seed
+    shown: int  # better on fresh seeds, the interval above zero
+    confirmed: int  # the whole claim stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +84,43 @@ def trials(view: CampaignView) -> list[Trial]:
             best = value
         found.append(Trial(experiment=e, compute=compute, value=value, best=best))
     return found
+
+
+def evidence_over_compute(view: CampaignView) -> list[Evidence]:
+    """Each time a candidate reached more, in the order of time."""
+    candidates = {e.id for e in view.candidates}
+    spending = sorted(_spending(view), key=lambda row: row[0])
+    found: list[Evidence] = []
+    screened: set[str] = set()
+    ahead: set[str] = set()
+    shown: set[str] = set()
+    confirmed: set[str] = set()
+    for at, e, verdict, status in sorted(_standings(view), key=lambda row: row[0]):
+        if e.id not in candidates:
+            continue
+        screened.add(e.id)
+        if verdict is not None:
+            (ahead.add if verdict.effect > 0 else ahead.discard)(e.id)
+            (shown.add if verdict.low is not None and verdict.low > 0 else shown.discard)(e.id)
+        if status is ExperimentStatus.CONFIRMED:
+            confirmed.add(e.id)
+        compute = math.fsum(spent for when, _, spent in spending if when <= at)
+        counts = [len(s) for s in (screened, ahead, shown, confirmed)]
+        found.append(
+            Evidence(compute=compute, screened=counts[0], ahead=counts[1], shown=counts[2], confirmed=counts[3])
+        )
+    return found
+
+
+def _standings(view: CampaignView) -> Iterable[tuple[str, Experiment, Verdict | None, ExperimentStatus | None]]:
+    """When a verdict was stored, and which; a confirmed one's status with its last stage."""
+    for e in view.experiments:
+        for record in e.stages:
+            verdict = record.payload.get("verdict")
+            if verdict:
+                yield record.finished_at, e, decode(Verdict, verdict), None
+        if e.stages:
+            yield e.stages[-1].finished_at, e, None, e.status
 
 
 def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:

@@ -142,6 +142,12 @@ class LiveReader:
             for (experiment, rung, seed, rate, fresh), points in found.items()
         )
 
+    def points(self, campaign: int) -> int:
+        """How many points the curves of a campaign have: it grows while something trains."""
+        sql = "SELECT count(*) FROM curves c JOIN experiments e ON e.id = c.experiment WHERE e.campaign = ?"
+        rows = self._shared.read("curves", sql, (campaign,))
+        return int(rows[0][0]) if rows else 0
+
     def state(self, campaign: int) -> Mapping[str, Any]:
         """What was last told, with the time it was told as "at"; empty when nothing was."""
         rows = self._shared.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))

@@ -11,14 +11,26 @@ from collections.abc import Callable
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.costs import gates, trade
-from move37.app.views.charts.search import progress, tree
-from move37.app.views.charts.shared import Chart
+from move37.app.views.charts.search import campaigns_over_compute, discoveries, progress, tree
+from move37.app.views.charts.shared import Chart, narrow
 from move37.app.views.charts.values import standings, training
 
-__all__ = ["Chart", "charts", "gates", "progress", "standings", "trade", "training", "tree"]
+__all__ = [
+    "Chart",
+    "campaigns_over_compute",
+    "charts",
+    "discoveries",
+    "gates",
+    "narrow",
+    "progress",
+    "standings",
+    "trade",
+    "training",
+    "tree",
+]
 
 
 def charts(view: CampaignView) -> list[Chart]:
     """What there is to draw, in the order of the report."""
-    makers: tuple[Callable[[CampaignView], Chart | None], ...] = (progress, tree, training, trade, gates)
+    makers: tuple[Callable[[CampaignView], Chart | None], ...] = (progress, discoveries, tree, training, trade, gates)
     return [*standings(view), *(chart for make in makers if (chart := make(view)) is not None)]

@@ -87,9 +87,9 @@ def gates(view: CampaignView) -> Chart | None:
     layout = {
         "height": 160 + 30 * len(names),
         "barmode": "stack",
-        "margin": {"l": 140, "t": 10},
+        "margin": {"l": 10, "t": 30},
         "xaxis": {"title": {"text": "candidates"}, "dtick": 1 if max(c.ended + c.mended for c in found) < 15 else None},
-        "legend": LEGEND | {"y": -80 / (90 + 30 * len(names))},
+        "legend": LEGEND,
     }
     note = "Gates are programs that run before any training time is spent."
     return Chart(title="What the gates refused", note=note, figure={"data": data, "layout": layout})

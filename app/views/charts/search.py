@@ -8,8 +8,10 @@ from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import (
     BLUE,
     COLOURS,
+    GREEN,
     GREY,
     LEGEND,
+    RED,
     Chart,
     Figure,
     axes_of,
@@ -21,7 +23,7 @@ from move37.app.views.charts.shared import (
 )
 from move37.app.views.leaderboard import heading
 from move37.app.views.lineage import ancestry, depths
-from move37.app.views.search import Trial, best_at, screening_terms, trials
+from move37.app.views.search import Trial, best_at, evidence_over_compute, screening_terms, trials
 from move37.app.views.words import ENDED
 from move37.lab.records import Experiment, Role
 
@@ -77,6 +79,64 @@ def _steps(found: Sequence[Trial], places: Sequence[float], axis: str) -> list[F
     ]
 
 
+def discoveries(view: CampaignView) -> Chart | None:
+    """How many candidates were ahead, and how many were shown to be, against the compute that was spent by then."""
+    found = evidence_over_compute(view)
+    if not found:
+        return None
+    ends = [s.compute for s in found]
+    data = [
+        {"type": "scatter", "mode": "lines", "name": name, "x": ends, "y": values, "line": look | {"shape": "hv"}}
+        for name, values, look in (
+            ("screened", [s.screened for s in found], {"color": GREY}),
+            ("ahead of the best baseline on one seed", [s.ahead for s in found], {"color": BLUE, "dash": "dot"}),
+            ("better on fresh seeds, interval above zero", [s.shown for s in found], {"color": GREEN, "width": 3}),
+            ("confirmed: the whole claim stands", [s.confirmed for s in found], {"color": RED, "width": 3}),
+        )
+    ]
+    layout = {
+        "height": 360,
+        "xaxis": {"title": {"text": "seconds of training and scoring"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "candidates"}, "rangemode": "tozero"},
+        "legend": LEGEND,
+    }
+    note = "Of worthless ideas half are ahead on one seed: only the lower lines say that something was found."
+    return Chart(title="Discoveries against compute", note=note, figure={"data": data, "layout": layout}, wide=True)
+
+
+def campaigns_over_compute(views: Sequence[CampaignView]) -> list[Chart]:
+    """Best so far against compute: campaigns of one task whose screens share their terms, over each other."""
+    tasks: dict[tuple[str, str, str], list[CampaignView]] = {}
+    for view in views:
+        terms = screening_terms(view)
+        if terms is not None:
+            tasks.setdefault((view.campaign.brief.task, view.metric.name, heading(terms)), []).append(view)
+    charts = []
+    for (task, _, where), mine in tasks.items():
+        data = [_best_line(view, COLOURS[i % len(COLOURS)]) for i, view in enumerate(mine)]
+        layout = {
+            "height": 380,
+            "xaxis": {"title": {"text": "seconds of training and scoring"}},
+            "yaxis": quality_axis(mine[0].metric),
+            "legend": LEGEND,
+        }
+        title = f"{words(task)}: best so far, {where}"
+        charts.append(Chart(title=title, note="One seed each.", figure={"data": data, "layout": layout}, wide=True))
+    return charts
+
+
+def _best_line(view: CampaignView, colour: str) -> Figure:
+    found = [t for t in trials(view) if t.best is not None]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"campaign {view.campaign.id}",
+        "x": [t.compute for t in found],
+        "y": [t.best for t in found],
+        "line": {"color": colour, "width": 2, "shape": "hv"},
+    }
+
+
 def tree(view: CampaignView) -> Chart | None:
     """Who was made from whom, generation by generation."""
     everybody = [*view.ancestors.values(), *view.experiments]
@@ -100,12 +160,13 @@ def tree(view: CampaignView) -> Chart | None:
     data += [_family(name, i, mine, places) for i, (name, mine) in enumerate(families.items())]
     layout = {
         "height": max(360, 90 + 26 * len(places)),
-        "margin": {"l": 130, "t": 10},  # the baselines' names stand left of their marks
+        "margin": {"l": 130, "t": 30},  # the baselines' names stand left of their marks
         "xaxis": {"title": {"text": "generations from the oldest ancestor"}, "dtick": 1, "zeroline": False},
         "yaxis": {"visible": False},
         "legend": LEGEND,
     }
     note = "Made from whom. Squares are baselines; a cross failed or was rejected; a large mark went up the ladder."
+    note += " On the page a mark opens its experiment."
     return Chart(title="Family tree", note=note, figure={"data": data, "layout": layout}, wide=True)
 
 

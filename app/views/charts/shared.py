@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from move37.app.text import bare, one_line
@@ -16,7 +16,7 @@ GREY, BLUE, GREEN, RED = "#8b95a5", "#2f6fde", "#1a9e6b", "#d1495b"
 COLOURS = (BLUE, RED, GREEN, "#d99100", "#8d5bd6", "#0f9fb5", "#c2569b", "#7a8f2a", "#b06a3b")
 ROLES = ((Role.BASELINE, GREY, "baseline"), (Role.CANDIDATE, BLUE, "candidate"))
 BAND = "rgba(139,149,165,0.16)"
-LEGEND = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0}
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +58,21 @@ def band_shape(axis: str, low: float, high: float) -> Figure:
     other = "y" if axis == "x" else "x"
     place = {f"{axis}0": low, f"{axis}1": high, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
     return {"type": "rect", "layer": "below", "fillcolor": BAND, "line": {"width": 0}, f"{axis}ref": axis} | place
+
+
+def narrow(chart: Chart) -> Chart:
+    """The same for a narrow screen: plots below each other, names cut, small letters."""
+    layout = dict(chart.figure["layout"]) | {"font": {"size": 11}}
+    data = chart.figure["data"]
+    columns = layout.get("grid", {}).get("columns", 1)
+    if columns > 1:
+        layout["grid"] = {"rows": columns, "columns": 1, "pattern": "independent", "ygap": 0.35}
+        layout["height"] = layout["height"] * columns * 0.8
+        axes = {f"x{n or ''}": f"y{n or ''}" for n in (0, *range(2, columns + 1))}
+        data = [t | {"yaxis": axes[t.get("xaxis", "x")]} for t in data]
+        layout |= {f"yaxis{n}": layout["yaxis"] | {"matches": "y"} for n in range(2, columns + 1)}
+    names = layout.get("yaxis", {}).get("categoryarray")
+    if names:
+        ticks = [name if len(name) <= 15 else f"{name[:14]}…" for name in names]
+        layout["yaxis"] = layout["yaxis"] | {"tickvals": names, "ticktext": ticks}
+    return replace(chart, figure={"data": data, "layout": layout})

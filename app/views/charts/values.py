@@ -33,14 +33,14 @@ def _standing(group: Group, metric: Metric) -> Chart:
     rival = next((p for p in places if p.experiment.id == group.rival), None)
     layout: Figure = {
         "height": 120 + 26 * len(places),
-        "margin": {"l": 220, "t": 10},
+        "margin": {"l": 10, "t": 30},
         "xaxis": {"title": {"text": direction(metric)}},
         "yaxis": {
             "categoryorder": "array",
             "categoryarray": [label(p.experiment) for p in places],
             "range": [-0.7, len(places) - 0.3],
         },
-        "legend": LEGEND | {"y": -70 / (60 + 26 * len(places))},
+        "legend": LEGEND,
     }
     if rival is not None:
         half = noise_of(metric) / math.sqrt(rival.summary.n)

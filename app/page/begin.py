@@ -1,0 +1,94 @@
+"""Begin a campaign, go on with one, and all campaigns of the home beside each other."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Any, get_args
+
+from nicegui import ui
+
+from move37.app.attach import start
+from move37.app.choices import Approve, Backend, Preset
+from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.page.frame import content, fragment, render
+from move37.app.page.hub import Hub
+from move37.app.page.results import draw, is_narrow
+from move37.app.text import bare
+from move37.app.views.charts import campaigns_over_compute
+from move37.app.views.compare import campaigns_table
+from move37.lab.errors import LabError
+
+SHOWN = 12  # campaigns that are laid beside each other
+
+
+async def begin(hub: Hub, campaign: int | None) -> None:
+    """A form; without a campaign a new one is begun."""
+    campaigns = {c.id: c for c in await hub.campaigns()}
+    old = campaigns.get(campaign) if campaign is not None else None
+    with content(), ui.element("div").classes("form"):
+        fragment(render("begin.html", old=old, first=not campaigns))
+        fields: dict[str, Any] = {}
+        if old is None:
+            fields |= _fields_of_a_new_one()
+        fields["budget"] = _field("Candidates to try", str(old.brief.budget) if old else "", "the preset's own")
+        fields["max_time"] = _field("End after", "", "90s, 10m, 1h30m; empty: no limit of its own")
+        fields["max_tokens"] = _field("End after tokens", "", "50k, 2m; empty: no limit")
+        fields["approve"] = ui.select(list(get_args(Approve)), value="never", label="What waits for your word")
+        fields["sandbox"] = ui.select(list(get_args(Backend)), value="auto", label="Where code runs")
+        for field in fields.values():
+            field.props("outlined dense").classes("w-full")
+        button = ui.button("Go on" if old else "Begin")
+        said = fragment("")
+
+        async def go() -> None:
+            button.disable()
+            said.set_content(render("quiet.html", text="Starting … the first sign comes within a minute."))
+            try:
+                number = await _started(hub.home, old.id if old else None, {k: f.value for k, f in fields.items()})
+                ui.navigate.to(f"/c/{number}/now")
+            except (BadInput, EnvironmentFault, LabError, OSError) as error:
+                said.set_content(render("problem.html", text=bare(str(error))))
+                button.enable()
+
+        button.on_click(go)
+
+
+def _fields_of_a_new_one() -> dict[str, Any]:
+    return {
+        "task": _field("Task", "mixers", "mixers, or program:DIR"),
+        "model": _field("Model", "designer", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
+        "base_url": _field("Endpoint of the model", "", "only for an OpenAI-compatible server of your own"),
+        "brief": ui.textarea(label="What you want, in Markdown").props("maxlength=20000 autogrow"),
+        "preset": ui.select(list(get_args(Preset)), value="quick", label="Preset"),
+        "seed": _field("Seed", "0", "makes the search repeatable"),
+    }
+
+
+def _field(label: str, value: str, hint: str) -> Any:
+    return ui.input(label, value=value).props(f'hint="{hint}" maxlength=400')
+
+
+async def _started(home: Path, resume: int | None, values: dict[str, Any]) -> int:
+    """The number of the campaign that runs now. Raises with what its process said when it did not begin."""
+    flags = {k: str(v).strip() for k, v in values.items() if v is not None and str(v).strip()}
+    if "brief" in flags:
+        folder = home / "briefs"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{secrets.token_hex(4)}.md"
+        path.write_text(flags["brief"], encoding="utf-8")
+        flags["brief"] = str(path)
+    more = ("--campaign", str(resume)) if resume is not None else ()
+    return await asyncio.to_thread(start, home.absolute(), "resume" if resume else "run", flags, more)
+
+
+async def campaigns(hub: Hub) -> None:
+    """Every campaign, and the best value against compute for those of one task."""
+    found = (await hub.campaigns())[-SHOWN:]
+    views = [await hub.view(c.id) for c in found]
+    with content():
+        fragment("<h2>Campaigns</h2>")
+        fragment(render("campaigns.html", table=campaigns_table(views[::-1])))
+        for chart in campaigns_over_compute(views):
+            draw(chart, small=await is_narrow())

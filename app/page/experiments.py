@@ -1,0 +1,126 @@
+"""One experiment in full, and two or more beside each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from move37.app.page.frame import Page, content, experiment_link, fragment, render
+from move37.app.page.results import draw, is_narrow
+from move37.app.text import bare, one_line
+from move37.app.views.campaign import CampaignView
+from move37.app.views.charts import training
+from move37.app.views.code import highlighted_difference
+from move37.app.views.compare import comparison_of
+from move37.app.views.conversation import utterances
+from move37.app.views.experiment import detail_of
+from move37.app.views.lineage import ancestry, children
+from move37.lab.archive.controls import ControlKind
+from move37.lab.records import ExperimentStatus, Role
+
+MOST = 8  # experiments that are compared at once
+
+
+async def experiment(page: Page, ident: str) -> None:
+    """Hypothesis, difference, gates, curves, analysis, memory, conversation, and what may be done with it."""
+    drawn: list[Any] = [None]
+    with content():
+        place = ui.element("div")
+
+    async def update() -> None:
+        view = await page.hub.view(page.campaign)
+        if view is not drawn[0]:
+            drawn[0] = view
+            place.clear()
+            with place:
+                _show(page, view, ident, small)
+
+    small = await is_narrow()
+    await update()
+    page.every(update, 2.0)
+
+
+def _show(page: Page, view: CampaignView, ident: str, small: bool) -> None:
+    found = view.find(ident)
+    if found is None:
+        fragment(
+            render("quiet.html", text=f"There is no experiment {one_line(ident, 60)} in campaign {page.campaign}.")
+        )
+        return
+    made_from = ancestry([*view.ancestors.values(), *view.experiments])
+    fragment(
+        render(
+            "experiment_head.html",
+            e=found,
+            link=experiment_link(page.campaign),
+            ancestor=made_from.get(ident, ""),
+            children=children(made_from).get(ident, []),
+        )
+    )
+    with ui.element("div").classes("tools"):
+        _tools(page, ident, found.family, running=found.status is ExperimentStatus.RUNNING)
+    fragment(
+        render(
+            "experiment.html",
+            detail=detail_of(view, found),
+            said=utterances(view.lines.get(ident, ())),
+            open_code=found.role is Role.CANDIDATE,
+        )
+    )
+    chart = training(view, {ident})
+    if chart is not None:
+        draw(chart, small=small)
+
+
+def _tools(page: Page, ident: str, family: str, *, running: bool) -> None:
+    flat = "flat dense size=sm"
+    ui.button("Compare", on_click=lambda: ui.navigate.to(f"/c/{page.campaign}/compare?ids={ident}")).props(flat)
+    ui.button("Pin as parent", on_click=lambda: page.order(ControlKind.PIN, experiment=ident)).props(flat)
+    if family:
+        ban = ui.button(f"Ban {one_line(bare(family), 30)}", on_click=lambda: page.order(ControlKind.BAN, text=family))
+        ban.props(flat)
+    if running:
+        ui.button("Veto", on_click=lambda: page.order(ControlKind.VETO, experiment=ident)).props(
+            f"{flat} color=negative"
+        )
+
+
+async def compare(page: Page, ids: str) -> None:
+    """Any experiments of the campaign: values in common groups, curves over each other, the difference of two."""
+    view = await page.hub.view(page.campaign)
+    options = {e.id: f"{e.id} {one_line(bare(e.name), 40)}" for e in view.experiments}
+    chosen = [i for i in ids.split(",") if i in options][:MOST]
+    with content():
+        fragment("<h2>Compare</h2>")
+        picked = ui.select(options, value=chosen, multiple=True, label="Experiments").props(
+            f'use-chips outlined dense max-values={MOST} use-input aria-label="experiments to compare"'
+        )
+        picked.classes("w-full")
+        place = ui.element("div")
+
+    small = await is_narrow()
+
+    def show() -> None:
+        place.clear()
+        with place:
+            _compared(page, view, list(picked.value or []), small)
+
+    picked.on_value_change(show)
+    show()
+
+
+def _compared(page: Page, view: CampaignView, ids: list[str], small: bool) -> None:
+    found = [e for i in ids if (e := view.find(i)) is not None]
+    if not found:
+        fragment(render("quiet.html", text="Choose two or more experiments."))
+        return
+    made = comparison_of(found, view.metric)
+    fragment(render("compare.html", sections=made))
+    draw(training(view, set(ids)), "None of these has a training curve.", small=small)
+    codes = [e for e in found if e.candidate is not None]
+    if len(codes) == 2:
+        old, new = codes
+        assert old.candidate is not None and new.candidate is not None
+        changes = highlighted_difference(old.candidate.source, new.candidate.source, old.id)
+        fragment(render("difference.html", title=f"From {old.name or old.id} to {new.name or new.id}", changes=changes))

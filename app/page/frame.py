@@ -1,0 +1,234 @@
+"""What stands around every page: head, navigation, theme, the viewer's name, and the controls of a running campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import app, ui
+
+from move37.app import templating
+from move37.app.page.hub import Hub, Live
+from move37.app.quantities import spell_count, spell_seconds
+from move37.app.text import bare, one_line
+from move37.app.wording import PHASES
+from move37.lab.archive.controls import ControlKind
+from move37.lab.archive.store import Campaign
+
+SECTIONS = (
+    ("now", "Now"),
+    ("board", "Leaderboard"),
+    ("plots", "Plots"),
+    ("tree", "Tree"),
+    ("compare", "Compare"),
+    ("story", "Story"),
+    ("memory", "Memory"),
+)
+EVERY = 1.0  # seconds between two looks of an open page
+KEYS = "/ speaks · 1–7 change the page · p pauses · ? says this"
+
+
+class Page:
+    """One viewer's page about one campaign."""
+
+    def __init__(self, hub: Hub, campaign: int, section: str) -> None:
+        self.hub = hub
+        self.campaign = campaign
+        self.section = section
+        self._status: Any = None
+        self._pause: Any = None
+        self._stop: Any = None
+        self._go_on: Any = None
+        self._bar: Any = None
+        self.focus: Callable[[], Any] = lambda: None  # what "/" does; set by pages that have a box
+
+    @property
+    def user(self) -> str:
+        """What this viewer's orders are signed with."""
+        return one_line(str(app.storage.user.get("name") or "person"), 40)
+
+    async def order(self, kind: ControlKind, *, text: str = "", experiment: str | None = None) -> str:
+        """Ask the campaign for something and say what it answered."""
+        live = await self.hub.live(self.campaign)
+        if not live.running:
+            answer = "the campaign does not run: go on with it first"
+        else:
+            try:
+                answer = await self.hub.order(self.campaign, kind, text=text, experiment=experiment, user=self.user)
+            except ValueError as error:
+                answer = str(error)
+        ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
+        return answer
+
+    def every(self, update: Callable[[], Awaitable[None]], seconds: float = EVERY) -> None:
+        """Call `update` now and then, as long as somebody looks."""
+        ui.timer(seconds, update)
+
+    # The frame -------------------------------------------------------------------------------------------------
+
+    async def build(self) -> None:
+        """Everything but the page's own content."""
+        ui.add_css(styles())
+        ui.colors(primary="#2f6fde", positive="#12805a", negative="#c03b4e")
+        self._theme()
+        live = await self.hub.live(self.campaign)
+        campaigns = await self.hub.campaigns()
+        with ui.element("header").classes("top"):
+            ui.html('<a class="skip" href="#content">Skip to the content</a>', sanitize=False)
+            with ui.row().classes("bar items-center no-wrap"):
+                ui.link("Move 37", "/").classes("brand")
+                self._choose(campaigns)
+                self._status = ui.html("", sanitize=False).classes("state")
+                ui.space()
+                self._controls()
+            with ui.element("nav").props('aria-label="pages"').classes("pages"):
+                for name, words in SECTIONS:
+                    link = ui.link(words, f"/c/{self.campaign}/{name}")
+                    if name == self.section:
+                        link.classes("here").props('aria-current="page"')
+            self._bar = ui.linear_progress(value=0, show_value=False, size="3px").props("aria-label=progress")
+        self._keys()
+        self._show(live)
+        self.every(self._refresh)
+
+    def _theme(self) -> None:
+        kept = app.storage.user.get("dark")
+        self._dark = ui.dark_mode(kept if isinstance(kept, bool) else None)
+
+    def _choose(self, campaigns: tuple[Campaign, ...]) -> None:
+        options = {c.id: f"{c.id}: {one_line(c.brief.task, 24)}, {c.status}" for c in reversed(campaigns)}
+        chosen = ui.select(
+            options, value=self.campaign, on_change=lambda e: ui.navigate.to(f"/c/{e.value}/{self.section}")
+        )
+        chosen.props('dense borderless aria-label="campaign"').classes("campaign")
+
+    def _controls(self) -> None:
+        with ui.row().classes("controls items-center no-wrap"):
+            self._pause = ui.button(icon="pause", on_click=self._paused).props('flat dense round aria-label="Pause"')
+            self._stop = ui.button(icon="stop", on_click=self._stopped).props('flat dense round aria-label="Stop"')
+            self._go_on = ui.button(
+                icon="play_arrow", on_click=lambda: ui.navigate.to(f"/begin?campaign={self.campaign}")
+            )
+            self._go_on.props('flat dense round aria-label="Go on or extend"')
+            with ui.button(icon="menu").props('flat dense round aria-label="Menu"'), ui.menu().props("auto-close"):
+                ui.menu_item("New campaign", lambda: ui.navigate.to("/begin"))
+                ui.menu_item("All campaigns", lambda: ui.navigate.to("/campaigns"))
+                ui.menu_item("Report", lambda: ui.navigate.to(f"/c/{self.campaign}/report.html", new_tab=True))
+                ui.menu_item("Data as CSV and JSON", lambda: ui.navigate.to(f"/c/{self.campaign}/data"))
+                ui.separator()
+                for words, value in (("Light", False), ("Dark", True), ("Like the system", None)):
+                    ui.menu_item(words, lambda v=value: self._set_dark(v))
+                ui.menu_item("Your name…", self._name)
+                ui.menu_item("Keys", lambda: ui.notify(KEYS, position="top"))
+
+    def _set_dark(self, value: bool | None) -> None:
+        app.storage.user["dark"] = value
+        self._dark.set_value(value)
+
+    def _name(self) -> None:
+        with ui.dialog() as dialog, ui.card():
+            field = ui.input("What your lines are signed with", value=self.user).props("maxlength=40 autofocus")
+
+            def keep() -> None:
+                app.storage.user["name"] = one_line(str(field.value or ""), 40) or "person"
+                dialog.close()
+
+            field.on("keydown.enter", keep)
+            ui.button("Keep", on_click=keep)
+        dialog.open()
+
+    async def _paused(self) -> None:
+        live = await self.hub.live(self.campaign)
+        await self.order(ControlKind.RESUME if live.state.get("paused") else ControlKind.PAUSE)
+
+    async def _stopped(self) -> None:
+        if await ask("Stop the campaign? What is finished is kept, and it can be gone on with.", yes="Stop"):
+            await self.order(ControlKind.STOP)
+
+    def _keys(self) -> None:
+        async def pressed(event: Any) -> None:
+            if not event.action.keydown or event.action.repeat or event.modifiers.ctrl or event.modifiers.meta:
+                return
+            key = event.key.name
+            if key == "/":
+                self.focus()
+            elif key.isdigit() and 1 <= int(key) <= len(SECTIONS):
+                ui.navigate.to(f"/c/{self.campaign}/{SECTIONS[int(key) - 1][0]}")
+            elif key == "p":
+                await self._paused()
+            elif key == "?":
+                ui.notify(KEYS, position="top")
+
+        ui.keyboard(on_key=pressed)  # silent while somebody types in a field
+
+    async def _refresh(self) -> None:
+        self._show(await self.hub.live(self.campaign))
+
+    def _show(self, live: Live) -> None:
+        word, detail, part = standing(live)
+        html = templating.html().from_string(
+            '<span class="dot {{ word }}"></span><b>{{ word }}</b> <span>{{ detail }}</span>'
+        )
+        self._status.set_content(html.render(word=word, detail=detail))
+        self._bar.set_value(part)
+        self._pause.set_visibility(live.running)
+        self._stop.set_visibility(live.running)
+        self._go_on.set_visibility(not live.running)
+        self._pause.props(f"icon={'play_arrow' if word == 'paused' else 'pause'}")
+
+
+def standing(live: Live) -> tuple[str, str, float]:
+    """A word for where a campaign stands, what is spent and left, and the part of the budget that is done. Pure."""
+    state, brief = live.state, live.campaign.brief
+    done = int(state.get("done", 0))
+    parts = [f"{done} of {brief.budget}"] if state else []
+    if live.running and state.get("phase"):
+        parts.append(PHASES.get(str(state["phase"]), str(state["phase"])))
+    if live.running and state.get("seconds_left") is not None:
+        parts.append(f"{spell_seconds(float(state['seconds_left']))} left")
+    if state.get("tokens"):
+        parts.append(f"{spell_count(int(state['tokens']))} tokens")
+    if live.running:
+        word = "paused" if state.get("paused") else "running"
+    else:
+        word = "stopped" if live.campaign.status == "running" else live.campaign.status
+    return word, " · ".join(parts), min(1.0, done / brief.budget) if brief.budget else 0.0
+
+
+async def ask(question: str, *, yes: str) -> bool:
+    """A question with two answers; closing it is no."""
+    with ui.dialog() as dialog, ui.card():
+        ui.label(question)
+        with ui.row():
+            ui.button(yes, on_click=lambda: dialog.submit(True)).props("color=negative")
+            ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat")
+    return bool(await dialog)
+
+
+def content() -> Any:
+    """Where a page's own content stands."""
+    return ui.element("main").props('id="content" tabindex="-1"').classes("content")
+
+
+def fragment(html: str) -> Any:
+    """HTML that a template of ours made: escaped there, and not washed a second time."""
+    return ui.html(html, sanitize=False)
+
+
+def render(template: str, **values: Any) -> str:
+    """One of app/templates."""
+    return templating.html().get_template(template).render(**values)
+
+
+def experiment_link(campaign: int) -> str:
+    """What stands before an experiment's id in an address."""
+    return f"/c/{quote(str(campaign))}/e/"
+
+
+@cache
+def styles() -> str:
+    """The report's styles, themed by NiceGUI's switch instead of the system's alone, and what the page adds."""
+    own = (templating.FOLDER / "page.css").read_text(encoding="utf-8")
+    return templating.styles("body.body--dark { DARK }") + own

@@ -1,0 +1,80 @@
+"""The night's story, and a search in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from nicegui import ui
+
+from move37.app.page.frame import Page, content, experiment_link, fragment, render
+from move37.app.text import bare
+from move37.app.views.story import night_of
+
+SECONDS = 60.0  # that a search in memory may take: the first one loads the encoder
+
+
+async def story(page: Page) -> None:
+    """What was tried, what was learned, what waits."""
+    with content():
+        place = fragment("")
+    drawn: list[Any] = [None]
+
+    async def update() -> None:
+        view, live = await page.hub.view(page.campaign), await page.hub.live(page.campaign)
+        state = (view, live.requests, live.running)
+        if state != drawn[0]:
+            drawn[0] = state
+            night = night_of(view, live.requests if live.running else (), running=live.running)
+            place.set_content(render("story.html", night=night, link=experiment_link(page.campaign)))
+
+    await update()
+    page.every(update, 2.0)
+
+
+async def memory(page: Page) -> None:
+    """What papers teach and what was learned here, by meaning."""
+    with content():
+        fragment("<h2>Memory</h2>")
+        with ui.element("div").classes("box"):
+            field = ui.input(placeholder="a symptom, an operator, a question").props(
+                'outlined dense maxlength=400 autofocus aria-label="search memory"'
+            )
+            button = ui.button("Search")
+        place = fragment("")
+
+    async def search() -> None:
+        text = str(field.value or "").strip()
+        if not text:
+            return
+        button.disable()
+        place.set_content(render("quiet.html", text="Searching …"))
+        found, problem = await _search(str(page.hub.home), text)
+        button.enable()
+        place.set_content(render("memory.html", found=found, problem=problem))
+
+    button.on_click(search)
+    field.on("keydown.enter", search)
+    page.focus = lambda: field.run_method("focus")
+
+
+async def _search(home: str, text: str) -> tuple[list[dict[str, Any]], str]:
+    """By `move37 memory search` in a process of its own: the encoder's memory is given back afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "move37", "--home", home, "memory", "search", "--json", "--", text),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return [], "the search took too long"
+    if process.returncode:
+        lines = bare(err.decode("utf-8", errors="replace")).strip().splitlines()
+        return [], lines[-1] if lines else f"the search ended with status {process.returncode}"
+    return [hit for query in json.loads(out) for hit in query["hits"]], ""

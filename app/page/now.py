@@ -1,0 +1,190 @@
+"""Now: the conversation as it happens with a box to speak, what waits for a word, what is at work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from move37.app.orders import HELP, LOOKUPS, VERBS, Order, control_kind, control_text, understand
+from move37.app.page.frame import Page, content, experiment_link, fragment, render
+from move37.app.page.hub import Live
+from move37.app.text import bare
+from move37.app.views import now
+from move37.app.views.campaign import CampaignView
+from move37.app.views.conversation import utterances
+from move37.app.views.words import direction
+from move37.lab.archive.controls import ControlKind
+from move37.lab.archive.live import Request
+from move37.lab.archive.store import Line
+
+SHOWN = 150  # of the newest lines
+LONGEST = 8_000  # characters of a line that is typed
+HINTS = "Say something to whoever speaks next, or type /help"
+
+
+class Now:
+    """The live view of one viewer."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
+        self._asked: tuple[Request, ...] | None = None
+        self._drawn: Any = None
+
+    async def build(self) -> None:
+        """Draw, and keep drawing."""
+        with content(), ui.element("div").classes("now"):
+            with ui.element("section").props('aria-label="conversation"').classes("said"):
+                self._stream = ui.element("div").classes("panel stream").props('aria-live="polite" tabindex="0"')
+                self._box()
+            with ui.element("section").props('aria-label="what waits and runs"'):
+                self._requests = ui.element("div").props('aria-live="assertive"')
+                self._running = fragment("").classes("panel")
+        await self.update()
+        self._page.every(self.update)
+
+    def _box(self) -> None:
+        with ui.element("div").classes("box"):
+            self._field = ui.textarea(placeholder=HINTS).props(
+                f'outlined dense autogrow maxlength={LONGEST} rows=1 aria-label="say something"'
+            )
+            # Return sends, with Shift it begins a line.
+            self._field.on(
+                "keydown.enter",
+                self.send,
+                js_handler="(e) => { if (!e.shiftKey && !e.isComposing) { e.preventDefault(); emit(); } }",
+            )
+            ui.button(icon="send", on_click=self.send).props('aria-label="Send" dense')
+        with ui.element("div").classes("tools"):
+            ui.button("Propose a file", on_click=self._propose_file).props("flat dense size=sm")
+            ui.button("Pin", on_click=lambda: self._begin("/pin ")).props("flat dense size=sm")
+            ui.button("Ban a family", on_click=lambda: self._begin("/ban ")).props("flat dense size=sm")
+            ui.button("Undo", on_click=lambda: self._page.order(ControlKind.UNDO)).props("flat dense size=sm")
+        self._page.focus = lambda: self._field.run_method("focus")
+
+    def _begin(self, text: str) -> None:
+        self._field.set_value(text)
+        self._field.run_method("focus")
+
+    async def send(self) -> None:
+        """What was typed, understood as at the terminal."""
+        text = str(self._field.value or "")[:LONGEST]
+        order = _understood(text)
+        kind = control_kind(order)
+        if order.verb in LOOKUPS:
+            self._look_up(order.verb, order.text)
+        elif kind is None:
+            if order.problem:
+                ui.notify(bare(order.problem), position="top", multi_line=True)
+            return
+        else:
+            await self._page.order(kind, text=control_text(order), experiment=order.experiment or None)
+        self._field.set_value("")
+        await self.update()
+
+    def _look_up(self, verb: str, ident: str) -> None:
+        if verb in ("show", "diff", "why"):
+            ui.navigate.to(experiment_link(self._page.campaign) + ident)
+        elif verb == "help":
+            with ui.dialog() as dialog, ui.card():
+                forms = [(form, meaning) for form, meaning in HELP if form.split()[0][1:] in VERBS or form[0] != "/"]
+                fragment(render("pairs.html", pairs=forms))
+                ui.button("Close", on_click=dialog.close).props("flat")
+            dialog.open()
+
+    def _propose_file(self) -> None:
+        with ui.dialog() as dialog, ui.card():
+            ui.label("A hypothesis in words, or a candidate's source, for the next experiment. At most 100 kB.")
+
+            async def taken(event: Any) -> None:
+                text = (await event.file.read()).decode("utf-8", errors="replace")
+                dialog.close()
+                await self._page.order(ControlKind.PROPOSE, text=text)
+
+            ui.upload(on_upload=taken, max_file_size=100_000, auto_upload=True, on_rejected=_too_large)
+        dialog.open()
+
+    # Drawing -----------------------------------------------------------------------------------------------------
+
+    async def update(self) -> None:
+        """What changed since the last look."""
+        live = await self._page.hub.live(self._page.campaign)
+        view = await self._page.hub.view(self._page.campaign)
+        self._draw_said(view)
+        self._draw_requests(live, view)
+        state = (view, live.state, live.controls, live.running, live.curve_points)
+        if state != self._drawn:
+            self._drawn = state
+            curves = await self._page.hub.curves(self._page.campaign) if live.running else ()
+            self._running.set_content(
+                render(
+                    "running.html",
+                    running=now.at_work(view, live.state, curves) if live.running else [],
+                    idle="Nothing runs now." if not live.running else "The campaign prepares.",
+                    leaders=now.leaders(view),
+                    direction=direction(view.metric),
+                    told=now.told(live.state, live.controls),
+                    link=experiment_link(self._page.campaign),
+                )
+            )
+
+    def _draw_said(self, view: CampaignView) -> None:
+        every = sorted((line for lines in view.lines.values() for line in lines), key=lambda line: line.at)
+        count, last = self._said
+        if count == len(every) and (not every or every[-1] == last):
+            return
+        grown = count and len(every) > count and every[count - 1] == last
+        new = every[count:] if grown else every[-SHOWN:]
+        with self._stream:
+            if not grown:
+                self._stream.clear()
+            fragment(_talk(new, self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>")
+        self._said = len(every), every[-1] if every else None
+        ui.run_javascript(
+            f"const s = getHtmlElement({self._stream.id});"
+            f"if ({str(not grown).lower()} || s.scrollHeight - s.scrollTop - s.clientHeight < 400)"
+            " s.scrollTop = s.scrollHeight;"
+        )
+
+    def _draw_requests(self, live: Live, view: CampaignView) -> None:
+        waiting = live.requests if live.running else ()
+        if waiting == self._asked:
+            return
+        self._asked = waiting
+        self._requests.clear()
+        with self._requests:
+            for request in waiting:
+                self._draw_request(request, view)
+
+    def _draw_request(self, request: Request, view: CampaignView) -> None:
+        found = view.find(request.experiment)
+        with ui.element("div").classes("request"):
+            fragment(render("requests.html", request=request, name=found.name if found else ""))
+            reason = ui.input("Why not").props("dense maxlength=400").classes("w-full")
+
+            async def say(kind: ControlKind) -> None:
+                await self._page.order(kind, text=str(reason.value or ""), experiment=request.experiment)
+                await self.update()
+
+            with ui.row():
+                ui.button("Approve", on_click=lambda: say(ControlKind.APPROVE)).props("color=positive dense")
+                ui.button("Veto", on_click=lambda: say(ControlKind.VETO)).props("color=negative dense")
+
+
+def _understood(text: str) -> Order:
+    """As at the terminal, where a line has one line; here a wish or a proposal may have several."""
+    if text.strip() and not text.startswith("/"):
+        return Order(verb="say", text=text.strip())
+    word, _, rest = text.partition(" ")
+    if word == "/propose" and rest.strip():
+        return Order(verb="propose", text=rest.strip())
+    return understand(" ".join(text.split()))
+
+
+def _talk(lines: list[Line], campaign: int) -> str:
+    return render("talk.html", said=utterances(lines), link=experiment_link(campaign)) if lines else ""
+
+
+def _too_large() -> None:
+    ui.notify("that file is too large: at most 100 kB", position="top")

@@ -1,0 +1,130 @@
+"""Leaderboard, plots and family tree: the report's views, redrawn when a record changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from move37.app.page.frame import Page, content, experiment_link, fragment, render
+from move37.app.report.render import summary_of
+from move37.app.views.campaign import CampaignView
+from move37.app.views.charts import Chart, discoveries, gates, narrow, progress, standings, trade, training, tree
+
+# Neither light nor dark: read on both.
+LOOK: dict[str, Any] = {
+    "font": {"color": "#7d8898", "size": 13},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+}
+GRID = {
+    "gridcolor": "rgba(128,138,152,0.22)",
+    "linecolor": "rgba(128,138,152,0.4)",
+    "zeroline": False,
+    "automargin": True,
+}
+NARROW = 640  # pixels
+# Buttons are named by what is taken away: Plotly writes into a list of them, which would draw a figure without end.
+CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def plotly(chart: Chart) -> dict[str, Any]:
+    """A figure for a page of either theme."""
+    layout = dict(chart.figure["layout"])
+    for axis in {"xaxis", "yaxis", *(k for k in layout if k.startswith(("xaxis", "yaxis")))}:
+        layout[axis] = GRID | layout.get(axis, {})
+    font = LOOK["font"] | layout.get("font", {})
+    margin = {"l": 70, "r": 20, "t": 30, "b": 50} | layout.get("margin", {})
+    layout = LOOK | layout | {"font": font, "margin": margin}
+    return {"data": chart.figure["data"], "layout": layout, "config": CONFIG}
+
+
+async def is_narrow() -> bool:
+    """Whether this viewer looks through a narrow screen; waits until the browser is there."""
+    await ui.context.client.connected()
+    return int(await ui.run_javascript("window.innerWidth", timeout=5.0)) < NARROW
+
+
+def draw(
+    chart: Chart | None, empty: str = "", *, small: bool = False, opens: Callable[[Any], None] | None = None
+) -> Any:
+    """A chart with its words; what stands there while there is nothing to draw. `opens` hears a mark being chosen."""
+    chart = narrow(chart) if chart is not None and small else chart
+    with ui.element("figure").classes("chart") as place:
+        if chart is None:
+            fragment(render("quiet.html", text=empty or "There is nothing to draw yet."))
+            return place
+        fragment(render("caption.html", title=chart.title, note=chart.note))
+        plot = (
+            ui.plotly(plotly(chart)).classes("w-full").style(f"height: {chart.figure['layout'].get('height', 400)}px")
+        )
+        if opens is not None:
+            plot.on("plotly_click", lambda e: opens(e.args))
+    return place
+
+
+async def board(page: Page) -> None:
+    """Groups that compare, with intervals, rungs of evidence and the number tried."""
+    with content():
+        place = fragment("")
+
+    def make(view: CampaignView) -> str:
+        summary = summary_of(view)
+        return render("board_page.html", **summary, link=experiment_link(view.campaign.id))
+
+    await _redrawn(page, "board", make, place.set_content)
+
+
+async def plots(page: Page) -> None:
+    """Everything that is drawn, one below the other."""
+    with content():
+        place = ui.element("div")
+    small = await is_narrow()
+
+    def make(view: CampaignView) -> list[Chart]:
+        found = [*standings(view, 4), progress(view), discoveries(view), training(view), trade(view), gates(view)]
+        return [chart for chart in found if chart is not None]
+
+    def show(charts: list[Chart]) -> None:
+        place.clear()
+        with place:
+            for chart in charts:
+                draw(chart, small=small)
+            if not charts:
+                draw(None)
+
+    await _redrawn(page, "plots", make, show)
+
+
+async def family(page: Page) -> None:
+    """Who was made from whom; a mark opens its experiment."""
+    with content():
+        place = ui.element("div")
+    small = await is_narrow()
+
+    def show(chart: Chart | None) -> None:
+        place.clear()
+        with place:
+            draw(chart, "No candidate has an ancestor yet.", small=small, opens=lambda args: _opened(page, args))
+
+    await _redrawn(page, "tree", tree, show)
+
+
+def _opened(page: Page, args: Any) -> None:
+    ident = args["points"][0].get("customdata") if isinstance(args, dict) and args.get("points") else None
+    if isinstance(ident, str):
+        ui.navigate.to(experiment_link(page.campaign) + ident)
+
+
+async def _redrawn(page: Page, name: str, make: Callable[[CampaignView], Any], show: Callable[[Any], None]) -> None:
+    drawn: list[Any] = [object()]
+
+    async def update() -> None:
+        made = await page.hub.rendered(name, page.campaign, make)
+        if made is not drawn[0]:
+            drawn[0] = made
+            show(made)
+
+    await update()
+    page.every(update, 2.0)

@@ -1,0 +1,82 @@
+"""Experiments beside each other, and campaigns beside each other: only values of one group share a row. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from move37.app.views.campaign import CampaignView
+from move37.app.views.leaderboard import board_of
+from move37.app.views.numbers import Scale
+from move37.app.views.search import claim, outcomes, seconds_measured
+from move37.app.views.shapes import Cell, Column, Section, Table
+from move37.app.views.words import direction, seeds_text, value_text, words_of
+from move37.lab.records import Experiment, Metric
+from move37.lab.verdicts import summarise
+
+
+def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
+    """The primary metric by groups, the other metrics, and what each believed."""
+    heads = (Column(""), *(Column(e.name or e.id, True) for e in found))
+    return [
+        section
+        for section in (
+            Section(title=direction(metric), table=Table(columns=heads, rows=_groups(found, metric))),
+            Section(title="Other metrics", table=Table(columns=heads, rows=_others(found, metric))),
+            Section(title="What was believed", table=Table(columns=_plain(heads), rows=_beliefs(found))),
+        )
+        if section
+    ]
+
+
+def campaigns_table(views: Sequence[CampaignView]) -> Table:
+    """One row a campaign: what it tried, spent and shows."""
+    names = ("campaign", "task", "status", "tried", "outcomes", "training", "shows")
+    rows = []
+    for view in views:
+        brief = view.campaign.brief
+        counts = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
+        tried = f"{len(view.candidates)} of {brief.budget}"
+        spent = f"{seconds_measured(view):,.0f} s"
+        cells = (str(view.campaign.id), brief.task, view.campaign.status, tried, counts, spent, claim(view))
+        rows.append(tuple(Cell(c) for c in cells))
+    return Table(columns=tuple(Column(n) for n in names), rows=tuple(rows))
+
+
+def _groups(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:
+    rows = []
+    for group in board_of(found, metric).groups:
+        at = {p.experiment.id: p for p in group.places}
+        best = next((p.experiment.id for p in group.places if not p.summary.diverged), "")
+        cells = [Cell(group.heading, "quiet")]
+        for e in found:
+            place = at.get(e.id)
+            value, bounds = value_text(place.summary if place else None, group.scale)
+            detail = f" {bounds} ({seeds_text(place.summary)})" if place else ""
+            cells.append(Cell(f"{value}{detail}", "strong" if e.id == best and len(at) > 1 else ""))
+        rows.append(tuple(cells))
+    return tuple(rows)
+
+
+def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:
+    summaries = [summarise(e.measurements) for e in found]
+    rows = []
+    for name in sorted({n for s in summaries for n in s} - {metric.name}):
+        scale = Scale.of(s[name].mean for s in summaries if name in s)
+        values = (" ".join(value_text(s.get(name), scale)).strip() for s in summaries)
+        rows.append((Cell(words_of(name), "quiet"), *(Cell(v) for v in values)))
+    return tuple(rows)
+
+
+def _beliefs(found: Sequence[Experiment]) -> tuple[tuple[Cell, ...], ...]:
+    said = (
+        ("changes", [e.hypothesis.change if e.hypothesis else "" for e in found]),
+        ("because", [e.hypothesis.motivation if e.hypothesis else "" for e in found]),
+        ("seen", [e.analysis.seen if e.analysis else "" for e in found]),
+        ("why", [e.analysis.why if e.analysis else "" for e in found]),
+        ("status", [e.status.value for e in found]),
+    )
+    return tuple((Cell(label, "quiet"), *(Cell(t) for t in texts)) for label, texts in said if any(texts))
+
+
+def _plain(heads: Sequence[Column]) -> tuple[Column, ...]:
+    return tuple(Column(h.name) for h in heads)

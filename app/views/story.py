@@ -1,0 +1,86 @@
+"""A campaign's night in a page: what was tried, what was learned, what waits for a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from move37.app.views.campaign import CampaignView
+from move37.app.views.leaderboard import board_of
+from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
+from move37.app.views.words import ENDED
+from move37.lab.archive.live import Request
+from move37.lab.records import Experiment, ExperimentStatus
+
+MOST = 5  # experiments that are told of in each part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One experiment in a sentence or two."""
+
+    id: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """The story."""
+
+    claim: str
+    tried: tuple[str, ...]  # sentences
+    best: tuple[Told, ...]
+    learned: tuple[Told, ...]
+    failed: tuple[Told, ...]
+    principles: tuple[str, ...]
+    waiting: tuple[str, ...]  # what a person is asked for, or could do next
+
+
+def night_of(view: CampaignView, requests: Sequence[Request], *, running: bool) -> Night:
+    """The campaign as it stands."""
+    order = {ident: i for i, ident in enumerate(board_of(view.candidates, view.metric).order)}
+    ranked = sorted(view.candidates, key=lambda e: order[e.id])
+    alive = [e for e in ranked if e.status not in ENDED and e.verdict is not None]
+    return Night(
+        claim=claim(view),
+        tried=tuple(_tried(view)),
+        best=tuple(_told(e, e.verdict.text if e.verdict else "") for e in alive[:MOST]),
+        learned=tuple(
+            _told(e, f"{e.analysis.why} Next: {e.analysis.next}") for e in ranked[: 3 * MOST] if e.analysis is not None
+        )[:MOST],
+        failed=tuple(_told(e, e.reason) for e in view.candidates if e.status in ENDED)[-MOST:],
+        principles=tuple(p.text for p in view.principles[: 2 * MOST]),
+        waiting=tuple(_waiting(view, requests, running=running)),
+    )
+
+
+def _tried(view: CampaignView) -> list[str]:
+    brief, families = view.campaign.brief, {e.family for e in view.candidates if e.family}
+    counts = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
+    said = [
+        f"{len(view.candidates)} of {brief.budget} candidates of {len(families)} families: {counts or 'none yet'}.",
+        f"{seconds_measured(view) / 60:.0f} minutes of training and scoring, all runs together.",
+    ]
+    if refused := gate_counts(view.candidates):
+        gates = ", ".join(f"{c.gate} ({c.ended} ended, {c.mended} mended)" for c in refused[:MOST])
+        said.append(f"Gates refused: {gates}.")
+    if view.tokens:
+        said.append(f"{view.tokens:,} tokens, {view.cost:.2f} dollars.")
+    return said
+
+
+def _told(e: Experiment, text: str) -> Told:
+    return Told(id=e.id, name=e.name or e.id, text=text)
+
+
+def _waiting(view: CampaignView, requests: Sequence[Request], *, running: bool) -> list[str]:
+    said = [f"{r.experiment} waits for your word ({r.kind})." for r in requests]
+    promoted = [e for e in view.candidates if e.status is ExperimentStatus.PROMOTED and e.verdict]
+    ahead = [e for e in promoted if e.verdict and e.verdict.low is not None and e.verdict.low > 0]
+    said += [f"{e.id} beat its rival on fresh seeds: `move37 confirm {e.id}` asks for the rest." for e in ahead]
+    if not running and view.campaign.status != "finished":
+        said.append("The campaign was stopped: it can be gone on with.")
+    elif not running:
+        said.append("The campaign has spent its budget: extend it, or begin another.")
+    return said
