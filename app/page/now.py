@@ -16,7 +16,7 @@ from move37.app.views.conversation import utterances
 from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.live import Request
-from move37.lab.archive.store import Line
+from move37.lab.archive.message import Message
 
 SHOWN = 150  # of the newest lines
 LONGEST = 8_000  # characters of a line that is typed
@@ -182,7 +182,7 @@ def _understood(text: str) -> Order:
     return understand(" ".join(text.split()))
 
 
-def _talk(lines: list[Line], campaign: int) -> str:
+def _talk(lines: list[Message], campaign: int) -> str:
     return render("talk.html", said=utterances(lines), link=experiment_link(campaign)) if lines else ""
 
 
