@@ -189,8 +189,8 @@ def _memory_backend(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
+    from move37.memory.backend import open_store
     from move37.memory.errors import MemoryFault, NotFound
-    from move37.memory.recall import open_store
     from move37.memory.schema import COGNITION
 
     try:

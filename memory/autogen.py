@@ -138,7 +138,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _opened(self) -> Store:
         if self._store is None:
-            from move37.memory.recall import open_store
+            from move37.memory.backend import open_store
 
             folder = Path(self._config.path or "./qdrant_memory")
             store = open_store(folder, url=self._config.url, api_key=self._config.api_key)

@@ -19,24 +19,21 @@ from typing import Any
 import structlog
 from filelock import FileLock
 
-from move37.memory import shared
+from move37.memory import edge_convert, shared
+from move37.memory.edge_convert import MANIFEST, translate
 from move37.memory.errors import (
     BackendMissing,
     HomeLocked,
     MemoryFault,
-    MemoryUnavailable,
     NotFound,
-    OtherSchema,
     StoreBroken,
-    WrongDimension,
 )
 from move37.memory.files import write_synced, writing_lock
 from move37.memory.schema import compare, manifest
-from move37.memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
+from move37.memory.store import EF, Collection, Hit, Nearest, Point, Where
 
 log = structlog.get_logger()
 PAGE = 512  # points in one page of a scan
-MANIFEST = "move37.json"
 OPTIMIZE_FROM = 256  # points written, from which closing builds the graph
 
 
@@ -95,7 +92,9 @@ class EdgeStore:
         if path.exists():
             self._set_aside(path)
         path.mkdir(parents=True)
-        shard = self._call(lambda: self._engine.EdgeShard.create(str(path), self._config(collection)), path)
+        shard = self._call(
+            lambda: self._engine.EdgeShard.create(str(path), edge_convert.config(self._engine, collection)), path
+        )
         self._index_fields(shard, collection)
         self._call(shard.flush)
         self.stamp(collection)
@@ -144,33 +143,13 @@ class EdgeStore:
             schema = getattr(self._engine.PayloadSchemaType, kind.value.capitalize())
             self._call(lambda n=name, s=schema: shard.update(self._engine.UpdateOperation.create_field_index(n, s)))
 
-    def _config(self, collection: Collection) -> Any:
-        engine = self._engine
-        dense = engine.EdgeVectorParams(
-            size=collection.dimension,
-            distance=engine.Distance.Cosine,
-            multivector_config=engine.MultiVectorConfig(engine.MultiVectorComparator.MaxSim),
-        )
-        return engine.EdgeConfig(
-            vectors=dict.fromkeys(collection.dense, dense),
-            sparse_vectors={
-                name: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf) for name in collection.sparse
-            },
-        )
-
     def upsert(self, name: str, points: Sequence[Point]) -> None:
         """In the write-ahead log when it returns."""
         if not points:
             return
-        self._update(
-            name, self._call(lambda: self._engine.UpdateOperation.upsert_points([self._row(point) for point in points]))
-        )
+        rows = self._call(lambda: [edge_convert.row(self._engine, point) for point in points])
+        self._update(name, self._engine.UpdateOperation.upsert_points(rows))
         self._unoptimized[name] += len(points)
-
-    def _row(self, point: Point) -> Any:
-        vectors = {key: rows.tolist() for key, rows in point.dense.items() if len(rows)}
-        vectors |= {key: self._vector(terms) for key, terms in point.sparse.items() if terms.indices}
-        return self._engine.Point(point.id, vectors, dict(point.payload))
 
     def nearest(
         self, name: str, queries: Sequence[Nearest], *, limit: int, where: Where | None = None
@@ -182,8 +161,8 @@ class EdgeStore:
         def ask(query: Nearest) -> Any:
             request = engine.QueryRequest(
                 limit,
-                query=engine.Query.Nearest(self._vector(query.vector), using=query.using),
-                filter=self._filter(where),
+                query=engine.Query.Nearest(edge_convert.vector(engine, query.vector), using=query.using),
+                filter=edge_convert.condition(self._engine, where),
                 params=engine.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
             return shard.query(request)
@@ -196,31 +175,36 @@ class EdgeStore:
         if not ids:
             return {}
         found = self._call(lambda: self._shard(name).retrieve(list(ids), True, vectors))
-        return {str(record.id): self._point(record) for record in found}
+        return {str(record.id): edge_convert.point_of(self._engine, record) for record in found}
 
     def scan(
         self, name: str, *, where: Where | None = None, vectors: bool = False, after: str | None = None
     ) -> Iterator[Point]:
         """Page by page."""
         shard = self._shard(name)
+        condition = edge_convert.condition(self._engine, where)
         offset: Any = after
         while True:
             records, offset = self._call(
                 lambda o=offset: shard.scroll(
                     self._engine.ScrollRequest(
-                        offset=o, limit=PAGE, filter=self._filter(where), with_payload=True, with_vector=vectors
+                        offset=o,
+                        limit=PAGE,
+                        filter=condition,
+                        with_payload=True,
+                        with_vector=vectors,
                     )
                 )
             )
             for record in records:
                 if str(record.id) != after:
-                    yield self._point(record)
+                    yield edge_convert.point_of(self._engine, record)
             if offset is None:
                 return
 
     def count(self, name: str, where: Where | None = None) -> int:
         """Exactly."""
-        request = self._engine.CountRequest(exact=True, filter=self._filter(where))
+        request = self._engine.CountRequest(exact=True, filter=edge_convert.condition(self._engine, where))
         return int(self._call(lambda: self._shard(name).count(request)))
 
     def is_empty(self, name: str) -> bool:
@@ -270,34 +254,6 @@ class EdgeStore:
             raise NotFound(f"There is no collection {name!r} here.")
         return self._shards[name]
 
-    def _vector(self, vector: Any) -> Any:
-        if isinstance(vector, Sparse):
-            return self._engine.SparseVector(list(vector.indices), list(vector.values))
-        return vector.tolist()
-
-    def _point(self, record: Any) -> Point:
-        import numpy as np
-
-        dense, sparse = {}, {}
-        for key, value in (record.vector or {}).items():
-            if isinstance(value, self._engine.SparseVector):
-                sparse[key] = Sparse(tuple(value.indices), tuple(value.values))
-            else:
-                dense[key] = np.asarray(value, dtype=np.float32)
-        return Point(id=str(record.id), dense=dense, sparse=sparse, payload=dict(record.payload or {}))
-
-    def _filter(self, where: Where | None) -> Any:
-        if where is None:
-            return None
-        engine = self._engine
-        must = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.any_of.items()]
-        must += [
-            engine.FieldCondition(k, range=engine.RangeFloat(gte=low, lte=high))
-            for k, (low, high) in where.between.items()
-        ]
-        must_not = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.none_of.items()]
-        return engine.Filter(must=must, must_not=must_not)
-
     def _call(self, work: Any, path: Path | None = None) -> Any:
         """Run, and translate: the engine raises nothing but bare `Exception`s with a text."""
         try:
@@ -311,23 +267,3 @@ class EdgeStore:
 def _twin(path: Path) -> Path:
     """The second manifest, beside the shard."""
     return path.with_name(f"{path.name}.{MANIFEST}")
-
-
-def translate(error: Exception, path: Path) -> MemoryFault:
-    """The engine's text, or a file system's error, as one of ours."""
-    text = " ".join(str(error).split())[:300]
-    if "WouldBlock" in text:
-        return HomeLocked(
-            f"Another process is using the memory in {path}; wait until it ends, give another --home, or use a server."
-        )
-    if "dimension error" in text:
-        return WrongDimension(f"A vector does not fit the collection: {text}.")
-    if "No space left" in text:
-        return MemoryUnavailable("The disk is full; the memory cannot be written.")
-    if isinstance(error, json.JSONDecodeError):
-        return StoreBroken(f"The memory in {path} is damaged ({MANIFEST}: {text}); move it away and import it again.")
-    if isinstance(error, OSError) or "Permission denied" in text or "Read-only file system" in text:
-        return MemoryUnavailable(f"The memory in {path} cannot be written ({text}); check the folder.")
-    if "does not exist" in text or "cannot load edge shard" in text:
-        return OtherSchema(f"The memory in {path} cannot be loaded ({text}); move it away and import it again.")
-    return StoreBroken(f"The memory's engine failed: {text}.")

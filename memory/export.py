@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from move37.memory.errors import InvalidPaper
-from move37.memory.index import KINDS, Index
+from move37.memory.found import KINDS
+from move37.memory.index import Index
 from move37.memory.records import Entry, Lesson, Principle
 from move37.memory.schema import record_of
 from move37.memory.store import Where

@@ -8,9 +8,9 @@ opens a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from move37.memory import bm25, rank
 from move37.memory.embed import Embedder, passages
@@ -24,16 +24,16 @@ from move37.memory.encoder import (
     unpacked,
 )
 from move37.memory.errors import NotFound
+from move37.memory.found import KINDS, Found, age_days, explained, found_at, rescored
 from move37.memory.records import Entry, Lesson, Principle
-from move37.memory.render import Stored, stored
-from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, record_of
+from move37.memory.render import stored
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KINDS = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
 BATCH = 256  # points in one write: enough for the embedder to see a large batch
 EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
 ASKED = 16  # passages of a question that are looked at
@@ -42,24 +42,6 @@ MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
 Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One item that a search brought back."""
-
-    id: str
-    kind: str  # "cognition", "analysis" or "principle"
-    score: float  # after fusion and weighting
-    item: Stored
-    why: str
-    similarity: float | None = None  # best cosine of a passage, where a dense list held it
-    payload: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def key(self) -> str:
-        """The paper's, the experiment's or the principle's."""
-        return key_of(self.item)
 
 
 class Index:
@@ -135,13 +117,13 @@ class Index:
         found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
         if self._reranker is not None and found:
             judged = self._reranker(text, [stored(item.item) for item, _ in found])
-            found = [(_rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
+            found = [(rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
         found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
         items = {item.id: item for item, _ in found}
         rows_of = {item.id: row for item, row in found if row is not None}
         sources = {item.id: item.key for item, _ in found}
         chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        return tuple(_explained(text, items[id], rank.places(lists, id)) for id in chosen)
+        return tuple(explained(text, items[id], rank.places(lists, id)) for id in chosen)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -188,10 +170,10 @@ class Index:
             point = points.get(item.id)
             if point is None:  # forgotten between the two calls
                 continue
-            found = _found(home[item.id], point)
+            found = found_at(home[item.id], point)
             score = item.score * rank.shown_before(shown.get(found.key, 0))
             if isinstance(found.item, Lesson):
-                age = _age_days(str(point.payload.get("at", "")), now)
+                age = age_days(str(point.payload.get("at", "")), now)
                 score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
             out.append((replace(found, score=score, similarity=item.cosine), rows.get(item.id)))
         return out
@@ -224,7 +206,7 @@ class Index:
         out = []
         for id in chosen:
             if id in points:
-                found = replace(_found(name, points[id]), score=best[id], similarity=best[id])
+                found = replace(found_at(name, points[id]), score=best[id], similarity=best[id])
                 said = ", ".join(bm25.shared(text, stored(found.item))) or "no word"
                 out.append((replace(found, why=f"shares {said}"), best[id]))
         return out
@@ -246,7 +228,7 @@ class Index:
             NotFound: none of the three.
         """
         for name in KINDS:
-            found = [_found(name, point) for point in self._named(name, id)]
+            found = [found_at(name, point) for point in self._named(name, id)]
             if found:
                 return tuple(sorted(found, key=lambda one: (one.key, getattr(one.item, "number", 0))))
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
@@ -258,7 +240,7 @@ class Index:
     def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
         """Every item of a collection."""
         for point in self.store.scan(name, where=where):
-            yield _found(name, point)
+            yield found_at(name, point)
 
     def forget(self, id: str) -> int:
         """Remove an item by its id, or everything under a key; gives how many."""
@@ -270,43 +252,5 @@ class Index:
         raise NotFound(f"The memory holds nothing called {id!r}.")
 
 
-def key_of(item: Stored) -> str:
-    """What an item is called outside the store."""
-    if isinstance(item, Lesson):
-        return item.experiment
-    return item.id if isinstance(item, Principle) else item.key
-
-
-def _found(name: str, point: Point) -> Found:
-    record = record_of(name, point.payload)
-    return Found(id=point.id, kind=KINDS[name], score=0.0, item=record, why="", payload=point.payload)
-
-
-def _rescored(found: Found, score: float) -> Found:
-    return replace(found, score=float(score), why=f"judged {score:.3g} by the reranker")
-
-
-def _explained(text: str, found: Found, places: Mapping[str, int]) -> Found:
-    """Which words and which meaning brought it back, and at which place in which list."""
-    parts = []
-    said = bm25.shared(text, stored(found.item))
-    if said:
-        parts.append("words " + ", ".join(said))
-    if found.similarity is not None:
-        parts.append(f"meaning {found.similarity:.2f}")
-    parts.append("place " + ", ".join(f"{place} by {name.replace('_', ' ')}" for name, place in places.items()))
-    if isinstance(found.item, Lesson):
-        parts.append(f"evidence {rank.evidence(found.item):.2f}")
-    return replace(found, why="; ".join([*parts, *([found.why] if found.why else [])]))
-
-
 def _is_uuid(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
-
-
-def _age_days(at: str, now: datetime) -> float:
-    try:
-        then = datetime.fromisoformat(at)
-    except ValueError:
-        return 0.0
-    return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds() / 86400.0

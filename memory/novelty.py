@@ -13,7 +13,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from move37.memory.index import Found
+from move37.memory.found import Found
 from move37.memory.records import DeadEnd, Effect, Entry, Evidence, Lesson, Newness, Posterior, Precedent, Principle
 from move37.memory.render import RELATED, evidence_of
 

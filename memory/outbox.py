@@ -10,9 +10,11 @@ from pathlib import Path
 
 import structlog
 
+from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.files import write_synced
+from move37.memory.index import Index
 from move37.memory.records import Lesson
-from move37.memory.schema import lesson_of
+from move37.memory.schema import ANALYSES, lesson_of
 
 log = structlog.get_logger()
 
@@ -45,3 +47,23 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(list(self._folder.glob("*.json"))) if self._folder.is_dir() else 0
+
+
+def drain(outbox: Outbox, index: Index) -> None:
+    """Waiting lessons into the store. A file is removed when its lesson is on the disk there; one that the store
+    refuses stays and stops neither the others nor the search."""
+    done = []
+    for path, lesson in outbox.waiting():
+        try:
+            index.put_lessons([lesson])
+        except MemoryUnavailable:
+            raise
+        except MemoryFault as error:
+            log.warning("lesson_refused", experiment=lesson.experiment, error=str(error))
+            continue
+        done.append(path)
+        log.info("lesson_remembered", experiment=lesson.experiment)
+    if done:
+        index.store.flush(ANALYSES)
+    for path in done:
+        path.unlink(missing_ok=True)

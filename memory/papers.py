@@ -1,8 +1,6 @@
 """The text files of the cognition base: parse, validate, turn into entries (format: memory/cognition/README.md).
 
-`parse` reads one file, `problems` says what a reviewer would object to (length, phrasing, unknown operators),
-`check_folder` adds what only shows across files. Whether an arXiv id and a title belong together cannot be seen here:
-`source` names where they were seen, and a person checks it.
+`parse` reads one file, `builtin_entries` all of ours; `review.py` says what a reviewer would object to.
 """
 
 from __future__ import annotations
@@ -15,15 +13,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from move37.memory import bm25
-from move37.memory.errors import InvalidPaper, MemoryFault
+from move37.memory.errors import InvalidPaper
 from move37.memory.records import Entry
 from move37.memory.schema import BUILTIN_TASK
 
 BUILTIN = Path(__file__).parent / "cognition"
 _HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*$", re.MULTILINE)
-_PATHS = re.compile(r"(?:^|\s)/(?:home|root|tmp|work|opt|Users|mnt)/\S")
-_OPENABLE = re.compile(r"^(?:https?://[\w.-]+/\S+|[\w.-]+/[\w.-]+:[\w./-]+)$")
 _SECTIONS = ("symptoms", "remedy", "operators", "equations", "complexity")
 
 Area = Literal[
@@ -175,53 +170,6 @@ def operators() -> frozenset[str]:
     return frozenset(line for line in lines if line)
 
 
-def problems(paper: Paper, *, stem: str) -> tuple[str, ...]:
-    """What a reviewer would object to; empty when nothing."""
-    out = [] if stem == paper.arxiv else [f"the file is called {stem}, the paper {paper.arxiv}"]
-    if paper.year != arxiv_year(paper.arxiv):
-        out.append(f"year {paper.year} does not fit arXiv id {paper.arxiv}")
-    out += _length(paper.mechanism, "mechanism", 8, 90)
-    for insight in paper.insights:
-        at = f"insight {insight.name!r}"
-        out += _length(insight.name, f"{at}: name", 2, 12)
-        out += _length(insight.text, at, 20, 150) + _length(insight.remedy, f"{at}: remedy", 6, 90)
-        if len(insight.symptoms) < 2:
-            out.append(f"{at}: needs at least two symptoms")
-        for number, symptom in enumerate(insight.symptoms, 1):
-            out += _length(symptom, f"{at}: symptom {number}", 6, 45)
-            if _alike(symptom, insight.text) > 0.6:
-                out.append(f"{at}: symptom {number} repeats the insight instead of saying what is seen")
-        unknown = sorted(set(insight.operators) - operators())
-        if unknown:
-            out.append(f"{at}: unknown operators {', '.join(unknown)}")
-    if not _OPENABLE.match(paper.source):
-        out.append(f"source {paper.source!r} is nothing that a reader can open: give a URL or owner/repository:path")
-    whole = paper.model_dump_json()
-    if _PATHS.search(whole):
-        out.append("names a path of somebody's machine")
-    return tuple(out)
-
-
-def check_folder(folder: Path) -> dict[str, tuple[str, ...]]:
-    """File name -> problems, for every paper file of a folder that has some; duplicates across files included."""
-    out: dict[str, tuple[str, ...]] = {}
-    names: dict[str, str] = {}
-    for path in paper_files(folder):
-        try:
-            paper = parse(path.read_text(encoding="utf-8"), name=path.name)
-        except (MemoryFault, UnicodeDecodeError) as error:
-            out[path.name] = (str(error),)
-            continue
-        found = list(problems(paper, stem=path.stem))
-        for insight in paper.insights:
-            first = names.setdefault(insight.name.lower(), path.name)
-            if first != path.name or [i.name.lower() for i in paper.insights].count(insight.name.lower()) > 1:
-                found.append(f"insight name {insight.name!r} is also in {first}")
-        if found:
-            out[path.name] = tuple(found)
-    return out
-
-
 def paper_files(folder: Path) -> list[Path]:
     """The paper files of a folder, in order; README.md is none."""
     return sorted(path for path in folder.glob("*.md") if path.name != "README.md")
@@ -243,17 +191,6 @@ def entries_of(paths: Sequence[Path], *, origin: str) -> tuple[Entry, ...]:
         for path in paths
         for entry in parse(path.read_text(encoding="utf-8"), name=path.name).entries(origin=origin, key=path.stem)
     )
-
-
-def _length(text: str, what: str, low: int, high: int) -> list[str]:
-    count = len(text.split())
-    return [] if low <= count <= high else [f"{what} has {count} words, not {low} to {high}"]
-
-
-def _alike(first: str, second: str) -> float:
-    """The share of the first text's words that stand in the second."""
-    mine = set(bm25.words(first))
-    return len(mine & set(bm25.words(second))) / len(mine) if mine else 0.0
 
 
 def arxiv_year(arxiv: str) -> int:

@@ -3,7 +3,8 @@
 The store is opened at the first use, so that a command which only asks where memory lies pays nothing. Reading raises
 the errors of `errors.py` when the store cannot be used; `remember` does not: the lesson is on disk first (this is when
 it is acknowledged: neither a killed process nor a dead server loses it any more) and moves into the store when that can
-be reached, now or at a later call. Not here: ranking (`index.py`, `rank.py`), files (`papers.py`, `ingest.py`).
+be reached, now or at a later call. Not here: which engine (`backend.py`), ranking (`index.py`, `rank.py`),
+files (`papers.py`, `ingest.py`).
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from typing import TypeVar
 
 import structlog
 
-from move37.memory import novelty, rank, render
+from move37.memory import novelty
+from move37.memory.backend import open_index
+from move37.memory.builtin import load
 from move37.memory.embed import Embedder, open_embedder
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.filters import Terms, filters
-from move37.memory.guard import neutralize
-from move37.memory.index import KINDS, Found, Index, Progress, Reranker
-from move37.memory.migrate import upgrade
-from move37.memory.outbox import Outbox
+from move37.memory.found import KINDS
+from move37.memory.index import Index, Progress, Reranker
+from move37.memory.outbox import Outbox, drain
+from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Principle, Recollection, Situation
-from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, SCHEMA, principle_id
+from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, principle_id
 from move37.memory.situation import question
-from move37.memory.store import Store, Where
+from move37.memory.store import Where
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -59,28 +62,6 @@ def open_memory(
         reranker=reranker,
         read_only=read_only,
     )
-
-
-def open_store(folder: Path, *, url: str | None = None, api_key: str | None = None) -> Store:
-    """The backend: a server by URL, Qdrant's engine in this process, or the client's local mode without its wheel.
-
-    Raises:
-        BackendMissing: none of them is installed.
-    """
-    if url:
-        from move37.memory.server import connect
-
-        return connect(url, api_key)
-    from importlib.util import find_spec
-
-    if find_spec("qdrant_edge") is not None:
-        from move37.memory.edge import EdgeStore
-
-        return EdgeStore(folder / "edge")
-    from move37.memory.local import open_local
-
-    log.warning("memory_falls_back", backend="local", reason="qdrant-edge-py is not installed")
-    return open_local(folder / "local")
 
 
 class Memory:
@@ -117,37 +98,17 @@ class Memory:
         """
         with self._lock:
             if self._index is None:
-                self._index = self._open()
+                self._index, self._copied = open_index(
+                    self.folder,
+                    url=self.url,
+                    api_key=self._api_key,
+                    embedder=self._embedder,
+                    reranker=self._reranker,
+                    outbox=self.outbox if self._read_only else None,
+                )
             if not self._copied:
-                self._drain(self._index)
+                drain(self.outbox, self._index)
             return self._index
-
-    def _open(self) -> Index:
-        try:
-            return self._opened(open_store(self.folder, url=self.url, api_key=self._api_key))
-        except MemoryUnavailable:
-            edge = self.folder / "edge"
-            if not self._read_only or self.url or not edge.is_dir():
-                raise
-            from move37.memory.snapshot import Snapshot  # start-up time: a server needs none of it
-
-            index = self._opened(Snapshot(edge))
-            self._copied = True
-            # Into the copy alone: the holder stores them.
-            index.put_lessons([lesson for _, lesson in self.outbox.waiting()])
-            return index
-
-    def _opened(self, store: Store) -> Index:
-        try:
-            index = Index(store, self._embedder, reranker=self._reranker)
-            for name, schema in tuple(index.schemas.items()):
-                if schema < SCHEMA:
-                    upgrade(index, name, schema)
-                    index.schemas[name] = SCHEMA
-            return index
-        except BaseException:
-            store.close()
-            raise
 
     async def recall(
         self,
@@ -273,48 +234,13 @@ class Memory:
                 ) from error
             log.warning("lesson_waits", experiment=lesson.experiment, error=str(error))
 
-    def _drain(self, index: Index) -> None:
-        """Waiting lessons into the store. A file is removed when its lesson is on the disk there; one that the store
-        refuses stays and stops neither the others nor the search."""
-        done = []
-        for path, lesson in self.outbox.waiting():
-            try:
-                index.put_lessons([lesson])
-            except MemoryUnavailable:
-                raise
-            except MemoryFault as error:
-                log.warning("lesson_refused", experiment=lesson.experiment, error=str(error))
-                continue
-            done.append(path)
-            log.info("lesson_remembered", experiment=lesson.experiment)
-        if done:
-            index.store.flush(ANALYSES)
-        for path in done:
-            path.unlink(missing_ok=True)
-
     async def load_builtin(self, *, progress: Progress | None = None) -> int:
         """Bring the built-in cognition base into the store; gives how many insights were new or changed.
 
         Raises:
             InvalidPaper: a file of the base is broken.
         """
-        return await self._run(lambda index: self._load_builtin(index, progress))
-
-    def _load_builtin(self, index: Index, progress: Progress | None) -> int:
-        from move37.memory.papers import builtin_entries
-        from move37.memory.prebuilt import Prebuilt
-
-        entries = builtin_entries()
-        written = index.put_entries(entries, progress=progress, embedder=Prebuilt(index.embedder))
-        keys = {entry.key for entry in entries}
-        gone = [
-            found.id for found in index.all(COGNITION, Where(any_of={"origin": ("builtin",)})) if found.key not in keys
-        ]
-        index.store.delete(COGNITION, gone)
-        if written or gone:
-            index.store.flush(COGNITION)
-            log.info("builtin_loaded", insights=written, forgotten=len(gone))
-        return written
+        return await self._run(lambda index: load(index, progress))
 
     async def close(self) -> None:
         """Release the store. What was acknowledged is safe whether or not this is called."""
@@ -333,65 +259,3 @@ class Memory:
                 return work(self.index())
 
         return await asyncio.to_thread(locked)
-
-
-def within(found: Sequence[Found], budget: int) -> tuple[Recollection, ...]:
-    """The items as recollections, each whole, whose texts need at most `budget` tokens together, best first. What does
-    not fit is left out, and a later, shorter one may take its room."""
-    items = [recollection(item) for item in found]
-    fitting = rank.whole([rank.tokens(render.recollection(item)) for item in items], budget)
-    return tuple(items[place] for place in fitting)
-
-
-def recollection(found: Found) -> Recollection:
-    """A found item as agents read it, field by field; signs that hide or imitate are taken out of foreign text."""
-    item = found.item
-    if isinstance(item, Entry):
-        return Recollection(
-            key=found.key,
-            id=found.id,
-            kind=found.kind,
-            title=neutralize(item.title),
-            claim=neutralize(": ".join(part for part in (item.name, item.insight) if part)),
-            why=neutralize(item.mechanism),
-            remedy=neutralize(item.remedy),
-            equations=neutralize(item.equations),
-            complexity=neutralize(item.complexity),
-            families=item.families,
-            symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
-            operators=item.operators,
-            source=f"https://arxiv.org/abs/{item.arxiv}" if item.arxiv else neutralize(item.source),
-            score=found.score,
-            matched=found.why,
-        )
-    if isinstance(item, Principle):
-        return Recollection(
-            key=found.key,
-            id=found.id,
-            kind=found.kind,
-            title=f"Principle {neutralize(item.id)}",
-            claim=neutralize(item.text),
-            supports=item.supports,
-            contradicts=item.contradicts,
-            families=item.families,
-            operators=item.operators,
-            score=found.score,
-            matched=found.why,
-        )
-    return Recollection(
-        key=found.key,
-        id=found.id,
-        kind=found.kind,
-        title=neutralize(item.name),
-        claim=neutralize(item.seen),
-        why=neutralize(item.why),
-        next=neutralize(item.next),
-        lesson=neutralize(item.lesson),
-        evidence=render.evidence_of(item),
-        families=(item.family,) if item.family else (),
-        symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
-        probes=item.probes,
-        operators=item.operators,
-        score=found.score,
-        matched=found.why,
-    )

@@ -85,7 +85,8 @@ _CHECK = """Validate paper files of the cognition format; status 1 when there is
 def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> None:
     """One line a problem."""
     from move37.app.exits import BadInput
-    from move37.memory.papers import check_folder, parse, problems
+    from move37.memory.papers import parse
+    from move37.memory.review import check_folder, problems
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")

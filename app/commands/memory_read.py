@@ -12,7 +12,7 @@ import typer
 from move37.app.commands.memory_common import JsonFlag, opened, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from move37.memory.index import Found
+    from move37.memory.found import Found
 
 
 def register(group: typer.Typer) -> None:

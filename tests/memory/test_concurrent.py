@@ -89,7 +89,7 @@ def test_a_home_that_may_only_be_read_is_read(tmp_path: Path, embedder: Embedder
     def refuse(*_: object, **__: object) -> None:
         raise MemoryUnavailable("Read-only file system")
 
-    monkeypatch.setattr("move37.memory.recall.open_store", refuse)
+    monkeypatch.setattr("move37.memory.backend.open_store", refuse)
     with pytest.raises(MemoryUnavailable):
         open_memory(tmp_path, embedder=embedder).index()
     assert open_memory(tmp_path, embedder=embedder, read_only=True).index().store.count("cognition") == 1

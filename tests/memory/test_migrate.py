@@ -13,7 +13,8 @@ from move37.memory import migrate, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.errors import InvalidPaper, MigrationFailed, OtherSchema, ServerUnreachable
 from move37.memory.export import lines, read_lines
-from move37.memory.index import KINDS, Index
+from move37.memory.found import KINDS
+from move37.memory.index import Index
 from move37.memory.local import open_local
 from move37.memory.minilm import MiniLM
 from move37.memory.records import Lesson, Principle

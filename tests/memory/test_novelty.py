@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.memory import novelty, render
-from move37.memory.index import Found
+from move37.memory.found import Found
 from move37.memory.records import Effect, Lesson
 from tests.memory.conftest import a_lesson, effects
 

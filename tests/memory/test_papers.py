@@ -10,13 +10,12 @@ from move37.memory.errors import InvalidPaper
 from move37.memory.papers import (
     BUILTIN,
     builtin_entries,
-    check_folder,
     is_paper,
     operators,
     paper_files,
     parse,
-    problems,
 )
+from move37.memory.review import check_folder, problems
 
 GOOD = """---
 arxiv: 2400.00001

@@ -173,7 +173,7 @@ def test_a_lock_file_left_behind_by_a_killed_process_locks_nobody_out(tmp_path: 
 
 
 def test_a_busy_log_is_a_locked_home(tmp_path: Path):
-    from move37.memory.edge import translate
+    from move37.memory.edge_convert import translate
 
     error = translate(Exception("Service runtime error: WouldBlock"), tmp_path)
     assert isinstance(error, HomeLocked) and str(tmp_path) in str(error)

@@ -1,0 +1,81 @@
+"""Which engine holds a home's memory, and how it is opened: to write, or to read beside somebody who writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from move37.memory.embed import Embedder
+from move37.memory.errors import MemoryUnavailable
+from move37.memory.index import Index, Reranker
+from move37.memory.migrate import upgrade
+from move37.memory.outbox import Outbox
+from move37.memory.schema import SCHEMA
+from move37.memory.store import Store
+
+log = structlog.get_logger()
+
+
+def open_store(folder: Path, *, url: str | None = None, api_key: str | None = None) -> Store:
+    """The backend: a server by URL, Qdrant's engine in this process, or the client's local mode without its wheel.
+
+    Raises:
+        BackendMissing: none of them is installed.
+    """
+    if url:
+        from move37.memory.server import connect
+
+        return connect(url, api_key)
+    from importlib.util import find_spec
+
+    if find_spec("qdrant_edge") is not None:
+        from move37.memory.edge import EdgeStore
+
+        return EdgeStore(folder / "edge")
+    from move37.memory.local import open_local
+
+    log.warning("memory_falls_back", backend="local", reason="qdrant-edge-py is not installed")
+    return open_local(folder / "local")
+
+
+def open_index(
+    folder: Path,
+    *,
+    url: str | None,
+    api_key: str | None,
+    embedder: Embedder,
+    reranker: Reranker | None = None,
+    outbox: Outbox | None = None,
+) -> tuple[Index, bool]:
+    """(the index, is it of a copy?). With an `outbox` it is for reading: a store that cannot be had (another process
+    writes, the folder may only be read) is copied, and the lessons that wait are put into the copy alone.
+
+    Raises:
+        MemoryUnavailable, Mismatch: see `errors.py`.
+    """
+    try:
+        return _opened(open_store(folder, url=url, api_key=api_key), embedder, reranker), False
+    except MemoryUnavailable:
+        edge = folder / "edge"
+        if outbox is None or url or not edge.is_dir():
+            raise
+        from move37.memory.snapshot import Snapshot  # start-up time: a server needs none of it
+
+        index = _opened(Snapshot(edge), embedder, reranker)
+        index.put_lessons([lesson for _, lesson in outbox.waiting()])
+        return index, True
+
+
+def _opened(store: Store, embedder: Embedder, reranker: Reranker | None) -> Index:
+    """An index of this version's layout."""
+    try:
+        index = Index(store, embedder, reranker=reranker)
+        for name, schema in tuple(index.schemas.items()):
+            if schema < SCHEMA:
+                upgrade(index, name, schema)
+                index.schemas[name] = SCHEMA
+        return index
+    except BaseException:
+        store.close()
+        raise
