@@ -113,11 +113,11 @@ def rms_norm_gated(
     return y
 
 
-def _tiles(x: Tensor) -> tuple[int, int, dict[str, int]]:
+def _tiles(x: Tensor, elements: int = TILE_ELEMENTS) -> tuple[int, int, dict[str, int]]:
     """Rows of x [.., D], tiles of rows, and the compile-time sizes."""
     size = x.shape[-1]
     wide = triton.next_power_of_2(size)
-    high = max(1, min(64, TILE_ELEMENTS // wide))
+    high = max(1, min(64, elements // wide))
     rows = x.numel() // size
     return rows, triton.cdiv(rows, high), {"D": size, "BD": wide, "BR": high}
 
@@ -167,7 +167,7 @@ def _gated_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: S
     x, g, weight, bias, eps, sigmoid = arguments
     x, g = x.contiguous(), g.contiguous()
     dy = torch.zeros_like(x) if gradients[0] is None else gradients[0].contiguous()
-    rows, tiles, sizes = _tiles(x)
+    rows, tiles, sizes = _tiles(x, TILE_ELEMENTS // 2)  # more is alive at once than in the forward pass
     programs = min(tiles, 512)
     dx, dg = torch.empty_like(x), torch.empty_like(g)
     partial = [
