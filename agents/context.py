@@ -49,7 +49,7 @@ class CampaignContext:
     sandbox: Sandbox
     memory: ResearchMemory
     scientists: Mapping[str, Scientist]  # role -> who fills it
-    prices: Callable[[str, int, int], float]  # (role, prompt tokens, completion tokens) -> US dollars
+    prices: Callable[[str, int, int, int], float]  # (role, prompt, completion, cached prompt tokens) -> US dollars
     operators_of: Callable[[str], Sequence[str]]  # source -> operators of the grammar that it uses
     inbox: Inbox
     approvals: Approvals

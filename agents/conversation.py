@@ -10,6 +10,7 @@ without a role: `_User` and `_Lab`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -81,13 +82,22 @@ class Conversation:
         """
         stage = _Stage(next_speaker, self._inbox, lambda said: self._on_message(replace(said, stage=self.stage)))
         self._failure = None
-        task = [_from_lab(m) for m in opening]
+        token = CancellationToken()
+        run = asyncio.ensure_future(self._run(stage, [_from_lab(m) for m in opening], token))
         try:
-            async for item in self._team(stage).run_stream(task=task):
-                stage.streamed(item)
+            await asyncio.shield(run)
+        except asyncio.CancelledError:
+            # A team that is cancelled waits for its speakers: one that waits for an answer is told by the token alone.
+            token.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+            raise
         except Exception as error:
             raise self._cause(error) from error
         return tuple(stage.replies)
+
+    async def _run(self, stage: _Stage, task: list[StructuredMessage[Any]], token: CancellationToken) -> None:
+        async for item in self._team(stage).run_stream(task=task, cancellation_token=token):
+            stage.streamed(item)
 
     def _team(self, stage: _Stage) -> SelectorGroupChat:
         return SelectorGroupChat(

@@ -99,7 +99,7 @@ async def _checked(ctx: ExperimentContext, candidate: Candidate) -> Checked:
     campaign = ctx.campaign
     async with campaign.bench:
         checked = await campaign.task.check(
-            candidate, trust=ctx.id, sandbox=campaign.sandbox, known=_fingerprints(campaign, ctx.id)
+            candidate, trust=ctx.id, sandbox=campaign.sandbox, known=fingerprints(campaign, ctx.id)
         )
     for gate in checked.results:
         campaign.on_event(GateChecked(experiment=ctx.id, gate=gate))
@@ -195,7 +195,8 @@ def _rival(baselines: Sequence[Experiment], campaign: CampaignContext, steps: in
     return next((b for b in baselines if b.id == best), None)
 
 
-def _fingerprints(campaign: CampaignContext, without: str) -> tuple[Fingerprint, ...]:
+def fingerprints(campaign: CampaignContext, without: str) -> tuple[Fingerprint, ...]:
+    """What the comparable experiments were, for the gate novelty."""
     known = []
     for e in comparable(campaign):
         for record in e.stages:

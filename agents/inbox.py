@@ -167,7 +167,8 @@ class Inbox:
         with self._lock:
             self._changed.append(entry)
         try:
-            await asyncio.wait_for(event.wait(), timeout)
+            async with asyncio.timeout(timeout):  # wait_for would swallow a cancellation that meets a change
+                await event.wait()
         except TimeoutError:
             pass
         finally:

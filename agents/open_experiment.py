@@ -104,7 +104,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
 
 def count(campaign: CampaignContext, experiment: str | None, member: Member, used: Usage) -> None:
     """One model call more, in the budget and in the archive."""
-    cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens)
+    cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
     campaign.usage.add(used.prompt_tokens + used.completion_tokens, cost)
     call = ModelCall(
         role=member.name,
@@ -114,6 +114,8 @@ def count(campaign: CampaignContext, experiment: str | None, member: Member, use
         completion_tokens=used.completion_tokens,
         cost=cost,
         seconds=used.seconds,
+        cached_tokens=used.cached_tokens,
+        attempts=used.attempts,
     )
     campaign.archive.log_call(campaign.record.id, experiment, call)
 

@@ -33,6 +33,8 @@ COMMANDS = (
     "principles",
     "memory",
     "sandbox",
+    "mcp",
+    "answer",
     "bench",
     "doctor",
 )

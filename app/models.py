@@ -107,7 +107,7 @@ async def opened(
     on_wait: Callable[[str], None],
 ) -> OpenedModels:
     """The clients, closed with the stack. Raises `BadModel`, or `ModelUnavailable` when a trial call fails for good."""
-    from move37.agents.models import SEARCH, open_model
+    from move37.agents.models import SEARCH, SEAT, open_model
     from move37.agents.models.price import FREE
     from move37.agents.models.repair import StructuredOutputClient
 
@@ -115,7 +115,7 @@ async def opened(
     clients: dict[Asked, ChatCompletionClient] = {}
     tokens = 0
     for one in asked.values():
-        if one in clients or one.uri == SEARCH:
+        if one in clients or one.uri in (SEARCH, SEAT):
             continue
         client = clients[one] = open_model(one.uri, one.options, on_wait=on_wait)
         stack.push_async_callback(client.close)

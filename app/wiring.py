@@ -26,7 +26,7 @@ from move37.app.settings import Settings
 from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.records import Brief
+from move37.lab.records import Analysis, Brief
 from move37.lab.tasks import open_task
 from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from move37.agents.context import CampaignContext
     from move37.agents.events import OnEvent
     from move37.agents.inbox import Inbox
+    from move37.agents.roles import Scientist
+    from move37.agents.seat.desk import Desk
     from move37.app.models import OpenedModels
     from move37.memory.recall import Memory
     from move37.sandbox.sandbox import Sandbox
 
 OnReady = Callable[[Campaign, Schedule], None]
+OnOpen = Callable[["CampaignContext"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +61,21 @@ class Outside:
 
     models: OpenedModels
     sandbox: Sandbox
+    desk: Desk | None = None  # where turns of a seat wait; None: in files of the home
 
 
 async def run_campaign(
-    settings: Settings, *, inbox: Inbox, on_event: OnEvent, on_ready: OnReady | None = None
+    settings: Settings,
+    *,
+    inbox: Inbox,
+    on_event: OnEvent,
+    on_ready: OnReady | None = None,
+    on_open: OnOpen | None = None,
+    desk: Desk | None = None,
 ) -> SessionResult:
     """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
+
+    `on_open` gets the campaign's surroundings when they are there; turns of a `seat` lie on `desk`, else in files.
 
     Raises `BadInput`, `BadTask`, `BadCorpus`, `BadModel`, `ModelUnavailable` or a `SandboxError` before anything is
     created; `ArchiveBusy` when another campaign holds the home; later whatever broke, after everything finished is
@@ -75,7 +87,7 @@ async def run_campaign(
     schedule = task.schedule(settings.campaign.preset)
     brief = _brief(settings, schedule, direction)
     async with AsyncExitStack() as stack:
-        outside = await _outside(settings, brief, {}, stack, on_event)
+        outside = await _outside(settings, brief, {}, stack, on_event, desk)
         with Archive.open(settings.home) as archive:
             facts = {**_facts(task, schedule, settings), "sandbox": _kind(outside.sandbox)}
             facts[SECRET] = secrets.randbits(SECRET_BITS)
@@ -83,7 +95,7 @@ async def run_campaign(
             campaign = archive.begin_campaign(brief, facts)
             if on_ready:
                 on_ready(campaign, schedule)
-            return await _session(settings, archive, campaign, task, outside, inbox, on_event)
+            return await _session(settings, archive, campaign, task, outside, inbox, on_event, on_open)
 
 
 async def resume_campaign(
@@ -93,6 +105,8 @@ async def resume_campaign(
     on_event: OnEvent,
     campaign: int | None = None,
     on_ready: OnReady | None = None,
+    on_open: OnOpen | None = None,
+    desk: Desk | None = None,
 ) -> SessionResult | None:
     """Go on with the home's last campaign (or the one named); None when it has finished and nothing extends it.
 
@@ -122,7 +136,7 @@ async def resume_campaign(
     backend, why = resuming.sandbox(settings, chosen.facts)
     settings = replace(settings, sandbox=replace(settings.sandbox, backend=backend))
     async with AsyncExitStack() as stack:
-        outside = await _outside(settings, brief, chosen.facts, stack, on_event)
+        outside = await _outside(settings, brief, chosen.facts, stack, on_event, desk)
         with Archive.open(settings.home) as archive:
             facts = {
                 "sessions": int(chosen.facts.get("sessions", 0)) + 1,
@@ -134,7 +148,7 @@ async def resume_campaign(
                 on_ready(going, task.schedule(brief.preset))
             for sentence in (*resuming.changes(brief, chosen.brief), why):
                 _tell(on_event, sentence)
-            return await _session(settings, archive, going, task, outside, inbox, on_event)
+            return await _session(settings, archive, going, task, outside, inbox, on_event, on_open)
 
 
 async def _session(
@@ -145,11 +159,14 @@ async def _session(
     outside: Outside,
     inbox: Inbox,
     on_event: OnEvent,
+    on_open: OnOpen | None = None,
 ) -> SessionResult:
     from move37.agents import campaign as campaigns
 
     try:
         async with open_context(settings, archive, campaign, task, inbox, on_event, outside) as context:
+            if on_open is not None:
+                on_open(context)
             ending = await campaigns.run(context)
     except BaseException:
         archive.update_campaign(campaign.id, status="stopped")
@@ -158,7 +175,12 @@ async def _session(
 
 
 async def _outside(
-    settings: Settings, brief: Brief, facts: Mapping[str, object], stack: AsyncExitStack, on_event: OnEvent
+    settings: Settings,
+    brief: Brief,
+    facts: Mapping[str, object],
+    stack: AsyncExitStack,
+    on_event: OnEvent,
+    desk: Desk | None = None,
 ) -> Outside:
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
     from move37.sandbox.factory import open_sandbox
@@ -180,7 +202,7 @@ async def _outside(
         base_url=str(facts["base_url"]) if facts.get("base_url") else None,
         on_wait=partial(_tell, on_event),
     )
-    return Outside(models=opened, sandbox=sandbox)
+    return Outside(models=opened, sandbox=sandbox, desk=desk)
 
 
 def _workers(settings: Settings) -> int:
@@ -218,8 +240,6 @@ async def open_context(
     from move37.agents.budget import Budget, Usage
     from move37.agents.clock import Clock
     from move37.agents.context import CampaignContext, ConversationLimits
-    from move37.agents.roles import MEMBERS
-    from move37.agents.scientists import scientist
     from move37.agents.search import operators_of
     from move37.memory.recall import open_memory
     from move37.sandbox.retrying import RetryingSandbox
@@ -252,7 +272,9 @@ async def open_context(
             schedule=schedule,
             sandbox=sandbox,
             memory=memory,
-            scientists={m.name: scientist(clients.get(m.name)) for m in MEMBERS},
+            scientists=await _scientists(
+                settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
+            ),
             prices=_prices(outside.models),
             operators_of=operators_of,
             inbox=inbox,
@@ -289,6 +311,35 @@ async def open_context(
         )
 
 
+async def _scientists(
+    settings: Settings,
+    brief: Brief,
+    outside: Outside,
+    clients: Mapping[str, ChatCompletionClient | None],
+    earlier: Callable[[str], Analysis | None],
+    stack: AsyncExitStack,
+) -> dict[str, Scientist]:
+    """Role -> who fills it. A seat without a desk of the caller's gets one whose turns are carried through files."""
+    from move37.agents.models import SEAT, assigned
+    from move37.agents.scientists import scientist
+    from move37.agents.seat.desk import Desk
+    from move37.agents.seat.mailbox import carry
+    from move37.agents.seat.prompt import prompt_of
+    from move37.agents.seat.scientist import Outsider
+
+    models_of = assigned(brief.model).models
+    found: dict[str, Scientist] = {role: scientist(clients.get(role)) for role in models_of}
+    outsiders = [role for role, uri in models_of.items() if uri == SEAT]
+    if outsiders and outside.desk is not None:
+        found |= dict.fromkeys(outsiders, Outsider(outside.desk, signature="seat (over MCP)", earlier=earlier))
+    elif outsiders:
+        desk = Desk()
+        carrier = asyncio.create_task(carry(desk, settings.home, prompt_of))
+        stack.callback(carrier.cancel)
+        found |= dict.fromkeys(outsiders, Outsider(desk, signature="seat", earlier=earlier, every_role=True))
+    return found
+
+
 def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> dict[str, ChatCompletionClient]:
     """Role -> model; what models answer is recorded, so that `replay:FILE` can repeat the run."""
     from move37.agents.models.replay import Recorder
@@ -306,10 +357,10 @@ def _is_recording(client: ChatCompletionClient) -> bool:
     return isinstance(client, Replay)
 
 
-def _prices(opened: OpenedModels) -> Callable[[str, int, int], float]:
+def _prices(opened: OpenedModels) -> Callable[[str, int, int, int], float]:
     from move37.agents.models.price import cost
 
-    return lambda role, prompt, completion: cost(opened.prices[role], prompt, completion)
+    return lambda role, prompt, completion, cached: cost(opened.prices[role], prompt, completion, cached)
 
 
 async def _load_papers(memory: Memory, on_event: OnEvent) -> None:

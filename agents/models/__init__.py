@@ -4,6 +4,7 @@
     openai:NAME      OpenAI, or any compatible endpoint with a base URL
     anthropic:NAME   Anthropic
     ollama:NAME      an Ollama server
+    seat             somebody outside: a person or a program (`move37 answer`), a coding agent (`move37 mcp`)
     replay:FILE      the recorded replies of an earlier run (models/replay)
 
 To add one: a file in providers/ and its line there. Which role has which model: assignment.py.
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
 SEARCH = "designer"
+SEAT = "seat"  # somebody outside answers (agents/seat)
 
 __all__ = [
     "REPLY_SECONDS",
     "REPLY_TOKENS",
     "SEARCH",
+    "SEAT",
     "Assignment",
     "ModelName",
     "ModelOptions",
@@ -56,14 +59,14 @@ class ModelName:
 
 def known() -> str:
     """The forms of a URI, for messages."""
-    return ", ".join([SEARCH, *(f"{p.name}:{p.form}" for p in PROVIDERS)])
+    return ", ".join([SEARCH, SEAT, *(f"{p.name}:{p.form}" for p in PROVIDERS)])
 
 
 def parse(uri: str) -> ModelName:
     """Take `uri` apart. Raises `BadModel`. Cheap: for checking a command line."""
     provider, _, name = uri.strip().partition(":")
-    if provider == SEARCH and not name:
-        return ModelName(provider=SEARCH)
+    if provider in (SEARCH, SEAT) and not name:
+        return ModelName(provider=provider)
     if any(p.name == provider for p in PROVIDERS):
         if name:
             return ModelName(provider=provider, name=name)
@@ -72,14 +75,14 @@ def parse(uri: str) -> ModelName:
 
 
 def provider_of(uri: str) -> Provider | None:
-    """The provider of a URI; None for the search. Raises `BadModel`."""
+    """The provider of a URI; None for the search and the seat. Raises `BadModel`."""
     name = parse(uri).provider
     return next((p for p in PROVIDERS if p.name == name), None)
 
 
 def is_language_model(uri: str) -> bool:
-    """Whether what answers may be asked anything: neither the search nor a recording."""
-    return parse(uri).provider not in (SEARCH, "replay")
+    """Whether what answers may be asked anything: neither the search, nor a recording, nor somebody outside."""
+    return parse(uri).provider not in (SEARCH, SEAT, "replay")
 
 
 def options_for(uri: str, options: ModelOptions, variables: Mapping[str, str]) -> ModelOptions:

@@ -107,10 +107,16 @@ def _messages(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM teams")
 
 
+def _cached_calls(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE calls ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE calls ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1")
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first,
     _principles,
     _controls_and_curves,
     _openings,
     _messages,
+    _cached_calls,
 )

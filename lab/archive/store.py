@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class ModelCall:
     completion_tokens: int
     cost: float  # US dollars; 0 where no price is known
     seconds: float
+    cached_tokens: int = 0  # of the prompt tokens, as far as the provider said
+    attempts: int = 1  # answers, invalid ones included
 
 
 class Archive:
@@ -222,7 +224,8 @@ class Archive:
         with self.write(synced=False) as db:
             db.execute(
                 "INSERT INTO calls (campaign, experiment, role, model, prompt_version, prompt_tokens,"
-                " completion_tokens, cost, seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " completion_tokens, cost, seconds, at, cached_tokens, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     campaign,
                     experiment,
@@ -234,6 +237,8 @@ class Archive:
                     call.cost,
                     call.seconds,
                     now(),
+                    call.cached_tokens,
+                    call.attempts,
                 ),
             )
 
@@ -317,6 +322,11 @@ class Archive:
             (campaign,),
         )[0]
         return int(row[0]), float(row[1])
+
+    def calls(self, campaign: int) -> tuple[ModelCall, ...]:
+        """Every model call of a campaign, oldest first."""
+        rows = self.read("SELECT * FROM calls WHERE campaign = ? ORDER BY id", (campaign,))
+        return tuple(ModelCall(**{f.name: row[f.name] for f in fields(ModelCall)}) for row in rows)
 
     @staticmethod
     def _say(db: sqlite3.Connection, campaign: int, said: Message) -> None:

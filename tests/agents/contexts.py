@@ -220,7 +220,7 @@ def a_context(
         "sandbox": NoSandbox(),
         "memory": Remembered(),
         "scientists": {m.name: LanguageModel(client, signature="scripted") for m in MEMBERS},
-        "prices": lambda role, prompt, completion: 0.01,
+        "prices": lambda role, prompt, completion, cached: 0.01,
         "operators_of": lambda source: ("gla",),
         "inbox": inbox,
         "approvals": Approvals(approve, inbox, events.append, partial(archive.say, campaign.id)),

@@ -1,0 +1,153 @@
+"""Turns and answers as files, for `--model seat`: HOME/seat/ID-role.json waits, `move37 answer ID FILE` answers it.
+
+A turn's file says what is asked (the role's prompt, as a language model would read it) and the JSON schema of the
+answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
+half a file. `carry` runs beside the campaign; the other functions are the command's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from move37.agents.errors import AgentError
+from move37.agents.replies import REPLIES
+from move37.agents.seat.desk import Desk, Turn
+
+FOLDER = "seat"
+POLL_SECONDS = 0.5
+LARGEST_ANSWER = 1_000_000  # bytes
+FILE_ROLES = {"Engineer": "source", "Debugger": "source"}  # whose answer may be the Python file itself
+
+
+class NoSuchTurn(AgentError):
+    """Nothing waits under that id."""
+
+
+class BadAnswer(AgentError):
+    """The answer cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A turn that waits, as the command sees it."""
+
+    experiment: str
+    role: str
+    stage: str
+    prompt: str
+    file: Path
+
+
+async def carry(desk: Desk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
+    """Write turns down as they come, and bring their answers; until it is cancelled."""
+    folder = home / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.json"):
+        stale.unlink(missing_ok=True)
+    written: dict[Path, Turn] = {}
+    try:
+        while True:
+            for turn in desk.turns:
+                path = _path(folder, turn.experiment, turn.role)
+                if written.get(path) is not turn:
+                    _write(path, _as_record(turn, prompt_of(turn)))
+                    written[path] = turn
+            for path, turn in list(written.items()):
+                if turn not in desk.turns:
+                    path.unlink(missing_ok=True)
+                    _answer_path(path).unlink(missing_ok=True)
+                    del written[path]
+                elif (answer := _read(_answer_path(path))) is not None:
+                    desk.put(turn, turn.reply.model_validate(answer))
+            await desk.changed(POLL_SECONDS)
+    finally:
+        for path in written:
+            path.unlink(missing_ok=True)
+
+
+def waiting(home: Path) -> tuple[Waiting, ...]:
+    """What waits in a home, oldest first."""
+    found = []
+    folder = home / FOLDER
+    files = [p for p in folder.glob("*.json") if not p.name.endswith(".answer.json")] if folder.is_dir() else []
+    for path in sorted(files, key=lambda p: p.stat().st_mtime):
+        record = _read(path)
+        if record is not None and not _answer_path(path).exists():
+            words = {name: str(record[name]) for name in ("experiment", "role", "stage", "prompt")}
+            found.append(Waiting(**words, file=path))
+    return tuple(found)
+
+
+def answer(home: Path, experiment: str, file: Path) -> Waiting:
+    """Hand over the answer to what waits for `experiment`. Raises `NoSuchTurn` or `BadAnswer`, with what to do."""
+    turns = waiting(home)
+    turn = next((t for t in turns if t.experiment == experiment), None)
+    if turn is None:
+        others = ", ".join(f"{t.experiment} ({t.role})" for t in turns) or "nothing"
+        raise NoSuchTurn(f"{experiment} waits for no answer; {others} waits: see `move37 answer`")
+    reply = _reply(turn, file)
+    _write(_answer_path(turn.file), json.loads(reply.model_dump_json()))
+    return turn
+
+
+def _reply(turn: Waiting, file: Path) -> BaseModel:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise BadAnswer(f"{file} cannot be read ({error.strerror})") from error
+    if len(data) > LARGEST_ANSWER:
+        raise BadAnswer(f"{file} has {len(data)} bytes: an answer has at most {LARGEST_ANSWER}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadAnswer(f"{file} is not UTF-8 text") from error
+    form = REPLIES[turn.role]
+    try:
+        if turn.role in FILE_ROLES and not text.lstrip().startswith("{"):
+            extra = {"diagnosis": "answered from outside"} if "diagnosis" in form.model_fields else {}
+            return form.model_validate({FILE_ROLES[turn.role]: text, **extra})
+        return form.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the answer"
+        raise BadAnswer(
+            f"{file} is no {form.__name__} ({where}: {first['msg']}): its form is in {turn.file}"
+        ) from error
+
+
+def _as_record(turn: Turn, prompt: str) -> dict[str, Any]:
+    return {
+        "experiment": turn.experiment,
+        "role": turn.role,
+        "stage": turn.stage,
+        "prompt": prompt,
+        "schema": turn.reply.model_json_schema(),
+    }
+
+
+def _path(folder: Path, experiment: str, role: str) -> Path:
+    return folder / f"{experiment}-{role.lower()}.json"
+
+
+def _answer_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.answer.json")
+
+
+def _write(path: Path, record: Any) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,132 @@
+"""Roles that somebody outside fills: each turn lies on a `Desk` until it is answered.
+
+Researcher, Engineer and Analyst are asked. The Critic lets pass what an outsider wants to try (gates and numbers
+judge), the Debugger gives up (an outsider may check before it submits), and after promotion the first analysis stands.
+With `every_role` all five are asked: that is `--model seat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
+from autogen_core import CancellationToken
+from pydantic import BaseModel
+
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.messages import Opening, Results
+from move37.agents.replies import Critique, Fix, Principles, Report
+from move37.agents.roles import Seat
+from move37.agents.seat.desk import Desk, Turn
+from move37.lab.records import Analysis, Stage
+
+Earlier = Callable[[str], Analysis | None]  # experiment -> the analysis that it has
+
+
+class Outsider:
+    """Fills any of the five roles."""
+
+    uses_language = True
+
+    def __init__(self, desk: Desk, *, signature: str, earlier: Earlier, every_role: bool = False) -> None:
+        self.desk = desk
+        self.signature = signature
+        self._earlier = earlier
+        self._every_role = every_role
+
+    def sit(self, seat: Seat) -> Callable[[], OutsideAgent]:
+        """What makes a fresh agent for each stage."""
+        return lambda: OutsideAgent(seat, self.desk, earlier=self._earlier, every_role=self._every_role)
+
+    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """Never: nobody outside is waited for between generations, the record's rule keeps them."""
+        raise ModelReplyInvalid("nobody outside is asked for principles: they are kept by the record")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class OutsideAgent(BaseChatAgent):
+    """One role in one stage."""
+
+    def __init__(self, seat: Seat, desk: Desk, *, earlier: Earlier, every_role: bool) -> None:
+        super().__init__(seat.member.name, seat.member.description)
+        self._earlier = earlier
+        self._seat = seat
+        self._desk = desk
+        self._every_role = every_role
+        self._heard: list[BaseModel | str] = []
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """The role's own reply."""
+        return (StructuredMessage[self._seat.member.reply],)  # type: ignore[name-defined]
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        """The answer from outside, or the lab's own where nobody is asked."""
+        for message in messages:
+            self._heard.append(message.content if isinstance(message, StructuredMessage) else message.to_text())
+        try:
+            await self._seat.before()
+            reply = self._unasked() or await self._desk.ask(self._turn(), cancellation_token)
+        except Exception as error:
+            self._seat.failed(error)
+            raise
+        self._heard.append(reply)
+        kind = StructuredMessage[self._seat.member.reply]  # type: ignore[name-defined]
+        return Response(chat_message=kind(content=reply, source=self.name))
+
+    def _turn(self) -> Turn:
+        opening = next(m for m in self._heard if isinstance(m, Opening))
+        return Turn(
+            experiment=opening.context.experiment,
+            role=self.name,
+            stage=self._seat.stage(),
+            reply=self._seat.member.reply,
+            context=opening.context,
+            heard=tuple(m for m in self._heard if not isinstance(m, Opening)),
+        )
+
+    def _unasked(self) -> BaseModel | None:
+        """What is answered for an outsider."""
+        stage = self._seat.stage()
+        if self.name == "Analyst" and stage.startswith(f"{Stage.ANALYSIS}:"):
+            return self._again()
+        if self._every_role:
+            return None
+        if self.name == "Critic":
+            return Critique(accept=True, ground="none", reason="an outsider's proposal: the gates and numbers judge it")
+        if self.name == "Debugger":
+            return Fix(diagnosis="a gate refused the submitted file", give_up=True)
+        return None
+
+    def _again(self) -> Report | None:
+        """After more seeds or steps nobody outside is waited for: the first analysis stands, beside the new numbers."""
+        opening = next(m for m in self._heard if isinstance(m, Opening))
+        first = self._earlier(opening.context.experiment)
+        if first is None:
+            return None
+        results = next((m for m in self._heard if isinstance(m, Results)), None)
+        numbers = [f"{m.metric} {m.value:.4g} at {m.steps} steps" for m in results.measurements[-6:]] if results else []
+        seen = f"{first.seen} Measured further: {'; '.join(numbers)}." if numbers else first.seen
+        return Report(
+            expected=first.expected,
+            seen=seen,
+            why=first.why,
+            next=first.next,
+            lesson=first.lesson,
+            symptoms=list(first.symptoms),
+        )
+
+    async def on_messages_stream(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> AsyncGenerator[Any, None]:
+        """In one piece."""
+        yield await self.on_messages(messages, cancellation_token)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """Forget the stage."""
+        self._heard.clear()

@@ -1,0 +1,204 @@
+"""The campaign behind the tools: begun or taken up again, running beside them, and told about in sentences.
+
+`Laboratory.run` is a task of its own; it ends with the campaign. Whatever breaks it becomes `trouble`, which every tool
+answers from then on: a server that dies tells a coding agent nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+from move37.agents.context import CampaignContext
+from move37.agents.events import BudgetUpdated, Event, Notice
+from move37.agents.inbox import Inbox
+from move37.agents.seat.desk import Desk, Turn
+from move37.app import wiring
+from move37.app.exits import status_of
+from move37.app.settings import Settings
+from move37.lab.archive.store import Archive
+from move37.lab.errors import ArchiveError
+from move37.lab.records import Experiment, Role
+
+MODEL = "seat"
+T = TypeVar("T")
+PHASES = {
+    "": "the laboratory opens",
+    "baselines": "the baselines are measured, which the proposals are compared with",
+    "search": "proposals are tried",
+    "climb": "the generation's best go up a rung",
+    "confirm": "the best is measured on fresh seeds",
+    "done": "the campaign has ended",
+}
+
+
+class Refused(Exception):
+    """A tool cannot do what it was asked; the message is one sentence that says what to do instead."""
+
+
+class Laboratory:
+    """One campaign, with a desk where its turns wait for the tools."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = replace(settings, models=replace(settings.models, model=MODEL))
+        self.desk = Desk()
+        self.inbox = Inbox()
+        self.notices: deque[str] = deque(maxlen=8)
+        self.phase = ""
+        self.trouble = ""  # why nothing can be done any more
+        self.ended = ""  # how the campaign ended
+        self._context: CampaignContext | None = None
+        self._archive: Archive | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Laboratory]:
+        """Run the campaign beside the block, and stop it softly when the block ends: what is finished stays."""
+        self._task = asyncio.create_task(self.run())
+        try:
+            yield self
+        finally:
+            self.inbox.stop()
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            if self._archive is not None:
+                self._archive.close()
+
+    async def run(self) -> None:
+        """The campaign, to its end or its trouble."""
+        try:
+            unfinished = self._unfinished()
+            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "desk": self.desk}
+            if unfinished is None:
+                result = await wiring.run_campaign(self._settings, **wanted)  # type: ignore[arg-type]
+            else:
+                resumed = await wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)  # type: ignore[arg-type]
+                assert resumed is not None
+                result = resumed
+            self.ended = result.ending.reason
+        except Exception as error:
+            known = status_of(error) is not None
+            self.trouble = str(error) if known else f"a fault of move37 itself ({error!r}); nothing stored is lost"
+        finally:
+            self.desk.notify()
+
+    def _unfinished(self) -> int | None:
+        """The home's newest campaign of an outsider that can be taken up again."""
+        try:
+            with Archive.open(self._settings.home, readonly=True) as archive:
+                mine = [c for c in archive.campaigns() if c.brief.model == MODEL]
+        except ArchiveError:
+            return None
+        newest = mine[-1] if mine else None
+        going_on = (
+            newest is not None and newest.status != "finished" and newest.brief.task == self._settings.campaign.task
+        )
+        return newest.id if newest is not None and going_on else None
+
+    def _opened(self, context: CampaignContext) -> None:
+        # A reader of its own: what was found can still be read when the campaign has closed its archive.
+        self._archive = Archive.open(self._settings.home, readonly=True)
+        self._context = replace(context, archive=self._archive)
+        self.desk.notify()
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.notices.append(event.text)
+        if isinstance(event, BudgetUpdated):
+            self.phase = event.phase
+        self.desk.notify()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to read."""
+        return self._context is not None
+
+    # What tools ask ---------------------------------------------------------------------------------------------
+
+    @property
+    def context(self) -> CampaignContext:
+        """The campaign's surroundings. Raises `Refused` while there are none."""
+        self.check()
+        if self._context is None:
+            raise Refused("the laboratory is still opening (sandbox, papers): call status() again in a few seconds")
+        return self._context
+
+    def check(self) -> None:
+        """Raises `Refused` when the campaign cannot go on."""
+        if self.trouble:
+            raise Refused(f"the laboratory cannot work: {self.trouble}")
+
+    def going_on(self) -> None:
+        """Raises `Refused` when nothing more can be tried."""
+        self.check()
+        if self.ended:
+            raise Refused(f"the campaign has ended ({self.ended}): a larger --budget goes on with it")
+
+    async def ready(self, seconds: float) -> CampaignContext:
+        """The surroundings, waited for; as `context`."""
+        await self.until(lambda: self._context is not None or bool(self.trouble), seconds)
+        return self.context
+
+    async def until(self, found: object, seconds: float) -> bool:
+        """Wait until `found()` holds, or so many seconds."""
+        end = asyncio.get_running_loop().time() + seconds
+        while not found():  # type: ignore[operator]
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return False
+            await self.desk.changed(min(left, 1.0))
+        return True
+
+    async def turn(self, role: str, experiment: str | None, seconds: float) -> Turn | None:
+        """A waiting turn, waited for."""
+        await self.until(lambda: self.desk.find(role, experiment) or self.trouble or self.ended, seconds)
+        self.check()
+        return self.desk.find(role, experiment)
+
+    def mine(self) -> list[Experiment]:
+        """The campaign's candidates, in order."""
+        context = self.context
+        found = context.archive.experiments(context.record.id)
+        return [e for e in found if e.role is Role.CANDIDATE]
+
+    def needs(self, experiment: Experiment) -> str:
+        """Which tool an experiment waits for; "" while the lab works on it, or when it has ended."""
+        for role, tool in (("Researcher", "propose"), ("Engineer", "submit"), ("Analyst", "analyse")):
+            if self.desk.find(role, experiment.id) is not None:
+                return tool
+        return ""
+
+    def at_work(self, experiment: Experiment) -> bool:
+        """Whether the lab is busy with it: until it is analysed, and nobody outside is asked."""
+        return experiment.analysis is None and not self.needs(experiment)
+
+    def next(self) -> list[str]:
+        """What may be done now, the most useful first."""
+        if self.trouble or self.ended or self._context is None:
+            return ["status()"]
+        owed = {"submit": [], "analyse": []}  # type: dict[str, list[str]]
+        busy = []
+        for e in self.mine():
+            if (tool := self.needs(e)) in owed:
+                owed[tool].append(e.id)
+            elif self.at_work(e):
+                busy.append(e.id)
+        actions = [f"analyse(experiment={i!r}, ...)" for i in owed["analyse"]]
+        actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
+        actions += ["check(source=...)"] if owed["submit"] else []
+        actions += ["propose(...)"] if self.desk.find("Researcher") else []
+        actions += [f"wait(experiment={i!r}, seconds=45)" for i in busy]
+        return actions or ["status()"]
+
+    def why_not(self, tool: str) -> str:
+        """Why there is no turn for `tool` now, and what to do."""
+        self.going_on()
+        if self.phase != "search":
+            return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
+        waits = [f"{e.id} waits for {self.needs(e)}" for e in self.mine() if self.needs(e)]
+        busy = [f"{e.id} is being tried" for e in self.mine() if self.at_work(e)]
+        return f"no place is free for {tool}: {'; '.join([*waits, *busy]) or 'the lab is at work'}"

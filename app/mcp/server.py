@@ -1,0 +1,167 @@
+"""The tools over the MCP SDK: stdio, or streamable HTTP on loopback with a token.
+
+Names, arguments and keys of the answers are a promise to clients (docs/mcp.md). Answers are structured content; what
+cannot be done is an error result whose text is one sentence.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError
+from mcp_types import CallToolResult, TextContent
+from pydantic import AnyHttpUrl
+
+from move37.agents.errors import AgentError
+from move37.app.mcp.laboratory import Laboratory, Refused
+from move37.app.mcp.tools import Tools
+from move37.lab.errors import LabError
+from move37.memory.errors import MemoryFault
+from move37.sandbox.errors import SandboxError
+
+INSTRUCTIONS = """\
+You are the scientist of this laboratory. Read brief() and context(), then repeat: propose one change \
+with a number that you expect, write the file, check(source) until it passes, submit it, wait for it, analyse it. \
+After a lost conversation call status(). Every answer's `next` says what is allowed. Go on until the budget is spent."""
+
+Answer = dict[str, Any]
+
+
+def build(lab: Laboratory, *, token: str = "", url: str = "", own: bool = True) -> MCPServer:
+    """The server of a laboratory. With `token` HTTP clients must send it; `own`: the server opens the laboratory."""
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        if not own:
+            yield
+            return
+        async with lab.opened():
+            yield
+
+    auth = AuthSettings(issuer_url=AnyHttpUrl(url), resource_server_url=None) if token else None
+    server: MCPServer = MCPServer(
+        "move37",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        log_level="WARNING",
+        auth=auth,
+        token_verifier=_OneToken(token) if token else None,
+    )
+    _add_tools(server, Tools(lab))
+    return server
+
+
+def _add_tools(server: MCPServer, tools: Tools) -> None:
+    @server.tool()
+    async def brief() -> Answer:
+        """What is searched for: task, contract, metric, baselines, rules. Read it first."""
+        return await _told(tools, tools.brief())
+
+    @server.tool()
+    async def context(max_tokens: int = 12_000) -> Answer:
+        """What the laboratory knows: principles, leaderboard, every experiment so far, files to build on, memory."""
+        return await _told(tools, tools.context_text(max_tokens))
+
+    @server.tool()
+    async def recall(query: str, kind: str = "") -> Answer:
+        """Ask memory. kind: cognition (papers), analysis (own lessons), principle; empty for all."""
+        return await _told(tools, tools.recall(query, kind))
+
+    @server.tool()
+    async def read_experiment(id: str) -> Answer:
+        """One experiment or baseline whole: hypothesis, source, gates, numbers, effects, analysis."""
+        return await _told(tools, tools.read_experiment(id))
+
+    @server.tool()
+    async def propose(name: str, base: str, motivation: str, change: str, predicted_effect: str) -> Answer:
+        """Begin an experiment. base: an experiment's id or a baseline's name; predicted_effect with a number."""
+        return await _told(tools, tools.propose(name, base, motivation, change, predicted_effect))
+
+    @server.tool()
+    async def check(source: str) -> Answer:
+        """Run every gate on a file in the sandbox. Costs no budget."""
+        return await _told(tools, tools.check(source))
+
+    @server.tool()
+    async def submit(proposal: str, source: str) -> Answer:
+        """Hand over the file of a proposal, once; gates and training follow."""
+        return await _told(tools, tools.submit(proposal, source))
+
+    @server.tool()
+    async def wait(experiment: str, seconds: float = 45.0) -> Answer:
+        """Wait, at most 45 s, until an experiment has ended or needs you; then its numbers. Call it again at need."""
+        return await _told(tools, tools.wait(experiment, seconds))
+
+    @server.tool()
+    async def status() -> Answer:
+        """Where everything stands: enough to go on after a lost conversation."""
+        return await _told(tools, tools.status())
+
+    @server.tool()
+    async def analyse(experiment: str, expected: str, seen: str, why: str, next: str) -> Answer:
+        """What an experiment taught. It goes into memory, and into every later context."""
+        return await _told(tools, tools.analyse(experiment, expected, seen, why, next))
+
+    @server.tool()
+    async def leaderboard(steps: int | None = None) -> Answer:
+        """Screened values at each number of steps, best first."""
+        return await _told(tools, tools.leaderboard(steps))
+
+    @server.tool()
+    async def principles() -> Answer:
+        """What the laboratory holds to be so, with the experiments that say so."""
+        return await _told(tools, tools.principles())
+
+    @server.tool()
+    async def stop() -> Answer:
+        """End the campaign softly; a later session goes on with it."""
+        return await _told(tools, tools.stop())
+
+    @server.resource("experiment://{id}", mime_type="application/json")
+    async def experiment(id: str) -> Answer:
+        """One experiment whole."""
+        return await _read(tools.read_experiment(id))
+
+    @server.resource("paper://{key}", mime_type="application/json")
+    async def paper(key: str) -> Answer:
+        """What memory holds of one paper."""
+        return await _read(tools.recall(key, "cognition"))
+
+
+async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:
+    """The answer, or an error result that says in a sentence what to do, and what is allowed."""
+    try:
+        return await answer
+    except Refused as error:
+        sentence = str(error)
+    except (AgentError, LabError, SandboxError, MemoryFault) as error:
+        sentence = f"the laboratory failed at this: {error}"
+    return CallToolResult(  # type: ignore[return-value]  # the SDK passes a result on as it is
+        content=[TextContent(type="text", text=sentence)], structured_content=tools.refusal(sentence), is_error=True
+    )
+
+
+async def _read(answer: Awaitable[Answer]) -> Answer:
+    try:
+        return await answer
+    except Refused as error:
+        raise ResourceError(str(error)) from None
+
+
+class _OneToken:
+    """Lets pass who knows the token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """The holder, or None."""
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
+            return None
+        return AccessToken(token=token, client_id="move37", scopes=[])
