@@ -29,6 +29,7 @@ class ConversationLimits:
     ideas: int = 3  # hypotheses at once, of a language model
     context_tokens: int | None = None  # of one role's context; None: by the model
     reflect: bool = True  # after every generation the principles are revised
+    refusals_tried: float = 0.1  # share of what the Critic refuses that is tried all the same, to measure the Critic
     recollections: int = 6
     recollection_tokens: int = 2400
     memory: tuple[Literal["cognition", "analysis", "principle"], ...] = (

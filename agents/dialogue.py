@@ -7,6 +7,7 @@ exception means that something of ours broke. Gates, training and verdicts stand
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 from move37.agents import context_builder, ledger
 from move37.agents.edits import EditRefused, written
@@ -37,6 +38,8 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
     bases = resolved(comparable(campaign))
     hypothesis = _hypothesis(end, bases, ctx)
     accepted, reason = end.accepted, end.reason
+    if not accepted and end.critique is not None and not end.critique.accept and _tried_anyway(ctx):
+        hypothesis, accepted = replace(hypothesis, refused=reason), True
     objections = sum(getattr(r, "accept", True) is False for r in replies)
     if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change)):
         accepted, reason = False, f"vetoed by the user: {veto}"
@@ -55,6 +58,13 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
         idea=end.proposal.idea,
         recollected=tuple(r.key for r in known.recollections),
     )
+
+
+def _tried_anyway(ctx: ExperimentContext) -> bool:
+    """Whether this refusal is one of those that are tried all the same: drawn, and the same when it is resumed."""
+    campaign = ctx.campaign
+    draw = Random(f"refused:{campaign.record.brief.seed}:{ctx.number}").random()
+    return draw < campaign.limits.refusals_tried
 
 
 def _hypothesis(end: Settled, bases: dict[str, str], ctx: ExperimentContext) -> Hypothesis:

@@ -65,6 +65,7 @@ class ConversationSettings:
     ideas: int = 3  # hypotheses that a language model proposes at once; the search draws one
     context_tokens: int | None = None  # of one role's context; None: 24,000 for hosted models, 6,000 for local ones
     reflect: bool = True  # the principles are revised after every generation
+    refusals_tried: float = 0.1  # share of what the Critic refuses that is tried all the same, to measure the Critic
     recollections: int = 6
     recollection_tokens: int = 2400
 
@@ -268,6 +269,7 @@ class _Sources(BaseSettings):
     ideas: Annotated[int, Field(ge=1, le=8)] = 3
     context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
     reflect: bool = True
+    refusals_tried: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     recollections: Annotated[int, Field(ge=0, le=50)] = 6
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
@@ -325,6 +327,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             ideas=found.ideas,
             context_tokens=found.context_tokens,
             reflect=found.reflect,
+            refusals_tried=found.refusals_tried,
             recollections=found.recollections,
             recollection_tokens=found.recollection_tokens,
         ),

@@ -301,6 +301,7 @@ async def open_context(
                 ideas=conversation.ideas,
                 context_tokens=conversation.context_tokens,
                 reflect=conversation.reflect,
+                refusals_tried=conversation.refusals_tried,
                 recollections=conversation.recollections,
                 recollection_tokens=conversation.recollection_tokens,
                 memory=settings.memory.kinds,

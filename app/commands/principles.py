@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from move37.lab.archive.principles import Revision
+    from move37.lab.archive.store import Archive
     from move37.lab.records import Principle
 
 
@@ -45,6 +46,7 @@ def principles(
         return
     with reading(home) as archive:
         revisions, standing = stored.history(archive), stored.standing(archive)
+        told = [] if as_json else _foresight(archive)
     if as_json:
         print_json([_revision(r) for r in revisions] if history else [_plain(p) for p in standing])
         return
@@ -54,6 +56,22 @@ def principles(
     lines = [line for r in revisions for line in _told(r)] if history else [_line(p) for p in standing]
     for line in lines or ["nothing stands now: see `move37 principles --history`"]:
         typer.echo(line)
+    for line in told:
+        typer.echo(line)
+
+
+def _foresight(archive: Archive) -> list[str]:
+    """Who predicts how well, and whether the Critic's refusals were right; nothing before there are numbers."""
+    from move37.app.views.foresight import foresight_lines
+    from move37.lab.archive.codec import decode
+    from move37.lab.records import Metric
+
+    metrics = {c.id: decode(Metric, c.facts["metric"]) for c in archive.campaigns() if "metric" in c.facts}
+    lines = []
+    for name in dict.fromkeys(metric.name for metric in metrics.values()):
+        mine = [e for e in archive.experiments() if e.campaign in metrics and metrics[e.campaign].name == name]
+        lines += foresight_lines(mine, next(m for m in metrics.values() if m.name == name))
+    return ["", *lines] if lines else []
 
 
 def _told(revision: Revision) -> list[str]:

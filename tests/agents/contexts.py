@@ -229,6 +229,6 @@ def a_context(
         "on_event": events.append,
         "clock": Clock(hard=spend.seconds),
         "workdir": home / "work",
-        "limits": ConversationLimits(debug_attempts=2),
+        "limits": ConversationLimits(debug_attempts=2, refusals_tried=0.0),
     }
     return CampaignContext(**(fields | changes)), events

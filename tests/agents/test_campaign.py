@@ -11,6 +11,7 @@ import pytest
 
 from move37.agents import campaign
 from move37.agents.budget import Budget
+from move37.agents.context import ConversationLimits
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import ApprovalRequested, GateChecked, Spoke
 from move37.agents.inbox import Inbox
@@ -353,3 +354,17 @@ async def test_a_researcher_who_proposes_nothing_rejects_the_experiment_and_not_
     (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "proposed nothing" in experiment.reason
     assert experiment.analysis is not None
+
+
+@pytest.mark.parametrize(("share", "tried"), [(0.0, 0), (1.0, 2)])
+async def test_what_the_critic_refuses_is_tried_all_the_same_as_often_as_asked(
+    tmp_path: Path, share: float, tried: int
+) -> None:
+    limits = ConversationLimits(negotiation_rounds=0, refusals_tried=share)
+    client = a_script(Critique=objection(reason="It was tried in c1-007."))
+    context, _ = a_context(tmp_path, client, budget=2, limits=limits)
+    await campaign.run(context)
+    found = candidates(context.archive)
+    assert sum(bool(e.measurements) for e in found) == tried
+    assert all(e.hypothesis is not None for e in found)
+    assert [bool(e.hypothesis and "c1-007" in e.hypothesis.refused) for e in found] == [tried > 0] * 2
