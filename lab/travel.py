@@ -16,6 +16,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _FILES = (
     "lab/__init__.py",
     "lab/records.py",
+    "lab/scale.py",
     "lab/training/__init__.py",
     "lab/training/contract.py",
     "lab/training/schedule.py",

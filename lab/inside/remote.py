@@ -24,7 +24,6 @@ from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
 from move37.lab.inside.spawner import Process, Spawner, wait, where_it_hangs
 from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
 from move37.lab.training.contract import ContractError
-from move37.lab.training.sizes import D_MODEL, N_HEADS, target_parameters
 
 LARGEST_LAYER = 16 * 2**20  # bytes of one mixer's weights and buffers
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -302,9 +301,9 @@ class Built:
     model: nn.Module
     mixers: tuple[RemoteMixer, ...]
     state: Tensor  # of torch's generator, before the mixers drew
+    d_model: int
+    counted_heads: int  # with which one mixer was built to be counted
     n_heads: int
-    d_model: int = D_MODEL
-    counted_heads: int = N_HEADS  # of the single layer that was built first, to count parameters
 
 
 def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Built:
@@ -312,9 +311,13 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
 
     What is fixed draws first, so that it starts equal whatever a mixer draws. Raises `ContractError`, `CandidateFault`.
     """
-    wanted, heads = int(network.get("d_model", D_MODEL)), int(network.get("n_heads", N_HEADS))
-    (counted,) = remote.build(layers=1, d_model=wanted, n_heads=heads)
-    width = _mlp_width(counted.parameters, wanted) if network["kind"] == "bytes" else 0
+    d_model, heads, layers = network["width"], network["heads"], network["layers"]
+    (counted,) = remote.build(layers=1, d_model=d_model, n_heads=heads)
+
+    def mlp_width(parameters: int) -> int:
+        return fit_mlp_width(parameters, network["parameters"], d_model=d_model, n_layers=layers)
+
+    width = mlp_width(counted.parameters) if network["kind"] == "bytes" else 0
     torch.manual_seed(seed)
     made: list[RemoteMixer] = []
     kept: dict[str, Any] = {}
@@ -325,29 +328,25 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
         return nn.Identity()
 
     if network["kind"] == "bytes":
-        model = ByteModel(placeholder, d_model=wanted, n_heads=heads, mlp_width=width)
+        model = ByteModel(placeholder, d_model=d_model, n_heads=heads, n_layers=layers, mlp_width=width)
     else:
-        model = ProbeModel(placeholder, vocab=network["vocabulary"])
+        model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
     state, n_heads = kept["state"], kept["heads"]
-    built = remote.build(layers=len(model.blocks), d_model=wanted, n_heads=n_heads, state=state)
-    if width and any(_mlp_width(layer.parameters, wanted) != width for layer in built):
+    built = remote.build(layers=len(model.blocks), d_model=d_model, n_heads=n_heads, state=state)
+    if width and any(mlp_width(layer.parameters) != width for layer in built):
         raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
     for number, (block, layer) in enumerate(zip(model.blocks, built, strict=True)):
         mixer = RemoteMixer(remote, layer, number)
         block.mixer = mixer
         made.append(mixer)
-    return Built(model=model, mixers=tuple(made), state=state, n_heads=n_heads, d_model=wanted, counted_heads=heads)
-
-
-def _mlp_width(parameters: int, d_model: int) -> int:
-    return fit_mlp_width(parameters, target_parameters(d_model), d_model=d_model)
+    return Built(model=model, mixers=tuple(made), state=state, d_model=d_model, counted_heads=heads, n_heads=n_heads)
 
 
 def rebuild(remote: Remote, built: Built) -> None:
     """Build the same mixers in a fresh process; their weights come with the first forward pass."""
-    wide = built.d_model
-    remote.build(layers=1, d_model=wide, n_heads=built.counted_heads)  # as the first process did: both draw the same
-    remote.build(layers=len(built.mixers), d_model=wide, n_heads=built.n_heads, state=built.state)
+    # As the first process did, so that both draw the same.
+    remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
+    remote.build(layers=len(built.mixers), d_model=built.d_model, n_heads=built.n_heads, state=built.state)
 
 
 def rms(tensor: Tensor) -> float:

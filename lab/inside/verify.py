@@ -30,7 +30,7 @@ SPREAD = 1.0  # powers of ten over which the tensors' shares of one shift are dr
 TOLERANCE = 0.2  # of the disagreement, in standard deviations of what a random direction gives
 REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
-LEAST, SHARE = 3, 0.02  # checks in a training: at least so many, and this share of its steps
+LEAST, SHARE = 2, 0.01  # checks in a training: at least so many, and this share of its steps
 
 
 def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:

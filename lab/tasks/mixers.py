@@ -21,6 +21,7 @@ from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, SCREEN, Candidate, Measurement, Metric
+from move37.lab.scale import CPU, Scale
 from move37.lab.statistics.noise import NOISE
 from move37.lab.tasks.task import (
     Baseline,
@@ -40,7 +41,6 @@ from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
 from move37.lab.training.score import score
-from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, target_parameters
 from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
@@ -48,7 +48,7 @@ FINALIST_RATES = (5e-3, 2e-2)
 UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
 # A loss well above a uniform guess, after the first fifty steps, does not come back.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
-SLACK = 1.02  # of the target: the 1 % of the fit, and what buffers a mixer keeps
+MARGIN = 1.02  # times the scale's parameters: the 1 % of the fit, and what buffers a mixer keeps
 QUICK_SECONDS = 570.0
 SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation must be able to find
 
@@ -76,8 +76,8 @@ class MixersTask:
     contract: str = CONTRACT
     calibrated: bool = False  # whether the noise between seeds was measured on this corpus
     total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for
-    width: int = D_MODEL  # of the network
     text: str = ""  # SCREEN or DECIDE by the seed, unless this says otherwise
+    scale: Scale = CPU
     secret: int | None = None  # draws the windows that decide; None: the fixed ones
 
     @classmethod
@@ -90,7 +90,8 @@ class MixersTask:
         """Sizes, limits and noise of the screen."""
         noise = NOISE[self.metric.name].run.sd
         found = {
-            "network": f"{N_LAYERS} layers of width {D_MODEL} with {N_HEADS} heads, {TARGET_PARAMETERS} parameters in "
+            "network": f"{self.scale.layers} layers of width {self.scale.width} with {self.scale.heads} heads, "
+            f"{self.scale.parameters} parameters in "
             "all: the MLP's width gives way to the mixer",
             "training": f"{data.BATCH} sequences of {data.LENGTH} bytes a step, learning rate {LEARNING_RATE:g}, a "
             f"schedule of {TOTAL_STEPS} steps that is compared early",
@@ -104,6 +105,11 @@ class MixersTask:
     def uses_kernels(self) -> bool:
         """Mixers may."""
         return True
+
+    @property
+    def width(self) -> int:
+        """Of the network."""
+        return self.scale.width
 
     @property
     def digest(self) -> str:
@@ -168,7 +174,7 @@ class MixersTask:
         )
 
     def variant(self, question: str, *, second: MixersTask | None = None) -> Variant:
-        """As a claim's question wants it: longer, wider, on sealed text or another corpus; else as it is.
+        """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
 
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
         Whoever asks for sealed text has logged the opening before.
@@ -184,9 +190,10 @@ class MixersTask:
                 raise BadTask("no second corpus is at hand: name one with --second-corpus")
             task = second
         elif question == WIDER:
-            task = replace(self, width=2 * D_MODEL)
+            wider = replace(self.scale, name=f"{self.scale.name}, twice as wide", width=2 * self.scale.width)
+            task = replace(self, scale=wider)
         where = Conditions(
-            steps=rung.steps, total_steps=task.total_steps, width=task.width, text=task.text or DECIDE
+            steps=rung.steps, total_steps=task.total_steps, width=task.scale.width, text=task.text or DECIDE
         )  # fmt: skip
         return Variant(task=task, rung=rung, where=where)
 
@@ -248,15 +255,16 @@ class MixersTask:
         sandbox: Sandbox, workdir: Path, on_loss: OnLoss,
     ) -> Measured:  # fmt: skip
         def draw(first: int, stop: int) -> tuple[Tokens, Tokens]:
-            windows = data.draw_batches(self.corpus.train, seed=seed, start=first, stop=stop)
+            windows = data.draw_batches(
+                self.corpus.train, seed=seed, start=first, stop=stop, batch=self.scale.batch, length=self.scale.context
+            )
             return windows[..., :-1], windows[..., 1:]
 
-        network = replace(BYTES, total_steps=self.total_steps, d_model=self.width)
-        most = int(SLACK * target_parameters(self.width))
-        patience = (self.width / D_MODEL) ** 2
+        network = replace(BYTES, total_steps=self.total_steps, scale=self.scale)
         trained = await train(
             candidate, network, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
-            most_parameters=most, wall_seconds=patience * _patience(rung.steps), sandbox=sandbox, checkpoints=workdir,
+            most_parameters=int(MARGIN * self.scale.parameters), wall_seconds=self._patience(rung.steps),
+            sandbox=sandbox, checkpoints=workdir,
             on_loss=on_loss,
         )  # fmt: skip
         where = {"backend": trained.backend, "image": trained.image}
@@ -264,10 +272,12 @@ class MixersTask:
             return Measured(measurements=(), failure=trained.failure, sandbox=where)
         scored = None
         if trained.weights is not None:
-            windows = data.scoring_windows(self.corpus.validation, fresh=fresh, secret=self.secret)
+            windows = data.scoring_windows(
+                self.corpus.validation, fresh=fresh, secret=self.secret, length=self.scale.context
+            )
             scored = await score(
                 candidate, network, trained.weights, windows[:, :-1], windows[:, 1:], seed=seed,
-                experiment=experiment, sandbox=sandbox, wall_seconds=patience * _patience(0),
+                experiment=experiment, sandbox=sandbox, wall_seconds=self._patience(0),
             )  # fmt: skip
             if scored.failure:
                 return Measured(measurements=(), failure=scored.failure, sandbox=where)
@@ -279,21 +289,30 @@ class MixersTask:
             seed=seed,
             steps=rung.steps,
             total_steps=self.total_steps,
-            width=self.width,
+            width=self.scale.width,
             text=self.text or (DECIDE if fresh else SCREEN),
             learning_rate=learning_rate,
             fresh=fresh,
             self_reported=trained.spent.self_reported or bool(scored and scored.self_reported),
             custom_backward=trained.spent.custom_backward,
             diverged=bits >= UNIFORM_BITS,
-            calibrated=self.calibrated and (self.total_steps, self.width) == (TOTAL_STEPS, D_MODEL),
+            calibrated=self.calibrated and self.scale.calibrated and self.total_steps == self.scale.steps,
             train_seconds=trained.spent.wall_seconds,
             cpu_seconds=trained.spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
             eval_seconds=scored.wall_seconds if scored else 0.0,
-            tokens_seen=rung.steps * data.BATCH * data.LENGTH,
+            tokens_seen=rung.steps * self.scale.batch * self.scale.context,
             peak_memory_bytes=max(trained.spent.peak_memory_bytes, scored.peak_memory_bytes if scored else 0),
         )
         return Measured(measurements=(measurement,), sandbox=where)
+
+    def _patience(self, steps: int) -> float:
+        """Seconds of wall time for `steps`: over ten times what the slowest baseline needs on an idle core.
+
+        A limit that a busy machine could reach would fail good candidates; slow ones are for the gate complexity.
+        """
+        ours, measured = (s.parameters * s.batch * s.context for s in (self.scale, CPU))
+        work = ours / measured
+        return (180.0 + 0.8 * steps) * max(1.0, work)
 
 
 def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tuple[Rung, ...]:
@@ -302,11 +321,3 @@ def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tup
         Rung(number=2, name="lm@200", steps=200, keep=keep_200),
         Rung(number=2, name="lm@500", steps=500),
     )
-
-
-def _patience(steps: int) -> float:
-    """Seconds of wall time for `steps`: over ten times what the slowest baseline needs on an idle core.
-
-    A limit that a busy machine could reach would fail good candidates; slow ones are the complexity gate's business.
-    """
-    return 180.0 + 0.8 * steps

@@ -20,31 +20,33 @@ DECIDE_WINDOWS = 1536  # 196,608 predicted bytes: .0033 bpb
 _WINDOW_SEED = 37
 
 
-def draw_batches(text: Bytes, *, seed: int, start: int, stop: int) -> Bytes:
-    """Training windows of steps start..stop-1 of `seed`: [steps, BATCH, WINDOW], about 2 kB a step.
+def draw_batches(text: Bytes, *, seed: int, start: int, stop: int, batch: int = BATCH, length: int = LENGTH) -> Bytes:
+    """Training windows of steps start..stop-1 of `seed`: [steps, batch, length + 1]; at the CPU scale 2 kB a step.
 
     Each step has its own generator, so that a continued training sees what an unbroken one would have seen.
     """
-    batches = np.empty((stop - start, BATCH, WINDOW), dtype=np.uint8)
-    reach = np.arange(WINDOW)
+    window = length + 1
+    batches = np.empty((stop - start, batch, window), dtype=np.uint8)
+    reach = np.arange(window)
     for step in range(start, stop):
-        first = np.random.default_rng((seed, step)).integers(0, len(text) - WINDOW, size=BATCH)
+        first = np.random.default_rng((seed, step)).integers(0, len(text) - window, size=batch)
         batches[step - start] = text[first[:, None] + reach]
     return batches
 
 
-def scoring_windows(text: Bytes, *, fresh: bool, secret: int | None = None) -> Bytes:
-    """Validation windows, [count, WINDOW]: disjoint, in a shuffled order, others to decide than to screen.
+def scoring_windows(text: Bytes, *, fresh: bool, secret: int | None = None, length: int = LENGTH) -> Bytes:
+    """Validation windows, [count, length + 1]: disjoint, in a shuffled order, others to decide than to screen.
 
     Those that screen are the same for everybody. Those that decide are drawn by `secret` from all the rest (None: the
     first of the fixed order), so that nobody who wrote a candidate could know them. Disjoint, so that no row's input
     holds another row's target. A short text gives fewer windows, split 1 : 3.
     """
-    whole = len(text) // WINDOW
+    window = length + 1
+    whole = len(text) // window
     order = np.random.default_rng(_WINDOW_SEED).permutation(whole)
-    screen = min(SCREEN_WINDOWS, whole // 4)
+    screen = min(max(1, SCREEN_WINDOWS * LENGTH // length), whole // 4)
     rest = order[screen:]
     if secret is not None:
         rest = np.random.default_rng((_WINDOW_SEED, secret)).permutation(rest)
-    chosen = rest[:DECIDE_WINDOWS] if fresh else order[:screen]
-    return np.ascontiguousarray(text[: whole * WINDOW].reshape(whole, WINDOW)[chosen])
+    chosen = rest[: max(1, DECIDE_WINDOWS * LENGTH // length)] if fresh else order[:screen]
+    return np.ascontiguousarray(text[: whole * window].reshape(whole, window)[chosen])

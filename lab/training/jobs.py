@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from move37.lab.records import Candidate
+from move37.lab.scale import CPU, Scale
 from move37.lab.training.outcomes import REPORT
-from move37.lab.training.sizes import D_MODEL, N_HEADS
 from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits
 
 CHECKPOINT, SCORES = "checkpoint.safetensors", "scores.safetensors"
 LARGEST_CHECKPOINT = 32 * MIB
+SEGMENT_TOKENS = 16 * MIB  # whose batches one training job carries, three bytes each
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -34,11 +35,30 @@ class Network:
 
     kind: str  # "bytes" (rung 2) or "probe" (rung 1)
     vocabulary: int = 256
-    d_model: int = D_MODEL  # of a "bytes" network; a probe has the width of its task
-    n_heads: int = N_HEADS
+    scale: Scale = CPU  # a probe has its width and heads from it, and one layer
     total_steps: int = 500  # that the learning-rate schedule is laid out for
     ceiling: float = float("inf")  # smoothed training loss, nats, above which a training has diverged
     enough: float | None = None  # training accuracy that ends a probe early
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """As the trusted process of a job reads it."""
+        sizes = self.scale
+        return {
+            "kind": self.kind, "vocabulary": self.vocabulary, "width": sizes.width, "heads": sizes.heads,
+            "layers": sizes.layers, "parameters": sizes.parameters,
+        }  # fmt: skip
+
+    @property
+    def segment_steps(self) -> int:
+        """Steps that one job may carry the batches of. Probes have their own batches, and are one segment."""
+        tokens = self.scale.batch * self.scale.context
+        return max(1, SEGMENT_TOKENS // tokens) if self.kind == "bytes" else 10**9
+
+    @property
+    def largest_checkpoint(self) -> int:
+        """Bytes: weights, two moments and their counts, with room for names and buffers."""
+        return max(LARGEST_CHECKPOINT, 16 * self.scale.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +79,7 @@ def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust
     spec = {
         "mode": "train",
         "seed": segment.seed,
-        "network": _shape(network),
+        "network": network.spec,
         "first": segment.first,
         "stop": segment.stop,
         "total": network.total_steps,
@@ -72,8 +92,8 @@ def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust
     if segment.checkpoint is not None:
         files[CHECKPOINT] = segment.checkpoint
     return _job(
-        candidate, spec, files, trust=trust, collect=(CHECKPOINT, REPORT), result_bytes=LARGEST_CHECKPOINT + MIB,
-        wall_seconds=wall_seconds,
+        candidate, spec, files, trust=trust, collect=(CHECKPOINT, REPORT), wall_seconds=wall_seconds,
+        result_bytes=network.largest_checkpoint + MIB,
     )  # fmt: skip
 
 
@@ -88,22 +108,13 @@ def score_job(
     spec = {
         "mode": "score",
         "seed": seed,
-        "network": _shape(network),
+        "network": network.spec,
         "prefixes": prefixes,
     }
     windows = {"inputs": inputs.astype(np.uint8), "targets": targets.astype(np.int16)}
     files = {"weights.safetensors": weights, "windows.safetensors": save(windows)}
     return _job(candidate, spec, files, trust=trust, collect=(SCORES, REPORT), result_bytes=MIB + 64 * len(inputs),
                 wall_seconds=wall_seconds)  # fmt: skip
-
-
-def _shape(network: Network) -> dict[str, Any]:
-    return {
-        "kind": network.kind,
-        "vocabulary": network.vocabulary,
-        "d_model": network.d_model,
-        "n_heads": network.n_heads,
-    }
 
 
 def _job(

@@ -20,6 +20,7 @@ class Report:
     diverged: bool
     self_reported: bool  # a lock was missing, so that the candidate could have touched what this process wrote
     custom_backward: str  # what the candidate declares; its gradients were then not checked
+    step: int = 0  # at which a training ended
     reads_ahead: str = ""  # how answers without the future differ; empty where they do not
 
 
@@ -31,6 +32,7 @@ def read_report(outcome: Outcome) -> Report | None:
             diverged=bool(said["diverged"]),
             self_reported=bool(said["missing"]),
             custom_backward=str(said["custom_backward"]),
+            step=int(said.get("step", 0)),
             reads_ahead=str(said.get("reads_ahead", "")),
         )
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -11,14 +11,14 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import structlog
 
 from move37.lab.records import Candidate
 from move37.lab.training.jobs import CHECKPOINT, Network, Segment, Tokens, train_job
-from move37.lab.training.outcomes import fault, read_report
+from move37.lab.training.outcomes import Report, fault, read_report
 from move37.lab.training.score import NOT_FINITE, clean_weights
 from move37.sandbox.job import Outcome, Status, Stream
 from move37.sandbox.sandbox import Sandbox
@@ -42,6 +42,18 @@ class Spent:
     self_reported: bool = False  # a lock was missing in a segment
     custom_backward: str = ""  # what the candidate declares; its gradients were then not checked
 
+    def after(self, outcome: Outcome, steps: int, report: Report | None, *, within: bool) -> Spent:
+        """What a segment that ended at `steps` cost; together with this one where both are `within` one rung."""
+        before = self if within else Spent()
+        return Spent(
+            steps=steps,
+            wall_seconds=before.wall_seconds + outcome.wall_seconds,
+            cpu_seconds=before.cpu_seconds + outcome.cpu_seconds,
+            peak_memory_bytes=max(before.peak_memory_bytes, outcome.peak_memory_bytes),
+            self_reported=self.self_reported or report is None or report.self_reported,
+            custom_backward="" if report is None else report.custom_backward,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
@@ -60,50 +72,43 @@ async def train(
     most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None,
     on_loss: OnLoss | None = None,
 ) -> Trained:  # fmt: skip
-    """Train to step `stop`, continuing from the checkpoint on `checkpoints` (None: nothing is kept)."""
+    """Train to step `stop`, continuing from the checkpoint in `checkpoints` (None: nothing is kept).
+
+    A long training goes in segments, a job each, so that no job carries more than `SEGMENT_TOKENS` and a killed one is
+    resumed at the last segment's end, exactly.
+    """
     kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None
     spent, checkpoint = kept.latest(stop) if kept else (Spent(), None)
-    outcome: Outcome | None = None
-    diverged = False
-    if checkpoint is None or spent.steps < stop:
-        inputs, targets = await asyncio.to_thread(draw, spent.steps, stop)
+    if checkpoint is not None and spent.steps == stop:
+        weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
+        return Trained(weights=weights, spent=spent, failure=problem, backend=sandbox.name)
+    begun = spent.steps
+    while True:
+        end = min(stop, spent.steps + network.segment_steps)
+        inputs, targets = await asyncio.to_thread(draw, spent.steps, end)
         segment = Segment(
-            seed=seed, first=spent.steps, stop=stop, learning_rate=learning_rate, inputs=inputs, targets=targets,
+            seed=seed, first=spent.steps, stop=end, learning_rate=learning_rate, inputs=inputs, targets=targets,
             checkpoint=checkpoint,
         )  # fmt: skip
         job = train_job(candidate, network, segment, trust=experiment, wall_seconds=wall_seconds)
         outcome = await sandbox.run(job, on_output=_listener(on_loss))
         report = read_report(outcome)
-        earlier = spent
-        spent = Spent(
-            steps=stop,
-            wall_seconds=outcome.wall_seconds,
-            cpu_seconds=outcome.cpu_seconds,
-            peak_memory_bytes=outcome.peak_memory_bytes,
-            self_reported=earlier.self_reported or report is None or report.self_reported,
-            custom_backward="" if report is None else report.custom_backward,
-        )
+        spent = spent.after(outcome, end, report, within=segment.first > begun)
         log.info("training_ended", job=job.id, status=str(outcome.status), seconds=round(outcome.wall_seconds, 2))
+        ended = Trained(weights=None, spent=spent, backend=outcome.backend, image=outcome.image)
         checkpoint = outcome.files.get(CHECKPOINT)
         if outcome.status is not Status.DONE or checkpoint is None or report is None:
-            failure = fault(outcome, doing="training")[0]
-            return Trained(weights=None, spent=spent, failure=failure, backend=outcome.backend, image=outcome.image)
-        diverged = report.diverged
-    weights, failure = None, ""
-    if not diverged:
+            return replace(ended, failure=fault(outcome, doing="training")[0])
+        if report.diverged:
+            return replace(ended, diverged=True)
         weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
-        diverged = problem == NOT_FINITE
-        failure = "" if diverged else problem
-    if kept and weights is not None:
-        await asyncio.to_thread(kept.put, checkpoint, spent)
-    return Trained(
-        weights=weights,
-        spent=spent,
-        failure=failure,
-        diverged=diverged,
-        backend=outcome.backend if outcome else sandbox.name,
-        image=outcome.image if outcome else "",
-    )
+        if weights is None:
+            diverged = problem == NOT_FINITE
+            return replace(ended, failure="" if diverged else problem, diverged=diverged)
+        if kept:
+            await asyncio.to_thread(kept.put, checkpoint, spent)
+        if end == stop or report.step < end:  # a probe may have had enough
+            return replace(ended, weights=weights)
 
 
 class CheckpointStore:
@@ -118,8 +123,9 @@ class CheckpointStore:
     @classmethod
     def of(cls, folder: Path, network: Network, *, seed: int, learning_rate: float) -> CheckpointStore:
         """For one network, seed and rate."""
-        shape = f"{network.kind}{network.vocabulary}-w{network.d_model}"
-        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{shape}-of{network.total_steps}")
+        sizes = network.scale
+        around = f"{network.kind}{network.vocabulary}-w{sizes.width}x{sizes.layers}-b{sizes.batch}x{sizes.context}"
+        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{around}-of{network.total_steps}")
 
     def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
         """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""

@@ -14,11 +14,14 @@ TARGET_PARAMETERS = 98_600  # the whole network of rung 2
 TOLERANCE = 0.01  # of the target
 
 
-def target_parameters(d_model: int) -> int:
-    """Of the whole network at another width: the embedding grows with the width, everything else with its square."""
+def target_parameters(d_model: int, n_layers: int = N_LAYERS) -> int:
+    """Of the whole network at another width and depth.
+
+    The embedding grows with the width, everything else with its square and with the layers.
+    """
     embedding = VOCAB * D_MODEL
     ratio = d_model / D_MODEL
-    return round(embedding * ratio + (TARGET_PARAMETERS - embedding) * ratio**2)
+    return round(embedding * ratio + (TARGET_PARAMETERS - embedding) * ratio**2 * n_layers / N_LAYERS)
 
 
 def network_parameters(

@@ -8,10 +8,11 @@ import torch
 from move37.lab import baselines
 from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote, build_model
 from move37.lab.training.contract import ContractError
+from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start
 from tests.lab.inside.mixers import HONEST, fitted, in_one_process, with_forward
 
-NETWORK = {"kind": "bytes", "vocabulary": 256}
+NETWORK = Network(kind="bytes").spec
 STEPS = 20
 
 

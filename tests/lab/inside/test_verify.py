@@ -14,9 +14,10 @@ from move37.lab.inside.remote import Record, Remote, RemoteMixer, build_model, r
 from move37.lab.inside.spawner import Spawner
 from move37.lab.inside.verify import LEAST, TOLERANCE, Checks, Shift, disagreement, drawn_steps
 from move37.lab.training.contract import ContractError
+from move37.lab.training.jobs import Network
 from tests.lab.inside.mixers import HONEST, batches, with_forward
 
-NETWORK = {"kind": "bytes", "vocabulary": 256}
+NETWORK = Network(kind="bytes").spec
 
 
 def checked(spawner: Spawner, source: str, *, shifts: bool = True, steps: int = 6) -> None:

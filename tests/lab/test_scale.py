@@ -1,0 +1,79 @@
+"""A scale is a setting: another width, depth, batch and context train and score by the same code, exactly resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.lab import baselines
+from move37.lab.claims import WIDER
+from move37.lab.records import Candidate, Measurement
+from move37.lab.scale import CPU, PAPER, SCALES, Scale
+from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.task import Rung
+from move37.lab.training import jobs
+from move37.lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width
+from move37.sandbox import ProcessSandbox
+from tests.lab.inside.mixers import HONEST
+from tests.lab.training.test_forging import a_task
+
+TINY = Scale(name="tiny", width=32, layers=3, heads=2, context=48, batch=4, steps=40)
+
+
+def test_the_cpu_scale_is_the_measured_network() -> None:
+    assert CPU.parameters == TARGET_PARAMETERS and CPU.calibrated
+    assert PAPER.tokens == pytest.approx(1e9, rel=1e-3) and not PAPER.calibrated
+
+
+@given(st.sampled_from([16, 32, 64, 128, 256, 512]), st.integers(1, 12))
+def test_every_scale_leaves_a_mixer_like_the_baselines_its_mlp(width: int, layers: int) -> None:
+    scale = Scale(name="x", width=width, layers=layers, heads=2, context=8, batch=1, steps=1)
+    mixer = baselines.LARGEST * width**2 // 64**2
+    assert fit_mlp_width(mixer, scale.parameters, d_model=width, n_layers=layers) > width
+
+
+@pytest.mark.parametrize("wrong", [{"heads": 5}, {"width": 0}, {"steps": 0}, {"heads": 64}])
+def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError):
+        replace(CPU, **wrong)
+
+
+def test_no_segment_carries_more_tokens_than_a_job_may() -> None:
+    for scale in SCALES.values():
+        network = jobs.Network(kind="bytes", scale=scale)
+        assert network.segment_steps * scale.batch * scale.context <= jobs.SEGMENT_TOKENS
+
+
+async def trained(cell: ProcessSandbox, task: MixersTask, folder: Path, steps: int = 12) -> Measurement:
+    rung = Rung(number=2, name=f"lm@{steps}", steps=steps)
+    got = await task.measure(
+        Candidate(source=HONEST, author="test"), experiment="scaled", rung=rung, seed=1, learning_rate=1e-2,
+        fresh=True, sandbox=cell, workdir=folder,
+    )  # fmt: skip
+    assert not got.failure, got.failure
+    return got.measurements[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_another_scale_trains_in_segments_and_is_resumed_exactly(
+    cell: ProcessSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(a_task(), scale=TINY, total_steps=TINY.steps)
+    whole = await trained(cell, task, tmp_path / "whole")
+    assert (whole.width, whole.total_steps, whole.tokens_seen) == (32, 40, 12 * 4 * 48)
+    assert whole.value < 8.0 and not whole.self_reported and not whole.calibrated
+    monkeypatch.setattr(jobs, "SEGMENT_TOKENS", 5 * 4 * 48)
+    assert (await trained(cell, task, tmp_path / "segments")).value == whole.value
+    await trained(cell, task, tmp_path / "resumed", steps=7)
+    assert (await trained(cell, task, tmp_path / "resumed")).value == whole.value
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_claim_can_ask_for_twice_the_width(cell: ProcessSandbox, tmp_path: Path) -> None:
+    variant = a_task().variant(WIDER)
+    assert variant.where.width == 128
+    assert (await trained(cell, variant.task, tmp_path, steps=3)).width == 128
