@@ -22,6 +22,8 @@ COMMANDS = (
     "show",
     "report",
     "serve",
+    "export",
+    "finalize",
     "check",
     "measure",
     "confirm",

@@ -1,0 +1,66 @@
+"""MLflow: an MLflow experiment a campaign, a run an experiment with parameters, metrics, notes and the source."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.sinks.sink import Run
+
+BATCH = 500  # metrics of one request
+KEY = "move37.id"
+
+
+class MLflow:
+    """A tracking server, or a folder."""
+
+    def __init__(self, address: str) -> None:
+        self._client = MlflowClient(tracking_uri=address)
+
+    def send(self, run: Run) -> None:
+        """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
+        try:
+            self._send(run)
+        except Exception as error:
+            if not type(error).__module__.startswith(("mlflow", "requests", "urllib3")):
+                raise
+            raise EnvironmentFault(f"MLflow does not take {run.id} ({str(error).splitlines()[0]})") from error
+
+    def _send(self, run: Run) -> None:
+        name = f"move37 campaign {run.campaign}"
+        found = self._client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else self._client.create_experiment(name)
+        for old in self._client.search_runs([experiment], f"tags.`{KEY}` = '{run.id}'"):
+            self._client.delete_run(old.info.run_id)
+        made = self._client.create_run(experiment, run_name=run.name)
+        ident, now = made.info.run_id, int(time.time() * 1000)
+        params = [Param(key, value[:500]) for key, value in run.settings.items() if value]
+        tags = [RunTag(KEY, run.id), RunTag("mlflow.note.content", run.notes)]
+        self._client.log_batch(ident, params=params, tags=tags)
+        metrics = [Metric(_plain(p.metric), p.value, now, p.step) for p in run.points]
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(ident, metrics=metrics[start : start + BATCH])
+        if run.source:
+            self._client.log_text(ident, run.source, "candidate.py")
+        self._client.set_terminated(ident)
+
+    def close(self) -> None:
+        """Each run is written when it is sent."""
+
+
+def _plain(metric: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
+
+
+def open_sink(name: str, place: str) -> Any:
+    """`place` is a folder, or the address of a tracking server. Raises `BadInput`."""
+    if "://" in place:
+        if not place.startswith(("http://", "https://", "sqlite://", "file://")):
+            raise BadInput(f"{place} is no tracking server's address: write http://HOST:PORT or a folder")
+        return MLflow(place)
+    return MLflow(Path(place).expanduser().absolute().as_uri())

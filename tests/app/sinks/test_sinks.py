@@ -1,0 +1,98 @@
+"""What is exported arrives: read back from TensorBoard's and MLflow's own files."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from move37.app.reading import pick_campaign, reading
+from move37.app.sinks.sink import runs_of
+from move37.app.views.campaign import view_of
+from move37.lab.archive.live import Recorder
+from tests.app.campaigns import a_whole_campaign
+from tests.app.conftest import Move37
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("sinks") / "home"
+    a_whole_campaign(home)
+    with Recorder(home, 1) as recorder:
+        for step in (10, 20, 30):
+            recorder.point("c1-001", "lm@100", 0, step, 5.0 - step / 10)
+    return home
+
+
+def test_every_experiment_is_a_run_with_finite_numbers_in_order(home: Path) -> None:
+    with reading(home) as archive:
+        runs = runs_of(view_of(archive, pick_campaign(archive)))
+    assert len(runs) == 19
+    for run in runs:
+        assert all(math.isfinite(p.value) for p in run.points)
+        assert [p.step for p in run.points] == sorted(p.step for p in run.points)
+    first = next(r for r in runs if r.id == "c1-001")
+    assert [p.value for p in first.points if p.metric.startswith("training_loss")] == [4.0, 3.0, 2.0]
+    assert "Not distinguishable" in first.notes and first.source and first.settings["family"] == "gla"
+
+
+def test_tensorboard_reads_it_back_once_however_often_it_is_sent(move37: Move37, home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for _ in range(2):
+        answer = move37("--home", str(home), "export", "--to", f"tensorboard:{tmp_path}")
+        assert answer.status == 0 and "19 experiments" in answer.out
+    events = EventAccumulator(str(tmp_path / "c1-001"))
+    events.Reload()
+    tags = events.Tags()["tensors"] or events.Tags()["scalars"]
+    loss = next(tag for tag in tags if tag.startswith("training_loss"))
+    found = events.Tensors(loss) if loss in events.Tags()["tensors"] else events.Scalars(loss)
+    assert [e.step for e in found] == [10, 20, 30]
+    assert len([t for t in tags if t.startswith("bits_per_byte/fresh")]) == 5
+
+
+def test_mlflow_reads_it_back_and_a_second_export_replaces_the_first(
+    move37: Move37, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    from mlflow.tracking import MlflowClient
+
+    for _ in range(2):
+        answer = move37("--home", str(home), "export", "--to", f"mlflow:{tmp_path / 'mlruns'}")
+        assert answer.status == 0, answer.err
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    experiment = client.get_experiment_by_name("move37 campaign 1")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    assert len(runs) == 19
+    run = next(r for r in runs if r.data.tags["move37.id"] == "c1-001")
+    assert run.data.params["family"] == "gla" and run.data.tags["mlflow.note.content"]
+    name = next(k for k in run.data.metrics if k.startswith("training_loss"))
+    assert [m.value for m in client.get_metric_history(run.info.run_id, name)] == [4.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "tensorboard:", "s3:bucket", "mlflow:ftp://x"])
+def test_a_place_that_is_none_is_wrong_use(move37: Move37, home: Path, place: str) -> None:
+    answer = move37("--home", str(home), "export", "--to", place)
+    assert answer.status == 2 and answer.err.count("\n") == 1
+
+
+def test_a_missing_package_is_named(move37: Move37, home: Path) -> None:
+    pytest.importorskip("plotly")
+    try:
+        import trackio  # noqa: F401
+    except ModuleNotFoundError:
+        answer = move37("--home", str(home), "export", "--to", "trackio:project")
+        assert answer.status == 2 and "pip install trackio" in answer.err
+
+
+def test_no_sink_is_imported_at_start_up() -> None:
+    names = ("tensorboard", "mlflow", "nicegui", "wandb", "jinja2")
+    code = f"import sys, move37.app.cli as c; c.build(); print([m for m in {names!r} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
