@@ -62,6 +62,7 @@ def test_only_the_triton_files_name_triton() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     # Code that runs inside the sandbox is told its output folder through the environment.
     inside = {
+        "app/running/figures_backend.py",
         "lab/tasks/program_entry.py",
         "lab/inside/isolation.py",
         "lab/inside/job.py",
