@@ -59,6 +59,7 @@ ROUGH = {
     "dropout": with_forward("x = torch.dropout(x, 0.2, self.training)"),
     "a kink at every zero": with_forward("x = torch.relu(x).square() - torch.relu(-x)"),
     "a sharp softmax": with_forward("x = torch.softmax(8 * x, -1) * 8"),
+    "a norm of what is all but zero": with_forward("x = torch.nn.functional.rms_norm(x[..., :1] * x, x.shape[-1:])"),
     "a hidden cache of its own input": with_forward("self.cache = x.detach()"),
     "weights that start at zero": HONEST.replace(
         'self.register_buffer("taps", torch.ones(3))', "torch.nn.init.zeros_(self.now.weight)"
