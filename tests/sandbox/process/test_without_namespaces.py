@@ -1,0 +1,39 @@
+"""Where a machine forbids namespaces, one candidate still finds nothing of another, and nothing stays on the disk."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.reap import PREFIX
+from move37.sandbox.process.zygote_process import Settings
+from tests.sandbox.attacks.table import FOLDER_OF_PROGRAMS
+from tests.sandbox.jobs import program
+
+LEAVERS = ("89_unreadable_leftovers", "90_colliding_names", "91_close_own_folder", "92_close_tmp")
+FOLDER = FOLDER_OF_PROGRAMS.parent
+
+
+def folders(launcher: int) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{launcher}-*"))
+
+
+@pytest.mark.parametrize("leaver", LEAVERS)
+async def test_the_next_candidate_meets_nothing(leaver: str) -> None:
+    source = (FOLDER_OF_PROGRAMS / f"{leaver}.py").read_text().replace('"/tmp", "/dev/shm", ', "")
+    if leaver == "92_close_tmp":
+        source = source.replace('("/dev/shm", "/")', '(os.environ["TMPDIR"],)').replace(
+            '("/tmp", "/dev/shm", "/")', "(os.environ['TMPDIR'],)"
+        )
+    look = (FOLDER / "afterwards/look_for_stash.py").read_text().replace('("/tmp", "/dev/shm", *folders)', "folders")
+    async with ProcessSandbox(1, settings=Settings(namespaces=False, warm=False)) as sandbox:
+        first = await sandbox.run(program(source, trust="one"))
+        assert b"held: tried" in first.stdout, first
+        second = await sandbox.run(program(look, trust="two", collect=("*",)))
+        assert second.stdout == b"clean\n" and not second.files, second
+        (zygote,) = sandbox._all
+        assert folders(zygote.pid)
+    assert not folders(zygote.pid)
