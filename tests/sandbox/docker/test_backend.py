@@ -16,7 +16,7 @@ from move37.sandbox.docker.backend import DockerSandbox
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.settings import DockerSettings
-from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken
+from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken, SandboxError, SandboxUnavailable
 from move37.sandbox.job import MIB, Job, Limits, Status
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
@@ -88,7 +88,10 @@ async def test_jobs_of_one_candidate_take_turns(sandbox):
 POISON = """
 import os, pathlib, torch
 for place in ("/tmp", "/dev/shm", os.environ["HOME"], os.environ["TMPDIR"], os.environ["MOVE37_OUT"], "/tmp/job"):
-    pathlib.Path(place, "poison.py").write_text("raise SystemExit('poisoned')")
+    try:
+        pathlib.Path(place, "poison.py").write_text("raise SystemExit('poisoned')")
+    except PermissionError:
+        assert place == "/tmp/job"  # the supervisor's own
 cache = pathlib.Path("/tmp/torchinductor_nobody"); cache.mkdir(exist_ok=True)
 (cache / "x.so").write_bytes(b"x")
 from torch._inductor.runtime.cache_dir_utils import cache_dir
@@ -143,9 +146,9 @@ async def test_time_is_kept_outside(sandbox):
 
 
 async def test_a_worker_that_forgets_the_time_loses_its_container(sandbox, monkeypatch):
-    from move37.sandbox.docker import container
+    from move37.sandbox import deadlines
 
-    monkeypatch.setattr(container, "GRACE_SECONDS", -0.5)  # our clock before the worker's
+    monkeypatch.setattr(deadlines, "GRACE_SECONDS", -1.0)  # our clock before the worker's
     outcome = await sandbox.run(
         a_job("import time; print('x', flush=True); time.sleep(60)", trust="late", wall_seconds=1.5)
     )
@@ -213,6 +216,7 @@ async def test_candidates_that_nobody_releases_are_not_kept_for_ever():
     try:
         for trust in "abc":
             await say(made, "print(1)", trust=trust)
+        await made._removed()
         assert len(set(await ours(made)) - others) == 2
     finally:
         await made.close()
@@ -238,6 +242,39 @@ async def test_an_image_without_our_worker_is_an_error_that_says_what_to_do():
         assert set(await ours(made)) <= others
     finally:
         await made.close()
+
+
+async def test_closing_while_containers_are_made_leaves_none():
+    made = DockerSandbox(DockerSettings(warm=4))
+    others = set(await ours(made))
+    runs = [asyncio.create_task(made.run(a_job("print(1)", trust=trust))) for trust in "abcd"]
+    while made._pool is None or not made._pool._starting:
+        await asyncio.sleep(0.01)
+    await made.close()
+    ended = await asyncio.gather(*runs, return_exceptions=True)
+    assert all(isinstance(one, SandboxError) or one.stdout == b"1\n" for one in ended), ended
+    assert set(await ours(made)) <= others
+
+
+async def test_releasing_a_candidate_with_a_job_waiting_leaves_no_container_behind():
+    made = DockerSandbox(DockerSettings(warm=0))
+    others = set(await ours(made))
+    heard = asyncio.Event()
+    first = asyncio.create_task(
+        made.run(a_job("import time; print(1, flush=True); time.sleep(60)"), on_output=lambda *_: heard.set())
+    )
+    await heard.wait()
+    second = asyncio.create_task(made.run(a_job("print(2)")))
+    while not any(slot.waiting_jobs == 2 for slot in made._slots.values()):
+        await asyncio.sleep(0.01)
+    await made.release("one")
+    with pytest.raises(SandboxBroken):
+        await first
+    assert (await second).stdout == b"2\n"
+    await made.close()
+    assert set(await ours(made)) <= others
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        await made.run(a_job("print(3)"))
 
 
 OWNER = """
