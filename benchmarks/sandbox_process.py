@@ -54,7 +54,7 @@ async def rate(sandbox: ProcessSandbox, source: bytes, count: int = 100) -> floa
 def idle_mib(sandbox: ProcessSandbox) -> float:
     """Private memory that no file backs, of the largest process below the first launcher: its zygote."""
     sizes = []
-    waiting = [member.pid for member in sandbox._all][:1]
+    waiting = [zygote.pid for zygote in sandbox._all][:1]
     while waiting:
         pid = waiting.pop()
         waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())

@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -157,7 +157,10 @@ class Leases:
 
     @contextmanager
     def _locked(self) -> Iterator[_Locked]:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.folder.parent, self.folder):
+            # `parents=True` would give the outer one the umask's mode.
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
         path = self.folder / "leases.json"
         with open(self.folder / "lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when we die
@@ -195,7 +198,13 @@ class Lease:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if not self.leases.renew(self.id):
+            try:
+                kept = self.leases.renew(self.id)
+            except OSError as error:
+                # A full disk passes; the lease lives on for as long as it was last granted.
+                log.warning("gpu_lease_not_renewed", lease=self.id, why=str(error))
+                continue
+            if not kept:
                 log.error("gpu_lease_lost", lease=self.id, devices=list(self.devices))
                 return
 

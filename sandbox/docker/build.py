@@ -89,13 +89,20 @@ def prepare_base(engine: Engine, base: str, variant: Variant, say: Say) -> str:
     say(f"pulling {base}")
     try:
         with translated():
-            name, _, mark = base.partition(":")
-            engine.api.pull(name, tag=mark or "latest")
+            name, mark = split_name(base)
+            engine.api.pull(name, tag=mark)
     except SandboxError as error:
         raise ImageMissing(
             f"{base} cannot be pulled: use `--base debootstrap`, or name an image that is here"
         ) from error
     return base
+
+
+def split_name(image: str) -> tuple[str, str]:
+    """Repository and tag; a registry may have a port, which is no tag."""
+    folder, slash, last = image.rpartition("/")
+    name, _, mark = last.partition(":")
+    return folder + slash + name, mark or "latest"
 
 
 def download_wheels(cache: Path, variant: Variant, say: Say) -> Path:

@@ -11,6 +11,7 @@ Not covered: a cgroup per process of a job; the io controller.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,9 @@ class Cgroup:
             try:
                 folder = ROOT / controller / f"{PREFIX}{name}"
                 folder.mkdir()
+                if not (folder / "cgroup.procs").exists():  # a plain folder where no controller is mounted
+                    folder.rmdir()
+                    raise OSError(errno.ENODEV, "not mounted")
                 folders[controller] = folder
             except OSError as error:
                 reason = f"{controller}: {error.strerror}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from move37.sandbox.docker.build import pack
+from move37.sandbox.docker.build import pack, split_name
 from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
     RECIPE_FILES,
@@ -93,3 +93,16 @@ async def test_the_corpus_is_not_in_the_image_and_the_compiler_that_imports_it_w
     files = {"main.py": SYMPY}
     outcome = await sandbox.run(Job(id="s", trust="sympy", argv=("python", "main.py"), files=files))
     assert outcome.stdout == b"['.pyc'] None 0\n4.0\n", outcome
+
+
+@pytest.mark.parametrize(
+    "image, name, mark",
+    [
+        ("python:3.11", "python", "3.11"),
+        ("python", "python", "latest"),
+        ("registry:5000/python:3.11", "registry:5000/python", "3.11"),
+        ("registry:5000/a/python", "registry:5000/a/python", "latest"),
+    ],
+)
+def test_the_port_of_a_registry_is_no_tag(image: str, name: str, mark: str):
+    assert split_name(image) == (name, mark)
