@@ -182,7 +182,7 @@ async def stop_under_fork_bomb(sandbox: Any) -> float:
 
 
 async def idle_private_mib(sandbox: Any) -> float | None:
-    """Anonymous memory of an idle container, all its processes together, as its cgroup counts it; None with nobody idle.
+    """Anonymous memory of an idle container, all processes, as its cgroup counts it; None with nobody idle.
 
     Not the zygote's private pages: it shares nearly all of them with the child that it has forked ahead.
     """

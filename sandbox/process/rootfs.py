@@ -27,13 +27,9 @@ DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}  # their 
 PARTS = ("bin", "lib", "lib32", "lib64", "include", "share")
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 NOTHING = "/.nothing"  # an empty folder: an overlay has at least two below it
-# Of /proc: the host's hardware, interrupts (a side channel to keystrokes), and the kernel's tables.
-MASKED = """
-config.gz interrupts kallsyms kcore keys key-users latency_stats modules sched_debug slabinfo softirqs
-timer_list timer_stats vmallocinfo pagetypeinfo
-"""
-MASKED_FILES = tuple(f"/proc/{name}" for name in MASKED.split())
-MASKED_FOLDERS = tuple(f"/proc/{name}" for name in ("acpi", "asound", "bus", "irq", "scsi"))
+# Of /proc, what anybody may read of the host: interrupts (a side channel to keystrokes), settings, hardware.
+MASKED_FILES = ("/proc/config.gz", "/proc/interrupts", "/proc/softirqs")
+MASKED_FOLDERS = ("/proc/bus",)
 SPARE_DEVICES = "/.devices"  # GPU devices wait here; a job that leased one gets it in /dev
 PASSWD = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/job/home:/bin/sh\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"

@@ -61,9 +61,11 @@ class OutputRelay:
 
     def run(self) -> str | None:
         """The reason why the job must end now; None when it ended by itself. Its time goes on while nobody reads."""
-        deadline = time.monotonic() + float(self.job["limits"]["wall_seconds"])
+        now = time.monotonic()
+        deadline, look = now + float(self.job["limits"]["wall_seconds"]), now + LOOK_SECONDS
         while self.child.poll() is None:
-            left = deadline - time.monotonic()
+            now = time.monotonic()
+            left = deadline - now
             if left <= 0:
                 return "timeout"
             waiting = [self.child.wake, self.wire.reader, *([] if self.wire.full else self.open)]
@@ -76,8 +78,10 @@ class OutputRelay:
                     self.pass_on(descriptor)
             if free:
                 self.wire.push()
-            if reason := self.isolation.watch():
-                return reason
+            if now >= look:
+                look = now + LOOK_SECONDS
+                if reason := self.isolation.watch():
+                    return reason
         return None
 
     def _cancelled(self) -> bool:
