@@ -2,7 +2,8 @@
 
 What it computes: outputs at weights that depend on shapes alone, so that renaming and reordering parameters hides
 nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that storing a projection the
-other way round hides nothing either; outputs are compared up to scale, and a difference of a few per cent is none.
+other way round hides nothing either. What a token gives alone and what its past adds are compared apart, each up to
+scale: a path past the memory must not hide what the memory does. One of a per cent is none.
 Initial values that no seed changes (decays, ones, scales) are part of the idea and stay; random ones are replaced. Two
 mixers that only draw their weights from another distribution count as one.
 """
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
 
 NAME = "novelty"
-CLOSEST_ALLOWED = 0.05  # distance to the nearest known mixer's outputs, which have rms 1
-OUTPUTS = 32
+CLOSEST_ALLOWED = 0.015  # distance to the nearest known mixer's outputs, which have rms 1
+OUTPUTS = 32  # numbers of each part
+LENGTH = 48
+NOTHING = 1e-9
 
 
 def measure(bench: Bench) -> RawMeasurement:
-    """`OUTPUTS` numbers of the mixer at fixed weights, scaled to rms 1; none when they are random or not finite."""
+    """Numbers of both parts at fixed weights; none when they are random or not finite."""
     if bench.random:
         return RawMeasurement(detail="eval mode draws random numbers")
     others = [bench.build(seed=seed, perturbed=False).parameters for seed in range(1, 8)]
@@ -40,12 +43,20 @@ def measure(bench: Bench) -> RawMeasurement:
         if value.dim() < 2 and drawn:  # where its distribution lies, to half a unit
             level = round(2 * sum(float(other[name].mean()) for other in others[1:]) / len(others[1:])) / 2
         module.values[number] = fixed(value.shape, level=level).to(value.dtype)
-    y = module(bench.inputs(1, 48).to(bench.dtype)).double().flatten()
-    if not y.isfinite().all() or not y.any():
+    x = bench.inputs(1, LENGTH).to(bench.dtype)
+    whole = module(x).double()[0]
+    alone = module(x[0, :, None]).double()[:, 0]  # every token as a sequence of its own
+    if not whole.isfinite().all() or not whole.any():
         return RawMeasurement(detail="no finite outputs at fixed weights")
-    y = y / y.square().mean().sqrt()
-    outputs = [round(float(v), 5) for v in y[:: max(1, len(y) // OUTPUTS)][:OUTPUTS]]
-    return RawMeasurement(value=0.0, outputs=outputs)
+    return RawMeasurement(value=0.0, outputs=[*_sample(whole - alone), *_sample(alone)])
+
+
+def _sample(part: Tensor) -> list[float]:
+    """`OUTPUTS` of its numbers, scaled to rms 1; zeros where there is nothing."""
+    flat = part.flatten()
+    size = float(flat.square().mean().sqrt())
+    flat = flat / size if size > NOTHING else flat * 0
+    return [round(float(v), 5) for v in flat[:: max(1, len(flat) // OUTPUTS)][:OUTPUTS]]
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
