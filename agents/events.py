@@ -50,6 +50,8 @@ class TrainingUpdated:
     """A training's sign of life."""
 
     progress: Progress
+    learning_rate: float = 0.0
+    fresh: bool = False  # on a confirming seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,9 @@ async def train(
             fresh=fresh,
             sandbox=campaign.sandbox,
             workdir=workdir,
-            on_progress=lambda progress: campaign.on_event(TrainingUpdated(progress=progress)),
+            on_progress=lambda progress: campaign.on_event(
+                TrainingUpdated(progress=progress, learning_rate=rate, fresh=fresh)
+            ),
         )
     failure = measured.failure
     if not failure and not tuning and any(m.diverged for m in measured.measurements):

@@ -25,6 +25,7 @@ from move37.app.terminal import console
 from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher
 from move37.lab.archive.controls import ControlKind, Controls
+from move37.lab.errors import ArchiveEmpty
 
 ANSWER_WITHIN = 5.0  # seconds that the campaign has to answer an order
 BEGIN_WITHIN = 120.0  # seconds from the start of a process to its campaign's row
@@ -152,5 +153,8 @@ def _running_campaigns(home: Path) -> set[tuple[int, int]]:
     """(campaign, how often it was begun): a resumed one counts anew by its sessions."""
     if not has_archive(home):
         return set()
-    with reading(home) as archive:
-        return {(c.id, int(c.facts.get("sessions", 0))) for c in archive.campaigns() if c.status == "running"}
+    try:
+        with reading(home) as archive:
+            return {(c.id, int(c.facts.get("sessions", 0))) for c in archive.campaigns() if c.status == "running"}
+    except ArchiveEmpty:  # the process is creating it at this moment
+        return set()

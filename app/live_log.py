@@ -6,6 +6,7 @@ The other direction, what other processes ask of the campaign, is `serve_control
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +41,7 @@ class LiveLog:
 
     def __init__(self, home: Path, campaign: int) -> None:
         self._recorder = Recorder(home, campaign)
-        self._points: dict[tuple[str, str, int], int] = {}
+        self._points: dict[tuple[str, str, int, float, bool], int] = {}
         self._active: dict[str, dict[str, str]] = {}
         self._notices: list[str] = []
         self._recorder.close_requests("the campaign began anew")
@@ -94,11 +95,14 @@ class LiveLog:
 
     def _point(self, event: TrainingUpdated) -> None:
         p = event.progress
-        run = (p.experiment, p.rung, p.seed)
+        run = (p.experiment, p.rung, p.seed, event.learning_rate, event.fresh)
         last = self._points.get(run, -EVERY)
-        if p.loss is not None and (p.step >= last + EVERY or p.step < last or p.step == p.steps):
+        known = p.loss is not None and math.isfinite(p.loss)  # SQLite has no nan
+        if known and (p.step >= last + EVERY or p.step < last or p.step == p.steps):
             self._points[run] = p.step
-            self._recorder.point(p.experiment, p.rung, p.seed, p.step, p.loss)
+            self._recorder.point(
+                p.experiment, p.rung, p.seed, p.step, p.loss or 0.0, rate=event.learning_rate, fresh=event.fresh
+            )
 
     def _activity(self, event: StageStarted | StageFinished | Spoke | ExperimentUpdated) -> None:
         before = {ident: dict(facts) for ident, facts in self._active.items()}

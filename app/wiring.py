@@ -408,6 +408,7 @@ def _brief(settings: Settings, schedule: Schedule, text: str) -> Brief:
 def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
     return {
         "metric": encode(task.metric),
+        "caveat": task.caveat,
         "shortened": list(schedule.shortened),
         "schedule": encode(schedule),
         "versions": _versions(),

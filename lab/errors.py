@@ -5,7 +5,9 @@
     |- BadCorpus          unreadable, too small, or its checksum differs
     |- BadCandidate       the file cannot be read at all
     |- ArchiveError
+    |  |- ArchiveEmpty    nothing has run here yet
     |  |- ArchiveBusy     another campaign holds this home
+    |  |- ArchiveUnwritable  full, read-only, or held for too long
     |  |- ArchiveCorrupt  opened read-only; names the backup
     |  '- UnknownExperiment
     '- MeasurementBroken  a training or scoring job gave nothing usable, and not through the candidate
@@ -32,6 +34,10 @@ class BadCandidate(LabError):
 
 class ArchiveError(LabError):
     """The archive cannot be used."""
+
+
+class ArchiveEmpty(ArchiveError):
+    """There is nothing to read yet."""
 
 
 class ArchiveBusy(ArchiveError):

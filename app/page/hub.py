@@ -20,6 +20,7 @@ from move37.app.watch import is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import Curve, LiveReader, Request
 from move37.lab.archive.store import Archive, Campaign
+from move37.lab.errors import ArchiveEmpty
 
 T = TypeVar("T")
 FRESH = 0.9  # seconds for which what was read counts as now
@@ -52,7 +53,7 @@ class Hub:
 
     async def campaigns(self) -> tuple[Campaign, ...]:
         """All campaigns, oldest first; none while nothing has run here."""
-        return await self._lately("campaigns", 0, lambda: self._open().campaigns() if self.begun else ())
+        return await self._lately("campaigns", 0, self._campaigns)
 
     async def view(self, campaign: int) -> CampaignView:
         """The campaign with its records. Raises `ArchiveError` for an unknown number."""
@@ -100,11 +101,6 @@ class Hub:
                 return answer
         return "passed on; the campaign is busy and has not answered yet"
 
-    @property
-    def begun(self) -> bool:
-        """Whether any campaign has run in this home."""
-        return has_archive(self.home)
-
     def close(self) -> None:
         """Let go of the archive."""
         self._pool.submit(self._close)
@@ -116,6 +112,12 @@ class Hub:
         for opened in (self._archive, self._reader):
             if opened is not None:
                 opened.close()
+
+    def _campaigns(self) -> tuple[Campaign, ...]:
+        try:
+            return self._open().campaigns() if has_archive(self.home) else ()
+        except ArchiveEmpty:  # a campaign's process is creating it at this moment
+            return ()
 
     def _open(self) -> Archive:
         if self._archive is None:

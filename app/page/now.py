@@ -39,8 +39,8 @@ class Now:
                 self._stream = ui.element("div").classes("panel stream").props('aria-live="polite" tabindex="0"')
                 self._box()
             with ui.element("section").props('aria-label="what waits and runs"'):
-                self._requests = ui.element("div").props('aria-live="assertive"')
-                self._running = fragment("").classes("panel")
+                self._requests = ui.element("div").props('aria-live="assertive"').classes("requests")
+                self._running = fragment("").classes("panel running")
         await self.update()
         self._page.every(self.update)
 

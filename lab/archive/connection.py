@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from move37.lab.archive.schema import STEPS, upgrade
-from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable
+from move37.lab.errors import ArchiveCorrupt, ArchiveEmpty, ArchiveError, ArchiveUnwritable
 
 
 def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
@@ -35,7 +35,8 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
     if readonly and version == 0:  # somebody is creating it at this moment
-        raise ArchiveError(f"no campaign has run in {path.parent} yet: start one with `move37 run`")
+        connection.close()
+        raise ArchiveEmpty(f"no campaign has run in {path.parent} yet: start one with `move37 run`")
     if version > len(STEPS):
         raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
     return connection

@@ -73,6 +73,10 @@ class MixersTask:
     corpus: Corpus
     name: str = "mixers"
     metric: Metric = BITS_PER_BYTE
+    caveat: str = (
+        "No row is a discovery before its claim stands: that needs its own ablation, more steps, a larger width and "
+        "held-out text."
+    )
     contract: str = CONTRACT
     calibrated: bool = False  # whether the noise between seeds was measured on this corpus
     total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for

@@ -51,6 +51,7 @@ class ProgramTask:
     wall_seconds: float  # of one job; ends everything that it started
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that the evaluator asks for
     metric: Metric = field(default=COMBINED_SCORE)
+    caveat: str = "Differences are gains over the start program by this evaluator, and nothing more."
 
     @classmethod
     def open(cls, folder: Path, *, wall_seconds: float | None = None) -> ProgramTask:

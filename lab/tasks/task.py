@@ -127,6 +127,11 @@ class Task(Protocol):
         ...
 
     @property
+    def caveat(self) -> str:
+        """What its numbers do not show, one sentence: printed under every table."""
+        ...
+
+    @property
     def contract(self) -> str:
         """The candidate contract, as the Engineer reads it (Markdown)."""
         ...
