@@ -35,6 +35,7 @@ COMMANDS = (
     "principles",
     "memory",
     "sandbox",
+    "models",
     "mcp",
     "answer",
     "bench",

@@ -4,6 +4,7 @@
     openai:NAME      OpenAI, or any compatible endpoint with a base URL
     anthropic:NAME   Anthropic
     ollama:NAME      an Ollama server
+    local:NAME       llama.cpp in a process of ours: a model that a package carries, or a GGUF file (models/local)
     seat             somebody outside: a person or a program (`move37 answer`), a coding agent (`move37 mcp`)
     replay:FILE      the recorded replies of an earlier run (models/replay)
 

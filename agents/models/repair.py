@@ -216,7 +216,8 @@ class StructuredOutputClient(ClientWrapper):
 
     def _constrained(self, extra: dict[str, Any], form: type[BaseModel]) -> tuple[dict[str, Any], JsonOutput]:
         # OpenAI's own parser would raise on an invalid reply and lose its text: we hand over the schema and parse here.
-        if type(self.inner).__name__.startswith(("OpenAI", "AzureOpenAI")):
+        name = type(self.inner).__name__
+        if name.startswith(("OpenAI", "AzureOpenAI")) or getattr(self.inner, "takes_response_format", False):
             schema = {"name": form.__name__, "schema": form.model_json_schema(), "strict": False}
             return extra | {"response_format": {"type": "json_schema", "json_schema": schema}}, None
         info = self.inner.model_info

@@ -22,7 +22,8 @@ Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [defaul
 Model = Annotated[
     str | None,
     typer.Option(
-        help="designer (a search, no language model), openai:NAME, anthropic:NAME, ollama:NAME or replay:FILE.  "
+        help="designer (a search, no language model), openai:NAME, anthropic:NAME, ollama:NAME, local:NAME, seat or "
+        "replay:FILE; or role=URI,...,default=URI.  "
         "[default: designer]",
         metavar="URI",
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from move37.agents.models.provider import Provider
-from move37.agents.models.providers import anthropic, ollama, openai, replay
+from move37.agents.models.providers import anthropic, local, ollama, openai, replay
 
 PROVIDERS: tuple[Provider, ...] = (
     openai.PROVIDER,
     anthropic.PROVIDER,
     ollama.PROVIDER,
+    local.PROVIDER,
     replay.PROVIDER,
 )

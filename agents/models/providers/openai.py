@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from move37.agents.models.provider import ModelOptions, Provider, check_address, info, key_for, no_key, sampling
@@ -48,6 +49,11 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     Endpoint(able).connect(client._client._client)
     opened: ChatCompletionClient = client
     return opened
+
+
+def compatible(name: str, address: str, options: ModelOptions) -> ChatCompletionClient:
+    """A client of a server of our own at `address`."""
+    return _open(name, replace(options, base_url=address, key="none"))
 
 
 def _known(name: str) -> bool:

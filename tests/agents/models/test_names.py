@@ -24,6 +24,11 @@ def test_an_unknown_name_is_refused_in_one_line(uri: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_local_model_that_is_not_there_says_how_to_get_one() -> None:
+    with pytest.raises(BadModel, match="move37 models list"):
+        open_model("local:/nowhere/at/all.gguf")
+
+
 def test_a_name_may_hold_colons() -> None:
     model = parse("ollama:qwen2.5-coder:7b")
     assert (model.provider, model.name, str(model)) == ("ollama", "qwen2.5-coder:7b", "ollama:qwen2.5-coder:7b")

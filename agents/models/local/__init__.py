@@ -1,0 +1,5 @@
+"""local:NAME-or-PATH, a model in a process of ours: llama.cpp through xllamacpp (extra `local`).
+
+`catalogue` knows the models that packages carry and where they lie, `fetch` brings one, `serve` is the process,
+`process` starts, watches and restarts it, `client` is the AutoGen client in front of it.
+"""

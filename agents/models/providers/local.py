@@ -1,0 +1,32 @@
+"""local:NAME-or-PATH, a model file in a process of ours (models/local)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from move37.agents.errors import BadModel
+from move37.agents.models.provider import ModelOptions, Provider
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+CONTEXT_TOKENS = 12_288  # of a file that we know nothing of
+REPLY_TOKENS = 3_072  # room for a file beside a context of the same window
+
+
+def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
+    if find_spec("xllamacpp") is None:
+        raise BadModel("local: needs llama.cpp: pip install 'move37[local]'")
+    from move37.agents.models.local.catalogue import located
+    from move37.agents.models.local.client import LocalModel
+    from move37.agents.models.local.process import LocalServer
+
+    path, known = located(name)
+    window = options.context_tokens or known or CONTEXT_TOKENS
+    bounded = replace(options, reply_tokens=min(options.reply_tokens, REPLY_TOKENS), base_url=None, key=None)
+    return LocalModel(name, LocalServer(path, ("--context", str(window))), bounded, context_tokens=window)
+
+
+PROVIDER = Provider(name="local", open=_open, form="NAME-or-PATH", local=True)
