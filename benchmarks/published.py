@@ -5,7 +5,7 @@ rule asks (loss gained + steps saved / 100 * .0045) / sqrt(1/n + 1/n') for .004 
 values are accepted where the range that rounding of the means leaves open covers the published one. Then: how many of
 the successive records survive a correction for their number (Holm), by the track's own test.
 
-Not here: state tracking and memorisation at the published settings, which take many core-hours.
+State tracking is `python -m benchmarks.state_tracking`. Not here: memorisation, and anything at its published size.
 """
 
 from __future__ import annotations

@@ -222,7 +222,8 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
     chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
     values = [m.value for m in chosen if m.is_number]
     noise = NOISE.get(name) if all(m.calibrated for m in chosen) else None
-    found = interval(values, calibration=noise.run if noise else None) if len(values) > 1 else None
+    chose = not all(m.fresh for m in chosen)  # seeds that selected say nothing about how far their mean is off
+    found = None if chose or len(values) < 2 else interval(values, calibration=noise.run if noise else None)
     return Summary(
         mean=math.fsum(values) / len(values) if values else math.nan,
         low=found.low if found else None,

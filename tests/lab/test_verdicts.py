@@ -157,6 +157,11 @@ def test_a_screened_number_has_null_bounds() -> None:
     assert found["bits_per_byte"].low is None and found["bits_per_byte"].high is None and found["parity"].n == 1
 
 
+def test_screening_seeds_carry_no_interval_however_many_there_are() -> None:
+    found = summarise([a_measurement(value=2.0 + n / 100, seed=n) for n in range(3)])["bits_per_byte"]
+    assert (found.n, found.low, found.high) == (3, None, None) and not found.fresh
+
+
 def test_a_summary_keeps_the_mark_of_the_self_reported() -> None:
     assert summarise([a_measurement(metric="combined_score", self_reported=True)])["combined_score"].self_reported
 
