@@ -15,11 +15,12 @@ import structlog
 
 from move37.agents import cycle, promotion, reflection, sharing
 from move37.agents.approval import decided
+from move37.agents.bookkeeping import close_unfinished, tell_budget
 from move37.agents.budget import Spent, exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.directions import from_facts
 from move37.agents.errors import BudgetSpent
-from move37.agents.events import BudgetUpdated, ExperimentUpdated, Notice
+from move37.agents.events import ExperimentUpdated, Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of
 from move37.agents.gather import gather
 from move37.agents.inbox import Decision
@@ -49,7 +50,7 @@ async def run(campaign: CampaignContext) -> CampaignResult:
     session = _Campaign(campaign)
     ending = await session.run()
     campaign.archive.update_campaign(campaign.record.id, status=ending.status, seconds=campaign.clock.seconds)
-    session.tell_budget("done")
+    tell_budget(campaign, "done")
     log.info("campaign_ended", campaign=campaign.record.id, status=ending.status, reason=ending.reason)
     return ending
 
@@ -75,7 +76,7 @@ class _Campaign:
                 main.result()
                 return CampaignResult(status="finished", reason="the budget is spent")
         except BudgetSpent as error:
-            self._close_unfinished(str(error))
+            close_unfinished(campaign, str(error))
             return CampaignResult(status="finished", reason=str(error))
         finally:
             for task in (main, *watchers):
@@ -86,22 +87,22 @@ class _Campaign:
         if campaign.inbox.stopped:
             return CampaignResult(status="stopped", reason="the person stopped it; `move37 resume` goes on")
         reason = self._limit() or "a limit is reached"
-        self._close_unfinished(reason)
+        close_unfinished(campaign, reason)
         return CampaignResult(status="finished", reason=reason)
 
     async def _whole(self) -> None:
         campaign, schedule = self._context, self._context.schedule
         first, rest = schedule.baseline_rungs[:1], schedule.baseline_rungs[1:]
-        self.tell_budget("baselines")
+        tell_budget(campaign, "baselines")
         await self._baselines(first)
         self._need_a_baseline()
         everybody: list[str] = []
         for start in range(1, campaign.record.brief.budget + 1, schedule.generation):
             numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
-            self.tell_budget("search")
+            tell_budget(campaign, "search")
             generation = await self._search(numbers)
             everybody += generation
-            self.tell_budget("climb")
+            tell_budget(campaign, "climb")
             baselines_done = asyncio.ensure_future(self._baselines(promotion.affordable(campaign, rest, generation)))
             try:
                 await promotion.promote(campaign, generation, self.seat, baselines_done)
@@ -111,7 +112,7 @@ class _Campaign:
             await reflection.reflect(campaign, generation, self._limit)
         for own in baselines_of(campaign):
             await campaign.sandbox.release(own.id)
-        self.tell_budget("confirm")
+        tell_budget(campaign, "confirm")
         await promotion.tune(campaign, everybody, self.seat)
         await promotion.screen_again(campaign, everybody, self.seat)
         await promotion.confirm(campaign, everybody, self.seat)
@@ -172,7 +173,7 @@ class _Campaign:
                 self._running.pop(experiment.id, None)
                 await campaign.sandbox.release(experiment.id)
             campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
-            self.tell_budget("search")
+            tell_budget(campaign, "search")
             return experiment.id
 
     async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:
@@ -236,28 +237,3 @@ class _Campaign:
         campaign = self._context
         spent = Spent(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
         return exhausted(campaign.budget, spent)
-
-    def _close_unfinished(self, reason: str) -> None:
-        """No experiment of a finished campaign stays running."""
-        campaign = self._context
-        for e in campaign.archive.experiments(campaign.record.id):
-            if e.status is ExperimentStatus.RUNNING:
-                campaign.archive.finish_stage(
-                    e.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {reason}"
-                )
-
-    def tell_budget(self, phase: str) -> None:
-        """Show what is spent and what is left."""
-        campaign = self._context
-        candidates = [e for e in campaign.archive.experiments(campaign.record.id) if e.role is Role.CANDIDATE]
-        campaign.on_event(
-            BudgetUpdated(
-                done=sum(e.status is not ExperimentStatus.RUNNING for e in candidates),
-                budget=campaign.record.brief.budget,
-                seconds=campaign.clock.seconds,
-                seconds_left=campaign.clock.left,
-                tokens=campaign.usage.tokens,
-                cost=campaign.usage.cost,
-                phase=phase,
-            )
-        )
