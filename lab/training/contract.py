@@ -41,7 +41,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
 - Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer.
 - Time and memory grow at most like time ** 1.15: softmax only inside a fixed window.
 - Its backward is autograd's, of the very function that forward computes. Where it is meant to be another (a
-  straight-through estimator, a surrogate gradient), the class says so in a line of its own,
+  straight-through estimator, a surrogate gradient, a hard choice among many such as top-k, whose jumps no gradient
+  tells), the class says so in a line of its own,
   `custom_backward = "straight-through: why"`; every table then says that its gradients were not checked.
 - At most 30,000 characters, of which 4,000 in numbers and strings: a mixer carries no data.
 
