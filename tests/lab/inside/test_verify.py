@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.lab import baselines
+from move37.lab.inside import verify
 from move37.lab.inside.remote import Record, Remote, RemoteMixer, build_model, rebuild
 from move37.lab.inside.spawner import Spawner
 from move37.lab.inside.verify import LEAST, TOLERANCE, Checks, Shift, disagreement, drawn_steps
@@ -72,6 +73,16 @@ ROUGH = {
 @pytest.mark.parametrize("name", ROUGH)
 def test_honest_gradients_are_believed(spawner: Spawner, name: str) -> None:
     checked(spawner, ROUGH[name])
+
+
+@pytest.mark.parametrize("name", ["a norm of what is all but zero", "a sharp softmax", "gated delta net"])
+def test_what_bends_within_the_first_look_is_looked_at_nearer(
+    spawner: Spawner, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(verify, "STEP", 16 * verify.STEP)
+    checked(spawner, ROUGH[name], steps=3)
+    with pytest.raises(ContractError, match="at training step"):
+        checked(spawner, with_forward(FALSE["gradients twice as large"]), steps=3)
 
 
 HOOK = "if self.now.weight.requires_grad and not hasattr(self, 'hooked'):\n    self.hooked = True\n    "
