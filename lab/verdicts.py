@@ -53,6 +53,7 @@ class Summary:
     steps: int = 0
     fresh: bool = False  # on seeds that selected nothing
     diverged: bool = False  # at least one of these runs
+    own_backward: bool = False  # the candidate declares another backward: its gradients were not checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +234,7 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
         steps=most,
         fresh=all(m.fresh for m in chosen),
         diverged=not all(m.is_sound for m in chosen),
+        own_backward=any(m.custom_backward for m in chosen),
     )
 
 

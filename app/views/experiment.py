@@ -133,6 +133,7 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
             TEXTS.get(m.text, m.text): m.text != SCREEN,
             "diverged": m.diverged,
             "self-reported": m.self_reported,
+            f"own backward: {m.custom_backward}": bool(m.custom_backward),
         }
         cells = [scales[m.metric].text(m.value), str(m.rung), f"{m.steps:,}" if m.steps else "–"]
         cells += [f"{m.learning_rate:g}" if m.learning_rate else "–", str(m.seed), f"{m.train_seconds:.1f}"]

@@ -38,7 +38,9 @@ def seeds_text(summary: Summary) -> str:
         return "diverged"
     seeds = "one seed" if summary.n == 1 else f"{summary.n} seeds"
     said = f"{summary.n} fresh seeds" if summary.n > 1 else "one fresh seed"
-    return (said if summary.fresh else f"screened on {seeds}") + (", self-reported" if summary.self_reported else "")
+    text = said if summary.fresh else f"screened on {seeds}"
+    text += ", self-reported" if summary.self_reported else ""
+    return text + (", gradients unchecked" if summary.own_backward else "")
 
 
 def value_text(summary: Summary | None, scale: Scale) -> tuple[str, str]:
