@@ -74,7 +74,7 @@ class _Campaign:
             await asyncio.wait({main, *watchers[1:]}, return_when=asyncio.FIRST_COMPLETED)
             if main.done() and not main.cancelled():
                 main.result()
-                return CampaignResult(status="finished", reason="the budget is spent")
+                return CampaignResult(status="finished", reason=self._limit() or "the budget is spent")
         except BudgetSpent as error:
             close_unfinished(campaign, str(error))
             return CampaignResult(status="finished", reason=str(error))
@@ -150,13 +150,20 @@ class _Campaign:
     # Candidates ---------------------------------------------------------------------------------------------
 
     async def _search(self, numbers: Sequence[int]) -> list[str]:
-        slots = asyncio.Semaphore(self._context.workers)
-        return await gather(*(self._candidate(number, slots) for number in numbers))
+        # Talking holds no training place: gates and trainings take the bench, and further experiments talk meanwhile.
+        slots = asyncio.Semaphore(self._context.workers + self._context.talking)
+        return [ident for ident in await gather(*(self._candidate(n, slots) for n in numbers)) if ident]
+
+    def _begun(self, number: int) -> bool:
+        mine = self._context.archive.experiments(self._context.record.id)
+        return any(e.role is Role.CANDIDATE and e.number == number for e in mine)
 
     async def _candidate(self, number: int, slots: asyncio.Semaphore) -> str:
         async with slots:
             campaign = self._context
             await campaign.inbox.while_paused()
+            if self._limit() and not self._begun(number):
+                return ""  # nothing new is proposed; what is written goes on
             self._store_lines()
             experiment = begin(campaign, number)
             ctx, step = self.seat(experiment)
@@ -164,6 +171,10 @@ class _Campaign:
             self._running[experiment.id] = task
             try:
                 await task
+            except BudgetSpent as error:
+                campaign.archive.finish_stage(
+                    ctx.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {error}"
+                )
             except asyncio.CancelledError:
                 if experiment.id not in self._vetoes:
                     raise

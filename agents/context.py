@@ -61,5 +61,6 @@ class CampaignContext:
     workdir: Path  # checkpoints
     limits: ConversationLimits = field(default_factory=ConversationLimits)
     workers: int = 2  # experiments that run at once
+    talking: int = 0  # further ones that may talk meanwhile, without a place at the bench
     bench: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # one place a worker: gates, rungs
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from random import Random
 
 from move37.agents import context_builder, ledger
 from move37.agents.edits import EditRefused, written
-from move37.agents.errors import ModelReplyInvalid
+from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
 from move37.agents.messages import Opening, Refused, Results
 from move37.agents.precedents import resolved
@@ -114,7 +114,7 @@ async def explain(ctx: ExperimentContext) -> AnalysisResult:
     opening = [Opening(context=context), results_of(ctx, experiment)]
     try:
         report = last(await ctx.talk.hold(opening, single("Analyst")), Report)
-    except ModelReplyInvalid as error:
+    except (ModelReplyInvalid, BudgetSpent) as error:
         return AnalysisResult(
             analysis=_plain(experiment.hypothesis, experiment.measurements, experiment.reason, str(error))
         )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from move37.agents import context_builder
 from move37.agents.context import CampaignContext
 from move37.agents.edits import EditRefused, written
-from move37.agents.errors import ModelReplyInvalid
+from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.events import GateChecked, TrainingUpdated
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, confirmed, last, tried
 from move37.agents.messages import Opening, Refused
@@ -65,6 +65,8 @@ async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequenc
         told = Refused(candidate=candidate, gates=refused, attempts=tuple(attempts[:-1]), problem=problem)
         try:
             fix = last(await ctx.talk.hold([Opening(context=context), told], single("Debugger")), Fix)
+        except BudgetSpent as error:
+            return None, f"the Debugger was not asked ({error})"
         except ModelReplyInvalid as error:
             return None, f"the Debugger gave no valid reply ({error})"
         if fix.give_up:

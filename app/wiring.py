@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from move37.memory.recall import Memory
     from move37.sandbox.sandbox import Sandbox
 
+TALKING = 2  # experiments whose language models may talk while others hold the training places
 OnReady = Callable[[Campaign, Schedule], None]
 OnOpen = Callable[["CampaignContext"], None]
 
@@ -307,6 +308,7 @@ async def open_context(
                 memory=settings.memory.kinds,
             ),
             workers=workers,
+            talking=TALKING if any(clients.values()) else 0,
             bench=asyncio.Semaphore(workers),
             environment=_environment(sandbox.name),
         )

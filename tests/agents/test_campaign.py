@@ -368,3 +368,21 @@ async def test_what_the_critic_refuses_is_tried_all_the_same_as_often_as_asked(
     assert sum(bool(e.measurements) for e in found) == tried
     assert all(e.hypothesis is not None for e in found)
     assert [bool(e.hypothesis and "c1-007" in e.hypothesis.refused) for e in found] == [tried > 0] * 2
+
+
+async def test_spent_tokens_end_the_proposing_and_what_is_written_is_trained_and_confirmed(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path, budget=12, spend=Budget(tokens=250), workers=1)
+    ending = await campaign.run(context)
+    found = candidates(context.archive)
+    written = [e for e in found if e.candidate is not None]
+    assert ending.status == "finished" and "tokens" in ending.reason
+    assert 0 < len(written) < 12 and len(found) < 12
+    assert all(e.measurements and e.analysis is not None for e in written)
+    assert any(e.verdict is not None and e.verdict.low is not None for e in written)
+    assert not any(e.status is ExperimentStatus.RUNNING for e in found)
+
+
+async def test_talking_holds_no_training_place(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path, budget=4, workers=1, bench=asyncio.Semaphore(1), talking=2)
+    await campaign.run(context)
+    assert len(candidates(context.archive)) == 4
