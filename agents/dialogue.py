@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from move37.agents import context_builder, ledger
+from move37.agents import context_builder, ledger, record
 from move37.agents.edits import EditRefused, written
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
 from move37.agents.messages import Opening, Refused, Results
-from move37.agents.precedents import resolved
+from move37.agents.precedents import changed, resolved
 from move37.agents.replies import Code, Proposals, Report
 from move37.agents.research_context import ResearchContext
 from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationResult
@@ -73,7 +73,12 @@ def _hypothesis(end: Settled, bases: dict[str, str], ctx: ExperimentContext) -> 
     forecasts: tuple[Forecast, ...] = first.forecasts
     if end.critique is not None and end.critique.prediction is not None:
         forecasts = (*forecasts, end.critique.prediction.forecast("Critic"))
-    return replace(first, forecasts=forecasts)
+    campaign = ctx.campaign
+    others = [e for e in comparable(campaign) if e.id != ctx.id]
+    gained, lost = changed(end.proposal, others, campaign.operators_of)
+    fitted = record.operator_record(others, campaign.task.metric, campaign.operators_of)
+    by_record = record.forecast(fitted, gained, lost, first.family)
+    return replace(first, forecasts=forecasts if by_record is None else (*forecasts, by_record))
 
 
 async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult:

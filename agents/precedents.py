@@ -78,7 +78,7 @@ async def _precedent(
     operators_of: OperatorsOf,
 ) -> Precedent:
     text, task = f"{idea.name}: {idea.change} {idea.motivation}", opening.context.task.name
-    gained, lost = _changed(idea, experiments, operators_of)
+    gained, lost = changed(idea, experiments, operators_of)
     try:
         new = await memory.is_new(text, task=task)
         dead = await memory.is_dead_end(text, family=idea.family, task=task, gained=gained, lost=lost)
@@ -88,7 +88,7 @@ async def _precedent(
     return Precedent(idea=idea.name, newness=new, dead_end=dead)
 
 
-def _changed(
+def changed(
     idea: Proposal, experiments: Sequence[Experiment], operators_of: OperatorsOf
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Operators that the idea's plan adds to and takes from its base; nothing where there is no plan."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from move37.agents.ledger import OperatorsOf, candidates, known_effects, source_of
 from move37.agents.research_context import OperatorFacts
 from move37.lab.effects import base_of
-from move37.lab.principles import OperatorRecord, Trial
-from move37.lab.records import Experiment, Metric
+from move37.lab.forecasts import TENTH
+from move37.lab.principles import RECORD, OperatorRecord, Trial
+from move37.lab.records import Experiment, Forecast, Metric
 from move37.lab.statistics.noise import NOISE
 
 UNKNOWN_NOISE = 0.05  # share of a metric's unit, where the lab has not measured its noise
@@ -46,6 +47,16 @@ def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: Oper
 def operator_record(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> OperatorRecord:
     """The regression over all of them."""
     return OperatorRecord(trials(experiments, metric, operators_of), noise_of(metric))
+
+
+def forecast(record: OperatorRecord, gained: Sequence[str], lost: Sequence[str], family: str) -> Forecast | None:
+    """What the record expects of a change, the noise of its measurement included; None while it knows none of it."""
+    known = {o for t in record.trials for o in t.gained | t.lost}
+    if not known & {*gained, *lost}:
+        return None
+    mean, sd = record.effect(frozenset(gained), frozenset(lost), family)
+    half = TENTH * math.hypot(sd, record.noise)
+    return Forecast(author=RECORD, effect=mean, low=mean - half, high=mean + half)
 
 
 def operator_facts(record: OperatorRecord) -> Mapping[str, OperatorFacts]:

@@ -324,3 +324,24 @@ def test_the_analyst_explains_a_failure() -> None:
 def test_the_analyst_has_words_for_nothing_at_all() -> None:
     report = ask(Report, opening(), Results(failure="nothing was agreed"))
     assert "nothing was agreed" in report.seen and report.expected
+
+
+def test_the_record_forecasts_what_it_knows_and_stays_silent_about_the_rest() -> None:
+    from move37.agents.record import forecast
+    from move37.lab.principles import OperatorRecord, Trial
+
+    trials = [
+        Trial(
+            experiment=f"c1-{n}",
+            family="gla",
+            gained=frozenset({"rotary"}),
+            lost=frozenset(),
+            effect=0.05,
+            standard_error=0.02,
+        )
+        for n in range(6)
+    ]
+    record = OperatorRecord(trials, 0.02)
+    found = forecast(record, ["rotary"], [], "gla")
+    assert found is not None and found.author == "record" and 0.03 < found.effect < 0.05
+    assert found.high - found.low > 2 * 1.28 * 0.02 and forecast(record, ["short_conv"], [], "gla") is None
