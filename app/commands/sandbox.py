@@ -147,7 +147,7 @@ def _gpus() -> list[dict[str, Any]]:
 def _as_text(report: Mapping[str, Any]) -> str:
     lines = [f"Docker: {report['daemon'] or 'no answer'}"]
     lines.append(f"image: {report['image']['name']} {report['image']['digest']}" if report["image"] else "image: none")
-    lines.append(f"containers: {len(report['members'])}")
+    lines.append(f"containers: {len(report['containers'])}")
     lines += [f"  {one['name']} {one['state']}" for one in report["containers"]]
     lines.append(f"GPUs: {len(report['gpus']) or 'none'}")
     lines += [f"  {gpu['uuid']} {gpu['name']} {gpu['leased_by'] or 'free'}" for gpu in report["gpus"]]

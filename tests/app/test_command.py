@@ -139,6 +139,15 @@ def test_a_listing_of_nothing_is_empty_and_no_error(move37: Move37) -> None:
     assert (answer.status, answer.out) == (0, "[]\n")
 
 
+@pytest.mark.parametrize("json_too", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("line", ["list", "principles", "sandbox status", "memory stats", "doctor"])
+def test_what_only_looks_has_an_answer_where_nothing_ran(move37: Move37, line: str, json_too: bool) -> None:
+    answer = move37(*line.split(), *["--json"] * json_too)
+    assert answer.status in (0, 3) and answer.out + answer.err and "Traceback" not in answer.err
+    if json_too:
+        json.loads(answer.out)
+
+
 def test_the_version_is_told(move37: Move37) -> None:
     assert move37("--version").out.startswith("move37")
 
