@@ -51,6 +51,7 @@ def serve(home: Path, *, host: str, port: int, open_browser: bool) -> None:
         session_middleware_kwargs={"same_site": "strict"},
         show_welcome_message=False,
         reconnect_timeout=30.0,
+        binding_refresh_interval=None,  # nothing here is bound by polling
         tailwind=False,
         uvicorn_logging_level="error",
     )
