@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from move37.app.exits import BadInput
+from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import FILE, Archive, Campaign
 from move37.lab.records import Experiment, Role
 
@@ -40,6 +42,12 @@ def pick_campaign(archive: Archive, number: int | None = None) -> Campaign:
     if not campaigns:
         raise BadInput("no campaign has begun here yet: start one with `move37 run`")
     return campaigns[-1]
+
+
+def as_it_stands(home: Path, campaign: Campaign) -> Campaign:
+    """The campaign with the status that it has: one that was killed still says that it runs, but holds no lock."""
+    killed = campaign.status == "running" and not HomeLock.is_held(home)
+    return replace(campaign, status="stopped") if killed else campaign
 
 
 def pick_experiment(archive: Archive, ident: str) -> Experiment:

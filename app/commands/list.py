@@ -33,7 +33,7 @@ def list_experiments(
 ) -> None:
     """Read and print; the archive is opened read-only."""
     from move37.app.exits import BadInput
-    from move37.app.reading import has_archive, pick_campaign, print_csv, print_json, reading
+    from move37.app.reading import as_it_stands, has_archive, pick_campaign, print_csv, print_json, reading
     from move37.app.views.campaign import metric_of
     from move37.app.views.leaderboard import board_of
     from move37.app.views.rows import board_rows, list_row
@@ -65,4 +65,4 @@ def list_experiments(
 
     screen = console()
     for found, experiments in groups:
-        screen.print(campaign_table(found, experiments), "")
+        screen.print(campaign_table(as_it_stands(home, found), experiments), "")

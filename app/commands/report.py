@@ -30,13 +30,13 @@ def report(
     campaign: Annotated[int | None, typer.Option(help="Of this campaign.", metavar="N", min=1)] = None,
 ) -> None:
     """Read the archive, write one file."""
-    from move37.app.reading import pick_campaign, reading
+    from move37.app.reading import as_it_stands, pick_campaign, reading
     from move37.app.report import markdown_of, write_report
     from move37.app.views.campaign import view_of
 
     home = context.obj.home
     with reading(home) as archive:
-        chosen = pick_campaign(archive, campaign)
+        chosen = as_it_stands(home, pick_campaign(archive, campaign))
         if markdown and out is None:
             typer.echo(markdown_of(view_of(archive, chosen)), nl=False)
             return

@@ -168,6 +168,14 @@ def test_values_that_do_not_compare_stand_in_groups_of_their_own(move37: Move37,
     assert fresh.count("c1-") == 2  # those with fresh seeds alone
 
 
+def test_a_killed_campaign_does_not_say_that_it_runs(move37: Move37, tmp_path: Path) -> None:
+    a_whole_campaign(tmp_path, finished=False)
+    assert "Campaign 1 (stopped)" in move37("--home", str(tmp_path), "list").out
+    assert "stopped" in move37("--home", str(tmp_path), "report", "--markdown").out.splitlines()[2]
+    with Archive.open(tmp_path):
+        assert "Campaign 1 (running)" in move37("--home", str(tmp_path), "list").out
+
+
 def test_a_tiny_score_can_be_read(move37: Move37, tmp_path: Path) -> None:
     with Archive.open(tmp_path) as archive:
         campaign = archive.begin_campaign(a_brief(task="program:kissing", budget=1))
