@@ -32,7 +32,7 @@ _ASKS: dict[Approve, tuple[Kind, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class OpenRequest:
     """Something that waits for a person."""
 
     experiment: str
@@ -67,10 +67,10 @@ class Approvals:
         self._on_event = on_event
         self._store = store
         self._timeout = timeout
-        self._open: list[Request] = []
+        self._open: list[OpenRequest] = []
 
     @property
-    def waiting(self) -> tuple[Request, ...]:
+    def waiting(self) -> tuple[OpenRequest, ...]:
         """Open requests, oldest first: a decision without an id answers the first."""
         return tuple(self._open)
 
@@ -81,7 +81,7 @@ class Approvals:
         """
         if not wants(self._mode, kind, doubt):
             return ""
-        request = Request(experiment=experiment, kind=kind, text=text)
+        request = OpenRequest(experiment=experiment, kind=kind, text=text)
         self._open.append(request)
         self._on_event(ApprovalRequested(experiment=experiment, kind=kind, text=text, seconds=self._timeout))
         try:
@@ -96,7 +96,7 @@ class Approvals:
         self._on_event(ApprovalClosed(experiment=experiment, answer=f"vetoed: {veto}" if veto else "approved"))
         return veto
 
-    async def _decision(self, request: Request) -> Decision | None:
+    async def _decision(self, request: OpenRequest) -> Decision | None:
         """The answer, or None when the timeout is over; a pause and a stop let no time pass."""
         left = self._timeout
         while True:
@@ -109,10 +109,10 @@ class Approvals:
             if left is not None and not self._inbox.paused and not self._inbox.stopped:
                 left -= time.monotonic() - began
 
-    def _answers(self, decision: Decision, request: Request) -> bool:
+    def _answers(self, decision: Decision, request: OpenRequest) -> bool:
         return decision.experiment == request.experiment or (not decision.experiment and self._open[0] is request)
 
-    def _unanswered(self, request: Request) -> str:
+    def _unanswered(self, request: OpenRequest) -> str:
         text = f"Nobody answered within {self._timeout:.0f} s: {request.kind} of {request.experiment} goes on."
         self._store(Message(source=LAB, to=USER, text=text, experiment=request.experiment, stage=request.kind))
         self._on_event(ApprovalClosed(experiment=request.experiment, answer="nobody answered in time"))

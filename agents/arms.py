@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-from move37.agents.search.evolution import Knowledge, Parent, draw
+from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
 from move37.agents.search.size import fit
@@ -48,7 +48,7 @@ class Proposed:
     base: Genome | None = None
 
 
-class Arm(Protocol):
+class SearchArm(Protocol):
     """One way to search."""
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
@@ -60,7 +60,7 @@ class RandomArm:
     """Uniform over families, then up to six uniform moves."""
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
-        """See `Arm`."""
+        """See `SearchArm`."""
         for _ in range(TRIES):
             genome = BASELINES[rng.choice(tuple(BASELINES))]
             for _ in range(rng.randint(1, MOST_MOVES)):
@@ -74,7 +74,7 @@ class KeepIfLower:
     """One champion; its child replaces it when one run is lower."""
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
-        """See `Arm`."""
+        """See `SearchArm`."""
         champion = min((t for t in tried if t.value is not None), key=lambda t: t.value or math.inf, default=None)
         genome = champion.genome if champion else BASELINES[rng.choice(tuple(BASELINES))]
         for attempt in range(TRIES):
@@ -93,14 +93,14 @@ class Designer:
         self._remembers = remembers
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
-        """See `Arm`."""
+        """See `SearchArm`."""
         ranked = sorted((t for t in tried if t.value is not None), key=lambda t: t.value or math.inf)
-        parents: list[Parent] = []
+        parents: list[SearchParent] = []
         pool = list(enumerate(ranked))
         while pool and len(parents) < 2:
             rank, chosen = rng.choices(pool, [math.exp(-rank / TEMPERATURE) for rank, _ in pool])[0]
             pool = [entry for entry in pool if entry[0] != rank]
-            parents.append(Parent(id=str(rank), name=str(rank), genome=chosen.genome))
+            parents.append(SearchParent(id=str(rank), name=str(rank), genome=chosen.genome))
         record = _record(tried) if self._remembers else {}
         found = draw(parents, Knowledge(record=record, tried=frozenset(t.genome for t in tried)), rng)
         return None if found is None else Proposed(genome=found.genome, base=found.base.genome)
@@ -120,7 +120,7 @@ class Tpe:
         self._seeded = False
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
-        """See `Arm`."""
+        """See `SearchArm`."""
         self._tell(tried)
         for _ in range(TRIES):
             trial = self._study.ask()
@@ -158,7 +158,7 @@ class Tpe:
         self._study.tell(trial, value, state=state)
 
 
-ARMS: dict[str, Callable[[int], Arm]] = {
+ARMS: dict[str, Callable[[int], SearchArm]] = {
     "designer": lambda seed: Designer(remembers=True),
     "random": lambda seed: RandomArm(),
     "tpe": Tpe,

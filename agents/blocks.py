@@ -18,7 +18,7 @@ NEW, OLD = 4, 40  # ledger rows that stand before, and behind, sources and recol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Block:
+class ContextBlock:
     """One piece."""
 
     text: str
@@ -27,17 +27,17 @@ class Block:
     must: bool = False  # is shown whatever it takes
 
 
-def principles(context: ResearchContext) -> list[Block]:
+def principles(context: ResearchContext) -> list[ContextBlock]:
     """One line each, strongest first."""
     found = []
     for place, p in enumerate(context.principles):
         against = f"; against: {', '.join(p.contradicts)}" if p.contradicts else ""
         text = f"- [{p.id}] {line(p.text)} (for: {', '.join(p.supports) or 'none'}{against})"
-        found.append(Block(text=text, rank=10 + place))
+        found.append(ContextBlock(text=text, rank=10 + place))
     return found
 
 
-def leaderboard(context: ResearchContext) -> list[Block]:
+def leaderboard(context: ResearchContext) -> list[ContextBlock]:
     """One block a step count, the most steps first to get room."""
     metric = context.task.metric
     found = []
@@ -46,7 +46,7 @@ def leaderboard(context: ResearchContext) -> list[Block]:
         lines = [f"{where} ({metric.name}, {'higher' if metric.higher_is_better else 'lower'} is better):"]
         lines += [leaderboard_row(n, row) for n, row in enumerate(rows, start=1)]
         short = "\n".join([lines[0], *lines[1:4]])
-        found.append(Block(text="\n".join(lines), folded=short, rank=12 + place))
+        found.append(ContextBlock(text="\n".join(lines), folded=short, rank=12 + place))
     return found
 
 
@@ -61,18 +61,18 @@ def leaderboard_row(place: int, row: LeaderboardRow) -> str:
     return ", ".join(parts)
 
 
-def ledger(context: ResearchContext) -> list[Block]:
+def ledger(context: ResearchContext) -> list[ContextBlock]:
     """Newest experiments whole, older ones folded when the budget ends."""
     newest = list(reversed(context.ledger))
     ranks = {id(row): (5 if place < NEW else 30) + place / 100 for place, row in enumerate(newest)}
-    return [Block(text=ledger_line(row), folded=_folded(row), rank=ranks[id(row)]) for row in context.ledger]
+    return [ContextBlock(text=ledger_line(row), folded=_folded(row), rank=ranks[id(row)]) for row in context.ledger]
 
 
-def ledger_near(context: ResearchContext) -> list[Block]:
+def ledger_near(context: ResearchContext) -> list[ContextBlock]:
     """The rows that share the base, or are the base."""
     base = context.hypothesis.base if context.hypothesis else ""
     rows = [row for row in context.ledger if base and base in (row.base, row.experiment)]
-    return [Block(text=ledger_line(row), folded=_folded(row), rank=20) for row in rows]
+    return [ContextBlock(text=ledger_line(row), folded=_folded(row), rank=20) for row in rows]
 
 
 def ledger_line(row: LedgerRow) -> str:
@@ -111,31 +111,31 @@ def effect(one: Effect) -> str:
     return f"{one.value:+.3f}" + ("" if one.standard_error is None else f" +- {one.standard_error:.3f}")
 
 
-def sources(context: ResearchContext) -> list[Block]:
+def sources(context: ResearchContext) -> list[ContextBlock]:
     """The parents and the best candidate in full, with what each changed and gained by it."""
     given = [*context.parents, *([context.best] if context.best else [])]
     found = []
     for place, p in enumerate(given):
         source = f"{_head(p)}\n{fence(p.source)}"
-        found.append(Block(text=source, folded=_head(p), rank=1 + 7 * place, must=place == 0))
+        found.append(ContextBlock(text=source, folded=_head(p), rank=1 + 7 * place, must=place == 0))
         if p.diff:
             diff = f"What {p.id} changed in {p.base}:\n{fence(p.diff, 'diff')}"
-            found.append(Block(text=diff, rank=2 + 7 * place))
+            found.append(ContextBlock(text=diff, rank=2 + 7 * place))
     return found
 
 
-def parents(context: ResearchContext) -> list[Block]:
+def parents(context: ResearchContext) -> list[ContextBlock]:
     """The same without the files."""
     given = [*context.parents, *([context.best] if context.best else [])]
     diffs = {p.id: f"\n{fence(p.diff, 'diff')}" if p.diff else "" for p in given}
-    return [Block(text=_head(p) + diffs[p.id], folded=_head(p), rank=4 + n) for n, p in enumerate(given)]
+    return [ContextBlock(text=_head(p) + diffs[p.id], folded=_head(p), rank=4 + n) for n, p in enumerate(given)]
 
 
-def base_source(context: ResearchContext) -> list[Block]:
+def base_source(context: ResearchContext) -> list[ContextBlock]:
     """The file that the hypothesis changes; edits are applied to it."""
     wanted = context.hypothesis.base if context.hypothesis else ""
     found = next((p for p in context.parents if p.id == wanted), None) or next(iter(context.parents), None)
-    return [Block(text=f"{_head(found)}\n{fence(found.source)}", rank=1, must=True)] if found else []
+    return [ContextBlock(text=f"{_head(found)}\n{fence(found.source)}", rank=1, must=True)] if found else []
 
 
 def _head(p: ParentFacts) -> str:
@@ -149,18 +149,18 @@ def _head(p: ParentFacts) -> str:
     return " ".join(parts)
 
 
-def recollections(context: ResearchContext) -> list[Block]:
+def recollections(context: ResearchContext) -> list[ContextBlock]:
     """Whole or not at all, in memory's own order."""
     return [
-        Block(text=f"- [{r.key}] {line(remembered.recollection(r), ' | ')}", rank=15 + place)
+        ContextBlock(text=f"- [{r.key}] {line(remembered.recollection(r), ' | ')}", rank=15 + place)
         for place, r in enumerate(context.recollections)
     ]
 
 
-def pool(context: ResearchContext) -> list[Block]:
+def pool(context: ResearchContext) -> list[ContextBlock]:
     """Unchosen ideas, with why they were ranked behind."""
     return [
-        Block(
+        ContextBlock(
             text=f"- [{i.id}] {line(i.hypothesis.name)}, from {i.hypothesis.base}: {line(i.hypothesis.change)} "
             f"Ranked behind because: {line(i.reason) or 'not said'}",
             rank=25 + place,
@@ -169,15 +169,15 @@ def pool(context: ResearchContext) -> list[Block]:
     ]
 
 
-def in_flight(context: ResearchContext) -> list[Block]:
+def in_flight(context: ResearchContext) -> list[ContextBlock]:
     """Hypotheses whose numbers are not there yet."""
     return [
-        Block(text=f"- {f.experiment} {line(f.name)}: {line(f.change)}", rank=6 + place)
+        ContextBlock(text=f"- {f.experiment} {line(f.name)}: {line(f.change)}", rank=6 + place)
         for place, f in enumerate(context.in_flight)
     ]
 
 
-def budget(context: ResearchContext) -> list[Block]:
+def budget(context: ResearchContext) -> list[ContextBlock]:
     """What is left."""
     left = context.budget
     parts = [f"{left.experiments_left} experiments, this one included"]
@@ -186,18 +186,18 @@ def budget(context: ResearchContext) -> list[Block]:
     if left.next_rung:
         cost = f", about {left.next_rung_seconds:.0f} s a candidate" if left.next_rung_seconds else ""
         parts.append(f"the next rung is {left.next_rung}{cost}")
-    return [Block(text="; ".join(parts) + ".", rank=3)]
+    return [ContextBlock(text="; ".join(parts) + ".", rank=3)]
 
 
-def direction(context: ResearchContext) -> list[Block]:
+def direction(context: ResearchContext) -> list[ContextBlock]:
     """The brief, what was handed over, and what was said in this experiment."""
     texts = [fence(context.direction, "markdown")] if context.direction.strip() else []
     texts += [f"- Proposed by the user: {line(p)}" for p in context.proposals]
     texts += [f"- Said by the user: {line(s)}" for s in context.said]
-    return [Block(text="\n".join(texts), rank=0, must=True)] if texts else []
+    return [ContextBlock(text="\n".join(texts), rank=0, must=True)] if texts else []
 
 
-def hypothesis(context: ResearchContext) -> list[Block]:
+def hypothesis(context: ResearchContext) -> list[ContextBlock]:
     """What is to be built, or was."""
     h = context.hypothesis
     if h is None:
@@ -210,7 +210,7 @@ def hypothesis(context: ResearchContext) -> list[Block]:
         f"Watch: {line(h.probe)}. Risk: {line(h.risk)}",
     ]
     lines += [f"Forecast of {f.author}: {f.effect:+.3f} ({f.low:+.3f} to {f.high:+.3f})" for f in h.forecasts]
-    return [Block(text="\n".join(lines), rank=0, must=True)]
+    return [ContextBlock(text="\n".join(lines), rank=0, must=True)]
 
 
 def line(text: str, joint: str = " ") -> str:

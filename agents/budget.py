@@ -15,7 +15,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Expenses:
     """What the campaign has used so far."""
 
     seconds: float = 0.0
@@ -23,7 +23,7 @@ class Spent:
     cost: float = 0.0
 
 
-def exhausted(budget: Budget, spent: Spent) -> str:
+def exhausted(budget: Budget, spent: Expenses) -> str:
     """Which limit is reached, as a sentence for the person; empty when none is."""
     if budget.seconds is not None and spent.seconds >= budget.seconds:
         return f"the time limit of {budget.seconds:.0f} s is reached"
@@ -34,7 +34,7 @@ def exhausted(budget: Budget, spent: Spent) -> str:
     return ""
 
 
-class Usage:
+class CampaignUsage:
     """Tokens and dollars of one campaign; starts from what the archive already holds."""
 
     def __init__(self, tokens: int = 0, cost: float = 0.0) -> None:

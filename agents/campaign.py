@@ -16,7 +16,7 @@ import structlog
 from move37.agents import cycle, promotion, reflection, sharing
 from move37.agents.approval import decided
 from move37.agents.bookkeeping import close_unfinished, tell_budget
-from move37.agents.budget import Spent, exhausted
+from move37.agents.budget import Expenses, exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.directions import from_facts
 from move37.agents.errors import BudgetSpent
@@ -246,5 +246,5 @@ class _Campaign:
 
     def _limit(self) -> str:
         campaign = self._context
-        spent = Spent(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
+        spent = Expenses(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
         return exhausted(campaign.budget, spent)

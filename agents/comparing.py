@@ -17,7 +17,7 @@ from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
 from move37.lab import ladder
 from move37.lab.comparisons import Rival, compare
-from move37.lab.measuring import Arm, MeasuringContext, runs
+from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Comparison, Measurement
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
@@ -38,7 +38,7 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ArmOutcome:
     """One arm's campaign."""
 
     arm: str
@@ -50,7 +50,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class ArmSummary:
     """An arm over its campaigns."""
 
     arm: str
@@ -68,7 +68,7 @@ async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FR
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
     own = {b.name: b.candidate for b in context.task.baselines}
 
-    async def both(name: str) -> tuple[Arm, Arm]:
+    async def both(name: str) -> tuple[MeasuredArm, MeasuredArm]:
         one = await runs(context, own[name], name, rung=screen, seeds=(seed,), rate=rate)
         return one, await runs(context, own[name], name, rung=top, seeds=(seed,), rate=rate)
 
@@ -91,7 +91,7 @@ async def campaign(
     *,
     candidates: int = CANDIDATES,
     on_done: Callable[[str, int, int], None] | None = None,
-) -> Outcome:
+) -> ArmOutcome:
     """One arm from the baselines to fresh seeds: `candidates` screening runs, `CLIMBERS` whole ones."""
     schedule, metric, seed = context.task.schedule("quick"), context.task.metric, ground.seed
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
@@ -115,13 +115,13 @@ async def campaign(
     spent += sum(_cost(a) for _, a in climbed)
     sound = [(g, v) for g, a in climbed if (v := _value(a, metric.name)) is not None]
     if not sound:
-        return Outcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))
+        return ArmOutcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))
     genome = min(sound, key=lambda entry: entry[1])[0]
     ours = await _run(context, genome, top, ground.fresh_seeds, rate, fresh=True)
     met = [compare(metric, ours.measurements, rival, confirmation=1) for rival in ground.rivals]
     answers = [answer[0] for answer in met if answer is not None]
     weakest = min(answers, key=lambda c: -math.inf if c.low is None else c.low, default=None)
-    return Outcome(
+    return ArmOutcome(
         arm=arm,
         seed=seed,
         genome=genome.to_json(),
@@ -131,7 +131,7 @@ async def campaign(
     )
 
 
-def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
+def summarise(outcomes: Sequence[ArmOutcome]) -> tuple[ArmSummary, ...]:
     """Each arm over its campaigns, in the order in which they were asked for."""
     found = []
     for arm in dict.fromkeys(o.arm for o in outcomes):
@@ -139,7 +139,7 @@ def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
         effects = [o.comparison.effect for o in own if o.comparison is not None]
         spread = interval(effects) if len(effects) > 1 else None
         found.append(
-            Summary(
+            ArmSummary(
                 arm=arm,
                 campaigns=len(own),
                 effect=math.fsum(effects) / len(effects) if effects else math.nan,
@@ -154,13 +154,13 @@ def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
 
 async def _run(
     context: MeasuringContext, genome: Genome, rung: Rung, seeds: Sequence[int], rate: float, *, fresh: bool = False
-) -> Arm:
+) -> MeasuredArm:
     # The name stands in the file, and the file is the key under which a run is kept: equal genomes share one.
     candidate = Candidate(source=emit(genome, name="compared"), author="designer (search)", family=genome.family)
     return await runs(context, candidate, "compared", rung=rung, seeds=seeds, rate=rate, fresh=fresh)
 
 
-def _value(arm: Arm, metric: str) -> float | None:
+def _value(arm: MeasuredArm, metric: str) -> float | None:
     sound = [m for m in arm.measurements if m.metric == metric and m.is_sound]
     return None if arm.failure or not sound or _diverged(arm.measurements) else sound[0].value
 
@@ -169,5 +169,5 @@ def _diverged(measurements: Sequence[Measurement]) -> bool:
     return any(m.diverged for m in measurements)
 
 
-def _cost(arm: Arm) -> float:
+def _cost(arm: MeasuredArm) -> float:
     return sum(m.cpu_seconds for m in arm.measurements)

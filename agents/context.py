@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from move37.agents.approval import Approvals
-from move37.agents.budget import Budget, Usage
+from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
 from move37.agents.events import OnEvent
 from move37.agents.inbox import Inbox
@@ -54,7 +54,7 @@ class CampaignContext:
     operators_of: Callable[[str], Sequence[str]]  # source -> operators of the grammar that it uses
     inbox: Inbox
     approvals: Approvals
-    usage: Usage
+    usage: CampaignUsage
     budget: Budget
     on_event: OnEvent
     clock: Clock

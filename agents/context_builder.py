@@ -16,7 +16,7 @@ from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchCon
 from move37.lab.archive import principles
 from move37.lab.records import Experiment, Hypothesis, Principle, Role
 from move37.memory.errors import MemoryFault
-from move37.memory.records import Probe, Recollection, Situation
+from move37.memory.records import ProbeResult, Recollection, Situation
 
 
 async def recall(ctx: ExperimentContext) -> ResearchContext:
@@ -101,7 +101,10 @@ def situation(context: ResearchContext, parents: Sequence[Experiment]) -> Situat
         direction="\n".join(t for t in (context.direction.strip(), *context.proposals, *context.said) if t),
         families=tuple(dict.fromkeys(e.family for e in parents if e.family)),
         probes=tuple(
-            Probe(name=m.metric, value=m.value) for e in parents for m in e.measurements if m.rung == 1 and m.is_sound
+            ProbeResult(name=m.metric, value=m.value)
+            for e in parents
+            for m in e.measurements
+            if m.rung == 1 and m.is_sound
         ),
         symptoms=tuple(seen),
     )

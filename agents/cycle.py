@@ -18,7 +18,7 @@ from move37.agents.results import (
     GateReport,
     MemoryResult,
     NegotiationResult,
-    Trained,
+    TrainingResult,
     VerdictResult,
 )
 from move37.agents.steps import Steps
@@ -63,7 +63,7 @@ async def train(
     rate: float | None = None,
     fresh: bool = False,
     climbed: bool = False,
-) -> Trained:
+) -> TrainingResult:
     """One rung with one seed and one learning rate; the schedule's own unless said (that is tuning, if not fresh)."""
     schedule = ctx.campaign.schedule
     seed = ctx.campaign.record.brief.seed if seed is None else seed
@@ -72,10 +72,10 @@ async def train(
 
     tuning = rate != schedule.learning_rate and not fresh
 
-    async def work() -> Trained:
+    async def work() -> TrainingResult:
         return await execution.train(ctx, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
 
-    return await step(name, Trained, work, rung=rung.number, seed=seed)
+    return await step(name, TrainingResult, work, rung=rung.number, seed=seed)
 
 
 async def learn(ctx: ExperimentContext, step: Steps, after: str = "") -> None:

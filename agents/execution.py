@@ -17,7 +17,7 @@ from move37.agents.events import GateChecked, TrainingUpdated
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, confirmed, last, tried
 from move37.agents.messages import Opening, Refused
 from move37.agents.replies import Fix
-from move37.agents.results import Attempt, GateReport, Trained, VerdictResult
+from move37.agents.results import Attempt, GateReport, TrainingResult, VerdictResult
 from move37.agents.team import single
 from move37.lab.comparisons import Rival
 from move37.lab.effects import effects_of
@@ -120,7 +120,7 @@ async def train(
     fresh: bool,
     climbed: bool,
     tuning: bool,
-) -> Trained:
+) -> TrainingResult:
     """One rung with one seed, in the sandbox, outside of any conversation.
 
     One divergence rejects, except while `tuning`: then it spoils the rate that was tried.
@@ -146,7 +146,7 @@ async def train(
     failure = measured.failure
     if not failure and not tuning and any(m.diverged for m in measured.measurements):
         failure = f"training diverged at {rung.name} with seed {seed}: one divergence rejects"
-    return Trained(
+    return TrainingResult(
         measurements=measured.measurements, rung=rung.number, climbed=climbed, failure=failure, sandbox=measured.sandbox
     )
 

@@ -28,7 +28,7 @@ class Opening(LabMessage):
     context: ResearchContext
 
 
-class Precedent(LabMessage):
+class PrecedentFacts(LabMessage):
     """What is known about one proposed idea."""
 
     idea: str  # its name
@@ -39,7 +39,7 @@ class Precedent(LabMessage):
 class Precedents(LabMessage):
     """The answer to a proposal, before the Critic speaks."""
 
-    ideas: tuple[Precedent, ...] = ()
+    ideas: tuple[PrecedentFacts, ...] = ()
     problems: tuple[str, ...] = ()  # sentences for the Researcher: what cannot be judged as it was written
 
 

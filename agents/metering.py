@@ -16,7 +16,7 @@ from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, 
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.models.client import CALL, FACTS, CallFacts, CallKey, ClientWrapper
-from move37.agents.roles import USER, Seat, Usage
+from move37.agents.roles import USER, CallUsage, Seat
 
 LOOK = 0.25  # seconds between two looks at whether a user interrupted
 
@@ -74,8 +74,8 @@ class Metered(ClientWrapper):
         """Nothing: the inner client is shared, and closed by its owner."""
 
 
-def _usage(prompt: int, completion: int, began: float, facts: CallFacts) -> Usage:
-    return Usage(
+def _usage(prompt: int, completion: int, began: float, facts: CallFacts) -> CallUsage:
+    return CallUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         seconds=time.monotonic() - began,

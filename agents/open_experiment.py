@@ -16,7 +16,7 @@ from move37.agents.ledger import source_of
 from move37.agents.messages import Opening, Precedents
 from move37.agents.replies import Proposals
 from move37.agents.results import ParentsResult
-from move37.agents.roles import MEMBERS, Member, Seat, Usage
+from move37.agents.roles import MEMBERS, CallUsage, Member, Seat
 from move37.agents.steps import Steps
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import ModelCall
@@ -84,7 +84,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
         if reason := limit():
             raise BudgetSpent(reason)
 
-    def after(used: Usage) -> None:
+    def after(used: CallUsage) -> None:
         count(campaign, ctx.id, member, used)
 
     return Seat(
@@ -102,7 +102,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
     )
 
 
-def count(campaign: CampaignContext, experiment: str | None, member: Member, used: Usage) -> None:
+def count(campaign: CampaignContext, experiment: str | None, member: Member, used: CallUsage) -> None:
     """One model call more, in the budget and in the archive."""
     cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
     campaign.usage.add(used.prompt_tokens + used.completion_tokens, cost)

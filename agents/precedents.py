@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from move37.agents.ledger import OperatorsOf, candidates, source_of
-from move37.agents.messages import Opening, Precedent, Precedents
+from move37.agents.messages import Opening, PrecedentFacts, Precedents
 from move37.agents.replies import Proposal, Proposals
 from move37.agents.research_memory import ResearchMemory
 from move37.agents.search.plans import operators_of_plan
@@ -76,7 +76,7 @@ async def _precedent(
     memory: ResearchMemory,
     experiments: Sequence[Experiment],
     operators_of: OperatorsOf,
-) -> Precedent:
+) -> PrecedentFacts:
     text, task = f"{idea.name}: {idea.change} {idea.motivation}", opening.context.task.name
     gained, lost = changed(idea, experiments, operators_of)
     try:
@@ -85,7 +85,7 @@ async def _precedent(
     except MemoryFault as error:  # the Critic can do without; an experiment cannot wait for it
         log.warning("precedents_not_asked", error=str(error))
         new, dead = Newness(), DeadEnd()
-    return Precedent(idea=idea.name, newness=new, dead_end=dead)
+    return PrecedentFacts(idea=idea.name, newness=new, dead_end=dead)
 
 
 def changed(

@@ -143,7 +143,7 @@ async def _remembered(campaign: CampaignContext, principles: Sequence[Principle]
                 continue
             operator, _, family = p.id.partition("@") if p.author == RECORD else ("", "", "")
             await campaign.memory.remember_principle(
-                memory.Principle(
+                memory.RecordedPrinciple(
                     id=p.id,
                     text=p.text,
                     task=campaign.task.name,

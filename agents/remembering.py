@@ -11,7 +11,7 @@ from move37.lab import records
 from move37.lab.archive.message import now
 from move37.lab.effects import base_of
 from move37.lab.records import Experiment
-from move37.memory.records import Effect, Effects, Lesson, Probe
+from move37.memory.records import Lesson, MeasuredEffect, MeasuredEffects, ProbeResult
 
 
 async def keep(ctx: ExperimentContext) -> MemoryResult:
@@ -65,15 +65,17 @@ def lesson_of(
         next=analysis.next,
         lesson=analysis.lesson,
         symptoms=analysis.symptoms,
-        effects=Effects(parent=_plain(effects.parent), family=_plain(effects.family), best=_plain(effects.best)),
+        effects=MeasuredEffects(
+            parent=_plain(effects.parent), family=_plain(effects.family), best=_plain(effects.best)
+        ),
         steps=first.steps if first else 0,
         seeds=first.seeds if first else len({m.seed for m in experiment.measurements}),
-        probes=tuple(Probe(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
+        probes=tuple(ProbeResult(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
         gate=next((g.name for g in experiment.gates if g.passed is False), ""),
         finished_at=now(),
     )
 
 
-def _plain(effect: records.Effect | None) -> Effect | None:
+def _plain(effect: records.Effect | None) -> MeasuredEffect | None:
     """As memory, which imports nothing of the lab, keeps it."""
-    return None if effect is None else Effect(gain=effect.value, error=effect.standard_error)
+    return None if effect is None else MeasuredEffect(gain=effect.value, error=effect.standard_error)

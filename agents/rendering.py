@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.agents import blocks, kernels_card, prompts
-from move37.agents.blocks import Block
+from move37.agents.blocks import ContextBlock
 from move37.agents.research_context import ResearchContext, TaskCard
 
 Count = Callable[[str], int]  # tokens of a text, by the model that will read it
-Section = Callable[[ResearchContext], Sequence[Block]]
+Section = Callable[[ResearchContext], Sequence[ContextBlock]]
 
 # Section -> (heading, maker), in the order in which they are printed.
 _MAKERS: Mapping[str, tuple[str, Section]] = {
@@ -87,7 +87,7 @@ def render(context: ResearchContext, role: str, *, budget: int, count: Count) ->
     return Rendered(text="\n\n".join([*parts, ending]), tokens=tokens + count(ending), left_out=left_out)
 
 
-def _chosen(found: Sequence[Block], budget: int, count: Count) -> tuple[dict[int, str], int]:
+def _chosen(found: Sequence[ContextBlock], budget: int, count: Count) -> tuple[dict[int, str], int]:
     """Block -> its text. First what must be there, then everything that can be folded in its short form (in at most
     half of the room), then the most important ones whole, as far as the budget goes."""
     ranked = sorted(found, key=lambda b: b.rank)

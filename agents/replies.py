@@ -71,7 +71,7 @@ class Proposals(BaseModel):
     to_person: str = Field(default="", description="answer to the user, if one spoke")
 
 
-class Ranked(BaseModel):
+class RankedIdea(BaseModel):
     """One idea's place."""
 
     name: str
@@ -86,7 +86,7 @@ class Critique(BaseModel):
         description="none when accepted; otherwise the ground of the objection"
     )
     reason: str = Field(min_length=5, description="one or two sentences; what must change")
-    ranking: list[Ranked] = Field(default_factory=list, description="every idea, the one to try first")
+    ranking: list[RankedIdea] = Field(default_factory=list, description="every idea, the one to try first")
     prediction: Prediction | None = Field(default=None, description="your own forecast of the first one's gain")
     to_person: str = ""
 

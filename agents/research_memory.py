@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Principle, Recollection, Situation
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
 
 
 class ResearchMemory(Protocol):
@@ -48,7 +48,7 @@ class ResearchMemory(Protocol):
         """Strike a principle; an unknown one is ignored."""
         ...
 
-    async def remember_principle(self, principle: Principle) -> None:
+    async def remember_principle(self, principle: RecordedPrinciple) -> None:
         """Write a principle, or rewrite it."""
         ...
 

@@ -121,7 +121,7 @@ class GateReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainingResult:
     """One rung with one seed."""
 
     measurements: tuple[Measurement, ...]

@@ -46,7 +46,7 @@ def member(name: str) -> Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class CallUsage:
     """What one model call took."""
 
     prompt_tokens: int
@@ -65,7 +65,7 @@ class Seat:
     task: TaskCard
     stage: Callable[[], str]  # the stage that is held just now
     before: Callable[[], Awaitable[None]]  # awaited before each answer: waits while paused, raises BudgetSpent
-    after: Callable[[Usage], None]  # hears what each model call used
+    after: Callable[[CallUsage], None]  # hears what each model call used
     failed: Callable[[Exception], None]  # hears what really happened: AutoGen passes on the text of an error alone
     tools: Sequence[BaseTool[Any, Any]] = ()
     context_tokens: int | None = None  # of a rendered context; None: by the model

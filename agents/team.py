@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from move37.agents.messages import Precedents
-from move37.agents.replies import Critique, Proposal, Proposals, Ranked
+from move37.agents.replies import Critique, Proposal, Proposals, RankedIdea
 from move37.agents.roles import LAB
 
 NextSpeaker = Callable[[Sequence[BaseModel]], str | None]
@@ -88,7 +88,9 @@ def settled(replies: Sequence[BaseModel]) -> Settled:
     )
 
 
-def _chosen(ideas: Sequence[Proposal], ranking: Sequence[Ranked]) -> tuple[Proposal, tuple[tuple[Proposal, str], ...]]:
+def _chosen(
+    ideas: Sequence[Proposal], ranking: Sequence[RankedIdea]
+) -> tuple[Proposal, tuple[tuple[Proposal, str], ...]]:
     """The idea that the Critic ranks first (the Researcher's own first where it ranks none), and the others."""
     reasons = {ranked.name: ranked.reason for ranked in ranking}
     order = [idea for name in reasons for idea in ideas if idea.name == name]

@@ -3,7 +3,7 @@
 Every role may recall, read papers and experiments, diff two experiments, and see the leaderboard and loss curves;
 Engineer and Debugger may also put a file through the gates (`check`) and run a snippet (`run`) in the sandbox; the
 Analyst may compare two experiments. A call never raises into the conversation: what is wrong with it is its answer, in
-one sentence. The conversation stores and shows every call; `Desk` counts them, so that a turn has an end.
+one sentence. The conversation stores and shows every call; `ToolDesk` counts them, so that a turn has an end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_ANSWER = 12_000  # characters
 Function = Callable[..., Awaitable[str]]
 
 
-class Desk:
+class ToolDesk:
     """The tools of one role in one experiment, with their count."""
 
     def __init__(self, ctx: ExperimentContext, role: str) -> None:
@@ -75,7 +75,7 @@ class Desk:
 
 def for_role(role: str, ctx: ExperimentContext) -> Sequence[BaseTool[Any, Any]]:
     """What `role` may call in this experiment."""
-    return Desk(ctx, role).tools()
+    return ToolDesk(ctx, role).tools()
 
 
 def _first_line(function: Function) -> str:

@@ -15,7 +15,7 @@ from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
 from move37.agents.search.size import fit
-from move37.lab.measuring import Arm, MeasuringContext, runs
+from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Metric
 from move37.lab.tasks.task import Rung
 
@@ -108,7 +108,7 @@ async def tune(
     )
 
 
-async def _run(context: MeasuringContext, family: str, source: str, rung: Rung, rate: float) -> Arm:
+async def _run(context: MeasuringContext, family: str, source: str, rung: Rung, rate: float) -> MeasuredArm:
     candidate = Candidate(source=source, author="baseline", family=family)
     return await runs(context, candidate, f"{family}-tuned", rung=rung, seeds=(0,), rate=rate)
 
@@ -130,5 +130,5 @@ def _same_family(one: Genome, other: Genome) -> bool:
     return [p.family for p in one.paths] == [p.family for p in other.paths]
 
 
-def _value(arm: Arm, metric: Metric) -> float | None:
+def _value(arm: MeasuredArm, metric: Metric) -> float | None:
     return next((m.value for m in arm.measurements if m.metric == metric.name and m.is_sound), None)

@@ -20,7 +20,7 @@ from move37.lab import machine
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, FAMILY, LONGER, QUESTIONS, SECOND_CORPUS, WIDER
-from move37.lab.confirming import Contender, Plan, Setup, confirm, contenders, runs_planned
+from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, contenders, runs_planned
 from move37.lab.errors import BadCorpus
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import SECRET
@@ -41,7 +41,7 @@ SEEDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ConfirmationRequest:
     """What the person asked for beyond the experiment."""
 
     seeds: int | None = None
@@ -54,13 +54,15 @@ class Wanted:
 class Watch:
     """What is told while it runs."""
 
-    begins: Callable[[Plan, int], None]  # (plan, trainings)
+    begins: Callable[[ConfirmationPlan, int], None]  # (plan, trainings)
     run: Callable[[str, int, bool], None]  # (name, seed, kept)
     answers: Callable[[Comparison], None]
     notice: Callable[[str], None]
 
 
-async def confirm_experiment(settings: Settings, ident: str, wanted: Wanted, watch: Watch) -> tuple[Experiment, Claim]:
+async def confirm_experiment(
+    settings: Settings, ident: str, wanted: ConfirmationRequest, watch: Watch
+) -> tuple[Experiment, Claim]:
     """Ask the claim's questions of one experiment and store what came out. Raises `BadInput` before anything runs."""
     from move37.app.reading import pick_experiment
     from move37.lab.tasks import open_task
@@ -95,7 +97,9 @@ async def confirm_experiment(settings: Settings, ident: str, wanted: Wanted, wat
         return archive.experiment(experiment.id), claim
 
 
-async def reproduce_claim(settings: Settings, ident: str, wanted: Wanted, watch: Watch) -> tuple[Claim, Claim]:
+async def reproduce_claim(
+    settings: Settings, ident: str, wanted: ConfirmationRequest, watch: Watch
+) -> tuple[Claim, Claim]:
     """The claim as it is stored, and the same comparisons on new seeds, from the archive alone. Nothing is changed.
 
     Raises `BadInput` where there is no claim.
@@ -122,7 +126,7 @@ async def reproduce_claim(settings: Settings, ident: str, wanted: Wanted, watch:
         base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds for c in old.comparisons), default=SEEDS)
         task = task.drawn(base)
-        plan = Plan(confirmation=old.confirmation, seeds=tuple(range(base, base + count)), part=old.part)
+        plan = ConfirmationPlan(confirmation=old.confirmation, seeds=tuple(range(base, base + count)), part=old.part)
         async with open_context(settings, task, written_by="model") as context:
             context = replace(context, on_run=watch.run)
             setup = Setup(
@@ -163,9 +167,9 @@ def check(experiment: Experiment, campaign: Campaign) -> None:
 
 
 async def _setup(
-    settings: Settings, archive: Archive, experiment: Experiment, task: MixersTask, wanted: Wanted, watch: Watch,
-    stack: AsyncExitStack,
-) -> tuple[Setup, Plan]:  # fmt: skip
+    settings: Settings, archive: Archive, experiment: Experiment, task: MixersTask, wanted: ConfirmationRequest,
+    watch: Watch, stack: AsyncExitStack,
+) -> tuple[Setup, ConfirmationPlan]:  # fmt: skip
     """Who takes part; the plan is stored once everybody is known, and before anybody runs on a fresh seed."""
     from move37.agents.ablation import ablated
     from move37.app.measuring import open_context
@@ -204,7 +208,9 @@ async def _setup(
     return setup, _plan(archive, experiment, ablation, wanted)
 
 
-def _plan(archive: Archive, experiment: Experiment, ablation: Ablation | None, wanted: Wanted) -> Plan:
+def _plan(
+    archive: Archive, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
+) -> ConfirmationPlan:
     """The plan that was begun, or a new one, stored: from here on it counts as a confirmation of the home."""
     from move37.lab import ladder
     from move37.lab.records import BITS_PER_BYTE
@@ -212,7 +218,7 @@ def _plan(archive: Archive, experiment: Experiment, ablation: Ablation | None, w
 
     begun = archive.stage(experiment.id, "claim:begun")
     if begun is not None:
-        return decode(Plan, begun["plan"])
+        return decode(ConfirmationPlan, begun["plan"])
     which = confirmations(archive.experiments()) + 1
     able = ladder.resolution(
         [experiment.measurements], metric=BITS_PER_BYTE, wanted=wanted.seeds or SEEDS, smallest=SMALLEST_EFFECT,
@@ -222,12 +228,12 @@ def _plan(archive: Archive, experiment: Experiment, ablation: Ablation | None, w
         raise BadInput(able.refusal)
     base = FRESH_BASE + secrets.randbelow(2**30)
     part = ablation.part if ablation else experiment.hypothesis.change if experiment.hypothesis else experiment.name
-    plan = Plan(confirmation=which, seeds=tuple(range(base, base + able.seeds)), part=part)
+    plan = ConfirmationPlan(confirmation=which, seeds=tuple(range(base, base + able.seeds)), part=part)
     archive.finish_stage(experiment.id, "claim:begun", {"plan": plan})
     return plan
 
 
-def _second(settings: Settings, wanted: Wanted, missing: dict[str, str]) -> MixersTask | None:
+def _second(settings: Settings, wanted: ConfirmationRequest, missing: dict[str, str]) -> MixersTask | None:
     from move37.lab.tasks.mixers import MixersTask
 
     path = wanted.second_corpus
@@ -244,8 +250,8 @@ def _second(settings: Settings, wanted: Wanted, missing: dict[str, str]) -> Mixe
 
 
 async def _family(
-    context: MeasuringContext, experiment: Experiment, ablation: Ablation | None, wanted: Wanted, watch: Watch,
-    missing: dict[str, str],
+    context: MeasuringContext, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest,
+    watch: Watch, missing: dict[str, str],
 ) -> Contender | None:  # fmt: skip
     from move37.agents import tuning
 

@@ -19,7 +19,7 @@ from move37.agents.events import Event, TrainingUpdated
 from move37.app.board import Active, Board
 from move37.app.tables import gate_sign
 from move37.app.text import one_line, spark
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.app.views.words import direction
 from move37.app.wording import PHASES, budget_text
 
@@ -153,7 +153,7 @@ def doing(active: Active) -> Text:
     """A training's curve, the gates so far, or whose turn it is."""
     progress = active.progress
     if progress is not None:
-        loss = f" {Scale.of([progress.loss]).text(progress.loss)}" if progress.loss is not None else ""
+        loss = f" {DigitScale.of([progress.loss]).text(progress.loss)}" if progress.loss is not None else ""
         place = f" step {progress.step} of {progress.steps}, seed {progress.seed}"
         return Text.assemble((spark(active.losses), "green"), (loss, "bold"), (place, "dim"))
     if active.stage == "gates" and active.gates:

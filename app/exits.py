@@ -49,7 +49,7 @@ STATUS: Mapping[str, Exit] = {
     "move37.sandbox.errors.SandboxError": Exit.ENVIRONMENT,
     "move37.sandbox.errors.RefusedRequest": Exit.WRONG_USE,
     "move37.memory.errors.MemoryFault": Exit.ENVIRONMENT,
-    "move37.memory.errors.BadInput": Exit.WRONG_USE,
+    "move37.memory.errors.InvalidInput": Exit.WRONG_USE,
     "move37.memory.errors.NotFound": Exit.WRONG_USE,
     "move37.memory.errors.Mismatch": Exit.WRONG_USE,
     "move37.agents.errors.AgentError": Exit.ENVIRONMENT,

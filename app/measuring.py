@@ -15,34 +15,34 @@ from move37.lab.records import Candidate, GateResult, Measurement, Verdict
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
-    from move37.lab.measuring import Arm, MeasuringContext
+    from move37.lab.measuring import MeasuredArm, MeasuringContext
     from move37.lab.tasks.task import Rung, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredMixer:
     """What `move37 measure` found."""
 
     passed: bool | None  # no gate is false; None: none was asked
     gates: tuple[GateResult, ...] = ()
     failure: str = ""  # the mixer's own fault
     measurements: tuple[Measurement, ...] = ()
-    baselines: tuple[Arm, ...] = ()  # measured under the same conditions
+    baselines: tuple[MeasuredArm, ...] = ()  # measured under the same conditions
     verdict: Verdict | None = None
 
 
-def unreadable() -> Measured:
+def unreadable() -> MeasuredMixer:
     """Of a file that no Python reads."""
     from move37.lab.judging.judging import refused
 
     results = refused("not Python: the file is not text in the encoding that it declares, or UTF-8")
-    return Measured(passed=False, gates=tuple(results))
+    return MeasuredMixer(passed=False, gates=tuple(results))
 
 
 async def measure_file(
     settings: Settings, name: str, source: str, *, against: str | None, steps: int | None, seeds: Sequence[int],
     gated: bool,
-) -> Measured:  # fmt: skip
+) -> MeasuredMixer:  # fmt: skip
     """Gates, runs and the comparison. Raises `BadInput` before anything runs."""
     from move37.lab import measuring
     from move37.lab.tasks import open_task
@@ -54,7 +54,7 @@ async def measure_file(
     async with open_context(settings, task) as context:
         gates = await measuring.gates(context, candidate, name) if gated else ()
         if any(g.passed is False for g in gates):
-            return Measured(passed=False, gates=gates)
+            return MeasuredMixer(passed=False, gates=gates)
         ours = await measuring.runs(context, candidate, name, rung=rung, seeds=seeds, rate=rate)
         baselines = []
         for own in task.baselines:
@@ -68,7 +68,7 @@ async def measure_file(
         if not ours.failure and rival is not None:
             theirs = next(b for b in baselines if b.name == rival)
             verdict = measuring.verdict(task.metric, ours, theirs)
-        return Measured(
+        return MeasuredMixer(
             passed=True if gated else None,
             gates=gates,
             failure=ours.failure,

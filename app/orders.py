@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class OrderContext:
     """What the campaign is at, for saying what will happen to an order."""
 
     speaker: str = ""  # who speaks next, e.g. "the Researcher of c1-004"; empty: nobody does
@@ -99,7 +99,7 @@ def _is_id(word: str) -> bool:
     return bool(dash and rest) and campaign[:1] == "c" and campaign[1:].isdigit()
 
 
-def carry_out(order: Order, inbox: Inbox, at: Situation = Situation(), *, user: str = "person") -> str:
+def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, user: str = "person") -> str:
     """Hand an order to the campaign; gives back what the person is told. Never blocks."""
     match order.verb:
         case "say" | "ask":
@@ -137,7 +137,7 @@ def carry_out(order: Order, inbox: Inbox, at: Situation = Situation(), *, user: 
     return order.problem
 
 
-def _heard(order: Order, at: Situation) -> str:
+def _heard(order: Order, at: OrderContext) -> str:
     when = f"{at.speaker} hears it next" if at.speaker else "the next speaker hears it"
     if order.agent:
         when = f"the {order.agent} hears it at its next turn"
@@ -145,7 +145,7 @@ def _heard(order: Order, at: Situation) -> str:
     return f"noted: {when}{busy}{_search_says(at)}"
 
 
-def _search_says(at: Situation) -> str:
+def _search_says(at: OrderContext) -> str:
     """What a search will do about the words; nothing where a language model listens."""
     if not at.search:
         return ""
@@ -155,7 +155,7 @@ def _search_says(at: Situation) -> str:
     return f". No language model listens: the search acts on {', '.join(at.understood)}{ignored}"
 
 
-def _answered(order: Order, inbox: Inbox, at: Situation, user: str) -> str:
+def _answered(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
     if not at.waiting:
         return "nothing waits for your word"
     if order.experiment and order.experiment not in at.waiting:
@@ -164,7 +164,7 @@ def _answered(order: Order, inbox: Inbox, at: Situation, user: str) -> str:
     return f"{order.experiment or at.waiting[0]} goes on"
 
 
-def _vetoed(order: Order, inbox: Inbox, at: Situation, user: str) -> str:
+def _vetoed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
     chosen = order.experiment or (at.waiting[0] if at.waiting else (at.running[-1] if at.running else ""))
     if not chosen:
         return "nothing runs or waits that could be ended"

@@ -12,7 +12,7 @@ from move37.app.confirmation import Watch, told_on_stderr
 from move37.app.terminal import console
 from move37.app.text import one_line
 from move37.lab.claims import against
-from move37.lab.confirming import Plan
+from move37.lab.confirming import ConfirmationPlan
 from move37.lab.records import BITS_PER_BYTE, Comparison
 
 
@@ -26,7 +26,7 @@ def watching() -> Iterator[Watch]:
     with Progress(*columns, console=console(stderr=True)) as bar:
         runs = bar.add_task("preparing", total=None)
 
-        def begins(plan: Plan, count: int) -> None:
+        def begins(plan: ConfirmationPlan, count: int) -> None:
             bar.console.print(f"confirmation {plan.confirmation} of this home, {len(plan.seeds)} fresh seeds")
             bar.update(runs, total=count, completed=0, description="runs")
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from move37.app.board import Active, Board
-from move37.app.orders import Order, Situation
+from move37.app.orders import Order, OrderContext
 
 _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
 
 
-def situation(board: Board, order: Order, *, search: bool, program: bool) -> Situation:
+def situation(board: Board, order: Order, *, search: bool, program: bool) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     understood, ignored = _read(order.text, program) if search and order.verb in ("say", "ask", "propose") else ((), ())
-    return Situation(
+    return OrderContext(
         speaker=_speaker(running),
         busy="the baselines are trained first" if board.phase == "baselines" else "",
         search=search,

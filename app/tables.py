@@ -16,7 +16,7 @@ from rich.text import Text
 from move37.app.text import columns, counted, harmless, one_line
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Section, Table, Tone
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
 from move37.lab.archive.message import Message
@@ -75,7 +75,7 @@ class _Row:
 class _Leaderboard:
     """Rich asks it how to be drawn once the width is known."""
 
-    def __init__(self, board: boards.Board) -> None:
+    def __init__(self, board: boards.LeaderboardView) -> None:
         self._board = board
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -143,17 +143,17 @@ def _states(found: Iterable[Experiment]) -> Iterator[RenderableType]:
     yield grid
 
 
-def summary_text(summary: Summary | None, scale: Scale | None = None) -> Text:
+def summary_text(summary: Summary | None, scale: DigitScale | None = None) -> Text:
     """A mean with its interval where it has one."""
     numbers = [summary.mean, summary.low, summary.high] if summary else []
-    value, bounds = value_text(summary, scale or Scale.of(numbers))
+    value, bounds = value_text(summary, scale or DigitScale.of(numbers))
     return Text.assemble((value, "red" if value == "diverged" else ""), (f" {bounds}" if bounds else "", "dim"))
 
 
-def effect_text(verdict: Verdict | None, scale: Scale | None = None) -> Text:
+def effect_text(verdict: Verdict | None, scale: DigitScale | None = None) -> Text:
     """A verdict in short: coloured only if its interval excludes zero."""
     numbers = [verdict.effect, verdict.low, verdict.high] if verdict else []
-    effect, bounds, tone = verdict_text(verdict, scale or Scale.of(numbers))
+    effect, bounds, tone = verdict_text(verdict, scale or DigitScale.of(numbers))
     return Text.assemble((effect, STYLES[tone]), (f" {bounds}" if bounds else "", STYLES[tone] or "dim"))
 
 

@@ -19,7 +19,7 @@ from move37.app.text import bare, one_line
 from move37.app.views import words
 from move37.app.views.code import highlighted, highlighted_difference
 from move37.app.views.leaderboard import Group
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.lab.verdicts import Summary
 
 FOLDER = Path(__file__).parent / "templates"
@@ -80,7 +80,7 @@ def _others(group: Group) -> list[str]:
 
 
 def _other_text(summary: Summary | None) -> str:
-    return words.value_text(summary, Scale.of([summary.mean] if summary else []))[0]
+    return words.value_text(summary, DigitScale.of([summary.mean] if summary else []))[0]
 
 
 def styles(dark_where: str) -> str:

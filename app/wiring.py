@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from move37.agents.events import OnEvent
     from move37.agents.inbox import Inbox
     from move37.agents.roles import Scientist
-    from move37.agents.seat.desk import Desk
+    from move37.agents.seat.desk import SeatDesk
     from move37.app.models import OpenedModels
     from move37.memory.recall import Memory
     from move37.sandbox.sandbox import Sandbox
@@ -62,7 +62,7 @@ class Outside:
 
     models: OpenedModels
     sandbox: Sandbox
-    desk: Desk | None = None  # where turns of a seat wait; None: in files of the home
+    desk: SeatDesk | None = None  # where turns of a seat wait; None: in files of the home
 
 
 async def run_campaign(
@@ -72,7 +72,7 @@ async def run_campaign(
     on_event: OnEvent,
     on_ready: OnReady | None = None,
     on_open: OnOpen | None = None,
-    desk: Desk | None = None,
+    desk: SeatDesk | None = None,
 ) -> SessionResult:
     """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
 
@@ -107,7 +107,7 @@ async def resume_campaign(
     campaign: int | None = None,
     on_ready: OnReady | None = None,
     on_open: OnOpen | None = None,
-    desk: Desk | None = None,
+    desk: SeatDesk | None = None,
 ) -> SessionResult | None:
     """Go on with the home's last campaign (or the one named); None when it has finished and nothing extends it.
 
@@ -181,7 +181,7 @@ async def _outside(
     facts: Mapping[str, object],
     stack: AsyncExitStack,
     on_event: OnEvent,
-    desk: Desk | None = None,
+    desk: SeatDesk | None = None,
 ) -> Outside:
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
     from move37.sandbox.factory import open_sandbox
@@ -238,7 +238,7 @@ async def open_context(
     from threadpoolctl import threadpool_limits
 
     from move37.agents.approval import Approvals
-    from move37.agents.budget import Budget, Usage
+    from move37.agents.budget import Budget, CampaignUsage
     from move37.agents.clock import Clock
     from move37.agents.context import CampaignContext, ConversationLimits
     from move37.agents.search import operators_of
@@ -286,7 +286,7 @@ async def open_context(
                 partial(archive.say, campaign.id),
                 timeout=settings.campaign.approval_seconds,
             ),
-            usage=Usage(tokens + outside.models.trial_tokens, cost),
+            usage=CampaignUsage(tokens + outside.models.trial_tokens, cost),
             budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
             on_event=on_event,
             clock=Clock(
@@ -325,7 +325,7 @@ async def _scientists(
     """Role -> who fills it. A seat without a desk of the caller's gets one whose turns are carried through files."""
     from move37.agents.models import SEAT, assigned
     from move37.agents.scientists import scientist
-    from move37.agents.seat.desk import Desk
+    from move37.agents.seat.desk import SeatDesk
     from move37.agents.seat.mailbox import carry
     from move37.agents.seat.prompt import prompt_of
     from move37.agents.seat.scientist import Outsider
@@ -336,7 +336,7 @@ async def _scientists(
     if outsiders and outside.desk is not None:
         found |= dict.fromkeys(outsiders, Outsider(outside.desk, signature="seat (over MCP)", earlier=earlier))
     elif outsiders:
-        desk = Desk()
+        desk = SeatDesk()
         carrier = asyncio.create_task(carry(desk, settings.home, prompt_of))
         stack.callback(carrier.cancel)
         found |= dict.fromkeys(outsiders, Outsider(desk, signature="seat", earlier=earlier, every_role=True))
@@ -345,12 +345,12 @@ async def _scientists(
 
 def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> dict[str, ChatCompletionClient]:
     """Role -> model; what models answer is recorded, so that `replay:FILE` can repeat the run."""
-    from move37.agents.models.replay import Recorder
+    from move37.agents.models.replay import RecordingClient
 
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"c{campaign.id}.jsonl"
-    recorders = {id(client): Recorder(client, file) for client in opened.unique if not _is_recording(client)}
+    recorders = {id(client): RecordingClient(client, file) for client in opened.unique if not _is_recording(client)}
     return {role: recorders.get(id(client), client) for role, client in opened.clients.items()}
 
 

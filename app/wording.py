@@ -11,7 +11,7 @@ from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, Experi
 from move37.app.quantities import spell_count, spell_seconds
 from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.verdicts import summarise
 
@@ -72,7 +72,7 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
         return head.append(one_line(now.reason, SPEECH))
     head.append(f"{now.status.value} ", style="green")
     summary = summarise(now.measurements).get(metric.name)
-    scale = Scale.of([summary.mean, summary.low, summary.high]) if summary else None
+    scale = DigitScale.of([summary.mean, summary.low, summary.high]) if summary else None
     if summary is not None:
         head.append_text(summary_text(summary, scale)).append(f" {metric.unit}")
         head.append(f" after {summary.steps} steps" if summary.steps else "")

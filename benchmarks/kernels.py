@@ -77,9 +77,9 @@ def on_card(*, dry: bool, out: str | None, seconds: float) -> int:
     """The rows of kernels_card.py. -> the exit status: 1 if a row failed."""
     if dry:
         os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
-    from move37.benchmarks.kernels_card import CARD, DRY, Report, run
+    from move37.benchmarks.kernels_card import CARD, DRY, CardReport, run
 
-    report = Report(None if out is None else Path(out), seconds)
+    report = CardReport(None if out is None else Path(out), seconds)
     run(DRY if dry else CARD, report)
     return 1 if report.failed else 0
 

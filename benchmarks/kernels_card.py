@@ -57,7 +57,7 @@ DRY = Sizes(
 )  # fmt: skip
 
 
-class Report:
+class CardReport:
     """Rows as JSON lines on standard output and in a file, each flushed; knows when time is up."""
 
     def __init__(self, out: Path | None, seconds: float) -> None:
@@ -85,7 +85,7 @@ class Report:
             self.row(kind, name=name, error=f"{type(error).__name__}: {error}"[:300], passed=False)
 
 
-def run(sizes: Sizes, report: Report) -> None:
+def run(sizes: Sizes, report: CardReport) -> None:
     """All rows."""
     torch.manual_seed(0)
     with torch.device(sizes.device), kernels.implementation("triton"):
@@ -117,7 +117,7 @@ def milliseconds(call: Call, sizes: Sizes) -> float:
     return float(do_bench(call, warmup=25, rep=sizes.milliseconds, return_mode="median"))
 
 
-def device_rows(sizes: Sizes, report: Report) -> float:
+def device_rows(sizes: Sizes, report: CardReport) -> float:
     """The card, and what it really moves and multiplies. -> bytes a second."""
     import triton
 

@@ -69,7 +69,7 @@ class GatedDelta(nn.Module):
         return out
 
 
-class Network(nn.Module):
+class KernelNetwork(nn.Module):
     """Embedding, blocks of mixer and MLP, head; `forward` gives the loss."""
 
     def __init__(self, mixer: Callable[[], nn.Module], d_model: int, layers: int) -> None:
@@ -104,7 +104,7 @@ def training_step(
 ) -> tuple[Callable[[], None], int]:
     """One AdamW step on random tokens, and the number of parameters."""
     torch.manual_seed(0)
-    network = Network(mixer, d_model, layers)
+    network = KernelNetwork(mixer, d_model, layers)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     tokens = torch.randint(0, VOCABULARY, (batch, time + 1))
     forward = torch.compile(network) if compiled else network

@@ -35,7 +35,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class KernelRung:
     """One rung's network, a step's data and how many steps it takes."""
 
     name: str
@@ -45,20 +45,20 @@ class Rung:
     targets: Tensor  # [batch, time], IGNORE where none is due
 
 
-def rungs() -> tuple[Rung, Rung]:
+def rungs() -> tuple[KernelRung, KernelRung]:
     """Overwrite recall, and the first 100 steps of the language model; what is in a batch does not change its time."""
     probe, rng = OVERWRITE_RECALL, np.random.default_rng(0)
     asked, answers = (torch.from_numpy(x).long() for x in probe.make(rng, probe.batch))
     text = torch.from_numpy(rng.integers(0, IGNORE, size=(BATCH, 129)))
     return (
-        Rung(
+        KernelRung(
             name=probe.name,
             steps=probe.steps,
             network={"kind": "probe", "vocabulary": probe.vocabulary},
             inputs=asked,
             targets=answers,
         ),
-        Rung(
+        KernelRung(
             name="language model",
             steps=100,
             network={"kind": "bytes", "vocabulary": VOCAB},
@@ -68,7 +68,7 @@ def rungs() -> tuple[Rung, Rung]:
     )
 
 
-def step_seconds(source: str, rung: Rung, steps: int) -> list[float]:
+def step_seconds(source: str, rung: KernelRung, steps: int) -> list[float]:
     """CPU seconds of each step of a training from its start, the first one (which warms up) left out."""
     mixer = load_mixer(source)
     torch.manual_seed(0)

@@ -56,7 +56,7 @@ class Remembering(Prebuilt):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RetrievalAnswers:
     """The place of the target for each question; 0 when it is not among DEPTH."""
 
     places: NDArray[np.int64]
@@ -78,13 +78,13 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(values.mean()), float(low), float(high)
 
 
-def ask(index: Index, questions: Sequence[Question], meaning: float) -> Answers:
+def ask(index: Index, questions: Sequence[Question], meaning: float) -> RetrievalAnswers:
     """Search as agents do."""
     places = []
     for text, is_target in questions:
         hits = index.search(text, limit=DEPTH, where={COGNITION: None}, meaning=meaning)
         places.append(next((n for n, hit in enumerate(hits, 1) if is_target(hit.id, hit.key)), 0))
-    return Answers(np.asarray(places))
+    return RetrievalAnswers(np.asarray(places))
 
 
 def pairs(path: Path, entries: Sequence[Entry]) -> list[Question]:

@@ -44,7 +44,7 @@ ONE_FAMILY = Where(any_of={"family": ("f1",)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SpeedRow:
     """One backend at one size. Times in milliseconds."""
 
     backend: str
@@ -62,7 +62,7 @@ class Row:
     filtered_recall_at_10: float | None
 
 
-class Sample:
+class SpeedSample:
     """Points and questions, the same for every backend."""
 
     def __init__(self, size: int, base: NDArray[np.float32], seed: int = 37) -> None:
@@ -123,7 +123,7 @@ def percentiles(call: Callable[[int], object], count: int) -> tuple[float, float
     return float(np.percentile(times, 50)), float(np.percentile(times, 95))
 
 
-def measure(name: str, make: Callable[[], Store], sample: Sample, queries: int) -> Row:
+def measure(name: str, make: Callable[[], Store], sample: SpeedSample, queries: int) -> SpeedRow:
     """Fill, settle, reopen, ask."""
     store = make()
     store.open(SHAPE)
@@ -163,7 +163,7 @@ def measure(name: str, make: Callable[[], Store], sample: Sample, queries: int) 
     ]
     store.drop("bench")
     store.close()
-    return Row(
+    return SpeedRow(
         backend=name, points=len(sample.vectors), inserts_per_s=len(sample.vectors) / inserted, settle_s=settled,
         open_s=opened, dense_p50=plain[0], dense_p95=plain[1], filtered_p50=filtered[0], filtered_p95=filtered[1],
         hybrid_p50=mixed[0], hybrid_p95=mixed[1], recall_at_10=float(np.mean(hits)),
@@ -171,7 +171,7 @@ def measure(name: str, make: Callable[[], Store], sample: Sample, queries: int) 
     )  # fmt: skip
 
 
-def bare_numpy(sample: Sample, queries: int) -> Row:
+def bare_numpy(sample: SpeedSample, queries: int) -> SpeedRow:
     """One product and a partition: what there is without an engine (no filter index, no words, no disk)."""
     matrix = sample.vectors
     rows = np.flatnonzero(sample.family == 1)
@@ -184,7 +184,7 @@ def bare_numpy(sample: Sample, queries: int) -> Row:
 
     plain, narrow = percentiles(dense, queries), percentiles(filtered, queries)
     nan = float("nan")
-    return Row(
+    return SpeedRow(
         backend="numpy", points=len(matrix), inserts_per_s=nan, settle_s=0.0, open_s=nan, dense_p50=plain[0],
         dense_p95=plain[1], filtered_p50=narrow[0], filtered_p95=narrow[1], hybrid_p50=nan, hybrid_p95=nan,
         recall_at_10=1.0, filtered_recall_at_10=1.0,
@@ -214,7 +214,7 @@ def real_vectors() -> NDArray[np.float32]:
     return MiniLM().embed(list(texts)[:600])
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[SpeedRow]) -> str:
     """Markdown."""
     names = ("backend", "points", "dense p50 / p95 ms", "filtered", "hybrid", "recall@10", "filtered")
     head = f"| {' | '.join(names)} | inserts/s | graph s | open s |"
@@ -251,10 +251,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     sizes = [int(part) for part in options.points.split(",")]
     base = real_vectors()
-    rows: list[Row] = []
+    rows: list[SpeedRow] = []
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
-            sample = Sample(size, base)
+            sample = SpeedSample(size, base)
             rows.append(measure("embedded", lambda s=size: EdgeStore(Path(folder) / f"edge{s}"), sample, QUERIES))  # type: ignore[misc]
             if url := os.environ.get("MOVE37_QDRANT_URL"):
                 from move37.memory.server import connect

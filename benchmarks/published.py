@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from move37.lab.statistics.summaries import PValue, Sample, against, survivors
+from move37.lab.statistics.summaries import PValue, ValueSample, against, survivors
 
 TABLE = Path(__file__).parent / "data" / "track3.tsv"
 SD, LOSS_PER_100_STEPS = 0.0013, 0.0045
@@ -54,8 +54,8 @@ def track3() -> dict[str, Any]:
 def _p(new: Mapping[str, str], old: Mapping[str, str]) -> PValue:
     saved = (int(old["steps"]) - int(new["steps"])) / 100
     return against(
-        Sample(mean=float(new["mean_val_loss"]), n=int(new["n"])),
-        Sample(mean=float(old["mean_val_loss"]), n=int(old["n"])),
+        ValueSample(mean=float(new["mean_val_loss"]), n=int(new["n"])),
+        ValueSample(mean=float(old["mean_val_loss"]), n=int(old["n"])),
         sd=SD,
         allowance=saved * LOSS_PER_100_STEPS,
         rounding=ROUNDING,

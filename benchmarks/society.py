@@ -26,7 +26,7 @@ from autogen_core.models import CreateResult, LLMMessage, ModelInfo, RequestUsag
 
 from move37.agents import campaign as campaigns
 from move37.agents.approval import Approvals
-from move37.agents.budget import Budget, Usage
+from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext, ConversationLimits
 from move37.agents.inbox import Inbox
@@ -178,7 +178,7 @@ async def _campaign(home: Path, budget: int) -> Scripted:
             operators_of=operators_of,
             inbox=inbox,
             approvals=Approvals("never", inbox, lambda _: None, partial(archive.say, record.id)),
-            usage=Usage(),
+            usage=CampaignUsage(),
             budget=Budget(),
             on_event=lambda _: None,
             clock=Clock(),

@@ -49,7 +49,7 @@ STREAM, HOME = 20, 10  # clones of a stream, campaigns of a home
 BADGE = 2.0  # times the median absolute deviation that is called likely real
 
 
-class Arm:
+class SimulatedArm:
     """One mixer: its true levels, and the runs that were drawn so far."""
 
     def __init__(self, name: str, levels: Sequence[float], rng: np.random.Generator) -> None:
@@ -76,11 +76,11 @@ def campaign(rng: np.random.Generator, schedule: Schedule, candidates: int, gain
     """One campaign on drawn numbers; the name of the candidate that it calls better, or an empty string."""
     rungs = [r for r in schedule.rungs if r.steps]
     shared = {seed: SHARED * rng.standard_normal() for seed in [*range(schedule.screen_seeds), *range(1000, 1100)]}
-    baselines = {name: Arm(name, levels, rng) for name, levels in LEVELS.items()}
+    baselines = {name: SimulatedArm(name, levels, rng) for name, levels in LEVELS.items()}
     for own in baselines.values():
         own.train(rungs, shared)
-    arms = {"true" if gain else "clone 0": Arm("true", [v - gain for v in BEST], rng)}
-    arms |= {f"clone {n}": Arm(f"clone {n}", BEST, rng) for n in range(1, candidates)}
+    arms = {"true" if gain else "clone 0": SimulatedArm("true", [v - gain for v in BEST], rng)}
+    arms |= {f"clone {n}": SimulatedArm(f"clone {n}", BEST, rng) for n in range(1, candidates)}
     names = list(arms)
     rng.shuffle(names)
     for first in range(0, candidates, schedule.generation):
@@ -112,7 +112,7 @@ def campaign(rng: np.random.Generator, schedule: Schedule, candidates: int, gain
     return ""
 
 
-def _holds(arm: Arm, rival: Arm, confirmation: int) -> bool:
+def _holds(arm: SimulatedArm, rival: SimulatedArm, confirmation: int) -> bool:
     found = compare(
         BITS_PER_BYTE,
         arm.runs,
@@ -122,12 +122,12 @@ def _holds(arm: Arm, rival: Arm, confirmation: int) -> bool:
     return found is not None and found[0].holds
 
 
-def _standings(arms: Mapping[str, Arm], names: Sequence[str], rung: Rung) -> list[ladder.Standing]:
+def _standings(arms: Mapping[str, SimulatedArm], names: Sequence[str], rung: Rung) -> list[ladder.Standing]:
     found = (ladder.standing(n, arms[n].runs, metric=BITS_PER_BYTE, steps=rung.steps) for n in names)
     return [s for s in found if s is not None]
 
 
-def _rivals(baselines: Mapping[str, Arm], count: int) -> tuple[str, ...]:
+def _rivals(baselines: Mapping[str, SimulatedArm], count: int) -> tuple[str, ...]:
     runs = {name: arm.runs for name, arm in baselines.items()}
     return ladder.best_baselines(runs, metric=BITS_PER_BYTE, steps=500, count=count)
 

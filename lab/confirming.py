@@ -14,7 +14,7 @@ from move37.lab.archive.openings import log_opening
 from move37.lab.archive.store import Archive
 from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, QUESTIONS, SECOND_CORPUS, settled
 from move37.lab.comparisons import Rival, compare
-from move37.lab.measuring import Arm, MeasuringContext, runs
+from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Claim, Comparison
 from move37.lab.tasks.task import Variant
 
@@ -30,7 +30,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ConfirmationPlan:
     """All that was fixed before the first fresh run: a resumed confirmation reads it back."""
 
     confirmation: int  # of the home
@@ -55,7 +55,7 @@ class Setup:
     fixed: Mapping[str, tuple[Contender, ...]] | None = None  # question -> rivals, where a claim is repeated
 
 
-async def confirm(setup: Setup, plan: Plan, *, everything: bool = False) -> Claim:
+async def confirm(setup: Setup, plan: ConfirmationPlan, *, everything: bool = False) -> Claim:
     """Ask one question after the other; the first that fails ends it, unless `everything` is to be known."""
     comparisons: list[Comparison] = []
     spent = 0.0
@@ -79,7 +79,7 @@ def contenders(setup: Setup) -> tuple[Contender, ...]:
     return tuple(c for c in everybody if c is not None)
 
 
-def runs_planned(setup: Setup, plan: Plan) -> int:
+def runs_planned(setup: Setup, plan: ConfirmationPlan) -> int:
     """How many trainings all questions take together, for a progress bar."""
     asked = [q for q in QUESTIONS if q not in setup.missing]
     arms = sum(1 + len(_rivals(setup, q, ())) for q in asked)
@@ -102,7 +102,9 @@ def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[C
     return (everybody[hardest.rival] if hardest else setup.baselines[0],)
 
 
-async def _ask(setup: Setup, plan: Plan, question: str, rivals: Sequence[Contender]) -> tuple[list[Comparison], float]:
+async def _ask(
+    setup: Setup, plan: ConfirmationPlan, question: str, rivals: Sequence[Contender]
+) -> tuple[list[Comparison], float]:
     if question == HELD_OUT:
         log_opening(
             setup.archive, experiment=setup.candidate.id, corpus=setup.corpus,
@@ -123,7 +125,13 @@ async def _ask(setup: Setup, plan: Plan, question: str, rivals: Sequence[Contend
 
 
 def _answer(
-    setup: Setup, plan: Plan, question: str, variant: Variant, ours: Arm, rival: Contender, theirs: Arm
+    setup: Setup,
+    plan: ConfirmationPlan,
+    question: str,
+    variant: Variant,
+    ours: MeasuredArm,
+    rival: Contender,
+    theirs: MeasuredArm,
 ) -> Comparison:
     metric = variant.task.metric
     found = compare(
@@ -147,11 +155,11 @@ def _answer(
     return comparison
 
 
-async def _arm(context: MeasuringContext, who: Contender, variant: Variant, seeds: Sequence[int]) -> Arm:
+async def _arm(context: MeasuringContext, who: Contender, variant: Variant, seeds: Sequence[int]) -> MeasuredArm:
     return await runs(
         context, who.candidate, who.name, rung=variant.rung, seeds=seeds, rate=who.rate, fresh=True, where=variant.where
     )
 
 
-def _cost(arm: Arm) -> float:
+def _cost(arm: MeasuredArm) -> float:
     return sum(m.cpu_seconds for m in arm.measurements)

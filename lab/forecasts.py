@@ -23,7 +23,7 @@ LEAST_SD = 1e-9  # a forecast without a width is a point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ForecastOutcome:
     """One forecast beside what came, in the order in which the numbers came."""
 
     experiment: str
@@ -80,10 +80,10 @@ def crps(forecast: Forecast, effect: float) -> float:
     return sd * (z * (2 * below - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
 
-def score(experiment: str, forecast: Forecast, effect: float) -> Outcome:
+def score(experiment: str, forecast: Forecast, effect: float) -> ForecastOutcome:
     """A forecast beside the effect that was measured."""
     covered = forecast.low <= effect <= forecast.high
-    return Outcome(
+    return ForecastOutcome(
         experiment=experiment, forecast=forecast, effect=effect, crps=crps(forecast, effect), covered=covered
     )
 
@@ -101,7 +101,7 @@ def past_mean(past: Sequence[float], noise: float) -> Forecast:
     return _normal("past mean", float(np.mean(past)), max(float(np.std(past, ddof=1)), noise))
 
 
-def skill(author: str, outcomes: Sequence[Outcome], *, noise: float) -> Skill | None:
+def skill(author: str, outcomes: Sequence[ForecastOutcome], *, noise: float) -> Skill | None:
     """An author's outcomes in the order in which they came; None without any.
 
     `noise` is the standard deviation of a measured effect without a cause, in the metric's unit. The naive forecasts

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import base_of, effect_between
-from move37.lab.forecasts import Outcome, Refusals, Skill, refusals, score, skill
+from move37.lab.forecasts import ForecastOutcome, Refusals, Skill, refusals, score, skill
 from move37.lab.records import SCREEN, Experiment, Metric, Role
 from move37.lab.statistics.noise import NOISE
 
@@ -44,7 +44,7 @@ def foresight(experiments: Sequence[Experiment], metric: Metric) -> Foresight:
     )
 
 
-def outcomes(experiments: Sequence[Experiment], effects: dict[str, float]) -> tuple[Outcome, ...]:
+def outcomes(experiments: Sequence[Experiment], effects: dict[str, float]) -> tuple[ForecastOutcome, ...]:
     """Every forecast of an experiment whose effect is known, in the order of the experiments."""
     return tuple(
         score(e.id, forecast, effects[e.id])

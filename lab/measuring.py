@@ -13,7 +13,7 @@ from pathlib import Path
 
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
-from move37.lab.standings import Standing, Standings, digest
+from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import NOISE
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import OnProgress, Rung, Task
@@ -37,7 +37,7 @@ class MeasuringContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class MeasuredArm:
     """A mixer under a name, with its runs; `failure` is its own fault in one sentence."""
 
     name: str
@@ -63,7 +63,7 @@ async def runs(
     rate: float,
     fresh: bool = False,
     where: Conditions | None = None,
-) -> Arm:
+) -> MeasuredArm:
     """The mixer's runs at `rung` on `seeds`, each trained unless it is kept from earlier, taken under `where` if given.
 
     `failure` is the first one's.
@@ -83,11 +83,13 @@ async def runs(
                 sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,
             )  # fmt: skip
         for m in measured.measurements:
-            context.standings.put(Standing(name=name, family=candidate.family, source=candidate.source, measurement=m))
+            context.standings.put(
+                RivalStanding(name=name, family=candidate.family, source=candidate.source, measurement=m)
+            )
         return measured.measurements, measured.failure
 
     found = await asyncio.gather(*(one(seed) for seed in seeds))
-    return Arm(
+    return MeasuredArm(
         name=name,
         candidate=candidate,
         measurements=tuple(m for measurements, _ in found for m in measurements),
@@ -97,13 +99,13 @@ async def runs(
 
 def kept(
     context: MeasuringContext, candidate: Candidate, name: str, *, rung: Rung, seeds: Sequence[int], rate: float
-) -> Arm | None:
+) -> MeasuredArm | None:
     """What is kept of these runs, or None: nothing is trained."""
     found = [m for s in seeds for m in _kept(context, candidate.source, rung=rung, seed=s, rate=rate, fresh=False)]
-    return Arm(name=name, candidate=candidate, measurements=tuple(found)) if found else None
+    return MeasuredArm(name=name, candidate=candidate, measurements=tuple(found)) if found else None
 
 
-def verdict(metric: Metric, ours: Arm, theirs: Arm, *, tried: int = 1) -> Verdict | None:
+def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: int = 1) -> Verdict | None:
     """What the common seeds say, at 95 %; None without one. Nobody chose these seeds but the person who asks."""
     one, two = (_by_seed(arm, metric) for arm in (ours, theirs))
     common = sorted(one.keys() & two.keys())
@@ -137,7 +139,7 @@ def _text(metric: Metric, name: str, gains: Sequence[float], low: float | None, 
     )
 
 
-def _by_seed(arm: Arm, metric: Metric) -> dict[int, Measurement]:
+def _by_seed(arm: MeasuredArm, metric: Metric) -> dict[int, Measurement]:
     sound = [m for m in arm.measurements if m.metric == metric.name and m.is_sound]
     most = max((conditions_of(m).steps for m in sound), default=0)
     return {m.seed: m for m in sound if m.steps == most}

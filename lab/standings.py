@@ -52,7 +52,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RivalStanding:
     """A finished run: who, and the number with its conditions."""
 
     name: str
@@ -74,7 +74,7 @@ class Standings:
         where = hashlib.sha256(f"{machine.kind()} {sandbox} {versions}".encode()).hexdigest()[:12]
         return cls(cache / "standings" / f"{corpus[:16]}-{where}.jsonl")
 
-    def all(self) -> tuple[Standing, ...]:
+    def all(self) -> tuple[RivalStanding, ...]:
         """Every kept run, oldest first."""
         return tuple(self._read())
 
@@ -88,7 +88,7 @@ class Standings:
                 found[Key.of(standing.source, m), m.metric] = m
         return tuple(found.values())
 
-    def put(self, standing: Standing) -> None:
+    def put(self, standing: RivalStanding) -> None:
         """Append one run, synced. Raises `LabError` when the cache cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,14 +101,14 @@ class Standings:
         except OSError as error:
             raise LabError(f"{self.path} cannot be written ({error.strerror}): is the disk full?") from error
 
-    def _read(self) -> Iterator[Standing]:
+    def _read(self) -> Iterator[RivalStanding]:
         try:
             lines = self.path.read_bytes().splitlines()
         except OSError:
             return
         for line in lines:
             try:
-                yield decode(Standing, json.loads(line))
+                yield decode(RivalStanding, json.loads(line))
             except (ValueError, TypeError, KeyError):  # cut short by a kill, or by another version
                 continue
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.memory import bm25
 from move37.memory.embed import Embedder, digest, passages
-from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import Stored
 from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload, principle_id, principle_payload
 from move37.memory.store import Point
@@ -56,7 +56,7 @@ def lesson_points(lessons: Sequence[Lesson], embedder: Embedder) -> list[Point]:
     ]
 
 
-def principle_points(principles: Sequence[Principle], embedder: Embedder) -> list[Point]:
+def principle_points(principles: Sequence[RecordedPrinciple], embedder: Embedder) -> list[Point]:
     """Principles as the collection `principles` keeps them."""
     vectors = _vectors([_principle_texts(principle) for principle in principles], embedder)
     return [
@@ -118,7 +118,7 @@ def _solid(parts: Iterable[str]) -> tuple[str, ...]:
     return tuple(part for part in parts if part.strip())
 
 
-def _principle_texts(principle: Principle) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _principle_texts(principle: RecordedPrinciple) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (), (principle.text,)
 
 

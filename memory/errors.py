@@ -29,27 +29,27 @@ class MemoryFault(Exception):
     """The memory could not do what was asked."""
 
 
-class BadInput(MemoryFault):
+class InvalidInput(MemoryFault):
     """What was given cannot be taken in."""
 
 
-class EmptyFile(BadInput):
+class EmptyFile(InvalidInput):
     """There is no text in the file."""
 
 
-class TooLarge(BadInput):
+class TooLarge(InvalidInput):
     """The file is over the size that is read."""
 
 
-class Unreadable(BadInput):
+class Unreadable(InvalidInput):
     """The file is damaged, encrypted, or takes too long to read."""
 
 
-class UnknownFormat(BadInput):
+class UnknownFormat(InvalidInput):
     """The file is of no format that can be read."""
 
 
-class InvalidPaper(BadInput):
+class InvalidPaper(InvalidInput):
     """A paper's file breaks the format."""
 
 

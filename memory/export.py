@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from move37.memory.errors import InvalidPaper
 from move37.memory.found import KINDS
 from move37.memory.index import Index
-from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.schema import record_of
 from move37.memory.store import Where
 
@@ -30,7 +30,7 @@ class Exported:
 
     entries: tuple[Entry, ...] = ()
     lessons: tuple[Lesson, ...] = ()
-    principles: tuple[Principle, ...] = ()
+    principles: tuple[RecordedPrinciple, ...] = ()
 
 
 def lines(index: Index, *, builtin: bool = False) -> Iterator[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from move37.memory import bm25, rank
-from move37.memory.records import Lesson, Principle
+from move37.memory.records import Lesson, RecordedPrinciple
 from move37.memory.render import Stored, stored
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, record_of
 from move37.memory.store import Point
@@ -38,7 +38,7 @@ def key_of(item: Stored) -> str:
     """What an item is called outside the store."""
     if isinstance(item, Lesson):
         return item.experiment
-    return item.id if isinstance(item, Principle) else item.key
+    return item.id if isinstance(item, RecordedPrinciple) else item.key
 
 
 def found_at(name: str, point: Point) -> Found:

@@ -25,7 +25,7 @@ from move37.memory.encoder import (
 )
 from move37.memory.errors import NotFound
 from move37.memory.found import KINDS, Found, age_days, explained, found_at, rescored
-from move37.memory.records import Entry, Lesson, Principle
+from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import stored
 from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
@@ -92,7 +92,7 @@ class Index:
         """Write what experiments taught; the same experiment again replaces what it said before."""
         self.store.upsert(ANALYSES, lesson_points(lessons, self.embedder))
 
-    def put_principles(self, principles: Sequence[Principle]) -> None:
+    def put_principles(self, principles: Sequence[RecordedPrinciple]) -> None:
         """Write what the laboratory believes; the same principle again replaces its text and evidence."""
         self.store.upsert(PRINCIPLES, principle_points(principles, self.embedder))
 

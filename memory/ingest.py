@@ -19,7 +19,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.memory import bibtex, layout
-from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -76,7 +76,7 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     """
     key = key or path.stem
     if not path.is_file():
-        raise BadInput(f"{path} is no file.")
+        raise InvalidInput(f"{path} is no file.")
     size = path.stat().st_size
     if size == 0:
         raise EmptyFile(f"{path.name} is empty.")
@@ -112,7 +112,7 @@ def _decoded(path: Path) -> str:
         raise Unreadable(f"{path.name} is not UTF-8 text; convert it first.") from error
 
 
-def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tuple[Path, FileRead | BadInput]]:
+def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
     """Each readable file below a folder with its entries, or with what is wrong with it; README.md and whatever is
     hidden are left out.
 
@@ -124,7 +124,7 @@ def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tu
         key = path.stem if stems[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
         try:
             yield path, read_file(path, key=key, extractor=extractor)
-        except BadInput as error:
+        except InvalidInput as error:
             yield path, error
 
 

@@ -14,7 +14,17 @@ import statistics
 from collections.abc import Sequence
 
 from move37.memory.found import Found
-from move37.memory.records import DeadEnd, Effect, Entry, Evidence, Lesson, Newness, Posterior, Precedent, Principle
+from move37.memory.records import (
+    DeadEnd,
+    Entry,
+    Evidence,
+    Lesson,
+    MeasuredEffect,
+    Newness,
+    Posterior,
+    Precedent,
+    RecordedPrinciple,
+)
 from move37.memory.render import RELATED, evidence_of
 
 CLEAR = 2.0  # standard errors from which an effect is told from none
@@ -36,7 +46,7 @@ def precedent(found: Found, cosine: float, relevance: float = 0.0) -> Precedent:
     item, near = found.item, min(max(cosine, 0.0), 1.0)
     if isinstance(item, Entry):
         return Precedent(key=item.key, kind=found.kind, name=item.name, title=item.title, similarity=near)
-    if isinstance(item, Principle):
+    if isinstance(item, RecordedPrinciple):
         return Precedent(key=item.id, kind=found.kind, name=item.text, similarity=near)
     return Precedent(
         key=item.experiment,
@@ -66,7 +76,7 @@ def _signed(gained: frozenset[str], lost: frozenset[str]) -> frozenset[str]:
     return frozenset(f"+{name}" for name in gained) | frozenset(f"-{name}" for name in lost)
 
 
-def posterior(cases: Sequence[tuple[Effect, float]], *, scale: float) -> Posterior | None:
+def posterior(cases: Sequence[tuple[MeasuredEffect, float]], *, scale: float) -> Posterior | None:
     """The mean gain of a change from (effect against the parent, relevance) pairs; None when no effect has an error.
 
     Normal with a prior around zero as wide as gains usually are (`scale`). A case's precision is its relevance over its
@@ -106,7 +116,7 @@ def dead_end(
     """`near`: own experiments of the task and the cosine of their text to the proposal's."""
     change: Change = (frozenset(gained), frozenset(lost))
     groups: dict[str, list[Precedent]] = {"lost": [], "gained": [], "open": [], "refused": []}
-    cases: list[tuple[Effect, float]] = []
+    cases: list[tuple[MeasuredEffect, float]] = []
     lessons = [(found, found.item, cosine) for found, cosine in near if isinstance(found.item, Lesson)]
     weighed = [
         (relevance(lesson, change=change, family=family, cosine=cosine), found, lesson, cosine)

@@ -27,7 +27,7 @@ from move37.memory.found import KINDS
 from move37.memory.index import Index, Progress, Reranker
 from move37.memory.outbox import Outbox, drain
 from move37.memory.recollect import within
-from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Principle, Recollection, Situation
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, principle_id
 from move37.memory.situation import question
 from move37.memory.store import Where
@@ -187,7 +187,7 @@ class Memory:
         found = await self._run(lambda index: [one.item for one in index.all(COGNITION, where)])
         return tuple(sorted((item for item in found if isinstance(item, Entry)), key=lambda entry: entry.number))
 
-    async def remember_principle(self, principle: Principle) -> None:
+    async def remember_principle(self, principle: RecordedPrinciple) -> None:
         """Write a principle, or rewrite it.
 
         Raises:
@@ -199,11 +199,11 @@ class Memory:
         """Strike a principle; an unknown one is ignored."""
         await self._run(lambda index: index.store.delete(PRINCIPLES, [principle_id(id)]))
 
-    async def principles(self, *, task: str | None = None) -> tuple[Principle, ...]:
+    async def principles(self, *, task: str | None = None) -> tuple[RecordedPrinciple, ...]:
         """All that hold for a task (None: all there are), the newest first."""
         where = filters(Terms(task=task, kinds=("principle",)))[PRINCIPLES]
         found = await self._run(lambda index: [one.item for one in index.all(PRINCIPLES, where)])
-        kept = [item for item in found if isinstance(item, Principle)]
+        kept = [item for item in found if isinstance(item, RecordedPrinciple)]
         return tuple(sorted(kept, key=lambda one: (one.updated_at, one.id), reverse=True))
 
     async def remember(self, lesson: Lesson) -> None:

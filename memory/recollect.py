@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from move37.memory import rank, render
 from move37.memory.found import Found
 from move37.memory.guard import neutralize
-from move37.memory.records import Entry, Principle, Recollection
+from move37.memory.records import Entry, Recollection, RecordedPrinciple
 
 
 def within(found: Sequence[Found], budget: int) -> tuple[Recollection, ...]:
@@ -39,7 +39,7 @@ def recollection(found: Found) -> Recollection:
             score=found.score,
             matched=found.why,
         )
-    if isinstance(item, Principle):
+    if isinstance(item, RecordedPrinciple):
         return Recollection(
             key=found.key,
             id=found.id,

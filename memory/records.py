@@ -1,7 +1,8 @@
 """What memory gives back and takes in, as frozen data: a fact is a field, `render.py` makes texts of them.
 
-Read in this order: `Effect`, `Effects` and `Probe` are numbers; `Lesson`, `Entry` and `Principle` are what is stored,
-one a collection; `Situation` asks, `Recollection`, `Newness` and `DeadEnd` answer.
+Read in this order: `MeasuredEffect`, `MeasuredEffects` and `ProbeResult` are numbers; `Lesson`, `Entry` and
+`RecordedPrinciple` are what is stored, one a collection; `Situation` asks, `Recollection`, `Newness` and `DeadEnd`
+answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class MeasuredEffect:
     """A gain at equal steps on the same text; positive is better, in the task's own unit."""
 
     gain: float
@@ -28,21 +29,21 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
+class MeasuredEffects:
     """The same experiment against three references."""
 
-    parent: Effect | None = None  # what it changed
-    family: Effect | None = None  # the baseline of its family
-    best: Effect | None = None  # the best baseline
+    parent: MeasuredEffect | None = None  # what it changed
+    family: MeasuredEffect | None = None  # the baseline of its family
+    best: MeasuredEffect | None = None  # the best baseline
 
     @property
-    def fairest(self) -> Effect | None:
+    def fairest(self) -> MeasuredEffect | None:
         """The one that says most about the change: against the parent, else the family's, else the best baseline."""
         return self.parent or self.family or self.best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class ProbeResult:
     """One probe's number."""
 
     name: str
@@ -54,7 +55,7 @@ class Probe:
 class Evidence:
     """How much stands behind a recollection of an experiment."""
 
-    effects: Effects = field(default_factory=Effects)
+    effects: MeasuredEffects = field(default_factory=MeasuredEffects)
     rung: int = 0
     steps: int = 0  # optimiser steps behind the effects
     seeds: int = 0
@@ -82,7 +83,7 @@ class Recollection:
     contradicts: tuple[str, ...] = ()  # and against it
     families: tuple[str, ...] = ()  # where it applies
     symptoms: tuple[str, ...] = ()  # what one sees where it applies; of papers it is our paraphrase
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
     operators: tuple[str, ...] = ()  # grammar operators that it maps to (memory/cognition/operators.txt)
     source: str = ""  # where to read it: an arXiv address, a file's name
     score: float = 0.0  # after fusion and weighting; comparable within one answer only
@@ -110,16 +111,16 @@ class Lesson:
     base: str = ""  # the parent that it was compared with
     gained: tuple[str, ...] = ()  # operators that the base lacks
     lost: tuple[str, ...] = ()  # operators that only the base has
-    effects: Effects = field(default_factory=Effects)
+    effects: MeasuredEffects = field(default_factory=MeasuredEffects)
     steps: int = 0  # optimiser steps behind the effects
     seeds: int = 0
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
     gate: str = ""  # the gate that refused it, or ""
     finished_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principle:
+class RecordedPrinciple:
     """What the laboratory believes after several experiments; rewritten as evidence turns."""
 
     id: str  # stable while the text is rewritten
@@ -163,7 +164,7 @@ class Situation:
 
     direction: str = ""  # what the user wants
     families: tuple[str, ...] = ()  # of the parents
-    probes: tuple[Probe, ...] = ()  # the parents' probes, solved ones too
+    probes: tuple[ProbeResult, ...] = ()  # the parents' probes, solved ones too
     symptoms: tuple[str, ...] = ()  # what analyses saw
     change: str = ""  # a proposal, where one exists
 

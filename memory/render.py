@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from move37.memory.guard import neutralize
 from move37.memory.records import (
     DeadEnd,
-    Effect,
-    Effects,
     Entry,
     Evidence,
     Lesson,
+    MeasuredEffect,
+    MeasuredEffects,
     Newness,
     Precedent,
-    Principle,
-    Probe,
+    ProbeResult,
     Recollection,
+    RecordedPrinciple,
 )
 
-Stored = Entry | Lesson | Principle
+Stored = Entry | Lesson | RecordedPrinciple
 KNOWN = 0.80  # cosine from which an idea is called known
 RELATED = 0.45  # cosine from which two texts are about one thing
 
@@ -109,13 +109,13 @@ def evidence(known: Evidence) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def effects(known: Effects) -> str:
+def effects(known: MeasuredEffects) -> str:
     """Each known effect, named by its reference."""
     named = (("parent", known.parent), ("family's baseline", known.family), ("best baseline", known.best))
     return ", ".join(f"{effect(one)} against the {name}" for name, one in named if one is not None)
 
 
-def effect(one: Effect) -> str:
+def effect(one: MeasuredEffect) -> str:
     """
     >>> effect(Effect(gain=0.0691, error=0.02))
     '+0.069 (standard error 0.020)'
@@ -123,7 +123,7 @@ def effect(one: Effect) -> str:
     return f"{one.gain:+.3f}" + ("" if one.error is None else f" (standard error {one.error:.3f})")
 
 
-def probes(known: tuple[Probe, ...]) -> str:
+def probes(known: tuple[ProbeResult, ...]) -> str:
     """Name, value and chance."""
     return ", ".join(
         f"{one.name} {one.value:.3f}" + ("" if one.chance is None else f" (chance {one.chance:.3f})") for one in known

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from move37.memory.errors import OtherModel, OtherSchema, WrongDimension
-from move37.memory.records import Effect, Effects, Entry, Lesson, Principle
+from move37.memory.records import Entry, Lesson, MeasuredEffect, MeasuredEffects, RecordedPrinciple
 from move37.memory.store import Collection, FieldIndex
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def lesson_payload(lesson: Lesson, *, digest: str, at: str) -> dict[str, Any]:
     return {**shared, **_plain(_finite(lesson)), "digest": digest, "at": at}
 
 
-def principle_payload(principle: Principle, *, digest: str, at: str) -> dict[str, Any]:
+def principle_payload(principle: RecordedPrinciple, *, digest: str, at: str) -> dict[str, Any]:
     """As stored. The store's own `id` is another one, so ours is called `key`."""
     return {"schema": SCHEMA, "key": principle.id, **_plain(principle), "digest": digest, "at": at}
 
@@ -163,14 +163,16 @@ def _finite(lesson: Lesson) -> Lesson:
     return replace(
         lesson,
         probes=tuple(replace(probe, chance=_number(probe.chance)) for probe in known),
-        effects=Effects(parent=_effect(effects.parent), family=_effect(effects.family), best=_effect(effects.best)),
+        effects=MeasuredEffects(
+            parent=_effect(effects.parent), family=_effect(effects.family), best=_effect(effects.best)
+        ),
     )
 
 
-def _effect(effect: Effect | None) -> Effect | None:
+def _effect(effect: MeasuredEffect | None) -> MeasuredEffect | None:
     if effect is None or not math.isfinite(effect.gain):
         return None
-    return Effect(gain=effect.gain, error=_number(effect.error))
+    return MeasuredEffect(gain=effect.gain, error=_number(effect.error))
 
 
 def _number(value: float | None) -> float | None:
@@ -194,20 +196,20 @@ def lesson_of(payload: Mapping[str, Any]) -> Lesson:
     return lesson
 
 
-def principle_of(payload: Mapping[str, Any]) -> Principle:
+def principle_of(payload: Mapping[str, Any]) -> RecordedPrinciple:
     """The record back from its payload."""
-    principle: Principle = _adapter(Principle).validate_python(payload)
+    principle: RecordedPrinciple = _adapter(RecordedPrinciple).validate_python(payload)
     return principle
 
 
-def record_of(name: str, payload: Mapping[str, Any]) -> Entry | Lesson | Principle:
+def record_of(name: str, payload: Mapping[str, Any]) -> Entry | Lesson | RecordedPrinciple:
     """The record of a collection's payload."""
     if name == COGNITION:
         return entry_of(payload)
     return lesson_of(payload) if name == ANALYSES else principle_of(payload)
 
 
-def _plain(record: Entry | Lesson | Principle) -> dict[str, Any]:
+def _plain(record: Entry | Lesson | RecordedPrinciple) -> dict[str, Any]:
     """JSON's kinds alone: tuples become lists, at every depth."""
     return {name: _listed(value) for name, value in asdict(record).items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from move37.memory.client import ClientStore
-from move37.memory.errors import BackendMissing, BadInput
+from move37.memory.errors import BackendMissing, InvalidInput
 
 TIMEOUT_S = 15
 
@@ -19,7 +19,7 @@ def connect(url: str, api_key: str | None = None) -> ClientStore:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is no server URL; write for example http://127.0.0.1:6333")
+        raise InvalidInput(f"{url!r} is no server URL; write for example http://127.0.0.1:6333")
     try:
         from qdrant_client import QdrantClient
     except ImportError as error:

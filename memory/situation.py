@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from move37.memory.records import Probe, Situation
+from move37.memory.records import ProbeResult, Situation
 
 SOLVED = 0.9  # value of a probe from which there is nothing to ask about
 AT_CHANCE = 0.1  # above chance by less than this share of what is missing
@@ -41,7 +41,7 @@ def _lines(asked: Situation) -> Iterator[str]:
     yield from (f"{FAMILIES.get(family, family.replace('_', ' '))}." for family in dict.fromkeys(asked.families))
 
 
-def failing(probe: Probe) -> str:
+def failing(probe: ProbeResult) -> str:
     """What a probe shows, as a symptom says it; "" when it is solved.
 
     >>> failing(Probe(name="parity", value=0.52, chance=0.5))

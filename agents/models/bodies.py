@@ -36,7 +36,7 @@ _MESSAGE_KEYS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class EndpointAnswer:
     """What a server meant."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer:
         return self.status < 300 and not self.words
 
 
-def read(status: int, content_type: str, body: bytes, *, proven: bool, tools: bool = False) -> Answer:
+def read(status: int, content_type: str, body: bytes, *, proven: bool, tools: bool = False) -> EndpointAnswer:
     """The meaning of an answer; `proven`: the endpoint has given a completion before, `tools`: it was offered some."""
     text = body.decode("utf-8", errors="replace").strip()
     try:
@@ -59,11 +59,11 @@ def read(status: int, content_type: str, body: bytes, *, proven: bool, tools: bo
     except ValueError:
         return _no_json(status, content_type, text, proven=proven)
     if status >= 300:
-        return Answer(status=status, words=words_of(data), facts=_facts(data))
+        return EndpointAnswer(status=status, words=words_of(data), facts=_facts(data))
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
-        return Answer(status=NO_COMPLETION, words=f"an answer that is no completion: {text[:200]}")
+        return EndpointAnswer(status=NO_COMPLETION, words=f"an answer that is no completion: {text[:200]}")
     if (failure := _failure(data)) is not None:
         return failure
     return _completion(data, tools=tools)
@@ -95,14 +95,14 @@ def _said(data: Any) -> list[str]:
     return []
 
 
-def _no_json(status: int, content_type: str, text: str, *, proven: bool) -> Answer:
+def _no_json(status: int, content_type: str, text: str, *, proven: bool) -> EndpointAnswer:
     page = "html" in content_type or text[:1] == "<"
     if status >= 300:
-        return Answer(status=status, words=_title(text) if page else text[:LONGEST_WORDS] or f"status {status}")
+        return EndpointAnswer(status=status, words=_title(text) if page else text[:LONGEST_WORDS] or f"status {status}")
     if page:
         words = f"a web page instead of JSON ({_title(text)})"
-        return Answer(status=503 if proven else 404, words=words)
-    return Answer(status=NO_COMPLETION, words=f"an answer that is no JSON: {text[:200] or 'nothing'}")
+        return EndpointAnswer(status=503 if proven else 404, words=words)
+    return EndpointAnswer(status=NO_COMPLETION, words=f"an answer that is no JSON: {text[:200] or 'nothing'}")
 
 
 def _title(text: str) -> str:
@@ -113,7 +113,7 @@ def _title(text: str) -> str:
     return " ".join(plain.split())[:200] or "empty"
 
 
-def _failure(data: Mapping[str, Any]) -> Answer | None:
+def _failure(data: Mapping[str, Any]) -> EndpointAnswer | None:
     """An error inside a 200, with the status that it should have had."""
     error = data.get("error") or data.get("errors")
     if data.get("type") == "error" or data.get("object") == "error":
@@ -124,7 +124,7 @@ def _failure(data: Mapping[str, Any]) -> Answer | None:
         return None
     words = words_of(error) or "an error without words"
     inner = error if isinstance(error, dict) else {}
-    return Answer(status=_meant(inner, data, words), words=words, facts=_facts(data))
+    return EndpointAnswer(status=_meant(inner, data, words), words=words, facts=_facts(data))
 
 
 _BY_WORDS = (
@@ -158,22 +158,22 @@ def _facts(data: Any) -> dict[str, Any]:
     return {key: error[key] for key in keys if isinstance(error, dict) and isinstance(error.get(key), int | float)}
 
 
-def _completion(data: dict[str, Any], *, tools: bool) -> Answer:
+def _completion(data: dict[str, Any], *, tools: bool) -> EndpointAnswer:
     usage = _counted(data)
     if data.get("type") == "message" and isinstance(data.get("content"), list):  # Anthropic's
         read_from_cache = _count(usage.get("cache_read_input_tokens"))
         if usage:  # theirs are counted beside the prompt's, ours as part of it
             written = _count(usage.get("cache_creation_input_tokens"))
             usage["input_tokens"] = usage.get("input_tokens", 0) + read_from_cache + written
-        return Answer(status=200, data=data, cached_tokens=read_from_cache)
+        return EndpointAnswer(status=200, data=data, cached_tokens=read_from_cache)
     if isinstance(data.get("message"), dict) and "choices" not in data:  # Ollama's
         _message(data["message"], data.get("done_reason"), tools=tools)
         for key in ("prompt_eval_count", "eval_count"):
             data[key] = data.get(key) or 0
-        return Answer(status=200, data=data)
+        return EndpointAnswer(status=200, data=data)
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return Answer(status=NO_COMPLETION, words="a completion without choices")
+        return EndpointAnswer(status=NO_COMPLETION, words="a completion without choices")
     choice = choices[0]
     if not isinstance(choice.get("message"), dict):
         choice["message"] = {"role": "assistant", "content": choice.get("text") or ""}
@@ -182,7 +182,7 @@ def _completion(data: dict[str, Any], *, tools: bool) -> Answer:
     choice["finish_reason"] = choice.get("finish_reason") or "stop"
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Answer(status=200, data=data, cached_tokens=_count(cached or usage.get("prompt_cache_hit_tokens")))
+    return EndpointAnswer(status=200, data=data, cached_tokens=_count(cached or usage.get("prompt_cache_hit_tokens")))
 
 
 def _counted(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Recorded replies: `Recorder` writes them while a run goes on, `replay:FILE` gives them back.
+"""Recorded replies: `RecordingClient` writes them while a run goes on, `replay:FILE` gives them back.
 
 One JSON object a line:
     {"number": 3, "stage": "hypothesis", "role": "Researcher", "turn": 0, "signature": "openai:NAME", "reply": "{...}",
@@ -27,7 +27,7 @@ from move37.agents.models.client import CALL, NOTHING, ClientWrapper, JsonOutput
 Key = tuple[int, str, str, int]  # experiment number, stage, role, turn
 
 
-class Line(BaseModel):
+class RecordedLine(BaseModel):
     """One recorded reply."""
 
     number: int
@@ -43,7 +43,7 @@ class Line(BaseModel):
 class Replay(LocalClient):
     """Answers from a recording, and raises when it has no answer."""
 
-    def __init__(self, lines: Mapping[Key, Line], *, name: str) -> None:
+    def __init__(self, lines: Mapping[Key, RecordedLine], *, name: str) -> None:
         self._lines = lines
         signers = sorted({line.signature for line in lines.values() if line.signature})
         self.signature = f"replay:{name} (recorded from {', '.join(signers) or 'an unnamed model'})"
@@ -55,10 +55,10 @@ class Replay(LocalClient):
             rows = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise BadModel(f"cannot read the recording {path}: {error}") from error
-        lines: dict[Key, Line] = {}
+        lines: dict[Key, RecordedLine] = {}
         for place, row in enumerate(rows, start=1):
             try:
-                line = Line.model_validate_json(row)
+                line = RecordedLine.model_validate_json(row)
             except ValidationError as error:
                 if place == len(rows):  # the run was killed while it wrote
                     break
@@ -82,7 +82,7 @@ class Replay(LocalClient):
             raise ModelReplyInvalid(line.error, text=line.reply)
         return line.reply
 
-    def _line(self) -> Line:
+    def _line(self) -> RecordedLine:
         number, stage, role, turn = _key()
         line = self._lines.get((number, stage, role, turn))
         if line is None:
@@ -98,7 +98,7 @@ class Replay(LocalClient):
         return ModelInfo(**{**super().model_info, "function_calling": True})
 
 
-class Recorder(ClientWrapper):
+class RecordingClient(ClientWrapper):
     """Appends every reply to a file before the agent sees it."""
 
     def __init__(self, inner: ChatCompletionClient, path: Path) -> None:
@@ -140,7 +140,7 @@ class Recorder(ClientWrapper):
 
     def _write(self, key: Key, *, reply: str = "", calls: Sequence[FunctionCall] = (), error: str = "") -> None:
         number, stage, role, turn = key
-        line = Line(
+        line = RecordedLine(
             number=number,
             stage=stage,
             role=role,

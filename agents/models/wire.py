@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from move37.agents.models.bodies import Answer, read
+from move37.agents.models.bodies import EndpointAnswer, read
 from move37.agents.models.capabilities import Capabilities, adapt, alternatives, weaker_schema
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ class Endpoint:
             return self.able
         return replace(self.able, reply_cap=min(cap, self.able.reply_cap or cap))
 
-    def _choices(self, answer: Answer, body: dict[str, Any], able: Capabilities) -> list[Capabilities]:
+    def _choices(self, answer: EndpointAnswer, body: dict[str, Any], able: Capabilities) -> list[Capabilities]:
         if is_overflow(answer.words):
             return []
         found = alternatives(answer.words, body, able)
@@ -100,7 +100,7 @@ class Endpoint:
             return weaker_schema(body, able)
         return found if answer.status != 404 else []
 
-    async def _read(self, response: Any, *, tools: bool) -> Answer:
+    async def _read(self, response: Any, *, tools: bool) -> EndpointAnswer:
         raw = await response.aread()
         kind = response.headers.get("content-type", "")
         answer = read(response.status_code, kind, raw, proven=self.proven, tools=tools)
@@ -133,7 +133,7 @@ _OVERFLOW = re.compile(
 )
 
 
-def _about_the_request(answer: Answer) -> bool:
+def _about_the_request(answer: EndpointAnswer) -> bool:
     if answer.status in REFUSALS:
         return True
     # Servers that compile a schema into a grammar fail as if the fault were their own.
@@ -155,7 +155,7 @@ def _with_body(request: Any, body: dict[str, Any]) -> Any:
     return type(request)(request.method, request.url, headers=headers, content=content, extensions=request.extensions)
 
 
-def _as_response(response: Any, request: Any, answer: Answer) -> Any:
+def _as_response(response: Any, request: Any, answer: EndpointAnswer) -> Any:
     """What the SDK sees: a completion that it can parse, or a failure with the status that was meant."""
     data = (
         answer.data if answer.ok else {"error": {"message": answer.words, "type": "error", "code": str(answer.status)}}

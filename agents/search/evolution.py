@@ -30,7 +30,7 @@ TRIES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parent:
+class SearchParent:
     """A parent whose genome could be read."""
 
     id: str
@@ -55,8 +55,8 @@ class Draw:
     """One new genome, and how it came about."""
 
     genome: Genome
-    base: Parent
-    other: Parent | None = None  # the second parent, when crossover was used
+    base: SearchParent
+    other: SearchParent | None = None  # the second parent, when crossover was used
     put_in: tuple[str, ...] = ()
     taken_out: tuple[str, ...] = ()
 
@@ -82,7 +82,7 @@ def scores(record: Mapping[str, tuple[int, float]]) -> dict[str, float]:
     return found
 
 
-def draw(parents: Sequence[Parent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
+def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
     pool = list(parents) or _strangers(known, rng)
     gain = scores(known.record)
@@ -101,7 +101,7 @@ def draw(parents: Sequence[Parent], known: Knowledge, rng: Random, *, boldness: 
 
 
 def _drawn(
-    pool: Sequence[Parent],
+    pool: Sequence[SearchParent],
     known: Knowledge,
     gain: Mapping[str, float],
     banned: Collection[str],
@@ -163,11 +163,11 @@ def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
     return not present & {*banned} and (not asked or bool(present & asked))
 
 
-def _strangers(known: Knowledge, rng: Random) -> list[Parent]:
+def _strangers(known: Knowledge, rng: Random) -> list[SearchParent]:
     """No parent could be read: begin from two of the families that the lab measures anyway."""
     gain = scores(known.record)
     names = sorted(BASELINES)
     weights = [math.exp(sum(gain[o] for o in operators_in(BASELINES[n])) / TEMPERATURE / 4) for n in names]
     first = rng.choices(names, weights)[0]
     second = rng.choice([n for n in names if n != first])
-    return [Parent(id=n, name=n, genome=BASELINES[n]) for n in (first, second)]
+    return [SearchParent(id=n, name=n, genome=BASELINES[n]) for n in (first, second)]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.replies import Code, Fix, Proposal, Proposals
-from move37.agents.search.program_edits import KINDS, WEIGHTS, Edit, apply, mutate, region
+from move37.agents.search.program_edits import KINDS, WEIGHTS, ProgramEdit, apply, mutate, region
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
 from move37.agents.search.wishes import Wishes, recognise_edits
@@ -26,7 +26,7 @@ def propose(view: View) -> Proposals:
     answer = answered(view, will="")
     for _ in range(TRIES if parents else 0):
         parent = parents[0] if rng.random() < 0.75 else rng.choice(parents)
-        edits: list[Edit] = []
+        edits: list[ProgramEdit] = []
         text = parent.source
         for _ in range(rng.choices((1, 2, 3), (6, 3, 1))[0]):
             if (edit := mutate(text, rng, weights)) is not None:
@@ -56,7 +56,7 @@ def _weights(view: View) -> tuple[float, ...]:
     return tuple(weight * factor.get(kind, 1.0) for kind, weight in zip(KINDS, WEIGHTS, strict=True))
 
 
-def _proposal(view: View, parent: str, edits: Sequence[Edit], plan: str) -> Proposal:
+def _proposal(view: View, parent: str, edits: Sequence[ProgramEdit], plan: str) -> Proposal:
     kinds = "_".join(dict.fromkeys(e.kind for e in edits))
     return Proposal(
         name=f"edit_{kinds}_line_{edits[0].line}"[:60],
@@ -99,12 +99,12 @@ def repair(view: View) -> Fix:
     return Fix(diagnosis=diagnosis, source=source.ljust(10), give_up=True, to_person=answer)
 
 
-def _plan(view: View) -> tuple[str, list[Edit]]:
+def _plan(view: View) -> tuple[str, list[ProgramEdit]]:
     """The parent's text and the edits of the hypothesis; ("", []) when the plan is none of ours."""
     sources = {p.id: p.source for p in view.context.parents}
     try:
         data = json.loads(view.plan)
-        edits = [Edit(**edit) for edit in data["edits"]]
+        edits = [ProgramEdit(**edit) for edit in data["edits"]]
         return sources[data["parent"]], edits
     except (ValueError, TypeError, KeyError):
         return "", []

@@ -22,7 +22,7 @@ SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.For, a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class ProgramEdit:
     """Characters `start` to `end` of the text before it become `new`."""
 
     kind: str  # one of KINDS
@@ -44,7 +44,7 @@ def region(text: str) -> tuple[int, int] | None:
     return found.span(1) if found else None
 
 
-def apply(text: str, edits: Sequence[Edit]) -> str | None:
+def apply(text: str, edits: Sequence[ProgramEdit]) -> str | None:
     """The text after the edits in order; None when one does not fit this text or leaves its region."""
     for edit in edits:
         span = region(text)
@@ -54,7 +54,7 @@ def apply(text: str, edits: Sequence[Edit]) -> str | None:
     return text
 
 
-def mutate(text: str, rng: Random, weights: Sequence[float] = WEIGHTS) -> Edit | None:
+def mutate(text: str, rng: Random, weights: Sequence[float] = WEIGHTS) -> ProgramEdit | None:
     """One edit, its kind drawn by `weights`, after which the file is still Python; or None."""
     try:
         tree = ast.parse(text)
@@ -107,7 +107,7 @@ class _Places:
         return self._starts[line - 1] + len(before)
 
 
-def _literal(tree: ast.Module, places: _Places, rng: Random) -> Edit | None:
+def _literal(tree: ast.Module, places: _Places, rng: Random) -> ProgramEdit | None:
     numbers = [
         (node, place)
         for node in ast.walk(tree)
@@ -119,7 +119,7 @@ def _literal(tree: ast.Module, places: _Places, rng: Random) -> Edit | None:
     value = node.value
     assert isinstance(value, int | float)
     new = _whole(value, rng) if isinstance(value, int) else _real(value, rng)
-    return Edit(kind="literal", start=start, end=end, old=places.text[start:end], new=new, line=node.lineno)
+    return ProgramEdit(kind="literal", start=start, end=end, old=places.text[start:end], new=new, line=node.lineno)
 
 
 def _whole(value: int, rng: Random) -> str:
@@ -133,7 +133,7 @@ def _real(value: float, rng: Random) -> str:
     return repr(float(f"{abs(value * (1.0 + rng.gauss(0.0, rng.choice(SPREADS)))):.9g}"))
 
 
-def _statement(tree: ast.Module, places: _Places, kind: str, rng: Random) -> Edit | None:
+def _statement(tree: ast.Module, places: _Places, kind: str, rng: Random) -> ProgramEdit | None:
     bodies = [
         body
         for node in ast.walk(tree)
@@ -155,19 +155,19 @@ def _statement(tree: ast.Module, places: _Places, kind: str, rng: Random) -> Edi
     text, line = places.text[start:end], body[place].lineno
     if kind == "delete":
         indent = text[: len(text) - len(text.lstrip())]
-        return Edit(
+        return ProgramEdit(
             kind=kind, start=start, end=end, old=text, new="" if len(body) > 1 else f"{indent}pass\n", line=line
         )
     if kind == "copy":
         target = places.lines(rng.choice(body))
         if target is None:
             return None
-        return Edit(kind=kind, start=target[1], end=target[1], old="", new=text, line=line)
+        return ProgramEdit(kind=kind, start=target[1], end=target[1], old="", new=text, line=line)
     following = places.lines(body[place + 1]) if place + 1 < len(body) else None
     if following is None or isinstance(body[place + 1], ast.Return) or following[0] != end:
         return None
     both = places.text[start : following[1]]
-    return Edit(kind="swap", start=start, end=following[1], old=both, new=both[end - start :] + text, line=line)
+    return ProgramEdit(kind="swap", start=start, end=following[1], old=both, new=both[end - start :] + text, line=line)
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

@@ -8,7 +8,7 @@ from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.codegen import genome_of
-from move37.agents.search.evolution import ADVICE, Draw, Knowledge, Parent, draw, scores
+from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
 from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
@@ -36,7 +36,7 @@ def propose(view: View) -> Proposals:
     return Proposals(ideas=[_proposal(view, found, known.record)], to_person=_answer(view, found.genome))
 
 
-def parents(view: View) -> tuple[Parent, ...]:
+def parents(view: View) -> tuple[SearchParent, ...]:
     """Parents whose genome is known: from the header of our own files, and the baselines by family."""
     found = []
     for facts in view.context.parents:
@@ -44,7 +44,7 @@ def parents(view: View) -> tuple[Parent, ...]:
         if genome is None and facts.is_baseline:
             genome = BASELINES.get(facts.family)
         if genome is not None:
-            found.append(Parent(id=facts.id, name=facts.name or facts.family, genome=genome))
+            found.append(SearchParent(id=facts.id, name=facts.name or facts.family, genome=genome))
     return tuple(found)
 
 

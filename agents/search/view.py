@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from move37.agents.messages import Opening, Precedent, Precedents, Refused, Results
+from move37.agents.messages import Opening, PrecedentFacts, Precedents, Refused, Results
 from move37.agents.replies import Critique, Proposal, Proposals
 from move37.agents.research_context import ResearchContext
 from move37.agents.search.wishes import Wishes, recognise
@@ -29,7 +29,7 @@ class View:
     context: ResearchContext
     offers: tuple[Proposals, ...] = ()  # what the Researcher said, in order
     critiques: tuple[Critique, ...] = ()
-    precedents: tuple[Precedent, ...] = ()  # of the newest proposal
+    precedents: tuple[PrecedentFacts, ...] = ()  # of the newest proposal
     problems: tuple[str, ...] = ()  # likewise
     refused: Refused | None = None
     results: Results | None = None

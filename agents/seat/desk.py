@@ -35,7 +35,7 @@ class Turn:
         return self.experiment, self.role
 
 
-class Desk:
+class SeatDesk:
     """Turns by experiment and role."""
 
     def __init__(self) -> None:

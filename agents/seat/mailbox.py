@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
 from move37.agents.replies import REPLIES
-from move37.agents.seat.desk import Desk, Turn
+from move37.agents.seat.desk import SeatDesk, Turn
 
 FOLDER = "seat"
 POLL_SECONDS = 0.5
@@ -45,7 +45,7 @@ class Waiting:
     file: Path
 
 
-async def carry(desk: Desk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
+async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
     """Write turns down as they come, and bring their answers; until it is cancelled."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)

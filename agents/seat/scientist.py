@@ -1,4 +1,4 @@
-"""Roles that somebody outside fills: each turn lies on a `Desk` until it is answered.
+"""Roles that somebody outside fills: each turn lies on a `SeatDesk` until it is answered.
 
 Researcher, Engineer and Analyst are asked. The Critic lets pass what an outsider wants to try (gates and numbers
 judge), the Debugger gives up (an outsider may check before it submits), and after promotion the first analysis stands.
@@ -20,7 +20,7 @@ from move37.agents.errors import ModelReplyInvalid
 from move37.agents.messages import Opening, Results
 from move37.agents.replies import Critique, Fix, Principles, Report
 from move37.agents.roles import Seat
-from move37.agents.seat.desk import Desk, Turn
+from move37.agents.seat.desk import SeatDesk, Turn
 from move37.lab.records import Analysis, Stage
 
 Earlier = Callable[[str], Analysis | None]  # experiment -> the analysis that it has
@@ -31,7 +31,7 @@ class Outsider:
 
     uses_language = True
 
-    def __init__(self, desk: Desk, *, signature: str, earlier: Earlier, every_role: bool = False) -> None:
+    def __init__(self, desk: SeatDesk, *, signature: str, earlier: Earlier, every_role: bool = False) -> None:
         self.desk = desk
         self.signature = signature
         self._earlier = earlier
@@ -52,7 +52,7 @@ class Outsider:
 class OutsideAgent(BaseChatAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, desk: Desk, *, earlier: Earlier, every_role: bool) -> None:
+    def __init__(self, seat: Seat, desk: SeatDesk, *, earlier: Earlier, every_role: bool) -> None:
         super().__init__(seat.member.name, seat.member.description)
         self._earlier = earlier
         self._seat = seat

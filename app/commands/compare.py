@@ -11,7 +11,7 @@ import typer
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
 
 if TYPE_CHECKING:
-    from move37.agents.comparing import Outcome
+    from move37.agents.comparing import ArmOutcome
     from move37.app.settings import Settings
 
 
@@ -67,7 +67,7 @@ def compare(
 
 async def _compare(
     settings: Settings, arms: list[str], seeds: int, budget: int, fresh_seeds: int
-) -> tuple[Outcome, ...]:
+) -> tuple[ArmOutcome, ...]:
     from move37.agents.comparing import campaign, prepare
     from move37.app.measuring import open_context
     from move37.lab.tasks import open_task
@@ -76,7 +76,7 @@ async def _compare(
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
 
     task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
-    outcomes: list[Outcome] = []
+    outcomes: list[ArmOutcome] = []
     async with open_context(settings, task, written_by="grammar") as context:
         for seed in range(seeds):
             ground = await prepare(context, seed, fresh_seeds=fresh_seeds)
@@ -86,7 +86,7 @@ async def _compare(
     return tuple(outcomes)
 
 
-def as_record(outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
+def as_record(outcomes: tuple[ArmOutcome, ...]) -> dict[str, Any]:
     """The JSON that other programs rely on."""
     from move37.agents.comparing import summarise
     from move37.lab.archive.codec import encode
@@ -97,7 +97,7 @@ def as_record(outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
     }
 
 
-def _print(outcomes: tuple[Outcome, ...]) -> None:
+def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.agents.comparing import summarise
     from move37.app.tables import table
     from move37.app.terminal import console

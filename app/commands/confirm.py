@@ -65,12 +65,12 @@ def confirm(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the questions, print the claim; the exit status is the answer."""
-    from move37.app.confirmation import Wanted, confirm_experiment
+    from move37.app.confirmation import ConfirmationRequest, confirm_experiment
     from move37.app.exits import Exit
     from move37.app.progress import watching
 
     flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
-    wanted = Wanted(seeds=seeds, trials=trials, second_corpus=second_corpus, everything=everything)
+    wanted = ConfirmationRequest(seeds=seeds, trials=trials, second_corpus=second_corpus, everything=everything)
     with watching() as watch:
         experiment, claim = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
     if as_json:
@@ -95,13 +95,13 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the comparisons again, print old beside new; the exit status is the answer."""
-    from move37.app.confirmation import Wanted, reproduce_claim
+    from move37.app.confirmation import ConfirmationRequest, reproduce_claim
     from move37.app.exits import Exit
     from move37.app.progress import watching
     from move37.lab.claims import pairs_of
 
     flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
-    wanted = Wanted(seeds=seeds, second_corpus=second_corpus)
+    wanted = ConfirmationRequest(seeds=seeds, second_corpus=second_corpus)
     with watching() as watch:
         old, new = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
     pairs = pairs_of(old, new)

@@ -87,13 +87,13 @@ def exec_file(
 ) -> None:
     """Everything that is wrong with the request is found before anything starts."""
     from move37.app.running import results
-    from move37.app.running.request import Request, run
+    from move37.app.running.request import ExecRequest, run
 
     limit, memory_bytes, variables = _positive_seconds(timeout), parse_size(memory), parse_env(env or [])
     results.check_out(out, force=force)
     settings = context.obj.with_flags(**flags_given({"sandbox": sandbox, "runtime": runtime, "image": image}))
     script, files = gather_input(file, given or [])
-    request = Request(
+    request = ExecRequest(
         argv=("python", script, *(arguments or ())),
         files=files,
         sandbox=settings.sandbox,

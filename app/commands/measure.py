@@ -11,7 +11,7 @@ import typer
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
-    from move37.app.measuring import Measured
+    from move37.app.measuring import MeasuredMixer
     from move37.app.settings import Settings
 
 
@@ -77,7 +77,7 @@ def measure(
         raise typer.Exit(Exit.NO)
 
 
-def as_record(measured: Measured) -> dict[str, Any]:
+def as_record(measured: MeasuredMixer) -> dict[str, Any]:
     """The JSON that other programs rely on."""
     from move37.app.commands.check import gate_records
 
@@ -120,7 +120,7 @@ def _measurement(m: Any) -> dict[str, Any]:
 async def _measure(
     settings: Settings, file: Path, source: str | None, against: str | None, steps: int | None, seeds: range, *,
     gated: bool,
-) -> Measured:  # fmt: skip
+) -> MeasuredMixer:  # fmt: skip
     from move37.app.measuring import measure_file, unreadable
 
     if source is None:
@@ -128,7 +128,7 @@ async def _measure(
     return await measure_file(settings, file.stem, source, against=against, steps=steps, seeds=seeds, gated=gated)
 
 
-def _print(measured: Measured, file: Path) -> None:
+def _print(measured: MeasuredMixer, file: Path) -> None:
     from rich.text import Text
 
     from move37.app.tables import table

@@ -13,7 +13,7 @@ from move37.app.commands.memory_common import opened, progress_bar
 
 if TYPE_CHECKING:
     from move37.memory.ingest import FileRead
-    from move37.memory.records import Entry, Lesson, Principle
+    from move37.memory.records import Entry, Lesson, RecordedPrinciple
 
 TaskOption = Annotated[
     str | None,
@@ -113,7 +113,7 @@ class _Gathered:
     files: int = 0
     entries: list[Entry] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
-    principles: list[Principle] = field(default_factory=list)
+    principles: list[RecordedPrinciple] = field(default_factory=list)
 
 
 def _gathered(path: Path) -> _Gathered:

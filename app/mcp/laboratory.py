@@ -16,7 +16,7 @@ from typing import TypeVar
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
 from move37.agents.inbox import Inbox
-from move37.agents.seat.desk import Desk, Turn
+from move37.agents.seat.desk import SeatDesk, Turn
 from move37.app import wiring
 from move37.app.exits import status_of
 from move37.app.settings import Settings
@@ -36,7 +36,7 @@ PHASES = {
 }
 
 
-class Refused(Exception):
+class CallRefused(Exception):
     """A tool cannot do what it was asked; the message is one sentence that says what to do instead."""
 
 
@@ -45,7 +45,7 @@ class Laboratory:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = replace(settings, models=replace(settings.models, model=MODEL))
-        self.desk = Desk()
+        self.desk = SeatDesk()
         self.inbox = Inbox()
         self.notices: deque[str] = deque(maxlen=8)
         self.phase = ""
@@ -121,22 +121,22 @@ class Laboratory:
 
     @property
     def context(self) -> CampaignContext:
-        """The campaign's surroundings. Raises `Refused` while there are none."""
+        """The campaign's surroundings. Raises `CallRefused` while there are none."""
         self.check()
         if self._context is None:
-            raise Refused("the laboratory is still opening (sandbox, papers): call status() again in a few seconds")
+            raise CallRefused("the laboratory is still opening (sandbox, papers): call status() again in a few seconds")
         return self._context
 
     def check(self) -> None:
-        """Raises `Refused` when the campaign cannot go on."""
+        """Raises `CallRefused` when the campaign cannot go on."""
         if self.trouble:
-            raise Refused(f"the laboratory cannot work: {self.trouble}")
+            raise CallRefused(f"the laboratory cannot work: {self.trouble}")
 
     def going_on(self) -> None:
-        """Raises `Refused` when nothing more can be tried."""
+        """Raises `CallRefused` when nothing more can be tried."""
         self.check()
         if self.ended:
-            raise Refused(f"the campaign has ended ({self.ended}): a larger --budget goes on with it")
+            raise CallRefused(f"the campaign has ended ({self.ended}): a larger --budget goes on with it")
 
     async def ready(self, seconds: float) -> CampaignContext:
         """The surroundings, waited for; as `context`."""

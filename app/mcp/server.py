@@ -19,7 +19,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import AnyHttpUrl
 
 from move37.agents.errors import AgentError
-from move37.app.mcp.laboratory import Laboratory, Refused
+from move37.app.mcp.laboratory import CallRefused, Laboratory
 from move37.app.mcp.tools import Tools
 from move37.lab.errors import LabError
 from move37.memory.errors import MemoryFault
@@ -138,7 +138,7 @@ async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:
     """The answer, or an error result that says in a sentence what to do, and what is allowed."""
     try:
         return await answer
-    except Refused as error:
+    except CallRefused as error:
         sentence = str(error)
     except (AgentError, LabError, SandboxError, MemoryFault) as error:
         sentence = f"the laboratory failed at this: {error}"
@@ -150,7 +150,7 @@ async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:
 async def _read(answer: Awaitable[Answer]) -> Answer:
     try:
         return await answer
-    except Refused as error:
+    except CallRefused as error:
         raise ResourceError(str(error)) from None
 
 

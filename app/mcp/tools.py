@@ -1,7 +1,7 @@
 """The actions of a coding agent, as plain methods: each answers a turn of the campaign or reads its archive.
 
 Every answer holds `next` (what may be done now) and `budget`. What cannot be done, or was asked for in a wrong form,
-raises `Refused` with a sentence.
+raises `CallRefused` with a sentence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from move37.agents.rendering import render
 from move37.agents.replies import Code, Proposal, Proposals, Report
 from move37.agents.seat.desk import Turn
 from move37.app.mcp import views
-from move37.app.mcp.laboratory import PHASES, Laboratory, Refused
+from move37.app.mcp.laboratory import PHASES, CallRefused, Laboratory
 from move37.lab.archive import principles
 from move37.lab.effects import effects_of
 from move37.lab.errors import UnknownExperiment
@@ -66,7 +66,7 @@ class Tools:
         turn = await self._lab.turn("Researcher", None, 3.0)  # whose context holds what was just analysed
         context = turn.context if turn is not None else self._lab.desk.context
         if context is None:
-            raise Refused(self._lab.why_not("context"))
+            raise CallRefused(self._lab.why_not("context"))
         budget = max(1_000, min(max_tokens, 100_000))
         rendered = render(
             context, "Researcher", budget=budget, count=lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1
@@ -79,13 +79,13 @@ class Tools:
         context = await self._lab.ready(A_WHILE)
         _short("query", query)
         if kind and kind not in KINDS:
-            raise Refused(f"there is no kind {kind!r}: use one of {', '.join(KINDS)}, or leave it out")
+            raise CallRefused(f"there is no kind {kind!r}: use one of {', '.join(KINDS)}, or leave it out")
         try:
             found = await context.memory.recall(
                 query, k=6, budget_tokens=3_000, task=context.task.name, kinds=(kind,) if kind else KINDS
             )
         except MemoryFault as error:
-            raise Refused(f"memory does not answer: {error}") from error
+            raise CallRefused(f"memory does not answer: {error}") from error
         return self._answer(found=[views.recollection(r) for r in found])
 
     async def read_experiment(self, experiment: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Tools:
         boards = ledger.leaderboard(comparable(context), context.task.metric)
         if steps is not None and steps not in boards:
             known = ", ".join(str(s) for s in boards) or "nothing yet"
-            raise Refused(f"nothing was measured at {steps} steps: there is {known}")
+            raise CallRefused(f"nothing was measured at {steps} steps: there is {known}")
         chosen = {s: rows for s, rows in boards.items() if steps in (None, s)}
         return self._answer(
             leaderboard={str(s): [views.leaderboard_row(r) for r in rows] for s, rows in chosen.items()}
@@ -117,7 +117,7 @@ class Tools:
             return self._answer(state="trouble", why=lab.trouble, experiments=[])
         try:
             context = await lab.ready(3.0)
-        except Refused as opening:
+        except CallRefused as opening:
             return self._answer(state="opening", why=str(opening), experiments=[])
         mine, metric = lab.mine(), context.task.metric.name
         return self._answer(
@@ -144,10 +144,10 @@ class Tools:
         self._lab.going_on()
         turn = await self._lab.turn("Researcher", None, A_WHILE)
         if turn is None:
-            raise Refused(self._lab.why_not("propose"))
+            raise CallRefused(self._lab.why_not("propose"))
         known = self._bases(turn)
         if base not in known:
-            raise Refused(f"there is no base {base!r}: name one of {', '.join(sorted(known)[:20])}")
+            raise CallRefused(f"there is no base {base!r}: name one of {', '.join(sorted(known)[:20])}")
         family = self._experiment(known[base]).family
         proposal = _form(
             Proposal,
@@ -166,10 +166,10 @@ class Tools:
         if again is not None and (
             problems := [p for m in again.heard if isinstance(m, Precedents) for p in m.problems]
         ):
-            raise Refused(f"the lab cannot judge it: {problems[-1]}; propose again")
+            raise CallRefused(f"the lab cannot judge it: {problems[-1]}; propose again")
         proposed = self._experiment(turn.experiment)
         if proposed.status is not ExperimentStatus.RUNNING:
-            raise Refused(f"{proposed.id} ended as {proposed.status.value}: {proposed.reason}; analyse it")
+            raise CallRefused(f"{proposed.id} ended as {proposed.status.value}: {proposed.reason}; analyse it")
         return self._answer(proposal=turn.experiment)
 
     async def check(self, source: str) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Tools:
         if (why := self._unsubmittable(proposal)) or (
             turn := await self._lab.turn("Engineer", proposal, A_WHILE)
         ) is None:
-            raise Refused(why or self._unsubmittable(proposal) or self._lab.why_not("submit"))
+            raise CallRefused(why or self._unsubmittable(proposal) or self._lab.why_not("submit"))
         self._put(turn, Code(source=text))
         await self._stored(turn, "candidate")
         return self._answer(experiment=turn.experiment)
@@ -224,9 +224,9 @@ class Tools:
         turn = await self._lab.turn("Analyst", experiment, 5.0)
         if turn is None:
             if found.analysis is not None:
-                raise Refused(f"{experiment} has its analysis already; propose the next one")
+                raise CallRefused(f"{experiment} has its analysis already; propose the next one")
             needs = self._lab.needs(found)
-            raise Refused(f"{experiment} {f'needs {needs} first' if needs else 'is not ready yet: wait for it'}")
+            raise CallRefused(f"{experiment} {f'needs {needs} first' if needs else 'is not ready yet: wait for it'}")
         self._put(turn, _form(Report, **texts))
         await self._stored(turn, "analysis")
         return self._answer(experiment=experiment)
@@ -266,7 +266,7 @@ class Tools:
             if ident in named:
                 return context.archive.experiment(named[ident])
             known = ", ".join(e.id for e in self._lab.mine()[-8:]) or "none yet"
-            raise Refused(f"there is no experiment {str(ident)[:60]!r}: there is {known}") from None
+            raise CallRefused(f"there is no experiment {str(ident)[:60]!r}: there is {known}") from None
         return found
 
     def _bases(self, turn: Turn) -> dict[str, str]:
@@ -292,7 +292,7 @@ class Tools:
 
     def _put(self, turn: Turn, reply: BaseModel) -> None:
         if not self._lab.desk.put(turn, reply):
-            raise Refused("another client was quicker: call status() to see what is free")
+            raise CallRefused("another client was quicker: call status() to see what is free")
 
     async def _negotiated(self, turn: Turn) -> None:
         """Until a proposal is stored, or sent back."""
@@ -323,16 +323,16 @@ MODEL_AUTHOR = "an outsider"
 
 def _file(source: str) -> str:
     if len(source) > LONGEST_SOURCE:
-        raise Refused(f"the file has {len(source)} characters: a candidate has at most {LONGEST_SOURCE}")
+        raise CallRefused(f"the file has {len(source)} characters: a candidate has at most {LONGEST_SOURCE}")
     try:
         return written(source, (), "")
     except EditRefused as error:
-        raise Refused(str(error)) from error
+        raise CallRefused(str(error)) from error
 
 
 def _short(label: str, text: str) -> None:
     if len(text) > LONGEST_TEXT:
-        raise Refused(f"{label} has {len(text)} characters: at most {LONGEST_TEXT}, say it shorter")
+        raise CallRefused(f"{label} has {len(text)} characters: at most {LONGEST_TEXT}, say it shorter")
 
 
 def _form(form: type[F], **values: Any) -> F:
@@ -340,6 +340,6 @@ def _form(form: type[F], **values: Any) -> F:
         return form.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise Refused(
+        raise CallRefused(
             f"{'.'.join(str(p) for p in first['loc'])}: {first['msg'][:1].lower()}{first['msg'][1:]}"
         ) from error

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nicegui import app, ui
 
 from move37.app import templating
-from move37.app.page.hub import Hub, Live
+from move37.app.page.hub import Hub, LiveFeed
 from move37.app.quantities import spell_count, spell_seconds
 from move37.app.text import bare, one_line
 from move37.app.wording import PHASES
@@ -166,7 +166,7 @@ class Page:
     async def _refresh(self) -> None:
         self._show(await self.hub.live(self.campaign))
 
-    def _show(self, live: Live) -> None:
+    def _show(self, live: LiveFeed) -> None:
         word, detail, part = standing(live)
         html = templating.html().from_string(
             '<span class="dot {{ word }}"></span><b>{{ word }}</b> <span>{{ detail }}</span>'
@@ -179,7 +179,7 @@ class Page:
         self._pause.props(f"icon={'play_arrow' if word == 'paused' else 'pause'}")
 
 
-def standing(live: Live) -> tuple[str, str, float]:
+def standing(live: LiveFeed) -> tuple[str, str, float]:
     """A word for where a campaign stands, what is spent and left, and the part of the budget that is done. Pure."""
     state, brief = live.state, live.campaign.brief
     done = int(state.get("done", 0))

@@ -18,7 +18,7 @@ from move37.app.reading import has_archive
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.watch import is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
-from move37.lab.archive.live import Curve, LiveReader, Request
+from move37.lab.archive.live import Curve, LiveReader, StoredRequest
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.errors import ArchiveEmpty
 
@@ -28,13 +28,13 @@ ANSWER = 5.0  # seconds that a campaign has to answer an order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class LiveFeed:
     """A campaign at this moment."""
 
     campaign: Campaign
     running: bool
     state: Mapping[str, Any]  # as `LiveReader.state`
-    requests: tuple[Request, ...]
+    requests: tuple[StoredRequest, ...]
     controls: tuple[Control, ...]  # the newest ones
     curve_points: int
 
@@ -59,7 +59,7 @@ class Hub:
         """The campaign with its records. Raises `ArchiveError` for an unknown number."""
         return await self._lately("view", campaign, lambda: self._view(campaign))
 
-    async def live(self, campaign: int) -> Live:
+    async def live(self, campaign: int) -> LiveFeed:
         """The campaign at this moment."""
         return await self._lately("live", campaign, lambda: self._live(campaign))
 
@@ -134,13 +134,13 @@ class Hub:
             kept = self._views[campaign] = key, view_of(archive, row)
         return kept[1]
 
-    def _live(self, campaign: int) -> Live:
+    def _live(self, campaign: int) -> LiveFeed:
         archive = self._open()
         assert self._reader is not None
         row = archive.campaign(campaign)
         with Controls(self.home) as controls:
             told = controls.of(campaign)[-30:]
-        return Live(
+        return LiveFeed(
             campaign=row,
             running=is_running(self.home, row),
             state=self._reader.state(campaign),

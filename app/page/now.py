@@ -8,14 +8,14 @@ from nicegui import ui
 
 from move37.app.orders import HELP, LOOKUPS, VERBS, Order, control_kind, control_text, understand
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
-from move37.app.page.hub import Live
+from move37.app.page.hub import LiveFeed
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
 from move37.app.views.conversation import utterances
 from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
-from move37.lab.archive.live import Request
+from move37.lab.archive.live import StoredRequest
 from move37.lab.archive.message import Message
 
 SHOWN = 150  # of the newest lines
@@ -29,7 +29,7 @@ class Now:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
-        self._asked: tuple[Request, ...] | None = None
+        self._asked: tuple[StoredRequest, ...] | None = None
         self._drawn: Any = None
 
     async def build(self) -> None:
@@ -147,7 +147,7 @@ class Now:
             " s.scrollTop = s.scrollHeight;"
         )
 
-    def _draw_requests(self, live: Live, view: CampaignView) -> None:
+    def _draw_requests(self, live: LiveFeed, view: CampaignView) -> None:
         waiting = live.requests if live.running else ()
         if waiting == self._asked:
             return
@@ -157,7 +157,7 @@ class Now:
             for request in waiting:
                 self._draw_request(request, view)
 
-    def _draw_request(self, request: Request, view: CampaignView) -> None:
+    def _draw_request(self, request: StoredRequest, view: CampaignView) -> None:
         found = view.find(request.experiment)
         with ui.element("div").classes("request"):
             fragment(render("requests.html", request=request, name=found.name if found else ""))

@@ -31,7 +31,7 @@ _MISSING = re.compile(rb"No module named '([A-Za-z_]\w*)[\w.]*'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ExecRequest:
     """What the command line asked for."""
 
     argv: tuple[str, ...]
@@ -50,7 +50,7 @@ class Request:
     source: Path | None = None  # where FILE lies, for hints
 
 
-def run(request: Request) -> int:
+def run(request: ExecRequest) -> int:
     """The exit status: the program's own, or one of ours."""
     from move37.sandbox.errors import SandboxError
 
@@ -71,7 +71,7 @@ def run(request: Request) -> int:
     return _conclude(request, outcome, printer)
 
 
-async def _run(request: Request, printer: Printer) -> Outcome:
+async def _run(request: ExecRequest, printer: Printer) -> Outcome:
     from move37.app.backends import docker_settings
     from move37.sandbox.factory import open_sandbox
 
@@ -84,7 +84,7 @@ async def _run(request: Request, printer: Printer) -> Outcome:
         await sandbox.close()
 
 
-def job_of(request: Request, more: Mapping[str, bytes]) -> Job:
+def job_of(request: ExecRequest, more: Mapping[str, bytes]) -> Job:
     """The job: the program, what it finds beside it, and limits."""
     from move37.sandbox.job import Job, Limits
 
@@ -119,7 +119,7 @@ def job_of(request: Request, more: Mapping[str, bytes]) -> Job:
     )
 
 
-def _conclude(request: Request, outcome: Outcome, printer: Printer) -> int:
+def _conclude(request: ExecRequest, outcome: Outcome, printer: Printer) -> int:
     from move37.sandbox.job import Status, left_out_words
 
     if outcome.truncated:
@@ -152,7 +152,7 @@ def _written(outcome: Outcome) -> dict[str, int]:
     return {name: size for name, size in found.items() if "__pycache__" not in name}
 
 
-def _hint(request: Request, tail: bytes) -> str:
+def _hint(request: ExecRequest, tail: bytes) -> str:
     """What a program that did not find a module may have meant; empty where nothing is known."""
     found = _MISSING.search(tail)
     if found is None:

@@ -10,7 +10,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from move37.app.exits import BadInput, EnvironmentFault
-from move37.app.sinks.sink import Run
+from move37.app.sinks.sink import SinkRun
 
 BATCH = 500  # metrics of one request
 KEY = "move37.id"
@@ -22,7 +22,7 @@ class MLflow:
     def __init__(self, address: str) -> None:
         self._client = MlflowClient(tracking_uri=address)
 
-    def send(self, run: Run) -> None:
+    def send(self, run: SinkRun) -> None:
         """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
         try:
             self._send(run)
@@ -31,7 +31,7 @@ class MLflow:
                 raise
             raise EnvironmentFault(f"MLflow does not take {run.id} ({str(error).splitlines()[0]})") from error
 
-    def _send(self, run: Run) -> None:
+    def _send(self, run: SinkRun) -> None:
         name = f"move37 campaign {run.campaign}"
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)

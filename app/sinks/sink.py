@@ -13,7 +13,7 @@ from move37.lab.records import Experiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class SinkPoint:
     """One number."""
 
     metric: str
@@ -22,14 +22,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class SinkRun:
     """One experiment."""
 
     id: str
     name: str
     campaign: int
     settings: Mapping[str, str]
-    points: tuple[Point, ...]  # in the order of their steps
+    points: tuple[SinkPoint, ...]  # in the order of their steps
     notes: str  # hypothesis and verdict, Markdown
     source: str  # of the candidate, or ""
 
@@ -37,7 +37,7 @@ class Run:
 class Sink(Protocol):
     """Somewhere that runs are kept."""
 
-    def send(self, run: Run) -> None:
+    def send(self, run: SinkRun) -> None:
         """Keep one run; one that is there already is replaced or kept beside it, as the place does it."""
         ...
 
@@ -46,21 +46,21 @@ class Sink(Protocol):
         ...
 
 
-def runs_of(view: CampaignView) -> list[Run]:
+def runs_of(view: CampaignView) -> list[SinkRun]:
     """The campaign's experiments as runs. Pure."""
     return [_run(view, e) for e in view.experiments]
 
 
-def _run(view: CampaignView, e: Experiment) -> Run:
+def _run(view: CampaignView, e: Experiment) -> SinkRun:
     points = [
-        Point(metric=f"{m.metric}/{'fresh' if m.fresh else m.text}/seed {m.seed}", step=m.steps, value=m.value)
+        SinkPoint(metric=f"{m.metric}/{'fresh' if m.fresh else m.text}/seed {m.seed}", step=m.steps, value=m.value)
         for m in e.measurements
         if math.isfinite(m.value)
     ]
     for line in lines(view.curves, {e.id}):
         name = f"training_loss/seed {line.seed}" + (f", rate {line.learning_rate:g}" if line.learning_rate else "")
         points += [
-            Point(metric=name, step=step, value=loss)
+            SinkPoint(metric=name, step=step, value=loss)
             for step, loss in zip(line.steps, line.losses, strict=True)
             if math.isfinite(loss)
         ]
@@ -77,7 +77,7 @@ def _run(view: CampaignView, e: Experiment) -> Run:
         "preset": view.campaign.brief.preset,
         "parents": ", ".join(e.parents),
     }
-    return Run(
+    return SinkRun(
         id=e.id,
         name=e.name or e.id,
         campaign=e.campaign,

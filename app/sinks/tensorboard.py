@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tensorboard.summary import Writer
 
-from move37.app.sinks.sink import Run
+from move37.app.sinks.sink import SinkRun
 
 
 class TensorBoard:
@@ -16,7 +16,7 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def send(self, run: Run) -> None:
+    def send(self, run: SinkRun) -> None:
         """The run's folder is written anew, so that exporting twice shows everything once."""
         folder = self._folder / run.id
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any
 
-from move37.app.sinks.sink import Run
+from move37.app.sinks.sink import SinkRun
 
 
 class Wandb:
@@ -16,7 +16,7 @@ class Wandb:
         self._module = module
         self._project = project
 
-    def send(self, run: Run) -> None:
+    def send(self, run: SinkRun) -> None:
         """One run; exporting twice makes two."""
         config = {"id": run.id, "campaign": run.campaign, "notes": run.notes, **run.settings}
         self._module.init(project=self._project, name=f"{run.id} {run.name}", config=config)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
@@ -61,7 +61,7 @@ def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
     summaries = [summarise(e.measurements) for e in found]
     rows = []
     for name in sorted({n for s in summaries for n in s} - {metric.name}):
-        scale = Scale.of(s[name].mean for s in summaries if name in s)
+        scale = DigitScale.of(s[name].mean for s in summaries if name in s)
         values = (" ".join(value_text(s.get(name), scale)).strip() for s in summaries)
         rows.append((Cell(words_of(name), "quiet"), *(Cell(v) for v in values)))
     return tuple(rows)

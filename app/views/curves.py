@@ -9,7 +9,7 @@ from move37.lab.archive.live import Curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class CurveLine:
     """One run's loss over all its rungs."""
 
     experiment: str
@@ -20,7 +20,7 @@ class Line:
     losses: tuple[float, ...]
 
 
-def lines(curves: Sequence[Curve], experiments: Collection[str] | None = None) -> list[Line]:
+def lines(curves: Sequence[Curve], experiments: Collection[str] | None = None) -> list[CurveLine]:
     """The runs of `experiments` (None: of all) that have a curve; a step that two rungs reported counts once."""
     found: dict[tuple[str, int, float, bool], dict[int, float]] = {}
     for curve in curves:
@@ -28,7 +28,7 @@ def lines(curves: Sequence[Curve], experiments: Collection[str] | None = None) -
             run = (curve.experiment, curve.seed, curve.learning_rate, curve.fresh)
             found.setdefault(run, {}).update(zip(curve.steps, curve.losses, strict=True))
     return [
-        Line(
+        CurveLine(
             experiment=experiment,
             seed=seed,
             learning_rate=rate,
@@ -40,9 +40,9 @@ def lines(curves: Sequence[Curve], experiments: Collection[str] | None = None) -
     ]
 
 
-def screened(curves: Sequence[Curve]) -> list[Line]:
+def screened(curves: Sequence[Curve]) -> list[CurveLine]:
     """One line an experiment: its first screening run."""
-    first: dict[str, Line] = {}
+    first: dict[str, CurveLine] = {}
     for line in lines(curves):
         if not line.fresh:
             held = first.get(line.experiment)
@@ -51,7 +51,7 @@ def screened(curves: Sequence[Curve]) -> list[Line]:
     return list(first.values())
 
 
-def band(found: Sequence[Line]) -> Mapping[int, tuple[float, float]]:
+def band(found: Sequence[CurveLine]) -> Mapping[int, tuple[float, float]]:
     """Lowest and highest loss at each step that several runs of one experiment reached: the noise between seeds."""
     at: dict[int, list[float]] = {}
     for line in found:

@@ -12,7 +12,7 @@ from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
 from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.lineage import ancestor_of
-from move37.app.views.numbers import Scale, number
+from move37.app.views.numbers import DigitScale, number
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
 from move37.app.views.words import TEXTS, grouped_gates, sign_of, verdict_text, words_of
 from move37.lab.records import (
@@ -125,7 +125,7 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
     """Every run, each metric with the digits that its own spread is worth."""
     names = ("value", "rung", "steps", "rate", "seed", "train s")
     columns = (Column("metric"), *(Column(n, True) for n in names), Column("note", False))
-    scales = {m.metric: Scale.of(o.value for o in measurements if o.metric == m.metric) for m in measurements}
+    scales = {m.metric: DigitScale.of(o.value for o in measurements if o.metric == m.metric) for m in measurements}
     rows = []
     for m in measurements:
         notes = {
@@ -142,12 +142,12 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
     return Table(columns=columns, rows=tuple(rows))
 
 
-def _scale(e: Experiment, metric: Metric) -> Scale:
+def _scale(e: Experiment, metric: Metric) -> DigitScale:
     summary = summarise(e.measurements).get(metric.name)
-    return Scale.of([summary.mean, summary.low, summary.high] if summary else [])
+    return DigitScale.of([summary.mean, summary.low, summary.high] if summary else [])
 
 
-def _verdict(verdict: Verdict | None, scale: Scale) -> Section:
+def _verdict(verdict: Verdict | None, scale: DigitScale) -> Section:
     if verdict is None:
         return Section(title="Verdict")
     effect, bounds, tone = verdict_text(verdict, scale)
@@ -158,7 +158,7 @@ def _verdict(verdict: Verdict | None, scale: Scale) -> Section:
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     """Each rival that was asked about on fresh seeds, with the question that it answers."""
     columns = (Column("question"), Column("rival"), Column("gain", True), Column("interval", True), Column("on"))
-    scale = Scale.of(n for c in comparisons for n in (c.effect, c.low, c.high))
+    scale = DigitScale.of(n for c in comparisons for n in (c.effect, c.low, c.high))
     rows = []
     for c in comparisons:
         tone: Tone = "good" if c.holds else "bad" if c.high is not None and c.high < 0 else ""
@@ -181,7 +181,7 @@ def _effects(effects: Effects | None, known: Mapping[str, Experiment]) -> Sectio
         return Section(title="Effects")
     columns = (Column("against"), Column("rival"), Column("gain", True), Column("95 % interval", True), Column("on"))
     found = [("what it changes", effects.parent), ("best of its family", effects.family), ("best of all", effects.best)]
-    scale = Scale.of(n for _, e in found if e is not None for n in (e.value, *(e.interval() or ())))
+    scale = DigitScale.of(n for _, e in found if e is not None for n in (e.value, *(e.interval() or ())))
     rows = []
     for label, effect in found:
         if effect is not None:

@@ -1,7 +1,8 @@
 """The leaderboard: groups of values that may be compared, best first, each against the same rival at equal seeds. Pure.
 
-Read `board_of` first. A group shares steps, schedule, width, text and whether its seeds are fresh (`Terms`); nothing is
-ranked across groups. `compact` leaves each experiment once among fresh seeds and once among screens, for a terminal.
+Read `board_of` first. A group shares steps, schedule, width, text and whether its seeds are fresh (`ComparisonTerms`);
+nothing is ranked across groups. `compact` leaves each experiment once among fresh seeds and once among screens, for a
+terminal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.app.views.words import ENDED, TEXTS
 from move37.lab.effects import effect_between
 from move37.lab.records import HELD_OUT, SCREEN, Effect, Experiment, Measurement, Metric, Role, Verdict
@@ -19,7 +20,7 @@ from move37.lab.verdicts import Summary, summarise
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Terms:
+class ComparisonTerms:
     """What values must share to be compared."""
 
     fresh: bool
@@ -44,15 +45,15 @@ class Place:
 class Group:
     """Lines that may be compared."""
 
-    terms: Terms
+    terms: ComparisonTerms
     heading: str
     places: tuple[Place, ...]  # best first
     rival: str  # experiment id of the best baseline here, or ""
-    scale: Scale
+    scale: DigitScale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class LeaderboardView:
     """The whole leaderboard."""
 
     metric: Metric
@@ -61,7 +62,7 @@ class Board:
     ended: tuple[Experiment, ...] = ()  # failed or rejected, with or without a number
 
     @property
-    def compact(self) -> Board:
+    def compact(self) -> LeaderboardView:
         """Each experiment once among fresh seeds and once among screens, at the most steps; rivals stay."""
         seen: set[tuple[bool, str]] = set()
         groups = []
@@ -79,15 +80,15 @@ class Board:
         return tuple(dict.fromkeys([*ranked, *(e.id for e in (*self.waiting, *self.ended))]))
 
 
-def board_of(experiments: Sequence[Experiment], metric: Metric) -> Board:
+def board_of(experiments: Sequence[Experiment], metric: Metric) -> LeaderboardView:
     """The leaderboard of `experiments`. What failed or was rejected ranks nowhere: its numbers claim nothing."""
     alive = [e for e in experiments if e.status not in ENDED]
-    found: dict[Terms, list[tuple[Experiment, Summary]]] = {}
+    found: dict[ComparisonTerms, list[tuple[Experiment, Summary]]] = {}
     for e in alive:
         for terms, runs in _by_terms(e.measurements, metric).items():
             found.setdefault(terms, []).append((e, summarise(runs)[metric.name]))
     measured = {e.id for places in found.values() for e, _ in places}
-    return Board(
+    return LeaderboardView(
         metric=metric,
         groups=tuple(_group(terms, found[terms], metric) for terms in sorted(found, key=_strength, reverse=True)),
         waiting=tuple(e for e in alive if e.id not in measured),
@@ -95,20 +96,20 @@ def board_of(experiments: Sequence[Experiment], metric: Metric) -> Board:
     )
 
 
-def terms_of(measurement: Measurement) -> Terms:
+def terms_of(measurement: Measurement) -> ComparisonTerms:
     """Under which a value was taken."""
     m = measurement
-    return Terms(fresh=m.fresh, steps=m.steps, text=m.text, width=m.width, total_steps=m.total_steps)
+    return ComparisonTerms(fresh=m.fresh, steps=m.steps, text=m.text, width=m.width, total_steps=m.total_steps)
 
 
-def summary_at(experiment: Experiment, metric: Metric, terms: Terms) -> Summary | None:
+def summary_at(experiment: Experiment, metric: Metric, terms: ComparisonTerms) -> Summary | None:
     """The primary metric under exactly these terms; None without a sound number."""
     runs = _by_terms(experiment.measurements, metric).get(terms)
     summary = summarise(runs)[metric.name] if runs else None
     return summary if summary is not None and math.isfinite(summary.mean) and not summary.diverged else None
 
 
-def heading(terms: Terms, several_widths: bool = False) -> str:
+def heading(terms: ComparisonTerms, several_widths: bool = False) -> str:
     """What the values of a group share, in words."""
     parts = [f"after {terms.steps:,} steps" if terms.steps else "", "fresh seeds" if terms.fresh else "screened"]
     if several_widths:
@@ -116,19 +117,19 @@ def heading(terms: Terms, several_widths: bool = False) -> str:
     return ", ".join([p for p in parts if p] + ([TEXTS.get(terms.text, terms.text)] if terms.text != SCREEN else []))
 
 
-def _by_terms(measurements: Iterable[Measurement], metric: Metric) -> dict[Terms, list[Measurement]]:
-    found: dict[Terms, list[Measurement]] = {}
+def _by_terms(measurements: Iterable[Measurement], metric: Metric) -> dict[ComparisonTerms, list[Measurement]]:
+    found: dict[ComparisonTerms, list[Measurement]] = {}
     for m in measurements:
         if m.metric == metric.name:
             found.setdefault(terms_of(m), []).append(m)
     return found
 
 
-def _strength(terms: Terms) -> tuple[bool, bool, int, int]:
+def _strength(terms: ComparisonTerms) -> tuple[bool, bool, int, int]:
     return terms.text == HELD_OUT, terms.fresh, terms.steps, terms.width
 
 
-def _group(terms: Terms, found: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Group:
+def _group(terms: ComparisonTerms, found: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Group:
     sound = [(e, s) for e, s in found if math.isfinite(s.mean) and not s.diverged]
     rival = _rival(sound, metric) if sound else None
     places = [
@@ -152,7 +153,7 @@ def _group(terms: Terms, found: Sequence[tuple[Experiment, Summary]], metric: Me
         heading=heading(terms),
         places=tuple(places),
         rival=rival.id if rival else "",
-        scale=Scale.of(numbers),
+        scale=DigitScale.of(numbers),
     )
 
 
@@ -168,7 +169,9 @@ def _rival(sound: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Exper
     return best[0] if best else None
 
 
-def _difference(experiment: Experiment, rival: Experiment | None, metric: Metric, terms: Terms) -> Effect | None:
+def _difference(
+    experiment: Experiment, rival: Experiment | None, metric: Metric, terms: ComparisonTerms
+) -> Effect | None:
     if rival is None or rival.id == experiment.id:
         return None
     ours, theirs = (
@@ -179,7 +182,7 @@ def _difference(experiment: Experiment, rival: Experiment | None, metric: Metric
     return effect if effect is not None and seeds[0] & seeds[1] else None
 
 
-def _verdict(experiment: Experiment, terms: Terms) -> Verdict | None:
+def _verdict(experiment: Experiment, terms: ComparisonTerms) -> Verdict | None:
     """The newest verdict, where its evidence is this group's: fresh seeds, or the screen at the most steps."""
     verdict = experiment.verdict
     if verdict is None or (verdict.low is not None) != terms.fresh:

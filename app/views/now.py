@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from move37.app.views.campaign import CampaignView
-from move37.app.views.curves import Line, lines
+from move37.app.views.curves import CurveLine, lines
 from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.live import Curve
 from move37.lab.records import Role
@@ -38,13 +38,13 @@ def at_work(view: CampaignView, state: Mapping[str, Any], curves: Sequence[Curve
         newest = max(runs, key=lambda line: line.fresh) if training else None
         doing = stage + (f", {speaking} speaks next" if speaking and not training else "")
         if newest is not None:
-            loss = Scale.of([newest.losses[-1]]).text(newest.losses[-1])
+            loss = DigitScale.of([newest.losses[-1]]).text(newest.losses[-1])
             doing += f", step {newest.steps[-1]}, loss {loss}"
         found.append(AtWork(id=ident, name=names.get(ident, ""), doing=doing, path=spark_path(newest)))
     return found
 
 
-def spark_path(line: Line | None) -> str:
+def spark_path(line: CurveLine | None) -> str:
     """A curve as an SVG path, its lowest loss at the bottom."""
     if line is None:
         return ""

@@ -13,14 +13,14 @@ NONE = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class DigitScale:
     """The way to write the numbers of one group."""
 
     places: int = 3  # behind the point; of the mantissa where `power` is set
     power: int = 0  # of ten, taken out of numbers that would otherwise be rows of zeros
 
     @classmethod
-    def of(cls, values: Iterable[float | None]) -> Scale:
+    def of(cls, values: Iterable[float | None]) -> DigitScale:
         """A fiftieth of the spread of `values` can be read; four digits of the number where there is no spread."""
         found = sorted(v for v in values if v is not None and math.isfinite(v))
         largest = max((abs(v) for v in found), default=0.0)

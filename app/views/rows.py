@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from move37.app.views.curves import Line as CurveLine
-from move37.app.views.leaderboard import Board
+from move37.app.views.curves import CurveLine as CurveLine
+from move37.app.views.leaderboard import LeaderboardView
 from move37.lab.archive.codec import encode
 from move37.lab.archive.message import Message
 from move37.lab.records import Experiment, Metric, Verdict
@@ -77,7 +77,7 @@ def chat_row(line: Message) -> dict[str, Any]:
     return {"source": line.source, "to": line.to, "text": line.text, "at": line.at}
 
 
-def board_rows(board: Board) -> list[dict[str, Any]]:
+def board_rows(board: LeaderboardView) -> list[dict[str, Any]]:
     """The leaderboard, one flat row a place, for CSV and JSON."""
     return [
         {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from move37.app.views.campaign import CampaignView
-from move37.app.views.leaderboard import Terms, summary_at, terms_of
+from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
 from move37.app.views.words import ENDED
 from move37.lab.archive.codec import decode
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
@@ -16,7 +16,7 @@ from move37.lab.verdicts import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class SearchPoint:
     """A candidate where it was first screened, on the terms that every candidate was screened on."""
 
     experiment: Experiment
@@ -26,7 +26,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class CandidateEvidence:
     """How many candidates stood at each height of evidence when so much had been spent."""
 
     compute: float  # seconds of training and scoring
@@ -56,7 +56,7 @@ class Cost:
     memory: float | None  # bytes at the peak of training
 
 
-def screening_terms(view: CampaignView) -> Terms | None:
+def screening_terms(view: CampaignView) -> ComparisonTerms | None:
     """Where most candidates can be compared: the fewest steps at which any was screened."""
     for group in (view.candidates, view.baselines):
         found = {terms_of(m) for e in group for m in e.measurements if m.metric == view.metric.name and not m.fresh}
@@ -65,13 +65,13 @@ def screening_terms(view: CampaignView) -> Terms | None:
     return None
 
 
-def trials(view: CampaignView) -> list[Trial]:
+def trials(view: CampaignView) -> list[SearchPoint]:
     """The search, candidate by candidate, in the order in which their first numbers were stored.
 
     What was spent on other experiments meanwhile counts too: the clock is the campaign's.
     """
     terms = screening_terms(view)
-    found: list[Trial] = []
+    found: list[SearchPoint] = []
     compute, best, seen = 0.0, None, set()
     for _, e, spent in sorted(_spending(view), key=lambda row: row[0]):
         compute += spent
@@ -82,15 +82,15 @@ def trials(view: CampaignView) -> list[Trial]:
         value = summary.mean if summary else None
         if value is not None and (best is None or view.metric.gain(value, best) > 0):
             best = value
-        found.append(Trial(experiment=e, compute=compute, value=value, best=best))
+        found.append(SearchPoint(experiment=e, compute=compute, value=value, best=best))
     return found
 
 
-def evidence_over_compute(view: CampaignView) -> list[Evidence]:
+def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
     """Each time a candidate reached more, in the order of time."""
     candidates = {e.id for e in view.candidates}
     spending = sorted(_spending(view), key=lambda row: row[0])
-    found: list[Evidence] = []
+    found: list[CandidateEvidence] = []
     screened: set[str] = set()
     ahead: set[str] = set()
     shown: set[str] = set()
@@ -107,7 +107,9 @@ def evidence_over_compute(view: CampaignView) -> list[Evidence]:
         compute = math.fsum(spent for when, _, spent in spending if when <= at)
         counts = [len(s) for s in (screened, ahead, shown, confirmed)]
         found.append(
-            Evidence(compute=compute, screened=counts[0], ahead=counts[1], shown=counts[2], confirmed=counts[3])
+            CandidateEvidence(
+                compute=compute, screened=counts[0], ahead=counts[1], shown=counts[2], confirmed=counts[3]
+            )
         )
     return found
 
@@ -134,7 +136,7 @@ def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
 
 
 def best_at(
-    experiments: Sequence[Experiment], metric: Metric, terms: Terms | None
+    experiments: Sequence[Experiment], metric: Metric, terms: ComparisonTerms | None
 ) -> tuple[Experiment, Summary] | None:
     """The best value on these terms."""
     found = [(e, s) for e in experiments if terms and (s := summary_at(e, metric, terms)) is not None]

@@ -9,7 +9,7 @@ from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import board_of
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.words import ENDED
-from move37.lab.archive.live import Request
+from move37.lab.archive.live import StoredRequest
 from move37.lab.records import Experiment, ExperimentStatus
 
 MOST = 5  # experiments that are told of in each part
@@ -37,7 +37,7 @@ class Night:
     waiting: tuple[str, ...]  # what a person is asked for, or could do next
 
 
-def night_of(view: CampaignView, requests: Sequence[Request], *, running: bool) -> Night:
+def night_of(view: CampaignView, requests: Sequence[StoredRequest], *, running: bool) -> Night:
     """The campaign as it stands."""
     order = {ident: i for i, ident in enumerate(board_of(view.candidates, view.metric).order)}
     ranked = sorted(view.candidates, key=lambda e: order[e.id])
@@ -74,7 +74,7 @@ def _told(e: Experiment, text: str) -> Told:
     return Told(id=e.id, name=e.name or e.id, text=text)
 
 
-def _waiting(view: CampaignView, requests: Sequence[Request], *, running: bool) -> list[str]:
+def _waiting(view: CampaignView, requests: Sequence[StoredRequest], *, running: bool) -> list[str]:
     said = [f"{r.experiment} waits for your word ({r.kind})." for r in requests]
     promoted = [e for e in view.candidates if e.status is ExperimentStatus.PROMOTED and e.verdict]
     ahead = [e for e in promoted if e.verdict and e.verdict.low is not None and e.verdict.low > 0]

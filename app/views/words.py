@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from move37.app.views.numbers import Scale
+from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Tone
 from move37.lab.records import DECIDE, HELD_OUT, Experiment, ExperimentStatus, GateResult, Metric, Verdict
 from move37.lab.verdicts import Summary
@@ -43,14 +43,14 @@ def seeds_text(summary: Summary) -> str:
     return text + (", gradients unchecked" if summary.own_backward else "")
 
 
-def value_text(summary: Summary | None, scale: Scale) -> tuple[str, str]:
+def value_text(summary: Summary | None, scale: DigitScale) -> tuple[str, str]:
     """A mean, and its interval where it has one."""
     if summary is not None and (summary.diverged or not math.isfinite(summary.mean)):
         return "diverged", ""
     return scale.text(summary.mean if summary else None), scale.bounds(summary.low, summary.high) if summary else ""
 
 
-def verdict_text(verdict: Verdict | None, scale: Scale) -> tuple[str, str, Tone]:
+def verdict_text(verdict: Verdict | None, scale: DigitScale) -> tuple[str, str, Tone]:
     """An effect, its interval with the number tried, and good or bad only where the interval excludes zero."""
     if verdict is None or not math.isfinite(verdict.effect):
         return scale.text(None), "", "quiet"

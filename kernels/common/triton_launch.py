@@ -1,6 +1,6 @@
 """What every Triton kernel here shares: how time is cut into chunks, how tiles are read, what is tried when tuning.
 
-`Plan` is a table of chunks, so that packed and equal-length sequences take the same path: chunk c starts at row
+`LaunchPlan` is a table of chunks, so that packed and equal-length sequences take the same path: chunk c starts at row
 `row[c]` of [rows, heads, width], has `size[c]` valid rows, and sequence n owns the chunks first[n] .. first[n + 1] - 1.
 Configurations are keyed on head counts and widths, never on time or the number of sequences: tuning again for each
 length costs more than it brings.
@@ -21,7 +21,7 @@ SMALLEST_LOG: tl.constexpr = tl.constexpr(-104.0)  # from here on the power is z
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class LaunchPlan:
     """How the rows of all sequences are cut into chunks; all tensors on the inputs' device."""
 
     row: Tensor  # [chunks], int64
@@ -40,7 +40,7 @@ class Plan:
         return self.first.shape[0] - 1
 
 
-def plan(batch: int, time: int, cu_seqlens: Tensor | None, chunk: int, device: torch.device) -> Plan:
+def plan(batch: int, time: int, cu_seqlens: Tensor | None, chunk: int, device: torch.device) -> LaunchPlan:
     """The plan for [batch, time], or for sequences packed between `cu_seqlens`. Nothing is read back from the device.
 
     How many chunks packed sequences have is known there only: the table has room for the most there can be, and what is
@@ -59,15 +59,15 @@ def plan(batch: int, time: int, cu_seqlens: Tensor | None, chunk: int, device: t
     # Clamped, so that bounds that do not fit give wrong numbers but no access outside of the tensors.
     size = (bounds[sequence + 1] - row).clamp_(0, chunk).minimum((time - row).clamp_(min=0))
     row = torch.where(size > 0, row.clamp(min=0), 0)
-    return Plan(row=row, size=size.to(torch.int32), first=first.to(torch.int32), chunk=chunk)
+    return LaunchPlan(row=row, size=size.to(torch.int32), first=first.to(torch.int32), chunk=chunk)
 
 
 @lru_cache(maxsize=32)
-def _equal(batch: int, time: int, chunk: int, device: torch.device) -> Plan:
+def _equal(batch: int, time: int, chunk: int, device: torch.device) -> LaunchPlan:
     each = -(-time // chunk)
     index = torch.arange(batch * each, device=device)
     start = index % each * chunk
-    return Plan(
+    return LaunchPlan(
         row=index // each * time + start,
         size=(time - start).clamp_(max=chunk).to(torch.int32),
         first=torch.arange(0, batch * each + 1, each, device=device, dtype=torch.int32),

@@ -32,7 +32,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class StoredRequest:
     """A question to the user that a campaign waits on."""
 
     experiment: str
@@ -153,10 +153,10 @@ class LiveReader:
         rows = self._shared.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))
         return dict(json.loads(rows[0]["state"]), at=rows[0]["at"]) if rows else {}
 
-    def requests(self, campaign: int) -> tuple[Request, ...]:
+    def requests(self, campaign: int) -> tuple[StoredRequest, ...]:
         """The questions that wait for an answer, oldest first."""
         sql = "SELECT * FROM requests WHERE campaign = ? AND answer IS NULL ORDER BY id"
         return tuple(
-            Request(experiment=r["experiment"], kind=r["kind"], text=r["text"], at=r["at"], until=r["until"])
+            StoredRequest(experiment=r["experiment"], kind=r["kind"], text=r["text"], at=r["at"], until=r["until"])
             for r in self._shared.read("requests", sql, (campaign,))
         )

@@ -9,7 +9,7 @@ from move37.lab.archive.store import Archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class TextOpening:
     """One look at sealed text."""
 
     experiment: str
@@ -28,11 +28,11 @@ def log_opening(archive: Archive, *, experiment: str, corpus: str, purpose: str)
     return sum(o.corpus == corpus for o in openings(archive))
 
 
-def openings(archive: Archive) -> tuple[Opening, ...]:
+def openings(archive: Archive) -> tuple[TextOpening, ...]:
     """All openings of the home, oldest first."""
     if not archive.has("openings"):
         return ()
     rows = archive.read("SELECT experiment, corpus, purpose, at FROM openings ORDER BY id")
     return tuple(
-        Opening(experiment=r["experiment"], corpus=r["corpus"], purpose=r["purpose"], at=r["at"]) for r in rows
+        TextOpening(experiment=r["experiment"], corpus=r["corpus"], purpose=r["purpose"], at=r["at"]) for r in rows
     )

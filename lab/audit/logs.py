@@ -27,7 +27,7 @@ LEAST_DISCARDED = 5  # runs from which a scatter may be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class LoggedRun:
     """One line of the log."""
 
     name: str
@@ -65,7 +65,7 @@ class LogAudit:
         return sum(g.survives for g in self.gains)
 
 
-def read_log(text: str) -> tuple[Run, ...]:
+def read_log(text: str) -> tuple[LoggedRun, ...]:
     """The runs of a table with a head, separated by tabs or commas. Raises `BadCandidate` in one line."""
     first = text.splitlines()[0] if text.strip() else ""
     reader = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in first else ",")
@@ -83,13 +83,13 @@ def read_log(text: str) -> tuple[Run, ...]:
         crashed = "crash" in status or "fail" in status
         value = math.nan if crashed else sign * _number(cells.get(column, ""))
         name = cells.get("description") or cells.get("commit") or f"run {number}"
-        runs.append(Run(name=name[:120], value=value, kept=status in KEPT and math.isfinite(value)))
+        runs.append(LoggedRun(name=name[:120], value=value, kept=status in KEPT and math.isfinite(value)))
     if not any(math.isfinite(r.value) for r in runs):
         raise BadCandidate(f"the log holds no run with a number under `{column}`")
     return tuple(runs)
 
 
-def audit_log(runs: Sequence[Run], *, noise: float | None = None) -> LogAudit:
+def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAudit:
     """Which kept gains survive; `noise` is the standard deviation of one run, in the metric's unit."""
     sound = [r for r in runs if math.isfinite(r.value)]
     estimated = noise is None
@@ -141,7 +141,7 @@ def log_text(found: LogAudit) -> str:
     return told
 
 
-def _scatter(runs: Sequence[Run]) -> float | None:
+def _scatter(runs: Sequence[LoggedRun]) -> float | None:
     """From how far discarded runs lie from the best at their time; their ideas differ too, so it bounds from above."""
     best, distances = runs[0].value, []
     for run in runs[1:]:

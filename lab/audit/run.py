@@ -40,7 +40,7 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class AuditSummary:
     """All of them in numbers."""
 
     programs: int
@@ -71,10 +71,10 @@ async def audit(
     return tuple(await asyncio.gather(*(one(n, p) for n, p in enumerate(programs))))
 
 
-def summary_of(audited: Sequence[Audited]) -> Summary:
+def summary_of(audited: Sequence[Audited]) -> AuditSummary:
     """How many could be tested, how many nothing refuses, and which gate refuses how many."""
     refused = Counter(name for a in audited for name in a.failed)
-    return Summary(
+    return AuditSummary(
         programs=len(audited),
         tested=sum(a.tested for a in audited),
         clean=sum(a.tested and not a.failed for a in audited),

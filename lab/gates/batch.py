@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """A row may move by rounding alone."""
     limit = rounding_limit(raw)
     if evidence.failed("purity"):

@@ -12,7 +12,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, Timing, failed, passed, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, Timing, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def too_slow(timing: Timing) -> bool:
     return timing.ratio > TIME_RATIO and timing.excess > TIME_EXCESS
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Counts first, then time."""
     if raw.value is None:
         return unjudged(NAME, raw.detail, LIMIT)

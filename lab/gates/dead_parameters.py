@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _share(touched: Tensor) -> float:
     return float(touched.float().mean()) if touched.numel() else 1.0
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """None may be dead."""
     if raw.value:
         message = f"no gradient reaches {raw.detail}: use it, remove it, or make a constant of it (register_buffer)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _distinct(value: Tensor) -> float:
     return len(set(value.flatten().tolist())) / max(1, value.numel())
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Two runs may differ by rounding alone."""
     limit = rounding_limit(raw)
     if raw.value is None:

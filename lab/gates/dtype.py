@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
     return "", ""
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """No dtype may fail."""
     if raw.value:
         message = f"{raw.detail}: take dtype and device from x, and cast up only to accumulate"

@@ -1,7 +1,7 @@
 """What a gate is: a measurement by the job's trusted process, and a judgement outside the sandbox.
 
-Read in this order: `RawMeasurement` (what comes out of the sandbox), `Evidence` (what the judge knows besides), `Gate`,
-then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.
+Read in this order: `RawMeasurement` (what comes out of the sandbox), `GateEvidence` (what the judge knows besides),
+`Gate`, then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class GateEvidence:
     """What the judge knows beside the raw. Nothing in it comes from the gate's own measurement."""
 
     results: Mapping[str, GateResult] = field(default_factory=dict)  # gates judged before this one
@@ -93,7 +93,7 @@ class Gate:
 
     name: str
     measure: Callable[[Bench], RawMeasurement]  # inside the sandbox
-    judge: Callable[[RawMeasurement, Evidence], GateResult]  # outside
+    judge: Callable[[RawMeasurement, GateEvidence], GateResult]  # outside
     after: tuple[str, ...] = ()
 
 

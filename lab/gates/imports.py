@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=0.0)
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Any exception on the way fails."""
     if raw.crash:
         return failed(NAME, 1.0, ERRORS_ALLOWED, raw.crash, raw.traceback)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
     return (numbers / math.sqrt(64)).reshape(shape)
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Against every fingerprint of the archive; with an empty archive there is nothing to be new against."""
     if not evidence.known:
         return unjudged(NAME, "nothing to compare with yet", CLOSEST_ALLOWED)

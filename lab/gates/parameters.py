@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=float(layer.parameters), numbers={"bytes": float(size)})
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Compare with the largest baseline."""
     if raw.value is None or not evidence.baseline_parameters:
         return unjudged(NAME, "no count, or no baseline to compare with")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
     return [n for n in names if n not in before or n not in after or not torch.equal(before[n], after[n])]
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Equal calls may differ by rounding alone."""
     limit = rounding_limit(raw)
     if raw.value is None:

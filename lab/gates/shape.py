@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=float(len(wrong)), detail="; ".join(wrong))
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """No size may fail."""
     if raw.crash:
         return failed(NAME, None, FAILURES_ALLOWED, f"forward failed: {raw.crash}", raw.traceback)

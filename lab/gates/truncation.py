@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
 
-def judge(raw: RawMeasurement, evidence: Evidence) -> GateResult:
+def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Both comparisons may differ by rounding alone."""
     limit = rounding_limit(raw)
     for other, why in _EXPLAINED.items():

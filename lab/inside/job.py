@@ -28,7 +28,7 @@ TRAVELLED = ("move37", "kernels.py")  # what of the job's folder a candidate may
 Spec = Mapping[str, Any]
 
 
-class Job:
+class InsideJob:
     """What train and score share: the candidate's processes, the network, and the report."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     from move37.lab.inside import score, train  # after the line below they would be loaded for nothing in a failed job
 
     try:
-        job = Job()
+        job = InsideJob()
         (train.train if job.spec["mode"] == "train" else score.score)(job)
     except (ContractError, CandidateFault) as fault:
         cause = fault if isinstance(fault, CandidateFault) else fault.__cause__

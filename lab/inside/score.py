@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from move37.lab.inside import loop
-from move37.lab.inside.job import Job
+from move37.lab.inside.job import InsideJob
 
 NO_ANSWER = -1
 ROWS = 32  # sequences in one forward pass
@@ -29,14 +29,14 @@ LARGEST_ADVANTAGE = 0.002  # nats a position that knowing the future gains on av
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class ScoredAnswers:
     """Of every position [rows, time]; 0 where no answer is due."""
 
     nats: Tensor  # float64
     right: Tensor  # whether the best answer is the target
 
 
-def score(job: Job) -> None:
+def score(job: InsideJob) -> None:
     """Leaves nats, right answers and answers due of each window, float64 and int64 [rows]."""
     model, windows = job.built.model, load_file("windows.safetensors")
     inputs, targets = windows["inputs"].long(), windows["targets"].long()
@@ -57,7 +57,7 @@ def score(job: Job) -> None:
     job.leave(save)
 
 
-def _answers(job: Job, inputs: Tensor, targets: Tensor) -> Answers:
+def _answers(job: InsideJob, inputs: Tensor, targets: Tensor) -> ScoredAnswers:
     nats, right = [], []
     for mixer in job.built.mixers:
         mixer.mode = "inference"
@@ -67,10 +67,10 @@ def _answers(job: Job, inputs: Tensor, targets: Tensor) -> Answers:
             losses = cross_entropy(logits.flatten(0, 1), due.flatten(), ignore_index=NO_ANSWER, reduction="none")
             nats.append(losses.view(due.shape).double())
             right.append((logits.argmax(-1) == due) & (due != NO_ANSWER))
-    return Answers(nats=torch.cat(nats), right=torch.cat(right))
+    return ScoredAnswers(nats=torch.cat(nats), right=torch.cat(right))
 
 
-def reads_ahead(job: Job, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
+def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
     """How the answers with the future in sight (`whole`, nats) differ from those without; empty where they agree."""
     gaps = [torch.zeros(0, dtype=torch.float64)]
     for group in _groups(len(inputs), inputs.shape[1]):

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from move37.lab.inside import loop
-from move37.lab.inside.job import Job
+from move37.lab.inside.job import InsideJob
 from move37.lab.inside.verify import Checks, drawn_steps
 from move37.lab.training import schedule
 
@@ -29,7 +29,7 @@ STEPS_A_SEED = 1_000_003  # more than any training has
 _LAYER_SEEDS = 2**40  # the generator of each layer is seeded apart, so that layers cannot talk through it
 
 
-def train(job: Job) -> None:
+def train(job: InsideJob) -> None:
     """From step `first` to `stop`; leaves a checkpoint and where the training ended."""
     spec, model, mixers = job.spec, job.built.model, job.built.mixers
     tensors = load_file("steps.safetensors")

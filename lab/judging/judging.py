@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from move37.lab.gates.gate import Evidence, Gate, RawMeasurement, failed, unjudged
+from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, unjudged
 from move37.lab.gates.registry import GATES
 from move37.lab.judging.reports import Death
 from move37.lab.records import GateResult
@@ -21,7 +21,7 @@ INFINITE = 1e9  # as reports write it
 
 
 def judge_all(
-    raws: Mapping[str, RawMeasurement], deaths: Mapping[str, Death], evidence: Evidence
+    raws: Mapping[str, RawMeasurement], deaths: Mapping[str, Death], evidence: GateEvidence
 ) -> tuple[GateResult, ...]:
     """Every gate's result, in the order of `GATES`."""
     results: dict[str, GateResult] = {}
@@ -36,7 +36,7 @@ def _judge(
     raws: Mapping[str, RawMeasurement],
     deaths: Mapping[str, Death],
     crashes: set[str],
-    evidence: Evidence,
+    evidence: GateEvidence,
 ) -> GateResult:
     if gate.name in deaths:
         if gate.name not in RUNS_AT_ALL and (first := next((n for n in RUNS_AT_ALL if n in deaths), None)):
@@ -57,7 +57,7 @@ def _judge(
     return gate.judge(raw, evidence)
 
 
-def _why_not_run(deaths: Mapping[str, Death], evidence: Evidence) -> str:
+def _why_not_run(deaths: Mapping[str, Death], evidence: GateEvidence) -> str:
     for name in FATAL:
         if evidence.failed(name) or name in deaths:
             return f"not run; see {name}"

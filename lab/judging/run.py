@@ -15,7 +15,7 @@ import structlog
 
 from move37.lab import baselines
 from move37.lab.errors import MeasurementBroken
-from move37.lab.gates.gate import Evidence, RawMeasurement
+from move37.lab.gates.gate import GateEvidence, RawMeasurement
 from move37.lab.gates.registry import NAMES
 from move37.lab.judging.ast_hash import ast_hash
 from move37.lab.judging.judging import FATAL, judge_all, refused
@@ -58,7 +58,7 @@ async def run_gates(
         return Checked(results=refused(str(error)))
     jobs = _Jobs(source, trust, sandbox)
     raws, deaths, missing = await jobs.measure()
-    evidence = Evidence(
+    evidence = GateEvidence(
         baseline_parameters=baseline_parameters, exempt_quadratic=exempt_quadratic, tree=tree, known=tuple(known)
     )
     results = judge_all(raws, deaths, evidence)

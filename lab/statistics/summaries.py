@@ -14,7 +14,7 @@ from scipy import special
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class ValueSample:
     """A published mean."""
 
     mean: float
@@ -34,7 +34,7 @@ class PValue:
         return self.low - digits / 2 <= published <= self.high + digits / 2
 
 
-def against(new: Sample, old: Sample, *, sd: float, allowance: float = 0.0, rounding: float = 0.0) -> PValue:
+def against(new: ValueSample, old: ValueSample, *, sd: float, allowance: float = 0.0, rounding: float = 0.0) -> PValue:
     """How surprising it would be that `new` is lower than `old` by chance: a z test with known `sd`.
 
     `allowance` is what the new result gained elsewhere, in the mean's unit; `rounding` is the step of the means.

@@ -14,7 +14,7 @@ _NOISE = ("Warning:", "warnings.warn", "resource_tracker", "was never awaited", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class TrainingReport:
     """What the trusted process of a training or scoring job says about itself."""
 
     diverged: bool
@@ -24,11 +24,11 @@ class Report:
     reads_ahead: str = ""  # how answers without the future differ; empty where they do not
 
 
-def read_report(outcome: Outcome) -> Report | None:
+def read_report(outcome: Outcome) -> TrainingReport | None:
     """None where the job left none that can be read."""
     try:
         said = json.loads(outcome.files[REPORT])
-        return Report(
+        return TrainingReport(
             diverged=bool(said["diverged"]),
             self_reported=bool(said["missing"]),
             custom_backward=str(said["custom_backward"]),

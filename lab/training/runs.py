@@ -18,7 +18,7 @@ import structlog
 
 from move37.lab.records import Candidate
 from move37.lab.training.jobs import CHECKPOINT, Network, Segment, Tokens, train_job
-from move37.lab.training.outcomes import Report, fault, read_report
+from move37.lab.training.outcomes import TrainingReport, fault, read_report
 from move37.lab.training.score import NOT_FINITE, clean_weights
 from move37.sandbox.job import Outcome, Status, Stream
 from move37.sandbox.sandbox import Sandbox
@@ -32,7 +32,7 @@ LARGEST_LINE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class RunCost:
     """What the segment that ended at `steps` cost, measured outside. An earlier segment stands in its own rung."""
 
     steps: int = 0
@@ -42,10 +42,10 @@ class Spent:
     self_reported: bool = False  # a lock was missing in a segment
     custom_backward: str = ""  # what the candidate declares; its gradients were then not checked
 
-    def after(self, outcome: Outcome, steps: int, report: Report | None, *, within: bool) -> Spent:
+    def after(self, outcome: Outcome, steps: int, report: TrainingReport | None, *, within: bool) -> RunCost:
         """What a segment that ended at `steps` cost; together with this one where both are `within` one rung."""
-        before = self if within else Spent()
-        return Spent(
+        before = self if within else RunCost()
+        return RunCost(
             steps=steps,
             wall_seconds=before.wall_seconds + outcome.wall_seconds,
             cpu_seconds=before.cpu_seconds + outcome.cpu_seconds,
@@ -56,11 +56,11 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainedWeights:
     """Weights that were checked, or why there are none."""
 
     weights: bytes | None
-    spent: Spent
+    spent: RunCost
     failure: str = ""  # the candidate's fault
     diverged: bool = False
     backend: str = ""
@@ -71,17 +71,17 @@ async def train(
     candidate: Candidate, network: Network, draw: Draw, *, experiment: str, seed: int, stop: int, learning_rate: float,
     most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None,
     on_loss: OnLoss | None = None,
-) -> Trained:  # fmt: skip
+) -> TrainedWeights:  # fmt: skip
     """Train to step `stop`, continuing from the checkpoint in `checkpoints` (None: nothing is kept).
 
     A long training goes in segments, a job each, so that no job carries more than `SEGMENT_TOKENS` and a killed one is
     resumed at the last segment's end, exactly.
     """
     kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None
-    spent, checkpoint = kept.latest(stop) if kept else (Spent(), None)
+    spent, checkpoint = kept.latest(stop) if kept else (RunCost(), None)
     if checkpoint is not None and spent.steps == stop:
         weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
-        return Trained(weights=weights, spent=spent, failure=problem, backend=sandbox.name)
+        return TrainedWeights(weights=weights, spent=spent, failure=problem, backend=sandbox.name)
     begun = spent.steps
     while True:
         end = min(stop, spent.steps + network.segment_steps)
@@ -95,7 +95,7 @@ async def train(
         report = read_report(outcome)
         spent = spent.after(outcome, end, report, within=segment.first > begun)
         log.info("training_ended", job=job.id, status=str(outcome.status), seconds=round(outcome.wall_seconds, 2))
-        ended = Trained(weights=None, spent=spent, backend=outcome.backend, image=outcome.image)
+        ended = TrainedWeights(weights=None, spent=spent, backend=outcome.backend, image=outcome.image)
         checkpoint = outcome.files.get(CHECKPOINT)
         if outcome.status is not Status.DONE or checkpoint is None or report is None:
             return replace(ended, failure=fault(outcome, doing="training")[0])
@@ -127,19 +127,19 @@ class CheckpointStore:
         around = f"{network.kind}{network.vocabulary}-w{sizes.width}x{sizes.layers}-b{sizes.batch}x{sizes.context}"
         return cls(folder, f"seed{seed}-lr{learning_rate:g}-{around}-of{network.total_steps}")
 
-    def latest(self, most_steps: int) -> tuple[Spent, bytes | None]:
+    def latest(self, most_steps: int) -> tuple[RunCost, bytes | None]:
         """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""
         for record in sorted(self.folder.glob(f"{self.stem}-*.json"), key=lambda p: -_steps_of(p)):
             try:
-                spent = Spent(**json.loads(record.read_text()))
+                spent = RunCost(**json.loads(record.read_text()))
                 checkpoint = record.with_suffix(".safetensors").read_bytes()
             except (OSError, ValueError, TypeError):
                 continue
             if 0 < spent.steps <= most_steps:
                 return spent, checkpoint
-        return Spent(), None
+        return RunCost(), None
 
-    def put(self, checkpoint: bytes, spent: Spent) -> None:
+    def put(self, checkpoint: bytes, spent: RunCost) -> None:
         """Write weights, then the record that makes them count, then drop the older ones."""
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = f"{self.stem}-{spent.steps}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from move37.sandbox.docker import reap
-from move37.sandbox.docker.container import NotDelivered, WorkerContainer
+from move37.sandbox.docker.container import ContainerNotDelivered, WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import Image, Variant, judge_image, recipe, tag
 from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, shape_for
@@ -101,7 +101,7 @@ class DockerSandbox:
                 container = await self._container(slot, job.limits)
                 try:
                     outcome = await container.run(job, on_output)
-                except NotDelivered:
+                except ContainerNotDelivered:
                     log.info("container_was_dead", container=container.name, job=job.id)
                     continue
                 finally:

@@ -41,7 +41,7 @@ Read = Callable[
 ]  # how to wait for a reading: with or without a limit
 
 
-class NotDelivered(Exception):
+class ContainerNotDelivered(Exception):
     """The job never reached the worker: another container may run it without running it twice."""
 
 
@@ -123,7 +123,7 @@ class WorkerContainer:
             self.resources = dict(wanted)
 
     async def run(self, job: Job, on_output: OnOutput | None) -> Outcome:
-        """One job to its end. Raises `NotDelivered` while that is certain, otherwise `SandboxError`.
+        """One job to its end. Raises `ContainerNotDelivered` while that is certain, otherwise `SandboxError`.
 
         Whatever leaves here as an exception leaves no process of the job behind: the container is removed.
         """
@@ -142,7 +142,7 @@ class WorkerContainer:
             if await self._ran_out_of_memory(job, began):
                 return exchange.cut_short(Status.OUT_OF_MEMORY, time.time() - began)
             if not exchange.started:
-                raise NotDelivered from error
+                raise ContainerNotDelivered from error
             raise SandboxBroken(
                 f"the container of job {job.id} ended under it ({self._complaint()}); it may have run in part: "
                 "run it again if that does no harm"
@@ -154,13 +154,13 @@ class WorkerContainer:
     async def _deliver(self, job: Job) -> None:
         frames = list(encode_job(job))
         if not self.alive:
-            raise NotDelivered
+            raise ContainerNotDelivered
         try:
             for frame in frames[:-1]:
                 self.writer.write(frame)
                 await self.writer.drain()
         except ConnectionError as error:
-            raise NotDelivered from error
+            raise ContainerNotDelivered from error
         # The worker starts nothing before the last frame is complete.
         with translated_end():
             self.writer.write(frames[-1])

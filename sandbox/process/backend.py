@@ -21,7 +21,7 @@ from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import Job, OnOutput, Outcome, Protection
 from move37.sandbox.overhead import Overhead
 from move37.sandbox.process import probe, reap
-from move37.sandbox.process.zygote_process import NotDelivered, Settings, ZygoteProcess
+from move37.sandbox.process.zygote_process import ZygoteNotDelivered, ZygoteProcess, ZygoteSettings
 
 log = structlog.get_logger()
 
@@ -37,9 +37,11 @@ class ProcessSandbox:
 
     name = "process"
 
-    def __init__(self, max_workers: int = 0, *, settings: Settings | None = None, leases: Leases | None = None) -> None:
+    def __init__(
+        self, max_workers: int = 0, *, settings: ZygoteSettings | None = None, leases: Leases | None = None
+    ) -> None:
         self._size = max_workers or len(_cores())
-        self._settings = settings or Settings()
+        self._settings = settings or ZygoteSettings()
         self._idle: list[ZygoteProcess] = []
         self._all: set[ZygoteProcess] = set()
         self._turns = asyncio.Semaphore(self._size)
@@ -68,7 +70,7 @@ class ProcessSandbox:
                 zygote = await self._take()
                 try:
                     outcome = await zygote.run(job, on_output)
-                except NotDelivered:
+                except ZygoteNotDelivered:
                     await asyncio.shield(self._discard(zygote))
                     continue
                 except (asyncio.CancelledError, DiskFull):

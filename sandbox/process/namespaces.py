@@ -42,7 +42,7 @@ MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV
 MAX_MESSAGE = 4096
 
 
-class Usage(NamedTuple):
+class JobUsage(NamedTuple):
     """The part of a resource usage that travels between zygote and supervisor."""
 
     ru_utime: float
@@ -72,7 +72,7 @@ class NamespacedChild:
         for descriptor in descriptors[1:]:
             os.close(descriptor)
         self.pid = int(self._hear(wait=True)["forked"])
-        self._ended: tuple[int, Usage] | None = None
+        self._ended: tuple[int, JobUsage] | None = None
 
     def _hear(self, *, wait: bool) -> Spec:
         try:
@@ -84,22 +84,22 @@ class NamespacedChild:
         message: Spec = json.loads(data)
         return message
 
-    def poll(self) -> tuple[int, Usage] | None:
+    def poll(self) -> tuple[int, JobUsage] | None:
         if self._ended is None:
             self._take_in(self._hear(wait=False))
         return self._ended
 
     def _take_in(self, message: Spec) -> None:
         if "status" in message:
-            self._ended = message["status"], Usage(*message["usage"])
+            self._ended = message["status"], JobUsage(*message["usage"])
 
-    def wait(self) -> tuple[int, Usage]:
+    def wait(self) -> tuple[int, JobUsage]:
         """Until it has ended."""
         while self._ended is None:
             self._take_in(self._hear(wait=True))
         return self._ended
 
-    def wait_for_all(self) -> tuple[tuple[int, Usage], float]:
+    def wait_for_all(self) -> tuple[tuple[int, JobUsage], float]:
         """Have it and all that it started killed; its end, and the processor seconds of the others."""
         self.zygote.send(b"sweep")
         while "swept" not in (message := self._hear(wait=True)):
@@ -120,7 +120,7 @@ class NamespaceIsolation:
         self.user: int | None = None
         self._users = identity.users_here() if support.change_user else None
         self._accounting = Accounting(group.counters)
-        self._ended: Usage | None = None
+        self._ended: JobUsage | None = None
         self._beside = 0.0  # processor seconds of what the job started, where no group counts
         self._most = 0
         self.clean()

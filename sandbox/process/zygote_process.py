@@ -38,12 +38,12 @@ ENVIRONMENT = {
 Read = Callable[[Callable[[], Awaitable[bytes]]], Awaitable[bytes]]
 
 
-class NotDelivered(Exception):
+class ZygoteNotDelivered(Exception):
     """The job never reached the worker: another one may run it without running it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ZygoteSettings:
     """How the zygotes of one sandbox are started."""
 
     warm: bool = (
@@ -63,7 +63,7 @@ class ZygoteProcess:
         self.greeting = greeting
 
     @classmethod
-    async def start(cls, settings: Settings) -> ZygoteProcess:
+    async def start(cls, settings: ZygoteSettings) -> ZygoteProcess:
         """A zygote that waits for jobs. Raises `SandboxUnavailable`."""
         config = json.dumps(
             {"namespaces": settings.namespaces, "cgroups": settings.cgroups, "warm": settings.warm},
@@ -114,7 +114,7 @@ class ZygoteProcess:
     async def run(self, job: Job, on_output: OnOutput | None) -> Outcome:
         """One job. After any exception but a cancelled job's own, this zygote must be ended.
 
-        Raises `NotDelivered` while it is certain that the program has not run, otherwise `SandboxError`.
+        Raises `ZygoteNotDelivered` while it is certain that the program has not run, otherwise `SandboxError`.
         """
         exchange = JobExchange(
             job, on_output=on_output, backend="process", memory_is_counted=self.greeting.report["memory_group"]
@@ -130,7 +130,7 @@ class ZygoteProcess:
             raise
         except EOFError as error:
             if not exchange.started:
-                raise NotDelivered from error
+                raise ZygoteNotDelivered from error
             raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
         except TimeoutError as error:
             await self.end()

@@ -10,7 +10,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Request, Verdict
+from move37.sandbox.proxy.rules import MAX_BODY_BYTES, EngineRequest, Ruling
 
 MAX_HEAD_BYTES = 64 * 1024
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -24,7 +24,7 @@ class Refusal(Exception):
         self.status, self.reason = status, reason
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request:
+async def read_request(reader: asyncio.StreamReader) -> EngineRequest:
     """One request, whole. Raises `Refusal` for what is not one, `asyncio.IncompleteReadError` for less than one."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -39,7 +39,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     length = headers.get("content-length", "0")
     if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY_BYTES:
         raise Refusal(413, "the body is too large")
-    return Request(method=words[0], target=words[1], body=await reader.readexactly(int(length)))
+    return EngineRequest(method=words[0], target=words[1], body=await reader.readexactly(int(length)))
 
 
 def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
@@ -58,7 +58,7 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
     return first, headers
 
 
-def head_for(request: Request, verdict: Verdict) -> bytes:
+def head_for(request: EngineRequest, verdict: Ruling) -> bytes:
     """What the engine gets to read: our own words for the request, and none of the caller's."""
     lines = [f"{request.method} {verdict.target} HTTP/1.1", "host: docker", "user-agent: move37-proxy"]
     lines += ["connection: Upgrade", "upgrade: tcp"] if verdict.hijacks else ["connection: close"]
@@ -70,7 +70,7 @@ def head_for(request: Request, verdict: Verdict) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class EngineAnswer:
     """The head of the engine's answer."""
 
     head: bytes
@@ -83,7 +83,7 @@ class Answer:
         return self.status == 101
 
 
-async def read_answer(reader: asyncio.StreamReader, *, method: str) -> Answer:
+async def read_answer(reader: asyncio.StreamReader, *, method: str) -> EngineAnswer:
     """Raises `Refusal` for what is no answer."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -95,5 +95,5 @@ async def read_answer(reader: asyncio.StreamReader, *, method: str) -> Answer:
     status = int(found[1])
     length = re.search(rb"(?mi)^content-length: *([0-9]{1,12}) *\r$", head)
     if method == "HEAD" or status in (204, 304):
-        return Answer(head=head, status=status, length=0)
-    return Answer(head=head, status=status, length=int(length[1]) if length else None)
+        return EngineAnswer(head=head, status=status, length=0)
+    return EngineAnswer(head=head, status=status, length=int(length[1]) if length else None)

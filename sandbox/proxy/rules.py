@@ -58,7 +58,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class EngineRequest:
     """The parts of an HTTP request that decide."""
 
     method: str
@@ -67,7 +67,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Ruling:
     """What happens to a request: refused with a reason, or sent on in our own words."""
 
     reason: str = ""  # for the refused caller; empty when it is allowed
@@ -96,22 +96,22 @@ class _Route:
     creates: bool = False
 
 
-def judge(request: Request, bounds: Bounds = Bounds()) -> Verdict:
+def judge(request: EngineRequest, bounds: Bounds = Bounds()) -> Ruling:
     """Decide about one request."""
     try:
         path, query = _split(request.target)
         for route in ROUTES:
             if route.method == request.method and route.path.fullmatch(path):
                 words = urlencode(route.query(query))
-                return Verdict(
+                return Ruling(
                     target=path + ("?" + words if words else ""),
                     body=route.body(request.body, bounds),
                     hijacks=route.hijacks,
                     creates=route.creates,
                 )
     except _Refused as refusal:
-        return Verdict(reason=str(refusal))
-    return Verdict(reason=f"{request.method[:10]!a} {path[:100]!a} is not something that the sandbox needs")
+        return Ruling(reason=str(refusal))
+    return Ruling(reason=f"{request.method[:10]!a} {path[:100]!a} is not something that the sandbox needs")
 
 
 def _split(target: str) -> tuple[str, Query]:

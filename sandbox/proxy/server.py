@@ -18,8 +18,8 @@ from dataclasses import replace
 import structlog
 
 from move37.sandbox.docker.isolation import ROLE_LABEL
-from move37.sandbox.proxy.http import MAX_HEAD_BYTES, Answer, Refusal, head_for, read_answer, read_request
-from move37.sandbox.proxy.rules import Bounds, Request, Verdict, judge
+from move37.sandbox.proxy.http import MAX_HEAD_BYTES, EngineAnswer, Refusal, head_for, read_answer, read_request
+from move37.sandbox.proxy.rules import Bounds, EngineRequest, Ruling, judge
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Proxy:
             writer.close()
 
     async def _forward(
-        self, request: Request, verdict: Verdict, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, request: EngineRequest, verdict: Ruling, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         up_reader, up_writer = await self._open()
         try:
@@ -126,7 +126,7 @@ def in_words(refusal: Refusal) -> bytes:
     return (head + "Connection: close\r\n\r\n").encode() + body
 
 
-async def pass_on(answer: Answer, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def pass_on(answer: EngineAnswer, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """The body of an answer: as much as its head says, or what comes until the engine closes."""
     left = answer.length
     while left is None or left:

@@ -25,7 +25,7 @@ from typing import Any
 
 from move37.sandbox.worker.identity import acting_as
 from move37.sandbox.worker.isolation import Isolation, WaitingChild
-from move37.sandbox.worker.results import Results, gather, send_files
+from move37.sandbox.worker.results import ResultFiles, gather, send_files
 from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
 
 PAGE = 4096
@@ -216,7 +216,7 @@ def report_end(
     counted = {"cpu_seconds": cpu_of(usage), "peak_memory_bytes": peak_of(usage), "out_of_memory": False}
     counted |= isolation.usage()
     with acting_as(isolation.user):
-        results = gather(isolation.root, job) if broken is None else Results(room=0)
+        results = gather(isolation.root, job) if broken is None else ResultFiles(room=0)
         wire.tell(
             b"E",
             id=job["id"],

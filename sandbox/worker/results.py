@@ -38,7 +38,7 @@ class Result(NamedTuple):
 
 
 @dataclass
-class Results:
+class ResultFiles:
     """What comes back of one job, and what does not."""
 
     room: int  # bytes that may still come
@@ -58,9 +58,9 @@ class Results:
             self.refused = self.refused or f"{shown} {why}"
 
 
-def gather(root: Path, job: Spec) -> Results:
+def gather(root: Path, job: Spec) -> ResultFiles:
     """The results that a job asked to be brought back, and those that it cannot have."""
-    found = Results(room=int(job["limits"]["result_bytes"]))
+    found = ResultFiles(room=int(job["limits"]["result_bytes"]))
     sent = set() if job["writable"] else {name for name, *_ in job["files"]}
     here = [pattern.removeprefix("./") for pattern in job["collect"] if pattern.startswith("./")]
     gather_folder(root / "out", [p for p in job["collect"] if not p.startswith("./")], set(), found)
@@ -68,7 +68,7 @@ def gather(root: Path, job: Spec) -> Results:
     return found
 
 
-def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Results) -> None:
+def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: ResultFiles) -> None:
     """Find the files below `path` that match; one that is there already, by name, is kept."""
     if not wanted:
         return
@@ -89,7 +89,7 @@ def matches(name: str, wanted: list[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
 
 
-def consider(name: str, info: os.stat_result, folder: Path, asked_for: bool, found: Results) -> None:
+def consider(name: str, info: os.stat_result, folder: Path, asked_for: bool, found: ResultFiles) -> None:
     """Take a file, or leave it out."""
     why = problem_of(name, info)
     if why is None and len(found.files) == MAX_RESULT_FILES:
@@ -129,7 +129,7 @@ def problem_of(name: str, info: os.stat_result) -> str | None:
     return None
 
 
-def walk(folder: int, found: Results, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, os.stat_result]]:
+def walk(folder: int, found: ResultFiles, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, os.stat_result]]:
     """(name, stat) of everything below a folder that is no folder, never through a link."""
     for name in sorted(os.listdir(folder)):
         found.walked += 1
@@ -155,7 +155,7 @@ def walk(folder: int, found: Results, prefix: str = "", depth: int = 1) -> Itera
             os.close(inner)
 
 
-def send_files(wire: Wire, results: Results) -> None:
+def send_files(wire: Wire, results: ResultFiles) -> None:
     """Exactly the bytes that were announced; one file is open at a time. A file that shrank is padded with zeros."""
     for result in results.files.values():
         try:

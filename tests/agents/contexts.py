@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from move37.agents.approval import Approvals, Approve
-from move37.agents.budget import Budget, Usage
+from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext, ConversationLimits
 from move37.agents.events import Event
@@ -23,7 +23,7 @@ from move37.lab.archive.store import Archive
 from move37.lab.records import BITS_PER_BYTE, DECIDE, Brief, Candidate, GateResult, Measurement, Metric
 from move37.lab.records import SCREEN as SCREENED
 from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
-from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Precedent, Principle, Recollection
+from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Precedent, Recollection, RecordedPrinciple
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 
 SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)
@@ -118,7 +118,7 @@ class Remembered:
     """A memory that keeps its lessons in a list."""
 
     lessons: list[Lesson] = field(default_factory=list)
-    believed: list[Principle] = field(default_factory=list)
+    believed: list[RecordedPrinciple] = field(default_factory=list)
     advice: tuple[Recollection, ...] = ()
     queries: list[str] = field(default_factory=list)
     similarity: float = 0.0
@@ -134,7 +134,7 @@ class Remembered:
     async def is_dead_end(self, text: str, **_: Any) -> DeadEnd:
         return DeadEnd()
 
-    async def remember_principle(self, principle: Principle) -> None:
+    async def remember_principle(self, principle: RecordedPrinciple) -> None:
         self.believed.append(principle)
 
     async def forget_principle(self, id: str) -> None:
@@ -224,7 +224,7 @@ def a_context(
         "operators_of": lambda source: ("gla",),
         "inbox": inbox,
         "approvals": Approvals(approve, inbox, events.append, partial(archive.say, campaign.id)),
-        "usage": Usage(),
+        "usage": CampaignUsage(),
         "budget": spend,
         "on_event": events.append,
         "clock": Clock(hard=spend.seconds),

@@ -12,7 +12,7 @@ from move37.agents.errors import ConversationBroken, ModelReplyInvalid
 from move37.agents.inbox import Inbox
 from move37.agents.language_model import LanguageModel
 from move37.agents.messages import Opening, Precedents, Results
-from move37.agents.replies import Critique, Proposal, Proposals, Ranked
+from move37.agents.replies import Critique, Proposal, Proposals, RankedIdea
 from move37.agents.research_context import ResearchContext, TaskCard
 from move37.agents.roles import MEMBERS, Seat
 from move37.agents.team import negotiation, settled, single
@@ -163,7 +163,7 @@ async def test_what_cannot_be_judged_three_times_is_no_hypothesis() -> None:
 
 
 async def test_several_ideas_are_ranked_and_the_first_is_tried() -> None:
-    ranking = [Ranked(name="second_one", reason="cheap"), Ranked(name="first_one", reason="tried in c1-003")]
+    ranking = [RankedIdea(name="second_one", reason="cheap"), RankedIdea(name="first_one", reason="tried in c1-003")]
     client = Scripted(
         Proposals=offered(a_proposal(name="first_one"), a_proposal(name="second_one")),
         Critique=accepted(ranking=ranking),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.messages import Precedents
-from move37.agents.replies import Critique, Ranked
+from move37.agents.replies import Critique, RankedIdea
 from move37.agents.team import MOST_CORRECTIONS, negotiation, settled, single
 from tests.agents.scripted import a_proposal, a_report, accepted, objection, offered
 
@@ -48,6 +48,6 @@ def test_the_last_proposal_counts() -> None:
 
 
 def test_a_ranking_of_ideas_that_were_not_proposed_changes_nothing() -> None:
-    ranking = [Ranked(name="invented", reason="I like it"), Ranked(name="second", reason="cheap")]
+    ranking = [RankedIdea(name="invented", reason="I like it"), RankedIdea(name="second", reason="cheap")]
     end = settled([offered(a_proposal(name="first"), a_proposal(name="second")), accepted(ranking=ranking)])
     assert end.proposal.name == "second" and [idea.name for idea, _ in end.others] == ["first"]

@@ -21,7 +21,7 @@ from move37.app.orders import (
     LOOKUPS,
     VERBS,
     Order,
-    Situation,
+    OrderContext,
     carry_out,
     control_kind,
     control_text,
@@ -31,10 +31,10 @@ from move37.app.orders import (
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.records import BITS_PER_BYTE
 
-BUSY = Situation(speaker="the Critic of c1-004", running=("c1-003", "c1-004"), waiting=("c1-003",))
+BUSY = OrderContext(speaker="the Critic of c1-004", running=("c1-003", "c1-004"), waiting=("c1-003",))
 
 
-def told(line: str, inbox: Inbox, at: Situation = BUSY) -> str:
+def told(line: str, inbox: Inbox, at: OrderContext = BUSY) -> str:
     return carry_out(understand(line), inbox, at)
 
 
@@ -52,14 +52,16 @@ def test_a_line_for_one_agent_waits_for_that_agent() -> None:
 
 
 def test_where_no_language_model_listens_it_says_what_will_be_acted_on_and_what_not() -> None:
-    at = Situation(search=True, understood=("short_conv", "no rotary"), ignored=("be bold",))
+    at = OrderContext(search=True, understood=("short_conv", "no rotary"), ignored=("be bold",))
     answer = told("try a short convolution without rope, be bold", Inbox(), at)
     assert "No language model listens" in answer and "short_conv, no rotary" in answer and "'be bold'" in answer
-    assert "changes nothing" in told("hello", Inbox(), Situation(search=True))
+    assert "changes nothing" in told("hello", Inbox(), OrderContext(search=True))
 
 
 def test_before_anybody_speaks_it_says_what_runs_first() -> None:
-    assert "the baselines are trained first" in told("hi", Inbox(), Situation(busy="the baselines are trained first"))
+    assert "the baselines are trained first" in told(
+        "hi", Inbox(), OrderContext(busy="the baselines are trained first")
+    )
 
 
 def test_commands_reach_the_inbox() -> None:
@@ -89,14 +91,14 @@ def test_commands_reach_the_inbox() -> None:
 @pytest.mark.parametrize(
     ("line", "at", "says"),
     [
-        ("/approve", Situation(), "nothing waits"),
+        ("/approve", OrderContext(), "nothing waits"),
         ("/approve c1-009", BUSY, "c1-009 does not wait"),
-        ("/veto", Situation(), "nothing runs or waits"),
+        ("/veto", OrderContext(), "nothing runs or waits"),
         ("/veto c1-009 no", BUSY, "neither waits nor runs"),
         ("/undo", BUSY, "there is no"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(line: str, at: Situation, says: str) -> None:
+def test_what_cannot_be_done_is_said_and_changes_nothing(line: str, at: OrderContext, says: str) -> None:
     inbox = Inbox()
     assert says in told(line, inbox, at)
     assert inbox.take_decision() is None

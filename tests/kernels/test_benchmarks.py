@@ -31,17 +31,17 @@ def test_the_path_of_a_card_runs_in_the_interpreter(tmp_path):
 
 
 def test_rows_after_the_time_is_up_say_so(capsys):
-    from move37.benchmarks.kernels_card import Report
+    from move37.benchmarks.kernels_card import CardReport
 
-    report = Report(None, seconds=-1.0)
+    report = CardReport(None, seconds=-1.0)
     report.attempt("speed", "gated delta", lambda: pytest.fail("was run"))
     assert json.loads(capsys.readouterr().out) == {"row": "speed", "name": "gated delta", "skipped": "out of time"}
 
 
 def test_a_row_that_breaks_is_a_row(capsys):
-    from move37.benchmarks.kernels_card import Report
+    from move37.benchmarks.kernels_card import CardReport
 
-    report = Report(None, seconds=60.0)
+    report = CardReport(None, seconds=60.0)
     report.attempt("speed", "kda", lambda: {"share": 1 / 0})
     assert "ZeroDivisionError" in json.loads(capsys.readouterr().out)["error"]
     assert report.failed == 1

@@ -12,7 +12,7 @@ import pytest
 from move37.lab.archive.openings import log_opening, openings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, LONGER, QUESTIONS, SECOND_CORPUS, WIDER
-from move37.lab.confirming import Contender, Plan, Setup, confirm, runs_planned
+from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.effects import Conditions
 from move37.lab.measuring import MeasuringContext
 from move37.lab.records import DECIDE, Candidate, Comparison
@@ -20,7 +20,7 @@ from move37.lab.standings import Standings
 from move37.lab.tasks.task import Rung, Variant
 from tests.lab.arithmetic import TOP, ArithmeticTask, noise
 
-PLAN = Plan(confirmation=1, seeds=(70, 71, 72, 73, 74), part="a skip")
+PLAN = ConfirmationPlan(confirmation=1, seeds=(70, 71, 72, 73, 74), part="a skip")
 LEVELS = {"mine": 2.40, "mamba2": 2.50, "gla": 2.52, "gla tuned": 2.49, "without": 2.51}
 
 

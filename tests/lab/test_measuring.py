@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.measuring import Arm, MeasuringContext, gates, runs, verdict
+from move37.lab.measuring import MeasuredArm, MeasuringContext, gates, runs, verdict
 from move37.lab.records import BITS_PER_BYTE, Candidate
-from move37.lab.standings import Key, Standing, Standings
+from move37.lab.standings import Key, RivalStanding, Standings
 from tests.builders import a_candidate, a_measurement
 from tests.lab.arithmetic import TOP, ArithmeticTask
 
@@ -76,7 +76,9 @@ async def test_gates_answer_for_the_file(tmp_path: Path) -> None:
 @given(st.integers(0, 6), st.floats(-0.2, 0.2))
 def test_a_comparison_has_an_interval_from_two_seeds_on_and_promises_one_look(seeds: int, gain: float) -> None:
     arms = [
-        Arm(name=n, candidate=a_candidate(), measurements=tuple(a_measurement(value=v, seed=s) for s in range(seeds)))
+        MeasuredArm(
+            name=n, candidate=a_candidate(), measurements=tuple(a_measurement(value=v, seed=s) for s in range(seeds))
+        )
         for n, v in (("mine", 2.5 - gain), ("gla", 2.5))
     ]
     found = verdict(BITS_PER_BYTE, *arms)
@@ -91,7 +93,7 @@ def test_a_line_that_a_kill_cut_short_is_skipped(cut: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = Standings(Path(folder) / "s.jsonl")
         standings = [
-            Standing(name="mine", family="gla", source="x", measurement=a_measurement(seed=n)) for n in range(2)
+            RivalStanding(name="mine", family="gla", source="x", measurement=a_measurement(seed=n)) for n in range(2)
         ]
         for standing in standings:
             kept.put(standing)

@@ -16,7 +16,7 @@ from move37.memory.edge import EdgeStore
 from move37.memory.index import Index
 from move37.memory.local import open_local
 from move37.memory.minilm import MiniLM
-from move37.memory.records import Effect, Effects, Entry, Lesson, Probe
+from move37.memory.records import Entry, Lesson, MeasuredEffect, MeasuredEffects, ProbeResult
 from move37.memory.server import connect
 from move37.memory.store import Collection, FieldIndex, Point, Sparse, Store
 from tests.memory.qdrant_http import KEY, served
@@ -118,9 +118,9 @@ def an_entry(**changes: Any) -> Entry:
     return Entry(**(fields | changes))
 
 
-def effects(**known: tuple[float, float | None]) -> Effects:
+def effects(**known: tuple[float, float | None]) -> MeasuredEffects:
     """Effects as (gain, standard error) by reference: `effects(parent=(-0.02, 0.005))`."""
-    return Effects(**{name: Effect(gain=gain, error=error) for name, (gain, error) in known.items()})
+    return MeasuredEffects(**{name: MeasuredEffect(gain=gain, error=error) for name, (gain, error) in known.items()})
 
 
 def a_lesson(**changes: Any) -> Lesson:
@@ -144,7 +144,7 @@ def a_lesson(**changes: Any) -> Lesson:
         "effects": effects(parent=(-0.02, 0.005)),
         "steps": 500,
         "seeds": 5,
-        "probes": (Probe(name="parity", value=0.9, chance=0.5),),
+        "probes": (ProbeResult(name="parity", value=0.9, chance=0.5),),
         "finished_at": "2026-11-20T10:00:00+00:00",
     }
     return Lesson(**(fields | changes))

@@ -16,7 +16,7 @@ import pytest
 
 from move37.memory import errors
 from move37.memory.edge import EdgeStore
-from move37.memory.errors import BadInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
+from move37.memory.errors import InvalidInput, MemoryFault, ServerRefused, ServerUnreachable, StoreBroken
 from move37.memory.index import Index
 from move37.memory.minilm import MiniLM
 from move37.memory.server import connect
@@ -133,7 +133,7 @@ def test_a_server_that_is_not_there_is_unreachable(embedder: MiniLM):
 
 @pytest.mark.parametrize("url", ("", "localhost:6333", "ftp://x", "http://"))
 def test_what_is_no_url_is_bad_input(url: str):
-    with pytest.raises(BadInput, match="no server URL"):
+    with pytest.raises(InvalidInput, match="no server URL"):
         connect(url)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pypdf import PdfWriter
 
 from move37.memory import bibtex
-from move37.memory.errors import BadInput, EmptyFile, TooLarge, UnknownFormat, Unreadable
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
 from move37.memory.ingest import MAX_BYTES, FileRead, _chunks, extraction_prompt, read, read_all, read_file
 from tests.memory.test_papers import GOOD
 
@@ -255,7 +255,7 @@ def test_bad_files_get_typed_errors(tmp_path: Path):
         read(write(tmp_path, "b.txt", " \n "))
     with pytest.raises(UnknownFormat):
         read(write(tmp_path, "c.docx", "x"))
-    with pytest.raises(BadInput, match="no file"):
+    with pytest.raises(InvalidInput, match="no file"):
         read(tmp_path / "missing.md")
     (tmp_path / "d.txt").write_bytes(b"\xfc\xe4\x00a")
     with pytest.raises(Unreadable, match="UTF-8"):

@@ -17,7 +17,7 @@ from move37.memory.found import KINDS
 from move37.memory.index import Index
 from move37.memory.local import open_local
 from move37.memory.minilm import MiniLM
-from move37.memory.records import Lesson, Principle
+from move37.memory.records import Lesson, RecordedPrinciple
 from move37.memory.schema import ANALYSES, COGNITION, collection, lesson_of
 from move37.memory.store import Point
 from tests.memory.conftest import a_lesson, an_entry
@@ -44,7 +44,7 @@ def filled(tmp_path: Path, embedder: MiniLM):
     index = Index(EdgeStore(tmp_path / "edge"), embedder)
     index.put_entries([an_entry(key=f"paper{n}", insight=f"Insight number {n}.") for n in range(7)])
     index.put_lessons([a_lesson(experiment=f"e{n}") for n in range(3)])
-    index.put_principles([Principle(id="1", text="Gates help.", supports=("e1",))])
+    index.put_principles([RecordedPrinciple(id="1", text="Gates help.", supports=("e1",))])
     yield index
     index.store.close()
 
@@ -131,7 +131,7 @@ def test_an_export_comes_back_as_it_was(filled: Index, tmp_path: Path):
     back = read_lines(path)
     assert len(back.entries) == 7 and {lesson.experiment for lesson in back.lessons} == {"e0", "e1", "e2"}
     assert back.lessons[0].effects == a_lesson().effects and back.lessons[0].probes == a_lesson().probes
-    assert back.principles == (Principle(id="1", text="Gates help.", supports=("e1",)),)
+    assert back.principles == (RecordedPrinciple(id="1", text="Gates help.", supports=("e1",)),)
     assert len(list(lines(filled, builtin=True))) == 12
     assert filled.put_entries(back.entries) == 0, "an unchanged export changes nothing"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from move37.memory import novelty, render
 from move37.memory.found import Found
-from move37.memory.records import Effect, Lesson
+from move37.memory.records import Lesson, MeasuredEffect
 from tests.memory.conftest import a_lesson, effects
 
 
@@ -91,7 +91,7 @@ gains = st.lists(st.tuples(st.floats(-1, 1), st.floats(0.001, 1), st.floats(0.01
 
 @given(gains, st.floats(0.001, 1))
 def test_the_posterior_lies_between_none_and_the_gains(cases: list[tuple[float, float, float]], scale: float):
-    known = novelty.posterior([(Effect(gain=g, error=e), share) for g, e, share in cases], scale=scale)
+    known = novelty.posterior([(MeasuredEffect(gain=g, error=e), share) for g, e, share in cases], scale=scale)
     assert known is not None
     low, high = min(0.0, *(g for g, _, _ in cases)), max(0.0, *(g for g, _, _ in cases))
     assert low - 1e-9 <= known.mean <= high + 1e-9
@@ -101,7 +101,7 @@ def test_the_posterior_lies_between_none_and_the_gains(cases: list[tuple[float, 
 @given(gains, st.floats(0.001, 1))
 def test_the_sign_of_all_gains_turned_turns_the_answer(cases: list[tuple[float, float, float]], scale: float):
     plus, minus = (
-        novelty.posterior([(Effect(gain=sign * g, error=e), share) for g, e, share in cases], scale=scale)
+        novelty.posterior([(MeasuredEffect(gain=sign * g, error=e), share) for g, e, share in cases], scale=scale)
         for sign in (1, -1)
     )
     assert plus is not None and minus is not None

@@ -7,7 +7,16 @@ from dataclasses import fields
 import pytest
 
 from move37.memory import render
-from move37.memory.records import DeadEnd, Evidence, Newness, Posterior, Precedent, Principle, Probe, Recollection
+from move37.memory.records import (
+    DeadEnd,
+    Evidence,
+    Newness,
+    Posterior,
+    Precedent,
+    ProbeResult,
+    Recollection,
+    RecordedPrinciple,
+)
 from tests.memory.conftest import a_lesson, an_entry, effects
 
 SHOWN_ELSEWHERE = {"id", "kind", "score", "matched", "source", "symptoms"}  # for the index, or for a person's eye
@@ -30,7 +39,7 @@ def test_a_recollections_text_holds_every_field_that_a_reader_acts_on(kind: str)
         supports=("THE-SUPPORT",),
         contradicts=("THE-CONTRADICTION",),
         families=("THE-FAMILY",),
-        probes=(Probe(name="THE-PROBE", value=0.77, chance=0.5),),
+        probes=(ProbeResult(name="THE-PROBE", value=0.77, chance=0.5),),
         operators=("THE-OPERATOR",),
     )
     text = render.recollection(known)
@@ -57,7 +66,7 @@ def test_a_stored_record_is_shown_in_whole():
     entry = render.stored(an_entry(equations="S = a S", source="somewhere"))
     for part in ("S = a S", "somewhere", an_entry().remedy, an_entry().symptoms[0], "our paraphrase"):
         assert part in entry
-    assert "e3" in render.stored(Principle(id="1", text="t", contradicts=("e3",)))
+    assert "e3" in render.stored(RecordedPrinciple(id="1", text="t", contradicts=("e3",)))
 
 
 def test_answers_name_what_they_stand_on():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from move37.memory.papers import Family
-from move37.memory.records import Probe, Situation
+from move37.memory.records import ProbeResult, Situation
 from move37.memory.situation import FAMILIES, question
 
 
@@ -15,9 +15,9 @@ def test_every_family_of_the_base_has_words():
 
 def test_failed_probes_ask_and_solved_ones_do_not():
     probes = (
-        Probe(name="parity", value=0.56, chance=0.5),
-        Probe(name="overwrite_recall", value=0.739, chance=0.25),
-        Probe(name="selective_copy", value=0.99, chance=0.1),
+        ProbeResult(name="parity", value=0.56, chance=0.5),
+        ProbeResult(name="overwrite_recall", value=0.739, chance=0.25),
+        ProbeResult(name="selective_copy", value=0.99, chance=0.1),
     )
     text = question(Situation(probes=probes, families=("retention", "gla"), direction="Longer memory, please."))
     assert "Longer memory, please." in text and "copy" not in text

@@ -14,7 +14,7 @@ from move37.sandbox.backends import BACKENDS
 from move37.sandbox.errors import DaemonUnreachable, SandboxUnavailable
 from move37.sandbox.factory import Source, Wanted, open_sandbox
 from move37.sandbox.process import opening
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ async def test_a_backend_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPa
 
 
 async def test_code_of_a_model_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "Settings", lambda **chosen: Settings(**chosen, namespaces=False))
+    monkeypatch.setattr(opening, "Settings", lambda **chosen: ZygoteSettings(**chosen, namespaces=False))
     with pytest.raises(SandboxUnavailable, match=r"without namespaces .*: use Docker"):
         await open_sandbox("process", trusted_source="model", single=True)
     plain = await open_sandbox("process", trusted_source="person", single=True)

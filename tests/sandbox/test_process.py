@@ -18,7 +18,7 @@ from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import MIB, Status
 from move37.sandbox.process import zygote_process
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.sandbox.jobs import QUICK, command, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -205,7 +205,7 @@ async def test_a_closed_sandbox_says_so() -> None:
 
 @linux
 async def test_a_zygote_that_is_killed_is_an_error_once_and_replaced() -> None:
-    async with ProcessSandbox(1, settings=Settings(warm=False)) as own:
+    async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as own:
         task = asyncio.create_task(own.run(program("import time; time.sleep(30)")))
         while not own._all:
             await asyncio.sleep(0.05)
@@ -308,7 +308,7 @@ async def test_no_lock_of_the_driver_is_inherited(tmp_path: Path) -> None:
     lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(lock, True)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    async with ProcessSandbox(1, settings=Settings(warm=False)) as own:
+    async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as own:
         await own.run(program("print(1)"))
         os.close(lock)
         again = os.open(tmp_path / "lock", os.O_RDWR)
@@ -341,7 +341,7 @@ async def test_protections_are_tried_and_named(sandbox: ProcessSandbox) -> None:
 @linux
 async def test_without_namespaces_the_rest_still_holds() -> None:
     """A machine that forbids user namespaces: the list says so, files and network stay closed, survivors die."""
-    settings = Settings(namespaces=False, cgroups=False)
+    settings = ZygoteSettings(namespaces=False, cgroups=False)
     async with ProcessSandbox(1, settings=settings) as weak:
         lines = {line.name: line for line in await weak.protections()}
         assert not lines["process namespace"].active and "switched off" in lines["process namespace"].detail

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from move37.sandbox.docker.isolation import create_body, resources, shape_for
 from move37.sandbox.job import MIB, Limits
 from move37.sandbox.proxy.http import head_for
-from move37.sandbox.proxy.rules import Request, judge
+from move37.sandbox.proxy.rules import EngineRequest, judge
 
 NAME = "move37-worker-0123456789abcdef"
 OF_OWNER = "%7B%22label%22%3A+%5B%22move37.owner%3Db%2F1%2F2%2F3%22%5D%7D"
@@ -30,9 +30,9 @@ def body(limits: Limits = Limits(), **shape: Any) -> dict[str, Any]:
     return create_body(shape_for(limits, image="sha256:" + "a" * 64, **shape), limits, owner="boot/1/2/3")
 
 
-def create(made: object, name: str = NAME) -> Request:
+def create(made: object, name: str = NAME) -> EngineRequest:
     text = made if isinstance(made, bytes) else json.dumps(made).encode()
-    return Request(method="POST", target=f"/v1.41/containers/create?name={name}", body=text)
+    return EngineRequest(method="POST", target=f"/v1.41/containers/create?name={name}", body=text)
 
 
 @given(LIMITS, st.sampled_from(["", "crun", "runsc"]), st.sampled_from([(), ("GPU-1a",), ("MIG-a", "MIG-b")]))
@@ -153,7 +153,7 @@ def test_a_container_with_another_name_is_refused(name: str):
     ],
 )
 def test_what_the_sandbox_needs_passes(method: str, target: str):
-    assert judge(Request(method=method, target=target)).allowed
+    assert judge(EngineRequest(method=method, target=target)).allowed
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_what_the_sandbox_needs_passes(method: str, target: str):
     ],
 )
 def test_everything_else_is_refused(method: str, target: str):
-    assert not judge(Request(method=method, target=target)).allowed
+    assert not judge(EngineRequest(method=method, target=target)).allowed
 
 
 def test_a_start_carries_no_body_of_its_own():
-    request = Request(method="POST", target=f"/containers/{NAME}/start", body=b'{"Binds": ["/:/x"]}')
+    request = EngineRequest(method="POST", target=f"/containers/{NAME}/start", body=b'{"Binds": ["/:/x"]}')
     verdict = judge(request)
     assert verdict.allowed and head_for(request, verdict).endswith(b"content-length: 0\r\n\r\n")
 
@@ -214,7 +214,7 @@ def test_a_start_carries_no_body_of_its_own():
 def test_limits_can_be_changed_and_never_lifted(limits: Limits):
     def update(made: dict[str, Any]) -> bool:
         target = f"/v1.41/containers/{NAME}/update"
-        return judge(Request(method="POST", target=target, body=json.dumps(made).encode())).allowed
+        return judge(EngineRequest(method="POST", target=target, body=json.dumps(made).encode())).allowed
 
     made = resources(limits)
     assert update(made)

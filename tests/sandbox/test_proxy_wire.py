@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from move37.sandbox.docker.isolation import create_body, shape_for
 from move37.sandbox.job import Limits
-from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Bounds, Request, judge
+from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Bounds, EngineRequest, judge
 from move37.sandbox.proxy.server import Proxy
 
 NAME = "move37-worker-0123456789abcdef"
@@ -157,7 +157,7 @@ def allowed(line: str) -> bool:
     method, target, version = line.split(" ")
     if "create" in target:
         return target == f"/containers/create?name={NAME}"
-    verdict = judge(Request(method=method, target=target))
+    verdict = judge(EngineRequest(method=method, target=target))
     return version == "HTTP/1.1" and verdict.allowed and verdict.target == target
 
 

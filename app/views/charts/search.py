@@ -23,7 +23,7 @@ from move37.app.views.charts.shared import (
 )
 from move37.app.views.leaderboard import heading
 from move37.app.views.lineage import ancestry, depths
-from move37.app.views.search import Trial, best_at, evidence_over_compute, screening_terms, trials
+from move37.app.views.search import SearchPoint, best_at, evidence_over_compute, screening_terms, trials
 from move37.app.views.words import ENDED
 from move37.lab.records import Experiment, Role
 
@@ -61,7 +61,7 @@ def progress(view: CampaignView) -> Chart | None:
     return Chart(title="Progress of the search", note=note, figure={"data": data, "layout": layout}, wide=True)
 
 
-def _steps(found: Sequence[Trial], places: Sequence[float], axis: str) -> list[Figure]:
+def _steps(found: Sequence[SearchPoint], places: Sequence[float], axis: str) -> list[Figure]:
     at = axes_of(axis) | {"type": "scatter", "x": list(places)}
     marks = {"size": 9, "color": BLUE, "symbol": "circle-open", "line": {"width": 2}}
     line = {"color": BLUE, "width": 2, "shape": "hv"}

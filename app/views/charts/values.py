@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from move37.app.text import one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import COLOURS, LEGEND, ROLES, Chart, Figure, band_shape, label, noise_of
-from move37.app.views.curves import Line, band, lines, screened
+from move37.app.views.curves import CurveLine, band, lines, screened
 from move37.app.views.leaderboard import Group, Place, board_of
 from move37.app.views.words import direction, words_of
 from move37.lab.records import Metric
@@ -103,7 +103,7 @@ def training(view: CampaignView, experiments: Collection[str] | None = None) -> 
     return Chart(title="Training curves", note=note, figure={"data": data, "layout": layout}, wide=True)
 
 
-def _curve(line: Line, name: str, colour: str, *, first: bool) -> Figure:
+def _curve(line: CurveLine, name: str, colour: str, *, first: bool) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
@@ -117,7 +117,7 @@ def _curve(line: Line, name: str, colour: str, *, first: bool) -> Figure:
     }
 
 
-def _seed_band(runs: Sequence[Line], colour: str) -> list[Figure]:
+def _seed_band(runs: Sequence[CurveLine], colour: str) -> list[Figure]:
     found = band(runs)
     if len(found) < 2:
         return []

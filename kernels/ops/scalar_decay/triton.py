@@ -14,7 +14,7 @@ from torch import Tensor
 
 from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import Plan, block, key_gradient, plan, precision, summed
+from move37.kernels.common.triton_launch import LaunchPlan, block, key_gradient, plan, precision, summed
 from move37.kernels.errors import BadDtype
 from move37.kernels.ops.norms.triton import l2norm
 from move37.kernels.ops.scalar_decay import triton_backward as backward_kernels
@@ -129,7 +129,7 @@ _delta = Operator(
 )
 
 
-def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
     return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
 
 
@@ -137,7 +137,7 @@ def _contiguous(*tensors: Any) -> Any:
     return tuple(None if x is None else x.contiguous() for x in tensors)
 
 
-def _sizes(q: Tensor, v: Tensor, cut: Plan) -> dict[str, Any]:
+def _sizes(q: Tensor, v: Tensor, cut: LaunchPlan) -> dict[str, Any]:
     """The compile-time numbers that all kernels of the family take."""
     return {
         "H": q.shape[2],
@@ -158,7 +158,7 @@ def _states(
     beta: Tensor | None,
     state: Tensor | None,
     want: bool,
-    cut: Plan,
+    cut: LaunchPlan,
     known: Made,
 ) -> Made:
     """gamma and X, unless they are `known`; -W, R, the states before all chunks, and the final one if wanted."""
@@ -196,7 +196,7 @@ def _gradients(
     dfinal: Tensor | None,
     made: Made,
     scale: float,
-    cut: Plan,
+    cut: LaunchPlan,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """The gradients in the shapes of their inputs."""
     batch, time, heads, values = v.shape

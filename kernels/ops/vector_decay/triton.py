@@ -14,7 +14,7 @@ from torch import Tensor
 
 from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import Plan, block, key_gradient, plan, precision, summed
+from move37.kernels.common.triton_launch import LaunchPlan, block, key_gradient, plan, precision, summed
 from move37.kernels.errors import BadDtype
 from move37.kernels.ops.vector_decay import triton_backward as backward_kernels
 from move37.kernels.ops.vector_decay import triton_forward as forward_kernels
@@ -118,7 +118,7 @@ _vector = Operator(
 )
 
 
-def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
     return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
 
 
@@ -126,7 +126,7 @@ def _contiguous(*tensors: Any) -> Any:
     return tuple(None if x is None else x.contiguous() for x in tensors)
 
 
-def _sizes(q: Tensor, v: Tensor, cut: Plan) -> dict[str, Any]:
+def _sizes(q: Tensor, v: Tensor, cut: LaunchPlan) -> dict[str, Any]:
     return {
         "H": q.shape[2],
         "HV": v.shape[2],
@@ -151,7 +151,7 @@ def _states(
     state: Tensor | None,
     scale: float,
     want_state: bool,
-    cut: Plan,
+    cut: LaunchPlan,
     x: Tensor | None,
 ) -> Made:
     """G, A, X (unless it is known), -W, R, the states before all chunks, and the final one if wanted."""
@@ -193,7 +193,7 @@ def _gradients(
     do: Tensor,
     dfinal: Tensor | None,
     scale: float,
-    cut: Plan,
+    cut: LaunchPlan,
 ) -> tuple[Tensor | None, ...]:
     """The gradients in the shapes of their inputs."""
     heads, values, sizes, table = v.shape[2], v.shape[3], _sizes(q, v, cut), (cut.row, cut.size)

@@ -13,7 +13,7 @@ from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, 
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
 from move37.agents.models import open_model, signature
 from move37.agents.models.client import CALL, NOTHING, CallKey
-from move37.agents.models.replay import Recorder
+from move37.agents.models.replay import RecordingClient
 from move37.agents.replies import Critique
 from tests.agents.models.scripted import Texts
 
@@ -32,7 +32,7 @@ async def ask(client: ChatCompletionClient, *call: Any) -> Any:
 
 async def test_replies_come_back_by_experiment_role_and_turn(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    recorder = Recorder(Texts("a", "b", "c", "d", "e"), file)
+    recorder = RecordingClient(Texts("a", "b", "c", "d", "e"), file)
     calls = [(1,), (2,), (1, "Critic", 1), (1, "Researcher"), (1, "Critic", 0, "analysis")]
     for call in calls:
         await ask(recorder, *call)
@@ -43,14 +43,14 @@ async def test_replies_come_back_by_experiment_role_and_turn(tmp_path: Path) -> 
 
 async def test_a_repeated_stage_overwrites_its_reply(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    await ask(Recorder(Texts("lost"), file), 1)
-    await ask(Recorder(Texts("kept"), file), 1)
+    await ask(RecordingClient(Texts("lost"), file), 1)
+    await ask(RecordingClient(Texts("kept"), file), 1)
     assert await ask(open_model(f"replay:{file}"), 1) == "kept"
 
 
 async def test_a_failure_is_recorded_and_repeated(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    recorder = Recorder(Texts(ModelReplyInvalid("never valid", text="gibberish")), file)
+    recorder = RecordingClient(Texts(ModelReplyInvalid("never valid", text="gibberish")), file)
     with pytest.raises(ModelReplyInvalid):
         await ask(recorder, 1)
     with pytest.raises(ModelReplyInvalid, match="never valid") as caught:
@@ -60,17 +60,17 @@ async def test_a_failure_is_recorded_and_repeated(tmp_path: Path) -> None:
 
 async def test_a_line_that_a_kill_left_half_written_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    await ask(Recorder(Texts("a"), file), 1)
+    await ask(RecordingClient(Texts("a"), file), 1)
     with file.open("a") as out:
         out.write('{"number": 2, "ro')
     assert await ask(open_model(f"replay:{file}"), 1) == "a"
-    await ask(Recorder(Texts("b"), file), 2)
+    await ask(RecordingClient(Texts("b"), file), 2)
     assert [json.loads(line)["reply"] for line in file.read_text().splitlines()] == ["a", "b"]
 
 
 async def test_past_its_end_it_says_how_to_replay(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    await ask(Recorder(Texts("a"), file), 1)
+    await ask(RecordingClient(Texts("a"), file), 1)
     with pytest.raises(ModelUnavailable, match="experiment 7"):
         await ask(open_model(f"replay:{file}"), 7)
 
@@ -95,6 +95,6 @@ async def test_calls_of_tools_are_recorded_and_repeated(tmp_path: Path) -> None:
             return CreateResult(finish_reason="function_calls", content=[call], usage=NOTHING, cached=False)
 
     file = tmp_path / "run.jsonl"
-    await ask(Recorder(Calling("unused"), file), 1)
+    await ask(RecordingClient(Calling("unused"), file), 1)
     (call,) = await ask(open_model(f"replay:{file}"), 1)
     assert (call.name, call.arguments) == ("recall", "{}")

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.agents.search.catalogue import CATALOGUE
-from move37.agents.search.evolution import Draw, Knowledge, Parent, draw, scores
+from move37.agents.search.evolution import Draw, Knowledge, SearchParent, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, crossover, put, take
 from move37.agents.search.wishes import Wishes, recognise
 
-PARENTS = tuple(Parent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
+PARENTS = tuple(SearchParent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
 
 
 def drawn(known: Knowledge, seed: int = 0, **options: int) -> Draw:
@@ -99,7 +99,7 @@ def evolve(world: Landscape, seed: int, budget: int) -> list[float]:
         ranked = sorted(known, key=lambda g: -known[g])
         weights = [2.718 ** (-rank / 2.5) for rank in range(len(ranked))]
         parents = tuple(
-            Parent(id=str(n), name=str(n), genome=g) for n, g in enumerate(rng.choices(ranked, weights, k=2))
+            SearchParent(id=str(n), name=str(n), genome=g) for n, g in enumerate(rng.choices(ranked, weights, k=2))
         )
         effects: dict[str, list[float]] = {}
         for genome, value in known.items():

@@ -83,8 +83,8 @@ def own(**changes: Any) -> Recollection:
 
 
 def evidence(gain: float | None, status: str = "measured") -> memory.Evidence:
-    effect = None if gain is None else memory.Effect(gain=gain, error=0.02)
-    return memory.Evidence(effects=memory.Effects(parent=effect), status=status)
+    effect = None if gain is None else memory.MeasuredEffect(gain=gain, error=0.02)
+    return memory.Evidence(effects=memory.MeasuredEffects(parent=effect), status=status)
 
 
 def test_own_analyses_speak_by_their_effect_and_by_what_they_say_to_try_next() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from move37.agents.messages import Opening, Precedent, Precedents, Refused
+from move37.agents.messages import Opening, PrecedentFacts, Precedents, Refused
 from move37.agents.replies import Proposal, Proposals
 from move37.agents.research_context import ParentFacts, ResearchContext, TaskCard
 from move37.agents.search.agent import ANSWERS
@@ -59,7 +59,7 @@ def ask(form: type[BaseModel], *heard: BaseModel | str) -> Any:
 
 def known(offer: Proposals, newness: Newness | None = None, dead_end: DeadEnd | None = None) -> Precedents:
     """What memory says about the first idea."""
-    found = Precedent(idea=offer.ideas[0].name, newness=newness or Newness(), dead_end=dead_end or DeadEnd())
+    found = PrecedentFacts(idea=offer.ideas[0].name, newness=newness or Newness(), dead_end=dead_end or DeadEnd())
     return Precedents(ideas=(found,))
 
 

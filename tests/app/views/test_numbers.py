@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.app.views.numbers import Scale, number
+from move37.app.views.numbers import DigitScale, number
 
 SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 
@@ -24,14 +24,14 @@ SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or 
     ],
 )
 def test_the_digits_follow_the_spread(values: list[float], shown: list[str]) -> None:
-    scale = Scale.of(values)
+    scale = DigitScale.of(values)
     assert [scale.text(v) for v in values] == shown
 
 
 @given(st.lists(SANE, min_size=2, max_size=20, unique=True))
 def test_no_group_is_written_as_one_number(values: list[float]) -> None:
     """Where half of the values lie apart by more than the machine's precision, the ends are told apart."""
-    scale = Scale.of(values)
+    scale = DigitScale.of(values)
     low, high = min(values), max(values)
     if high - low > 1e-9 * max(abs(low), abs(high)):
         assert scale.text(low) != scale.text(high)
@@ -39,12 +39,12 @@ def test_no_group_is_written_as_one_number(values: list[float]) -> None:
 
 @given(st.lists(SANE | st.sampled_from([float("nan"), float("inf")]), max_size=8))
 def test_any_numbers_can_be_written(values: list[float]) -> None:
-    scale = Scale.of(values)
+    scale = DigitScale.of(values)
     for value in values:
         assert scale.text(value) and scale.signed(value) and number(value)
 
 
 def test_differences_carry_their_sign_and_intervals_their_bounds() -> None:
-    scale = Scale(3)
+    scale = DigitScale(3)
     assert scale.signed(0.01) == "+0.010" and scale.bounds(-0.01, 0.03, signed=True) == "[-0.010, +0.030]"
     assert scale.bounds(None, 1.0) == "" and scale.text(None) == "–"

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.audit.logs import Run, as_record, audit_log, log_text, read_log
+from move37.lab.audit.logs import LoggedRun, as_record, audit_log, log_text, read_log
 from move37.lab.errors import BadCandidate
 
 HEAD = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
 
 
-def a_stream(rng: np.random.Generator, runs: int, gain: float = 0.0) -> list[Run]:
+def a_stream(rng: np.random.Generator, runs: int, gain: float = 0.0) -> list[LoggedRun]:
     """Keep if lower, over ideas of which each third is worth `gain`."""
     level = best = 1.0
-    found = [Run(name="baseline", value=level, kept=True)]
+    found = [LoggedRun(name="baseline", value=level, kept=True)]
     for n in range(runs):
         truth = level - (gain if n % 3 == 0 else 0.0)
         value = truth + 0.001 * rng.standard_normal()
         kept = value < best
         if kept:
             level, best = truth, value
-        found.append(Run(name=f"run {n}", value=value, kept=kept))
+        found.append(LoggedRun(name=f"run {n}", value=value, kept=kept))
     return found
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_log_is_refused_in_one_line(text: str) -> None:
 
 @given(st.lists(st.tuples(st.floats(allow_nan=True), st.booleans()), min_size=1, max_size=30), st.floats(1e-6, 10))
 def test_any_log_has_a_finite_answer(lines: list[tuple[float, bool]], noise: float) -> None:
-    runs = [Run(name=str(n), value=v, kept=k and math.isfinite(v)) for n, (v, k) in enumerate(lines)]
+    runs = [LoggedRun(name=str(n), value=v, kept=k and math.isfinite(v)) for n, (v, k) in enumerate(lines)]
     if not any(math.isfinite(r.value) for r in runs):
         return
     record = as_record(audit_log(runs, noise=noise))

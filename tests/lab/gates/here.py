@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from move37.lab import baselines
-from move37.lab.gates.gate import Evidence, RawMeasurement
+from move37.lab.gates.gate import GateEvidence, RawMeasurement
 from move37.lab.gates.registry import GATES
 from move37.lab.inside.bench import Bench
 from move37.lab.inside.gates import measured
@@ -41,7 +41,7 @@ def gates_here(source: str, *, known: Sequence[Fingerprint] = ()) -> Checked:
         else:
             raws[gate.name] = RawMeasurement.from_json(line["raw"])
     bench.close()
-    evidence = Evidence(baseline_parameters=baselines.LARGEST, tree=tree, known=tuple(known))
+    evidence = GateEvidence(baseline_parameters=baselines.LARGEST, tree=tree, known=tuple(known))
     outputs = tuple(raws["novelty"].outputs)
     return Checked(
         results=judge_all(raws, deaths, evidence), fingerprint=Fingerprint(experiment="x", tree=tree, outputs=outputs)

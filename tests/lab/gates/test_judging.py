@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.gates import causality, complexity, novelty, parameters, truncation
-from move37.lab.gates.gate import Evidence, RawMeasurement, failed
+from move37.lab.gates.gate import GateEvidence, RawMeasurement, failed
 from move37.lab.gates.registry import GATES, NAMES
 from move37.lab.judging.judging import judge_all, refused
 from move37.lab.judging.reports import Death, read_reports
@@ -34,48 +34,48 @@ def test_the_names_and_their_order_are_the_interface() -> None:
 
 
 def test_reading_the_future_fails_causality() -> None:
-    result = causality.judge(a_number(0.3), Evidence())
+    result = causality.judge(a_number(0.3), GateEvidence())
 
     assert result.passed is False
     assert "future" in result.message
 
 
 def test_what_rounding_moves_is_no_leak_however_much_a_candidate_amplifies_it() -> None:
-    assert causality.judge(a_number(1e-3, roundoff=1e-4), Evidence()).passed
-    assert causality.judge(a_number(0.1, roundoff=1e-2), Evidence()).passed is False
+    assert causality.judge(a_number(1e-3, roundoff=1e-4), GateEvidence()).passed
+    assert causality.judge(a_number(0.1, roundoff=1e-2), GateEvidence()).passed is False
 
 
 def test_a_length_is_not_judged_while_the_future_leaks() -> None:
-    leaking = Evidence(results={"causality": failed("causality", 1.0, 1e-4, "leaks")})
+    leaking = GateEvidence(results={"causality": failed("causality", 1.0, 1e-4, "leaks")})
 
     assert truncation.judge(a_number(0.5), leaking).passed is None
-    assert truncation.judge(a_number(0.5), Evidence()).passed is False
+    assert truncation.judge(a_number(0.5), GateEvidence()).passed is False
 
 
 def test_weights_of_eight_bytes_a_number_are_too_many() -> None:
-    assert parameters.judge(a_number(1000, bytes=4 * 1050), Evidence(baseline_parameters=1000)).passed
-    assert parameters.judge(a_number(1000, bytes=4 * 1051), Evidence(baseline_parameters=1000)).passed is False
+    assert parameters.judge(a_number(1000, bytes=4 * 1050), GateEvidence(baseline_parameters=1000)).passed
+    assert parameters.judge(a_number(1000, bytes=4 * 1051), GateEvidence(baseline_parameters=1000)).passed is False
 
 
 @pytest.mark.parametrize("other", ["causality", "purity", "determinism"])
 def test_a_length_is_judged_once_what_explains_it_is_mended(other: str) -> None:
-    shut = Evidence(results={other: failed(other, 1.0, 0.0, "x")})
+    shut = GateEvidence(results={other: failed(other, 1.0, 0.0, "x")})
     assert truncation.judge(a_number(0.5), shut).passed is None
 
 
 @pytest.mark.parametrize("count, passes", [(1049, True), (1050, True), (1051, False)])
 def test_a_mixer_may_have_five_percent_more_parameters(count: int, passes: bool) -> None:
-    assert parameters.judge(a_number(count), Evidence(baseline_parameters=1000)).passed is passes
+    assert parameters.judge(a_number(count), GateEvidence(baseline_parameters=1000)).passed is passes
 
 
 def test_only_the_exempt_baseline_may_be_quadratic() -> None:
-    assert complexity.judge(a_number(1.9), Evidence()).passed is False
-    assert complexity.judge(a_number(1.9), Evidence(exempt_quadratic=True)).passed
+    assert complexity.judge(a_number(1.9), GateEvidence()).passed is False
+    assert complexity.judge(a_number(1.9), GateEvidence(exempt_quadratic=True)).passed
 
 
 def test_time_is_held_against_a_mixer_only_when_ratio_and_excess_are_large() -> None:
     def judged(long: float, short: float) -> bool | None:
-        return complexity.judge(a_number(1.0, long=long, short=short, start=0.1), Evidence()).passed
+        return complexity.judge(a_number(1.0, long=long, short=short, start=0.1), GateEvidence()).passed
 
     assert judged(0.25, 0.22)
     assert judged(0.21, 0.12)  # a ratio of five, from noise
@@ -84,20 +84,20 @@ def test_time_is_held_against_a_mixer_only_when_ratio_and_excess_are_large() -> 
 
 
 def test_without_an_archive_there_is_nothing_to_be_new_against() -> None:
-    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), Evidence()).passed is None
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), GateEvidence()).passed is None
     known = (Fingerprint(experiment="c1-003", tree="t", outputs=(1.0, 2.0)),)
-    same = novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.0001)), Evidence(known=known, tree="u"))
+    same = novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.0001)), GateEvidence(known=known, tree="u"))
     assert same.passed is False
     assert "c1-003" in same.message
-    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.1)), Evidence(known=known, tree="u")).passed
-    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), Evidence(known=known, tree="u")).passed, "older"
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0, 2.1)), GateEvidence(known=known, tree="u")).passed
+    assert novelty.judge(RawMeasurement(value=0.0, outputs=(1.0,)), GateEvidence(known=known, tree="u")).passed, "older"
 
 
 def test_an_exception_everywhere_is_one_failed_gate() -> None:
     raws = {name: RawMeasurement(crash="RuntimeError: no", traceback="line 3") for name in NAMES[1:]}
     raws["import"] = RawMeasurement(value=0.0)
 
-    results = judge_all(raws, {}, Evidence())
+    results = judge_all(raws, {}, GateEvidence())
 
     assert [r.name for r in results if r.passed is False] == ["shape"]
     assert results[1].traceback == "line 3"
@@ -157,4 +157,4 @@ def test_a_process_that_ended_in_a_gate_is_that_gates_death_and_the_next_one_goe
 def test_lines_that_are_no_reports_break_nothing(lines: list[object]) -> None:
     reports = read_reports(an_outcome(*lines))
 
-    assert judge_all(reports.raws, {}, Evidence())
+    assert judge_all(reports.raws, {}, GateEvidence())

@@ -7,7 +7,7 @@ from benchmarks.published import track3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.statistics.summaries import Sample, against, survivors
+from move37.lab.statistics.summaries import ValueSample, against, survivors
 
 
 def test_the_p_values_that_a_public_table_states_come_out_of_its_means() -> None:
@@ -19,7 +19,7 @@ def test_the_p_values_that_a_public_table_states_come_out_of_its_means() -> None
 
 @given(st.floats(-1, 1), st.integers(1, 50), st.integers(1, 50), st.floats(0, 0.01))
 def test_a_range_holds_its_value_and_equal_means_are_a_coin(mean: float, n: int, other: int, rounding: float) -> None:
-    found = against(Sample(mean=mean, n=n), Sample(mean=mean, n=other), sd=0.1, rounding=rounding)
+    found = against(ValueSample(mean=mean, n=n), ValueSample(mean=mean, n=other), sd=0.1, rounding=rounding)
     assert found.value == pytest.approx(0.5) and found.low <= found.value <= found.high
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from move37.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def open_target(name: str) -> Target:
     """Close its sandbox when done."""
     if name.startswith("process"):
         prefix = ORDINARY if name == "process as a user" and os.geteuid() == 0 else ()
-        process = ProcessSandbox(1, settings=Settings(prefix=prefix))
+        process = ProcessSandbox(1, settings=ZygoteSettings(prefix=prefix))
         return Target(name=name, sandbox=process, count=lambda: _below(process))
     from move37.sandbox.docker.backend import DockerSandbox
     from move37.sandbox.docker.settings import DockerSettings

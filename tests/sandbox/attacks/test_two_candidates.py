@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from move37.sandbox.job import Job, Limits, Status
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from move37.sandbox.sandbox import Sandbox
 from tests.sandbox.attacks.backends import missing
 
@@ -32,7 +32,7 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
 
         opened = DockerSandbox(DockerSettings(warm=0))
     else:
-        opened = ProcessSandbox(2, settings=Settings(warm=False))
+        opened = ProcessSandbox(2, settings=ZygoteSettings(warm=False))
     yield opened
     await opened.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from move37.sandbox.process import rootfs
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.sandbox.jobs import program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
@@ -44,7 +44,7 @@ for folder, _, names in os.walk({str(project)!r}):
 open("/tmp/own", "w").close()
 print(sys.prefix, found)
 """
-    async with ProcessSandbox(1, settings=Settings(warm=False)) as sandbox:
+    async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as sandbox:
         outcome = await sandbox.run(program(source))
     assert outcome.stdout.decode().split() == [str(project), "[]"], outcome
 

@@ -9,7 +9,7 @@ import pytest
 
 from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.reap import PREFIX
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.sandbox.attacks.table import FOLDER_OF_PROGRAMS
 from tests.sandbox.jobs import program
 
@@ -29,7 +29,7 @@ async def test_the_next_candidate_meets_nothing(leaver: str) -> None:
             '("/tmp", "/dev/shm", "/")', "(os.environ['TMPDIR'],)"
         )
     look = (FOLDER / "afterwards/look_for_stash.py").read_text().replace('("/tmp", "/dev/shm", *folders)', "folders")
-    async with ProcessSandbox(1, settings=Settings(namespaces=False, warm=False)) as sandbox:
+    async with ProcessSandbox(1, settings=ZygoteSettings(namespaces=False, warm=False)) as sandbox:
         first = await sandbox.run(program(source, trust="one"))
         assert b"held: tried" in first.stdout, first
         second = await sandbox.run(program(look, trust="two", collect=("*",)))
