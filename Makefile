@@ -9,7 +9,7 @@ install:  ## fill .venv
 
 test:  ## the fast tests, under five minutes
 	@sh install.sh test
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests -q -m "not slow and not docker and not llm and not attack and not page"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests -q -n auto -m "not slow and not docker and not llm and not attack and not page"
 
 test-all:  ## every test that this machine can run
 	@sh install.sh test
