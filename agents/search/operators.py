@@ -108,12 +108,8 @@ def _fresh(family: Family, like: Path) -> Path:
 
 def _beside(genome: Genome, new: Path, rng: Random) -> Genome:
     router = genome.router if genome.router != "none" else rng.choice(("softmax", "sigmoid"))
-    return replace(
-        genome,
-        paths=(*genome.paths, new),
-        router=router,
-        out_norm=genome.out_norm or new.family in SUMMING,
-    )
+    out_norm = genome.out_norm or new.family in SUMMING
+    return replace(genome, paths=(*genome.paths, new), router=router, out_norm=out_norm)
 
 
 def _router(kind: str) -> Move:
