@@ -6,22 +6,23 @@
   function axes(layout, look) {
     var made = {};
     Object.keys(layout).forEach(function (key) { made[key] = layout[key]; });
-    ["xaxis", "xaxis2", "yaxis", "yaxis2"].forEach(function (key) {
-      if (layout[key] || key === "xaxis" || key === "yaxis") {
+    ["xaxis", "yaxis"].concat(Object.keys(layout)).forEach(function (key) {
+      if (/^[xy]axis\d*$/.test(key)) {
         made[key] = Object.assign({ gridcolor: look.line, zeroline: false, linecolor: look.line, automargin: true }, layout[key]);
         if (made[key].title) { made[key].title = Object.assign({ font: { size: 13 } }, made[key].title); }
       }
     });
     return made;
   }
-  // Beside each other two plots need room; on a narrow screen the second goes below, with a quality axis of its own.
+  // Beside each other plots need room; on a narrow screen they stand below each other, each with a quality axis.
   function stacked(figure) {
     var layout = JSON.parse(JSON.stringify(figure.layout));
-    layout.grid = { rows: 2, columns: 1, pattern: "independent", ygap: 0.3 };
-    layout.yaxis2 = Object.assign({}, layout.yaxis, { matches: "y" });
-    layout.height = 1.7 * layout.height;
+    var columns = layout.grid.columns;
+    layout.grid = { rows: columns, columns: 1, pattern: "independent", ygap: 0.35 };
+    for (var n = 2; n <= columns; n += 1) { layout["yaxis" + n] = Object.assign({}, layout.yaxis, { matches: "y" }); }
+    layout.height = 0.8 * columns * layout.height;
     var data = figure.data.map(function (trace) {
-      return trace.xaxis === "x2" ? Object.assign({}, trace, { yaxis: "y2" }) : trace;
+      return Object.assign({}, trace, { yaxis: (trace.xaxis || "x").replace("x", "y") });
     });
     return { data: data, layout: layout };
   }
@@ -39,7 +40,7 @@
     document.querySelectorAll("[data-figure]").forEach(function (place) {
       var figure = figures[Number(place.dataset.figure)];
       var narrow = place.clientWidth < 480;
-      if (narrow && figure.layout.grid && figure.layout.grid.columns === 2) { figure = stacked(figure); }
+      if (narrow && figure.layout.grid && figure.layout.grid.columns > 1) { figure = stacked(figure); }
       if (narrow && figure.layout.yaxis && figure.layout.yaxis.categoryarray) {
         figure = { data: figure.data, layout: shortened(figure.layout, figure.data) };
       }
@@ -50,7 +51,7 @@
         hoverlabel: { align: "left" }
       };
       var layout = Object.assign(base, axes(figure.layout, look));
-      layout.margin = Object.assign({ l: 70, r: 30, t: 50, b: 50 }, figure.layout.margin);
+      layout.margin = Object.assign({ l: 70, r: 30, t: 30, b: 50 }, figure.layout.margin);
       Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] });
     });
   }
