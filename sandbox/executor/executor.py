@@ -61,13 +61,17 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         init_command: A shell command that runs before each block, in the same job.
         delete_tmp_files: Remove the code files afterwards.
         sandbox: "auto" takes Docker and nothing else, since a model writes the code; "process" accepts less.
-        memory_bytes, output_bytes: Limits of one block.
+        memory_bytes: Limit of one block.
+        output_bytes: Limit of one block.
         workspace_bytes: The most that `work_dir` may hold; it is copied for each block.
         stateful: Variables of Python blocks live between blocks, until `restart`.
         languages: More languages, by the command that runs a file of them in your image: `{"r": "Rscript"}`.
         approval: Asked before anything runs, with the same types as `CodeExecutorAgent`'s; sync or async.
         on_output: Called with "stdout" or "stderr" and bytes, as they come; from another thread.
-        auto_remove, stop_container, extra_volumes, extra_hosts: Refused where they ask for what a sandbox must not do.
+        auto_remove: Refused where it asks for what a sandbox must not do.
+        stop_container: Refused where it asks for what a sandbox must not do.
+        extra_volumes: Refused where it asks for what a sandbox must not do.
+        extra_hosts: Refused where it asks for what a sandbox must not do.
 
     Raises `ValueError` for arguments without meaning and `RefusedRequest` for what is refused on purpose.
     """
