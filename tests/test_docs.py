@@ -19,7 +19,7 @@ from move37.agents.errors import BadModel
 from move37.agents.models import ModelOptions, options_for
 from move37.app.cli import build
 from move37.lab import baselines, judging
-from move37.lab.gates.gate import Evidence, RawMeasurement
+from move37.lab.gates.gate import GateEvidence, RawMeasurement
 from move37.lab.gates.registry import GATES
 from move37.lab.probes.probe import IGNORE
 from move37.lab.tasks.mixers import MixersTask
@@ -122,7 +122,7 @@ def test_the_gate_of_the_example_tells_a_loud_mixer_from_a_baseline(monkeypatch:
     loud = quiet + "\n\nquiet = Mixer.forward\nMixer.forward = lambda self, x: 1e4 * quiet(self, x)\n"
     assert here.result(here.gates_here(quiet), "scale").passed
     assert here.result(here.gates_here(loud), "scale").passed is False
-    assert gate.judge(RawMeasurement(), Evidence()).passed is False
+    assert gate.judge(RawMeasurement(), GateEvidence()).passed is False
 
 
 def test_the_probe_of_the_example_is_one() -> None:
