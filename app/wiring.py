@@ -187,14 +187,7 @@ async def _outside(
     from move37.sandbox.factory import open_sandbox
 
     assignment = models.checked(replace(settings, models=replace(settings.models, model=brief.model)))
-    written_by_a_model = any(uri != "designer" for uri in assignment.uris)
-    sandbox = await open_sandbox(
-        settings.sandbox.backend,
-        trusted_source="model" if written_by_a_model else "grammar",
-        workers=_workers(settings),
-        docker=docker_settings(settings.sandbox),
-    )
-    stack.push_async_callback(sandbox.close)
+    # A missing key is heard of before a missing daemon: it costs nothing to find.
     opened = await models.opened(
         settings,
         assignment,
@@ -203,6 +196,14 @@ async def _outside(
         base_url=str(facts["base_url"]) if facts.get("base_url") else None,
         on_wait=partial(_tell, on_event),
     )
+    written_by_a_model = any(uri != "designer" for uri in assignment.uris)
+    sandbox = await open_sandbox(
+        settings.sandbox.backend,
+        trusted_source="model" if written_by_a_model else "grammar",
+        workers=_workers(settings),
+        docker=docker_settings(settings.sandbox),
+    )
+    stack.push_async_callback(sandbox.close)
     return Outside(models=opened, sandbox=sandbox, desk=desk)
 
 
