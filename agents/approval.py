@@ -1,8 +1,8 @@
 """When a person has to say yes: several requests may wait at once, each is answered by its id, and none waits for ever.
 
 A request that nobody answers within the timeout goes on, and a notice says so. `auto` asks at few points: where the
-Critic's ranking is close, where a step is dear, and before held-out text is opened (`Doubt`). While a request waits the
-campaign's clock stands still.
+Critic objected and it goes on all the same, and where a step is dear (`Doubt`). While a request waits the campaign's
+clock stands still. Held-out text is opened by no campaign.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from move37.lab.archive.message import Message
 
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Kind = Literal["hypothesis", "code", "promotion", "held_out"]
-Doubt = Literal["close", "dear", "held_out"]  # why `auto` would ask
+Doubt = Literal["contested", "dear", "held_out"]  # why `auto` would ask
 DEAR = 0.1  # of what is left: a step that costs more is asked about
 TIMEOUT = 600.0  # seconds
 _ASKS: dict[Approve, tuple[Kind, ...]] = {

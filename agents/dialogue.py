@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 
 from move37.agents import context_builder, ledger, record
+from move37.agents.approval import Doubt
 from move37.agents.edits import EditRefused, written
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
@@ -41,7 +42,8 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
     if not accepted and end.critique is not None and not end.critique.accept and _tried_anyway(ctx):
         hypothesis, accepted = replace(hypothesis, refused=reason), True
     objections = sum(getattr(r, "accept", True) is False for r in replies)
-    if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change)):
+    doubt: Doubt | None = "contested" if objections else None
+    if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change, doubt=doubt)):
         accepted, reason = False, f"vetoed by the user: {veto}"
     parents = tuple(dict.fromkeys(p for p in (hypothesis.base, bases.get(end.proposal.second, "")) if p))
     author = campaign.scientists["Researcher"].signature

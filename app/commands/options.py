@@ -43,7 +43,7 @@ Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten m
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
 Approve = Annotated[
     ApproveWhat | None,
-    typer.Option(help="What waits for your /approve; auto: what is close or dear.  [default: never]"),
+    typer.Option(help="What waits for your /approve; auto: what is contested or dear.  [default: never]"),
 ]
 ApprovalTimeout = Annotated[
     str | None,

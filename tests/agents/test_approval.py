@@ -30,14 +30,14 @@ class Desk:
 @pytest.mark.parametrize(
     ("mode", "kind", "doubt", "asks"),
     [
-        ("never", "hypothesis", "close", False),
+        ("never", "hypothesis", "contested", False),
         ("hypotheses", "hypothesis", None, True),
         ("hypotheses", "code", None, False),
         ("code", "code", None, True),
         ("promotions", "promotion", None, True),
         ("promotions", "held_out", "held_out", True),
         ("auto", "hypothesis", None, False),
-        ("auto", "hypothesis", "close", True),
+        ("auto", "hypothesis", "contested", True),
         ("auto", "promotion", "dear", True),
         ("auto", "held_out", "held_out", True),
     ],

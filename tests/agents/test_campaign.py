@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign
+from move37.agents.approval import Approvals
 from move37.agents.budget import Budget
 from move37.agents.context import ConversationLimits
 from move37.agents.errors import ModelReplyInvalid
@@ -262,8 +263,6 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
         if isinstance(event, ApprovalRequested):
             next(answers)()
 
-    from move37.agents.approval import Approvals
-
     approvals = Approvals("hypotheses", inbox, answer, lambda line: context.archive.say(1, line))
     context = replace(context, on_event=answer, approvals=approvals)
     await asyncio.wait_for(campaign.run(context), 10)
@@ -271,6 +270,24 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
     assert [line.text for line in context.archive.lines(first.id) if line.user] == ["/approve"]
     assert [line.text for line in context.archive.lines(second.id) if line.user] == ["/veto too close to c1-001"]
     assert first.measurements and second.status is ExperimentStatus.REJECTED and "too close" in second.reason
+
+
+@pytest.mark.parametrize("objected", [False, True])
+async def test_auto_asks_about_a_hypothesis_only_where_the_critic_objected(tmp_path: Path, objected: bool) -> None:
+    inbox = Inbox()
+    client = a_script(Critique=objection()) if objected else a_script()
+    limits = ConversationLimits(negotiation_rounds=0, refusals_tried=1.0)
+    context, events = a_context(tmp_path, client, inbox=inbox, budget=1, approve="auto", limits=limits)
+
+    def answer(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, ApprovalRequested):
+            inbox.approve()
+
+    approvals = Approvals("auto", inbox, answer, lambda line: context.archive.say(1, line))
+    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), 20)
+    assert sum(isinstance(e, ApprovalRequested) for e in events) == objected
+    assert candidates(context.archive)[0].measurements
 
 
 async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp_path: Path) -> None:
