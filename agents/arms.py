@@ -13,8 +13,8 @@ which belong to a campaign; these are the searches themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
@@ -48,6 +48,21 @@ class Proposed:
     base: Genome | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpace:
+    """Where an arm begins and what it is not told."""
+
+    starts: Mapping[str, Genome] = field(default_factory=lambda: BASELINES)
+    unprimed: frozenset[str] = frozenset()  # operators whose prior the designer forgets
+    carried: frozenset[str] = (
+        frozenset()
+    )  # operators that come in by their own move alone, never with another's default
+    noise: float = NOISE[BITS_PER_BYTE.name].across.sd  # standard deviation of one effect, in the metric's unit
+
+
+GRAMMAR = SearchSpace()  # the whole of it
+
+
 class SearchArm(Protocol):
     """One way to search."""
 
@@ -59,12 +74,15 @@ class SearchArm(Protocol):
 class RandomArm:
     """Uniform over families, then up to six uniform moves."""
 
+    def __init__(self, space: SearchSpace = GRAMMAR) -> None:
+        self._space = space
+
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
         for _ in range(TRIES):
-            genome = BASELINES[rng.choice(tuple(BASELINES))]
+            genome = self._space.starts[rng.choice(tuple(self._space.starts))]
             for _ in range(rng.randint(1, MOST_MOVES)):
-                genome = _moved(genome, rng) or genome
+                genome = _moved(genome, rng, self._space.carried) or genome
             if _new(genome, tried):
                 return Proposed(genome=genome)
         return None
@@ -89,8 +107,8 @@ class KeepIfLower:
 class Designer:
     """The lab's search; `remembers` its record of operators, or draws by the grammar's priors alone."""
 
-    def __init__(self, *, remembers: bool) -> None:
-        self._remembers = remembers
+    def __init__(self, *, remembers: bool, space: SearchSpace = GRAMMAR) -> None:
+        self._remembers, self._space = remembers, space
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
@@ -101,9 +119,22 @@ class Designer:
             rank, chosen = rng.choices(pool, [math.exp(-rank / TEMPERATURE) for rank, _ in pool])[0]
             pool = [entry for entry in pool if entry[0] != rank]
             parents.append(SearchParent(id=str(rank), name=str(rank), genome=chosen.genome))
-        record = _record(tried) if self._remembers else {}
-        found = draw(parents, Knowledge(record=record, tried=frozenset(t.genome for t in tried)), rng)
-        return None if found is None else Proposed(genome=found.genome, base=found.base.genome)
+        space = self._space
+        known = Knowledge(
+            record=_record(tried, space.noise) if self._remembers else {},
+            tried=frozenset(t.genome for t in tried),
+            baselines=frozenset(space.starts.values()),
+            unprimed=space.unprimed,
+        )
+        for _ in range(TRIES):
+            if (found := draw(parents, known, rng)) is None:
+                return None
+            given = [found.base.genome, *([found.other.genome] if found.other else [])]
+            asked = {*found.put_in, *(o for genome in given for o in operators_in(genome))}
+            genome = without_unasked(found.genome, asked, space.carried)
+            if genome not in given and _new(genome, tried):
+                return Proposed(genome=genome, base=found.base.genome)
+        return None
 
 
 class Tpe:
@@ -167,10 +198,16 @@ ARMS: dict[str, Callable[[int], SearchArm]] = {
 }
 
 
-def _record(tried: Sequence[Tried]) -> dict[str, tuple[int, float]]:
+def without_unasked(genome: Genome, asked: Collection[str], carried: Collection[str]) -> Genome:
+    """`genome` less the `carried` operators that nobody asked for: a family's usual settings brought them along."""
+    for name in sorted(({*carried} & {*operators_in(genome)}) - {*asked}):
+        genome = take(name, genome, Random(0)) or genome
+    return genome
+
+
+def _record(tried: Sequence[Tried], noise: float) -> dict[str, tuple[int, float]]:
     """Operator -> how often it changed, and what the regression over all changes gives it."""
     values = {t.genome: t.value for t in tried}
-    noise = NOISE[BITS_PER_BYTE.name].across.sd
     trials = []
     for number, t in enumerate(tried):
         before = values.get(t.base) if t.base is not None else None
@@ -191,9 +228,12 @@ def _record(tried: Sequence[Tried]) -> dict[str, tuple[int, float]]:
     }
 
 
-def _moved(genome: Genome, rng: Random) -> Genome | None:
+def _moved(genome: Genome, rng: Random, carried: Collection[str] = ()) -> Genome | None:
     name = rng.choice(tuple(OPERATORS))
-    return take(name, genome, rng) if name in operators_in(genome) else put(name, genome, rng)
+    if name in operators_in(genome):
+        return take(name, genome, rng)
+    moved = put(name, genome, rng)
+    return moved and without_unasked(moved, {name, *operators_in(genome)}, carried)
 
 
 def _with(genome: Genome, wanted: set[str]) -> Genome:

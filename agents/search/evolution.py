@@ -48,6 +48,8 @@ class Knowledge:
     wishes: Wishes = field(default_factory=Wishes)  # the user's words: one of them is put in, and they rule out
     avoid: frozenset[str] = frozenset()  # operators that an objection named
     tried: frozenset[Genome] = frozenset()
+    baselines: frozenset[Genome] = frozenset(BASELINES.values())  # measured anyway: never drawn
+    unprimed: frozenset[str] = frozenset()  # operators whose prior is forgotten: what a study hides from the search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,21 +75,22 @@ class Draw:
         return tuple(o for o in operators_in(self.base.genome) if o not in after)
 
 
-def scores(record: Mapping[str, tuple[int, float]]) -> dict[str, float]:
-    """Expected gain of each operator over the parent, in the metric's unit."""
+def scores(record: Mapping[str, tuple[int, float]], unprimed: Collection[str] = ()) -> dict[str, float]:
+    """Expected gain of each operator over the parent, in the metric's unit; the prior of `unprimed` ones is zero."""
     found = {}
     for name, lore in CATALOGUE.items():
         tried, gain = record.get(name, (0, 0.0))
-        found[name] = (PRIOR_WEIGHT * lore.prior + tried * gain) / (PRIOR_WEIGHT + tried)
+        prior = 0.0 if name in unprimed else lore.prior
+        found[name] = (PRIOR_WEIGHT * prior + tried * gain) / (PRIOR_WEIGHT + tried)
     return found
 
 
 def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
     pool = list(parents) or _strangers(known, rng)
-    gain = scores(known.record)
+    gain = scores(known.record, known.unprimed)
     banned = {*known.wishes.unwanted, *known.direction.unwanted, *known.avoid} - {*known.wishes.wanted}
-    taken = known.tried | {*BASELINES.values()}
+    taken = known.tried | known.baselines
     for attempt in range(TRIES):
         # After many collisions the neighbourhood is exhausted: go further.
         steps = 1 + boldness + attempt // 60 + (rng.random() < 0.35) + (rng.random() < 0.1)
@@ -165,7 +168,7 @@ def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
 
 def _strangers(known: Knowledge, rng: Random) -> list[SearchParent]:
     """No parent could be read: begin from two of the families that the lab measures anyway."""
-    gain = scores(known.record)
+    gain = scores(known.record, known.unprimed)
     names = sorted(BASELINES)
     weights = [math.exp(sum(gain[o] for o in operators_in(BASELINES[n])) / TEMPERATURE / 4) for n in names]
     first = rng.choices(names, weights)[0]

@@ -162,3 +162,14 @@ def test_what_operators_are_called_leads_back_to_them() -> None:
 
 def test_a_later_line_overrules_an_earlier_one() -> None:
     assert recognise("use rope").without(recognise("no rope")) == Wishes(unwanted=("rotary",))
+
+
+@given(st.sets(st.sampled_from(sorted(CATALOGUE))), st.integers(min_value=0, max_value=5), st.floats(-0.2, 0.2))
+def test_a_forgotten_prior_counts_as_zero_and_what_was_measured_still_counts(
+    names: set[str], tried: int, gain: float
+) -> None:
+    """Every other operator keeps its score."""
+    record = dict.fromkeys(CATALOGUE, (tried, gain))
+    hidden, known = scores(record, names), scores(record)
+    assert all(hidden[n] == tried * gain / (2 + tried) for n in names)
+    assert all(hidden[n] == known[n] for n in CATALOGUE if n not in names)
