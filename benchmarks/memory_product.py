@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from move37.memory import Lesson, Probe, Situation, open_memory
+from move37.memory import Lesson, ProbeResult, Situation, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.index import Index
 from move37.memory.minilm import MiniLM
@@ -36,7 +36,10 @@ from move37.memory.papers import builtin_entries
 from move37.memory.records import Entry
 
 PARENTS = ("softmax", "linear", "retention", "ssd", "gla", "gated_delta")
-PROBES = (Probe(name="parity", value=0.56, chance=0.5), Probe(name="overwrite_recall", value=0.6, chance=0.25))
+PROBES = (
+    ProbeResult(name="parity", value=0.56, chance=0.5),
+    ProbeResult(name="overwrite_recall", value=0.6, chance=0.25),
+)
 
 
 class Known:

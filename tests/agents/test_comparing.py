@@ -85,6 +85,7 @@ async def test_every_arm_gets_the_same_runs_and_baselines_are_trained_once(tmp_p
         assert gains == sorted(gains)
 
 
+@pytest.mark.slow
 async def test_a_search_that_learns_finds_more_than_chance_on_a_landscape_with_structure(tmp_path: Path) -> None:
     task = GrammarTask(level)
     context = a_context(tmp_path, task)

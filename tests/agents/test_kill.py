@@ -124,6 +124,7 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
         assert [c.status for c in archive.campaigns()] == ["finished"]
 
 
+@pytest.mark.slow
 def test_a_finished_campaign_is_not_resumed_again(tmp_path: Path, folder: Path) -> None:
     home = tmp_path / "home"
     run = move37(home, "run", "--task", f"program:{folder}", "--budget", "1", "--sandbox", "process")

@@ -21,7 +21,7 @@ from move37.agents.research_context import (
     ResearchContext,
     TaskCard,
 )
-from move37.lab.records import BITS_PER_BYTE, MeasuredEffect, MeasuredEffects, Principle
+from move37.lab.records import BITS_PER_BYTE, Effect, Effects, Principle
 from move37.lab.training.contract import CONTRACT
 from move37.memory.records import Evidence, Recollection
 from move37.memory.records import MeasuredEffect as Gain
@@ -36,10 +36,10 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def gained(value: float, rival: str = "c1-gla") -> MeasuredEffects:
-    parent = MeasuredEffect(rival=rival, value=value, standard_error=0.02, steps=100, text="screen", seeds=1)
+def gained(value: float, rival: str = "c1-gla") -> Effects:
+    parent = Effect(rival=rival, value=value, standard_error=0.02, steps=100, text="screen", seeds=1)
     best = replace(parent, rival="c1-mamba2", value=value - 0.1)
-    return MeasuredEffects(parent=parent, family=parent, best=best)
+    return Effects(parent=parent, family=parent, best=best)
 
 
 def row(number: int, **changes: Any) -> LedgerRow:

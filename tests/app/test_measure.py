@@ -17,6 +17,7 @@ from tests.app.conftest import Move37
 LINEAR = Path(__file__).parents[2] / "lab" / "baselines" / "linear.py"
 
 
+@pytest.mark.slow
 async def test_the_number_is_that_of_a_campaigns_screen_and_is_kept(
     tmp_path: Path, move37: Move37, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,7 @@ def test_a_tuned_rate_is_one_that_was_run_and_never_diverged(arm: list[Measureme
 
 
 @given(st.integers(2, 8), st.floats(0.01, 0.2), st.integers(1, 60))
+@pytest.mark.slow
 def test_a_confirmation_gets_the_seeds_that_the_smallest_effect_needs_or_none(
     wanted: int, smallest: float, confirmation: int
 ) -> None:

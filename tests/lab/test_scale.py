@@ -59,6 +59,7 @@ async def trained(cell: ProcessSandbox, task: MixersTask, folder: Path, steps: i
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.slow
 async def test_another_scale_trains_in_segments_and_is_resumed_exactly(
     cell: ProcessSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from move37.memory import DeadEnd, MemoryUnavailable, Principle, Probe, Situation, open_memory, rank, render
+from move37.memory import (
+    DeadEnd,
+    MemoryUnavailable,
+    ProbeResult,
+    RecordedPrinciple,
+    Situation,
+    open_memory,
+    rank,
+    render,
+)
 from move37.memory.errors import HomeLocked, WrongDimension
 from move37.memory.minilm import MiniLM
 from move37.memory.recall import Memory
@@ -79,7 +88,7 @@ async def test_a_tasks_recollections_are_its_own(memory: Memory, task: str):
     for name in TASKS:
         await memory.remember(a_lesson(experiment=f"of {name}", task=name, seen=f"forgetting fills up in {name}"))
         await memory.remember_principle(
-            Principle(id=f"p {name}", task=name, text=f"Forgetting keeps the {name} clean.")
+            RecordedPrinciple(id=f"p {name}", task=name, text=f"Forgetting keeps the {name} clean.")
         )
     found = {item.key for item in await memory.recall("forgetting fills up", k=12, budget_tokens=9000, task=task)}
     assert found == TASKS[task] | {f"of {task}", f"p {task}"}
@@ -90,9 +99,13 @@ async def test_a_tasks_recollections_are_its_own(memory: Memory, task: str):
 
 
 async def test_principles_are_rewritten_recalled_and_struck(memory: Memory):
-    first = Principle(id="1", text="Gates help recall.", supports=("e1",), updated_at="2026-11-01T00:00:00+00:00")
+    first = RecordedPrinciple(
+        id="1", text="Gates help recall.", supports=("e1",), updated_at="2026-11-01T00:00:00+00:00"
+    )
     await memory.remember_principle(first)
-    second = Principle(id="1", text="Gates help recall at short widths.", supports=("e1", "e2"), contradicts=("e3",))
+    second = RecordedPrinciple(
+        id="1", text="Gates help recall at short widths.", supports=("e1", "e2"), contradicts=("e3",)
+    )
     await memory.remember_principle(second)
     assert await memory.principles() == (second,)
     (found,) = await memory.recall("gates and recall", kinds=("principle",))
@@ -103,7 +116,7 @@ async def test_principles_are_rewritten_recalled_and_struck(memory: Memory):
 
 async def test_a_situation_asks_in_the_words_of_symptoms(memory: Memory):
     await memory.load_builtin()
-    asked = Situation(families=("retention",), probes=(Probe(name="parity", value=0.52, chance=0.5),))
+    asked = Situation(families=("retention",), probes=(ProbeResult(name="parity", value=0.52, chance=0.5),))
     found = await memory.recall(asked, k=4, task="mixers")
     assert any("beta_two" in item.operators for item in found)
 
@@ -173,12 +186,12 @@ async def test_a_diverged_run_is_remembered_without_its_nans(memory: Memory):
         a_lesson(
             status="failed",
             effects=effects(parent=(nan, 0.1), family=(0.1, inf), best=(-inf, nan)),
-            probes=(Probe(name="parity", value=nan), Probe(name="copy", value=0.5, chance=nan)),
+            probes=(ProbeResult(name="parity", value=nan), ProbeResult(name="copy", value=0.5, chance=nan)),
         )
     )
     (found,) = memory.index().all("analyses")
     assert found.item == a_lesson(
-        status="failed", effects=effects(family=(0.1, None)), probes=(Probe(name="copy", value=0.5),)
+        status="failed", effects=effects(family=(0.1, None)), probes=(ProbeResult(name="copy", value=0.5),)
     )
 
 

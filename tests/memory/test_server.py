@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from move37.memory import MemoryUnavailable, Principle, open_memory
+from move37.memory import MemoryUnavailable, RecordedPrinciple, open_memory
 from move37.memory.embed import Embedder
 from move37.memory.errors import ServerRefused
 from tests.memory.conftest import a_lesson, an_entry
@@ -19,7 +19,7 @@ async def test_a_campaigns_memory_lives_on_a_server(tmp_path: Path, embedder: Em
         memory = open_memory(tmp_path, url=url, api_key=KEY, embedder=embedder)
         memory.index().put_entries([an_entry(task="mixers"), an_entry(key="else", task="program", insight="Pack it.")])
         await memory.remember(a_lesson())
-        await memory.remember_principle(Principle(id="1", text="Gates help.", task="mixers"))
+        await memory.remember_principle(RecordedPrinciple(id="1", text="Gates help.", task="mixers"))
         found = await memory.recall("the loss oscillates without forgetting", task="mixers", k=6)
         assert {item.key for item in found} == {"2400.00001", "exp-1", "1"}
         end = await memory.is_dead_end("x", gained=("beta_two",), family="delta", task="mixers")

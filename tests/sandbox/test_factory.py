@@ -69,7 +69,7 @@ async def test_a_backend_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPa
 
 
 async def test_code_of_a_model_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "Settings", lambda **chosen: ZygoteSettings(**chosen, namespaces=False))
+    monkeypatch.setattr(opening, "ZygoteSettings", lambda **chosen: ZygoteSettings(**chosen, namespaces=False))
     with pytest.raises(SandboxUnavailable, match=r"without namespaces .*: use Docker"):
         await open_sandbox("process", trusted_source="model", single=True)
     plain = await open_sandbox("process", trusted_source="person", single=True)

@@ -217,6 +217,7 @@ async def test_a_zygote_that_is_killed_is_an_error_once_and_replaced() -> None:
 
 
 @linux
+@pytest.mark.slow
 async def test_two_hundred_jobs_leave_nothing() -> None:
     source = "import os\nopen('f', 'w').write('x'); open('/dev/shm/f', 'w'); os.fork(); print(1)"
     async with ProcessSandbox(1) as own:
@@ -266,11 +267,11 @@ DRIVER = """
 import asyncio, logging, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.zygote_process import Settings
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.sandbox.jobs import program
 
 async def main():
-    sandbox = ProcessSandbox(1, settings=Settings(warm=False))
+    sandbox = ProcessSandbox(1, settings=ZygoteSettings(warm=False))
     source = "import os, time\\nprint('runs')\\nif os.fork() == 0: os.setsid()\\ntime.sleep(100)"
     await sandbox.run(program(source), on_output=lambda *_: print(next(iter(sandbox._all)).pid, flush=True))
 

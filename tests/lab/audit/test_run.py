@@ -50,6 +50,7 @@ def test_bytes_that_are_no_text_are_a_program_that_could_not_be_tested(tmp_path:
     assert found.source is None and "UTF-8" in found.reason
 
 
+@pytest.mark.slow
 async def test_each_program_gets_its_own_verdict_whatever_the_others_do() -> None:
     programs = [
         Program(name="honest", source=HONEST), Program(name="leaky", source=LEAKY),

@@ -28,6 +28,7 @@ def test_softmax_is_exempt_by_its_very_source_and_no_copy_is() -> None:
     assert not baselines.is_quadratic_baseline(baselines.source("gla"))
 
 
+@pytest.mark.slow
 def test_seven_baselines_compute_seven_things() -> None:
     known = []
     for name in baselines.NAMES:

@@ -114,6 +114,7 @@ class TestMeasuring:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.slow
 async def test_a_claims_questions_are_other_conditions_of_the_same_task(cell: ProcessSandbox, tmp_path: Path) -> None:
     task = MixersTask.open(cache=tmp_path / "cache")
     source = Candidate(source=baselines.source("linear"), author="baseline")
