@@ -25,6 +25,7 @@ from pathlib import Path
 
 from move37.lab.inside import isolation
 from move37.lab.inside.candidate import serve
+from move37.lab.inside.forget import forget_docstrings
 from move37.lab.inside.wire import Channel, ChannelClosed
 from move37.lab.training.contract import FILE_NAME
 
@@ -140,6 +141,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
+    forget_docstrings(isolation.CORPUS)
     files_closed = isolation.close_files(denied)
     alive: set[int] = set()
     while True:

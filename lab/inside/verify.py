@@ -9,7 +9,7 @@ gradients do that are not those of the outputs.
 Read `Checks`, then `disagreement`. A mixer that wants another backward (straight-through and the like) declares it
 (`custom_backward` in the contract); then nothing is moved, outputs alone are compared, and every number of it says so.
 Not covered: a step that was not drawn. With n checks, a backward that is false on a share s of the steps escapes with
-about (1 - s) ** n; a tensor that hardly matters can be false within the tolerance.
+about (1 - s) ** n; a tensor whose gradient is lost in rounding can be false.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ SPREAD = 1.0  # powers of ten over which the tensors' shares of one shift are dr
 TOLERANCE = 0.2  # of the disagreement, in standard deviations of what a random direction gives
 REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
+ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
+ROUNDING = 64 * 2.0**-24  # of |gradient of y * y|: what float32 may change in a comparison, with room
 LEAST, SHARE = 2, 0.01  # checks in a training: at least so many, and this share of its steps
 
 
@@ -107,10 +109,11 @@ class Checks:
         if on_input:
             return Shift(x=along(record.x, 1.0), values=[None] * len(record.values))
         typical = max((rms(v) for v in record.values if v.is_floating_point()), default=0.0) or 1.0
-        values = [
-            along(value, typical) if value.is_floating_point() and moves is not None else None
-            for value, moves in zip(record.values, record.of_values, strict=True)
-        ]
+        moving = [v.is_floating_point() and g is not None for v, g in zip(record.values, record.of_values, strict=True)]
+        if any(moving) and self.draw.random() < ALONE:
+            only = self.draw.choice([i for i, moves in enumerate(moving) if moves])
+            moving = [i == only for i in range(len(moving))]
+        values = [along(value, typical) if moves else None for value, moves in zip(record.values, moving, strict=True)]
         return Shift(x=None, values=values)
 
 
@@ -145,9 +148,10 @@ def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
         g, moved = gradient.double(), by.double()
         reported += float((g * moved).sum())
         variance += float(g.square().sum()) * float(moved.square().mean())
-    if variance == 0.0:
+    rounding = ROUNDING * float((record.of_y.double() * record.y.double()).norm())
+    if variance == 0.0 and rounding == 0.0:
         return 0.0 if measured == 0.0 else math.inf
-    return abs(measured - reported) / math.sqrt(variance)
+    return abs(measured - reported) / math.hypot(math.sqrt(variance), rounding)
 
 
 def _moved(tensor: Tensor, by: Tensor | None) -> Tensor:

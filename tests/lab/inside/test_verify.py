@@ -107,6 +107,23 @@ def test_false_gradients_are_found(spawner: Spawner, name: str) -> None:
         checked(spawner, with_forward(FALSE[name]))
 
 
+def beside_a_loud_one(slope: float) -> str:
+    """Orthogonal gradients for two weights, and a third tensor whose true gradient drowns theirs in any sum."""
+    loud = HONEST.replace(
+        'self.register_buffer("taps", torch.ones(3))', "self.loud = nn.Parameter(1000 * torch.randn(4096))"
+    )
+    lines = FALSE["orthogonal gradients (Muon)"].replace("self.parameters()", "(self.now.weight, self.before.weight)")
+    indented = "\n".join(f"        {line}" for line in lines.splitlines())
+    tone = f"        x = x + 0.3 * x @ torch.sin({slope} * self.loud).reshape(64, 64)"
+    return loud.replace("        return", f"{indented}\n{tone}\n        return")
+
+
+@pytest.mark.parametrize("slope", [0.02, 0.1, 0.2])
+def test_a_loud_tensor_does_not_hide_false_gradients_of_others(spawner: Spawner, slope: float) -> None:
+    with pytest.raises(ContractError, match="at training step"):
+        checked(spawner, beside_a_loud_one(slope), steps=12)
+
+
 STRAIGHT = with_forward("x = x + (x.sign() - x).detach()")
 
 
@@ -135,7 +152,7 @@ def test_a_scaled_gradient_disagrees_by_the_scale(seed: int, scale: float) -> No
     record = Record(
         x=x, y=x @ weight, values=[weight], seed=0, of_y=of_y, of_x=of_y @ weight.T, of_values=[scale * x.T @ of_y]
     )
-    move = 1e-6 * move
+    move = 1e-3 * move
     off = disagreement(record, Shift(x=None, values=[move]), x @ (weight + move))
     signal = float((x.T @ of_y * move).sum()) / (float((x.T @ of_y).norm()) * float(move.square().mean().sqrt()))
     assert off == pytest.approx(abs(scale - 1) / scale * abs(signal), abs=1e-4)
