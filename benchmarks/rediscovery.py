@@ -2,9 +2,14 @@
 
 For each task (rediscovery_tasks.py) a search begins from families without the answer, with the answer's priors at zero
 and without any memory or paper, and has N experiments. It is rediscovered when a candidate reaches the task's threshold
-on held-out inputs. Arms: `search` (the lab's evolution with its record of operators), `no-record` (the same without),
-`random` (random moves from the same starts), `tpe` (Optuna's TPE over the genome's fields). Starts are measured before,
-the same for every arm, and do not count. The training seed is the campaign's.
+on held-out inputs; "with the answer" counts those that hold one of the answer's operators, the rest found another way.
+Starts are measured before, the same for every arm, and do not count. The training seed is the campaign's. Arms:
+
+    search      the lab's evolution with its record of operators
+    no-record   the same without the record
+    no-priors   the same with every prior at zero, not the answer's alone: priors were measured on text
+    random      random moves from the same starts
+    tpe         Optuna's TPE over the genome's own fields
 
     python -m benchmarks.rediscovery --tasks overwrite,parity --seeds 5 --experiments 20 --out rediscovery.jsonl
 
@@ -66,9 +71,10 @@ def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: Labo
         "needed": found.needed,
         "by_answer": bool(task.answers & {*operators}),
         "operators": list(operators),
-        "plan": found.genome.to_json() if found.genome else "",
         "best": found.best,
         "values": list(found.values),
+        "answers_tried": sum(bool(task.answers & {*operators_in(genome)}) for genome in found.genomes),
+        "plans": [genome.to_json() for genome in found.genomes],
         "cpu_seconds": round(laboratory.spent, 1),
     }
 

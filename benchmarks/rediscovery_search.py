@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ import optuna
 
 from move37.agents.arms import Designer, Proposed, RandomArm, SearchArm, SearchSpace, Tried
 from move37.agents.search import grammar
+from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.grammar import ERASING, FAMILIES, SUMMING, WINDOWS, Genome, Path, canonical, faults
 from move37.agents.search.size import fit
 
@@ -112,6 +113,7 @@ class FieldTpe:
 ARMS: Mapping[str, Callable[[int, SearchSpace], SearchArm]] = {
     "search": lambda seed, space: Designer(remembers=True, space=space),
     "no-record": lambda seed, space: Designer(remembers=False, space=space),
+    "no-priors": lambda seed, space: Designer(remembers=True, space=replace(space, unprimed=frozenset(CATALOGUE))),
     "random": lambda seed, space: RandomArm(space),
     "tpe": FieldTpe,
 }
@@ -125,6 +127,7 @@ class Found:
     genome: Genome | None  # which it was
     best: float | None  # lowest value of a candidate
     values: tuple[float | None, ...]  # of the candidates, in order
+    genomes: tuple[Genome, ...]  # the candidates
 
 
 def campaign(
@@ -133,17 +136,27 @@ def campaign(
     """Measure the starts, then candidates until one is at the threshold or `experiments` are spent."""
     tried = [Tried(genome=genome, value=measure(genome)) for genome in space.starts.values()]
     values: list[float | None] = []
-    for number in range(1, experiments + 1):
+    genomes: list[Genome] = []
+    for _ in range(experiments):
         proposed = arm.propose(tried, rng)
         if proposed is None:
             break
         value = measure(proposed.genome)
         tried.append(Tried(genome=proposed.genome, value=value, base=proposed.base))
         values.append(value)
+        genomes.append(proposed.genome)
         if value is not None and value <= threshold:
-            return Found(needed=number, genome=proposed.genome, best=value, values=tuple(values))
+            break
     known = [v for v in values if v is not None]
-    return Found(needed=None, genome=None, best=min(known, default=None), values=tuple(values))
+    best = min(known, default=None)
+    found = best is not None and best <= threshold
+    return Found(
+        needed=len(values) if found else None,
+        genome=genomes[-1] if found else None,
+        best=best,
+        values=tuple(values),
+        genomes=tuple(genomes),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
