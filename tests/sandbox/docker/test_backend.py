@@ -179,7 +179,7 @@ async def test_cancelling_kills_what_runs(sandbox):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert len(await ours(sandbox)) == before - 1
+    assert len(await ours(sandbox)) < before  # others that were let go before may be gone by now, too
     assert await say(sandbox, "print('again')", trust="cancel") == "again"
 
 
