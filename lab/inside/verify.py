@@ -33,6 +33,7 @@ SPREAD = 1.0  # powers of ten over which the tensors' shares of one shift are dr
 TOLERANCE = 0.2  # of the disagreement, in standard deviations of what a random direction gives
 REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
+QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
 ROUNDING = 64 * 2.0**-24  # of |gradient of y * y|: what float32 may change in a comparison, with room
 LEAST, SHARE = 2, 0.01  # checks in a training: at least so many, and this share of its steps
@@ -107,14 +108,28 @@ class Checks:
             return (size * noise).to(tensor.dtype)
 
         if on_input:
-            return Shift(x=along(record.x, 1.0), values=[None] * len(record.values))
+            return Shift(x=self._quiet(along(record.x, 1.0), record.of_x), values=[None] * len(record.values))
         typical = max((rms(v) for v in record.values if v.is_floating_point()), default=0.0) or 1.0
         moving = [v.is_floating_point() and g is not None for v, g in zip(record.values, record.of_values, strict=True)]
         if any(moving) and self.draw.random() < ALONE:
             only = self.draw.choice([i for i, moves in enumerate(moving) if moves])
-            moving = [i == only for i in range(len(moving))]
+            quiet = self._quiet(along(record.values[only], typical), record.of_values[only])
+            return Shift(x=None, values=[quiet if i == only else None for i in range(len(moving))])
         values = [along(value, typical) if moves else None for value, moves in zip(record.values, moving, strict=True)]
         return Shift(x=None, values=values)
+
+    def _quiet(self, shift: Tensor, gradient: Tensor | None) -> Tensor:
+        """Now and then only where the reported gradient is small: loud numbers of the same tensor hide nothing then.
+
+        Who reports a small gradient for a loud number to have it moved along is found by the difference that it makes.
+        """
+        if gradient is None or self.draw.random() >= QUIET:
+            return shift
+        size = gradient.double().abs().flatten()
+        count = max(1, round(size.numel() * self.draw.uniform(0.2, 0.8)))
+        limit = size.kthvalue(count).values
+        still: Tensor = torch.where(gradient.double().abs() <= limit, shift, torch.zeros_like(shift))
+        return still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +162,9 @@ def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
             continue
         g, moved = gradient.double(), by.double()
         reported += float((g * moved).sum())
-        variance += float(g.square().sum()) * float(moved.square().mean())
+        there = moved != 0
+        if bool(there.any()):
+            variance += float(g[there].square().sum()) * float(moved[there].square().mean())
     rounding = ROUNDING * float((record.of_y.double() * record.y.double()).norm())
     if variance == 0.0 and rounding == 0.0:
         return 0.0 if measured == 0.0 else math.inf

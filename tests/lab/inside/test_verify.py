@@ -157,3 +157,51 @@ def test_a_scaled_gradient_disagrees_by_the_scale(seed: int, scale: float) -> No
     signal = float((x.T @ of_y * move).sum()) / (float((x.T @ of_y).norm()) * float(move.square().mean().sqrt()))
     assert off == pytest.approx(abs(scale - 1) / scale * abs(signal), abs=1e-4)
     assert TOLERANCE < 1
+
+
+PACKED = """
+import torch
+from torch import nn
+
+class Mixer(nn.Module):
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        parts = [nn.Linear(d_model, d_model, bias=False).weight.detach().flatten() for _ in range(2)]
+        self.all = nn.Parameter(PACK)
+        self.hooked = False
+
+    def forward(self, x):
+        if not self.hooked:
+            self.hooked = True
+            self.all.register_hook(false)
+        a, b, loud = VIEW
+        shifted = torch.nn.functional.pad(x, (0, 0, 1, 0))[:, :-1]
+        return torch.tanh(x) @ a.T + shifted @ b.T + 0.3 * x @ torch.sin(200 * loud)
+
+def false(g):
+    g = g.clone()
+    for part in PARTS:
+        u, _, v = torch.linalg.svd(g[part].view(64, 64))
+        g[part] = (u @ v * g[part].norm() / 8).flatten()
+    return g
+"""
+LAYOUTS = {
+    "one behind the other": (
+        "torch.cat([*parts, torch.randn(4096)])",
+        "self.all.view(3, 64, 64)",
+        "(slice(0, 4096), slice(4096, 8192))",
+    ),
+    "one between the others": (
+        "torch.stack([*parts, torch.randn(4096)], 1).flatten()",
+        "self.all.view(64, 64, 3).unbind(-1)",
+        "(slice(0, None, 3), slice(1, None, 3))",
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_loud_numbers_of_the_same_tensor_hide_no_false_gradient(spawner: Spawner, layout: str) -> None:
+    pack, view, parts = LAYOUTS[layout]
+    source = PACKED.replace("PACK)", f"{pack})").replace("VIEW", view).replace("PARTS", parts)
+    with pytest.raises(ContractError, match="at training step"):
+        checked(spawner, source, steps=8)
