@@ -40,7 +40,7 @@ QUICK_STEPS, QUICK_EXPERIMENTS = 40, 2
 Key = tuple[str, str, int, int, int]  # task, arm, seed, experiments, steps
 
 
-class Laboratory:
+class KnownAnswerLab:
     """Trainings of one task and seed, each genome once, shared by the arms."""
 
     def __init__(self, task: KnownTask, seed: int, steps: int) -> None:
@@ -56,7 +56,7 @@ class Laboratory:
         return self._known[genome].value
 
 
-def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: Laboratory) -> dict[str, Any]:
+def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: KnownAnswerLab) -> dict[str, Any]:
     """One campaign, as its line."""
     space = SearchSpace(
         starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, noise=NOISE
@@ -116,7 +116,7 @@ def main() -> None:
     for task in (t for t in TASKS if t.name in given.tasks):
         steps = QUICK_STEPS if given.quick else task.steps
         for seed in range(given.seeds):
-            laboratory = Laboratory(task, seed, steps)
+            laboratory = KnownAnswerLab(task, seed, steps)
             for arm in given.arms:
                 key = (task.name, arm, seed, given.experiments, steps)
                 if (row := known.get(key)) is None:

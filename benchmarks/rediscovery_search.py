@@ -120,7 +120,7 @@ ARMS: Mapping[str, Callable[[int, SearchSpace], SearchArm]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundAnswer:
     """How one campaign ended."""
 
     needed: int | None  # the experiment that reached the threshold, from 1; None: none did
@@ -132,7 +132,7 @@ class Found:
 
 def campaign(
     arm: SearchArm, space: SearchSpace, measure: Measure, *, threshold: float, experiments: int, rng: Random
-) -> Found:
+) -> FoundAnswer:
     """Measure the starts, then candidates until one is at the threshold or `experiments` are spent."""
     tried = [Tried(genome=genome, value=measure(genome)) for genome in space.starts.values()]
     values: list[float | None] = []
@@ -150,7 +150,7 @@ def campaign(
     known = [v for v in values if v is not None]
     best = min(known, default=None)
     found = best is not None and best <= threshold
-    return Found(
+    return FoundAnswer(
         needed=len(values) if found else None,
         genome=genomes[-1] if found else None,
         best=best,
@@ -160,7 +160,7 @@ def campaign(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class ArmRecord:
     """Of one task and arm. A campaign that found nothing counts as one experiment more than it had."""
 
     n: int
@@ -168,7 +168,7 @@ class Summary:
     needed: tuple[float, float, float]  # experiments: median, 95 % interval
 
 
-def summary(needed: Sequence[int | None], experiments: int) -> Summary:
+def summary(needed: Sequence[int | None], experiments: int) -> ArmRecord:
     """Rate and median with bootstrap intervals over campaigns (percentiles; as narrow as a point where all agree)."""
     if not needed:
         raise ValueError("no campaign to sum up")
@@ -177,7 +177,7 @@ def summary(needed: Sequence[int | None], experiments: int) -> Summary:
     found = counts <= experiments
     rate_low, rate_high = np.quantile(found[draws].mean(axis=1), (0.025, 0.975))
     low, high = np.quantile(np.median(counts[draws], axis=1), (0.025, 0.975))
-    return Summary(
+    return ArmRecord(
         n=len(counts),
         rate=(float(found.mean()), float(rate_low), float(rate_high)),
         needed=(float(statistics.median(counts.tolist())), float(low), float(high)),

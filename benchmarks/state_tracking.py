@@ -35,7 +35,7 @@ ARMS = {  # (Householder steps, upper end of beta) -> what was published
 SOLVED, FAILED = 0.9, 0.6
 
 
-class Layer(nn.Module):
+class StateLayer(nn.Module):
     """Embedding, one DeltaProduct layer, head: tokens [batch, time] -> logits [batch, time, 6]."""
 
     def __init__(self, steps: int, top: float) -> None:
@@ -72,7 +72,7 @@ def run(steps: int, top: float, *, seed: int, updates: int) -> dict[int, float]:
     """Train one arm on one seed; scaled accuracy at each length."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = Layer(steps, top)
+    model = StateLayer(steps, top)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=updates, pct_start=0.1)
     for _ in range(updates):
