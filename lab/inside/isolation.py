@@ -11,14 +11,18 @@ marked self-reported; docstrings of the part of sympy that torch has imported al
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
 import platform
+import stat
 import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from move37.lab.inside.mounts import everywhere
 
 CORPUS = "sympy"  # the package whose sources are the pinned corpus
 LANDLOCK, SECCOMP = "Landlock", "seccomp filter"
@@ -86,7 +90,7 @@ def close_files(denied: Iterable[Path]) -> bool:
     if not sys.platform.startswith("linux") or _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
         return False
     try:
-        _restrict_files({path.resolve() for path in (*denied, *_corpus(), _PROC)})
+        _restrict_files(everywhere({path.resolve() for path in (*denied, *_corpus(), _PROC)}))
     except OSError:
         return False
     return True
@@ -126,7 +130,7 @@ def _restrict_files(denied: set[Path]) -> None:
     ruleset = _call(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         above = {parent for path in denied for parent in path.parents}
-        for path in _readable(Path("/"), denied, above):
+        for path in _readable(Path("/"), _identities(denied), _identities(above)):
             _allow(ruleset, path, _READ_FILE)
         for name in _OF_PROC:
             _allow(ruleset, Path(name), _READ_FILE)
@@ -137,17 +141,35 @@ def _restrict_files(denied: set[Path]) -> None:
         os.close(ruleset)
 
 
-def _readable(folder: Path, denied: set[Path], above: set[Path]) -> Iterable[Path]:
-    """The largest trees that hold nothing denied. What a link leads to is decided where it stands."""
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):  # what is not there has none
+            status = path.stat()
+            found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def _readable(folder: Path, denied: set[tuple[int, int]], above: set[tuple[int, int]]) -> Iterable[Path]:
+    """The largest trees that hold nothing denied. What a link leads to is decided where it stands.
+
+    By identity, not by path: Landlock knows a folder by itself, so one that is mounted at two places (a job's /tmp is
+    its /job/tmp) would be allowed at both.
+    """
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return  # what cannot be listed cannot be allowed in part
     for entry in entries:
         path = folder / entry.name
-        if path in denied or entry.is_symlink():
+        try:
+            status = path.lstat()
+        except OSError:
             continue
-        if path in above:
+        identity = (status.st_dev, status.st_ino)
+        if identity in denied or stat.S_ISLNK(status.st_mode):
+            continue
+        if identity in above:
             yield from _readable(path, denied, above)
         else:
             yield path

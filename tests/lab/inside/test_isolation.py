@@ -1,0 +1,89 @@
+"""What a candidate's process can read, wherever the installation and the job's folder stand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from move37 import lab
+from move37.lab.inside import isolation
+
+SOURCES = Path(lab.__file__).parents[1].parent
+TRY = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {sources!r})
+from move37.lab.inside.isolation import close_files
+if not close_files([Path({denied!r})]):
+    raise SystemExit(77)
+for name in {tried!r}:
+    try:
+        print(open(name).read().strip() or "empty")
+    except PermissionError:
+        print("denied")
+"""
+
+
+def answers(denied: Path, *tried: Path, before: str = "true") -> list[str]:
+    """What a process that has closed `denied` reads of each; `before` is a command of its own mounts."""
+    code = TRY.format(sources=str(SOURCES), denied=str(denied), tried=[str(path) for path in tried])
+    line = f'{before} && exec "$0" -c "$1"'
+    command = ["sh", "-c", line, sys.executable, code]
+    if before != "true":
+        command = ["unshare", "--mount", *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode == 77:
+        pytest.skip("no Landlock here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_what_is_denied_cannot_be_read_and_what_stands_beside_it_can(tmp_path: Path) -> None:
+    secret, beside = tmp_path / "held" / "out", tmp_path / "held" / "in"
+    secret.mkdir(parents=True)
+    (secret / "text").write_text("secret")
+    beside.write_text("open")
+    assert answers(secret, secret / "text", beside) == ["denied", "open"]
+
+
+def test_a_second_name_of_a_denied_file_is_denied_too(tmp_path: Path) -> None:
+    secret, again = tmp_path / "secret", tmp_path / "again"
+    secret.write_text("secret")
+    os.link(secret, again)
+    assert answers(secret, secret, again) == ["denied", "denied"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+@pytest.mark.parametrize("mounted", [".", "held", "held/out", "held/out/deep"])
+def test_a_folder_that_is_mounted_twice_is_denied_at_both_places(tmp_path: Path, mounted: str) -> None:
+    """A job's /tmp is its /job/tmp: an installation below /tmp was readable through the second name."""
+    one, other = tmp_path / "one", tmp_path / "a" / "second"  # an earlier name than the first
+    text = one / "held" / "out" / "deep" / "text"
+    text.parent.mkdir(parents=True)
+    other.mkdir(parents=True)
+    text.write_text("secret")
+    second = other / text.relative_to(one / mounted)
+    found = answers(text.parents[1], text, second, before=f"mount --bind {one / mounted} {other}")
+    assert found == ["denied", "denied"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_mount_of_other_files_stays_readable_below_a_folder_that_has_two_names(tmp_path: Path) -> None:
+    """The shape of a job: what holds the installation's mount has a second name that holds the same folder, empty."""
+    one, other, package = tmp_path / "one", tmp_path / "a second", tmp_path / "package"
+    for folder in (one / "lib", other, package / "sympy"):
+        folder.mkdir(parents=True)
+    (package / "sympy" / "text").write_text("secret")
+    (package / "open").write_text("open")
+    mounts = f"mount --bind {one} '{other}' && mount --bind {package} {one}/lib && mount -t tmpfs none {package}"
+    inside = one / "lib"
+    assert answers(inside / "sympy", inside / "sympy" / "text", inside / "open", before=mounts) == ["denied", "open"]
+
+
+def test_the_locks_know_the_identity_of_what_is_there_alone(tmp_path: Path) -> None:
+    there = tmp_path.stat()
+    assert isolation._identities([tmp_path, tmp_path / "nowhere"]) == {(there.st_dev, there.st_ino)}
