@@ -36,7 +36,7 @@ ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
 ROUNDING = 64 * 2.0**-24  # of |gradient of y * y|: what float32 may change in a comparison, with room
-LEAST, SHARE = 2, 0.01  # checks in a training: at least so many, and this share of its steps
+LEAST, SHARE = 4, 0.01  # checks in a training: at least so many (two missed one false training in six), and this share
 
 
 def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
