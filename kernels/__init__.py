@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from move37.kernels.ops.convolution.api import causal_conv1d
     from move37.kernels.ops.cross_entropy.api import fused_linear_cross_entropy_loss
     from move37.kernels.ops.delta_product.api import chunk_gated_delta_product, fused_recurrent_gated_delta_product
+    from move37.kernels.ops.low_rank.api import (
+        chunk_dplr_delta_rule,
+        chunk_rwkv7,
+        fused_recurrent_dplr_delta_rule,
+        fused_recurrent_rwkv7,
+    )
     from move37.kernels.ops.norms.api import l2norm, rms_norm_gated
     from move37.kernels.ops.scalar_decay.api import (
         chunk_delta_rule,
@@ -40,6 +46,10 @@ _HOMES = {
     "fused_recurrent_kda": "ops.vector_decay.api",
     "chunk_gated_delta_product": "ops.delta_product.api",
     "fused_recurrent_gated_delta_product": "ops.delta_product.api",
+    "chunk_dplr_delta_rule": "ops.low_rank.api",
+    "fused_recurrent_dplr_delta_rule": "ops.low_rank.api",
+    "chunk_rwkv7": "ops.low_rank.api",
+    "fused_recurrent_rwkv7": "ops.low_rank.api",
     "causal_conv1d": "ops.convolution.api",
     "rms_norm_gated": "ops.norms.api",
     "l2norm": "ops.norms.api",
@@ -50,17 +60,21 @@ _HOMES = {
 __all__ = [
     "causal_conv1d",
     "chunk_delta_rule",
+    "chunk_dplr_delta_rule",
     "chunk_gated_delta_product",
     "chunk_gated_delta_rule",
     "chunk_gla",
     "chunk_kda",
+    "chunk_rwkv7",
     "chunk_simple_gla",
     "fused_linear_cross_entropy_loss",
     "fused_recurrent_delta_rule",
+    "fused_recurrent_dplr_delta_rule",
     "fused_recurrent_gated_delta_product",
     "fused_recurrent_gated_delta_rule",
     "fused_recurrent_gla",
     "fused_recurrent_kda",
+    "fused_recurrent_rwkv7",
     "fused_recurrent_simple_gla",
     "implementation",
     "l2norm",

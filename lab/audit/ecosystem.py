@@ -179,6 +179,9 @@ chunk_gla = _served(kernels.chunk_gla)
 fused_chunk_gla = chunk_gla
 fused_recurrent_gla = _served(kernels.fused_recurrent_gla)
 chunk_kda = _served(kernels.chunk_kda)
+chunk_dplr_delta_rule = _served(kernels.chunk_dplr_delta_rule)
+chunk_rwkv7 = _served(kernels.chunk_rwkv7)
+fused_recurrent_rwkv7 = _served(kernels.fused_recurrent_rwkv7)
 chunk_gated_delta_product = _served(kernels.chunk_gated_delta_product)
 causal_conv1d_fn = kernels.causal_conv1d
 

@@ -23,6 +23,9 @@ LIMITS = {
 }
 
 
+GATES = ("g", "gk", "beta")
+
+
 def relative_rms(found: Tensor, wanted: Tensor) -> float:
     """|found - wanted| / |wanted|; below 1e-6 of wanted's own scale there is nothing to compare."""
     error = (found.double() - wanted.double()).square().mean().sqrt()
@@ -92,7 +95,7 @@ def run(
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     given = {
         n: None if x is None else x if not x.is_floating_point()
-        else x.to(wide if n in ("g", "beta", "initial_state") and x.dim() != 1 else dtype).clone().requires_grad_()
+        else x.to(wide if n in (*GATES, "initial_state") and x.dim() != 1 else dtype).clone().requires_grad_()
         for n, x in inputs.items()
     }  # fmt: skip
     with kernels.implementation(name):  # type: ignore[arg-type]
@@ -109,7 +112,7 @@ def compare(
 ) -> None:
     """Assert that `name` agrees with the reference, which sees the same rounded inputs in float64."""
     rounded = {
-        n: x.to(dtype).double() if x is not None and x.is_floating_point() and n not in ("g", "beta") else x
+        n: x.to(dtype).double() if x is not None and x.is_floating_point() and n not in GATES else x
         for n, x in inputs.items()
     }
     outputs, grads = run(name, call, rounded, dtype)
@@ -120,7 +123,7 @@ def compare(
         assert relative_rms(found, right) <= forward, ("output", tuple(found.shape), relative_rms(found, right))
     assert grads.keys() == wanted_grads.keys()
     for n, right in wanted_grads.items():
-        limit = gates if n in ("g", "beta") else backward
+        limit = gates if n in GATES else backward
         assert grads[n].isfinite().all(), n
         assert relative_rms(grads[n], right) <= limit, (n, relative_rms(grads[n], right))
 
@@ -154,6 +157,21 @@ def kda(**given: Any) -> Any:
     return kernels.chunk_kda(**given, output_final_state=True)
 
 
+def low_rank_heads(time: int, *, strength: float = 1.0, width: int = 16, rate: float = 1.0, seed: int = 0) -> Inputs:
+    """Inputs as RWKV-7 makes them: what `a` reads along a key of length one is taken out, `rate` times, along `b`."""
+    found = vector_heads(time, strength=strength, width=width, seed=seed)
+    key = heads(time, width=width, seed=seed + 1)["k"]
+    assert key is not None
+    r = torch.Generator().manual_seed(seed + 2)
+    rates = torch.rand(key.shape, generator=r, dtype=torch.float64) * rate
+    return {**{n: x for n, x in found.items() if n != "g"}, "a": -key, "b": key * rates, "gk": found["g"]}
+
+
+def low_rank(**given: Any) -> Any:
+    """A diagonal plus a rank-one matrix."""
+    return kernels.chunk_dplr_delta_rule(**given, output_final_state=True)
+
+
 def product(**given: Any) -> Any:
     """Gated DeltaProduct with two steps a token; without decay if g is left out."""
     given.setdefault("g", None)
@@ -182,6 +200,7 @@ def every_operator(time: int = 21) -> dict[str, Case]:
         "linear attention": Case(simple, heads(time, beta=None, decay=None)),
         "vector decay": Case(vector, vector_heads(time)),
         "kda": Case(kda, vector_heads(time, beta=torch.sigmoid)),
+        "diagonal plus low rank": Case(low_rank, low_rank_heads(time)),
         "delta product": Case(product, product_heads(time, 2)),
         "convolution": Case(
             lambda **g: kernels.causal_conv1d(**g, activation="silu", output_final_state=True),

@@ -86,6 +86,10 @@ SAME_ORDER = {  # flash-linear-attention 0.6.0's arguments, as far as they can b
     "fused_recurrent_gla": "q k v gk gv scale initial_state output_final_state reverse",
     "chunk_kda": DELTA,
     "fused_recurrent_kda": DELTA.replace("beta ", "beta A_log dt_bias "),
+    "chunk_dplr_delta_rule": "q k v a b gk scale initial_state output_final_state cu_seqlens",
+    "fused_recurrent_dplr_delta_rule": "q k v a b gk scale initial_state output_final_state cu_seqlens",
+    "chunk_rwkv7": "r w k v a b scale initial_state output_final_state cu_seqlens",
+    "fused_recurrent_rwkv7": "r w k v a b scale initial_state output_final_state cu_seqlens",
     "chunk_gated_delta_product": "q k v g beta num_householder scale initial_state output_final_state cu_seqlens "
     "use_qk_l2norm_in_kernel",
     "causal_conv1d": "x weight bias residual initial_state output_final_state activation",

@@ -15,10 +15,10 @@ def scores(q: Tensor, k: Tensor, gamma: Tensor, *, erase: bool) -> tuple[Tensor,
     p = q.new_zeros(n, size, size) if erase else a
     a.diagonal(dim1=1, dim2=2).copy_((q * k).sum(-1))
     for block, rise, fall in _decays(gamma):
-        columns = (_halves(k, block)[0] * fall).mT
-        _square(a, block).copy_((_halves(q, block)[1] * rise) @ columns)
+        columns = (halves(k, block)[0] * fall).mT
+        square_below(a, block).copy_((halves(q, block)[1] * rise) @ columns)
         if erase:
-            _square(p, block).copy_((_halves(k, block)[1] * rise) @ columns)
+            square_below(p, block).copy_((halves(k, block)[1] * rise) @ columns)
     return a, p
 
 
@@ -39,15 +39,15 @@ def scores_backward(
     dk = torch.zeros_like(k)
     rates = None if beta is None else beta * k
     for block, rise, fall in _decays(gamma):
-        columns = _halves(k, block)[0] * fall
-        square = _square(da, block)
-        _halves(dq, block)[1].add_((square @ columns).mul_(rise))
-        into = square.mT @ (_halves(q, block)[1] * rise)
+        columns = halves(k, block)[0] * fall
+        square = square_below(da, block)
+        halves(dq, block)[1].add_((square @ columns).mul_(rise))
+        into = square.mT @ (halves(q, block)[1] * rise)
         if dm is not None and h is not None and rates is not None:
-            square = _square(dm, block)
-            _halves(h, block)[1].add_((square @ columns).mul_(rise))
-            into += square.mT @ (_halves(rates, block)[1] * rise)
-        _halves(dk, block)[0].add_(into.mul_(fall))
+            square = square_below(dm, block)
+            halves(h, block)[1].add_((square @ columns).mul_(rise))
+            into += square.mT @ (halves(rates, block)[1] * rise)
+        halves(dk, block)[0].add_(into.mul_(fall))
     return dk
 
 
@@ -55,19 +55,19 @@ def _decays(gamma: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """For each level: its block size, e^{G_i - G_m} of the rows and e^{G_m - G_j} of the columns."""
     block = 1
     while block < gamma.shape[1]:
-        earlier, later = _halves(gamma, block)
+        earlier, later = halves(gamma, block)
         middle = earlier[:, :, -1:]
         yield block, (later - middle).exp2_(), (middle - earlier).exp2_()
         block *= 2
 
 
-def _halves(x: Tensor, block: int) -> tuple[Tensor, Tensor]:
+def halves(x: Tensor, block: int) -> tuple[Tensor, Tensor]:
     """[n, C, K] -> the first and second halves of each 2 * block rows, as views [n, C / (2 block), block, K]."""
     pairs = x.view(x.shape[0], -1, 2, block, x.shape[2])
     return pairs[:, :, 0], pairs[:, :, 1]
 
 
-def _square(a: Tensor, block: int) -> Tensor:
+def square_below(a: Tensor, block: int) -> Tensor:
     """The views [n, C / (2 block), block, block] of the squares below the diagonal at this level."""
     n, size, _ = a.shape
     lane, line, _ = a.stride()

@@ -1,0 +1,177 @@
+"""A diagonal decay plus a rank-one change of the state (DPLR): RWKV-7, and delta rules that erase and write apart.
+
+`chunk_*` is for training and prefill, `fused_recurrent_*` for decoding a few tokens. Shapes are in contract.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from move37.kernels import contract
+from move37.kernels.dispatch import choose
+from move37.kernels.errors import BadOption
+from move37.kernels.ops.low_rank import chunked, naive
+
+
+def chunk_dplr_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    gk: Tensor,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """DPLR, chunkwise: S_t = (diag(e^{gk_t}) + b_t^T a_t) S_{t-1} + k_t^T v_t, o_t = scale q_t S_t.
+
+    Shapes: q, k, a, b [B, T, H, K]; v [B, T, HV, V]; gk [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+
+    gk is the log decay, <= 0; a reads the state before the decay. Stable where a = -c, b = rate * c with |c| = 1 and
+    e^{gk} - rate * c^2 within [-1, 1] (RWKV-7, arXiv 2503.14456). The rest as `chunk_gated_delta_rule`.
+    Raises kernels.errors.KernelError.
+    """
+    given = (q, k, v, a, b, gk, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=False)
+
+
+def fused_recurrent_dplr_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    gk: Tensor,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """DPLR token by token, for decoding: the function and the state of `chunk_dplr_delta_rule`.
+
+    Shapes: q, k, a, b [B, T, H, K]; v [B, T, HV, V]; gk [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+    """
+    given = (q, k, v, a, b, gk, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=True)
+
+
+def chunk_rwkv7(
+    r: Tensor,
+    w: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    scale: float = 1.0,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = True,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """RWKV-7's recurrence, chunkwise: `chunk_dplr_delta_rule` with r for q, the log decay w and a scale of 1.
+
+    Shapes: r, k, a, b [B, T, H, K]; v [B, T, HV, V]; w [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+    """
+    given = (r, k, v, a, b, w, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=False)
+
+
+def fused_recurrent_rwkv7(
+    r: Tensor,
+    w: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    scale: float = 1.0,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = True,
+    cu_seqlens: Tensor | None = None,
+    **options: object,
+) -> tuple[Tensor, Tensor | None]:
+    """RWKV-7 token by token, for decoding: the function and the state of `chunk_rwkv7`.
+
+    Shapes: r, k, a, b [B, T, H, K]; v [B, T, HV, V]; w [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
+    """
+    given = (r, k, v, a, b, w, scale, initial_state, output_final_state, cu_seqlens)
+    return _run(*given, options, recurrent=True)
+
+
+def _run(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    g: Tensor,
+    scale: float | None,
+    state: Tensor | None,
+    want_state: bool,
+    cu_seqlens: Tensor | None,
+    options: Mapping[str, object],
+    *,
+    recurrent: bool,
+) -> tuple[Tensor, Tensor | None]:
+    contract.check_options(options)
+    contract.check_tensors(q=q, k=k, v=v, a=a, b=b, gk=g)
+    q, k, v, a, b = contract.under_autocast(q, k, v, a, b)
+    _check(q, k, v, a, b, g, state, cu_seqlens)
+    scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+    name = choose(q.device)
+    if name == "reference" or recurrent:
+        o, last = _naive(q, k, v, a, b, g, scale, state, cu_seqlens, exact=not recurrent)
+        return o, last if want_state else None
+    return chunked.chunk_low_rank(q, k, v, a, b, g, scale, state, cu_seqlens, want_state=want_state)
+
+
+def _check(
+    q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor, state: Tensor | None, cu_seqlens: Tensor | None
+) -> None:
+    contract.check_heads(q, k, v)
+    batch, time, heads, values = v.shape
+    for name, tensor in (("a", a), ("b", b)):
+        contract.check_gate(name, tensor, tuple(q.shape), q)
+        if tensor.dtype != q.dtype:
+            raise BadOption(name, tensor.dtype, f"a tensor of {q.dtype}, as q is")
+    contract.check_gate("gk", g, (batch, time, heads, q.shape[-1]), q)
+    sequences = contract.check_sequences(cu_seqlens, batch)
+    contract.check_gate("initial_state", state, (sequences, heads, q.shape[-1], values), q)
+
+
+def _naive(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    g: Tensor,
+    scale: float,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    *,
+    exact: bool,
+) -> tuple[Tensor, Tensor]:
+    if cu_seqlens is None:
+        return naive.low_rank(q, k, v, a, b, g, scale, state, exact=exact)
+    outputs, states = [], []
+    for n, (start, stop) in enumerate(pairwise(contract.read_bounds(cu_seqlens, v.shape[1]))):
+        own = None if state is None else state[n : n + 1]
+        if start == stop:
+            wide = torch.float64 if q.dtype == torch.float64 else torch.float32
+            states.append(
+                v.new_zeros(1, v.shape[2], q.shape[3], v.shape[3], dtype=wide) if own is None else own.to(wide)
+            )
+            continue
+        qs, ks, vs, reads, writes, gs = (x[:, start:stop] for x in (q, k, v, a, b, g))
+        o, last = naive.low_rank(qs, ks, vs, reads, writes, gs, scale, own, exact=exact)
+        outputs.append(o)
+        states.append(last)
+    return torch.cat(outputs, 1), torch.cat(states)
