@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from move37.lab.training.contract import is_kernels
+
 WIDTH = ("hidden_size", "d_model", "dim", "embed_dim", "n_embd", "model_dim", "d", "input_dim", "emb_dim")
 HEADS = ("num_heads", "n_heads", "n_head", "heads", "nheads", "num_attention_heads")
 GIVEN: Mapping[str, str] = {
@@ -137,8 +139,9 @@ def _imports(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[str]]:
 
 def _import(alias: ast.alias, served: list[str]) -> list[ast.stmt]:
     root = alias.name.split(".")[0]
-    if root in KEPT:
-        return [ast.Import(names=[alias])]
+    whole = ast.Import(names=[alias])
+    if root in KEPT or is_kernels(whole, alias.name):
+        return [whole]
     bound = alias.asname or root
     if root in THROUGH_TORCH or alias.name in _names():
         return _bind(bound, THROUGH_TORCH.get(root) or root, served)
@@ -150,7 +153,7 @@ def _import_from(node: ast.ImportFrom, served: list[str]) -> list[ast.stmt]:
     root = module.split(".")[0]
     if root == "__future__":
         return []
-    if root in KEPT and node.level == 0:
+    if node.level == 0 and (root in KEPT or is_kernels(node, module)):
         return [node]
     found: list[ast.stmt] = []
     for alias in node.names:

@@ -148,13 +148,13 @@ def _check_import(node: ast.AST) -> None:
     else:
         return
     for module in modules:
-        if module.split(".")[0] not in ALLOWED_IMPORTS + HARMLESS_IMPORTS and not _is_kernels(node, module):
+        if module.split(".")[0] not in ALLOWED_IMPORTS + HARMLESS_IMPORTS and not is_kernels(node, module):
             raise ContractError(
                 f"line {node.lineno} imports {module}: a candidate may import torch, einops, math and kernels only"
             )
 
 
-def _is_kernels(node: ast.Import | ast.ImportFrom, module: str) -> bool:
+def is_kernels(node: ast.Import | ast.ImportFrom, module: str) -> bool:
     """Whether it is our kernels under their full name, `from move37 import kernels` included."""
     if module == "move37" and isinstance(node, ast.ImportFrom):
         return all(alias.name == "kernels" for alias in node.names)

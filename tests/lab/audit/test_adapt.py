@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.lab import baselines
 from move37.lab.audit.adapt import adapted
 from move37.lab.training.contract import check_source, load_mixer
 from tests.lab.audit.programs import CONFIGURED, HONEST, OWN, UNTESTABLE
@@ -22,6 +23,21 @@ def test_a_layer_of_the_ecosystem_becomes_a_candidate_that_runs(source: str, lay
     x = torch.randn(2, 20, 64)
     y = mixer(x)
     assert y.shape == x.shape and torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_a_file_to_our_own_contract_stays_a_candidate(name: str) -> None:
+    found = adapted(baselines.source(name))
+    check_source(found.source)
+    assert found.layer == "Mixer" and found.source.count("class Mixer") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import kernels", "from move37 import kernels", "import move37.kernels", "from move37.kernels import l2norm"],
+)
+def test_our_kernels_are_kept_under_every_name_that_the_contract_allows(line: str) -> None:
+    assert line in adapted(f"{line}\n{OWN}").source
 
 
 @pytest.mark.parametrize("name", [n for n in UNTESTABLE if n != "raises"])
