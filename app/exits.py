@@ -12,6 +12,7 @@ Not covered: `move37 exec` passes its program's own status and knows 124, 125 an
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from enum import IntEnum
 
@@ -60,10 +61,24 @@ STATUS: Mapping[str, Exit] = {
 }
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def status_of(error: BaseException) -> Exit | None:
-    """The status for an error of one of our trees; None for a fault that nobody has translated."""
+    """The status for an error of one of our trees; None for a fault that nobody has translated.
+
+    Whatever could not be written because the disk is full is the machine's fault, under any name.
+    """
     for kind in type(error).__mro__:
         known = STATUS.get(f"{kind.__module__}.{kind.__qualname__}")
         if known is not None:
-            return known
+            return Exit.ENVIRONMENT if _is_full_disk(error) else known
     return None
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False

@@ -28,7 +28,7 @@ from move37.memory.errors import (
     NotFound,
     StoreBroken,
 )
-from move37.memory.files import write_synced, writing_lock
+from move37.memory.files import require_room, write_synced, writing_lock
 from move37.memory.schema import compare, manifest
 from move37.memory.store import EF, Collection, Hit, Nearest, Point, Where
 
@@ -87,6 +87,7 @@ class EdgeStore:
         return known
 
     def _load(self, path: Path, collection: Collection) -> Any:
+        require_room(path)  # reading too: the engine maps files that have holes
         if self._manifest(path) is not None:
             return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
         if path.exists():
@@ -129,7 +130,8 @@ class EdgeStore:
             self._call(shard.close)
 
     def _writing(self) -> FileLock:
-        """Held while files change, so that a copy made under it is whole."""
+        """Held while files change, so that a copy made under it is whole. Raises `NoRoom`."""
+        require_room(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         return writing_lock(self._folder)
 

@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from move37.memory.errors import HomeLocked, MemoryFault, MemoryUnavailable, OtherSchema, StoreBroken, WrongDimension
+from move37.memory.errors import (
+    HomeLocked,
+    MemoryFault,
+    MemoryUnavailable,
+    NoRoom,
+    OtherSchema,
+    StoreBroken,
+    WrongDimension,
+)
 from move37.memory.store import Collection, Point, Sparse, Where
 
 MANIFEST = "move37.json"
@@ -71,7 +79,7 @@ def translate(error: Exception, path: Path) -> MemoryFault:
     if "dimension error" in text:
         return WrongDimension(f"A vector does not fit the collection: {text}.")
     if "No space left" in text:
-        return MemoryUnavailable("The disk is full; the memory cannot be written.")
+        return NoRoom("The disk is full; the memory cannot be written: free some space.")
     if isinstance(error, json.JSONDecodeError):
         return StoreBroken(f"The memory in {path} is damaged ({MANIFEST}: {text}); move it away and import it again.")
     if isinstance(error, OSError) or "Permission denied" in text or "Read-only file system" in text:

@@ -9,6 +9,7 @@
     |  '- InvalidPaper        a paper's file breaks the format of memory/cognition/README.md
     |- NotFound               no such item
     |- MemoryUnavailable      the store cannot be used now; nothing is lost, lessons are queued
+    |  |- NoRoom              the disk is nearly full
     |  |- HomeLocked          another process holds this home
     |  |- ServerUnreachable   no Qdrant answers at the URL
     |  |- ServerRefused       the server wants another API key
@@ -59,6 +60,10 @@ class NotFound(MemoryFault):
 
 class MemoryUnavailable(MemoryFault):
     """The store cannot be used now."""
+
+
+class NoRoom(MemoryUnavailable):
+    """The disk is too full to write."""
 
 
 class HomeLocked(MemoryUnavailable):

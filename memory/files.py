@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from filelock import FileLock
 
+from move37.memory.errors import NoRoom
+
 LOCK = "writing.lock"
+ROOM = 64 * 2**20  # bytes that must be free: the engine writes through mapped files, and dies where a page has no room
 _BLOCK = 1 << 20  # bytes read at once
 
 
@@ -44,6 +48,16 @@ def sync_folder(folder: Path) -> None:
 def writing_lock(folder: Path) -> FileLock:
     """The lock that a writer of this folder holds while its files change."""
     return FileLock(folder / LOCK, thread_local=False)
+
+
+def require_room(folder: Path) -> None:
+    """Raises `NoRoom` where the disk is too full for the engine. A user's own quota is not seen."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < ROOM:
+        raise NoRoom(
+            f"The disk of {folder} has {free >> 20} MB left and the memory needs {ROOM >> 20}; free some space."
+        )
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -29,6 +30,14 @@ def test_the_map_names_classes_that_exist() -> None:
     for path in STATUS:
         module, _, name = path.rpartition(".")
         assert hasattr(import_module(module), name), path
+
+
+@pytest.mark.parametrize("kind", list(errors()), ids=lambda k: f"{k.__module__.split('.')[1]}.{k.__name__}")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_whatever_a_full_disk_stopped_is_the_machines_fault(kind: type[Exception], number: int) -> None:
+    error = kind("why")
+    error.__cause__ = OSError(number, "no room")
+    assert status_of(error) == Exit.ENVIRONMENT
 
 
 def test_an_unknown_error_has_no_status() -> None:

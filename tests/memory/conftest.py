@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def make_store(kind: str, folder: Path) -> Store:
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
     """In memory where there is a RAM disk: the engine syncs often, and a killed process is the same on either."""
-    if not os.access("/dev/shm", os.W_OK):
+    if not os.access("/dev/shm", os.W_OK) or shutil.disk_usage("/dev/shm").free < 2**29:
         yield tmp_path
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="move37-", ignore_cleanup_errors=True) as folder:

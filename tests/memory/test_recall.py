@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -18,13 +20,15 @@ from move37.memory import (
     ProbeResult,
     RecordedPrinciple,
     Situation,
+    files,
     open_memory,
     rank,
     render,
 )
-from move37.memory.errors import HomeLocked, WrongDimension
+from move37.memory.errors import HomeLocked, NoRoom, WrongDimension
 from move37.memory.minilm import MiniLM
 from move37.memory.recall import Memory
+from move37.memory.schema import ANALYSES
 from tests.memory.conftest import a_lesson, an_entry, effects
 
 
@@ -33,6 +37,42 @@ async def memory(tmp_path: Path, embedder: MiniLM) -> AsyncIterator[Memory]:
     opened = open_memory(tmp_path, embedder=embedder)
     yield opened
     await opened.close()
+
+
+async def test_a_full_disk_is_said_before_the_engine_meets_it_and_no_lesson_is_lost(
+    tmp_path: Path, embedder: MiniLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {"bytes": 2**30}
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda place: SimpleNamespace(free=free["bytes"]))
+    opened = open_memory(tmp_path, embedder=embedder)
+    await opened.remember(a_lesson())
+    free["bytes"] = files.ROOM - 1
+    await opened.remember(a_lesson(experiment="exp-2"))  # it waits
+    with pytest.raises(NoRoom, match="free some space"):
+        await opened.load_builtin()
+    await opened.close()
+    closed = open_memory(tmp_path, embedder=embedder)
+    with pytest.raises(MemoryUnavailable, match="free some space"):
+        await closed.load_builtin()
+    await closed.close()
+    free["bytes"] = 2**30
+    again = open_memory(tmp_path, embedder=embedder)
+    kept = [one.item for one in again.index().all(ANALYSES)]
+    assert {lesson.experiment for lesson in kept} == {"exp-1", "exp-2"}  # type: ignore[union-attr]
+    await again.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_disk_without_room_ends_in_a_sentence_and_not_in_a_signal(tmp_path: Path) -> None:
+    """The engine writes through mapped files: on a file system of 8 MB it was ended by SIGBUS."""
+    code = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom move37.memory import open_memory\n"
+        "asyncio.run(open_memory(Path(sys.argv[1])).load_builtin())"
+    )
+    line = 'mount -t tmpfs -o size=8m none "$0" && exec "$1" -c "$2" "$0"'
+    command = ["unshare", "--mount", "sh", "-c", line, str(tmp_path), sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "NoRoom" in done.stderr, done.stderr
 
 
 async def test_a_cycle_recalls_asks_and_remembers(memory: Memory):
