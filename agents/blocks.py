@@ -194,6 +194,7 @@ def direction(context: ResearchContext) -> list[ContextBlock]:
     texts = [fence(context.direction, "markdown")] if context.direction.strip() else []
     texts += [f"- Proposed by the user: {line(p)}" for p in context.proposals]
     texts += [f"- Said by the user: {line(s)}" for s in context.said]
+    texts += [f"- Ruled out by the user as a base: {line(word)}" for word in context.ruled_out]
     return [ContextBlock(text="\n".join(texts), rank=0, must=True)] if texts else []
 
 

@@ -57,6 +57,7 @@ def at_stage(
         direction=campaign.record.brief.text,
         proposals=ctx.proposals,
         said=_said(ctx),
+        ruled_out=campaign.inbox.directions.banned,
         principles=tuple(p for p in principles.standing(campaign.archive) if _is_ours(p, others)),
         leaderboard=ledger.leaderboard(others, metric),
         ledger=ledger.ledger(others, metric),

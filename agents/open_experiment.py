@@ -60,12 +60,14 @@ def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Li
     ident = experiment.id
 
     async def answer(opening: Opening, proposals: Proposals) -> Precedents:
+        known = comparable(campaign)
         return await precedents.answer(
             opening,
             proposals,
             memory=campaign.memory,
-            experiments=comparable(campaign),
+            experiments=known,
             operators_of=campaign.operators_of,
+            banned=_meant(campaign.inbox.directions.banned, known),
         )
 
     talk = Conversation(inbox=campaign.inbox, on_message=lambda said: _said(campaign, ident, said), answer=answer)

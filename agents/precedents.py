@@ -6,7 +6,7 @@ No compute is spent before. The answer is a typed message in the conversation (m
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -36,10 +36,14 @@ async def answer(
     memory: ResearchMemory,
     experiments: Sequence[Experiment],
     operators_of: OperatorsOf,
+    banned: Sequence[str] = (),
 ) -> Precedents:
-    """What is known about each idea, or why it cannot be judged."""
+    """What is known about each idea, or why it cannot be judged. `banned`: ids that the user ruled out as a base."""
     others = [e for e in experiments if e.id != opening.context.experiment]
-    problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=_pool(opening))]
+    # A ban holds from the next experiment on: what this one was offered before it may still be built on.
+    ruled_out = {*banned} - {p.id for p in opening.context.parents}
+    pool = _pool(opening)
+    problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=pool, banned=ruled_out)]
     if not proposals.ideas:
         problems.append("There is no idea in `ideas`: propose one, or set `drop`.")
     found = []
@@ -48,14 +52,19 @@ async def answer(
     return Precedents(ideas=tuple(found), problems=tuple(problems))
 
 
-def complaints(idea: Proposal, experiments: Sequence[Experiment], *, pool: Sequence[str]) -> list[str]:
-    """Sentences for the Researcher: a base, a citation or an idea that does not exist, or a repetition. Pure."""
+def complaints(
+    idea: Proposal, experiments: Sequence[Experiment], *, pool: Sequence[str], banned: Collection[str] = ()
+) -> list[str]:
+    """Sentences for the Researcher: what does not exist, is a repetition, or was ruled out by the user. Pure."""
     bases, ids = resolved(experiments), {e.id for e in experiments}
     known = ", ".join(sorted(e.name for e in experiments if e.role is Role.BASELINE))
     found = []
     if idea.base not in bases:
         what = f"its base {idea.base!r} does not exist or has no file" if idea.base else "it names no base"
         found.append(f"{idea.name}: {what}: give an experiment's id from the ledger or one of {known}.")
+    for named in (idea.base, idea.second):
+        if bases.get(named) in banned:
+            found.append(f"{idea.name}: the user has ruled out {named} as a base (/ban): build on another one.")
     for cited in [*idea.cites, *([idea.second] if idea.second else [])]:
         if _EXPERIMENT.fullmatch(cited) and cited not in ids:
             found.append(f"{idea.name}: it cites {cited}, which does not exist.")

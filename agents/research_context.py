@@ -126,6 +126,7 @@ class ResearchContext:
     direction: str = ""  # the brief, Markdown
     proposals: tuple[str, ...] = ()  # hypotheses that the user handed over
     said: tuple[str, ...] = ()  # the user's lines in earlier stages of this experiment
+    ruled_out: tuple[str, ...] = ()  # ids, names and families that the user banned as a base
     principles: tuple[Principle, ...] = ()
     leaderboard: Mapping[int, tuple[LeaderboardRow, ...]] = field(default_factory=dict)  # steps -> best first
     ledger: tuple[LedgerRow, ...] = ()  # oldest first

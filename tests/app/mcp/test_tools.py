@@ -277,3 +277,13 @@ async def test_stop_ends_softly_and_the_next_session_goes_on(tmp_path: Path) -> 
         status = await agent("status")
         assert status["experiments"][0]["id"] == ident
         await agent("submit", proposal=ident, source=source(1))
+
+
+async def test_a_base_that_was_ruled_out_is_refused(tmp_path: Path) -> None:
+    lab = Laboratory(load({"home": tmp_path, "budget": "3"}))
+    lab.inbox.direct("ban", "linear")
+    async with Client(build(lab)) as client:
+        agent = Agent(client)
+        said = await agent.refused("propose", name="third", base="linear", change="one more idea", **WORDS)
+        assert "the user has ruled out linear as a base" in said
+        assert await agent.propose(1, base="gated_delta") == "c1-001"
