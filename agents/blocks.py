@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
+from move37.agents.search.plans import plan_of_file
 from move37.lab.records import Effect, Effects
 from move37.memory import render as remembered
 
@@ -121,6 +122,16 @@ def sources(context: ResearchContext) -> list[ContextBlock]:
         if p.diff:
             diff = f"What {p.id} changed in {p.base}:\n{fence(p.diff, 'diff')}"
             found.append(ContextBlock(text=diff, rank=2 + 7 * place))
+    return found
+
+
+def plans(context: ResearchContext) -> list[ContextBlock]:
+    """The same as plans of the grammar, where the file has one."""
+    found = []
+    for place, p in enumerate([*context.parents, *([context.best] if context.best else [])]):
+        plan = plan_of_file(p.source, family=p.family, is_baseline=p.is_baseline)
+        text = f"{_head(p)}\nPlan: {plan or 'the grammar cannot say this file'}"
+        found.append(ContextBlock(text=text, folded=_head(p), rank=1 + place, must=place == 0))
     return found
 
 

@@ -12,6 +12,7 @@ from move37.agents import ledger, record
 from move37.agents.context import CampaignContext
 from move37.agents.events import Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable
+from move37.agents.planning import plans_of
 from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchContext, TaskCard
 from move37.lab.archive import principles
 from move37.lab.records import Experiment, Hypothesis, Principle, Role
@@ -54,6 +55,7 @@ def at_stage(
         seed=campaign.record.brief.seed,
         task=task_card(campaign),
         ideas_wanted=ideas_wanted(campaign),
+        plans=plans_of(campaign.scientists, task=campaign.task.name, wanted=campaign.limits.plans),
         direction=campaign.record.brief.text,
         proposals=ctx.proposals,
         said=_said(ctx),
@@ -90,8 +92,9 @@ def task_card(campaign: CampaignContext) -> TaskCard:
 
 
 def ideas_wanted(campaign: CampaignContext) -> int:
-    """A language model is asked for several at once; the search draws one."""
-    return campaign.limits.ideas if campaign.scientists["Researcher"].uses_language else 1
+    """A language model is asked for several at once where another ranks them; the search draws one, and ranks none."""
+    several = all(campaign.scientists[role].uses_language for role in ("Researcher", "Critic"))
+    return campaign.limits.ideas if several else 1
 
 
 def situation(context: ResearchContext, parents: Sequence[Experiment]) -> Situation:

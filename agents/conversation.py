@@ -70,6 +70,10 @@ class Conversation:
             self._on_message(replace(line, to=speaker, stage=self.stage))
         return tuple(line.text for line in lines)
 
+    def tell(self, text: str, *, to: str) -> None:
+        """Something that the lab says in this stage outside of any turn."""
+        self._on_message(Message(source=LAB, to=to, text=text, stage=self.stage))
+
     def failed(self, error: Exception) -> None:
         """What really broke: AutoGen turns every exception into a RuntimeError of the team and says only its text."""
         self._failure = error

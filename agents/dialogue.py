@@ -19,6 +19,7 @@ from move37.agents.precedents import changed, resolved
 from move37.agents.replies import Code, Proposals, Report
 from move37.agents.research_context import ResearchContext
 from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationResult
+from move37.agents.search.plans import CODE_GENERATOR, file_of_plan
 from move37.agents.team import Settled, negotiation, settled, single
 from move37.lab.effects import effects_of
 from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
@@ -88,6 +89,9 @@ async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult
     assert agreed.hypothesis is not None
     campaign = ctx.campaign
     context = context_builder.at_stage(ctx, hypothesis=agreed.hypothesis)
+    if (candidate := _planned(agreed.hypothesis)) is not None and context.plans == "may":
+        ctx.talk.tell(f"The plan of {agreed.hypothesis.name} is turned into code as it stands.", to="Engineer")
+        return await _approved(ctx, candidate)
     base = next((p.source for p in context.parents if p.id == agreed.hypothesis.base), "")
     problem = ""
     for _ in range(MOST_REWRITES + 1):
@@ -102,11 +106,21 @@ async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult
             problem = str(error)
             continue
         author = campaign.scientists["Engineer"].signature
-        candidate = Candidate(source=source, author=author, family=agreed.hypothesis.family)
-        if veto := await campaign.approvals.asked(ctx.id, "code", candidate.source):
-            return CodeResult(candidate=None, vetoed=True, reason=f"vetoed by the user: {veto}")
-        return CodeResult(candidate=candidate)
+        return await _approved(ctx, Candidate(source=source, author=author, family=agreed.hypothesis.family))
     return CodeResult(candidate=None, reason=f"the Engineer wrote no file: {problem}")
+
+
+def _planned(hypothesis: Hypothesis) -> Candidate | None:
+    """The file of the hypothesis's plan, where it has one."""
+    source = file_of_plan(hypothesis.plan, name=hypothesis.name, motivation=hypothesis.motivation)
+    return Candidate(source=source, author=CODE_GENERATOR, family=hypothesis.family) if source else None
+
+
+async def _approved(ctx: ExperimentContext, candidate: Candidate) -> CodeResult:
+    """The file, unless the user refuses it."""
+    if veto := await ctx.campaign.approvals.asked(ctx.id, "code", candidate.source):
+        return CodeResult(candidate=None, vetoed=True, reason=f"vetoed by the user: {veto}")
+    return CodeResult(candidate=candidate)
 
 
 def _unwritten(base: str, problem: str) -> Refused:

@@ -20,8 +20,10 @@ from move37.agents import blocks, prompts
 from move37.agents.formatting import readable
 from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.metering import Metered
+from move37.agents.models.client import ClientWrapper
+from move37.agents.planning import PlanningClient
 from move37.agents.rendering import Count, front, render
-from move37.agents.replies import Principles
+from move37.agents.replies import Principles, Proposals
 from move37.agents.results import Attempt
 from move37.agents.roles import LAB, Seat
 from move37.lab.records import Measurement
@@ -48,7 +50,8 @@ class LanguageModel:
         small = self.signature.partition(":")[0] in SMALL
         budget = seat.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
         count = counter(self.client)
-        return lambda: LanguageModelAgent(seat, metered, budget=budget, count=count)
+        asked = (lambda: PlanningClient(metered)) if seat.member.reply is Proposals else lambda: metered
+        return lambda: LanguageModelAgent(seat, asked(), budget=budget, count=count)
 
     async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """One question outside of any experiment. Raises what the client raises."""
@@ -68,7 +71,7 @@ class LanguageModel:
 class LanguageModelAgent(AssistantAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, client: Metered, *, budget: int, count: Count) -> None:
+    def __init__(self, seat: Seat, client: ClientWrapper, *, budget: int, count: Count) -> None:
         tools = list(seat.tools) if client.model_info["function_calling"] else []
         super().__init__(
             seat.member.name,
@@ -80,6 +83,7 @@ class LanguageModelAgent(AssistantAgent):
             max_tool_iterations=TOOL_ROUNDS if tools else 1,
             reflect_on_tool_use=True,  # after the last round it is asked once more, without tools
         )
+        self._client = client
         self._budget = budget
         self._count = count
 
@@ -96,6 +100,8 @@ class LanguageModelAgent(AssistantAgent):
             return f"{message.source}:\n{message.to_text()}"
         content = message.content
         if isinstance(content, Opening):
+            if isinstance(self._client, PlanningClient):
+                self._client.read(content.context)
             text = render(content.context, self.name, budget=self._budget, count=self._count).text
         else:
             text = told(content)

@@ -12,6 +12,7 @@ import structlog
 
 from move37.agents.ledger import OperatorsOf, candidates, source_of
 from move37.agents.messages import Opening, PrecedentFacts, Precedents
+from move37.agents.planning import complaint
 from move37.agents.replies import Proposal, Proposals
 from move37.agents.research_memory import ResearchMemory
 from move37.agents.search.plans import operators_of_plan
@@ -44,6 +45,8 @@ async def answer(
     ruled_out = {*banned} - {p.id for p in opening.context.parents}
     pool = _pool(opening)
     problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=pool, banned=ruled_out)]
+    for idea in proposals.ideas:
+        problems += [f"{idea.name}: {why}." for why in [complaint(idea, opening.context.plans)] if why]
     if not proposals.ideas:
         problems.append("There is no idea in `ideas`: propose one, or set `drop`.")
     found = []

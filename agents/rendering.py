@@ -25,6 +25,7 @@ _MAKERS: Mapping[str, tuple[str, Section]] = {
     "ledger": ("Every experiment so far", blocks.ledger),
     "ledger_near": ("Experiments beside this one", blocks.ledger_near),
     "sources": ("Files to build on", blocks.sources),
+    "plans": ("Plans to build on", blocks.plans),
     "base": ("The file that the hypothesis changes", blocks.base_source),
     "parents": ("What there is to build on", blocks.parents),
     "recollections": ("From memory", blocks.recollections),
@@ -73,8 +74,8 @@ def front(task: TaskCard) -> str:
 
 def render(context: ResearchContext, role: str, *, budget: int, count: Count) -> Rendered:
     """Everything that `role` reads of a context, in at most `budget` tokens; what must be there is never left out."""
-    made = [(name, list(_MAKERS[name][1](context))) for name in SECTIONS[role]]
-    ending = prompts.fill(role.lower(), experiment=context.experiment, ideas=str(context.ideas_wanted))
+    made = [(name, list(_MAKERS[name][1](context))) for name in sections(context, role)]
+    ending = request(context, role)
     shown, tokens = _chosen([b for _, found in made for b in found], budget - count(ending), count)
     parts, left_out = [], 0
     for name, found in made:
@@ -85,6 +86,22 @@ def render(context: ResearchContext, role: str, *, budget: int, count: Count) ->
         if texts:
             parts.append(f"## {_MAKERS[name][0]}\n\n" + "\n".join(texts))
     return Rendered(text="\n\n".join([*parts, ending]), tokens=tokens + count(ending), left_out=left_out)
+
+
+def sections(context: ResearchContext, role: str) -> tuple[str, ...]:
+    """What `role` reads; who answers with plans reads those of the files in place of the files."""
+    swapped = {"sources": "plans"} if context.plans == "must" else {}
+    return tuple(swapped.get(name, name) for name in SECTIONS[role])
+
+
+def request(context: ResearchContext, role: str) -> str:
+    """The role's own words, which stand last."""
+    return prompts.fill(
+        role.lower(),
+        experiment=context.experiment,
+        ideas=str(context.ideas_wanted),
+        plans=prompts.text(f"plans_{context.plans}").strip(),
+    )
 
 
 def _chosen(found: Sequence[ContextBlock], budget: int, count: Count) -> tuple[dict[int, str], int]:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from move37.lab.records import Effects, Hypothesis, Metric, Principle
 from move37.memory.records import Recollection
+
+# Whether the Researcher may, or must, answer with a plan of the grammar (planning.py).
+Plans = Literal["no", "may", "must"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,7 @@ class ResearchContext:
     seed: int  # the campaign's
     task: TaskCard
     ideas_wanted: int = 1  # hypotheses that the Researcher is asked for
+    plans: Plans = "no"
     direction: str = ""  # the brief, Markdown
     proposals: tuple[str, ...] = ()  # hypotheses that the user handed over
     said: tuple[str, ...] = ()  # the user's lines in earlier stages of this experiment

@@ -43,11 +43,17 @@ class OpenedModels:
 
 def checked(settings: Settings) -> Assignment:
     """Which role has which model. Raises `BadModel`, or `BadInput` when a cost could not be counted."""
-    from move37.agents.models import assigned, parse
+    from move37.agents.models import SEARCH, assigned, parse
 
     assignment = assigned(settings.models.model)
     for uri in assignment.uris:
         parse(uri)
+    proposes, writes = assignment.models["Researcher"], assignment.models["Engineer"]
+    if settings.campaign.task.startswith("program") and writes == SEARCH != proposes:
+        raise BadInput(
+            f"{proposes} would propose programs that nobody writes, since the search builds nothing from prose: name a "
+            f"model for the Engineer as well (--model researcher={proposes},engineer=URI)"
+        )
     if settings.campaign.max_cost is not None:
         for role, asked in asked_by_role(settings, assignment).items():
             if price(settings, asked) is None:

@@ -64,6 +64,7 @@ class ConversationSettings:
     debug_attempts: int = 3  # files that the Debugger may write
     ideas: int = 3  # hypotheses that a language model proposes at once; the search draws one
     context_tokens: int | None = None  # of one role's context; None: 24,000 for hosted models, 6,000 for local ones
+    plans: bool = False  # a language model may propose a plan of the grammar, which is turned into code as it stands
     reflect: bool = True  # the principles are revised after every generation
     refusals_tried: float = 0.1  # share of what the Critic refuses that is tried all the same, to measure the Critic
     recollections: int = 6
@@ -268,6 +269,7 @@ class _Sources(BaseSettings):
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
     ideas: Annotated[int, Field(ge=1, le=8)] = 3
     context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
+    plans: bool = False
     reflect: bool = True
     refusals_tried: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     recollections: Annotated[int, Field(ge=0, le=50)] = 6
@@ -326,6 +328,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             debug_attempts=found.debug_attempts,
             ideas=found.ideas,
             context_tokens=found.context_tokens,
+            plans=found.plans,
             reflect=found.reflect,
             refusals_tried=found.refusals_tried,
             recollections=found.recollections,

@@ -302,6 +302,7 @@ async def open_context(
                 debug_attempts=conversation.debug_attempts,
                 ideas=conversation.ideas,
                 context_tokens=conversation.context_tokens,
+                plans=conversation.plans,
                 reflect=conversation.reflect,
                 refusals_tried=conversation.refusals_tried,
                 recollections=conversation.recollections,

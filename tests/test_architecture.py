@@ -19,7 +19,7 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "autogen_core", "qdra
 LONGEST_FILE = 450
 FILLED = {
     *("contract", "kernels", "facts", "metric", "direction", "unit"),
-    *("experiment", "ideas", "principles", "lessons"),
+    *("experiment", "ideas", "plans", "principles", "lessons"),
 }
 
 

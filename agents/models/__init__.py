@@ -6,6 +6,7 @@
     ollama:NAME      an Ollama server
     local:NAME       llama.cpp in a process of ours: a model that a package carries, or a GGUF file (models/local)
     seat             somebody outside: a person or a program (`move37 answer`), a coding agent (`move37 mcp`)
+    hybrid:URI       that model proposes plans of the grammar, the search does the rest (assignment.py)
     replay:FILE      the recorded replies of an earlier run (models/replay)
 
 To add one: a file in providers/ and its line there. Which role has which model: assignment.py.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from move37.agents.errors import BadModel
-from move37.agents.models.assignment import Assignment, assigned
+from move37.agents.models.assignment import HYBRID, Assignment, assigned
 from move37.agents.models.provider import REPLY_SECONDS, REPLY_TOKENS, ModelOptions, Provider, is_loopback
 from move37.agents.models.providers import PROVIDERS
 
@@ -60,7 +61,7 @@ class ModelName:
 
 def known() -> str:
     """The forms of a URI, for messages."""
-    return ", ".join([SEARCH, SEAT, *(f"{p.name}:{p.form}" for p in PROVIDERS)])
+    return ", ".join([SEARCH, SEAT, f"{HYBRID}URI", *(f"{p.name}:{p.form}" for p in PROVIDERS)])
 
 
 def parse(uri: str) -> ModelName:

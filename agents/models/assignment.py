@@ -1,7 +1,8 @@
 """Which role has which model: "openai:NAME", or "researcher=anthropic:NAME,default=openai:NAME". Pure, and cheap.
 
-Read `assigned`. A name may hold commas and equals signs (a recording's path does): only a role's name before an equals
-sign begins another entry.
+"hybrid:URI" is short for "researcher=URI,default=designer": the model proposes plans of the grammar, the search does
+the rest. Read `assigned`. A name may hold commas and equals signs (a recording's path does): only a role's name before
+an equals sign begins another entry.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from move37.agents.errors import BadModel
 
 ROLES = ("Researcher", "Critic", "Engineer", "Debugger", "Analyst")
 DEFAULT = "default"
+HYBRID = "hybrid:"
 _WORDS = "|".join([*(role.lower() for role in ROLES), DEFAULT])
 _ENTRY = re.compile(rf"(?:^|,)\s*({_WORDS})\s*=", re.I)
 _LIKE_ENTRY = re.compile(r"(?:^|,)\s*([A-Za-z_]+)\s*=")
@@ -31,8 +33,19 @@ class Assignment:
         return tuple(dict.fromkeys(self.models.values()))
 
 
+def _proposing(text: str) -> str:
+    uri = text.removeprefix(HYBRID).strip()
+    if not uri or uri.startswith(HYBRID) or _ENTRY.match(uri):
+        raise BadModel("hybrid: needs one model that proposes: write hybrid:local:NAME or hybrid:openai:NAME")
+    if uri == "designer":
+        raise BadModel("hybrid:designer is the search alone: write designer")
+    return uri
+
+
 def assigned(text: str, *, default: str = "designer") -> Assignment:
     """Take a `--model` apart. Roles that it does not name have its default, else the search. Raises `BadModel`."""
+    if text.strip().startswith(HYBRID):
+        return Assignment(models=dict.fromkeys(ROLES, default) | {ROLES[0]: _proposing(text.strip())})
     places = list(_ENTRY.finditer(text))
     if not places or places[0].start() != 0:
         if (odd := _LIKE_ENTRY.match(text)) and ":" not in text[: odd.end()]:

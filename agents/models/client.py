@@ -220,4 +220,6 @@ def role_of(json_output: JsonOutput) -> str:
     """The role that is asked, from the form of the reply that is wanted; "" when it is none of ours."""
     from move37.agents.replies import REPLIES
 
-    return next((role for role, reply in REPLIES.items() if reply is json_output), "")
+    if not isinstance(json_output, type):
+        return ""
+    return next((role for role, reply in REPLIES.items() if issubclass(json_output, reply)), "")

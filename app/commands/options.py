@@ -23,7 +23,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         help="designer (a search, no language model), openai:NAME, anthropic:NAME, ollama:NAME, local:NAME, seat or "
-        "replay:FILE; or role=URI,...,default=URI.  "
+        "replay:FILE; or role=URI,...,default=URI; or hybrid:URI, which proposes for the search.  "
         "[default: designer]",
         metavar="URI",
     ),

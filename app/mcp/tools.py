@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from move37.agents import execution, ledger, prompts
+from move37.agents import execution, ledger
 from move37.agents.edits import EditRefused, written
 from move37.agents.experiment_context import baselines_of, comparable
 from move37.agents.messages import Precedents
-from move37.agents.rendering import render
+from move37.agents.rendering import render, request
 from move37.agents.replies import Code, Proposal, Proposals, Report
 from move37.agents.seat.desk import Turn
 from move37.app.mcp import views
@@ -71,7 +71,7 @@ class Tools:
         rendered = render(
             context, "Researcher", budget=budget, count=lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1
         )
-        ending = prompts.fill("researcher", experiment=context.experiment, ideas=str(context.ideas_wanted))
+        ending = request(context, "Researcher")
         return self._answer(context=rendered.text.removesuffix(ending).rstrip(), left_out=rendered.left_out)
 
     async def recall(self, query: str, kind: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A base that the user ruled out is refused with a sentence, whichever way the proposal came in.
 
-The ways: a language model over HTTP, an idea of the pool, a second base, a hypothesis of the user's own, and somebody in
+The ways: a language model over HTTP, an idea of the pool, a second base, a hypothesis of the user, and somebody in
 the chair. A coding agent's is tests/app/mcp/test_tools.py; what the search draws from never holds a banned base.
 """
 
