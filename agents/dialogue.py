@@ -13,6 +13,7 @@ from move37.agents import context_builder, ledger, record
 from move37.agents.approval import Doubt
 from move37.agents.edits import EditRefused, written
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid
+from move37.agents.events import Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
 from move37.agents.messages import Opening, Refused, Results
 from move37.agents.precedents import changed, resolved
@@ -46,6 +47,7 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
     doubt: Doubt | None = "contested" if objections else None
     if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change, doubt=doubt)):
         accepted, reason = False, f"vetoed by the user: {veto}"
+    _tell_of_ideas(ctx, end)
     parents = tuple(dict.fromkeys(p for p in (hypothesis.base, bases.get(end.proposal.second, "")) if p))
     author = campaign.scientists["Researcher"].signature
     return NegotiationResult(
@@ -61,6 +63,15 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
         idea=end.proposal.idea,
         recollected=tuple(r.key for r in known.recollections),
     )
+
+
+def _tell_of_ideas(ctx: ExperimentContext, end: Settled) -> None:
+    """Who looks on hears what else was proposed."""
+    if end.others:
+        named = ", ".join(f"{ctx.id}.{n} {idea.name}" for n, (idea, _) in enumerate(end.others, start=1))
+        ctx.campaign.on_event(
+            Notice(text=f"Not chosen, kept as ideas: {named}. /ideas shows them, /propose takes one up.")
+        )
 
 
 def _tried_anyway(ctx: ExperimentContext) -> bool:

@@ -9,7 +9,7 @@ from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, 
 from move37.lab.archive.codec import decode
 from move37.lab.effects import base_of, effects_of
 from move37.lab.ladder import standing
-from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role
+from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
 
 OperatorsOf = Callable[[str], Sequence[str]]  # source -> operators of the grammar
 SHOWN = 10  # rows of a leaderboard
@@ -147,19 +147,37 @@ def in_flight(experiments: Sequence[Experiment], campaign: int) -> tuple[InFligh
     )
 
 
+def unchosen(experiment: Experiment) -> tuple[IdeaFacts, ...]:
+    """Ideas that were proposed in its negotiation and not chosen, in the Critic's order."""
+    found = []
+    for record in experiment.stages:
+        ideas = record.payload.get("ideas") if record.stage == Stage.HYPOTHESIS else None
+        for number, idea in enumerate(ideas if isinstance(ideas, list) else (), start=1):
+            hypothesis = decode(Hypothesis, idea["hypothesis"])
+            found.append(IdeaFacts(id=f"{experiment.id}.{number}", hypothesis=hypothesis, reason=str(idea["reason"])))
+    return tuple(found)
+
+
+def taken_up_by(idea: IdeaFacts, experiments: Sequence[Experiment]) -> str:
+    """The experiment that took an idea up, or tried one of the same name; "" while nobody did."""
+    for e in candidates(experiments):
+        named = e.hypothesis is not None and e.hypothesis.name == idea.hypothesis.name
+        if named or any(r.payload.get("idea") == idea.id for r in e.stages if r.stage == Stage.HYPOTHESIS):
+            return e.id
+    return ""
+
+
 def pool(experiments: Sequence[Experiment]) -> tuple[IdeaFacts, ...]:
     """Ideas that were proposed and not chosen, and that nobody has taken up or tried under the same name since."""
-    taken: set[str] = set()
-    found: list[IdeaFacts] = []
-    for e in candidates(experiments):
-        taken |= {e.hypothesis.name} if e.hypothesis else set()
-        for record in e.stages:
-            if record.stage != "hypothesis":
-                continue
-            taken.add(str(record.payload.get("idea") or ""))
-            ideas = record.payload.get("ideas")
-            for number, idea in enumerate(ideas if isinstance(ideas, list) else (), start=1):
-                hypothesis = decode(Hypothesis, idea["hypothesis"])
-                found.append(IdeaFacts(id=f"{e.id}.{number}", hypothesis=hypothesis, reason=str(idea["reason"])))
+    found = [idea for e in candidates(experiments) for idea in unchosen(e)]
     named = {idea.hypothesis.name: idea for idea in found}  # the newest of the same name
-    return tuple(i for i in named.values() if i.id not in taken and i.hypothesis.name not in taken)
+    return tuple(idea for idea in named.values() if not taken_up_by(idea, experiments))
+
+
+def handed_over(text: str, experiments: Sequence[Experiment]) -> str:
+    """What the user proposes: an idea of the pool in full where `text` is its id, else `text` itself."""
+    idea = next((i for i in pool(experiments) if i.id == text.strip()), None)
+    if idea is None:
+        return text
+    h = idea.hypothesis
+    return f"Take up the idea [{idea.id}] {h.name}, from {h.base}: {h.change} Why: {h.motivation}"

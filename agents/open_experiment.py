@@ -12,7 +12,7 @@ from move37.agents.directions import matches
 from move37.agents.errors import BudgetSpent
 from move37.agents.events import ExperimentUpdated, Spoke
 from move37.agents.experiment_context import ExperimentContext, comparable
-from move37.agents.ledger import source_of
+from move37.agents.ledger import handed_over, source_of
 from move37.agents.messages import Opening, Precedents
 from move37.agents.replies import Proposals
 from move37.agents.results import ParentsResult
@@ -71,7 +71,8 @@ def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Li
         )
 
     talk = Conversation(inbox=campaign.inbox, on_message=lambda said: _said(campaign, ident, said), answer=answer)
-    handed = tuple(m.text for m in campaign.archive.lines(ident) if m.user and m.stage == PROPOSAL)
+    proposed = [m.text for m in campaign.archive.lines(ident) if m.user and m.stage == PROPOSAL]
+    handed = tuple(handed_over(text, comparable(campaign)) for text in proposed)
     ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=handed)
     for member in MEMBERS:
         talk.join(campaign.scientists[member.name].sit(_seat(ctx, member, limit)))

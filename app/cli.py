@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "exec",
     "principles",
+    "ideas",
     "memory",
     "sandbox",
     "models",

@@ -75,6 +75,15 @@ def _why(ident: str, home: Path, board: Board) -> list[RenderableType]:
     return [Text.assemble((f"{label}: ", "bold"), harmless(text)) for label, text in parts if text]
 
 
+def _ideas(_: str, home: Path, board: Board) -> list[RenderableType]:
+    from move37.app.tables import section
+    from move37.app.views.ideas import pool_section
+
+    with reading(home) as archive:
+        found = pool_section(archive.experiments(archive.campaigns()[-1].id))
+    return [section(found)] if found else [Text("no idea waits")]
+
+
 def _detail(archive: Archive, ident: str) -> Detail:
     experiment = pick_experiment(archive, ident)
     return detail_of(view_of(archive, archive.campaign(experiment.campaign)), experiment)
@@ -86,4 +95,5 @@ _ANSWERS: dict[str, Callable[[str, Path, Board], list[RenderableType]]] = {
     "show": _show,
     "diff": _diff,
     "why": _why,
+    "ideas": _ideas,
 }

@@ -18,7 +18,7 @@ LONGEST = 8_000  # characters of one line; more is cut
 HELP: tuple[tuple[str, str], ...] = (
     ("any line", "the next speaker hears it and answers"),
     ("/ask AGENT TEXT", "the same, for one of Researcher, Critic, Engineer, Debugger, Analyst"),
-    ("/propose TEXT", "hand a hypothesis to the next experiment"),
+    ("/propose TEXT", "hand a hypothesis, or an idea of the pool by its id, to the next experiment"),
     ("/approve [ID]", "let what waits for you go on; without an id the oldest"),
     ("/veto [ID] REASON", "end what waits for you; without an id the oldest, or else the newest experiment"),
     ("/pin WORD", "build on this experiment, baseline or family from now on"),
@@ -32,9 +32,10 @@ HELP: tuple[tuple[str, str], ...] = (
     ("/show ID", "one experiment"),
     ("/diff ID", "its code against its parent's"),
     ("/why ID", "what it rests on: parents, memory, the Critic's reason"),
+    ("/ideas", "what was proposed, not chosen, and not tried since"),
     ("/help", "this list"),
 )
-LOOKUPS = ("status", "show", "diff", "why", "help")  # change nothing
+LOOKUPS = ("status", "show", "diff", "why", "ideas", "help")  # change nothing
 VERBS = tuple(form.split()[0][1:] for form, _ in HELP if form.startswith("/"))
 AGENTS = tuple(member.name for member in MEMBERS)
 
@@ -61,6 +62,7 @@ class OrderContext:
     ignored: tuple[str, ...] = ()  # what it did not understand
     running: tuple[str, ...] = ()  # ids of experiments at work
     waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
+    ideas: tuple[str, ...] = ()  # ids of the pool
 
 
 def understand(line: str) -> Order:
@@ -106,8 +108,7 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
             inbox.say(order.text, user, to=order.agent)
             return _heard(order, at)
         case "propose":
-            inbox.propose(order.text, user)
-            return f"proposed: the next experiment's Researcher gets it{_search_says(at)}"
+            return _proposed(order, inbox, at, user)
         case "approve":
             return _answered(order, inbox, at, user)
         case "veto":
@@ -143,6 +144,22 @@ def _heard(order: Order, at: OrderContext) -> str:
         when = f"the {order.agent} hears it at its next turn"
     busy = f" ({at.busy})" if at.busy else ""
     return f"noted: {when}{busy}{_search_says(at)}"
+
+
+def _proposed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
+    idea = order.text.strip()
+    if is_idea(idea) and idea not in at.ideas:
+        known = f"these wait: {', '.join(at.ideas)}" if at.ideas else "none waits"
+        return f"there is no idea {idea} that nobody has tried; {known}"
+    inbox.propose(order.text, user)
+    what = f"idea {idea}" if is_idea(idea) else "it"
+    return f"proposed: the next experiment's Researcher gets {what}{_search_says(at)}"
+
+
+def is_idea(text: str) -> bool:
+    """Whether it looks like the id of an idea, such as c1-003.2."""
+    ident, dot, number = text.strip().rpartition(".")
+    return bool(dot) and number.isdigit() and " " not in ident and _is_id(ident)
 
 
 def _search_says(at: OrderContext) -> str:

@@ -17,12 +17,13 @@ from rich.text import Text
 
 from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
+from move37.agents.ledger import pool
 from move37.app import chat, display, logs
 from move37.app.board import Board
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.lookups import look_up
-from move37.app.orders import Order, carry_out, order_of
+from move37.app.orders import Order, carry_out, is_idea, order_of
 from move37.app.reading import pick_campaign, reading
 from move37.app.settings import Settings
 from move37.app.situation import situation
@@ -149,11 +150,16 @@ class _Session:
 
     def _carry_out(self, order: Order, user: str = "person") -> str:
         assert self._board is not None
-        at = situation(self._board, order, search=self._search, program=self._program)
+        ideas = self._ideas() if order.verb == "propose" and is_idea(order.text) else ()
+        at = situation(self._board, order, search=self._search, program=self._program, ideas=ideas)
         answer = carry_out(order, self._inbox, at, user=user)
         if self._live is not None:
             self._live.paused(self._inbox.paused)
         return answer
+
+    def _ideas(self) -> tuple[str, ...]:
+        with reading(self._settings.home) as archive:
+            return tuple(idea.id for idea in pool(archive.experiments(self.campaign)))
 
     def _event(self, event: Event) -> None:
         if self._display is None and isinstance(event, Notice):  # before there is a campaign: a model is waited for

@@ -10,7 +10,7 @@ from move37.app.orders import Order, OrderContext
 _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
 
 
-def situation(board: Board, order: Order, *, search: bool, program: bool) -> OrderContext:
+def situation(board: Board, order: Order, *, search: bool, program: bool, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     understood, ignored = _read(order.text, program) if search and order.verb in ("say", "ask", "propose") else ((), ())
@@ -22,6 +22,7 @@ def situation(board: Board, order: Order, *, search: bool, program: bool) -> Ord
         ignored=ignored,
         running=tuple(active.id for active in running),
         waiting=tuple(board.waiting),
+        ideas=tuple(ideas),
     )
 
 

@@ -16,7 +16,7 @@ import json
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,7 +33,7 @@ from move37.agents.inbox import Inbox
 from move37.agents.language_model import LanguageModel
 from move37.agents.models.client import CALL, LocalClient, text_of
 from move37.agents.replies import Code, Critique, Fix, Principles, Proposal, Proposals, Report
-from move37.agents.roles import MEMBERS
+from move37.agents.roles import MEMBERS, Scientist
 from move37.agents.search import operators_of
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES
@@ -157,24 +157,24 @@ class Nowhere:
         """Nothing is held."""
 
 
-async def _campaign(home: Path, budget: int) -> Scripted:
-    client, inbox = Scripted(), Inbox()
+async def campaign_of(home: Path, budget: int, scientists: Mapping[str, Scientist], *, preset: str = "full") -> None:
+    """Run a campaign of numbers that are drawn; its archive is what is left of it."""
+    inbox = Inbox()
     memory = open_memory(home)
     await memory.load_builtin()
     task: Any = Drawn(home / "cache")
     sandbox: Any = Nowhere()
     with Archive.open(home) as archive:
         record = archive.begin_campaign(Brief(budget=budget, text="Mind the speed. Two time scales interest me."))
-        somebody = LanguageModel(client, signature=client.signature)
         context = CampaignContext(
             archive=archive,
             record=record,
             task=task,
-            schedule=task.schedule("full"),
+            schedule=task.schedule(preset),
             sandbox=sandbox,
             memory=memory,
-            scientists={m.name: somebody for m in MEMBERS},
-            prices=lambda role, prompt, completion: 0.0,
+            scientists=scientists,
+            prices=lambda role, prompt, completion, cached: 0.0,
             operators_of=operators_of,
             inbox=inbox,
             approvals=Approvals("never", inbox, lambda _: None, partial(archive.say, record.id)),
@@ -188,7 +188,6 @@ async def _campaign(home: Path, budget: int) -> Scripted:
         )
         await campaigns.run(context)
     await memory.close()
-    return client
 
 
 def main() -> None:
@@ -198,7 +197,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        read = asyncio.run(_campaign(Path(folder), given.budget)).read
+        client = Scripted()
+        somebody = LanguageModel(client, signature=client.signature)
+        asyncio.run(campaign_of(Path(folder), given.budget, {m.name: somebody for m in MEMBERS}))
+    read = client.read
     found = {
         role: {
             "third": round(statistics.mean(by_number.get(3, [0]))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from move37.lab.archive.store import Archive, Campaign
+from move37.lab.archive.store import Archive, Campaign, ModelCall
 from move37.lab.records import (
     DECIDE,
     SCREEN,
@@ -90,6 +90,19 @@ def an_analysis(**changes: Any) -> Analysis:
         "author": "designer (search)",
     }
     return Analysis(**(fields | changes))
+
+
+def a_call(**changes: Any) -> ModelCall:
+    fields: dict[str, Any] = {
+        "role": "Researcher",
+        "model": "openai:tiny",
+        "prompt_version": "v",
+        "prompt_tokens": 4_000,
+        "completion_tokens": 500,
+        "cost": 0.01,
+        "seconds": 2.0,
+    }
+    return ModelCall(**(fields | changes))
 
 
 def a_home(path: Path) -> tuple[Archive, Campaign]:

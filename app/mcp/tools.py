@@ -128,6 +128,7 @@ class Tools:
             metric=metric,
             experiments=[views.row(e, metric, needs=lab.needs(e)) for e in mine],
             baselines=[views.row(e, metric) for e in baselines_of(context)],
+            ideas=[views.idea(i) for i in ledger.pool(comparable(context))],
             notices=list(lab.notices),
         )
 

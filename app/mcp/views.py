@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from move37.agents.research_context import LeaderboardRow
+from move37.agents.research_context import IdeaFacts, LeaderboardRow
 from move37.lab.records import (
     SCREEN,
     Effect,
@@ -118,6 +118,18 @@ def leaderboard_row(found: LeaderboardRow) -> dict[str, Any]:
         "baseline": found.is_baseline,
         "parameters": found.parameters,
         "probes": {name: rounded(value) for name, value in found.probes.items()},
+    }
+
+
+def idea(found: IdeaFacts) -> dict[str, Any]:
+    """An idea that nobody has tried."""
+    h = found.hypothesis
+    return {
+        "id": found.id,
+        "name": h.name,
+        "base": h.base,
+        "change": cut(h.change, 300),
+        "reason": cut(found.reason, 200),
     }
 
 

@@ -86,6 +86,8 @@ class Now:
     def _look_up(self, verb: str, ident: str) -> None:
         if verb in ("show", "diff", "why"):
             ui.navigate.to(experiment_link(self._page.campaign) + ident)
+        elif verb == "ideas":
+            ui.navigate.to(f"/c/{self._page.campaign}/board")
         elif verb == "help":
             with ui.dialog() as dialog, ui.card():
                 forms = [(form, meaning) for form, meaning in HELP if form.split()[0][1:] in VERBS or form[0] != "/"]

@@ -9,7 +9,7 @@ from move37.lab.archive import principles
 from move37.lab.archive.codec import decode
 from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.archive.message import Message
-from move37.lab.archive.store import Archive, Campaign
+from move37.lab.archive.store import Archive, Campaign, ModelCall
 from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, Metric, Principle, Role
 
 
@@ -27,6 +27,7 @@ class CampaignView:
     shortened: tuple[str, ...] = ()
     tokens: int = 0
     cost: float = 0.0  # US dollars
+    calls: tuple[ModelCall, ...] = ()  # of language models, oldest first
 
     @property
     def candidates(self) -> tuple[Experiment, ...]:
@@ -64,6 +65,7 @@ def view_of(archive: Archive, campaign: Campaign) -> CampaignView:
         shortened=shortened(campaign),
         tokens=tokens,
         cost=cost,
+        calls=archive.calls(campaign.id),
     )
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
 from move37.app.views.evidence import claim_section, evidence_section
+from move37.app.views.ideas import ideas_section
 from move37.app.views.lineage import ancestor_of
 from move37.app.views.numbers import DigitScale, number
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
+from move37.app.views.spending import spending_section
 from move37.app.views.words import TEXTS, grouped_gates, sign_of, verdict_text, words_of
 from move37.lab.records import (
     SCREEN,
@@ -49,7 +51,7 @@ def detail_of(view: CampaignView, experiment: Experiment) -> Detail:
         experiment=experiment,
         facts=_facts(experiment, ancestor),
         reason=experiment.reason,
-        sections=tuple(_sections(experiment, view.metric, known, view.principles)),
+        sections=tuple(_sections(experiment, view, known)),
         ancestor=ancestor,
     )
 
@@ -65,9 +67,8 @@ def _facts(e: Experiment, ancestor: Experiment | None) -> str:
     return " · ".join(f for f in facts if f)
 
 
-def _sections(
-    e: Experiment, metric: Metric, known: Mapping[str, Experiment], held: Sequence[Principle]
-) -> Iterable[Section]:
+def _sections(e: Experiment, view: CampaignView, known: Mapping[str, Experiment]) -> Iterable[Section]:
+    metric = view.metric
     found = (
         _hypothesis(e.hypothesis),
         Section(title="Gates", table=gates_table(e.gates)),
@@ -78,7 +79,9 @@ def _sections(
         claim_section(e, metric),
         _effects(e.effects, known),
         _analysis(e),
-        _memory(e, held),
+        _memory(e, view.principles),
+        ideas_section(e, view.experiments),
+        spending_section([call for call in view.calls if call.experiment == e.id]),
         _stages(e),
     )
     return (part for part in found if part)

@@ -59,6 +59,7 @@ class ModelCall:
     seconds: float
     cached_tokens: int = 0  # of the prompt tokens, as far as the provider said
     attempts: int = 1  # answers, invalid ones included
+    experiment: str | None = None  # that it was made for; None: for none. Filled in by the archive
 
 
 class Archive:

@@ -7,7 +7,7 @@ from pathlib import Path
 from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import ExperimentStatus, Role, Stage
-from tests.builders import a_brief, a_candidate, a_gate, a_hypothesis, a_measurement, a_verdict, an_analysis
+from tests.builders import a_brief, a_call, a_candidate, a_gate, a_hypothesis, a_measurement, a_verdict, an_analysis
 
 BASELINES = {
     "gated_delta": 2.52,
@@ -78,7 +78,12 @@ def _candidate(archive: Archive, campaign: Campaign, number: int, foreign: str) 
     name = ("gated_delta_with_floor", "gla_two_paths", "conv_then_delta")[number % 3] + foreign
     family = ("gated_delta", "gla", "delta")[number % 3]
     hypothesis = a_hypothesis(name=name, family=family, change=f"a learned floor under the decay {foreign}")
-    archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name=name, family=family)
+    ideas = [a_hypothesis(name=f"idea_{n}{foreign}", base="c1-gla", change=f"two floors {foreign}") for n in (1, 2)]
+    kept = [{"hypothesis": i, "reason": f"dearer {foreign}"} for i in ideas] if number == 2 else []
+    found = {"hypothesis": hypothesis, "ideas": kept, "idea": "c1-002.1" if number == 3 else ""}
+    archive.finish_stage(ident, Stage.HYPOTHESIS, found, name=name, family=family)
+    for role, cached in (("Researcher", 3_000), ("Engineer", 0)):
+        archive.log_call(campaign.id, ident, a_call(role=role, model=f"openai:tiny{foreign}", cached_tokens=cached))
     _talk(archive, campaign, ident, foreign)
     if number == 4:
         reason = f"the Critic's objection stood (novelty: it is c1-001 again) {foreign}"
