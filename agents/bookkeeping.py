@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated
+from move37.agents.experiment_context import baselines_of
+from move37.lab.errors import BadTask
 from move37.lab.records import ExperimentStatus, Role
 
 
@@ -21,6 +23,15 @@ def tell_budget(campaign: CampaignContext, phase: str) -> None:
             phase=phase,
         )
     )
+
+
+def need_a_baseline(campaign: CampaignContext) -> None:
+    """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
+    own = baselines_of(campaign)
+    if own and all(e.status is ExperimentStatus.FAILED for e in own):
+        raise BadTask(
+            f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): mend the task and run again"
+        )
 
 
 def close_unfinished(campaign: CampaignContext, reason: str) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from move37.agents import cycle, promotion, reflection, sharing
 from move37.agents.approval import decided
-from move37.agents.bookkeeping import close_unfinished, tell_budget
+from move37.agents.bookkeeping import close_unfinished, need_a_baseline, tell_budget
 from move37.agents.budget import Expenses, exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.directions import from_facts
@@ -27,7 +27,6 @@ from move37.agents.inbox import Decision
 from move37.agents.open_experiment import begin, open_experiment
 from move37.agents.steps import Steps
 from move37.lab.archive.message import PROPOSED, UNHEARD
-from move37.lab.errors import BadTask
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Rung
 
@@ -95,7 +94,7 @@ class _Campaign:
         first, rest = schedule.baseline_rungs[:1], schedule.baseline_rungs[1:]
         tell_budget(campaign, "baselines")
         await self._baselines(first)
-        self._need_a_baseline()
+        need_a_baseline(campaign)
         everybody: list[str] = []
         for start in range(1, campaign.record.brief.budget + 1, schedule.generation):
             numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
@@ -138,54 +137,52 @@ class _Campaign:
         await cycle.baseline(ctx, step, own.candidate, tuple(rungs))
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
 
-    def _need_a_baseline(self) -> None:
-        """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
-        campaign = self._context
-        own = baselines_of(campaign)
-        if own and all(e.status is ExperimentStatus.FAILED for e in own):
-            raise BadTask(
-                f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): mend the task and run again"
-            )
-
     # Candidates ---------------------------------------------------------------------------------------------
 
-    async def _search(self, numbers: Sequence[int]) -> list[str]:
+    async def _search(self, numbers: range) -> list[str]:
         # Talking holds no training place: gates and trainings take the bench, and further experiments talk meanwhile.
         slots = asyncio.Semaphore(self._context.workers + self._context.talking)
-        return [ident for ident in await gather(*(self._candidate(n, slots) for n in numbers)) if ident]
+        midway = reflection.Midway(self._context, numbers, self._limit)
+
+        async def tried(number: int) -> str:
+            async with slots:
+                if ident := await self._candidate(number):
+                    await midway.ended(ident)  # before its place is free: who begins there knows what was revised
+            return ident
+
+        return [ident for ident in await gather(*(tried(n) for n in numbers)) if ident]
 
     def _begun(self, number: int) -> bool:
         mine = self._context.archive.experiments(self._context.record.id)
         return any(e.role is Role.CANDIDATE and e.number == number for e in mine)
 
-    async def _candidate(self, number: int, slots: asyncio.Semaphore) -> str:
-        async with slots:
-            campaign = self._context
-            await campaign.inbox.while_paused()
-            if self._limit() and not self._begun(number):
-                return ""  # nothing new is proposed; what is written goes on
-            self._store_lines()
-            experiment = begin(campaign, number)
-            ctx, step = self.seat(experiment)
-            task = asyncio.create_task(cycle.cycle(ctx, step))
-            self._running[experiment.id] = task
-            try:
-                await task
-            except BudgetSpent as error:
-                campaign.archive.finish_stage(
-                    ctx.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {error}"
-                )
-            except asyncio.CancelledError:
-                if experiment.id not in self._vetoes:
-                    raise
-                await self._vetoed(ctx, step, self._vetoes[experiment.id])
-            finally:
-                task.cancel()
-                self._running.pop(experiment.id, None)
-                await campaign.sandbox.release(experiment.id)
-            campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
-            tell_budget(campaign, "search")
-            return experiment.id
+    async def _candidate(self, number: int) -> str:
+        campaign = self._context
+        await campaign.inbox.while_paused()
+        if self._limit() and not self._begun(number):
+            return ""  # nothing new is proposed; what is written goes on
+        self._store_lines()
+        experiment = begin(campaign, number)
+        ctx, step = self.seat(experiment)
+        task = asyncio.create_task(cycle.cycle(ctx, step))
+        self._running[experiment.id] = task
+        try:
+            await task
+        except BudgetSpent as error:
+            campaign.archive.finish_stage(
+                ctx.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {error}"
+            )
+        except asyncio.CancelledError:
+            if experiment.id not in self._vetoes:
+                raise
+            await self._vetoed(ctx, step, self._vetoes[experiment.id])
+        finally:
+            task.cancel()
+            self._running.pop(experiment.id, None)
+            await campaign.sandbox.release(experiment.id)
+        campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
+        tell_budget(campaign, "search")
+        return experiment.id
 
     async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:
         self._context.archive.finish_stage(

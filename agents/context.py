@@ -29,7 +29,8 @@ class ConversationLimits:
     ideas: int = 3  # hypotheses at once, of a language model
     context_tokens: int | None = None  # of one role's context; None: by the model
     plans: bool = False  # a language model may propose a plan of the grammar in place of the Engineer's file
-    reflect: bool = True  # after every generation the principles are revised
+    reflect: bool = True  # the principles are revised after every generation
+    reflect_every: int = 4  # and within it, when so many more of its experiments have ended; 0: never
     refusals_tried: float = 0.1  # share of what the Critic refuses that is tried all the same, to measure the Critic
     recollections: int = 6
     recollection_tokens: int = 2400

@@ -1,12 +1,13 @@
-"""After a generation: what the laboratory holds to be so is revised, stored with its history, and put into memory.
+"""Every few experiments, and after a generation: what the laboratory holds to be so is revised, stored, remembered.
 
 Two authors keep principles. The record keeps them by a rule (lab/principles.py: operator by family, effect against the
 parent with an interval); where a language model is the Analyst, it reads the new lessons and rewrites, merges or
-strikes its own. Read `reflect`, then `revised` (pure).
+strikes its own. Read `reflect`, then `revised` (pure); `Midway` says when within a generation.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -33,10 +34,10 @@ log = structlog.get_logger()
 STAGE = "reflection"
 
 
-async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: Limit) -> None:
-    """Revise the principles once a generation; a campaign that is resumed does not reflect on the same one again."""
+async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: Limit, *, key: str = "") -> None:
+    """Revise the principles by these experiments' lessons, once under a `key` (their first one's id) in a campaign."""
     done = list(campaign.archive.campaign(campaign.record.id).facts.get("reflected") or [])
-    if not campaign.limits.reflect or not generation or generation[0] in done:
+    if not campaign.limits.reflect or not generation or (key := key or generation[0]) in done:
         return
     everybody = comparable(campaign)
     standing = stored.standing(campaign.archive)
@@ -47,9 +48,27 @@ async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: L
     names = {name: words.phrase for name, words in CATALOGUE.items()}
     after = [*[p for p in after if p.struck], *kept(effects, after, metric=campaign.task.metric, names=names)]
     stored.keep(campaign.archive, campaign.record.id, [*after, *foreign])
-    campaign.archive.update_campaign(campaign.record.id, reflected=[*done, generation[0]])
+    campaign.archive.update_campaign(campaign.record.id, reflected=[*done, key])
     await _remembered(campaign, after)
     log.info("reflected", campaign=campaign.record.id, held=sum(not p.struck for p in after))
+
+
+class Midway:
+    """Reflects within a generation, each time `reflect_every` of its experiments have ended; its end is not for it."""
+
+    def __init__(self, campaign: CampaignContext, numbers: range, limit: Limit) -> None:
+        self._campaign, self._numbers, self._limit = campaign, numbers, limit
+        self._ended: list[str] = []
+        self._one = asyncio.Lock()  # at a time: each revision reads the one before it
+
+    async def ended(self, experiment: str) -> None:
+        """One more; what runs beside it goes on, and what begins later is told what was revised."""
+        self._ended.append(experiment)
+        count, every = len(self._ended), self._campaign.limits.reflect_every
+        if every and count % every == 0 and count < len(self._numbers):
+            newest = self._ended[-every:]
+            async with self._one:
+                await reflect(self._campaign, newest, self._limit, key=f"{self._numbers[0]}+{count}")
 
 
 def concerns(principle: Principle, experiments: Collection[str]) -> bool:

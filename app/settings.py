@@ -66,6 +66,7 @@ class ConversationSettings:
     context_tokens: int | None = None  # of one role's context; None: 24,000 for hosted models, 6,000 for local ones
     plans: bool = False  # a language model may propose a plan of the grammar, which is turned into code as it stands
     reflect: bool = True  # the principles are revised after every generation
+    reflect_every: int = 4  # and within it after so many experiments; 0: never
     refusals_tried: float = 0.1  # share of what the Critic refuses that is tried all the same, to measure the Critic
     recollections: int = 6
     recollection_tokens: int = 2400
@@ -271,6 +272,7 @@ class _Sources(BaseSettings):
     context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
     plans: bool = False
     reflect: bool = True
+    reflect_every: Annotated[int, Field(ge=0, le=1_000)] = 4
     refusals_tried: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     recollections: Annotated[int, Field(ge=0, le=50)] = 6
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
@@ -330,6 +332,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             context_tokens=found.context_tokens,
             plans=found.plans,
             reflect=found.reflect,
+            reflect_every=found.reflect_every,
             refusals_tried=found.refusals_tried,
             recollections=found.recollections,
             recollection_tokens=found.recollection_tokens,

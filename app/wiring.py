@@ -304,6 +304,7 @@ async def open_context(
                 context_tokens=conversation.context_tokens,
                 plans=conversation.plans,
                 reflect=conversation.reflect,
+                reflect_every=conversation.reflect_every,
                 refusals_tried=conversation.refusals_tried,
                 recollections=conversation.recollections,
                 recollection_tokens=conversation.recollection_tokens,

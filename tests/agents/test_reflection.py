@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents import campaign
+from move37.agents.context import ConversationLimits
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import Notice
 from move37.agents.reflection import revised
@@ -16,7 +18,8 @@ from move37.agents.replies import Kept, Principles
 from move37.lab.archive import principles as stored
 from move37.lab.principles import MOST
 from move37.lab.records import Principle
-from tests.agents.contexts import Remembered, a_context, a_script
+from move37.lab.tasks.task import Schedule
+from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
 
 EXPERIMENTS = ("c1-001", "c1-002", "c1-003")
 
@@ -67,8 +70,6 @@ async def test_an_analyst_that_cannot_answer_loses_no_principle(tmp_path: Path) 
 
 
 async def test_reflection_can_be_switched_off(tmp_path: Path) -> None:
-    from move37.agents.context import ConversationLimits
-
     client = a_script()
     context, _ = a_context(tmp_path, client, budget=1, limits=ConversationLimits(reflect=False))
     await campaign.run(context)
@@ -102,3 +103,55 @@ def test_no_revision_holds_two_principles_of_one_id_or_too_many(given_ids: list[
     after = revised(before, reply, author="scripted", experiments=EXPERIMENTS)
     assert len({p.id for p in after}) == len(after)
     assert sum(p.author == "scripted" and not p.struck for p in after) == len(given_ids) <= MOST
+
+
+class OneGeneration(Arithmetic):
+    """Six candidates in one generation, as a quick run has twelve."""
+
+    def schedule(self, preset: str) -> Schedule:
+        return replace(super().schedule(preset), generation=6)
+
+
+def asked_at(client: Any) -> list[int]:
+    """How many proposals had been made when the Analyst was asked for principles."""
+    kinds = [kind for kind, _ in client.heard]
+    return [kinds[:place].count("Proposals") for place, kind in enumerate(kinds) if kind == "Principles"]
+
+
+async def test_later_experiments_of_one_generation_are_told_what_its_first_ones_taught(tmp_path: Path) -> None:
+    first = Principles(principles=[said("A floor under the decay helps gated models.", "c1-001")])
+    client = a_script(Principles=[first, first])
+    limits = ConversationLimits(reflect_every=2, refusals_tried=0.0)
+    context, _ = a_context(tmp_path, client, budget=6, workers=1, task=OneGeneration(), limits=limits)
+    await campaign.run(context)
+    assert asked_at(client) == [2, 4, 6]
+    proposed = [" ".join(texts) for kind, texts in client.heard if kind == "Proposals"]
+    assert [("A floor under the decay" in text) for text in proposed] == [False, False, True, True, True, True]
+    asked = [texts[-1] for kind, texts in client.heard if kind == "Principles"]
+    assert "c1-002" in asked[0] and "c1-003" not in asked[0]
+    assert "c1-003" in asked[1] and "- c1-001" not in asked[1]
+
+
+async def test_the_end_of_a_generation_is_not_reflected_on_twice(tmp_path: Path) -> None:
+    client = a_script()
+    limits = ConversationLimits(reflect_every=3, refusals_tried=0.0)
+    context, _ = a_context(tmp_path, client, budget=6, workers=1, task=OneGeneration(), limits=limits)
+    await campaign.run(context)
+    assert asked_at(client) == [3, 6]
+
+
+async def test_a_resumed_campaign_does_not_repeat_what_was_reflected_on_midway(tmp_path: Path) -> None:
+    client, limits = a_script(), ConversationLimits(reflect_every=2, refusals_tried=0.0)
+    context, _ = a_context(tmp_path, client, budget=6, workers=1, task=OneGeneration(), limits=limits)
+    await campaign.run(context)
+    context.archive.update_campaign(1, status="running")
+    again, _ = a_context(tmp_path, client, archive=context.archive, task=OneGeneration(), limits=limits)
+    await campaign.run(again)
+    assert asked_at(client) == [2, 4, 6]
+
+
+async def test_within_a_generation_reflection_can_be_switched_off(tmp_path: Path) -> None:
+    client, limits = a_script(), ConversationLimits(reflect_every=0, refusals_tried=0.0)
+    context, _ = a_context(tmp_path, client, budget=6, workers=1, task=OneGeneration(), limits=limits)
+    await campaign.run(context)
+    assert asked_at(client) == [6]
