@@ -22,7 +22,8 @@ from move37.agents.research_context import Plans, ResearchContext
 from move37.agents.roles import Scientist
 from move37.agents.search.plans import canonical_plan, family_of_plan, plan_form, plan_schemas, problem_of_plan
 
-LONGEST_WORDS = 400  # characters of a text beside a plan: a small model that is held to a form may find no end
+LONGEST_WORDS = 240  # characters of a text beside a plan: a small model that is held to a form may find no end
+MOST_CITED = 3
 NO_PLAN = "it has no plan, and the Engineer is a search that writes nothing from prose: give one of the grammar"
 
 
@@ -93,13 +94,21 @@ def planned_form(context: ResearchContext) -> type[Proposals]:
         changes |= {name: (str, _ending(f)) for name, f in Proposal.model_fields.items() if _is_endless(name, f)}
         changes["family"] = (str, Field("", max_length=20, description="leave empty: the plan says it"))
         bases = tuple(dict.fromkeys(_bases(context)))
-        changes |= {"base": (Literal[bases], Field(description="what the plan changes"))} if bases else {}  # type: ignore[valid-type]
+        changes |= {"base": (Literal[bases], Field(description="what the plan changes"))} if bases else {}
+        keys = tuple(dict.fromkeys(r.key for r in context.recollections))
+        cited = (
+            (list[Literal[keys]], Field([], max_length=MOST_CITED)) if keys else (list[str], Field([], max_length=0))
+        )
+        changes["cites"] = cited
         changes["second"] = (Literal[""], "")
-        changes["idea"] = (Literal[("", *(i.id for i in context.pool))], "")  # type: ignore[valid-type]
+        changes["idea"] = (Literal[("", *(i.id for i in context.pool))], "")
     idea = create_model("PlannedProposal", __base__=Proposal, __doc__=Proposal.__doc__, **changes)
     most = min(context.ideas_wanted, MOST_IDEAS)
     ideas = (list[idea], Field(min_length=1, max_length=most, description="the best one first"))  # type: ignore[valid-type]
-    form: type[Proposals] = create_model("PlannedProposals", __base__=_Shown, __doc__=Proposals.__doc__, ideas=ideas)
+    said = {"to_person": (str, Field("", max_length=LONGEST_WORDS if must else None))}
+    form: type[Proposals] = create_model(
+        "PlannedProposals", __base__=_Shown, __doc__=Proposals.__doc__, ideas=ideas, **said
+    )
     return form
 
 

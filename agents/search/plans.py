@@ -175,7 +175,9 @@ def _comments(kind: type) -> str:
 @cache
 def _seed(family: str) -> Path:
     """A valid path of the family: the plain one, or the nearest to it that the grammar takes."""
-    return next(p for p in _near(Path(family=family)) if _read(Genome(paths=(p,))) is not None)  # type: ignore[arg-type]
+    plain = Path(family=family)  # type: ignore[arg-type]
+    found: Path = next(p for p in _near(plain) if _read(Genome(paths=(p,))) is not None)
+    return found
 
 
 def _near(start: Any) -> Iterator[Any]:

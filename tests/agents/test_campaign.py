@@ -160,6 +160,19 @@ async def test_a_task_without_a_working_baseline_ends_in_one_line(tmp_path: Path
     assert candidates(context.archive) == []
 
 
+async def test_one_baseline_that_cannot_be_measured_ends_no_campaign(tmp_path: Path) -> None:
+    class Lame(Arithmetic):
+        async def measure(self, candidate: Any, **how: Any) -> Measured:
+            if candidate.source == "class Mixer: linear":
+                return Measured(measurements=(), failure="the evaluator raised ValueError")
+            return await super().measure(candidate, **how)
+
+    context, _ = a_context(tmp_path, task=Lame(), budget=1)
+    assert (await campaign.run(context)).status == "finished"
+    (experiment,) = candidates(context.archive)
+    assert experiment.measurements and experiment.verdict and experiment.verdict.baseline == "c1-gated_delta"
+
+
 async def test_an_analyst_that_cannot_answer_leaves_the_labs_own_words(tmp_path: Path) -> None:
     context, _ = a_context(tmp_path, a_script(Report=ModelReplyInvalid("never")), budget=1)
     await campaign.run(context)

@@ -101,6 +101,7 @@ async def test_the_third_researcher_is_told_what_the_first_two_experiments_taugh
             assert expected in text, expected
     better = max((first, second), key=lambda e: effects[e.id].value)  # type: ignore[union-attr]
     assert f"What {better.id} changed in c1-linear" in text and f"+    floor = {better.number}" in text
+    assert "Chosen because: " in text and "Its analysis says to try: more seeds" in text
     assert "--- c1-linear" in text and "-class Mixer: linear" in text
 
 

@@ -1,0 +1,87 @@
+"""No decision hangs on a sentence: what rooms tell each other is data, and their words may be changed at will.
+
+The one text that is read is what somebody says to try next, by the words that a user may use as well: what the search
+itself writes there has to be understood by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from move37.agents import formatting
+from move37.agents.messages import Results
+from move37.agents.replies import Code, Critique, Proposals, Report
+from move37.agents.search import analyst, researcher
+from move37.lab.records import Effect, Effects, Measurement
+from move37.memory import render
+from move37.memory.records import (
+    DeadEnd,
+    Evidence,
+    MeasuredEffect,
+    MeasuredEffects,
+    Newness,
+    Posterior,
+    Precedent,
+    Recollection,
+)
+from tests.agents.search.views import accepted_as, ask, known, opening
+
+SENTENCES = ("recollection", "stored", "evidence", "effects", "effect", "probes", "newness", "dead_end", "named")
+NEAR = Newness(nearest=(Precedent(key="c1-4", kind="analysis", name="gdn_x", similarity=0.99),))
+LOST = DeadEnd(
+    lost=(Precedent(key="c1-2", kind="analysis", name="loser", relevance=1.0),),
+    posterior=Posterior(mean=-0.3, error=0.05, count=4.0),
+)
+
+
+def decisions() -> list[Any]:
+    """What the search decides over a dozen experiments: plans, bases, grounds, files."""
+    found: list[Any] = []
+    for number in range(12):
+        given = opening(number=number)
+        offer: Proposals = ask(Proposals, given)
+        (idea,) = offer.ideas
+        critiques = [ask(Critique, given, offer, known(offer, *facts)) for facts in ((), (NEAR,), (Newness(), LOST))]
+        found.append((idea.plan, idea.base, idea.cites, [(c.accept, c.ground) for c in critiques]))
+        found.append(ask(Code, accepted_as(offer, number=number)).source)
+    return found
+
+
+def test_every_sentence_of_memory_and_of_the_transcript_may_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = decisions()
+    for name in SENTENCES:
+        monkeypatch.setattr(render, name, lambda *_: "in other words")
+    monkeypatch.setattr(formatting, "readable", lambda *_: "in other words")
+    assert decisions() == before
+    assert {ground for row in before[::2] for _, ground in row[3]} >= {"none", "novelty"}
+
+
+def test_what_the_search_says_to_try_next_the_search_understands() -> None:
+    offer = ask(Proposals, opening())
+    worse = Effect(rival="b-mamba2", value=-0.2, standard_error=0.02, steps=100, text="screen", seeds=1)
+    measured = Measurement(metric="bits_per_byte", value=2.9, rung=2, seed=0, steps=100, learning_rate=0.01)
+    report: Report = ask(
+        Report,
+        accepted_as(offer),
+        Results(
+            measurements=(measured,),
+            baselines={"mamba2": (measured,)},
+            effects=Effects(parent=worse),
+            source=ask(Code, accepted_as(offer)).source,
+        ),
+    )
+    lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next=report.next)
+    advised = researcher.advice([lesson])
+    assert any(operator in advised for operator in analyst.LIKELY), report.next
+
+
+def test_its_own_effects_travel_as_numbers() -> None:
+    def factor(gain: float) -> float:
+        effects = MeasuredEffects(parent=MeasuredEffect(gain=gain, error=0.02))
+        told = Evidence(effects=effects, status="measured")
+        own = Recollection(key="c1-1", kind="analysis", title="x", claim="y", operators=("rotary",), evidence=told)
+        return researcher.advice([own])["rotary"]
+
+    assert factor(0.1) > 1.0 > factor(-0.1)
