@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
@@ -95,19 +95,18 @@ def planned_form(context: ResearchContext) -> type[Proposals]:
         changes["family"] = (str, Field("", max_length=20, description="leave empty: the plan says it"))
         bases = tuple(dict.fromkeys(_bases(context)))
         changes |= {"base": (Literal[bases], Field(description="what the plan changes"))} if bases else {}
-        keys = tuple(dict.fromkeys(r.key for r in context.recollections))
-        cited = (
-            (list[Literal[keys]], Field([], max_length=MOST_CITED)) if keys else (list[str], Field([], max_length=0))
-        )
-        changes["cites"] = cited
+        changes["cites"] = (list[Annotated[str, MaxLen(LONGEST_WORDS)]], Field([], max_length=MOST_CITED))
         changes["second"] = (Literal[""], "")
         changes["idea"] = (Literal[("", *(i.id for i in context.pool))], "")
     idea = create_model("PlannedProposal", __base__=Proposal, __doc__=Proposal.__doc__, **changes)
     most = min(context.ideas_wanted, MOST_IDEAS)
     ideas = (list[idea], Field(min_length=1, max_length=most, description="the best one first"))  # type: ignore[valid-type]
-    said = {"to_person": (str, Field("", max_length=LONGEST_WORDS if must else None))}
     form: type[Proposals] = create_model(
-        "PlannedProposals", __base__=_Shown, __doc__=Proposals.__doc__, ideas=ideas, **said
+        "PlannedProposals",
+        __base__=_Shown,
+        __doc__=Proposals.__doc__,
+        ideas=ideas,
+        to_person=(str, Field("", max_length=LONGEST_WORDS if must else None)),
     )
     return form
 

@@ -14,10 +14,13 @@ from move37.app.display import doing, status_lines
 from move37.app.exits import BadInput
 from move37.app.orders import HELP, Order
 from move37.app.reading import pick_experiment, reading
+from move37.app.sections import experiment_sections
+from move37.app.tables import section
 from move37.app.text import harmless, one_line
 from move37.app.views.campaign import view_of
 from move37.app.views.code import difference
 from move37.app.views.experiment import Detail, detail_of
+from move37.app.views.ideas import pool_section
 from move37.lab.archive.store import Archive
 from move37.lab.errors import LabError
 
@@ -44,8 +47,6 @@ def _status(_: str, home: Path, board: Board) -> list[RenderableType]:
 
 
 def _show(ident: str, home: Path, board: Board) -> list[RenderableType]:
-    from move37.app.sections import experiment_sections
-
     with reading(home) as archive:
         return list(experiment_sections(_detail(archive, ident)))
 
@@ -76,9 +77,6 @@ def _why(ident: str, home: Path, board: Board) -> list[RenderableType]:
 
 
 def _ideas(_: str, home: Path, board: Board) -> list[RenderableType]:
-    from move37.app.tables import section
-    from move37.app.views.ideas import pool_section
-
     with reading(home) as archive:
         found = pool_section(archive.experiments(archive.campaigns()[-1].id))
     return [section(found)] if found else [Text("no idea waits")]

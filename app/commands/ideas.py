@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from move37.lab.records import Experiment
 
 
 def register(app: typer.Typer) -> None:
@@ -28,21 +25,6 @@ Later experiments see them too, and may take one up. You can hand one to the nex
 
 def ideas(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.agents.ledger import pool
-    from move37.app.reading import has_archive, print_json, reading
-    from move37.app.tables import section
-    from move37.app.terminal import console
-    from move37.app.views.ideas import pool_section
-    from move37.lab.archive.codec import encode
+    from move37.app.ideas import show
 
-    home = context.obj.home
-    experiments: tuple[Experiment, ...] = ()
-    if has_archive(home):
-        with reading(home) as archive:
-            experiments = archive.experiments(archive.campaigns()[-1].id)
-    if as_json:
-        print_json([encode(idea) for idea in pool(experiments)])
-    elif found := pool_section(experiments):
-        console().print(section(found))
-    else:
-        typer.echo("no idea waits: a language model proposes several at once, and those that are not chosen stay here")
+    show(context.obj.home, as_json=as_json)
