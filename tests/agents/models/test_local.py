@@ -22,9 +22,12 @@ from move37.agents.models.local import catalogue, fetch
 from move37.agents.models.local.client import LocalModel
 from move37.agents.models.local.process import LocalServer
 from move37.agents.models.repair import StructuredOutputClient
-from move37.agents.replies import Critique
+from move37.agents.planning import PlanningClient
+from move37.agents.replies import Critique, Proposals
+from move37.agents.search.plans import problem_of_plan
 from move37.lab.archive.store import Archive
 from move37.lab.records import ExperimentStatus, Role
+from tests.agents.search.views import opening
 from tests.agents.test_kill import EVALUATOR, PROGRAM
 
 NAME = "smollm2-135m"
@@ -95,8 +98,8 @@ def test_a_name_that_nobody_carries_lists_those_that_are() -> None:
 
 
 @asynccontextmanager
-async def small_local() -> AsyncIterator[tuple[StructuredOutputClient, LocalServer]]:
-    client = open_model(f"local:{NAME}", ModelOptions(reply_tokens=96))
+async def small_local(reply_tokens: int = 96) -> AsyncIterator[tuple[StructuredOutputClient, LocalServer]]:
+    client = open_model(f"local:{NAME}", ModelOptions(reply_tokens=reply_tokens))
     assert isinstance(client, StructuredOutputClient) and isinstance(client.inner, LocalModel)
     try:
         yield client, client.inner._server
@@ -116,6 +119,18 @@ async def test_a_grammar_holds_the_reply_to_its_form_and_a_dead_process_is_start
         assert (await client.create(ASKED, json_output=Critique)).usage.completion_tokens > 0
         assert server._process is not None and server._process.pid != first
     assert server._process is None
+
+
+@pytest.mark.llm
+async def test_a_model_that_writes_no_mixer_gives_a_plan_of_one() -> None:
+    context = opening(plans="must").context
+    async with small_local(reply_tokens=1_000) as (client, _):
+        planning = PlanningClient(client)
+        planning.read(context)
+        result = await planning.create(ASKED, json_output=Proposals)
+    (idea,) = Proposals.model_validate_json(str(result.content)).ideas
+    assert idea.base in {p.id for p in context.parents}
+    assert idea.plan and problem_of_plan(idea.plan) in ("", "two paths of one family")
 
 
 @pytest.mark.llm
