@@ -84,7 +84,7 @@ def wait_for(happens: Callable[[], Any], seconds: float) -> Any:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser. Playwright's event loop counts as running until this ends, so it always ends, and closes every page."""
+    """A browser. Playwright's event loop counts as running until this ends, so it always ends."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -15,6 +15,7 @@ import pytest
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.live import LiveReader, Recorder
 from move37.lab.archive.store import Archive
+from move37.lab.records import Brief
 from tests.app.campaigns import a_whole_campaign
 from tests.app.page.conftest import PATIENCE, a_port, served, wait_for
 
@@ -201,6 +202,11 @@ def _steer(page: Any, other: Any, address: str, home: Path) -> None:
     page.wait_for_selector("text=vary y in small steps, please")
     answered = wait_for(lambda: [line for line in _lines(home) if line.to == "person"], PATIENCE)
     assert answered
+    page.get_by_role("button", name="Budget").click()
+    page.get_by_label("Tokens").fill("9m")
+    page.get_by_role("button", name="Change").click()
+    assert "9.0M tokens" in _answer(home, ControlKind.BUDGET)
+    wait_for(lambda: _brief(home).max_tokens == 9_000_000, PATIENCE)
     # The newer one is vetoed first: an answer names what it answers.
     other.goto(f"{address}/c/1/now", wait_until="networkidle")
     other.locator(".request").nth(1).wait_for()
@@ -240,6 +246,11 @@ def _answer(home: Path, kind: ControlKind) -> str:
 def _status(home: Path) -> str:
     with Archive.open(home, readonly=True) as archive:
         return archive.campaign(1).status
+
+
+def _brief(home: Path) -> Brief:
+    with Archive.open(home, readonly=True) as archive:
+        return archive.campaign(1).brief
 
 
 def _lines(home: Path) -> tuple[Any, ...]:
