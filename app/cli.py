@@ -35,6 +35,7 @@ COMMANDS = (
     "principles",
     "memory",
     "sandbox",
+    "tidy",
     "models",
     "mcp",
     "answer",
