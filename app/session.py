@@ -111,6 +111,7 @@ class _Session:
 
         watch: dict[str, Any] = {"inbox": self._inbox, "on_event": self._event, "on_ready": self._ready}
         status, reason = "stopped", "it was ended"
+        session: wiring.SessionResult | None
         try:
             if self._again is None:
                 session = await wiring.run_campaign(self._settings, **watch)

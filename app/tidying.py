@@ -22,7 +22,7 @@ KEPT = (ExperimentStatus.PROMOTED, ExperimentStatus.CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
+class Removable:
     """A folder or file that may go."""
 
     path: Path
@@ -43,22 +43,22 @@ def may_go(experiment: Experiment, *, finished: bool, everything: bool) -> str:
 
 def leftovers(
     home: Path, experiments: Iterable[Experiment], finished: Mapping[int, bool], *, everything: bool = False
-) -> list[Leftover]:
+) -> list[Removable]:
     """What may go from `home`, in the order of the experiments; links are not followed, unknown folders not touched."""
     root = home / FOLDER
     found = []
     for e in experiments:
         why, folder = may_go(e, finished=finished.get(e.campaign, False), everything=everything), root / e.id
         if why and folder.is_dir() and not folder.is_symlink():
-            found.append(Leftover(path=folder, size=_size(folder), why=why))
+            found.append(Removable(path=folder, size=_size(folder), why=why))
     gone = [item.path for item in found]
     for broken in sorted(root.rglob("*.new")):
         if broken.is_file() and not broken.is_symlink() and not any(p in broken.parents for p in gone):
-            found.append(Leftover(path=broken, size=broken.lstat().st_size, why="half written"))
+            found.append(Removable(path=broken, size=broken.lstat().st_size, why="half written"))
     return [item for item in found if item.size]
 
 
-def remove(items: Iterable[Leftover]) -> list[str]:
+def remove(items: Iterable[Removable]) -> list[str]:
     """Delete them; what could not be deleted, each as a sentence."""
     problems = []
     for item in items:

@@ -4,8 +4,8 @@
 
 The search works on a program task in the process sandbox, one worker, one seed, so that every campaign does the same
 work; the page is served beside each. In a pair one campaign has viewers from first to last, the other has
-none; which one comes first alternates. A line of JSON a campaign, then the ratios. CPU seconds are the campaign's and
-its sandbox's, as the system counted them for the process and everything it waited for.
+none; which one comes first alternates. A line of JSON a campaign, then the ratios. CPU seconds are the
+campaign's own process and what it waited for; jobs that the sandbox's keeper ends are not among them.
 """
 
 from __future__ import annotations

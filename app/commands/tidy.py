@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+from move37.app.commands.options import at_a_terminal
+from move37.app.exits import EnvironmentFault
+from move37.app.reading import has_archive, reading
+from move37.app.tidying import leftovers, remove
+from move37.lab.archive.lock import HomeLock
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -31,12 +37,6 @@ def tidy(
     everything: Annotated[bool, typer.Option("--everything", help="Also of what was promoted or confirmed.")] = False,
 ) -> None:
     """The home's lock is held from the look to the last deletion, so that no campaign begins between them."""
-    from move37.app.commands.options import at_a_terminal
-    from move37.app.exits import EnvironmentFault
-    from move37.app.reading import has_archive, reading
-    from move37.app.tidying import leftovers, remove
-    from move37.lab.archive.lock import HomeLock
-
     home = context.obj.home
     if not has_archive(home):
         typer.echo(f"no campaign has run in {home} yet: there is nothing to tidy")

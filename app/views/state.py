@@ -6,6 +6,8 @@ could be trusted: there nothing is known, and nothing is drawn.
 
 from __future__ import annotations
 
+from move37.agents.search.codegen import genome_of
+from move37.agents.search.state_size import of_baseline, state_numbers
 from move37.lab.records import Experiment, Role
 from move37.lab.training.sizes import D_MODEL, N_HEADS
 
@@ -15,9 +17,6 @@ SEARCH = "designer"  # how the search signs what it wrote
 
 def state_of(experiment: Experiment) -> int | None:
     """Numbers of state after `TOKENS` tokens, at the width of the quick preset; None: not known."""
-    from move37.agents.search.codegen import genome_of  # the grammar is loaded when a chart is drawn
-    from move37.agents.search.state_size import of_baseline, state_numbers
-
     if experiment.role is Role.BASELINE:
         return of_baseline(experiment.name, width=D_MODEL, heads=N_HEADS, tokens=TOKENS)
     written = experiment.candidate
