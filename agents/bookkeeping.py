@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from move37.agents.budget import Expenses
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated
 from move37.agents.experiment_context import baselines_of
@@ -25,13 +26,9 @@ def tell_budget(campaign: CampaignContext, phase: str) -> None:
     )
 
 
-def need_a_baseline(campaign: CampaignContext) -> None:
-    """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
-    own = baselines_of(campaign)
-    if own and all(e.status is ExperimentStatus.FAILED for e in own):
-        raise BadTask(
-            f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): mend the task and run again"
-        )
+def spent_of(campaign: CampaignContext) -> Expenses:
+    """What all sessions together have used."""
+    return Expenses(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
 
 
 def close_unfinished(campaign: CampaignContext, reason: str) -> None:
@@ -41,3 +38,18 @@ def close_unfinished(campaign: CampaignContext, reason: str) -> None:
             campaign.archive.finish_stage(
                 e.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {reason}"
             )
+
+
+def begun(campaign: CampaignContext, number: int) -> bool:
+    """Whether the candidate of that number was begun, in this session or an earlier one."""
+    mine = campaign.archive.experiments(campaign.record.id)
+    return any(e.role is Role.CANDIDATE and e.number == number for e in mine)
+
+
+def need_a_baseline(campaign: CampaignContext) -> None:
+    """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
+    own = baselines_of(campaign)
+    if own and all(e.status is ExperimentStatus.FAILED for e in own):
+        raise BadTask(
+            f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): mend the task and run again"
+        )

@@ -15,13 +15,14 @@ import structlog
 
 from move37.agents import cycle, promotion, reflection, sharing
 from move37.agents.approval import decided
-from move37.agents.bookkeeping import close_unfinished, need_a_baseline, tell_budget
-from move37.agents.budget import Expenses, exhausted
+from move37.agents.bookkeeping import begun, close_unfinished, need_a_baseline, spent_of, tell_budget
+from move37.agents.budget import exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.directions import from_facts
 from move37.agents.errors import BudgetSpent
 from move37.agents.events import ExperimentUpdated, Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of
+from move37.agents.extending import extend
 from move37.agents.gather import gather
 from move37.agents.inbox import Decision
 from move37.agents.open_experiment import begin, open_experiment
@@ -60,6 +61,7 @@ class _Campaign:
         self._running: dict[str, asyncio.Task[None]] = {}  # candidates in their cycle, oldest first
         self._vetoes: dict[str, str] = {}
         self._directions = from_facts(campaign.record.facts)
+        self._phase = ""
 
     async def run(self) -> CampaignResult:
         campaign = self._context
@@ -92,29 +94,41 @@ class _Campaign:
     async def _whole(self) -> None:
         campaign, schedule = self._context, self._context.schedule
         first, rest = schedule.baseline_rungs[:1], schedule.baseline_rungs[1:]
-        tell_budget(campaign, "baselines")
+        self._enter("baselines")
         await self._baselines(first)
         need_a_baseline(campaign)
         everybody: list[str] = []
-        for start in range(1, campaign.record.brief.budget + 1, schedule.generation):
-            numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
-            tell_budget(campaign, "search")
-            generation = await self._search(numbers)
-            everybody += generation
-            tell_budget(campaign, "climb")
-            baselines_done = asyncio.ensure_future(self._baselines(promotion.affordable(campaign, rest, generation)))
-            try:
-                await promotion.promote(campaign, generation, self.seat, baselines_done)
-                await baselines_done
-            finally:
-                baselines_done.cancel()
-            await reflection.reflect(campaign, generation, self._limit)
-        for own in baselines_of(campaign):
-            await campaign.sandbox.release(own.id)
-        tell_budget(campaign, "confirm")
-        await promotion.tune(campaign, everybody, self.seat)
-        await promotion.screen_again(campaign, everybody, self.seat)
-        await promotion.confirm(campaign, everybody, self.seat)
+        start = 1
+        while start <= campaign.record.brief.budget:  # again, where the budget grew while the last ones were confirmed
+            while start <= campaign.record.brief.budget:
+                numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
+                everybody += await self._generation(numbers, rest)
+                start = numbers.stop
+            for own in baselines_of(campaign):
+                await campaign.sandbox.release(own.id)
+            self._enter("confirm")
+            await promotion.tune(campaign, everybody, self.seat)
+            await promotion.screen_again(campaign, everybody, self.seat)
+            await promotion.confirm(campaign, everybody, self.seat)
+
+    async def _generation(self, numbers: range, rest: Sequence[Rung]) -> list[str]:
+        """Candidates side by side, then the ladder; `rest` are the baselines' upper rungs."""
+        campaign = self._context
+        self._enter("search")
+        generation = await self._search(numbers)
+        self._enter("climb")
+        baselines_done = asyncio.ensure_future(self._baselines(promotion.affordable(campaign, rest, generation)))
+        try:
+            await promotion.promote(campaign, generation, self.seat, baselines_done)
+            await baselines_done
+        finally:
+            baselines_done.cancel()
+        await reflection.reflect(campaign, generation, self._limit)
+        return generation
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        tell_budget(self._context, phase)
 
     # The lab's own ------------------------------------------------------------------------------------------
 
@@ -152,14 +166,10 @@ class _Campaign:
 
         return [ident for ident in await gather(*(tried(n) for n in numbers)) if ident]
 
-    def _begun(self, number: int) -> bool:
-        mine = self._context.archive.experiments(self._context.record.id)
-        return any(e.role is Role.CANDIDATE and e.number == number for e in mine)
-
     async def _candidate(self, number: int) -> str:
         campaign = self._context
         await campaign.inbox.while_paused()
-        if self._limit() and not self._begun(number):
+        if (self._limit() or number > campaign.record.brief.budget) and not begun(campaign, number):
             return ""  # nothing new is proposed; what is written goes on
         self._store_lines()
         experiment = begin(campaign, number)
@@ -202,6 +212,8 @@ class _Campaign:
         while True:
             self._store_lines()
             self._store_directions()
+            if extend(campaign):
+                tell_budget(campaign, self._phase)
             if (decision := campaign.inbox.take_decision(self._unasked)) is not None:
                 self._carry_out(decision)
             await campaign.inbox.changed(timeout=0.5)
@@ -242,6 +254,4 @@ class _Campaign:
             await asyncio.sleep(min(1.0, self._context.clock.hard_left or 1.0))
 
     def _limit(self) -> str:
-        campaign = self._context
-        spent = Expenses(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
-        return exhausted(campaign.budget, spent)
+        return exhausted(self._context.budget, spent_of(self._context))

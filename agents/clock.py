@@ -69,6 +69,12 @@ class Clock:
         self._soft = soft
         self.hard = hard
 
+    def extend(self, hard: float) -> None:
+        """The brief's own end moves; a preset's earlier end moves along, for the person asked for the time."""
+        self.hard = hard
+        if self._soft is not None:
+            self._soft = max(self._soft, hard)
+
     @property
     def seconds(self) -> float:
         """Used so far, over all sessions."""

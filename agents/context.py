@@ -41,9 +41,9 @@ class ConversationLimits:
     )  # which kinds are recalled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CampaignContext:
-    """One campaign's surroundings."""
+    """One campaign's surroundings. Limits may change while it runs (`agents/extending.py`); nothing else does."""
 
     archive: Archive
     record: Campaign

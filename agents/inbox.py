@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from move37.agents.budget import BudgetChange
 from move37.agents.clock import Pauses
 from move37.agents.directions import Direction, Directions, Kind, add, undo
 from move37.lab.archive.message import ANYBODY, PROPOSED, UNHEARD, Message, now
@@ -38,6 +39,7 @@ class Inbox:
         self._proposals: deque[Message] = deque()
         self._decisions: deque[Decision] = deque()
         self._unstored: deque[Message] = deque()
+        self._budget_changes: deque[BudgetChange] = deque()
         self._paused = False
         self._stopped = False
         self.pauses = Pauses()  # the campaign's clock stands still while they hold
@@ -84,6 +86,12 @@ class Inbox:
             self.directions, gone = undo(self.directions)
         self._wake()
         return gone
+
+    def change_budget(self, change: BudgetChange) -> None:
+        """New limits for the campaign, from now on."""
+        with self._lock:
+            self._budget_changes.append(change)
+        self._wake()
 
     def interrupt(self) -> None:
         """Whoever speaks begins anew, and hears what was typed meanwhile. Without a speaker nothing happens."""
@@ -159,6 +167,11 @@ class Inbox:
             if found is not None:
                 self._decisions.remove(found)
             return found
+
+    def take_budget_change(self) -> BudgetChange | None:
+        """The oldest change of limits that is not carried out, if there is one."""
+        with self._lock:
+            return self._budget_changes.popleft() if self._budget_changes else None
 
     async def changed(self, timeout: float | None = None) -> None:
         """Return when anything happened, or after `timeout` seconds."""

@@ -36,6 +36,7 @@ COMMANDS = (
     "ideas",
     "memory",
     "sandbox",
+    "tidy",
     "models",
     "mcp",
     "answer",

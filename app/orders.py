@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from move37.agents.budget import Expenses, refused
 from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
+from move37.app.limits import change_of, spelled
 from move37.app.text import one_line
 from move37.lab.archive.controls import Control, ControlKind
 
@@ -23,6 +25,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("/veto [ID] REASON", "end what waits for you; without an id the oldest, or else the newest experiment"),
     ("/pin WORD", "build on this experiment, baseline or family from now on"),
     ("/ban WORD", "never build on it from now on"),
+    ("/budget LIMITS", "new totals: 24, or 24 time 8h tokens 2m cost 5; what is not named stays"),
     ("/undo", "take the newest /pin or /ban back"),
     ("/interrupt", "whoever speaks begins anew, and hears what was typed meanwhile"),
     ("/pause", "no new turn and no new job; what runs goes on, the clock stands still"),
@@ -51,6 +54,9 @@ class Order:
     problem: str = ""  # why it cannot be carried out, one sentence
 
 
+NOTHING = Expenses()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderContext:
     """What the campaign is at, for saying what will happen to an order."""
@@ -63,6 +69,8 @@ class OrderContext:
     running: tuple[str, ...] = ()  # ids of experiments at work
     waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
     ideas: tuple[str, ...] = ()  # ids of the pool
+    begun: int = 0  # candidates so far
+    spent: Expenses = NOTHING
 
 
 def understand(line: str) -> Order:
@@ -79,6 +87,8 @@ def understand(line: str) -> Order:
     form = next(form for form, _ in HELP if form.startswith(f"/{verb}"))
     if verb in ("propose", "pin", "ban", "show", "diff", "why") and not rest:
         return Order(verb="", problem=f"say which: {form}" if verb != "propose" else f"say what to propose: {form}")
+    if verb == "budget":
+        return _budget(rest)
     if verb == "ask":
         return _asked(rest, form)
     if verb in ("approve", "veto") and _is_id(rest.split(" ")[0]):
@@ -93,6 +103,14 @@ def _asked(rest: str, form: str) -> Order:
     if not agent or not text.strip():
         return Order(verb="", problem=f"say whom and what: {form}, where AGENT is one of {', '.join(AGENTS)}")
     return Order(verb="ask", text=text.strip(), agent=agent)
+
+
+def _budget(text: str) -> Order:
+    try:
+        change_of(text)
+    except ValueError as error:
+        return Order(verb="", problem=str(error))
+    return Order(verb="budget", text=text)
 
 
 def _is_id(word: str) -> bool:
@@ -121,6 +139,8 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
         case "undo":
             gone = inbox.undo()
             return f"taken back: /{gone.kind} {gone.text}" if gone else "there is no /pin or /ban to take back"
+        case "budget":
+            return _changed_budget(order, inbox, at)
         case "interrupt":
             inbox.interrupt()
             return "whoever speaks begins anew"
@@ -136,6 +156,17 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
         case "help":
             return "\n".join(f"{form:<18} {meaning}" for form, meaning in HELP)
     return order.problem
+
+
+def _changed_budget(order: Order, inbox: Inbox, at: OrderContext) -> str:
+    try:
+        change = change_of(order.text)
+    except ValueError as error:
+        return str(error)
+    if why := refused(change, at.begun, at.spent):
+        return f"the budget stays as it is: {why}"
+    inbox.change_budget(change)
+    return f"from now on, all sessions together: {spelled(change)}"
 
 
 def _heard(order: Order, at: OrderContext) -> str:
@@ -204,6 +235,7 @@ _KINDS = {
     "pin": ControlKind.PIN,
     "ban": ControlKind.BAN,
     "undo": ControlKind.UNDO,
+    "budget": ControlKind.BUDGET,
 }
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -23,6 +24,7 @@ from move37.app.board import Board
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.lookups import look_up
+from move37.app.notify import Notifier, sender
 from move37.app.orders import Order, carry_out, is_idea, order_of
 from move37.app.reading import pick_campaign, reading
 from move37.app.settings import Settings
@@ -78,35 +80,25 @@ class _Session:
         self._display: display.Display | None = None
         self._board: Board | None = None
         self._live: LiveLog | None = None
+        self._notifier: Notifier | None = None
+        self._send = sender(settings.campaign.notify) if settings.campaign.notify else None
         self._search = settings.models.model == "designer"
         self._program = settings.campaign.task.startswith("program")
         self._open = ExitStack()
         self._signals: list[int] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.campaign: int | None = None
 
     async def hold(self) -> bool:
         """Carry the campaign through; True when a signal ended it."""
-        from move37.app import wiring
-
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        self._task = task
+        self._task, self._loop = task, loop
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
         try:
             with self._open:
-                if self._again is None:
-                    await wiring.run_campaign(
-                        self._settings, inbox=self._inbox, on_event=self._event, on_ready=self._ready
-                    )
-                else:
-                    await wiring.resume_campaign(
-                        self._settings,
-                        inbox=self._inbox,
-                        on_event=self._event,
-                        campaign=self._again.id,
-                        on_ready=self._ready,
-                    )
+                await self._carry_through()
         except asyncio.CancelledError:
             if not self._signals:
                 raise
@@ -114,6 +106,27 @@ class _Session:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
         return bool(self._signals)
+
+    async def _carry_through(self) -> None:
+        from move37.app import wiring
+
+        watch: dict[str, Any] = {"inbox": self._inbox, "on_event": self._event, "on_ready": self._ready}
+        status, reason = "stopped", "it was ended"
+        session: wiring.SessionResult | None
+        try:
+            session = (
+                await wiring.run_campaign(self._settings, **watch)
+                if self._again is None
+                else await wiring.resume_campaign(self._settings, campaign=self._again.id, **watch)
+            )
+            if session is not None:
+                status, reason = session.ending.status, session.ending.reason
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise
+        finally:
+            if self._notifier is not None:
+                self._notifier.ended(status, reason)
 
     def _ready(self, campaign: Campaign, schedule: Schedule) -> None:
         # Only now is it certain that the input was good: before this nothing is created and nothing is drawn.
@@ -129,6 +142,8 @@ class _Session:
         self._board = Board(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
         self._display = self._open.enter_context(self._seat(self._board))
+        if self._send is not None:
+            self._notifier = self._open.enter_context(Notifier(self._send, campaign.id, self._told))
         serving = asyncio.get_running_loop().create_task(
             serve_controls(self._settings.home, campaign.id, self._from_outside)
         )
@@ -164,9 +179,15 @@ class _Session:
     def _event(self, event: Event) -> None:
         if self._display is None and isinstance(event, Notice):  # before there is a campaign: a model is waited for
             self._screen.print(one_line(event.text), soft_wrap=True)
-        for watching in (self._display, self._live):
+        for watching in (self._display, self._live, self._notifier):
             if watching is not None:
                 watching(event)
+
+    def _told(self, sentence: str) -> None:
+        """From the thread of the notices."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop ended meanwhile
+                self._loop.call_soon_threadsafe(self._event, Notice(text=sentence))
 
     def _greet(self, campaign: Campaign) -> None:
         brief = campaign.brief

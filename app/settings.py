@@ -53,6 +53,7 @@ class CampaignSettings:
     corpus: Path | None = None  # the person's own text
     approve: Approve = "never"
     approval_seconds: float = 600.0  # until a request that nobody answers goes on
+    notify: str | None = field(default=None, repr=False)  # the person's webhook or command; an address may be a secret
     workers: int | None = None  # experiments that run at once; None: from the cores
 
 
@@ -265,6 +266,7 @@ class _Sources(BaseSettings):
     corpus: Path | None = None
     approve: Approve = "never"
     approval_timeout: Duration = 600.0
+    notify: Text | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
@@ -323,6 +325,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             corpus=_path(found.corpus),
             approve=found.approve,
             approval_seconds=found.approval_timeout,
+            notify=found.notify,
             workers=found.workers,
         ),
         conversation=ConversationSettings(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from move37.agents.budget import Expenses
 from move37.app.board import Active, Board
 from move37.app.orders import Order, OrderContext
+from move37.lab.records import Role
 
 _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
 
@@ -13,6 +15,7 @@ _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debu
 def situation(board: Board, order: Order, *, search: bool, program: bool, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
+    told = board.budget_now()
     understood, ignored = _read(order.text, program) if search and order.verb in ("say", "ask", "propose") else ((), ())
     return OrderContext(
         speaker=_speaker(running),
@@ -23,6 +26,8 @@ def situation(board: Board, order: Order, *, search: bool, program: bool, ideas:
         running=tuple(active.id for active in running),
         waiting=tuple(board.waiting),
         ideas=tuple(ideas),
+        begun=sum(e.role is Role.CANDIDATE for e in board.experiments.values()),
+        spent=Expenses(seconds=told.seconds, tokens=told.tokens, cost=told.cost) if told else Expenses(),
     )
 
 

@@ -49,6 +49,12 @@ ApprovalTimeout = Annotated[
     str | None,
     typer.Option(help="After this time what nobody answered goes on: 90s, 10m.  [default: 10m]", metavar="TIME"),
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        help="Told when it ends or waits for you: http://HOST/PATH (JSON by POST) or a command.", metavar="WHERE"
+    ),
+]
 NegotiationRounds = Annotated[
     int | None, typer.Option(help="Objections the Researcher may answer.  [default: 2]", metavar="N")
 ]

@@ -71,8 +71,12 @@ class Page:
     async def build(self) -> None:
         """Everything but the page's own content."""
         ui.add_css(styles())
-        ui.colors(primary="#2f6fde", positive="#12805a", negative="#c03b4e")
+        colours()
         self._theme()
+        ui.add_body_html(
+            '<noscript><p style="margin: 2rem">This page needs JavaScript; '
+            f'<a href="/c/{self.campaign}/report.html">the report of this campaign</a> reads without it.</p></noscript>'
+        )
         live = await self.hub.live(self.campaign)
         campaigns = await self.hub.campaigns()
         with ui.element("header").classes("top"):
@@ -205,6 +209,11 @@ async def ask(question: str, *, yes: str) -> bool:
             ui.button(yes, on_click=lambda: dialog.submit(True)).props("color=negative")
             ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat")
     return bool(await dialog)
+
+
+def colours() -> None:
+    """Of buttons and marks; the theme's own stand in the style sheets."""
+    ui.colors(primary="#2f6fde", positive="#12805a", negative="#c03b4e")
 
 
 def content() -> Any:

@@ -9,6 +9,7 @@ from nicegui import ui
 from move37.app.orders import HELP, LOOKUPS, VERBS, Order, control_kind, control_text, understand
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
 from move37.app.page.hub import LiveFeed
+from move37.app.page.limits import open_limits
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
@@ -60,6 +61,7 @@ class Now:
             ui.button("Propose a file", on_click=self._propose_file).props("flat dense size=sm")
             ui.button("Pin", on_click=lambda: self._begin("/pin ")).props("flat dense size=sm")
             ui.button("Ban a family", on_click=lambda: self._begin("/ban ")).props("flat dense size=sm")
+            ui.button("Budget", on_click=lambda: open_limits(self._page)).props("flat dense size=sm")
             ui.button("Undo", on_click=lambda: self._page.order(ControlKind.UNDO)).props("flat dense size=sm")
         self._page.focus = lambda: self._field.run_method("focus")
 

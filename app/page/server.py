@@ -17,7 +17,7 @@ from nicegui.storage import Storage
 from move37.app.exits import EnvironmentFault
 from move37.app.page import begin, experiments, files, knowledge, now, results
 from move37.app.page.access import Guard, is_loopback, secret
-from move37.app.page.frame import Page, content, fragment, render, styles
+from move37.app.page.frame import Page, colours, content, fragment, render, styles
 from move37.app.page.hub import Hub
 from move37.lab.errors import LabError
 
@@ -145,6 +145,7 @@ async def _framed(hub: Hub, campaign: int, section: str, build: Callable[[Page],
 
 def _bare_frame() -> None:
     ui.add_css(styles())
+    colours()
     ui.dark_mode(app.storage.user.get("dark"))
     with ui.element("header").classes("top"), ui.row().classes("bar items-center"):
         ui.link("Move 37", "/").classes("brand")

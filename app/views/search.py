@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
+from move37.app.views.state import state_of
 from move37.app.views.words import ENDED
 from move37.lab.archive.codec import decode
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
@@ -54,6 +55,7 @@ class Cost:
     parameters: float | None  # of the mixer alone
     speed: float | None  # training tokens a CPU second
     memory: float | None  # bytes at the peak of training
+    state: float | None = None  # numbers that are carried from token to token, a sequence and a layer
 
 
 def screening_terms(view: CampaignView) -> ComparisonTerms | None:
@@ -190,6 +192,7 @@ def costs(view: CampaignView) -> list[Cost]:
                 parameters=parameters,
                 speed=fast[0] if fast else None,
                 memory=float(peak) if peak else None,
+                state=state_of(e),
             )
         )
     return found

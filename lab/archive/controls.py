@@ -34,7 +34,7 @@ class ControlKind(StrEnum):
     PIN = "pin"  # experiment: always among the parents from now on
     BAN = "ban"  # experiment, or text: a family that is no parent any more
     UNDO = "undo"  # the newest pin or ban is taken back
-    BUDGET = "budget"  # text: the new number of candidates
+    BUDGET = "budget"  # text: new limits, as after /budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

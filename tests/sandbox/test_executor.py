@@ -288,18 +288,6 @@ async def test_output_streams_while_it_runs_and_the_result_says_what_was_used(tm
     assert result.cpu_seconds > 0 and result.wall_seconds > 0
 
 
-def test_one_executor_serves_several_event_loops(tmp_path: Path) -> None:
-    """As AutoGen's own programs use one: opened in a loop, used in another, closed in a third."""
-    executor = SandboxCodeExecutor(work_dir=tmp_path, bind_dir="/elsewhere", sandbox="process")
-    asyncio.run(executor.start())
-    outputs = [asyncio.run(run(executor, python(f"print({number})"))).output for number in range(3)]
-    asyncio.run(executor.stop())
-    assert outputs == ["0\n", "1\n", "2\n"] and executor.bind_dir == executor.work_dir == tmp_path
-    asyncio.run(executor.start())
-    assert asyncio.run(run(executor, python("print('again')"))).output == "again\n"
-    asyncio.run(executor.stop())
-
-
 async def test_a_real_code_executor_agent_runs_on_it(executor: SandboxCodeExecutor) -> None:
     async def yes(request: ApprovalRequest) -> ApprovalResponse:
         return ApprovalResponse(approved=True, reason="")

@@ -21,6 +21,7 @@ from move37.app.views.charts.shared import (
 )
 from move37.app.views.leaderboard import heading
 from move37.app.views.search import Cost, best_at, costs, front, gate_counts, screening_terms
+from move37.app.views.state import TOKENS
 from move37.app.views.words import words_of
 
 
@@ -31,16 +32,17 @@ def trade(view: CampaignView) -> Chart | None:
         ("parameters of the mixer", lambda c: c.parameters, True),
         ("tokens a CPU second", lambda c: c.speed, False),
         ("bytes at the peak of training", lambda c: c.memory, True),
+        (f"numbers of state at {TOKENS:,} tokens", lambda c: c.state, True),
     ]
     sides = [side for side in every if any(side[1](c) for c in found)]
     if not sides:
         return None
     data: list[Figure] = []
-    axes = ["", "2", "3"][: len(sides)]
+    axes = ["", "2", "3", "4"][: len(sides)]
     layout: Figure = {"height": 400, "yaxis": quality_axis(view.metric), "legend": LEGEND}
     layout["grid"] = {"rows": 1, "columns": len(sides), "subplots": [[f"x{a}y" for a in axes]], "xgap": 0.08}
     for axis, (title, cost, dear) in zip(axes, sides, strict=True):
-        layout[f"xaxis{axis}"] = {"title": {"text": title}}
+        layout[f"xaxis{axis}"] = {"title": {"text": title}} | ({"type": "log"} if "state" in title else {})
         data += _costs(found, cost, axis)
         points = [(x, view.metric.gain(c.value, 0.0)) for c in found if (x := cost(c))]
         kept = front(points, more_is_dear=dear)
@@ -53,8 +55,18 @@ def trade(view: CampaignView) -> Chart | None:
         layout["shapes"] = [band_shape("y", rival[1].mean - noise, rival[1].mean + noise)]
     terms = screening_terms(view)
     where = f"{heading(terms).capitalize()}. " if terms else ""
-    note = f"{where}Nothing on the dotted line is beaten in both. Better is higher up."
+    note = f"{where}Nothing on the dotted line is beaten in both. Better is higher up. {_unknown(found)}".strip()
     return Chart(title="Quality beside cost", note=note, figure={"data": data, "layout": layout}, wide=len(sides) > 1)
+
+
+def _unknown(found: Sequence[Cost]) -> str:
+    """Whose state is not known, in words."""
+    unknown = sum(c.state is None for c in found)
+    if unknown == 0:
+        return "State is counted a layer, from plans."
+    if unknown == len(found):
+        return "The size of the state is not known: only the lab's baselines and the search's own plans tell it."
+    return f"State is counted a layer, from plans; of {unknown} without a plan it is not known, and not drawn."
 
 
 def _costs(found: Sequence[Cost], cost: Callable[[Cost], float | None], axis: str) -> Iterable[Figure]:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 120.0  # seconds for anything that a loaded machine may be slow at; what fails earlier fails for a reason
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -49,12 +50,16 @@ def served(home: Path, *more: str, port: int | None = None) -> Iterator[str]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: answers(address) or process.poll() is not None, 60.0)
+        wait_for(lambda: answers(address) or process.poll() is not None, PATIENCE)
         assert process.poll() is None, said.read_text()
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def answers(address: str) -> bool:
@@ -77,15 +82,26 @@ def wait_for(happens: Callable[[], Any], seconds: float) -> Any:
     raise AssertionError("it never happened")
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser. Playwright's event loop counts as running until this ends, so it always ends."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=PATIENCE * 1000)
+        try:
+            yield opened
+        finally:
+            with suppress(Exception):  # it may have died; the loop has to end all the same
+                opened.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One a module: where it lived longer, `asyncio.run` of later tests would find a loop that runs."""
     if not Path(CHROMIUM).exists():
         if os.environ.get("CI"):
             pytest.fail("chromium is not installed: apt-get install chromium")
         pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as opened:
         yield opened
-        opened.close()

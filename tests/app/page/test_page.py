@@ -15,8 +15,9 @@ import pytest
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.live import LiveReader, Recorder
 from move37.lab.archive.store import Archive
+from move37.lab.records import Brief
 from tests.app.campaigns import a_whole_campaign
-from tests.app.page.conftest import a_port, served, wait_for
+from tests.app.page.conftest import PATIENCE, a_port, served, wait_for
 
 pytestmark = pytest.mark.page
 SECTIONS = ("now", "board", "plots", "tree", "compare", "story", "memory", "data", "e/c1-001")
@@ -45,6 +46,7 @@ class Seen:
 
     def __init__(self, browser: Any, **context: Any) -> None:
         self.context = browser.new_context(**context)
+        self.context.set_default_timeout(PATIENCE * 1000)
         self.page = self.context.new_page()
         self.asked: list[str] = []
         self.errors: list[str] = []
@@ -181,43 +183,48 @@ def test_a_person_begins_interjects_approves_vetoes_and_reloads(browser: Any, tm
         page.get_by_label("Where code runs").click()
         page.get_by_role("option", name="process").click()
         page.get_by_role("button", name="Begin").click()
-        page.wait_for_url("**/c/1/now", timeout=120_000)
+        page.wait_for_url("**/c/1/now", timeout=2 * PATIENCE * 1000)
         try:
             _steer(page, other.page, address, home)
         finally:
             with Controls(home) as controls:
                 controls.post(1, ControlKind.STOP)
-            wait_for(lambda: _status(home) != "running", 120.0)
+            wait_for(lambda: _status(home) != "running", 2 * PATIENCE)
 
 
 def _steer(page: Any, other: Any, address: str, home: Path) -> None:
     page.get_by_label("say something").fill("vary y in small steps, please")
     page.get_by_label("say something").press("Enter")
-    page.wait_for_selector(".q-notification")
-    page.locator(".request").nth(1).wait_for(timeout=120_000)  # two wait at once
+    _answer(home, ControlKind.SAY)
+    page.locator(".request").nth(1).wait_for()  # two wait at once
     page.reload()
-    page.locator(".request").nth(1).wait_for(timeout=30_000)
+    page.locator(".request").nth(1).wait_for()
     page.wait_for_selector("text=vary y in small steps, please")
-    answered = wait_for(lambda: [line for line in _lines(home) if line.to == "person"], 60.0)
+    answered = wait_for(lambda: [line for line in _lines(home) if line.to == "person"], PATIENCE)
     assert answered
+    page.get_by_role("button", name="Budget").click()
+    page.get_by_label("Tokens").fill("9m")
+    page.get_by_role("button", name="Change").click()
+    assert "9.0M tokens" in _answer(home, ControlKind.BUDGET)
+    wait_for(lambda: _brief(home).max_tokens == 9_000_000, PATIENCE)
     # The newer one is vetoed first: an answer names what it answers.
     other.goto(f"{address}/c/1/now", wait_until="networkidle")
-    other.locator(".request").nth(1).wait_for(timeout=30_000)
+    other.locator(".request").nth(1).wait_for()
     second = page.locator(".request").nth(1)
     ident = second.locator("b").first.inner_text().split()[0]
     second.get_by_label("Why not").fill("too close to the first")
     second.get_by_role("button", name="Veto").click()
-    page.wait_for_selector(f"text={ident} is ended")
+    assert _answer(home, ControlKind.VETO).startswith(f"{ident} is ended")
     # Another tab that still shows it is told what happened.
     with Controls(home) as controls:
         late = controls.post(1, ControlKind.APPROVE, experiment=ident, user="late")
-        wait_for(lambda: (c := controls.find(late)) is not None and c.answer, 20.0)
+        wait_for(lambda: (c := controls.find(late)) is not None and c.answer, PATIENCE)
         found = controls.find(late)
         assert found is not None and "not wait" in (found.answer or "")
-    wait_for(lambda: other.locator(".request").count() == 1, 20.0)
+    wait_for(lambda: other.locator(".request").count() == 1, PATIENCE)
     other.locator(".request").get_by_role("button", name="Approve").click()
-    other.wait_for_selector("text=goes on")
-    wait_for(lambda: _status(home) == "finished", 180.0)
+    wait_for(lambda: any("goes on" in said for said in _answers(home, ControlKind.APPROVE)), PATIENCE)
+    wait_for(lambda: _status(home) == "finished", 2 * PATIENCE)
     other.goto(f"{address}/c/1/board", wait_until="networkidle")
     other.wait_for_selector("table.board")
     with Archive.open(home, readonly=True) as archive:
@@ -226,9 +233,24 @@ def _steer(page: Any, other: Any, address: str, home: Path) -> None:
         assert live.requests(1) == ()
 
 
+def _answers(home: Path, kind: ControlKind) -> list[str]:
+    """What the campaign answered to every order of that kind; what a page shows of it goes by."""
+    with Controls(home) as controls:
+        return [c.answer for c in controls.of(1) if c.kind is kind and c.answer]
+
+
+def _answer(home: Path, kind: ControlKind) -> str:
+    return str(wait_for(lambda: _answers(home, kind), PATIENCE)[-1])
+
+
 def _status(home: Path) -> str:
     with Archive.open(home, readonly=True) as archive:
         return archive.campaign(1).status
+
+
+def _brief(home: Path) -> Brief:
+    with Archive.open(home, readonly=True) as archive:
+        return archive.campaign(1).brief
 
 
 def _lines(home: Path) -> tuple[Any, ...]:
@@ -244,7 +266,7 @@ def test_a_page_left_open_finds_its_way_back_after_a_restart(browser: Any, tmp_p
         with served(home, port=port) as address:
             seen.page.goto(f"{address}/c/1/now", wait_until="networkidle")
             seen.page.get_by_text("try a short convolution").first.wait_for()
-        with served(home, port=port), seen.page.expect_navigation(timeout=60_000):
+        with served(home, port=port), seen.page.expect_navigation(timeout=PATIENCE * 1000):
             pass
         # It asks anew by itself; whatever it showed, nothing that was typed is lost and nothing is sent twice.
 
