@@ -1,8 +1,8 @@
 """Cycles until the budget ends: the campaign. Resume is the same walk over an archive that already holds answers.
 
-Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a
-user or a limit end it at any moment. What one experiment does stands in cycle.py, what one starts with in
-open_experiment.py; the upper rungs in promotion.py.
+Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a user
+or a limit end it at any moment. One experiment: cycle.py; what it starts with: open_experiment.py; the upper rungs:
+promotion.py; the claims of who beat its rivals there: standing_claims.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, reflection, sharing
+from move37.agents import cycle, promotion, reflection, sharing, standing_claims
 from move37.agents.approval import decided
 from move37.agents.bookkeeping import close_unfinished, tell_budget
 from move37.agents.budget import Expenses, exhausted
@@ -50,6 +50,7 @@ async def run(campaign: CampaignContext) -> CampaignResult:
     session = _Campaign(campaign)
     ending = await session.run()
     campaign.archive.update_campaign(campaign.record.id, status=ending.status, seconds=campaign.clock.seconds)
+    standing_claims.tell_open(campaign, ending.status)
     tell_budget(campaign, "done")
     log.info("campaign_ended", campaign=campaign.record.id, status=ending.status, reason=ending.reason)
     return ending
@@ -113,9 +114,9 @@ class _Campaign:
         for own in baselines_of(campaign):
             await campaign.sandbox.release(own.id)
         tell_budget(campaign, "confirm")
-        await promotion.tune(campaign, everybody, self.seat)
-        await promotion.screen_again(campaign, everybody, self.seat)
-        await promotion.confirm(campaign, everybody, self.seat)
+        for work in (promotion.tune, promotion.screen_again, promotion.confirm):
+            await work(campaign, everybody, self.seat)
+        await standing_claims.confirm_standing(campaign, self.seat, self._limit)
 
     # The lab's own ------------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class _Campaign:
 
     def _begun(self, number: int) -> bool:
         mine = self._context.archive.experiments(self._context.record.id)
-        return any(e.role is Role.CANDIDATE and e.number == number for e in mine)
+        return any((e.role, e.number) == (Role.CANDIDATE, number) for e in mine)
 
     async def _candidate(self, number: int, slots: asyncio.Semaphore) -> str:
         async with slots:
@@ -167,8 +168,7 @@ class _Campaign:
             self._store_lines()
             experiment = begin(campaign, number)
             ctx, step = self.seat(experiment)
-            task = asyncio.create_task(cycle.cycle(ctx, step))
-            self._running[experiment.id] = task
+            task = self._running[experiment.id] = asyncio.create_task(cycle.cycle(ctx, step))
             try:
                 await task
             except BudgetSpent as error:

@@ -405,6 +405,7 @@ def _brief(settings: Settings, schedule: Schedule, text: str) -> Brief:
         max_cost=wanted.max_cost,
         model=settings.models.model,
         corpus=str(wanted.corpus) if wanted.corpus else None,
+        confirm=wanted.confirm,
     )
 
 

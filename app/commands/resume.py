@@ -34,6 +34,7 @@ def resume(
     chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
     approve: o.Approve = None,
     approval_timeout: o.ApprovalTimeout = None,
+    confirm: o.Confirm = None,
     budget: o.Budget = None,
     max_time: o.MaxTime = None,
     max_tokens: o.MaxTokens = None,

@@ -43,6 +43,7 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         corpus: o.Corpus = None,
         approve: o.Approve = None,
         approval_timeout: o.ApprovalTimeout = None,
+        confirm: o.Confirm = None,
         negotiation_rounds: o.NegotiationRounds = None,
         debug_attempts: o.DebugAttempts = None,
         workers: o.Workers = None,
