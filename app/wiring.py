@@ -418,6 +418,7 @@ def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, o
         "versions": _versions(),
         "base_url": settings.models.base_url,
         "task_digest": task.digest,
+        "corpus_left_out": list(getattr(getattr(task, "corpus", None), "left_out", ())),
     }
 
 

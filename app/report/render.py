@@ -21,6 +21,7 @@ from move37.app.views.charts import charts
 from move37.app.views.conversation import utterances
 from move37.app.views.experiment import detail_of
 from move37.app.views.leaderboard import board_of
+from move37.app.views.missing import missing_notes
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.words import CAVEAT, ENDED, NOTES, value_text
 
@@ -96,7 +97,7 @@ def summary_of(view: CampaignView) -> dict[str, Any]:
         "claim": claim(view),
         "board": board_of(view.experiments, view.metric),
         "names": {e.id: e.name or e.id for e in view.experiments},
-        "notes": (*NOTES, caveat_of(campaign) or CAVEAT),
+        "notes": (*NOTES, caveat_of(campaign) or CAVEAT, *missing_notes(campaign, view.experiments)),
         "shortened": view.shortened,
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else "",
     }
