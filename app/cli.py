@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "exec",
     "principles",
+    "insight",
     "memory",
     "sandbox",
     "models",

@@ -26,13 +26,17 @@ from move37.app.views.search import claim, gate_counts, outcomes, seconds_measur
 from move37.app.views.words import CAVEAT, ENDED, NOTES, value_text
 
 if TYPE_CHECKING:
+    from move37.agents.insight import Insight
     from move37.lab.archive.store import Archive, Campaign
 
 
 def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: bool = False) -> Path:
     """Write the report of one campaign to `path`; returns its absolute path. Raises `EnvironmentFault`."""
+    from move37.app.insight import of_home  # the search and its papers, which no page of one experiment needs
+
     view = view_of(archive, campaign)
-    text = markdown_of(view) if markdown else html_of(view)
+    insight, _ = of_home(archive, (), campaign.brief.task)
+    text = markdown_of(view, insight) if markdown else html_of(view, insight)
     target = path.expanduser().absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,9 +51,11 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
     return target
 
 
-def html_of(view: CampaignView) -> str:
-    """The whole page."""
-    drawn = charts(view)
+def html_of(view: CampaignView, insight: Insight | None = None) -> str:
+    """The whole page; with what the home's campaigns on this task teach together, where it is given."""
+    from move37.app.views.insight import growth_charts, insight_sections
+
+    drawn = [*charts(view), *(growth_charts(insight) if insight else ())]
     narrow = [i for i, chart in enumerate(drawn) if i and not chart.wide]
     scripts = [_plotly(), (templating.FOLDER / "boot.js").read_text(encoding="utf-8")] if drawn else []
     hashes = " ".join(f"'sha256-{_hash(s)}'" for s in scripts) or "'none'"
@@ -72,15 +78,19 @@ def html_of(view: CampaignView) -> str:
             values={
                 p.experiment.id: value_text(p.summary, g.scale)[0] for g in reversed(board.groups) for p in g.places
             },
+            insight=insight_sections(insight, view.metric) if insight else (),
             open_code=False,
             link="#",
         )
     )
 
 
-def markdown_of(view: CampaignView) -> str:
-    """The claim, the leaderboard, what was shortened, the gates: for a note or a pull request."""
+def markdown_of(view: CampaignView, insight: Insight | None = None) -> str:
+    """The claim, the leaderboard, what was shortened, the gates, insight: for a note or a pull request."""
+    from move37.app.views.insight import as_markdown, insight_sections
+
     text = templating.markdown().get_template("report.md").render(summary_of(view), gates=gate_counts(view.candidates))
+    text += "\n" + as_markdown(insight_sections(insight, view.metric)) if insight else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 

@@ -45,8 +45,8 @@ class LawFit:
     held_out: float  # mean log likelihood of a campaign that was left out, nats
     start: float  # at no compute
     growth: float  # gained by the largest compute
-    growth_low: float  # 95 % over campaigns
-    growth_high: float
+    growth_low: float | None  # 95 % over campaigns; None with one
+    growth_high: float | None
     shape: float | None = None
     shape_low: float | None = None
     shape_high: float | None = None
@@ -61,7 +61,9 @@ class GrowthLaw:
     shown: str  # the law that `curve` is of: the supported one, else the one that predicts best
     sentence: str
     fits: tuple[LawFit, ...]
-    curve: tuple[tuple[float, float, float, float], ...]  # (core-seconds, middle, low, high), 95 % over campaigns
+    curve: tuple[
+        tuple[float, float, float, float], ...
+    ]  # (core-seconds, middle, low, high), 95 % over campaigns; of one: none
 
 
 def compare_laws(data: Sequence[Trace] | Sequence[Tally], *, draws: int = DRAWS, seed: int = 0) -> GrowthLaw | None:
@@ -99,7 +101,7 @@ def _decided(
     """The supported law, or "", and the sentence. Pure arithmetic over held-out scores and intervals."""
     by_law = {f.law: f for f in fits}
     if campaigns < LEAST or (found is not None and found < LEAST):
-        few = f"{campaigns} campaigns" if found is None or campaigns < LEAST else f"{found} found"
+        few = f"campaigns: {campaigns}" if found is None or campaigns < LEAST else f"found: {found}"
         return "", f"No law can be told from another: {few}, and fewer than {LEAST} let one of them decide."
     confidence = adjusted_confidence(len(by_law) * (len(by_law) - 1) // 2)
 
@@ -111,7 +113,7 @@ def _decided(
     if FLAT in by_law and not any(better(law, FLAT) for law in (LINEAR, POWER, SATURATING)):
         line = by_law[LINEAR]
         most = f"linear growth over the whole range: {_bounds(line.growth, line.growth_low, line.growth_high)}"
-        if line.growth_high < scatter:
+        if line.growth_high is not None and line.growth_high < scatter:
             return FLAT, f"No growth with compute: less than one campaign scatters by, {scatter:.3g} ({most})."
         return (
             "",
@@ -156,8 +158,8 @@ def _told(fit: FittedLaw, again: Sequence[FittedLaw], held_out: float, top: floa
     growth = _spread([gained(f) for f in again])
     shape = _spread([f.shape * unit for f in again]) if shaped else (None, None)
     return LawFit(
-        law=fit.law, held_out=held_out, start=fit.start, growth=gained(fit), growth_low=growth[0] or 0.0,
-        growth_high=growth[1] or 0.0, shape=fit.shape * unit if shaped else None, shape_low=shape[0],
+        law=fit.law, held_out=held_out, start=fit.start, growth=gained(fit), growth_low=growth[0],
+        growth_high=growth[1], shape=fit.shape * unit if shaped else None, shape_low=shape[0],
         shape_high=shape[1],
     )  # fmt: skip
 
@@ -171,8 +173,9 @@ def _spread(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 def _curve(fit: FittedLaw, again: Sequence[FittedLaw], top: float) -> tuple[tuple[float, float, float, float], ...]:
     u = np.linspace(0.0, 1.0, POINTS)
-    middle = fit.mean(u)
-    drawn = np.array([f.mean(u) for f in again]) if again else middle[None]
+    if not again:
+        return ()
+    middle, drawn = fit.mean(u), np.array([f.mean(u) for f in again])
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     return tuple(
         (float(c * top), float(m), float(a), float(b)) for c, m, a, b in zip(u, middle, low, high, strict=True)

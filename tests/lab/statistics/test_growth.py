@@ -57,6 +57,7 @@ def test_intervals_over_campaigns_hold_the_truth(law: str) -> None:
         told, most = compare_laws(data, draws=200), max(t.points[0][0] for t in data) / TOP
         assert told is not None
         fit = next(f for f in told.fits if f.law == law)
+        assert fit.growth_low is not None and fit.growth_high is not None
         held += fit.growth_low <= MEANS[law](most) - MEANS[law](0.0) <= fit.growth_high
     assert held >= 15  # 54 of 60 with 200 draws: a resampled interval is a little short
 
