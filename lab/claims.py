@@ -74,6 +74,30 @@ def run_seconds(experiment: Experiment, metric: Metric) -> float:
     return sum(own) / len(own) if own else RUN_SECONDS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where on the ladder something stands."""
+
+    reached: int  # rungs
+    of: int
+    failed: tuple[str, ...]  # what was asked and not shown, in words
+    lacks: tuple[str, ...]  # what was not asked, in words
+    next: EvidenceStep | None  # the first of these; None where something failed, or nothing lacks
+
+
+def position(ladder: Sequence[EvidenceStep]) -> Position:
+    """What a ladder says in short: what failed ends it, whatever else could be asked."""
+    failed = tuple(s.words for s in ladder if s.state == "failed")
+    still = [s for s in ladder if s.state == "open"]
+    return Position(
+        reached=sum(s.state == "reached" for s in ladder),
+        of=len(ladder),
+        failed=failed,
+        lacks=tuple(s.words for s in still),
+        next=still[0] if still and not failed else None,
+    )
+
+
 def settled(
     candidate: str, part: str, comparisons: Sequence[Comparison], *, confirmation: int, missing: Mapping[str, str],
     core_seconds: float,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
+from move37.app.views.cost import cost_section
 from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.lineage import ancestor_of
 from move37.app.views.numbers import DigitScale, number
@@ -49,7 +50,7 @@ def detail_of(view: CampaignView, experiment: Experiment) -> Detail:
         experiment=experiment,
         facts=_facts(experiment, ancestor),
         reason=experiment.reason,
-        sections=tuple(_sections(experiment, view.metric, known, view.principles)),
+        sections=tuple(_sections(experiment, view.metric, known, view.principles, cost_section(view, experiment))),
         ancestor=ancestor,
     )
 
@@ -66,7 +67,7 @@ def _facts(e: Experiment, ancestor: Experiment | None) -> str:
 
 
 def _sections(
-    e: Experiment, metric: Metric, known: Mapping[str, Experiment], held: Sequence[Principle]
+    e: Experiment, metric: Metric, known: Mapping[str, Experiment], held: Sequence[Principle], ledger: Section
 ) -> Iterable[Section]:
     found = (
         _hypothesis(e.hypothesis),
@@ -76,6 +77,7 @@ def _sections(
         Section(title="Comparisons", table=comparisons_table(e.verdict.comparisons if e.verdict else ())),
         evidence_section(e, metric),
         claim_section(e, metric),
+        ledger,
         _effects(e.effects, known),
         _analysis(e),
         _memory(e, held),
