@@ -26,7 +26,7 @@ from move37.lab.insight import (
     traits_of,
 )
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
-from move37.lab.statistics.growth import Tally, Trace
+from move37.lab.statistics.growth import Tally
 from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.memory.papers import builtin_entries
 
@@ -45,7 +45,7 @@ class ArmGrowth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Insight:
+class ArchiveInsight:
     """Everything that is told."""
 
     candidates: int
@@ -57,7 +57,7 @@ class Insight:
     growth: tuple[ArmGrowth, ...]
 
 
-def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[int, str]) -> Insight:
+def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[int, str]) -> ArchiveInsight:
     """What the experiments of one task teach. `authors`: campaign -> the model of its brief."""
     candidates = [e for e in experiments if e.role is Role.CANDIDATE]
     operators = {e.id: frozenset(operators_of(source_of(e))) for e in experiments if e.candidate is not None}
@@ -75,7 +75,7 @@ def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[
                 trials=sum(operator in t.gained | t.lost for t in known.trials),
             )
         )  # fmt: skip
-    return Insight(
+    return ArchiveInsight(
         candidates=len(candidates),
         unrecognised=sum(not operators.get(e.id, "-") for e in candidates),
         components=tuple(sorted(components, key=lambda c: -c.mean)),
@@ -122,11 +122,6 @@ def growth_of(experiments: Sequence[Experiment], authors: dict[int, str]) -> tup
             if law is not None:
                 found.append(ArmGrowth(author=author, quantity=quantity, law=law))
     return tuple(found)
-
-
-def effects_law(outcomes: Sequence[tuple[str, float, float]]) -> GrowthLaw | None:
-    """The best confirmed effect against compute: (campaign, core-seconds, effect), one a campaign."""
-    return compare_laws([Trace(campaign=name, points=((seconds, effect),)) for name, seconds, effect in outcomes])
 
 
 def _tally(campaign: int, experiments: Sequence[Experiment], quantity: str) -> Tally:

@@ -1,10 +1,10 @@
-"""A home's archive -> `Insight`: which campaigns are read together."""
+"""A home's archive -> `ArchiveInsight`: which campaigns are read together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from move37.agents.insight import Insight, insight_of
+from move37.agents.insight import ArchiveInsight, insight_of
 from move37.app.exits import BadInput
 from move37.app.reading import pick_campaign
 from move37.app.views.campaign import metric_of
@@ -12,7 +12,7 @@ from move37.lab.archive.store import Archive
 from move37.lab.records import Metric
 
 
-def of_home(archive: Archive, wanted: Sequence[int], task: str = "") -> tuple[Insight, Metric]:
+def of_home(archive: Archive, wanted: Sequence[int], task: str = "") -> tuple[ArchiveInsight, Metric]:
     """The insight over the campaigns wanted (none: all on `task`, or on the last one's). Raises `BadInput`."""
     chosen = [pick_campaign(archive, number) for number in wanted] or list(archive.campaigns())
     if not chosen:

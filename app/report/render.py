@@ -26,7 +26,7 @@ from move37.app.views.search import claim, gate_counts, outcomes, seconds_measur
 from move37.app.views.words import CAVEAT, ENDED, NOTES, value_text
 
 if TYPE_CHECKING:
-    from move37.agents.insight import Insight
+    from move37.agents.insight import ArchiveInsight
     from move37.lab.archive.store import Archive, Campaign
 
 
@@ -51,7 +51,7 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
     return target
 
 
-def html_of(view: CampaignView, insight: Insight | None = None) -> str:
+def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
     """The whole page; with what the home's campaigns on this task teach together, where it is given."""
     from move37.app.views.insight import growth_charts, insight_sections
 
@@ -85,7 +85,7 @@ def html_of(view: CampaignView, insight: Insight | None = None) -> str:
     )
 
 
-def markdown_of(view: CampaignView, insight: Insight | None = None) -> str:
+def markdown_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
     """The claim, the leaderboard, what was shortened, the gates, insight: for a note or a pull request."""
     from move37.app.views.insight import as_markdown, insight_sections
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from move37.agents.insight import ArmGrowth, Insight
+from move37.agents.insight import ArchiveInsight, ArmGrowth
 from move37.app.text import counted
 from move37.app.views.charts.shared import BLUE, COLOURS, Chart, Figure, words
 from move37.app.views.numbers import DigitScale
@@ -16,7 +16,7 @@ from move37.lab.statistics.growth_laws import WORDS, GrowthLaw
 DESCRIBES = "It describes an archive; trials were not assigned by chance, and only a claim confirms anything."
 
 
-def insight_sections(found: Insight, metric: Metric) -> tuple[Section, ...]:
+def insight_sections(found: ArchiveInsight, metric: Metric) -> tuple[Section, ...]:
     """Everything there is to say, in the order of the report; what is empty is left out."""
     parts = (
         _components(found, metric), _origins(found, metric), _traits(found), _surprises(found, metric), *_growth(found),
@@ -24,7 +24,7 @@ def insight_sections(found: Insight, metric: Metric) -> tuple[Section, ...]:
     return tuple(p for p in parts if p)
 
 
-def _components(found: Insight, metric: Metric) -> Section:
+def _components(found: ArchiveInsight, metric: Metric) -> Section:
     columns = (Column("part"), Column(f"gain, {metric.unit}", True), Column("95 %", True), Column("trials", True))
     scale = DigitScale.of(n for c in found.components for n in (c.mean, c.low, c.high))
     rows = []
@@ -41,7 +41,7 @@ def _components(found: Insight, metric: Metric) -> Section:
                    text=text if rows or left else "")  # fmt: skip
 
 
-def _origins(found: Insight, metric: Metric) -> Section:
+def _origins(found: ArchiveInsight, metric: Metric) -> Section:
     names = ("ideas", "measured", "climbed", f"gain over the parent, {metric.unit}", "95 %")
     scale = DigitScale.of(n for o in found.origins for n in (o.effect, o.low, o.high))
     rows = tuple(
@@ -58,7 +58,7 @@ def _origins(found: Insight, metric: Metric) -> Section:
     )
 
 
-def _traits(found: Insight) -> Section:
+def _traits(found: ArchiveInsight) -> Section:
     columns = (Column("has"), Column("of those that climbed", True), Column("of the others", True),
                Column("p, Holm over all", True))  # fmt: skip
     rows = tuple(
@@ -72,7 +72,7 @@ def _traits(found: Insight) -> Section:
     return Section(title="What climbed has in common", table=Table(columns=columns, rows=rows), text=text)
 
 
-def _surprises(found: Insight, metric: Metric) -> Section:
+def _surprises(found: ArchiveInsight, metric: Metric) -> Section:
     columns = (Column("experiment"), Column("what is new"), Column(f"gain, {metric.unit}", True),
                Column("bits by the search", True), Column("bits by papers", True),
                Column("no paper mentions together"))  # fmt: skip
@@ -92,7 +92,7 @@ def _surprises(found: Insight, metric: Metric) -> Section:
     return Section(title="Move 37", table=Table(columns=columns, rows=rows), text=text if rows else "")
 
 
-def _growth(found: Insight) -> Iterable[Section]:
+def _growth(found: ArchiveInsight) -> Iterable[Section]:
     for arm in found.growth:
         yield law_section(arm.law, f"Growth of {arm.quantity}, {arm.author}")
 
@@ -112,7 +112,7 @@ def law_section(law: GrowthLaw, title: str) -> Section:
     return Section(title=title, table=Table(columns=columns, rows=tuple(rows)) if law.curve else None, text=text)
 
 
-def growth_charts(found: Insight) -> list[Chart]:
+def growth_charts(found: ArchiveInsight) -> list[Chart]:
     """What was found against compute, with the interval over campaigns; without a second campaign nothing."""
     return [chart for arm in found.growth if (chart := _growth_chart(arm)) is not None]
 

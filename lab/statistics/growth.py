@@ -49,7 +49,7 @@ class FittedLaw:
 
     def mean(self, u: Array) -> Array:
         """What the law expects at compute `u` (N,), in units of the largest."""
-        return self.start + self.growth * _shaped(self.law, u, np.array([self.shape]))[0]
+        return np.asarray(self.start + self.growth * _shaped(self.law, u, np.array([self.shape]))[0])
 
 
 def largest_compute(campaign: Trace | Tally) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from move37.agents.comparing import OUTCOMES, Outcomes
+from tests.agents.test_comparing import an_ending
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -22,3 +24,15 @@ def test_the_command_prints_json_markdown_and_a_report_holds_it(tmp_path: Path, 
     assert move37("--home", str(tmp_path / "home"), "report", "--out", str(page)).status == 0
     assert "<h2>Insight</h2>" in page.read_text()
     assert move37("--home", str(tmp_path / "home"), "insight", "9").status == 2
+
+
+def test_the_law_of_kept_comparisons_is_told_without_training(tmp_path: Path, move37: Move37) -> None:
+    home = tmp_path / "home"
+    nothing = move37("--home", str(home), "compare", "--law")
+    assert nothing.status == 2 and "no comparison was kept" in nothing.err
+    for seed in range(4):
+        Outcomes(home / OUTCOMES).put(an_ending("random", seed, 6, 0.1))
+    told = move37("--home", str(home), "compare", "--law")
+    assert told.status == 0 and "No law can be told from another" in " ".join(told.out.split())
+    assert json.loads(move37("--home", str(home), "compare", "--law", "--json").out)["random"]["campaigns"] == 4
+    assert "## Best effect" in move37("--home", str(home), "compare", "--law", "--markdown").out
