@@ -2,7 +2,7 @@
 
 A request that nobody answers within the timeout goes on, and a notice says so. `auto` asks at few points: where the
 Critic objected and it goes on all the same, and where a step is dear (`Doubt`). While a request waits the campaign's
-clock stands still. Held-out text is opened by no campaign.
+clock stands still. Held-out text is opened where a claim is asked at a campaign's end, and at no other point.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Cycles until the budget ends: the campaign. Resume is the same walk over an archive that already holds answers.
 
-Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a
-user or a limit end it at any moment. What one experiment does stands in cycle.py, what one starts with in
-open_experiment.py; the upper rungs in promotion.py.
+Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a user
+or a limit end it at any moment. One experiment: cycle.py; what it starts with: open_experiment.py; the upper rungs:
+promotion.py; the claims of who beat its rivals there: standing_claims.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, reflection, sharing
+from move37.agents import cycle, promotion, reflection, sharing, standing_claims
 from move37.agents.approval import decided
 from move37.agents.bookkeeping import begun, close_unfinished, need_a_baseline, spent_of, tell_budget
 from move37.agents.budget import exhausted
@@ -50,6 +50,7 @@ async def run(campaign: CampaignContext) -> CampaignResult:
     session = _Campaign(campaign)
     ending = await session.run()
     campaign.archive.update_campaign(campaign.record.id, status=ending.status, seconds=campaign.clock.seconds)
+    standing_claims.tell_open(campaign, ending.status)
     tell_budget(campaign, "done")
     log.info("campaign_ended", campaign=campaign.record.id, status=ending.status, reason=ending.reason)
     return ending
@@ -107,9 +108,9 @@ class _Campaign:
             for own in baselines_of(campaign):
                 await campaign.sandbox.release(own.id)
             self._enter("confirm")
-            await promotion.tune(campaign, everybody, self.seat)
-            await promotion.screen_again(campaign, everybody, self.seat)
-            await promotion.confirm(campaign, everybody, self.seat)
+            for work in (promotion.tune, promotion.screen_again, promotion.confirm):
+                await work(campaign, everybody, self.seat)
+            await standing_claims.confirm_standing(campaign, self.seat, self._limit)
 
     async def _generation(self, numbers: range, rest: Sequence[Rung]) -> list[str]:
         """Candidates side by side, then the ladder; `rest` are the baselines' upper rungs."""

@@ -1,30 +1,37 @@
 """Searches side by side at equal compute: the same baselines, the same number of runs, the same fresh seeds at the end.
 
 Read `prepare` (the baselines of one seed, trained once for all arms), `campaign` (one arm: screen, climb, fresh seeds
-against the two best baselines), then `summarise` (over the seeds of an arm). A killed one finds what it finished.
+against the two best baselines), then `summarise` (over the seeds of an arm) and `laws` (over all budgets that were ever
+compared in a home). A killed one finds what it finished.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from move37.agents.arms import ARMS, Tried
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
 from move37.lab import ladder
+from move37.lab.archive.codec import decode, encode
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Comparison, Measurement
+from move37.lab.statistics.growth import Trace
+from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
 
 CLIMBERS = 2  # of the screen that are measured at all steps
 FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
 CANDIDATES, FRESH_SEEDS = 12, 5
+OUTCOMES = "comparisons.jsonl"  # in a home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,40 @@ class ArmSummary:
     high: float | None
     better: float  # share of campaigns whose best beats both baselines at the rule's own error
     core_seconds: float  # mean of a campaign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOutcome:
+    """An ended campaign of a comparison, as a home keeps it."""
+
+    budget: int
+    corpus: str  # digest
+    outcome: ArmOutcome
+
+
+class Outcomes:
+    """The kept campaigns of comparisons: JSON lines, of which one that a kill cut short is skipped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put(self, ended: StoredOutcome) -> None:
+        """Append one, unless the same is there: a comparison that is repeated trains nothing and counts once."""
+        if ended in self.all():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(encode(ended), ensure_ascii=False) + "\n")
+
+    def all(self) -> tuple[StoredOutcome, ...]:
+        """Every one, oldest first."""
+        found = []
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else ():
+            try:
+                found.append(decode(StoredOutcome, json.loads(line)))
+            except (ValueError, TypeError, KeyError):
+                continue
+        return tuple(found)
 
 
 async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FRESH_SEEDS) -> Ground:
@@ -150,6 +191,26 @@ def summarise(outcomes: Sequence[ArmOutcome]) -> tuple[ArmSummary, ...]:
             )
         )
     return tuple(found)
+
+
+def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
+    """Arm -> what its campaigns on the last corpus say about the best effect on fresh seeds against compute.
+
+    A campaign whose best could not be measured has no effect and takes no part. The newest of an arm, seed and budget
+    counts.
+    """
+    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if k.corpus == kept[-1].corpus}
+    found = {}
+    for arm in dict.fromkeys(arm for arm, _, _ in here):
+        traces = [
+            Trace(campaign=f"{seed}/{budget}", points=((o.core_seconds, o.comparison.effect),))
+            for (whose, seed, budget), o in here.items()
+            if whose == arm and o.comparison is not None
+        ]
+        law = compare_laws(traces)
+        if law is not None:
+            found[arm] = law
+    return found
 
 
 async def _run(

@@ -5,6 +5,7 @@
     |- ModelUnavailable    the endpoint does not answer, refuses us, or keeps failing
     |- ModelReplyInvalid   no valid reply after all retries; carries the last text
     |- ConversationBroken  the group chat itself failed
+    |- NotConfirmable      no claim can be asked of this experiment, or not on this metric's noise
     '- BudgetSpent         a limit of the brief is reached
 
 Every message is one sentence that says what to do.
@@ -37,6 +38,10 @@ class ModelReplyInvalid(AgentError):
 
 class ConversationBroken(AgentError):
     """The group chat failed."""
+
+
+class NotConfirmable(AgentError):
+    """No claim can be asked."""
 
 
 class BudgetSpent(AgentError):

@@ -71,7 +71,7 @@ class BudgetUpdated:
     seconds_left: float | None
     tokens: int
     cost: float  # US dollars
-    phase: str  # "baselines", "search", "climb", "confirm", "done"
+    phase: str  # "baselines", "search", "climb", "confirm", "claims", "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ COMMANDS = (
     "exec",
     "principles",
     "ideas",
+    "insight",
     "memory",
     "sandbox",
     "tidy",

@@ -29,6 +29,8 @@ class MeasuredMixer:
     measurements: tuple[Measurement, ...] = ()
     baselines: tuple[MeasuredArm, ...] = ()  # measured under the same conditions
     verdict: Verdict | None = None
+    left_out: tuple[str, ...] = ()  # files of the person's corpus that were not read, each with the reason
+    locks_missing: int = 0  # locks around the gates that this system does not have
 
 
 def unreadable() -> MeasuredMixer:
@@ -52,9 +54,12 @@ async def measure_file(
     rival = None if against is None else named_baseline(task, against)
     candidate = Candidate(source=source, author="person")
     async with open_context(settings, task) as context:
-        gates = await measuring.gates(context, candidate, name) if gated else ()
+        checked = await measuring.checked(context, candidate, name) if gated else None
+        gates = checked.results if checked else ()
+        missing = int(checked.facts.get("locks_missing", 0.0)) if checked else 0
+        left_out = tuple(getattr(getattr(task, "corpus", None), "left_out", ()))
         if any(g.passed is False for g in gates):
-            return MeasuredMixer(passed=False, gates=gates)
+            return MeasuredMixer(passed=False, gates=gates, locks_missing=missing, left_out=left_out)
         ours = await measuring.runs(context, candidate, name, rung=rung, seeds=seeds, rate=rate)
         baselines = []
         for own in task.baselines:
@@ -75,6 +80,8 @@ async def measure_file(
             measurements=ours.measurements,
             baselines=tuple(baselines),
             verdict=verdict,
+            left_out=left_out,
+            locks_missing=missing,
         )
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from move37.app.confirmation import Watch, told_on_stderr
+from move37.agents.claiming import ClaimWatch
+from move37.app.confirmation import told_on_stderr
 from move37.app.terminal import console
 from move37.app.text import one_line
 from move37.lab.claims import against
@@ -17,7 +18,7 @@ from move37.lab.records import BITS_PER_BYTE, Comparison
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching() -> Iterator[ClaimWatch]:
     """What `move37 confirm`, `reproduce` and `baseline` tell of themselves."""
     if not sys.stderr.isatty():
         yield told_on_stderr()
@@ -37,4 +38,6 @@ def watching() -> Iterator[Watch]:
             sign = "holds" if comparison.holds else "fails"
             bar.console.print(one_line(f"{sign}: {comparison.question}, {against(comparison, BITS_PER_BYTE)}", 200))
 
-        yield Watch(begins=begins, run=run, answers=answers, notice=lambda text: bar.console.print(one_line(text, 200)))
+        yield ClaimWatch(
+            begins=begins, run=run, answers=answers, notice=lambda text: bar.console.print(one_line(text, 200))
+        )

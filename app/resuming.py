@@ -65,6 +65,7 @@ def _given(settings: Settings) -> dict[str, Any]:
         "max_tokens": ("max_tokens", wanted.max_tokens),
         "max_cost": ("max_cost", wanted.max_cost),
         "model": ("model", settings.models.model),
+        "confirm": ("confirm", wanted.confirm),
     }
     return {name: value for flag, (name, value) in fields.items() if flag in settings.flags}
 
@@ -76,7 +77,8 @@ def extends(now: Brief, before: Brief) -> bool:
         (now.max_tokens, before.max_tokens),
         (now.max_cost, before.max_cost),
     ]
-    return now.budget > before.budget or any(a is not None and b is not None and a > b for a, b in more)
+    asks = bool(now.confirm) and not before.confirm
+    return asks or now.budget > before.budget or any(a is not None and b is not None and a > b for a, b in more)
 
 
 def changes(now: Brief, before: Brief) -> tuple[str, ...]:

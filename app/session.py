@@ -36,6 +36,7 @@ from move37.app.views.campaign import metric_of
 from move37.app.views.leaderboard import board_of
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.store import Campaign
+from move37.lab.claims import unasked
 from move37.lab.records import Experiment, Role
 from move37.lab.tasks.task import Schedule
 
@@ -240,6 +241,7 @@ def next_commands(campaign: Campaign, experiments: tuple[Experiment, ...]) -> li
         return [("next", "move37 resume")]
     mine = [e for e in experiments if e.role is Role.CANDIDATE]
     best = board_of(mine, metric_of(campaign)).order
-    commands = [f"move37 show {best[0]}"] if best else []
+    commands = [f"move37 confirm {e.id}" for e in unasked(experiments)]
+    commands += [f"move37 show {best[0]}"] if best else []
     commands.append("move37 report --open")
     return [("next" if i == 0 else "", command) for i, command in enumerate(commands)]

@@ -55,6 +55,7 @@ class CampaignSettings:
     approval_seconds: float = 600.0  # until a request that nobody answers goes on
     notify: str | None = field(default=None, repr=False)  # the person's webhook or command; an address may be a secret
     workers: int | None = None  # experiments that run at once; None: from the cores
+    confirm: bool | None = None  # take standing claims up the ladder at the end; None: as the preset does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +269,7 @@ class _Sources(BaseSettings):
     approval_timeout: Duration = 600.0
     notify: Text | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    confirm: bool | None = None
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
     ideas: Annotated[int, Field(ge=1, le=8)] = 3
@@ -327,6 +329,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             approval_seconds=found.approval_timeout,
             notify=found.notify,
             workers=found.workers,
+            confirm=found.confirm,
         ),
         conversation=ConversationSettings(
             negotiation_rounds=found.negotiation_rounds,

@@ -16,12 +16,13 @@ from rich.text import Text
 from move37.app.text import columns, counted, harmless, one_line
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
+from move37.app.views.evidence import ladder_signs
 from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Section, Table, Tone
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
-from move37.lab.records import Experiment, GateResult, Role, Verdict
+from move37.lab.records import Experiment, GateResult, Metric, Role, Verdict
 from move37.lab.verdicts import Summary
 
 STYLES: dict[Tone, str] = {"": "", "good": "bold green", "bad": "red", "quiet": "dim", "strong": "bold"}
@@ -57,13 +58,13 @@ def campaign_title(campaign: Campaign) -> str:
 class _Row:
     """One line of the leaderboard as texts."""
 
-    def __init__(self, place: boards.Place, group: boards.Group) -> None:
+    def __init__(self, place: boards.Place, group: boards.Group, metric: Metric) -> None:
         e, own = place.experiment, place.experiment.role is Role.BASELINE
         self.ident = Text(one_line(e.id), style="" if own else "bold")
         self.name = one_line(e.name, 60)
         self.style = "" if own else "bold"
         self.value = summary_text(place.summary, group.scale)
-        self.evidence = Text(one_line(seeds_text(place.summary)), style="dim")
+        self.evidence = Text(one_line(f"{ladder_signs(e, metric)} {seeds_text(place.summary)}".strip()), style="dim")
         if e.id == group.rival:
             self.effect = Text("rival", style="dim")
         elif place.verdict is not None and place.verdict.low is not None:
@@ -84,7 +85,7 @@ class _Leaderboard:
             rival = next((p.experiment for p in group.places if p.experiment.id == group.rival), None)
             against = f", against {one_line(rival.name, 40)}" if rival else ""
             yield Text(f"{group.heading}{against} ({self._board.metric.unit})", style="italic dim")
-            yield from _lines([_Row(place, group) for place in group.places], width)
+            yield from _lines([_Row(place, group, self._board.metric) for place in group.places], width)
             yield Text("")
         for heading, found in (("not measured yet", self._board.waiting), ("failed or rejected", self._board.ended)):
             if found:

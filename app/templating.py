@@ -18,6 +18,7 @@ from markupsafe import Markup
 from move37.app.text import bare, one_line
 from move37.app.views import words
 from move37.app.views.code import highlighted, highlighted_difference
+from move37.app.views.evidence import ladder_signs
 from move37.app.views.leaderboard import Group
 from move37.app.views.numbers import DigitScale
 from move37.lab.verdicts import Summary
@@ -51,6 +52,7 @@ def _with_words(made: Environment) -> Environment:
     made.filters |= {"capfirst": lambda text: text[:1].upper() + text[1:], "spaced": words.words_of}
     made.globals |= {
         "seeds_text": words.seeds_text,
+        "ladder_signs": ladder_signs,
         "state_text": words.state_text,
         "value_text": words.value_text,
         "verdict_text": words.verdict_text,

@@ -407,6 +407,7 @@ def _brief(settings: Settings, schedule: Schedule, text: str) -> Brief:
         max_cost=wanted.max_cost,
         model=settings.models.model,
         corpus=str(wanted.corpus) if wanted.corpus else None,
+        confirm=wanted.confirm,
     )
 
 
@@ -419,6 +420,7 @@ def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, o
         "versions": _versions(),
         "base_url": settings.models.base_url,
         "task_digest": task.digest,
+        "corpus_left_out": list(getattr(getattr(task, "corpus", None), "left_out", ())),
     }
 
 

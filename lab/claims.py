@@ -1,8 +1,9 @@
 """From a better row to a discovery: the questions, the claim over their answers, and the ladder as data. Pure.
 
-Read `QUESTIONS` (what must be shown, in the order in which it is asked: the cheapest refutation first), `settled` (the
-claim so far, and whether asking goes on), `claim_text`, then `ladder_of` (which rung of evidence an experiment has
-reached, what it lacks, what the next step costs: for the report, the page and `show`). Running is `lab/confirming.py`.
+Read `QUESTIONS` (what must be shown, in the order in which it is asked: the cheapest refutation first), `unasked`
+(whose turn it is), `settled` (the claim so far, and whether asking goes on), `claim_text`, `asking_seconds` (what a
+question costs), then `ladder_of` (which rung of evidence an experiment has reached, what it lacks, what the next step
+costs: for the report, the page and `show`). Running is `lab/confirming.py`.
 
 A claim stands only if every comparison holds at the error of the home's confirmation. That is an intersection of tests,
 so that asking more makes no false claim more likely, and stopping at the first failure makes none either.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Measurement, Metric
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Measurement, Metric, Role
 
 BASELINE, FAMILY, ABLATION = "baseline", "family", "ablation"
 LONGER, WIDER, HELD_OUT, SECOND_CORPUS = "longer", "wider", "held_out", "second_corpus"
@@ -27,8 +28,11 @@ WORDS = {
     WIDER: "holds at twice the width",
     LONGER: "holds at four times the steps",
 }
-CORE_SECONDS = {  # of one pair of runs on one core, measured on the seven baselines; what a step of the ladder costs
-    BASELINE: 60.0, FAMILY: 90.0, ABLATION: 60.0, HELD_OUT: 15.0, SECOND_CORPUS: 60.0, WIDER: 150.0, LONGER: 240.0,
+RUN_SECONDS = 30.0  # of one whole training with its scoring on one core, measured on the seven baselines
+# What a question adds for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
+# family's also pays for its tuning, and sealed text is only scored.
+RUNS = {
+    BASELINE: 3.0, FAMILY: 2.0, ABLATION: 1.0, HELD_OUT: 0.5, SECOND_CORPUS: 2.0, WIDER: 5.0, LONGER: 8.0,
 }  # fmt: skip
 GATES_SECONDS, SCREEN_SECONDS, CLIMB_SECONDS = 2.0, 8.0, 30.0
 
@@ -42,6 +46,56 @@ class EvidenceStep:
     state: str  # "reached", "failed" or "open"
     detail: str = ""  # the number behind it
     core_seconds: float = 0.0  # that asking costs; 0 where it is answered
+
+
+def unasked(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """Candidates that beat every rival on fresh seeds and whose claim is not settled, the clearest first."""
+    found = [
+        e
+        for e in experiments
+        if e.role is Role.CANDIDATE
+        and e.status in (ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+        and e.claim is None
+        and e.verdict is not None
+        and e.verdict.comparisons
+        and all(c.holds for c in e.verdict.comparisons)
+    ]
+    return tuple(sorted(found, key=lambda e: -(e.verdict.low or 0.0) if e.verdict else 0.0))
+
+
+def asking_seconds(question: str, *, seeds: int, run_seconds: float = RUN_SECONDS) -> float:
+    """Core-seconds that a question is expected to take, where one whole run of the candidate takes `run_seconds`."""
+    return seeds * RUNS[question] * run_seconds
+
+
+def run_seconds(experiment: Experiment, metric: Metric) -> float:
+    """CPU seconds of one whole run: the experiment's own fresh ones, else what the baselines took when it was built."""
+    own = [m.cpu_seconds for m in experiment.measurements if m.metric == metric.name and m.fresh and m.cpu_seconds]
+    return sum(own) / len(own) if own else RUN_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where on the ladder something stands."""
+
+    reached: int  # rungs
+    of: int
+    failed: tuple[str, ...]  # what was asked and not shown, in words
+    lacks: tuple[str, ...]  # what was not asked, in words
+    next: EvidenceStep | None  # the first of these; None where something failed, or nothing lacks
+
+
+def position(ladder: Sequence[EvidenceStep]) -> Position:
+    """What a ladder says in short: what failed ends it, whatever else could be asked."""
+    failed = tuple(s.words for s in ladder if s.state == "failed")
+    still = [s for s in ladder if s.state == "open"]
+    return Position(
+        reached=sum(s.state == "reached" for s in ladder),
+        of=len(ladder),
+        failed=failed,
+        lacks=tuple(s.words for s in still),
+        next=still[0] if still and not failed else None,
+    )
 
 
 def settled(
@@ -123,8 +177,9 @@ def _question(experiment: Experiment, question: str, metric: Metric, seeds: int,
     held = bool(found) and all(c.holds for c in found)
     detail = "; ".join(against(c, metric) for c in found)
     return _step(
-        question, WORDS[question], held, (bool(found) and not held) or gone, detail, seeds * CORE_SECONDS[question]
-    )
+        question, WORDS[question], held, (bool(found) and not held) or gone, detail,
+        asking_seconds(question, seeds=seeds, run_seconds=run_seconds(experiment, metric)),
+    )  # fmt: skip
 
 
 def _step(name: str, words: str, reached: bool, failed: bool, detail: str, cost: float) -> EvidenceStep:

@@ -1,13 +1,13 @@
 """Carries a claim through its questions: fresh seeds of the candidate and of each rival, until one question fails.
 
-Read `confirm` first, then `_ask` (one question: the same seeds for both arms, then the paired interval). What is asked,
-and when a claim stands, is decided in `lab/claims.py`; runs that an earlier, killed attempt finished are found again
-(`lab/measuring.py`). Sealed text is logged in the archive before it is opened.
+Read `confirm_while` first, then `_ask` (one question: the same seeds for both arms, then the paired interval). What is
+asked, and when a claim stands, is decided in `lab/claims.py`; runs that an earlier, killed attempt finished are found
+again (`lab/measuring.py`). Sealed text is logged in the archive before it is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from move37.lab.archive.openings import log_opening
@@ -17,6 +17,8 @@ from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Claim, Comparison
 from move37.lab.tasks.task import Variant
+
+GoOn = Callable[[str], Awaitable[bool]]  # question -> whether there is time to ask it now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +57,30 @@ class Setup:
     fixed: Mapping[str, tuple[Contender, ...]] | None = None  # question -> rivals, where a claim is repeated
 
 
+async def always(question: str) -> bool:
+    """Every question is asked as soon as it comes."""
+    return True
+
+
 async def confirm(setup: Setup, plan: ConfirmationPlan, *, everything: bool = False) -> Claim:
     """Ask one question after the other; the first that fails ends it, unless `everything` is to be known."""
+    claim = await confirm_while(setup, plan, always, everything=everything)
+    assert claim is not None
+    return claim
+
+
+async def confirm_while(setup: Setup, plan: ConfirmationPlan, go_on: GoOn, *, everything: bool = False) -> Claim | None:
+    """As `confirm`, or None as soon as `go_on` says that the next question must wait.
+
+    The runs so far are kept, so that asking again repeats none of them.
+    """
     comparisons: list[Comparison] = []
     spent = 0.0
     for question in QUESTIONS:
         if question in setup.missing:
             continue
+        if not await go_on(question):
+            return None
         answers, cost = await _ask(setup, plan, question, _rivals(setup, question, comparisons))
         comparisons += answers
         spent += cost

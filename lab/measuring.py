@@ -16,7 +16,7 @@ from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdi
 from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import NOISE
 from move37.lab.statistics.paired import interval
-from move37.lab.tasks.task import OnProgress, Rung, Task
+from move37.lab.tasks.task import Checked, OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
 from move37.sandbox.sandbox import Sandbox
 
@@ -46,11 +46,15 @@ class MeasuredArm:
     failure: str = ""
 
 
-async def gates(context: MeasuringContext, candidate: Candidate, name: str) -> tuple[GateResult, ...]:
-    """Every gate's answer; novelty has nothing to compare with here."""
+async def checked(context: MeasuringContext, candidate: Candidate, name: str) -> Checked:
+    """Every gate's answer, with its facts; novelty has nothing to compare with here."""
     async with context.places:
-        checked = await context.task.check(candidate, trust=_trust(name), sandbox=context.sandbox, known=())
-    return checked.results
+        return await context.task.check(candidate, trust=_trust(name), sandbox=context.sandbox, known=())
+
+
+async def gates(context: MeasuringContext, candidate: Candidate, name: str) -> tuple[GateResult, ...]:
+    """Every gate's answer."""
+    return (await checked(context, candidate, name)).results
 
 
 async def runs(

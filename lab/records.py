@@ -45,6 +45,7 @@ class Brief:
     max_cost: float | None = None  # US dollars
     model: str = "designer"
     corpus: str | None = None  # path of the user's own text
+    confirm: bool | None = None  # take standing claims up the ladder at the end; None: as the preset does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

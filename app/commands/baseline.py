@@ -10,8 +10,8 @@ import typer
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
 
 if TYPE_CHECKING:
+    from move37.agents.claiming import ClaimWatch
     from move37.agents.tuning import Tuned
-    from move37.app.confirmation import Watch
     from move37.app.settings import Settings
 
 
@@ -78,10 +78,10 @@ def as_record(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-async def _tune(settings: Settings, family: str, trials: int | None, watch: Watch) -> Tuned | None:
+async def _tune(settings: Settings, family: str, trials: int | None, watch: ClaimWatch) -> Tuned | None:
     from dataclasses import replace
 
-    from move37.app.confirmation import tuned_family
+    from move37.agents.claiming import tuned_family
     from move37.app.measuring import open_context
     from move37.lab.tasks import open_task
 

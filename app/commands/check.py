@@ -90,7 +90,9 @@ def read_source(file: Path) -> str | None:
 
 def as_record(checked: Checked) -> dict[str, Any]:
     """The JSON that other programs rely on."""
-    return {"passed": checked.passed, "gates": gate_records(checked.results)}
+    missing = int(checked.facts.get("locks_missing", 0.0))
+    found: dict[str, Any] = {"passed": checked.passed, "gates": gate_records(checked.results)}
+    return found | ({"locks_missing": missing} if missing else {})
 
 
 def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
@@ -133,9 +135,12 @@ def _print(checked: Checked, file: Path) -> None:
     from move37.app.tables import table
     from move37.app.terminal import console
     from move37.app.views.experiment import gates_table
+    from move37.app.views.missing import locks_text
 
     screen = console()
     screen.print(table(gates_table(checked.results)))
+    if note := locks_text(int(checked.facts.get("locks_missing", 0.0))):
+        screen.print(note)
     shut = [result.name for result in checked.results if result.passed is False]
     says = f"fails {', '.join(shut)}" if shut else "passes every gate that could run"
     screen.print("", f"{file.name} {says}", sep="\n")

@@ -11,6 +11,8 @@ import typer
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from move37.agents.comparing import ArmOutcome
     from move37.app.settings import Settings
 
@@ -23,11 +25,13 @@ def register(app: typer.Typer) -> None:
 _HELP = """Compare ways to search the grammar: the same baselines, the same number of runs, the same fresh seeds.
 
 Each arm and seed is a campaign: its candidates are screened at 100 steps, the two best trained at all, the best of them
-on fresh seeds against the two best baselines. Runs are kept, so that a killed comparison goes on where it was.
+on fresh seeds against the two best baselines. Runs are kept, so that a killed comparison goes on where it was. Ended
+campaigns are kept too, of every budget; --law asks of them, and trains nothing, how the best effect grows with compute.
 
 \b
   move37 compare --arms designer,random,tpe,keep-if-lower,no-memory --seeds 5
   move37 compare --arms designer,random --seeds 2 --budget 6 --json
+  move37 compare --law
 """
 
 
@@ -44,12 +48,19 @@ def compare(
     sandbox: SandboxName = None,
     runtime: Runtime = None,
     image: Image = None,
+    law: Annotated[
+        bool, typer.Option("--law", help="Only say which law of growth the kept campaigns support.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="With --law: print Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the arms, run them, print."""
     from move37.agents.arms import ARMS
     from move37.app.exits import BadInput
 
+    if law:
+        _law(context.obj.home, as_json=as_json, markdown=markdown)
+        return
     chosen = [a.strip() for a in arms.split(",") if a.strip()]
     unknown = [a for a in chosen if a not in ARMS]
     if unknown or not chosen:
@@ -68,7 +79,7 @@ def compare(
 async def _compare(
     settings: Settings, arms: list[str], seeds: int, budget: int, fresh_seeds: int
 ) -> tuple[ArmOutcome, ...]:
-    from move37.agents.comparing import campaign, prepare
+    from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
     from move37.lab.tasks import open_task
 
@@ -77,13 +88,40 @@ async def _compare(
 
     task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
     outcomes: list[ArmOutcome] = []
+    stored = Outcomes(settings.home / OUTCOMES)
     async with open_context(settings, task, written_by="grammar") as context:
         for seed in range(seeds):
             ground = await prepare(context, seed, fresh_seeds=fresh_seeds)
-            outcomes += await asyncio.gather(
+            ended = await asyncio.gather(
                 *(campaign(context, arm, ground, candidates=budget, on_done=tell) for arm in arms)
             )
+            for outcome in ended:
+                stored.put(StoredOutcome(budget=budget, corpus=task.digest, outcome=outcome))
+            outcomes += ended
     return tuple(outcomes)
+
+
+def _law(home: Path, *, as_json: bool, markdown: bool) -> None:
+    """Which law the kept campaigns of each arm support."""
+    from move37.agents.comparing import OUTCOMES, Outcomes, laws
+    from move37.app.exits import BadInput
+    from move37.app.reading import print_json
+    from move37.app.tables import section
+    from move37.app.terminal import console
+    from move37.app.views.insight import as_markdown, law_section
+    from move37.lab.archive.codec import encode
+
+    found = laws(Outcomes(home / OUTCOMES).all())
+    if not found:
+        raise BadInput(f"no comparison was kept in {home} yet: run `move37 compare` with one budget and another")
+    parts = [law_section(law, f"Best effect on fresh seeds against compute, {arm}") for arm, law in found.items()]
+    if as_json:
+        print_json({arm: encode(law) for arm, law in found.items()})
+    elif markdown:
+        typer.echo(as_markdown(parts))
+    else:
+        for part in parts:
+            console().print(section(part), "")
 
 
 def as_record(outcomes: tuple[ArmOutcome, ...]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def confirm(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the questions, print the claim; the exit status is the answer."""
-    from move37.app.confirmation import ConfirmationRequest, confirm_experiment
+    from move37.agents.claiming import ConfirmationRequest
+    from move37.app.confirmation import confirm_experiment
     from move37.app.exits import Exit
     from move37.app.progress import watching
 
@@ -95,7 +96,8 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the comparisons again, print old beside new; the exit status is the answer."""
-    from move37.app.confirmation import ConfirmationRequest, reproduce_claim
+    from move37.agents.claiming import ConfirmationRequest
+    from move37.app.confirmation import reproduce_claim
     from move37.app.exits import Exit
     from move37.app.progress import watching
     from move37.lab.claims import pairs_of

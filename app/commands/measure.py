@@ -78,7 +78,7 @@ def measure(
 
 
 def as_record(measured: MeasuredMixer) -> dict[str, Any]:
-    """The JSON that other programs rely on."""
+    """The JSON that other programs rely on; what was not there is named only where something was not."""
     from move37.app.commands.check import gate_records
 
     verdict = measured.verdict
@@ -101,6 +101,8 @@ def as_record(measured: MeasuredMixer) -> dict[str, Any]:
             "tried": verdict.tried,
             "text": verdict.text,
         },
+        **({"corpus_left_out": list(measured.left_out)} if measured.left_out else {}),
+        **({"locks_missing": measured.locks_missing} if measured.locks_missing else {}),
     }
 
 
@@ -135,8 +137,12 @@ def _print(measured: MeasuredMixer, file: Path) -> None:
     from move37.app.terminal import console
     from move37.app.text import harmless, one_line
     from move37.app.views.experiment import gates_table, measurements_table
+    from move37.app.views.missing import left_out_text, locks_text
 
     screen = console()
+    for note in (left_out_text(measured.left_out), locks_text(measured.locks_missing)):
+        if note:
+            screen.print(Text(harmless(note), style="yellow"))
     if measured.gates:
         screen.print(table(gates_table(measured.gates)), "")
     if measured.measurements:

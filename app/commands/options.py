@@ -67,6 +67,14 @@ Workers = Annotated[
 Runtime = Annotated[
     RuntimeName | None, typer.Option(help="Of Docker; runsc is gVisor.  [default: the daemon's]", show_default=False)
 ]
+Confirm = Annotated[
+    bool | None,
+    typer.Option(
+        "--confirm/--no-confirm",
+        help="At the end ask of who beat both baselines what `move37 confirm` asks.  [default: the full preset does]",
+        show_default=False,
+    ),
+]
 Image = Annotated[
     str | None, typer.Option(help="Of Docker.  [default: what `move37 sandbox build` made]", metavar="NAME")
 ]

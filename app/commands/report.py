@@ -30,6 +30,7 @@ def report(
     campaign: Annotated[int | None, typer.Option(help="Of this campaign.", metavar="N", min=1)] = None,
 ) -> None:
     """Read the archive, write one file."""
+    from move37.app.insight import of_home
     from move37.app.reading import as_it_stands, pick_campaign, reading
     from move37.app.report import markdown_of, write_report
     from move37.app.views.campaign import view_of
@@ -38,7 +39,7 @@ def report(
     with reading(home) as archive:
         chosen = as_it_stands(home, pick_campaign(archive, campaign))
         if markdown and out is None:
-            typer.echo(markdown_of(view_of(archive, chosen)), nl=False)
+            typer.echo(markdown_of(view_of(archive, chosen), of_home(archive, (), chosen.brief.task)[0]), nl=False)
             return
         target = out or home / "reports" / f"campaign-{chosen.id}.html"
         path = write_report(archive, chosen, target, markdown=markdown)

@@ -35,6 +35,7 @@ def resume(
     approve: o.Approve = None,
     approval_timeout: o.ApprovalTimeout = None,
     notify: o.Notify = None,
+    confirm: o.Confirm = None,
     budget: o.Budget = None,
     max_time: o.MaxTime = None,
     max_tokens: o.MaxTokens = None,

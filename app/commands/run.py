@@ -44,6 +44,7 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         approve: o.Approve = None,
         approval_timeout: o.ApprovalTimeout = None,
         notify: o.Notify = None,
+        confirm: o.Confirm = None,
         negotiation_rounds: o.NegotiationRounds = None,
         debug_attempts: o.DebugAttempts = None,
         workers: o.Workers = None,

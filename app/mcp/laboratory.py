@@ -32,6 +32,7 @@ PHASES = {
     "search": "proposals are tried",
     "climb": "the generation's best go up a rung",
     "confirm": "the best is measured on fresh seeds",
+    "claims": "who beat its rivals on fresh seeds is asked the rest of a claim",
     "done": "the campaign has ended",
 }
 

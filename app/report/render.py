@@ -22,18 +22,23 @@ from move37.app.views.conversation import utterances
 from move37.app.views.experiment import detail_of
 from move37.app.views.ideas import pool_section
 from move37.app.views.leaderboard import board_of
+from move37.app.views.missing import missing_notes
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.spending import spending_section
 from move37.app.views.words import CAVEAT, ENDED, NOTES, value_text
 
 if TYPE_CHECKING:
+    from move37.agents.insight import ArchiveInsight
     from move37.lab.archive.store import Archive, Campaign
 
 
 def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: bool = False) -> Path:
     """Write the report of one campaign to `path`; returns its absolute path. Raises `EnvironmentFault`."""
+    from move37.app.insight import of_home  # the search and its papers, which no page of one experiment needs
+
     view = view_of(archive, campaign)
-    text = markdown_of(view) if markdown else html_of(view)
+    insight, _ = of_home(archive, (), campaign.brief.task)
+    text = markdown_of(view, insight) if markdown else html_of(view, insight)
     target = path.expanduser().absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +53,11 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
     return target
 
 
-def html_of(view: CampaignView) -> str:
-    """The whole page."""
-    drawn = charts(view)
+def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
+    """The whole page; with what the home's campaigns on this task teach together, where it is given."""
+    from move37.app.views.insight import growth_charts, insight_sections
+
+    drawn = [*charts(view), *(growth_charts(insight) if insight else ())]
     narrow = [i for i, chart in enumerate(drawn) if i and not chart.wide]
     scripts = [_plotly(), (templating.FOLDER / "boot.js").read_text(encoding="utf-8")] if drawn else []
     hashes = " ".join(f"'sha256-{_hash(s)}'" for s in scripts) or "'none'"
@@ -73,15 +80,19 @@ def html_of(view: CampaignView) -> str:
             values={
                 p.experiment.id: value_text(p.summary, g.scale)[0] for g in reversed(board.groups) for p in g.places
             },
+            insight=insight_sections(insight, view.metric) if insight else (),
             open_code=False,
             link="#",
         )
     )
 
 
-def markdown_of(view: CampaignView) -> str:
-    """The claim, the leaderboard, what was shortened, the gates: for a note or a pull request."""
+def markdown_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
+    """The claim, the leaderboard, what was shortened, the gates, insight: for a note or a pull request."""
+    from move37.app.views.insight import as_markdown, insight_sections
+
     text = templating.markdown().get_template("report.md").render(summary_of(view), gates=gate_counts(view.candidates))
+    text += "\n" + as_markdown(insight_sections(insight, view.metric)) if insight else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
@@ -98,7 +109,7 @@ def summary_of(view: CampaignView) -> dict[str, Any]:
         "claim": claim(view),
         "board": board_of(view.experiments, view.metric),
         "names": {e.id: e.name or e.id for e in view.experiments},
-        "notes": (*NOTES, caveat_of(campaign) or CAVEAT),
+        "notes": (*NOTES, caveat_of(campaign) or CAVEAT, *missing_notes(campaign, view.experiments)),
         "shortened": view.shortened,
         "sections": [s for s in (pool_section(view.experiments), spending_section(view.calls)) if s],
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else "",

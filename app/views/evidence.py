@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
-from move37.lab.claims import claim_text, ladder_of
+from move37.lab.claims import QUESTIONS, claim_text, ladder_of, position
 from move37.lab.records import BITS_PER_BYTE, Experiment, Metric, Role
 
 _SIGNS: dict[str, tuple[str, Tone]] = {"reached": ("✓", "good"), "failed": ("✗", "bad"), "open": ("–", "quiet")}
@@ -23,7 +23,27 @@ def evidence_section(experiment: Experiment, metric: Metric) -> Section:
         )
         for step in ladder_of(experiment, metric)
     )
-    return Section(title="Evidence", table=Table(columns=columns, rows=rows))
+    return Section(title="Evidence", table=Table(columns=columns, rows=rows), text=_standing(experiment, metric))
+
+
+def _standing(experiment: Experiment, metric: Metric) -> str:
+    """Which rung is reached, what it lacks, and what the next step costs."""
+    at = position(ladder_of(experiment, metric))
+    said = [f"{at.reached} of {at.of} rungs reached."]
+    if at.failed:
+        said.append(f"Not shown: that it {'; that it '.join(at.failed)}. No further step is open.")
+    elif at.next is not None:
+        said.append(f"Lacking: that it {'; that it '.join(at.lacks)}.")
+        how = f" (`move37 confirm {experiment.id}`)" if at.next.name in QUESTIONS else ""
+        said.append(f"Next: that it {at.next.words}, about {at.next.core_seconds:.0f} core-seconds{how}.")
+    return " ".join(said)
+
+
+def ladder_signs(experiment: Experiment, metric: Metric) -> str:
+    """The ladder as one sign a rung, for a line of the leaderboard; empty where there is none."""
+    if experiment.role is not Role.CANDIDATE or metric != BITS_PER_BYTE or not experiment.measurements:
+        return ""
+    return "".join({"reached": "■", "failed": "✗", "open": "□"}[s.state] for s in ladder_of(experiment, metric))
 
 
 def claim_section(experiment: Experiment, metric: Metric) -> Section:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
+from move37.app.views.cost import cost_section
 from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.ideas import ideas_section
 from move37.app.views.lineage import ancestor_of
@@ -77,6 +78,7 @@ def _sections(e: Experiment, view: CampaignView, known: Mapping[str, Experiment]
         Section(title="Comparisons", table=comparisons_table(e.verdict.comparisons if e.verdict else ())),
         evidence_section(e, metric),
         claim_section(e, metric),
+        cost_section(view, e),
         _effects(e.effects, known),
         _analysis(e),
         _memory(e, view.principles),

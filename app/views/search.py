@@ -12,6 +12,7 @@ from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
 from move37.app.views.state import state_of
 from move37.app.views.words import ENDED
 from move37.lab.archive.codec import decode
+from move37.lab.claims import claim_text
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
 from move37.lab.verdicts import Summary
 
@@ -223,6 +224,9 @@ def claim(view: CampaignView) -> str:
     if not judged:
         ended = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
         return f"No candidate has a verdict: {ended}. Failures are results too; each says below why it ended."
+    standing = [e for e in judged if e.claim is not None and e.claim.stands]
+    if standing:
+        return " ".join(f"{e.id} {e.name}: {claim_text(e.claim, view.metric)}" for e in standing if e.claim)
     firm = [e for e in judged if e.verdict is not None and e.verdict.low is not None]
     chosen = max(firm or judged, key=lambda e: _strength(e.verdict))
     assert chosen.verdict is not None

@@ -10,7 +10,8 @@ from move37.app.views.leaderboard import board_of
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.words import ENDED
 from move37.lab.archive.live import StoredRequest
-from move37.lab.records import Experiment, ExperimentStatus
+from move37.lab.claims import unasked
+from move37.lab.records import Experiment
 
 MOST = 5  # experiments that are told of in each part
 
@@ -76,9 +77,10 @@ def _told(e: Experiment, text: str) -> Told:
 
 def _waiting(view: CampaignView, requests: Sequence[StoredRequest], *, running: bool) -> list[str]:
     said = [f"{r.experiment} waits for your word ({r.kind})." for r in requests]
-    promoted = [e for e in view.candidates if e.status is ExperimentStatus.PROMOTED and e.verdict]
-    ahead = [e for e in promoted if e.verdict and e.verdict.low is not None and e.verdict.low > 0]
-    said += [f"{e.id} beat its rival on fresh seeds: `move37 confirm {e.id}` asks for the rest." for e in ahead]
+    said += [
+        f"{e.id} beat its rivals on fresh seeds: `move37 confirm {e.id}` asks for the rest."
+        for e in unasked(view.candidates)
+    ]
     if not running and view.campaign.status != "finished":
         said.append("The campaign was stopped: it can be gone on with.")
     elif not running:

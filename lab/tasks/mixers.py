@@ -136,7 +136,9 @@ class MixersTask:
         return replace(self, secret=secret)
 
     def schedule(self, preset: str) -> Schedule:
-        """Quick: ten minutes on two cores. Full: no time limit; half are kept at 100 steps, rates are tuned."""
+        """Quick: ten minutes on two cores. Full: no time limit; half are kept at 100 steps, rates are tuned, and who
+        beat its rivals on fresh seeds is asked the rest of a claim.
+        """
         if preset == "quick":
             screens = _screens(keep_100=4, keep_200=2)
             return Schedule(
@@ -170,9 +172,10 @@ class MixersTask:
             confirm_seeds=8,
             most_seeds=20,
             smallest_effect=SMALLEST_EFFECT,
+            claims=True,
             shortened=(
-                "No ablation, no longer training, no larger width, no held-out text: nothing is a discovery "
-                "before `move37 confirm` has asked for them.",
+                "Ablation, longer training, larger width, a second corpus and held-out text are asked only of who beat "
+                "both baselines on fresh seeds, as far as the time reaches (`move37 confirm` asks them of any other).",
                 _OTHER_TEXT,
             ),
         )

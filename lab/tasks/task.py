@@ -45,6 +45,7 @@ class Schedule:
     confirm_seeds: int = 5  # fresh seeds of a finalist and of each rival, at least
     most_seeds: int = 5  # where the noise asks for more of them
     smallest_effect: float | None = None  # of interest, in the metric's unit; no confirmation that cannot find it
+    claims: bool = False  # who beat its rivals on fresh seeds is asked the rest of a claim at the end
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
 

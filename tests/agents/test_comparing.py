@@ -9,12 +9,12 @@ from random import Random
 import pytest
 
 from move37.agents.arms import ARMS, Tried
-from move37.agents.comparing import campaign, prepare, summarise
+from move37.agents.comparing import ArmOutcome, Outcomes, StoredOutcome, campaign, laws, prepare, summarise
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.lab import baselines
 from move37.lab.measuring import MeasuringContext
-from move37.lab.records import Candidate
+from move37.lab.records import Candidate, Comparison
 from move37.lab.standings import Standings
 from move37.lab.tasks.task import Baseline, Rung, Schedule
 from tests.lab.arithmetic import TOP, ArithmeticTask, noise
@@ -106,3 +106,37 @@ async def test_a_second_comparison_trains_nothing_again(tmp_path: Path) -> None:
     trained = len(task.measured)
     assert await campaign(context, "random", await prepare(context, 1, fresh_seeds=2), candidates=4) == first
     assert len(task.measured) == trained
+
+
+def an_ending(arm: str, seed: int, budget: int, effect: float | None, corpus: str = "here") -> StoredOutcome:
+    met = None if effect is None else Comparison(
+        question="baseline", rival="gla", name="gla", effect=effect, low=effect - 0.1, high=effect + 0.1,
+        confidence=0.97, seeds=5,
+    )  # fmt: skip
+    ended = ArmOutcome(arm=arm, seed=seed, genome="{}", comparison=met, core_seconds=10.0 * budget + seed)
+    return StoredOutcome(budget=budget, corpus=corpus, outcome=ended)
+
+
+def test_ended_campaigns_are_kept_once_and_a_cut_line_is_skipped(tmp_path: Path) -> None:
+    kept = Outcomes(tmp_path / "home" / "comparisons.jsonl")
+    assert kept.all() == ()
+    for _ in range(2):
+        kept.put(an_ending("random", 0, 6, 0.1))
+    with kept.path.open("a") as file:
+        file.write('{"budget": 6, "corp')
+    kept.put(an_ending("random", 1, 6, None))
+    assert kept.all() == (an_ending("random", 0, 6, 0.1), an_ending("random", 1, 6, None))
+
+
+def test_a_law_is_of_one_corpus_and_of_the_newest_campaign_of_each_seed_and_budget(tmp_path: Path) -> None:
+    rng = Random(1)
+    kept = [an_ending("random", 0, 6, 9.9, corpus="another"), an_ending("random", 0, 1, 9.9)]
+    for arm, slope in (("random", 0.0), ("designer", 0.01)):
+        kept += [
+            an_ending(arm, seed, budget, slope * budget + rng.gauss(0, 0.005))
+            for seed in range(5)
+            for budget in (1, 4, 12, 30, 60)
+        ]
+    found = laws([*kept, an_ending("designer", 9, 6, None)])
+    assert found["random"].campaigns == found["designer"].campaigns == 25
+    assert found["designer"].supported == "linear" and found["random"].supported in ("", "flat")

@@ -119,6 +119,7 @@ def test_every_chart_is_drawn_and_strict_json(view: CampaignView) -> None:
         "Bits per byte after 500 steps, fresh seeds, deciding text",
         "Bits per byte after 500 steps, screened",
         "Progress of the search",
+        "The ladder of evidence",
         "Discoveries against compute",
         "Family tree",
         "Quality beside cost",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.costs import gates, trade
+from move37.app.views.charts.evidence import evidence
 from move37.app.views.charts.search import campaigns_over_compute, discoveries, progress, tree
 from move37.app.views.charts.shared import Chart, narrow
 from move37.app.views.charts.values import standings, training
@@ -20,6 +21,7 @@ __all__ = [
     "campaigns_over_compute",
     "charts",
     "discoveries",
+    "evidence",
     "gates",
     "narrow",
     "progress",
@@ -32,5 +34,7 @@ __all__ = [
 
 def charts(view: CampaignView) -> list[Chart]:
     """What there is to draw, in the order of the report."""
-    makers: tuple[Callable[[CampaignView], Chart | None], ...] = (progress, discoveries, tree, training, trade, gates)
+    makers: tuple[Callable[[CampaignView], Chart | None], ...] = (
+        progress, evidence, discoveries, tree, training, trade, gates,
+    )  # fmt: skip
     return [*standings(view), *(chart for make in makers if (chart := make(view)) is not None)]

@@ -1,0 +1,284 @@
+"""A campaign's last stage: who beat its rivals is asked the rest by itself, within the budget, or later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from move37.agents import claiming, standing_claims, tuning
+from move37.agents.approval import Approvals
+from move37.agents.clock import Clock
+from move37.agents.context import CampaignContext
+from move37.agents.events import Event, Notice, Spoke, TrainingUpdated
+from move37.agents.inbox import Inbox
+from move37.agents.open_experiment import open_experiment
+from move37.agents.search.codegen import emit, genome_of
+from move37.agents.search.grammar import BASELINES, operators_in
+from move37.agents.search.operators import put
+from move37.lab import baselines
+from move37.lab.archive.openings import openings
+from move37.lab.archive.store import Archive
+from move37.lab.claims import BASELINE, LONGER, QUESTIONS, asking_seconds, unasked
+from move37.lab.records import (
+    DECIDE,
+    Analysis,
+    Brief,
+    Candidate,
+    Comparison,
+    ExperimentStatus,
+    GateResult,
+    Measurement,
+    Role,
+    Stage,
+    Verdict,
+)
+from move37.lab.tasks import mixers
+from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.task import Checked, Fingerprint, Measured, Rung
+from move37.sandbox.factory import open_sandbox
+from move37.sandbox.sandbox import Sandbox
+from tests.agents.contexts import Remembered, a_context
+from tests.builders import a_candidate, a_hypothesis, a_measurement
+
+STEPS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoned(MixersTask):
+    """The mixers task with arithmetic in place of training: who holds the new part is better by `gain`."""
+
+    gain: float = 0.3
+
+    async def check(
+        self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
+    ) -> Checked:
+        return Checked(results=(GateResult(name="shape", passed=True, value=0.0, limit=0.0, message="ok"),))
+
+    async def measure(
+        self, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, learning_rate: float, fresh: bool,
+        sandbox: Sandbox, workdir: Path, on_progress: Any = None,
+    ) -> Measured:  # fmt: skip
+        noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24 - 0.5
+        genome = genome_of(candidate.source)
+        mine = genome is not None and "residual_path" in operators_in(genome)
+        return Measured(
+            measurements=(
+                Measurement(
+                    metric=self.metric.name, value=3.0 - self.gain * mine + 1e-5 * noise, rung=rung.number, seed=seed,
+                    steps=rung.steps, total_steps=self.total_steps, width=self.scale.width,
+                    text=self.text or (DECIDE if fresh else "screen"), learning_rate=learning_rate, fresh=fresh,
+                    cpu_seconds=1.0,
+                ),
+            )
+        )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def screens(**_: object) -> tuple[Rung, ...]:
+        return tuple(Rung(number=2, name=f"lm@{s}", steps=s) for s in (4, STEPS))
+
+    monkeypatch.setattr(mixers, "_screens", screens)
+    monkeypatch.setattr(mixers, "TOTAL_STEPS", STEPS)
+    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+
+
+@pytest.fixture(autouse=True)
+def a_second_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(cache: Path, path: Path | None, missing: dict[str, str]) -> Reckoned:
+        return Reckoned(corpus=MixersTask.open(cache=cache).corpus)
+
+    monkeypatch.setattr(claiming, "second_task", opened)
+
+
+def a_task(home: Path, **changes: Any) -> Reckoned:
+    return Reckoned(corpus=MixersTask.open(cache=home / "cache").corpus, **changes)
+
+
+def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, cost: float = 1.0) -> str:
+    """Two baselines and a candidate that beat both on fresh seeds, as a campaign leaves them before its last stage."""
+    campaign = archive.begin_campaign(brief or Brief(budget=1, preset="full"))
+    for number, name in enumerate(("linear", "retnet")):
+        family = baselines.FAMILIES[name]
+        ident = archive.begin_experiment(campaign.id, number, Role.BASELINE, name=name, family=family).id
+        own = a_candidate(source=baselines.source(name), author="baseline", family=family)
+        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": own})
+        _measured(archive, ident, 3.5 + number / 10, cost)
+    genome = put("residual_path", BASELINES["linear"], Random(0))
+    assert genome is not None
+    ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE, parents=(f"c{campaign.id}-linear",)).id
+    hypothesis = a_hypothesis(family="linear", base="linear", plan=genome.to_json())
+    archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name="skip", family="linear")
+    mine = a_candidate(source=emit(genome, name="skip"), family="linear")
+    archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": mine})
+    _measured(archive, ident, 3.4, cost)
+    met = Comparison(
+        question=BASELINE, rival=f"c{campaign.id}-linear", name="linear", effect=low + 0.1, low=low, high=low + 0.2,
+        confidence=0.97, seeds=2,
+    )  # fmt: skip
+    verdict = Verdict(
+        baseline=met.rival, effect=met.effect, low=low, high=met.high, tried=1, text="Better.", confirmation=1,
+        comparisons=(met,),
+    )  # fmt: skip
+    archive.finish_stage(ident, "verdict:fresh", {"verdict": verdict})
+    archive.finish_stage(
+        ident, "analysis:fresh", {"analysis": Analysis(expected="more", seen="more", why="a skip", next="confirm it")}
+    )
+    return ident
+
+
+def _measured(archive: Archive, ident: str, value: float, cost: float) -> None:
+    for fresh in (False, True):
+        m = a_measurement(value=value, steps=STEPS, total_steps=STEPS, width=64, fresh=fresh, cpu_seconds=cost)
+        archive.finish_stage(
+            ident, "lm", {"measurements": (m,)}, rung=2, reached=2, seed=int(fresh), status=ExperimentStatus.PROMOTED
+        )
+
+
+def a_campaign(home: Path, *, task: Any = None, archive: Archive | None = None, **changes: Any) -> Any:
+    archive = archive or Archive.open(home)
+    if not archive.campaigns():
+        a_home(archive)
+    task = task or a_task(home)
+    schedule = replace(task.schedule("full"), confirm_seeds=2)
+    return a_context(home, archive=archive, task=task, schedule=schedule, memory=Remembered(), **changes)
+
+
+async def the_stage(context: CampaignContext, limit: str = "") -> None:
+    await standing_claims.confirm_standing(context, lambda e: open_experiment(context, e, lambda: limit), lambda: limit)
+    standing_claims.tell_open(context, "finished")
+
+
+def said(events: Sequence[Event]) -> list[str]:
+    return [e.text for e in events if isinstance(e, Spoke) and e.source == "Lab"]
+
+
+async def test_a_full_campaign_asks_every_question_and_only_then_calls_it_confirmed(tmp_path: Path) -> None:
+    context, events = a_campaign(tmp_path)
+    await the_stage(context)
+    found = context.archive.experiment("c1-001")
+    assert found.claim is not None and found.claim.stands and found.status is ExperimentStatus.CONFIRMED
+    assert {c.question for c in found.claim.comparisons} == set(QUESTIONS) and found.claim.confirmation == 2
+    told = said(events)
+    assert told[1].startswith("Confirmation 2 of this home") and "A discovery at this scale" in told[-1]
+    assert [line.text for line in context.archive.lines("c1-001") if line.stage == "claim"] == told
+    assert len(openings(context.archive)) == 1
+    assert [lesson.status for lesson in context.memory.lessons] == ["confirmed"]
+    before = len(context.archive.lines("c1-001"))
+    await the_stage(context)  # a resumed campaign walks the same lines
+    assert len(context.archive.lines("c1-001")) == before and len(context.memory.lessons) == 1
+
+
+async def test_a_refuted_candidate_keeps_its_status_and_spends_nothing_on_further_questions(tmp_path: Path) -> None:
+    context, events = a_campaign(tmp_path, task=a_task(tmp_path, gain=-0.3))
+    await the_stage(context)
+    found = context.archive.experiment("c1-001")
+    assert found.claim is not None and not found.claim.stands and found.status is ExperimentStatus.PROMOTED
+    assert {c.question for c in found.claim.comparisons} == {BASELINE}
+    assert not openings(context.archive) and "Not a discovery" in said(events)[-1]
+
+
+@pytest.mark.parametrize("brief", [Brief(preset="full", confirm=False), Brief(preset="full")])
+async def test_preset_and_brief_say_whether_it_is_asked(tmp_path: Path, brief: Brief) -> None:
+    archive = Archive.open(tmp_path)
+    a_home(archive, brief=brief)
+    context, events = a_campaign(tmp_path, archive=archive)
+    if brief.confirm is None:
+        quick = replace(context.schedule, claims=False)
+        context = replace(context, schedule=quick)
+    await the_stage(context)
+    assert archive.experiment("c1-001").claim is None and not events
+    assert [e.id for e in unasked(archive.experiments())] == ["c1-001"]
+
+
+async def test_who_did_not_beat_both_rivals_is_not_asked(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path)
+    a_home(archive, low=-0.1)
+    context, events = a_campaign(tmp_path, archive=archive)
+    await the_stage(context)
+    assert not said(events) and archive.stage("c1-001", claiming.BEGUN) is None
+
+
+async def test_without_time_for_all_of_it_nothing_is_begun_and_a_sentence_says_how_to_go_on(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path)
+    a_home(archive, cost=30.0)
+    needed = sum(asking_seconds(q, seeds=2, run_seconds=30.0) for q in QUESTIONS) / 2
+    context, events = a_campaign(tmp_path, archive=archive, clock=Clock(hard=needed - 5))
+    await the_stage(context)
+    assert archive.stage("c1-001", claiming.BEGUN) is None
+    (notice,) = [e.text for e in events if isinstance(e, Notice)]
+    assert "`move37 confirm c1-001` asks for the rest" in notice and f"need about {needed:.0f} s" in notice
+
+
+async def test_time_that_runs_out_between_questions_leaves_the_rest_and_no_run_is_trained_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, events = a_campaign(tmp_path)
+    whole = standing_claims._wall_seconds
+    monkeypatch.setattr(standing_claims, "_wall_seconds", lambda c, e, q: 1e9 if q == (LONGER,) else whole(c, e, q))
+    await the_stage(replace(context, clock=Clock(hard=1e6)))
+    archive = context.archive
+    assert archive.experiment("c1-001").claim is None and archive.stage("c1-001", claiming.BEGUN) is not None
+    (notice,) = [e.text for e in events if isinstance(e, Notice)]
+    assert "begun and is not finished" in notice and "trains nothing twice" in notice
+    monkeypatch.setattr(standing_claims, "_wall_seconds", whole)
+    plan, trained = archive.stage("c1-001", claiming.BEGUN), set[str]()
+    task = a_task(tmp_path)
+    honest = Reckoned.measure
+
+    async def counted(self: Any, candidate: Candidate, **how: Any) -> Measured:
+        trained.add(how["rung"].name)
+        return await honest(self, candidate, **how)
+
+    monkeypatch.setattr(Reckoned, "measure", counted)
+    again, _ = a_campaign(tmp_path, archive=archive, task=task)
+    await the_stage(again)
+    claim = archive.experiment("c1-001").claim
+    assert claim is not None and archive.stage("c1-001", claiming.BEGUN) == plan
+    assert trained == {f"lm@{4 * STEPS}"}, "only the question that waited is trained for"
+
+
+async def test_a_person_who_vetoes_the_sealed_text_is_heard(tmp_path: Path) -> None:
+    inbox, events = Inbox(), list[Event]()
+    context, more = a_campaign(tmp_path, inbox=inbox)
+    approvals = Approvals("promotions", inbox, events.append, lambda said: None)
+    inbox.veto("not now", "c1-001")
+    await the_stage(replace(context, approvals=approvals))
+    assert context.archive.stage("c1-001", claiming.BEGUN) is None
+    assert any("not confirmed: not now" in e.text for e in more if isinstance(e, Notice))
+
+
+async def test_sealed_text_that_changed_ends_the_stage_with_a_sentence_and_no_plan(tmp_path: Path) -> None:
+    task = a_task(tmp_path)
+    assert task.corpus.folder is not None
+    (task.corpus.folder / "held_out.bin").write_bytes(b"x" * 100_000)
+    context, events = a_campaign(tmp_path, task=task)
+    await the_stage(context)
+    assert any("not what was sealed" in text for text in said(events))
+    assert context.archive.stage("c1-001", claiming.BEGUN) is None
+
+
+@pytest.mark.slow
+async def test_on_the_real_lab_a_standing_claim_is_settled_one_way_or_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "TRIALS", 3)
+    task = MixersTask.open(cache=tmp_path / "cache")
+    sandbox = await open_sandbox("process", trusted_source="model", workers=2)
+    try:
+        context, events = a_campaign(tmp_path, task=task, sandbox=sandbox)
+        await the_stage(context)
+    finally:
+        await sandbox.close()
+    found = context.archive.experiment("c1-001")
+    assert found.claim is not None and found.claim.core_seconds > 0
+    assert all(c.seeds == 2 and c.low is not None for c in found.claim.comparisons)
+    assert (found.status is ExperimentStatus.CONFIRMED) == found.claim.stands
+    assert ("A discovery at this scale" in said(events)[-1]) == found.claim.stands
+    assert any(isinstance(e, TrainingUpdated) and e.progress.experiment == "c1-001" for e in events)
