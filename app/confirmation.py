@@ -23,8 +23,8 @@ from move37.lab.claims import ABLATION, FAMILY, LONGER, QUESTIONS, SECOND_CORPUS
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, contenders, runs_planned
 from move37.lab.errors import BadCorpus
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.tasks.registry import kind_of
 from move37.lab.tasks.task import SECRET
-from move37.lab.training.corpus import check_held_out
 from move37.lab.verdicts import confirmations
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from move37.agents.tuning import Tuned
     from move37.app.settings import Settings
     from move37.lab.measuring import MeasuringContext
-    from move37.lab.tasks.mixers import MixersTask
-    from move37.lab.tasks.task import Variant
+    from move37.lab.tasks.task import QuestionedTask, Task, Variant
 
 SECOND = "scipy"  # whose sources are the second corpus, unless the person names another
 FRESH_BASE = 1_000_000  # fresh seeds of claims start beyond those of campaigns
@@ -66,7 +65,7 @@ async def confirm_experiment(
     """Ask the claim's questions of one experiment and store what came out. Raises `BadInput` before anything runs."""
     from move37.app.reading import pick_experiment
     from move37.lab.tasks import open_task
-    from move37.lab.tasks.mixers import MixersTask
+    from move37.lab.tasks.task import QuestionedTask
 
     with Archive.open(settings.home) as archive:
         experiment = pick_experiment(archive, ident)
@@ -85,8 +84,8 @@ async def confirm_experiment(
                 f"{experiment.id} was measured on {before}, this is {machine.kind()}: everything is measured anew here"
             )
         task = task.drawn(campaign.facts.get(SECRET))
-        assert isinstance(task, MixersTask)  # `check` has refused every other
-        check_held_out(task.corpus)
+        assert isinstance(task, QuestionedTask)  # `check` has refused every other
+        task.check_sealed()
         async with AsyncExitStack() as stack:
             setup, plan = await _setup(settings, archive, experiment, task, wanted, watch, stack)
             watch.begins(plan, runs_planned(setup, plan))
@@ -107,7 +106,7 @@ async def reproduce_claim(
     from move37.app.measuring import open_context
     from move37.app.reading import pick_experiment
     from move37.lab.tasks import open_task
-    from move37.lab.tasks.mixers import MixersTask
+    from move37.lab.tasks.task import QuestionedTask
 
     with Archive.open(settings.home) as archive:
         experiment = pick_experiment(archive, ident)
@@ -117,12 +116,12 @@ async def reproduce_claim(
         campaign = archive.campaign(experiment.campaign)
         corpus = Path(campaign.brief.corpus) if campaign.brief.corpus else None
         task = open_task(campaign.brief.task, cache=settings.home / "cache", corpus=corpus)
-        assert isinstance(task, MixersTask)
-        check_held_out(task.corpus)
+        assert isinstance(task, QuestionedTask)
+        task.check_sealed()
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
-        second = None if SECOND_CORPUS in missing else _second(settings, wanted, missing)
+        second = None if SECOND_CORPUS in missing else _second(task, settings, wanted, missing)
         base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds for c in old.comparisons), default=SEEDS)
         task = task.drawn(base)
@@ -150,8 +149,9 @@ def check(experiment: Experiment, campaign: Campaign) -> None:
     """Whether this experiment can be confirmed at all. Raises `BadInput` with what to do instead."""
     if experiment.role is not Role.CANDIDATE:
         raise BadInput(f"{experiment.id} is a baseline: candidates are confirmed against it")
-    if campaign.brief.task.startswith("program:"):
-        raise BadInput("a claim's questions are asked of mixers; a program's fresh seeds are all that confirms it")
+    kind = kind_of(campaign.brief.task)
+    if not kind.questions:
+        raise BadInput(f"a claim has no questions for a {kind.candidate}: fresh seeds are all that confirms it")
     if experiment.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED):
         raise BadInput(
             f"{experiment.id} {experiment.status.value}, so that there is nothing to confirm: {experiment.reason}"
@@ -167,7 +167,7 @@ def check(experiment: Experiment, campaign: Campaign) -> None:
 
 
 async def _setup(
-    settings: Settings, archive: Archive, experiment: Experiment, task: MixersTask, wanted: ConfirmationRequest,
+    settings: Settings, archive: Archive, experiment: Experiment, task: QuestionedTask, wanted: ConfirmationRequest,
     watch: Watch, stack: AsyncExitStack,
 ) -> tuple[Setup, ConfirmationPlan]:  # fmt: skip
     """Who takes part; the plan is stored once everybody is known, and before anybody runs on a fresh seed."""
@@ -179,7 +179,7 @@ async def _setup(
     everybody = archive.experiments()
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
-    second = _second(settings, wanted, missing)
+    second = _second(task, settings, wanted, missing)
     context = await stack.enter_async_context(open_context(settings, task, written_by="model"))
     context = replace(context, on_run=watch.run)
     ablation = ablated(experiment, base_of(experiment, everybody))
@@ -205,24 +205,23 @@ async def _setup(
         corpus=task.digest,
         on_answer=watch.answers,
     )
-    return setup, _plan(archive, experiment, ablation, wanted)
+    return setup, _plan(archive, experiment, task, ablation, wanted)
 
 
 def _plan(
-    archive: Archive, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
-) -> ConfirmationPlan:
+    archive: Archive, experiment: Experiment, task: QuestionedTask, ablation: Ablation | None,
+    wanted: ConfirmationRequest,
+) -> ConfirmationPlan:  # fmt: skip
     """The plan that was begun, or a new one, stored: from here on it counts as a confirmation of the home."""
     from move37.lab import ladder
-    from move37.lab.records import BITS_PER_BYTE
-    from move37.lab.tasks.mixers import SMALLEST_EFFECT
 
     begun = archive.stage(experiment.id, "claim:begun")
     if begun is not None:
         return decode(ConfirmationPlan, begun["plan"])
     which = confirmations(archive.experiments()) + 1
     able = ladder.resolution(
-        [experiment.measurements], metric=BITS_PER_BYTE, wanted=wanted.seeds or SEEDS, smallest=SMALLEST_EFFECT,
-        confirmation=which,
+        [experiment.measurements], metric=task.metric, wanted=wanted.seeds or SEEDS,
+        smallest=task.smallest_effect, confirmation=which,
     )  # fmt: skip
     if able.refusal:
         raise BadInput(able.refusal)
@@ -233,15 +232,15 @@ def _plan(
     return plan
 
 
-def _second(settings: Settings, wanted: ConfirmationRequest, missing: dict[str, str]) -> MixersTask | None:
-    from move37.lab.tasks.mixers import MixersTask
-
+def _second(
+    task: QuestionedTask, settings: Settings, wanted: ConfirmationRequest, missing: dict[str, str]
+) -> QuestionedTask | None:
     path = wanted.second_corpus
     if path is None:
         spec = find_spec(SECOND)
         path = Path(spec.origin).parent if spec is not None and spec.origin else None
     try:
-        return None if path is None else MixersTask.open(cache=settings.home / "cache", corpus=path)
+        return None if path is None else task.second(cache=settings.home / "cache", corpus=path)
     except BadCorpus as error:
         if wanted.second_corpus is not None:
             raise
@@ -287,7 +286,7 @@ async def tuned_family(
     )  # fmt: skip
 
 
-def _contender(experiment: Experiment, task: MixersTask) -> Contender:
+def _contender(experiment: Experiment, task: Task) -> Contender:
     from move37.lab import ladder
 
     assert experiment.candidate is not None
@@ -295,7 +294,7 @@ def _contender(experiment: Experiment, task: MixersTask) -> Contender:
     return Contender(id=experiment.id, name=experiment.name or experiment.id, candidate=experiment.candidate, rate=rate)
 
 
-def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: MixersTask) -> tuple[Contender, ...]:
+def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: Task) -> tuple[Contender, ...]:
     from move37.lab import ladder
 
     own = [e for e in everybody if e.role is Role.BASELINE and e.campaign == experiment.campaign and e.candidate]

@@ -1,7 +1,7 @@
 """The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
 
 Read in this order: `Settings` and its frozen slices (what the rooms get), `_Sources` (what a person may write),
-`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Imports no room of ours.
+`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Of our rooms it imports names only.
 Keys of model providers come from the environment alone, under the names that the providers themselves use.
 """
 
@@ -29,6 +29,7 @@ from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runti
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.quantities import count, dollars, duration, seconds
+from move37.lab.tasks.registry import DEFAULT
 
 FILE = Path("move37.toml")
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
@@ -42,7 +43,7 @@ KINDS: tuple[Kind, ...] = ("cognition", "analysis", "principle")  # what memory 
 class CampaignSettings:
     """What is to be done, and what it may cost."""
 
-    task: str = "mixers"  # or "program:DIR", DIR absolute
+    task: str = DEFAULT  # a folder in it is absolute
     preset: Preset = "quick"
     budget: int | None = None  # experiments with role candidate; None: the preset's own
     seed: int = 0
@@ -245,7 +246,7 @@ class _Sources(BaseSettings):
     )
     home: Path = Path(".move37")
     log_level: LogLevel = "warning"
-    task: Text = "mixers"
+    task: Text = DEFAULT
     model: Text = "designer"
     base_url: Text | None = None
     reply_tokens: Count = 8_192
@@ -366,10 +367,8 @@ def unknown_variables() -> list[str]:
 
 
 def _task(name: str) -> str:
-    kind, _, folder = name.partition(":")
-    if kind == "program" and not folder.strip():
-        raise BadInput("--task program: names no folder: write program:DIR")
-    return f"{kind}:{_path(Path(folder))}" if kind == "program" and folder else name
+    head, colon, folder = name.partition(":")
+    return f"{head}:{_path(Path(folder))}" if colon and folder.strip() else name  # what it means: when it is opened
 
 
 def _path(path: Path | None) -> Path | None:

@@ -11,6 +11,9 @@ import pytest
 
 from move37.agents import prompts
 from move37.agents.roles import MEMBERS
+from move37.lab.records import Brief
+from move37.lab.tasks.registry import DEFAULT, TASKS
+from move37.memory.schema import BUILTIN_TASK
 from tests import house
 
 ROOT = Path(__file__).parent.parent
@@ -136,3 +139,36 @@ def test_no_new_knot_of_folders() -> None:
 def test_long_files_and_late_imports_do_not_grow() -> None:
     assert sum(lines > 250 for lines in house.sizes().values()) <= LONG_FILES
     assert len(house.function_level_imports()) <= LATE_IMPORTS
+
+
+def test_no_room_knows_a_task_by_its_name() -> None:
+    """What must be known of one before it is opened is a field of its record."""
+    allowed = (
+        "lab/tasks/",
+        "agents/search/",
+        "lab/records.py",
+        "memory/schema.py",
+    )  # the last two: see below
+    found = []
+    for path in (p for room in ROOMS for p in sources(room)):
+        name = str(path.relative_to(ROOT))
+        if name.startswith(allowed):
+            continue
+        for node in ast.walk(_tree(path)):
+            texts = [c.value for c in _told_apart(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
+            known = [kind.name for kind in TASKS]
+            if any(text.rstrip(":") in known for text in texts):
+                found.append(f"{name}:{getattr(node, 'lineno', 0)}")
+    assert not found
+    assert Brief().task == DEFAULT == BUILTIN_TASK
+
+
+def _told_apart(node: ast.AST) -> list[ast.expr]:
+    """Texts that a line compares with, or hands to `startswith` or `open_task`."""
+    if isinstance(node, ast.Compare) and all(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops):
+        return [node.left, *node.comparators]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("startswith", "open_task", "removeprefix")):
+        return list(node.args)
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        return [node.value]
+    return []

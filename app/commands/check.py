@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from move37.lab.records import Candidate, GateResult
     from move37.lab.tasks.task import Checked
 
-MIXERS = "mixers"
 LARGEST = 16 * 2**20  # bytes of a candidate
 
 
@@ -111,20 +110,15 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
-    """The gates need no corpus: of `mixers` they run without opening it."""
     from move37.app.backends import docker_settings
-    from move37.lab.judging.run import run_gates
-    from move37.lab.tasks import open_task
+    from move37.lab.tasks import open_gates
     from move37.sandbox.factory import open_sandbox
 
-    task, wanted = settings.campaign.task, settings.sandbox
-    opened = None if task == MIXERS else open_task(task, cache=settings.home)
+    wanted, run_gates = settings.sandbox, open_gates(settings.campaign.task, cache=settings.home)
     docker = docker_settings(wanted)
     sandbox = await open_sandbox(wanted.backend, trusted_source="person", workers=1, docker=docker)
     try:
-        if opened is None:
-            return await run_gates(candidate, trust=trust, sandbox=sandbox)
-        return await opened.check(candidate, trust=trust, sandbox=sandbox, known=())
+        return await run_gates(candidate, trust=trust, sandbox=sandbox, known=())
     finally:
         await sandbox.close()
 

@@ -30,13 +30,14 @@ from move37.lab.tasks.task import (
     Measured,
     OnProgress,
     Progress,
+    QuestionedTask,
     Rung,
     Schedule,
     Variant,
 )
 from move37.lab.training import data
 from move37.lab.training.contract import CONTRACT
-from move37.lab.training.corpus import Corpus, open_corpus, open_held_out
+from move37.lab.training.corpus import Corpus, check_held_out, open_corpus, open_held_out
 from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
@@ -177,7 +178,20 @@ class MixersTask:
             ),
         )
 
-    def variant(self, question: str, *, second: MixersTask | None = None) -> Variant:
+    @property
+    def smallest_effect(self) -> float:
+        """Bits per byte that a confirmation must be able to find."""
+        return SMALLEST_EFFECT
+
+    def check_sealed(self) -> None:
+        """Raises `BadCorpus` where the sealed text is not what was sealed."""
+        check_held_out(self.corpus)
+
+    def second(self, *, cache: Path, corpus: Path) -> MixersTask:
+        """The same on another text. Raises `BadCorpus`."""
+        return MixersTask.open(cache=cache, corpus=corpus)
+
+    def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
         """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
 
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
@@ -317,6 +331,11 @@ class MixersTask:
         ours, measured = (s.parameters * s.batch * s.context for s in (self.scale, CPU))
         work = ours / measured
         return (180.0 + 0.8 * steps) * max(1.0, work)
+
+
+def open_task(folder: Path | None, *, cache: Path, corpus: Path | None) -> MixersTask:
+    """As the registry opens it: `MixersTask.open`."""
+    return MixersTask.open(cache=cache, corpus=corpus)
 
 
 def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tuple[Rung, ...]:

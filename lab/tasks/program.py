@@ -299,3 +299,10 @@ def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
 
 def _printable(name: str) -> str:
     return "".join(c for c in name[:LONGEST_NAME] if c.isprintable())
+
+
+def open_task(folder: Path | None, *, cache: Path, corpus: Path | None) -> ProgramTask:
+    """As the registry opens it: `ProgramTask.open`."""
+    if folder is None:
+        raise BadTask("--task program names no folder: write program:DIR")
+    return ProgramTask.open(folder)

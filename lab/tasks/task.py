@@ -1,7 +1,7 @@
 """What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
 
 `move37.lab.tasks.mixers` and `move37.lab.tasks.program` implement `Task`. To add one: a file here and a line in
-`lab/tasks/__init__.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
+`lab/tasks/registry.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from move37.lab.effects import Conditions
 from move37.lab.records import Candidate, GateResult, Measurement, Metric
@@ -190,4 +190,30 @@ class Task(Protocol):
 
         Raises `MeasurementBroken` when the fault is ours.
         """
+        ...
+
+
+@runtime_checkable
+class QuestionedTask(Task, Protocol):
+    """A task of which a claim's questions can be asked (`TaskKind.questions`)."""
+
+    @property
+    def smallest_effect(self) -> float:
+        """That a confirmation must be able to find, in the metric's unit."""
+        ...
+
+    def drawn(self, secret: int | None) -> Self:
+        """As `Task.drawn`."""
+        ...
+
+    def check_sealed(self) -> None:
+        """Raises `BadCorpus` where the data that nothing may see before the end are not what was sealed."""
+        ...
+
+    def second(self, *, cache: Path, corpus: Path) -> Self:
+        """The same on other data of the user's. Raises `BadCorpus`."""
+        ...
+
+    def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
+        """As that question wants it. Raises `BadTask` where it cannot be asked, and `BadCorpus`."""
         ...
