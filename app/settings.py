@@ -29,7 +29,7 @@ from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runti
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.quantities import count, dollars, duration, seconds
-from move37.lab.tasks.registry import DEFAULT
+from move37.lab.tasks.registry import DEFAULT, TASKS
 
 FILE = Path("move37.toml")
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
@@ -367,8 +367,11 @@ def unknown_variables() -> list[str]:
 
 
 def _task(name: str) -> str:
-    head, colon, folder = name.partition(":")
-    return f"{head}:{_path(Path(folder))}" if colon and folder.strip() else name  # what it means: when it is opened
+    kind, _, folder = name.partition(":")
+    known = next((k for k in TASKS if k.name == kind and k.folder), None)
+    if known is not None and not folder.strip():
+        raise BadInput(f"--task {name} names no folder: write {known.usage}")
+    return f"{kind}:{_path(Path(folder))}" if known is not None else name  # others are refused when they are opened
 
 
 def _path(path: Path | None) -> Path | None:

@@ -204,7 +204,7 @@ class MixersTask:
         elif question == HELD_OUT_QUESTION:
             task = replace(self, corpus=replace(self.corpus, validation=open_held_out(self.corpus)), text=HELD_OUT)
         elif question == SECOND_CORPUS:
-            if second is None:
+            if not isinstance(second, MixersTask):
                 raise BadTask("no second corpus is at hand: name one with --second-corpus")
             task = second
         elif question == WIDER:

@@ -1,7 +1,7 @@
 """Every task, as far as it is known without opening one: what stands after --task, what a candidate is, the metric.
 
-To add a task: a module with `open_task(folder, *, cache, corpus)` and a record in `TASKS`. Whoever must know something of
-a task by its name asks here; standard library only, because help and settings do.
+To add a task: a module with `open_task(folder, *, cache, corpus)` and a record in `TASKS`. Whoever must know
+something of a task by its name asks here; standard library only, because help and settings do.
 """
 
 from __future__ import annotations
