@@ -15,8 +15,8 @@ from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
+    from move37.lab.judging.checked import Checked
     from move37.lab.records import Candidate, GateResult
-    from move37.lab.tasks.task import Checked
 
 LARGEST = 16 * 2**20  # bytes of a candidate
 
@@ -100,9 +100,9 @@ def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
 
 
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
+    from move37.lab.judging.checked import Checked
     from move37.lab.judging.judging import refused
     from move37.lab.records import Candidate
-    from move37.lab.tasks.task import Checked
 
     if source is None:
         return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))

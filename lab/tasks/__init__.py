@@ -14,7 +14,8 @@ from move37.lab.errors import BadTask
 from move37.lab.tasks.registry import folder_of, kind_of
 
 if TYPE_CHECKING:
-    from move37.lab.tasks.task import Checked, Task
+    from move37.lab.judging.checked import Checked
+    from move37.lab.tasks.task import Task
 
 
 def open_task(name: str, *, cache: Path, corpus: Path | None = None) -> Task:

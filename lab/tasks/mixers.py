@@ -19,22 +19,12 @@ from move37.lab.claims import HELD_OUT as HELD_OUT_QUESTION
 from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, SCREEN, Candidate, Measurement, Metric
 from move37.lab.scale import CPU, Scale
 from move37.lab.statistics.noise import NOISE
-from move37.lab.tasks.task import (
-    Baseline,
-    Checked,
-    Fingerprint,
-    Measured,
-    OnProgress,
-    Progress,
-    QuestionedTask,
-    Rung,
-    Schedule,
-    Variant,
-)
+from move37.lab.tasks.task import Baseline, Measured, OnProgress, Progress, QuestionedTask, Rung, Schedule, Variant
 from move37.lab.training import data
 from move37.lab.training.contract import CONTRACT
 from move37.lab.training.corpus import Corpus, check_held_out, open_corpus, open_held_out

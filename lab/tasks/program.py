@@ -27,11 +27,12 @@ from move37.lab.checksum import checksum
 from move37.lab.errors import BadTask
 from move37.lab.gates.registry import NAMES
 from move37.lab.judging.ast_hash import ast_hash
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import COMBINED_SCORE, DECIDE, SCREEN, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks import program_folder
 from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
 from move37.lab.tasks.program_folder import END, EVALUATOR, JUDGE, PROGRAM, START
-from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
+from move37.lab.tasks.task import Baseline, Measured, OnProgress, Rung, Schedule
 from move37.lab.training.outcomes import fault
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
 from move37.sandbox.sandbox import Sandbox

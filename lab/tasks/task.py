@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
 from move37.lab.effects import Conditions
-from move37.lab.records import Candidate, GateResult, Measurement, Metric
+from move37.lab.judging.checked import Checked, Fingerprint
+from move37.lab.records import Candidate, Measurement, Metric
 from move37.sandbox.sandbox import Sandbox
 
 SECRET = "secret"  # the fact of a campaign that draws what decides: windows, fresh seeds
@@ -47,29 +48,6 @@ class Schedule:
     smallest_effect: float | None = None  # of interest, in the metric's unit; no confirmation that cannot find it
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What the novelty gate compares: never prose."""
-
-    experiment: str
-    tree: str  # hash of the normalised syntax tree
-    outputs: tuple[float, ...] = ()  # outputs on fixed weights and inputs, rounded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """The answer of the gates."""
-
-    results: tuple[GateResult, ...]
-    fingerprint: Fingerprint | None = None  # None when the file could not even be parsed
-    facts: Mapping[str, float] = field(default_factory=dict)  # e.g. parameters, mlp_width; for measure()
-
-    @property
-    def passed(self) -> bool:
-        """True when no gate is false (a gate that could not run does not fail the candidate)."""
-        return all(r.passed is not False for r in self.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
