@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from move37.app.campaign_facts import environment_of
+from move37.app.outside import Outside, open_outside, tell, workers_of
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Analysis, Brief
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from move37.agents.roles import Scientist
     from move37.app.models import OpenedModels
     from move37.memory.recall import Memory
-
-from move37.app.campaign_facts import environment_of
-from move37.app.outside import Outside, open_outside, tell, workers_of
 
 TALKING = 2  # experiments whose language models may talk while others hold the training places
 
