@@ -1,4 +1,4 @@
-"""Everything that a cycle needs around it, built by app/wiring.py and used by the stages. No logic here."""
+"""Everything that a cycle needs around it, built by app/surroundings.py and used by the stages. No logic here."""
 
 from __future__ import annotations
 

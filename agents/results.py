@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from move37.lab.judging.checked import Fingerprint
 from move37.lab.parents import Parent
 from move37.lab.records import (
     Analysis,
@@ -21,7 +22,6 @@ from move37.lab.records import (
     Measurement,
     Verdict,
 )
-from move37.lab.tasks.task import Fingerprint
 
 
 class StepResult(Protocol):

@@ -1,11 +1,16 @@
-"""The words that a person may choose from, for settings and flags alike. Imports nothing, so that help stays quick."""
+"""The words that a user may choose from, for settings and flags alike. Imports names only: help stays quick."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from move37.sandbox.backends import BACKENDS
 
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
-Backend = Literal["auto", "docker", "process"]
+if TYPE_CHECKING:
+    Backend = str
+else:
+    Backend = Literal[("auto", *BACKENDS)]
 Effort = Literal["none", "minimal", "low", "medium", "high"]  # of reasoning
 LogLevel = Literal["debug", "info", "warning", "error"]
 Preset = Literal["quick", "full"]

@@ -26,6 +26,7 @@ from move37.app.views.leaderboard import board_of
 from move37.app.views.rows import board_rows, curve_rows, measurement_rows, show_row
 from move37.app.views.words import CAVEAT
 from move37.lab.records import Experiment, ExperimentStatus
+from move37.lab.tasks.registry import kind_of
 
 
 def files_of(view: CampaignView, experiment: Experiment) -> dict[str, str]:
@@ -33,8 +34,7 @@ def files_of(view: CampaignView, experiment: Experiment) -> dict[str, str]:
     if experiment.candidate is None:
         raise BadInput(f"{experiment.id} has no code: {experiment.reason or 'it has not been written yet'}")
     detail = detail_of(view, experiment)
-    program = view.campaign.brief.task.startswith("program")
-    name = "program.py" if program else "mixer.py"
+    name = f"{kind_of(view.campaign.brief.task).candidate}.py"
     files = {
         name: experiment.candidate.source,
         "README.md": _readme(view, experiment, name),

@@ -91,7 +91,7 @@ def asked_rung(task: Task, steps: int | None) -> Rung:
     if steps is None or (not top.steps and steps == 0):
         return top
     if not top.steps:
-        raise BadInput(f"--steps goes with --task mixers: {task.name} has none")
+        raise BadInput(f"--steps goes with a task that trains: {task.name} has none")
     if not 1 <= steps <= top.steps:
         raise BadInput(f"--steps {steps} is outside of the schedule: use 1 to {top.steps}")
     return replace(top, name=f"lm@{steps}", steps=steps)

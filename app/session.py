@@ -84,7 +84,7 @@ class _Session:
         self._notifier: Notifier | None = None
         self._send = sender(settings.campaign.notify) if settings.campaign.notify else None
         self._search = settings.models.model == "designer"
-        self._program = settings.campaign.task.startswith("program")
+        self._task_name = settings.campaign.task
         self._open = ExitStack()
         self._signals: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,7 +139,7 @@ class _Session:
                 known = archive.experiments(campaign.id)
         self._greet(campaign)
         self._search = campaign.brief.model == "designer"
-        self._program = campaign.brief.task.startswith("program")
+        self._task_name = campaign.brief.task
         self._board = Board(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
         self._display = self._open.enter_context(self._seat(self._board))
@@ -167,7 +167,7 @@ class _Session:
     def _carry_out(self, order: Order, user: str = "person") -> str:
         assert self._board is not None
         ideas = self._ideas() if order.verb == "propose" and is_idea(order.text) else ()
-        at = situation(self._board, order, search=self._search, program=self._program, ideas=ideas)
+        at = situation(self._board, order, search=self._search, task=self._task_name, ideas=ideas)
         answer = carry_out(order, self._inbox, at, user=user)
         if self._live is not None:
             self._live.paused(self._inbox.paused)

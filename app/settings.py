@@ -1,7 +1,7 @@
 """The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
 
-Read in this order: `Settings` and its frozen slices (what the rooms get), `_Sources` (what a person may write),
-`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Imports no room of ours.
+Read in this order: `Settings` and its frozen slices (what the rooms get), `load`; what a user may write
+stands in `app/sources.py`, durations ("10m") and counts ("50k") are read by `app/quantities.py`.
 Keys of model providers come from the environment alone, under the names that the providers themselves use.
 """
 
@@ -13,36 +13,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runtime
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
-from move37.app.quantities import count, dollars, duration, seconds
+from move37.app.sources import FILE, KINDS, SECTIONS, Keys, Kind, Sources
+from move37.lab.tasks.registry import DEFAULT, TASKS
 
-FILE = Path("move37.toml")
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
 # Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
 OTHERS = {"MOVE37_OUT", "MOVE37_PYTHON", "MOVE37_DOCKERD_LOG", "MOVE37_QDRANT_URL"}
-Kind = Literal["cognition", "analysis", "principle"]
-KINDS: tuple[Kind, ...] = ("cognition", "analysis", "principle")  # what memory holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSettings:
     """What is to be done, and what it may cost."""
 
-    task: str = "mixers"  # or "program:DIR", DIR absolute
+    task: str = DEFAULT  # a folder in it is absolute
     preset: Preset = "quick"
     budget: int | None = None  # experiments with role candidate; None: the preset's own
     seed: int = 0
@@ -150,8 +143,8 @@ def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settin
     """Read every source. Raises `BadInput` with one line that names the place and the remedy."""
     given = {k: v for k, v in (flags or {}).items() if v is not None}
     try:
-        found = _Sources(_file=file, **given)
-        keys = _Keys()
+        found = Sources(_file=file, **given)
+        keys = Keys()
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{file} is not valid TOML ({error}): correct it or move it away") from error
     except UnicodeDecodeError as error:
@@ -159,159 +152,14 @@ def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settin
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): correct its permissions or move it away") from error
     except ValidationError as error:
-        complaint = one_line(error, given, file, variables=os.environ, keys=_Sources, sections=_SECTIONS)
+        complaint = one_line(error, given, file, variables=os.environ, keys=Sources, sections=SECTIONS)
         raise BadInput(complaint) from error
     except SettingsError as error:  # of the environment: a table or a list is JSON there
         raise BadInput(f"{error}: write JSON, or name one key, as in MOVE37_MEMORY__URL") from error
     return _settings(found, keys, given)
 
 
-def _seconds(value: Any) -> Any:
-    return seconds(value) if isinstance(value, str) else value
-
-
-def _duration(value: Any) -> Any:
-    return duration(value) if isinstance(value, str) else value
-
-
-def _count(value: Any) -> Any:
-    return count(value) if isinstance(value, str) else value
-
-
-def _dollars(value: Any) -> Any:
-    return dollars(value) if isinstance(value, str) else value
-
-
-YEAR = 366 * 86_400.0
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=YEAR, allow_inf_nan=False)]
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=YEAR, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_count), Field(gt=0, le=10**12)]
-Candidates = Annotated[int, BeforeValidator(_count), Field(gt=0, le=100_000)]
-Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, le=1e6, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class _Memory(BaseModel):
-    """[memory]"""
-
-    model_config = ConfigDict(extra="forbid")
-    url: Text | None = None
-    embedding_model: Text | None = None
-    kinds: tuple[Kind, ...] = KINDS
-
-
-class _Docker(BaseModel):
-    """[docker]"""
-
-    model_config = ConfigDict(extra="forbid")
-    runtime: Runtime | None = None
-    image: Text | None = None
-
-
-class _Ask(BaseModel):
-    """One table of [roles]"""
-
-    model_config = ConfigDict(extra="forbid")
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    effort: Effort | None = None
-    reply_tokens: Count | None = None
-    base_url: Text | None = None
-
-
-class _Roles(BaseModel):
-    """[roles]"""
-
-    model_config = ConfigDict(extra="forbid")
-    researcher: _Ask = _Ask()
-    critic: _Ask = _Ask()
-    engineer: _Ask = _Ask()
-    debugger: _Ask = _Ask()
-    analyst: _Ask = _Ask()
-
-
-class _Price(BaseModel):
-    """One table of [prices]"""
-
-    model_config = ConfigDict(extra="forbid")
-    prompt: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    completion: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-
-_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker, "roles": _Roles}
-
-
-class _Sources(BaseSettings):
-    """What a person may write: the same names as flags, as MOVE37_NAME, and as keys of move37.toml."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="MOVE37_", env_nested_delimiter="__", extra="forbid", env_ignore_empty=True
-    )
-    home: Path = Path(".move37")
-    log_level: LogLevel = "warning"
-    task: Text = "mixers"
-    model: Text = "designer"
-    base_url: Text | None = None
-    reply_tokens: Count = 8_192
-    reply_seconds: Seconds = 300.0
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    effort: Effort | None = None
-    budget: Candidates | None = None
-    max_time: Duration | None = None
-    max_tokens: Count | None = None
-    max_cost: Dollars | None = None
-    brief: Path | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    sandbox: Backend = "auto"
-    preset: Preset = "quick"
-    corpus: Path | None = None
-    approve: Approve = "never"
-    approval_timeout: Duration = 600.0
-    notify: Text | None = None
-    workers: Annotated[int, Field(ge=1, le=256)] | None = None
-    confirm: bool | None = None
-    negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
-    debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
-    ideas: Annotated[int, Field(ge=1, le=8)] = 3
-    context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
-    plans: bool = False
-    reflect: bool = True
-    reflect_every: Annotated[int, Field(ge=0, le=1_000)] = 4
-    refusals_tried: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    recollections: Annotated[int, Field(ge=0, le=50)] = 6
-    recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
-    memory: _Memory = _Memory()
-    docker: _Docker = _Docker()
-    roles: _Roles = _Roles()
-    prices: dict[str, _Price] = Field(default_factory=dict)
-
-    def __init__(self, *, _file: Path, **flags: Any) -> None:
-        super().__init__(_toml=_file, **flags)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment, then the file that `load` named."""
-        assert isinstance(init_settings, InitSettingsSource)
-        file = init_settings.init_kwargs.pop("_toml", FILE)
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
-
-
-class _Keys(BaseSettings):
-    """Secrets, under the names that their providers use; never from a file."""
-
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-    api_key: SecretStr | None = Field(default=None, validation_alias="MOVE37_API_KEY")
-    qdrant_api_key: SecretStr | None = Field(default=None, validation_alias="QDRANT_API_KEY")
-
-
-def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Settings:
+def _settings(found: Sources, keys: Keys, flags: Mapping[str, Any]) -> Settings:
     return Settings(
         home=found.home.expanduser(),
         log_level=found.log_level,
@@ -368,7 +216,7 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
 
 def unknown_variables() -> list[str]:
     """Names in the environment that look like settings and are none, each with the nearest that is one."""
-    known = {f"MOVE37_{name.upper()}" for name in _Sources.model_fields}
+    known = {f"MOVE37_{name.upper()}" for name in Sources.model_fields}
     told = []
     for name in sorted(os.environ):
         if name.startswith("MOVE37_") and name.partition("__")[0] not in known and name not in OTHERS:
@@ -379,9 +227,10 @@ def unknown_variables() -> list[str]:
 
 def _task(name: str) -> str:
     kind, _, folder = name.partition(":")
-    if kind == "program" and not folder.strip():
-        raise BadInput("--task program: names no folder: write program:DIR")
-    return f"{kind}:{_path(Path(folder))}" if kind == "program" and folder else name
+    known = next((k for k in TASKS if k.name == kind and k.folder), None)
+    if known is not None and not folder.strip():
+        raise BadInput(f"--task {name} names no folder: write {known.usage}")
+    return f"{kind}:{_path(Path(folder))}" if known is not None else name  # others are refused when they are opened
 
 
 def _path(path: Path | None) -> Path | None:

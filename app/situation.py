@@ -8,15 +8,16 @@ from move37.agents.budget import Expenses
 from move37.app.board import Active, Board
 from move37.app.orders import Order, OrderContext
 from move37.lab.records import Role
+from move37.lab.tasks.registry import kind_of
 
 _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
 
 
-def situation(board: Board, order: Order, *, search: bool, program: bool, ideas: Sequence[str] = ()) -> OrderContext:
+def situation(board: Board, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     told = board.budget_now()
-    understood, ignored = _read(order.text, program) if search and order.verb in ("say", "ask", "propose") else ((), ())
+    understood, ignored = _read(order.text, task) if search and order.verb in ("say", "ask", "propose") else ((), ())
     return OrderContext(
         speaker=_speaker(running),
         busy="the baselines are trained first" if board.phase == "baselines" else "",
@@ -40,10 +41,11 @@ def _speaker(running: Sequence[Active]) -> str:
     return ""
 
 
-def _read(text: str, program: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the search acts on, and the clauses in which it found nothing."""
     from move37.agents.search.wishes import ignored, recognise, recognise_edits  # loaded when somebody speaks to it
 
+    program = kind_of(task).writes == "edits"
     wishes = recognise_edits(text) if program else recognise(text)
     understood = (*wishes.wanted, *(f"no {word}" for word in wishes.unwanted))
     return understood, ignored(text, program=program)

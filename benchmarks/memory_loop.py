@@ -23,7 +23,7 @@ from move37.agents import campaign as campaigns
 from move37.agents.inbox import Inbox
 from move37.app import logs
 from move37.app.settings import Settings, load
-from move37.app.wiring import open_context
+from move37.app.surroundings import open_context
 from move37.lab.archive.store import Archive
 from move37.lab.parents import effect_of
 from move37.lab.records import Brief, Experiment, ExperimentStatus, Role

@@ -39,9 +39,10 @@ from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES
 from move37.agents.search.operators import OPERATORS, put
 from move37.lab.archive.store import Archive
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import Brief, Candidate, GateResult, Measurement
 from move37.lab.tasks import open_task
-from move37.lab.tasks.task import Checked, Fingerprint, Measured
+from move37.lab.tasks.task import Measured
 from move37.memory.rank import tokens
 from move37.memory.recall import open_memory
 

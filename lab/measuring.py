@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from move37.lab.effects import Conditions, conditions_of
+from move37.lab.judging.checked import Checked
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import NOISE
 from move37.lab.statistics.paired import interval
-from move37.lab.tasks.task import Checked, OnProgress, Rung, Task
+from move37.lab.tasks.task import OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
 from move37.sandbox.sandbox import Sandbox
 

@@ -35,7 +35,7 @@ LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 class Brief:
     """What the person wants and may spend."""
 
-    task: str = "mixers"  # or "program:DIR"
+    task: str = "mixers"  # as after --task; a test holds it equal to lab/tasks/registry.py
     text: str = ""  # the research direction, Markdown
     preset: str = "quick"
     budget: int = 12  # experiments with role candidate

@@ -24,7 +24,8 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
-from move37.memory.embed import Embedder, open_embedder, passages
+from move37.memory.embed import open_embedder, passages
+from move37.memory.embedder import Embedder
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 

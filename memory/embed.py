@@ -13,8 +13,9 @@ import hashlib
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from move37.memory.embedder import DEFAULT, Embedder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,33 +23,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-DEFAULT = "all-MiniLM-L6-v2"
 PASSAGE_WORDS = 70  # about 100 word pieces
 LARGE = 120_000  # characters from which the library, import and all, is done sooner: 5 s + 21,500/s against 11,400/s
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
-
-
-class Embedder(Protocol):
-    """Whatever turns texts into unit vectors."""
-
-    @property
-    def name(self) -> str:
-        """Of the model, as a collection remembers it."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Of a vector."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Of the weights; "" is not compared."""
-        ...
-
-    def embed(self, texts: Sequence[str]) -> Floats:
-        """[len(texts), dimension], each of length 1."""
-        ...
 
 
 def open_embedder(model: str | None = None) -> Embedder:
@@ -89,15 +66,6 @@ class Default:
 def digest(text: str) -> str:
     """Names a text, wherever its vector is kept."""
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def weights_digest(files: Sequence[Path]) -> str:
-    """Names the weights in these files: other weights of the same name have another one. 90 MB take .1 s."""
-    whole = hashlib.sha256()
-    for path in sorted(files):
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:16]
 
 
 def passages(text: str, *, words: int = PASSAGE_WORDS) -> tuple[str, ...]:

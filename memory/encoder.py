@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from move37.memory import bm25
-from move37.memory.embed import Embedder, digest, passages
+from move37.memory.embed import digest, passages
+from move37.memory.embedder import Embedder
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import Stored
 from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload, principle_id, principle_payload

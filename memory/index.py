@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from move37.memory import bm25, rank
-from move37.memory.embed import Embedder, passages
+from move37.memory.embed import passages
+from move37.memory.embedder import Embedder
 from move37.memory.encoder import (
     DIRECTION,
     centroid,

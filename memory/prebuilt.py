@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embed import Embedder, digest, open_embedder
+from move37.memory.embed import digest, open_embedder
+from move37.memory.embedder import Embedder
 from move37.memory.encoder import all_passages
 from move37.memory.papers import BUILTIN, builtin_entries
 

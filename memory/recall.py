@@ -20,7 +20,8 @@ import structlog
 from move37.memory import novelty
 from move37.memory.backend import open_index
 from move37.memory.builtin import load
-from move37.memory.embed import Embedder, open_embedder
+from move37.memory.embed import open_embedder
+from move37.memory.embedder import Embedder
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.filters import Terms, filters
 from move37.memory.found import KINDS

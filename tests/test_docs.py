@@ -133,7 +133,7 @@ def test_the_probe_of_the_example_is_one() -> None:
 
 
 def test_the_task_of_the_example_is_one(tmp_path: Path) -> None:
-    task = example("lab/tasks/wide.py").open_wide(cache=tmp_path)
+    task = example("lab/tasks/wide.py").open_task(None, cache=tmp_path, corpus=None)
     assert isinstance(task, MixersTask) and task.name == "mixers-wide" and task.width == 128
     assert "width 128 with 8 heads" in task.facts["network"] and not task.scale.calibrated
     assert {rung.steps for rung in task.schedule("quick").rungs} >= {100, 200, 500}

@@ -60,8 +60,11 @@ def baseline(
 
         print_json(as_record(tuned))
     else:
+        from move37.lab.tasks.registry import DEFAULT, kind_of
+
+        unit = kind_of(DEFAULT).metric.unit
         typer.echo(
-            f"{family}, tuned over {tuned.trials} trials: {tuned.value:.3f} bits/byte on one seed at rate "
+            f"{family}, tuned over {tuned.trials} trials: {tuned.value:.3f} {unit} on one seed at rate "
             f"{tuned.rate:g}, with {', '.join(tuned.operators)}"
         )
 
@@ -84,7 +87,8 @@ async def _tune(settings: Settings, family: str, trials: int | None, watch: Clai
     from move37.agents.claiming import tuned_family
     from move37.app.measuring import open_context
     from move37.lab.tasks import open_task
+    from move37.lab.tasks.registry import DEFAULT
 
-    task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = open_task(DEFAULT, cache=settings.home / "cache", corpus=settings.campaign.corpus)
     async with open_context(settings, task, written_by="grammar") as context:
         return await tuned_family(replace(context, on_run=watch.run), family, trials=trials, watch=watch)

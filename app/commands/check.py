@@ -15,10 +15,9 @@ from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
+    from move37.lab.judging.checked import Checked
     from move37.lab.records import Candidate, GateResult
-    from move37.lab.tasks.task import Checked
 
-MIXERS = "mixers"
 LARGEST = 16 * 2**20  # bytes of a candidate
 
 
@@ -103,9 +102,9 @@ def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
 
 
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
+    from move37.lab.judging.checked import Checked
     from move37.lab.judging.judging import refused
     from move37.lab.records import Candidate
-    from move37.lab.tasks.task import Checked
 
     if source is None:
         return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))
@@ -113,20 +112,15 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
-    """The gates need no corpus: of `mixers` they run without opening it."""
     from move37.app.backends import docker_settings
-    from move37.lab.judging.run import run_gates
-    from move37.lab.tasks import open_task
+    from move37.lab.tasks import open_gates
     from move37.sandbox.factory import open_sandbox
 
-    task, wanted = settings.campaign.task, settings.sandbox
-    opened = None if task == MIXERS else open_task(task, cache=settings.home)
+    wanted, run_gates = settings.sandbox, open_gates(settings.campaign.task, cache=settings.home)
     docker = docker_settings(wanted)
     sandbox = await open_sandbox(wanted.backend, trusted_source="person", workers=1, docker=docker)
     try:
-        if opened is None:
-            return await run_gates(candidate, trust=trust, sandbox=sandbox)
-        return await opened.check(candidate, trust=trust, sandbox=sandbox, known=())
+        return await run_gates(candidate, trust=trust, sandbox=sandbox, known=())
     finally:
         await sandbox.close()
 

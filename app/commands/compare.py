@@ -82,11 +82,12 @@ async def _compare(
     from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
     from move37.lab.tasks import open_task
+    from move37.lab.tasks.registry import DEFAULT
 
     def tell(arm: str, seed: int, done: int) -> None:
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
 
-    task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = open_task(DEFAULT, cache=settings.home / "cache", corpus=settings.campaign.corpus)
     outcomes: list[ArmOutcome] = []
     stored = Outcomes(settings.home / OUTCOMES)
     async with open_context(settings, task, written_by="grammar") as context:
@@ -140,8 +141,10 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.app.tables import table
     from move37.app.terminal import console
     from move37.app.views.shapes import Cell, Column, Table
+    from move37.lab.tasks.registry import DEFAULT, kind_of
 
-    columns = (Column("arm"), Column("campaigns", True), Column("best, bits/byte", True), Column("95 %", True),
+    best = f"best, {kind_of(DEFAULT).metric.unit}"
+    columns = (Column("arm"), Column("campaigns", True), Column(best, True), Column("95 %", True),
                Column("better", True), Column("core s", True))  # fmt: skip
     rows = []
     for s in summarise(outcomes):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from move37.app.commands.memory_common import opened, progress_bar
+from move37.lab.tasks.registry import usage
 
 if TYPE_CHECKING:
     from move37.memory.ingest import FileRead
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="The task that it is about: mixers, program:DIR [default: it may help any].", metavar="TASK"),
+    typer.Option(help=f"The task that it is about: {usage()} [default: it may help any].", metavar="TASK"),
 ]
 
 

@@ -17,8 +17,9 @@ from move37.app.choices import Approve as ApproveWhat
 from move37.app.choices import Backend
 from move37.app.choices import Preset as PresetName
 from move37.app.choices import Runtime as RuntimeName
+from move37.lab.tasks.registry import DEFAULT, usage
 
-Task = Annotated[str | None, typer.Option(help="mixers, or program:DIR.  [default: mixers]", metavar="TASK")]
+Task = Annotated[str | None, typer.Option(help=f"{usage()}.  [default: {DEFAULT}]", metavar="TASK")]
 Model = Annotated[
     str | None,
     typer.Option(

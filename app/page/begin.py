@@ -19,6 +19,7 @@ from move37.app.text import bare
 from move37.app.views.charts import campaigns_over_compute
 from move37.app.views.compare import campaigns_table
 from move37.lab.errors import LabError
+from move37.lab.tasks.registry import DEFAULT, usage
 
 SHOWN = 12  # campaigns that are laid beside each other
 
@@ -57,7 +58,7 @@ async def begin(hub: Hub, campaign: int | None) -> None:
 
 def _fields_of_a_new_one() -> dict[str, Any]:
     return {
-        "task": _field("Task", "mixers", "mixers, or program:DIR"),
+        "task": _field("Task", DEFAULT, usage()),
         "model": _field("Model", "designer", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
         "base_url": _field("Endpoint of the model", "", "only for an OpenAI-compatible server of your own"),
         "brief": ui.textarea(label="What you want, in Markdown").props("maxlength=20000 autogrow"),

@@ -10,7 +10,8 @@ from move37.lab.archive.codec import decode
 from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import Archive, Campaign, ModelCall
-from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, Metric, Principle, Role
+from move37.lab.records import Experiment, Metric, Principle, Role
+from move37.lab.tasks.registry import kind_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +73,12 @@ def view_of(archive: Archive, campaign: Campaign) -> CampaignView:
 def metric_of(campaign: Campaign) -> Metric:
     """The primary metric, as the task said it when the campaign began.
 
-    Campaigns of the first version did not write it down: then there were two tasks.
+    Campaigns of the first version did not write it down.
     """
     stored = campaign.facts.get("metric")
     if isinstance(stored, dict):
         return decode(Metric, stored)
-    return COMBINED_SCORE if campaign.brief.task.startswith("program") else BITS_PER_BYTE
+    return kind_of(campaign.brief.task).metric
 
 
 def caveat_of(campaign: Campaign) -> str:

@@ -14,7 +14,7 @@ from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
-    from move37.lab.tasks.task import Fingerprint
+    from move37.lab.judging.checked import Fingerprint
 
 ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
 ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding

@@ -18,10 +18,10 @@ from move37.lab.errors import MeasurementBroken
 from move37.lab.gates.gate import GateEvidence, RawMeasurement
 from move37.lab.gates.registry import NAMES
 from move37.lab.judging.ast_hash import ast_hash
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.judging.judging import FATAL, judge_all, refused
 from move37.lab.judging.reports import Death, read_reports
 from move37.lab.records import Candidate
-from move37.lab.tasks.task import Checked, Fingerprint
 from move37.lab.training.contract import FILE_NAME, ContractError, check_source
 from move37.lab.training.sizes import fit_mlp_width
 from move37.lab.travel import inside, main_file

@@ -1,34 +1,39 @@
-"""What there is to discover: a `Task` is a candidate contract, gates, rungs and baselines. `open_task` names them all.
+"""What there is to discover: a `Task` is a candidate contract, gates, rungs and baselines. `open_task` opens them all.
 
-To add one: a file beside `mixers.py` and a line in `open_task`.
+To add one: a file beside `mixers.py` and a record in `registry.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.lab.errors import BadTask
+from move37.lab.tasks.registry import folder_of, kind_of
 
 if TYPE_CHECKING:
+    from move37.lab.judging.checked import Checked
     from move37.lab.tasks.task import Task
-
-PROGRAM_PREFIX = "program:"
 
 
 def open_task(name: str, *, cache: Path, corpus: Path | None = None) -> Task:
-    """The task called `name`: "mixers", or "program:DIR". `cache` holds the built corpus; `corpus` is the person's own.
+    """The task called `name`, as after --task. `cache` holds what it builds; `corpus` is the user's own text.
 
     Raises `BadTask` (unknown task, a folder that cannot be used) and `BadCorpus`, each with one line to act on.
     """
-    if name == "mixers":
-        from move37.lab.tasks.mixers import MixersTask
+    kind = kind_of(name)
+    if corpus is not None and not kind.takes_corpus:
+        raise BadTask(f"--corpus does not go with --task {kind.usage}")
+    task: Task = import_module(kind.module).open_task(folder_of(name), cache=cache, corpus=corpus)
+    return task
 
-        return MixersTask.open(cache=cache, corpus=corpus)
-    if name.startswith(PROGRAM_PREFIX):
-        from move37.lab.tasks.program import ProgramTask
 
-        if corpus is not None:
-            raise BadTask("--corpus goes with --task mixers only")
-        return ProgramTask.open(Path(name.removeprefix(PROGRAM_PREFIX)).expanduser())
-    raise BadTask(f"unknown task {name!r}: use mixers, or program:DIR")
+def open_gates(name: str, *, cache: Path) -> Callable[..., Awaitable[Checked]]:
+    """What runs the gates of that task; where they need no data, none is built. Raises `BadTask`."""
+    kind = kind_of(name)
+    if kind.gates:
+        found: Callable[..., Awaitable[Checked]] = import_module(kind.gates).run_gates
+        return found
+    return open_task(name, cache=cache).check

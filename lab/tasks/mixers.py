@@ -19,24 +19,15 @@ from move37.lab.claims import HELD_OUT as HELD_OUT_QUESTION
 from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.probes.run import PROBES, QUICK_PROBES, run_probe
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, SCREEN, Candidate, Measurement, Metric
 from move37.lab.scale import CPU, Scale
 from move37.lab.statistics.noise import NOISE
-from move37.lab.tasks.task import (
-    Baseline,
-    Checked,
-    Fingerprint,
-    Measured,
-    OnProgress,
-    Progress,
-    Rung,
-    Schedule,
-    Variant,
-)
+from move37.lab.tasks.task import Baseline, Measured, OnProgress, Progress, QuestionedTask, Rung, Schedule, Variant
 from move37.lab.training import data
 from move37.lab.training.contract import CONTRACT
-from move37.lab.training.corpus import Corpus, open_corpus, open_held_out
+from move37.lab.training.corpus import Corpus, check_held_out, open_corpus, open_held_out
 from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
 from move37.lab.training.schedule import TOTAL_STEPS
@@ -180,7 +171,20 @@ class MixersTask:
             ),
         )
 
-    def variant(self, question: str, *, second: MixersTask | None = None) -> Variant:
+    @property
+    def smallest_effect(self) -> float:
+        """Bits per byte that a confirmation must be able to find."""
+        return SMALLEST_EFFECT
+
+    def check_sealed(self) -> None:
+        """Raises `BadCorpus` where the sealed text is not what was sealed."""
+        check_held_out(self.corpus)
+
+    def second(self, *, cache: Path, corpus: Path) -> MixersTask:
+        """The same on another text. Raises `BadCorpus`."""
+        return MixersTask.open(cache=cache, corpus=corpus)
+
+    def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
         """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
 
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
@@ -193,7 +197,7 @@ class MixersTask:
         elif question == HELD_OUT_QUESTION:
             task = replace(self, corpus=replace(self.corpus, validation=open_held_out(self.corpus)), text=HELD_OUT)
         elif question == SECOND_CORPUS:
-            if second is None:
+            if not isinstance(second, MixersTask):
                 raise BadTask("no second corpus is at hand: name one with --second-corpus")
             task = second
         elif question == WIDER:
@@ -320,6 +324,11 @@ class MixersTask:
         ours, measured = (s.parameters * s.batch * s.context for s in (self.scale, CPU))
         work = ours / measured
         return (180.0 + 0.8 * steps) * max(1.0, work)
+
+
+def open_task(folder: Path | None, *, cache: Path, corpus: Path | None) -> MixersTask:
+    """As the registry opens it: `MixersTask.open`."""
+    return MixersTask.open(cache=cache, corpus=corpus)
 
 
 def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tuple[Rung, ...]:

@@ -27,11 +27,12 @@ from move37.lab.checksum import checksum
 from move37.lab.errors import BadTask
 from move37.lab.gates.registry import NAMES
 from move37.lab.judging.ast_hash import ast_hash
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import COMBINED_SCORE, DECIDE, SCREEN, Candidate, GateResult, Measurement, Metric
 from move37.lab.tasks import program_folder
 from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
 from move37.lab.tasks.program_folder import END, EVALUATOR, JUDGE, PROGRAM, START
-from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, OnProgress, Rung, Schedule
+from move37.lab.tasks.task import Baseline, Measured, OnProgress, Rung, Schedule
 from move37.lab.training.outcomes import fault
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
 from move37.sandbox.sandbox import Sandbox
@@ -299,3 +300,10 @@ def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
 
 def _printable(name: str) -> str:
     return "".join(c for c in name[:LONGEST_NAME] if c.isprintable())
+
+
+def open_task(folder: Path | None, *, cache: Path, corpus: Path | None) -> ProgramTask:
+    """As the registry opens it: `ProgramTask.open`."""
+    if folder is None:
+        raise BadTask("--task program names no folder: write program:DIR")
+    return ProgramTask.open(folder)

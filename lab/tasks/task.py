@@ -1,7 +1,7 @@
 """What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
 
 `move37.lab.tasks.mixers` and `move37.lab.tasks.program` implement `Task`. To add one: a file here and a line in
-`lab/tasks/__init__.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
+`lab/tasks/registry.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from move37.lab.effects import Conditions
-from move37.lab.records import Candidate, GateResult, Measurement, Metric
+from move37.lab.judging.checked import Checked, Fingerprint
+from move37.lab.records import Candidate, Measurement, Metric
 from move37.sandbox.sandbox import Sandbox
 
 SECRET = "secret"  # the fact of a campaign that draws what decides: windows, fresh seeds
@@ -48,29 +49,6 @@ class Schedule:
     claims: bool = False  # who beat its rivals on fresh seeds is asked the rest of a claim at the end
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What the novelty gate compares: never prose."""
-
-    experiment: str
-    tree: str  # hash of the normalised syntax tree
-    outputs: tuple[float, ...] = ()  # outputs on fixed weights and inputs, rounded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """The answer of the gates."""
-
-    results: tuple[GateResult, ...]
-    fingerprint: Fingerprint | None = None  # None when the file could not even be parsed
-    facts: Mapping[str, float] = field(default_factory=dict)  # e.g. parameters, mlp_width; for measure()
-
-    @property
-    def passed(self) -> bool:
-        """True when no gate is false (a gate that could not run does not fail the candidate)."""
-        return all(r.passed is not False for r in self.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,4 +169,30 @@ class Task(Protocol):
 
         Raises `MeasurementBroken` when the fault is ours.
         """
+        ...
+
+
+@runtime_checkable
+class QuestionedTask(Task, Protocol):
+    """A task of which a claim's questions can be asked (`TaskKind.questions`)."""
+
+    @property
+    def smallest_effect(self) -> float:
+        """That a confirmation must be able to find, in the metric's unit."""
+        ...
+
+    def drawn(self, secret: int | None) -> Self:
+        """As `Task.drawn`."""
+        ...
+
+    def check_sealed(self) -> None:
+        """Raises `BadCorpus` where the data that nothing may see before the end are not what was sealed."""
+        ...
+
+    def second(self, *, cache: Path, corpus: Path) -> Self:
+        """The same on other data of the user's. Raises `BadCorpus`."""
+        ...
+
+    def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
+        """As that question wants it. Raises `BadTask` where it cannot be asked, and `BadCorpus`."""
         ...

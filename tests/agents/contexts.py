@@ -20,9 +20,10 @@ from move37.agents.language_model import LanguageModel
 from move37.agents.replies import Principles
 from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import BITS_PER_BYTE, DECIDE, Brief, Candidate, GateResult, Measurement, Metric
 from move37.lab.records import SCREEN as SCREENED
-from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
+from move37.lab.tasks.task import Baseline, Measured, Rung, Schedule
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Precedent, Recollection, RecordedPrinciple
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 

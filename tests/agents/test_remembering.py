@@ -11,8 +11,8 @@ import pytest
 from move37.agents import campaign, context_builder
 from move37.agents.open_experiment import open_experiment
 from move37.lab.effects import effect_between
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import BITS_PER_BYTE, Candidate, Experiment, Role
-from move37.lab.tasks.task import Checked, Fingerprint
 from move37.memory.records import Recollection, Situation
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script, numbered_proposal
 from tests.agents.scripted import a_report

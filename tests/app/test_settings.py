@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from move37.app.exits import BadInput
-from move37.app.settings import _SECTIONS, _Sources, load
+from move37.app.settings import load
+from move37.app.sources import SECTIONS, Sources
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -135,5 +136,5 @@ def test_a_bad_flag_is_named_as_it_was_typed(flag: str, value: object) -> None:
 def test_the_guide_names_every_setting() -> None:
     guide = (Path(__file__).parents[2] / "docs/settings.md").read_text()
     told = {key for line in guide.splitlines() if line.startswith("| `") for key in line.split("|")[1].split("`")[1::2]}
-    sections = {f"{name}.{key}" for name, section in _SECTIONS.items() for key in section.model_fields}
-    assert told == set(_Sources.model_fields) - set(_SECTIONS) | sections
+    sections = {f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields}
+    assert told == set(Sources.model_fields) - set(SECTIONS) | sections

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import BITS_PER_BYTE, DECIDE, SCREEN, Candidate, GateResult, Measurement, Metric
-from move37.lab.tasks.task import Baseline, Checked, Fingerprint, Measured, Rung, Schedule
+from move37.lab.tasks.task import Baseline, Measured, Rung, Schedule
 
 TOP = Rung(number=2, name="lm@500", steps=500)
 Level = Callable[[str, Rung, int], float]  # (source, rung, seed) -> value

@@ -12,10 +12,10 @@ from move37.lab.inside.bench import Bench
 from move37.lab.inside.gates import measured
 from move37.lab.inside.spawner import Spawner
 from move37.lab.judging.ast_hash import ast_hash
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.judging.judging import judge_all, refused
 from move37.lab.judging.reports import Death
 from move37.lab.records import GateResult
-from move37.lab.tasks.task import Checked, Fingerprint
 from move37.lab.training.contract import ContractError, check_source
 
 

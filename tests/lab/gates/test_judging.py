@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from move37.lab.gates import causality, complexity, novelty, parameters, truncation
 from move37.lab.gates.gate import GateEvidence, RawMeasurement, failed
 from move37.lab.gates.registry import GATES, NAMES
+from move37.lab.judging.checked import Fingerprint
 from move37.lab.judging.judging import judge_all, refused
 from move37.lab.judging.reports import Death, read_reports
-from move37.lab.tasks.task import Fingerprint
 from move37.sandbox.job import Outcome, Status
 
 

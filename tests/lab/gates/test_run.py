@@ -6,9 +6,9 @@ import pytest
 
 from move37.lab.gates.registry import NAMES
 from move37.lab.judging import run
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate
-from move37.lab.tasks.task import Checked, Fingerprint
 from move37.sandbox.sandbox import Sandbox
 from tests.lab.gates.defects import CLEAN, PLANTED, planted
 from tests.lab.gates.here import failing, result

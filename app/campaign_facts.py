@@ -1,0 +1,80 @@
+"""What a campaign is recorded with: its brief, its task's record, versions and machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+
+from move37.app.exits import BadInput
+from move37.app.settings import Settings
+from move37.lab import machine
+from move37.lab.archive.codec import encode
+from move37.lab.records import Brief
+from move37.lab.tasks.task import Schedule, Task
+
+
+def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
+    """What is stored with a campaign when it begins."""
+    return {
+        "metric": encode(task.metric),
+        "caveat": task.caveat,
+        "shortened": list(schedule.shortened),
+        "schedule": encode(schedule),
+        "versions": _versions(),
+        "base_url": settings.models.base_url,
+        "task_digest": task.digest,
+        "corpus_left_out": list(getattr(getattr(task, "corpus", None), "left_out", ())),
+    }
+
+
+def environment_of(sandbox: str) -> dict[str, str]:
+    """Versions and machine, stored with every experiment."""
+    return _versions() | {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": machine.kind(),
+        "cores": str(os.cpu_count() or 1),
+        "sandbox": sandbox,
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("move37", "torch", "autogen-agentchat", "qdrant-edge-py", "sentence-transformers", "numpy", "sympy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def brief_of(settings: Settings, schedule: Schedule, text: str) -> Brief:
+    """The brief of a new campaign."""
+    wanted = settings.campaign
+    return Brief(
+        task=wanted.task,
+        text=text,
+        preset=wanted.preset,
+        budget=wanted.budget or schedule.candidates,
+        seed=wanted.seed,
+        max_seconds=wanted.max_seconds,
+        max_tokens=wanted.max_tokens,
+        max_cost=wanted.max_cost,
+        model=settings.models.model,
+        corpus=str(wanted.corpus) if wanted.corpus else None,
+        confirm=wanted.confirm,
+    )
+
+
+def direction_of(settings: Settings) -> str:
+    """The user's research direction. Raises `BadInput`."""
+    path = settings.campaign.brief
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--brief {path} cannot be read ({error}): give a Markdown file") from error

@@ -1,0 +1,186 @@
+"""Settings -> `CampaignContext`: memory, scientists, limits, clock. Heavy imports happen when it is opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from move37.app.campaign_facts import environment_of
+from move37.app.outside import Outside, open_outside, tell, workers_of
+from move37.app.settings import Settings
+from move37.lab.archive.store import Archive, Campaign
+from move37.lab.records import Analysis, Brief
+from move37.lab.tasks.task import Task
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+    from move37.agents.context import CampaignContext
+    from move37.agents.events import OnEvent
+    from move37.agents.inbox import Inbox
+    from move37.agents.roles import Scientist
+    from move37.app.models import OpenedModels
+    from move37.memory.recall import Memory
+
+TALKING = 2  # experiments whose language models may talk while others hold the training places
+
+
+@asynccontextmanager
+async def open_context(
+    settings: Settings,
+    archive: Archive,
+    campaign: Campaign,
+    task: Task,
+    inbox: Inbox,
+    on_event: OnEvent,
+    outside: Outside | None = None,
+) -> AsyncIterator[CampaignContext]:
+    """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here.
+
+    `outside` is opened here, too, where the caller has not done it.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from move37.agents.approval import Approvals
+    from move37.agents.budget import Budget, CampaignUsage
+    from move37.agents.clock import Clock
+    from move37.agents.context import CampaignContext, ConversationLimits
+    from move37.agents.search import operators_of
+    from move37.memory.recall import open_memory
+    from move37.sandbox.retrying import RetryingSandbox
+
+    brief = campaign.brief
+    schedule = task.schedule(brief.preset)
+    workers = workers_of(settings)
+    async with AsyncExitStack() as stack:
+        # Every core trains: a second thread of an embedding waits for a core longer than it helps.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        if outside is None:
+            outside = await open_outside(settings, brief, campaign.facts, stack, on_event)
+        clients = _recorded(settings, campaign, outside.models)
+        sandbox = RetryingSandbox(outside.sandbox, on_wait=partial(tell, on_event))
+        tell(on_event, f"Candidates run in the {sandbox.name} sandbox.")
+        memory = open_memory(
+            settings.home,
+            url=settings.memory.url,
+            api_key=settings.memory.api_key,
+            embedding_model=settings.memory.embedding_model,
+        )
+        stack.push_async_callback(memory.close)
+        await _load_papers(memory, on_event)
+        tokens, cost = archive.spent(campaign.id)
+        conversation = settings.conversation
+        yield CampaignContext(
+            archive=archive,
+            record=campaign,
+            task=task,
+            schedule=schedule,
+            sandbox=sandbox,
+            memory=memory,
+            scientists=await _scientists(
+                settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
+            ),
+            prices=_prices(outside.models),
+            operators_of=operators_of,
+            inbox=inbox,
+            approvals=Approvals(
+                settings.campaign.approve,
+                inbox,
+                on_event,
+                partial(archive.say, campaign.id),
+                timeout=settings.campaign.approval_seconds,
+            ),
+            usage=CampaignUsage(tokens + outside.models.trial_tokens, cost),
+            budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
+            on_event=on_event,
+            clock=Clock(
+                before=float(campaign.facts.get("seconds", 0.0)),
+                soft=schedule.max_seconds,
+                hard=brief.max_seconds,
+                pauses=inbox.pauses,
+            ),
+            workdir=settings.home / "checkpoints",
+            limits=ConversationLimits(
+                negotiation_rounds=conversation.negotiation_rounds,
+                debug_attempts=conversation.debug_attempts,
+                ideas=conversation.ideas,
+                context_tokens=conversation.context_tokens,
+                plans=conversation.plans,
+                reflect=conversation.reflect,
+                reflect_every=conversation.reflect_every,
+                refusals_tried=conversation.refusals_tried,
+                recollections=conversation.recollections,
+                recollection_tokens=conversation.recollection_tokens,
+                memory=settings.memory.kinds,
+            ),
+            workers=workers,
+            talking=TALKING if any(clients.values()) else 0,
+            bench=asyncio.Semaphore(workers),
+            environment=environment_of(sandbox.name),
+        )
+
+
+async def _scientists(
+    settings: Settings,
+    brief: Brief,
+    outside: Outside,
+    clients: Mapping[str, ChatCompletionClient | None],
+    earlier: Callable[[str], Analysis | None],
+    stack: AsyncExitStack,
+) -> dict[str, Scientist]:
+    """Role -> who fills it. A seat without a desk of the caller's gets one whose turns are carried through files."""
+    from move37.agents.models import SEAT, assigned
+    from move37.agents.scientists import scientist
+    from move37.agents.seat.desk import SeatDesk
+    from move37.agents.seat.mailbox import carry
+    from move37.agents.seat.prompt import prompt_of
+    from move37.agents.seat.scientist import Outsider
+
+    models_of = assigned(brief.model).models
+    found: dict[str, Scientist] = {role: scientist(clients.get(role)) for role in models_of}
+    outsiders = [role for role, uri in models_of.items() if uri == SEAT]
+    if outsiders and outside.desk is not None:
+        found |= dict.fromkeys(outsiders, Outsider(outside.desk, signature="seat (over MCP)", earlier=earlier))
+    elif outsiders:
+        desk = SeatDesk()
+        carrier = asyncio.create_task(carry(desk, settings.home, prompt_of))
+        stack.callback(carrier.cancel)
+        found |= dict.fromkeys(outsiders, Outsider(desk, signature="seat", earlier=earlier, every_role=True))
+    return found
+
+
+def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> dict[str, ChatCompletionClient]:
+    """Role -> model; what models answer is recorded, so that `replay:FILE` can repeat the run."""
+    from move37.agents.models.replay import RecordingClient
+
+    folder = settings.home / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"c{campaign.id}.jsonl"
+    recorders = {id(client): RecordingClient(client, file) for client in opened.unique if not _is_recording(client)}
+    return {role: recorders.get(id(client), client) for role, client in opened.clients.items()}
+
+
+def _is_recording(client: ChatCompletionClient) -> bool:
+    from move37.agents.models.replay import Replay
+
+    return isinstance(client, Replay)
+
+
+def _prices(opened: OpenedModels) -> Callable[[str, int, int, int], float]:
+    from move37.agents.models.price import cost
+
+    return lambda role, prompt, completion, cached: cost(opened.prices[role], prompt, completion, cached)
+
+
+async def _load_papers(memory: Memory, on_event: OnEvent) -> None:
+    from move37.agents.events import Notice
+    from move37.memory.errors import MemoryFault
+
+    try:
+        if added := await memory.load_builtin():
+            on_event(Notice(text=f"{added} insights from papers were put into memory."))
+    except MemoryFault as error:
+        on_event(Notice(text=f"The campaign goes on without the papers: {error}"))

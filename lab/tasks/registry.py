@@ -1,0 +1,69 @@
+"""Every task, as far as it is known without opening one: what stands after --task, what a candidate is, the metric.
+
+To add a task: a module with `open_task(folder, *, cache, corpus)` and a record in `TASKS`. Whoever must know
+something of a task by its name asks here; standard library only, because help and settings do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from move37.lab.errors import BadTask
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKind:
+    """One task."""
+
+    name: str  # what --task begins with
+    module: str  # that opens it
+    metric: Metric
+    candidate: str = "mixer"  # what an author writes, one word; its file is called so
+    writes: Literal["grammar", "edits"] = "grammar"  # what the search makes candidates with
+    folder: bool = False  # one is named behind the task: "program:DIR"
+    takes_corpus: bool = False  # --corpus says on what text
+    gates: str = ""  # a module whose `run_gates` needs none of the task's data; empty: the opened task checks
+    questions: bool = False  # the questions of a claim can be asked (`QuestionedTask`)
+
+    @property
+    def usage(self) -> str:
+        """As a user writes it."""
+        return f"{self.name}:DIR" if self.folder else self.name
+
+
+TASKS: tuple[TaskKind, ...] = (
+    TaskKind(
+        name="mixers", module="move37.lab.tasks.mixers", metric=BITS_PER_BYTE, takes_corpus=True,
+        gates="move37.lab.judging.run", questions=True,
+    ),
+    TaskKind(
+        name="program", module="move37.lab.tasks.program", metric=COMBINED_SCORE, candidate="program", writes="edits",
+        folder=True,
+    ),
+)  # fmt: skip
+DEFAULT = TASKS[0].name
+
+
+def usage() -> str:
+    """Every task as a user writes it: "mixers, or program:DIR"."""
+    *first, last = (kind.usage for kind in TASKS)
+    return f"{', '.join(first)}, or {last}" if first else last
+
+
+def kind_of(name: str) -> TaskKind:
+    """The task that a --task means. Raises `BadTask` with the names that there are."""
+    head, _, folder = name.partition(":")
+    found = next((kind for kind in TASKS if kind.name == head), None)
+    if found is None or (folder and not found.folder):
+        raise BadTask(f"unknown task {name!r}: use {usage()}")
+    if found.folder and not folder.strip():
+        raise BadTask(f"--task {name} names no folder: write {found.usage}")
+    return found
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that stands behind the colon. Raises `BadTask`."""
+    return Path(name.partition(":")[2]).expanduser() if kind_of(name).folder else None
