@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from move37.app import places
 from move37.app.exits import BadInput
 from move37.lab import machine
 from move37.lab.archive.codec import decode
@@ -65,15 +66,14 @@ async def confirm_experiment(
 ) -> tuple[Experiment, Claim]:
     """Ask the claim's questions of one experiment and store what came out. Raises `BadInput` before anything runs."""
     from move37.app.reading import pick_experiment
-    from move37.lab.tasks import open_task
     from move37.lab.tasks.mixers import MixersTask
 
     with Archive.open(settings.home) as archive:
         experiment = pick_experiment(archive, ident)
         campaign = archive.campaign(experiment.campaign)
         check(experiment, campaign)
-        corpus = Path(campaign.brief.corpus) if campaign.brief.corpus else None
-        task = open_task(campaign.brief.task, cache=settings.home / "cache", corpus=corpus)
+        settings = places.at_campaign(settings, campaign)
+        task = places.of_campaign(settings, campaign)
         if campaign.facts.get("task_digest", task.digest) != task.digest:
             raise BadInput(
                 f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
@@ -84,6 +84,8 @@ async def confirm_experiment(
             watch.notice(
                 f"{experiment.id} was measured on {before}, this is {machine.kind()}: everything is measured anew here"
             )
+        if refusal := task.schedule("quick").refusal:
+            raise BadInput(refusal)
         task = task.drawn(campaign.facts.get(SECRET))
         assert isinstance(task, MixersTask)  # `check` has refused every other
         check_held_out(task.corpus)
@@ -106,7 +108,6 @@ async def reproduce_claim(
     """
     from move37.app.measuring import open_context
     from move37.app.reading import pick_experiment
-    from move37.lab.tasks import open_task
     from move37.lab.tasks.mixers import MixersTask
 
     with Archive.open(settings.home) as archive:
@@ -115,8 +116,8 @@ async def reproduce_claim(
         if old is None or stored is None:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
         campaign = archive.campaign(experiment.campaign)
-        corpus = Path(campaign.brief.corpus) if campaign.brief.corpus else None
-        task = open_task(campaign.brief.task, cache=settings.home / "cache", corpus=corpus)
+        settings = places.at_campaign(settings, campaign)
+        task = places.of_campaign(settings, campaign)
         assert isinstance(task, MixersTask)
         check_held_out(task.corpus)
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
@@ -138,7 +139,7 @@ async def reproduce_claim(
                 variant=lambda question: task.variant(question, second=second),
                 context=lambda question, variant: _context_for(settings, context, question, variant),
                 archive=archive,
-                corpus=task.digest,
+                corpus=task.corpus.sha256,
                 on_answer=watch.answers,
                 fixed=asked,
             )
@@ -202,7 +203,7 @@ async def _setup(
         variant=lambda question: task.variant(question, second=second),
         context=lambda question, variant: _context_for(settings, context, question, variant),
         archive=archive,
-        corpus=task.digest,
+        corpus=task.corpus.sha256,
         on_answer=watch.answers,
     )
     return setup, _plan(archive, experiment, ablation, wanted)
@@ -241,7 +242,10 @@ def _second(settings: Settings, wanted: ConfirmationRequest, missing: dict[str, 
         spec = find_spec(SECOND)
         path = Path(spec.origin).parent if spec is not None and spec.origin else None
     try:
-        return None if path is None else MixersTask.open(cache=settings.home / "cache", corpus=path)
+        return None if path is None else MixersTask.open(
+            cache=settings.home / "cache", corpus=path, scale=settings.campaign.scale,
+            device=places.device_of(settings),
+        )  # fmt: skip
     except BadCorpus as error:
         if wanted.second_corpus is not None:
             raise

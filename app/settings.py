@@ -1,7 +1,7 @@
 """The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
 
 Read in this order: `Settings` and its frozen slices (what the rooms get), `_Sources` (what a person may write),
-`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Imports no room of ours.
+`load`. Durations ("10m"), counts ("50k") and so on are read by `app/quantities.py`. Of our rooms it imports one record.
 Keys of model providers come from the environment alone, under the names that the providers themselves use.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,10 +25,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runtime
+from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.quantities import count, dollars, duration, seconds
+from move37.lab.scale import CPU, OWN, SCALES, Scale
 
 FILE = Path("move37.toml")
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
@@ -51,6 +52,8 @@ class CampaignSettings:
     max_cost: float | None = None  # US dollars
     brief: Path | None = None  # the person's research direction, Markdown
     corpus: Path | None = None  # the person's own text
+    scale: Scale = CPU
+    device: Device = "auto"
     approve: Approve = "never"
     approval_seconds: float = 600.0  # until a request that nobody answers goes on
     workers: int | None = None  # experiments that run at once; None: from the cores
@@ -234,7 +237,22 @@ class _Price(BaseModel):
     cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
-_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker, "roles": _Roles}
+class _Scale(BaseModel):
+    """[scale]"""
+
+    model_config = ConfigDict(extra="forbid")
+    name: ScaleName | None = None  # None: own where a size is given, else cpu
+    width: Annotated[int, Field(ge=4, le=8192)] = CPU.width
+    layers: Annotated[int, Field(ge=1, le=256)] = CPU.layers
+    heads: Annotated[int, Field(ge=1, le=256)] = CPU.heads
+    steps: Annotated[int, BeforeValidator(_count), Field(ge=1, le=10**8)] = CPU.steps
+    context: Annotated[int, Field(ge=2, le=2**20)] = CPU.context
+    batch: Annotated[int, Field(ge=1, le=65_536)] = CPU.batch
+    micro_batch: Annotated[int, Field(ge=0, le=65_536)] = 0
+    tokens: Path | None = None
+
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker, "roles": _Roles, "scale": _Scale}
 
 
 class _Sources(BaseSettings):
@@ -274,6 +292,8 @@ class _Sources(BaseSettings):
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
     docker: _Docker = _Docker()
+    scale: _Scale = _Scale()
+    device: Device = "auto"
     roles: _Roles = _Roles()
     prices: dict[str, _Price] = Field(default_factory=dict)
 
@@ -316,7 +336,9 @@ def _settings(found: _Sources, keys: _Keys, flags: Mapping[str, Any]) -> Setting
             max_tokens=found.max_tokens,
             max_cost=found.max_cost,
             brief=_path(found.brief),
-            corpus=_path(found.corpus),
+            corpus=_path(found.corpus or found.scale.tokens),
+            scale=_scale(found.scale, flags),
+            device=found.device,
             approve=found.approve,
             approval_seconds=found.approval_timeout,
             workers=found.workers,
@@ -370,6 +392,22 @@ def _task(name: str) -> str:
     if kind == "program" and not folder.strip():
         raise BadInput("--task program: names no folder: write program:DIR")
     return f"{kind}:{_path(Path(folder))}" if kind == "program" and folder else name
+
+
+def _scale(found: _Scale, flags: Mapping[str, Any]) -> Scale:
+    """A ready-made scale by its name, or the person's own sizes. Raises `BadInput` where both are asked for."""
+    sizes = {n: v for n, v in found.model_dump(exclude={"name", "tokens"}, exclude_unset=True).items()}
+    name = found.name or (OWN if sizes else CPU.name)
+    if name != OWN:
+        if sizes and "scale" not in flags:  # a flag beats the file, sizes and all
+            raise BadInput(f"scale {name} has its own sizes: leave {', '.join(sizes)} out, or name it {OWN}")
+        return SCALES[name]
+    if not sizes:
+        raise BadInput(f"--scale {OWN} has no sizes: write width, layers, steps or the like under [scale] in {FILE}")
+    try:
+        return replace(CPU, name=OWN, **sizes)
+    except ValueError as error:
+        raise BadInput(f"[scale]: {error}") from error
 
 
 def _path(path: Path | None) -> Path | None:

@@ -16,10 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from move37.app import models, resuming
+from move37.app import models, places, resuming
 from move37.app.backends import docker_settings
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
@@ -27,7 +26,7 @@ from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Analysis, Brief
-from move37.lab.tasks import open_task
+from move37.lab.scale import FACT, as_fact
 from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ async def run_campaign(
     """
     models.checked(settings)
     direction = _direction(settings)
-    task = _task(settings, settings.campaign.task, settings.campaign.corpus)
+    task = places.opened(settings)
     schedule = task.schedule(settings.campaign.preset)
     brief = _brief(settings, schedule, direction)
     async with AsyncExitStack() as stack:
@@ -127,7 +126,7 @@ async def resume_campaign(
         return None
     settings = resuming.with_model(settings, brief)
     models.checked(settings)
-    task = _task(settings, brief.task, Path(brief.corpus) if brief.corpus else None)
+    task = places.of_campaign(settings, chosen)
     if chosen.facts.get("task_digest", task.digest) != task.digest:
         raise BadInput(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
@@ -378,10 +377,6 @@ async def _load_papers(memory: Memory, on_event: OnEvent) -> None:
         on_event(Notice(text=f"The campaign goes on without the papers: {error}"))
 
 
-def _task(settings: Settings, name: str, corpus: Path | None) -> Task:
-    return open_task(name, cache=settings.home / "cache", corpus=corpus)
-
-
 def _direction(settings: Settings) -> str:
     path = settings.campaign.brief
     if path is None:
@@ -417,6 +412,8 @@ def _facts(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, o
         "versions": _versions(),
         "base_url": settings.models.base_url,
         "task_digest": task.digest,
+        FACT: as_fact(getattr(task, "scale", None)),
+        places.DEVICE: getattr(task, "device", "cpu"),
     }
 
 

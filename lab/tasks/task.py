@@ -47,6 +47,7 @@ class Schedule:
     smallest_effect: float | None = None  # of interest, in the metric's unit; no confirmation that cannot find it
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
+    refusal: str = ""  # why nothing is promoted or confirmed here; empty: go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
