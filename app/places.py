@@ -1,4 +1,4 @@
-"""Where a task's trainings take place: settings -> scale and device -> the opened task. One reader for every command."""
+"""Where a task's trainings take place: settings -> scale and device -> the opened task, for every command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from move37.app.choices import Device
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
 from move37.lab.scale import CPU, Scale, of_facts
@@ -28,13 +29,13 @@ def opened(settings: Settings, name: str | None = None, corpus: Path | None = No
 
 
 def of_campaign(settings: Settings, campaign: Campaign) -> Task:
-    """The task that a campaign began with, at its scale. Raises as `opened`, and `BadInput` where its card is not here."""
+    """The task that a campaign began with, at its scale and device. Raises as `at_campaign` and `opened`."""
     brief = campaign.brief
     return opened(at_campaign(settings, campaign), brief.task, Path(brief.corpus) if brief.corpus else None)
 
 
 def at_campaign(settings: Settings, campaign: Campaign) -> Settings:
-    """Settings at the campaign's own scale and kind of device. Raises `BadInput` where the flags ask for another one."""
+    """Settings at the campaign's own scale and kind of device. Raises `BadInput` where flags ask for another."""
     began, asked = of_facts(campaign.facts), settings.campaign.scale
     if "scale" in settings.flags and asked.place != began.place:
         raise BadInput(
@@ -42,7 +43,7 @@ def at_campaign(settings: Settings, campaign: Campaign) -> Settings:
             f"--scale out to go on, or start a new campaign at {asked.name} with `move37 run --scale {asked.name}`"
         )
     device = str(campaign.facts.get(DEVICE, "cpu"))
-    kind = "cpu" if device == "cpu" else "cuda"
+    kind: Device = "cpu" if device == "cpu" else "cuda"
     if "device" in settings.flags and settings.campaign.device not in ("auto", kind):
         raise BadInput(f"campaign {campaign.id} trains on {device}: leave --device out, numbers of two do not compare")
     found = replace(settings, campaign=replace(settings.campaign, scale=began, device=kind))

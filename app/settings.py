@@ -396,7 +396,7 @@ def _task(name: str) -> str:
 
 def _scale(found: _Scale, flags: Mapping[str, Any]) -> Scale:
     """A ready-made scale by its name, or the person's own sizes. Raises `BadInput` where both are asked for."""
-    sizes = {n: v for n, v in found.model_dump(exclude={"name", "tokens"}, exclude_unset=True).items()}
+    sizes = found.model_dump(exclude={"name", "tokens"}, exclude_unset=True)
     name = found.name or (OWN if sizes else CPU.name)
     if name != OWN:
         if sizes and "scale" not in flags:  # a flag beats the file, sizes and all

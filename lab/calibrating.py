@@ -1,6 +1,7 @@
-"""Measures a scale: a few baselines at several rates, then each at its best rate on several seeds. Kept runs are reused.
+"""Measures a scale: a few baselines at several rates, then each at its best rate on several seeds.
 
-Read `calibrate`. What the numbers say is decided in `lab/calibration.py`.
+Read `calibrate`; runs that are kept in the home are not made again.
+What the numbers say is decided in `lab/calibration.py`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ async def calibrate(
     async def arm_at(arm: Baseline, rate: float, on: Sequence[int]) -> Sequence[Measurement]:
         return _sound(await runs(context, arm.candidate, arm.name, rung=rung, seeds=on, rate=rate))
 
-    tuned = await asyncio.gather(*(arm_at(arm, rate, chosen[:1]) for arm in arms for rate in rates))
-    tuning = {arm.name: [m for ms in tuned[i * len(rates) : (i + 1) * len(rates)] for m in ms] for i, arm in enumerate(arms)}
+    async def at_every_rate(arm: Baseline) -> Sequence[Measurement]:
+        found = await asyncio.gather(*(arm_at(arm, rate, chosen[:1]) for rate in rates))
+        return [m for measurements in found for m in measurements]
+
+    tuned = await asyncio.gather(*(at_every_rate(arm) for arm in arms))
+    tuning = {arm.name: ms for arm, ms in zip(arms, tuned, strict=True)}
     own, _ = best_rates(metric, tuning)
     repeated = await asyncio.gather(*(arm_at(arm, own[arm.name], chosen) for arm in arms))
     return calibrated(scale, metric, tuning, {arm.name: ms for arm, ms in zip(arms, repeated, strict=True)})

@@ -1,8 +1,8 @@
 """What must be known of a scale before anything is promoted on it: noise between seeds, best rates, smallest effect.
 
 Read `calibrated` (runs of several baselines -> one `ScaleCalibration`; pure), then `Calibrations`, the file of JSON
-lines in the home's cache: one for each text, kind of machine and device, under the installed versions. What was measured
-elsewhere is never found. `lab/calibrating.py` makes the runs.
+lines in the home's cache: one for each text, kind of machine and device, under the installed versions. What was
+measured elsewhere is never found. `lab/calibrating.py` makes the runs.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def calibrated(
             f"{LEAST_ARMS} are needed; lower the learning rates, or see `move37 check`"
         )
     run = _pooled([list(by_seed.values()) for by_seed in values.values()])
-    pairs = [[one[s] - two[s] for s in sorted(one.keys() & two.keys())] for one, two in combinations(values.values(), 2)]
+    pairs = [
+        [one[s] - two[s] for s in sorted(one.keys() & two.keys())] for one, two in combinations(values.values(), 2)
+    ]
     # Pairs of arms share runs: they are trusted for no more than one arm's seeds tell.
     least = min(len(pair) for pair in pairs)
     across = Calibration(sd=_pooled(pairs).sd, df=min(MOST_TRUST, float(least - 1)))
@@ -84,7 +86,10 @@ def calibrated(
 
 
 def best_rates(metric: Metric, tuning: Mapping[str, Sequence[Measurement]]) -> tuple[dict[str, float], float]:
-    """Each arm's best rate, and the one with the best mean over the arms. Raises `LabError` where none is sound for all."""
+    """Each arm's best rate, and the one with the best mean over the arms.
+
+    Raises `LabError` where none trains all of them.
+    """
     by_arm = {
         arm: {m.learning_rate: metric.gain(m.value, 0.0) for m in ms if m.metric == metric.name and m.is_sound}
         for arm, ms in tuning.items()

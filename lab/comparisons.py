@@ -1,7 +1,8 @@
 """One candidate against one rival on fresh seeds: pairs -> `Comparison`. Pure.
 
 Read `compare` first. `Rival` says against whom, `Arm` is one side's runs under equal conditions. Pairs are seeds that
-both arms have under the same steps, schedule, scale, device and text; at the most steps that both have unless `where` says.
+both arms have under the same steps, schedule, scale, device and text; at the most steps that both have unless `where`
+says.
 What is said about a comparison in words stands in `lab/verdicts.py`; which ones a claim needs, in `lab/claims.py`.
 """
 

@@ -1,7 +1,7 @@
 """What a change was worth: the gain over the parent, over the family's best baseline and over the best baseline. Pure.
 
 Read `effects_of` first, then `effect_between` (two experiments under equal conditions). Only values with the same
-steps, schedule, scale, device and text meet: screening and deciding text never do. Each arm stands at its best learning rate.
+steps, schedule, scale, device and text meet: screening and deciding text never do. Each arm stands at its best rate.
 The standard error comes from the calibrated noise, pooled with the seeds at hand, or from the seeds alone.
 
 An effect describes; it claims nothing: screening seeds selected what they measure (`lab/verdicts.py` claims).

@@ -2,7 +2,7 @@
 
 A scale is a setting (`--scale`, `[scale]`) that a campaign's record and every measurement carry (`Scale.key`); numbers
 of two scales never compare. `CPU` is where the noise, the best rates and the smallest visible effect were measured
-(docs/figures). Any other one is measured by `move37 calibrate` before anything is promoted on it (`lab/calibration.py`).
+(docs/figures). Any other is measured by `move37 calibrate` before anything is promoted on it (`lab/calibration.py`).
 """
 
 from __future__ import annotations

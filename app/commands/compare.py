@@ -70,12 +70,12 @@ async def _compare(
 ) -> tuple[ArmOutcome, ...]:
     from move37.agents.comparing import campaign, prepare
     from move37.app.measuring import open_context
-    from move37.lab.tasks import open_task
+    from move37.app.places import opened
 
     def tell(arm: str, seed: int, done: int) -> None:
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
 
-    task = open_task("mixers", cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = opened(settings, "mixers", settings.campaign.corpus)
     outcomes: list[ArmOutcome] = []
     async with open_context(settings, task, written_by="grammar") as context:
         for seed in range(seeds):

@@ -39,7 +39,9 @@ def measure(
     against: Annotated[
         str | None, typer.Option(help="A baseline to train on the same seeds.", metavar="NAME", show_default=False)
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Of the scale's.  [default: all]", metavar="N", show_default=False)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Of the scale's.  [default: all]", metavar="N", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="One seed.  [default: 0]", metavar="S", show_default=False)] = None,
     seeds: Annotated[
         int | None, typer.Option(help="The seeds 0 to K-1 instead.", metavar="K", show_default=False)

@@ -49,8 +49,8 @@ def fit(
 
     `loss_at(step)` gives the step's loss in nats, or its parts one after another (micro-batches): each part's graph is
     gone before the next is built, and the parts add up to the whole. Diverged: loss or gradient is not finite, or the
-    smoothed loss lies above `ceiling` (nats) once training has settled. `saved` is the checkpoint of an earlier run, or empty. `before_step(step)` is
-    called once the gradients of `step` stand, and may raise.
+    smoothed loss lies above `ceiling` (nats) once training has settled. `saved` is the checkpoint of an earlier run, or
+    empty. `before_step(step)` is called once the gradients of `step` stand, and may raise.
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=schedule.BETAS, weight_decay=schedule.WEIGHT_DECAY)
     _load_moments(model, optimiser, saved)
@@ -62,7 +62,7 @@ def fit(
         value = 0.0
         loss = loss_at(step)
         for part in (loss,) if isinstance(loss, Tensor) else loss:
-            part.backward()  # type: ignore[no-untyped-call]
+            part.backward()  # type: ignore[no-untyped-call, unused-ignore]
             value += part.detach().item()
         before_step(step)
         norm = float(clip_grad_norm_(model.parameters(), schedule.CLIP_NORM))

@@ -114,7 +114,7 @@ def flops_per_token(job: InsideJob, time_steps: int) -> float:
         return 0.0
     finally:
         fresh.end()
-    return 3.0 * (fixed + mixers)
+    return float(3.0 * (fixed + mixers))
 
 
 class _Streak:

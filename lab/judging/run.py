@@ -49,7 +49,8 @@ async def run_gates(
 ) -> Checked:
     """All gates on a mixer. `trust` names it to the sandbox; `known` empty leaves novelty null.
 
-    They are asked at the width and heads of `scale`, as the training is to use it. The softmax baseline, by its very source, may be quadratic.
+    They are asked at the width and heads of `scale`, as the training is to use it. The softmax baseline, by its very
+    source, may be quadratic.
     Raises `SandboxError`, and `MeasurementBroken` when a job fails before the candidate has begun.
     """
     source, exempt_quadratic = candidate.source, baselines.is_quadratic_baseline(candidate.source)
@@ -60,7 +61,10 @@ async def run_gates(
     jobs = _Jobs(source, trust, sandbox, scale)
     raws, deaths, missing = await jobs.measure()
     evidence = GateEvidence(
-        baseline_parameters=baselines.largest(scale.width), exempt_quadratic=exempt_quadratic, tree=tree, known=tuple(known)
+        baseline_parameters=baselines.largest(scale.width),
+        exempt_quadratic=exempt_quadratic,
+        tree=tree,
+        known=tuple(known),
     )
     results = judge_all(raws, deaths, evidence)
     shut = [result.name for result in results if result.passed is False]

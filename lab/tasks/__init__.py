@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 PROGRAM_PREFIX = "program:"
 
 
-def open_task(
-    name: str, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu"
-) -> Task:
+def open_task(name: str, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> Task:
     """The task called `name`: "mixers", or "program:DIR". `cache` holds the built corpus; `corpus` is the person's own.
 
     `scale` and `device` are the mixers'.

@@ -89,9 +89,7 @@ class MixersTask:
     secret: int | None = None  # draws the windows that decide; None: the fixed ones
 
     @classmethod
-    def open(
-        cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu"
-    ) -> MixersTask:
+    def open(cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> MixersTask:
         """Open (or build in `cache`) the pinned corpus, or the person's own, at a scale. Raises `BadCorpus`."""
         text, own = open_corpus(cache, corpus), scale.calibrated and device == "cpu"
         found = None if own else Calibrations.of(cache, corpus=text.sha256, device=device).find(scale)
@@ -228,10 +226,9 @@ class MixersTask:
     def _quick_notes(self) -> tuple[str, ...]:
         first, whole = max(1, self.scale.steps // 5), self.scale.steps
         return (
-            f"Quick preset: candidates are screened on one seed at learning rate {self.learning_rate:.0e}; two of three "
+            f"Quick preset: candidates are screened on one seed at rate {self.learning_rate:.0e}; two of three "
             f"stop at {first} of {whole} steps.".replace("e-0", "e-"),
-            "Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at "
-            f"{first} steps.",
+            f"Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at {first} steps.",
             *((_QUICK_CONFIRMS,) if self._measured_by_the_lab else ()),
             _NO_DISCOVERY,
         )
@@ -395,6 +392,5 @@ def _screens(steps: int, *, keep_first: int | None = None, keep_second: int | No
     ends = sorted({max(1, steps // 5), max(1, 2 * steps // 5), steps})
     keeps = (keep_first, keep_second)[: len(ends) - 1]
     return tuple(
-        Rung(number=2, name=f"lm@{end}", steps=end, keep=keep)
-        for end, keep in zip(ends, (*keeps, None), strict=True)
+        Rung(number=2, name=f"lm@{end}", steps=end, keep=keep) for end, keep in zip(ends, (*keeps, None), strict=True)
     )
