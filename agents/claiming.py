@@ -130,7 +130,7 @@ def context_for(cache: Path, context: MeasuringContext, question: str, variant: 
     )
 
 
-def second_task(cache: Path, path: Path | None, missing: dict[str, str]) -> MixersTask | None:
+def second_task(task: MixersTask, cache: Path, path: Path | None, missing: dict[str, str]) -> MixersTask | None:
     """The second corpus: `path`, else the sources of scipy; None, with the reason in `missing`, without the latter.
 
     Raises `BadCorpus` where a `path` was named and cannot be used.
@@ -140,7 +140,7 @@ def second_task(cache: Path, path: Path | None, missing: dict[str, str]) -> Mixe
         spec = find_spec(SECOND)
         path = Path(spec.origin).parent if spec is not None and spec.origin else None
     try:
-        return None if path is None else MixersTask.open(cache=cache, corpus=path)
+        return None if path is None else task.second(cache=cache, corpus=path)
     except BadCorpus as error:
         if named:
             raise
@@ -173,7 +173,7 @@ async def _setup(
     everybody = ground.archive.experiments()
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
-    second = second_task(ground.cache, wanted.second_corpus, missing)
+    second = second_task(task, ground.cache, wanted.second_corpus, missing)
     ablation = ablated(experiment, base_of(experiment, everybody))
     if ablation is None:
         missing[ABLATION] = "nothing in it is new against what it changes"
@@ -194,7 +194,7 @@ async def _setup(
         variant=lambda question: task.variant(question, second=second),
         context=lambda question, variant: context_for(ground.cache, context, question, variant),
         archive=ground.archive,
-        corpus=task.digest,
+        corpus=task.corpus.sha256,
         on_answer=ground.watch.answers,
     )
     return setup, _plan(ground.archive, experiment, ablation, wanted)

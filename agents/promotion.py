@@ -38,6 +38,10 @@ async def promote(
     """
     last = campaign.schedule.rungs[0]
     going = _best(campaign, generation, last, last.keep)
+    if campaign.schedule.refusal:
+        await baselines_done
+        await _refuse(campaign, going, campaign.schedule.refusal, seat)
+        return
     climbed: set[str] = set()
     for rung in affordable(campaign, campaign.schedule.rungs[1:], generation):
         going = await _approved(campaign, going, rung)
@@ -64,11 +68,8 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Se
     if not found or not rivals or schedule.confirm_seeds == 0:
         return
     able = _resolution(campaign, (*found, *rivals))
-    if able.refusal:
-        campaign.on_event(Notice(text=f"{able.refusal}."))
-        for ident in found:
-            ctx, step = seat(campaign.archive.experiment(ident))
-            await step("verdict:refused", VerdictResult, _refused, ctx, able.refusal)
+    if refusal := schedule.refusal or able.refusal:
+        await _refuse(campaign, found, refusal, seat)
         return
     seeds = _seeds(campaign, (*found, *rivals), able.seeds)
     if not seeds:
@@ -130,6 +131,13 @@ def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[
         return tuple(rungs)
     campaign.on_event(Notice(text="Probes are left out: the time that is left belongs to the confirmation."))
     return tuple(r for r in rungs if r.steps)
+
+
+async def _refuse(campaign: CampaignContext, idents: Sequence[str], refusal: str, seat: Seat) -> None:
+    campaign.on_event(Notice(text=f"{refusal[:1].upper()}{refusal[1:]}."))
+    for ident in idents:
+        ctx, step = seat(campaign.archive.experiment(ident))
+        await step("verdict:refused", VerdictResult, _refused, ctx, refusal)
 
 
 async def _refused(ctx: ExperimentContext, refusal: str) -> VerdictResult:

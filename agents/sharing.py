@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from move37.agents.context import CampaignContext
 from move37.agents.experiment_context import comparable
 from move37.lab.records import Experiment, ExperimentStatus, Role, StageRecord
+from move37.lab.scale import of_facts
 from move37.lab.tasks.task import Baseline
 
 SAME = (
@@ -57,7 +58,7 @@ def _equal(campaign: CampaignContext, other: Experiment, mine: Experiment, basel
         and other.candidate is not None
         and other.candidate.source == baseline.candidate.source
         and all(_same(other.environment, mine.environment, name) for name in SAME)
-        and campaign.archive.campaign(other.campaign).facts.get("scale") == campaign.record.facts.get("scale")
+        and of_facts(campaign.archive.campaign(other.campaign).facts).place == of_facts(campaign.record.facts).place
     )
 
 

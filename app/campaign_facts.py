@@ -7,11 +7,13 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 
+from move37.app import places
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
 from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.records import Brief
+from move37.lab.scale import FACT, as_fact
 from move37.lab.tasks.task import Schedule, Task
 
 
@@ -25,6 +27,8 @@ def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str,
         "versions": _versions(),
         "base_url": settings.models.base_url,
         "task_digest": task.digest,
+        FACT: as_fact(getattr(task, "scale", None)),
+        places.DEVICE: getattr(task, "device", "cpu"),
         "corpus_left_out": list(getattr(getattr(task, "corpus", None), "left_out", ())),
     }
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "measure",
     "confirm",
     "baseline",
+    "calibrate",
     "audit",
     "paper",
     "compare",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.agents import claiming
 from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.app import places
 from move37.app.exits import BadInput
 from move37.app.measuring import open_context
 from move37.app.reading import pick_experiment
@@ -23,7 +23,6 @@ from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import QUESTIONS, SECOND_CORPUS, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.records import BITS_PER_BYTE, Claim, Experiment
-from move37.lab.tasks import open_task
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import SECRET
 from move37.lab.training.corpus import check_held_out
@@ -43,6 +42,7 @@ async def confirm_experiment(
         experiment = pick_experiment(archive, ident)
         campaign = archive.campaign(experiment.campaign)
         claiming.check(experiment, campaign)
+        settings = places.at_campaign(settings, campaign)
         task = _task(settings, campaign)
         if campaign.facts.get("task_digest", task.digest) != task.digest:
             raise BadInput(
@@ -54,6 +54,8 @@ async def confirm_experiment(
             watch.notice(
                 f"{experiment.id} was measured on {before}, this is {machine.kind()}: everything is measured anew here"
             )
+        if refusal := task.schedule("quick").refusal:
+            raise BadInput(refusal)
         task = task.drawn(campaign.facts.get(SECRET))
         check_held_out(task.corpus)
         async with open_context(settings, task, written_by="model") as context:
@@ -79,12 +81,14 @@ async def reproduce_claim(
         old, stored = experiment.claim, archive.stage(experiment.id, claiming.SETTLED)
         if old is None or stored is None:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
-        task = _task(settings, archive.campaign(experiment.campaign))
+        campaign = archive.campaign(experiment.campaign)
+        settings = places.at_campaign(settings, campaign)
+        task = _task(settings, campaign)
         check_held_out(task.corpus)
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
-        second = None if SECOND_CORPUS in missing else claiming.second_task(cache, wanted.second_corpus, missing)
+        second = None if SECOND_CORPUS in missing else claiming.second_task(task, cache, wanted.second_corpus, missing)
         base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds for c in old.comparisons), default=SEEDS)
         task = task.drawn(base)
@@ -100,7 +104,7 @@ async def reproduce_claim(
                 variant=lambda question: task.variant(question, second=second),
                 context=lambda question, variant: claiming.context_for(cache, context, question, variant),
                 archive=archive,
-                corpus=task.digest,
+                corpus=task.corpus.sha256,
                 on_answer=watch.answers,
                 fixed=asked,
             )
@@ -109,8 +113,7 @@ async def reproduce_claim(
 
 
 def _task(settings: Settings, campaign: Campaign) -> MixersTask:
-    corpus = Path(campaign.brief.corpus) if campaign.brief.corpus else None
-    task = open_task(campaign.brief.task, cache=settings.home / "cache", corpus=corpus)
+    task = places.of_campaign(settings, campaign)
     assert isinstance(task, MixersTask)  # of every other no claim is made
     return task
 

@@ -113,12 +113,16 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     yield Finding(group="machine", name="disk", ok=ok, detail=detail, remedy=remedy, needed=True)
 
 
+NEVER_ON_A_CARD = "trainings on a card were never tried: their numbers are marked self-reported"
+
+
 def _gpus(_: Settings) -> Iterator[Finding]:
     from move37.sandbox.gpus import list_gpus
 
     found = list_gpus()
     for gpu in found:
-        yield Finding(group="machine", name="gpu", ok=True, detail=f"{gpu.name}, {_gib(gpu.memory_bytes)}, {gpu.uuid}")
+        detail = f"{gpu.name}, {_gib(gpu.memory_bytes)}, {gpu.uuid}; {NEVER_ON_A_CARD}"
+        yield Finding(group="machine", name="gpu", ok=True, detail=detail)
     if not found:
         remedy = "nothing to do for the CPU rungs; a GPU needs NVIDIA's driver"
         yield Finding(group="machine", name="gpu", ok=False, detail="NVML finds none", remedy=remedy)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from move37.app import places
 from move37.app.exits import BadInput
 from move37.lab.records import Candidate, GateResult, Measurement, Verdict
 
@@ -47,9 +48,8 @@ async def measure_file(
 ) -> MeasuredMixer:  # fmt: skip
     """Gates, runs and the comparison. Raises `BadInput` before anything runs."""
     from move37.lab import measuring
-    from move37.lab.tasks import open_task
 
-    task = open_task(settings.campaign.task, cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = places.opened(settings)
     rung, rate = asked_rung(task, steps), task.schedule("quick").learning_rate
     rival = None if against is None else named_baseline(task, against)
     candidate = Candidate(source=source, author="person")

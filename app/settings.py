@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runtime
+from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime
 from move37.app.complaints import one_line
 from move37.app.exits import BadInput
-from move37.app.sources import FILE, KINDS, SECTIONS, Keys, Kind, Sources
+from move37.app.sources import FILE, KINDS, SECTIONS, Keys, Kind, ScaleSection, Sources
+from move37.lab.scale import CPU, OWN, SCALES, Scale
 from move37.lab.tasks.registry import DEFAULT, TASKS
 
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
@@ -44,6 +45,8 @@ class CampaignSettings:
     max_cost: float | None = None  # US dollars
     brief: Path | None = None  # the person's research direction, Markdown
     corpus: Path | None = None  # the person's own text
+    scale: Scale = CPU
+    device: Device = "auto"
     approve: Approve = "never"
     approval_seconds: float = 600.0  # until a request that nobody answers goes on
     notify: str | None = field(default=None, repr=False)  # the person's webhook or command; an address may be a secret
@@ -172,7 +175,9 @@ def _settings(found: Sources, keys: Keys, flags: Mapping[str, Any]) -> Settings:
             max_tokens=found.max_tokens,
             max_cost=found.max_cost,
             brief=_path(found.brief),
-            corpus=_path(found.corpus),
+            corpus=_path(found.corpus or found.scale.tokens),
+            scale=_scale(found.scale, flags),
+            device=found.device,
             approve=found.approve,
             approval_seconds=found.approval_timeout,
             notify=found.notify,
@@ -231,6 +236,22 @@ def _task(name: str) -> str:
     if known is not None and not folder.strip():
         raise BadInput(f"--task {name} names no folder: write {known.usage}")
     return f"{kind}:{_path(Path(folder))}" if known is not None else name  # others are refused when they are opened
+
+
+def _scale(found: ScaleSection, flags: Mapping[str, Any]) -> Scale:
+    """A ready-made scale by its name, or the person's own sizes. Raises `BadInput` where both are asked for."""
+    sizes = found.model_dump(exclude={"name", "tokens"}, exclude_unset=True)
+    name = found.name or (OWN if sizes else CPU.name)
+    if name != OWN:
+        if sizes and "scale" not in flags:  # a flag beats the file, sizes and all
+            raise BadInput(f"scale {name} has its own sizes: leave {', '.join(sizes)} out, or name it {OWN}")
+        return SCALES[name]
+    if not sizes:
+        raise BadInput(f"--scale {OWN} has no sizes: write width, layers, steps or the like under [scale] in {FILE}")
+    try:
+        return replace(CPU, name=OWN, **sizes)
+    except ValueError as error:
+        raise BadInput(f"[scale]: {error}") from error
 
 
 def _path(path: Path | None) -> Path | None:

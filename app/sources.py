@@ -15,8 +15,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from move37.app.choices import Approve, Backend, Effort, LogLevel, Preset, Runtime
+from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
 from move37.app.quantities import count, dollars, duration, seconds
+from move37.lab.scale import CPU
 from move37.lab.tasks.registry import DEFAULT
 
 FILE = Path("move37.toml")
@@ -96,7 +97,24 @@ class _Price(BaseModel):
     cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
-SECTIONS: Mapping[str, type[BaseModel]] = {"memory": _Memory, "docker": _Docker, "roles": _Roles}
+class ScaleSection(BaseModel):
+    """[scale]"""
+
+    model_config = ConfigDict(extra="forbid")
+    name: ScaleName | None = None  # None: own where a size is given, else cpu
+    width: Annotated[int, Field(ge=4, le=8192)] = CPU.width
+    layers: Annotated[int, Field(ge=1, le=256)] = CPU.layers
+    heads: Annotated[int, Field(ge=1, le=256)] = CPU.heads
+    steps: Annotated[int, BeforeValidator(_count), Field(ge=1, le=10**8)] = CPU.steps
+    context: Annotated[int, Field(ge=2, le=2**20)] = CPU.context
+    batch: Annotated[int, Field(ge=1, le=65_536)] = CPU.batch
+    micro_batch: Annotated[int, Field(ge=0, le=65_536)] = 0
+    tokens: Path | None = None
+
+
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "memory": _Memory, "docker": _Docker, "roles": _Roles, "scale": ScaleSection,
+}  # fmt: skip
 
 
 class Sources(BaseSettings):
@@ -140,6 +158,8 @@ class Sources(BaseSettings):
     recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
     memory: _Memory = _Memory()
     docker: _Docker = _Docker()
+    scale: ScaleSection = ScaleSection()
+    device: Device = "auto"
     roles: _Roles = _Roles()
     prices: dict[str, _Price] = Field(default_factory=dict)
 

@@ -11,17 +11,15 @@ import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from move37.app import models, resuming
+from move37.app import models, places, resuming
 from move37.app.campaign_facts import brief_of, direction_of, facts_of
 from move37.app.exits import BadInput
 from move37.app.outside import Outside, kind_of_sandbox, open_outside, tell
 from move37.app.settings import Settings
 from move37.app.surroundings import open_context
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.tasks import open_task
 from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ async def run_campaign(
     """
     models.checked(settings)
     direction = direction_of(settings)
-    task = _task(settings, settings.campaign.task, settings.campaign.corpus)
+    task = places.opened(settings)
     schedule = task.schedule(settings.campaign.preset)
     brief = brief_of(settings, schedule, direction)
     async with AsyncExitStack() as stack:
@@ -105,7 +103,7 @@ async def resume_campaign(
         return None
     settings = resuming.with_model(settings, brief)
     models.checked(settings)
-    task = _task(settings, brief.task, Path(brief.corpus) if brief.corpus else None)
+    task = places.of_campaign(settings, chosen)
     if chosen.facts.get("task_digest", task.digest) != task.digest:
         raise BadInput(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
@@ -151,7 +149,3 @@ async def _session(
         archive.update_campaign(campaign.id, status="stopped")
         raise
     return SessionResult(campaign=campaign.id, ending=ending)
-
-
-def _task(settings: Settings, name: str, corpus: Path | None) -> Task:
-    return open_task(name, cache=settings.home / "cache", corpus=corpus)

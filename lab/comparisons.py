@@ -1,7 +1,8 @@
 """One candidate against one rival on fresh seeds: pairs -> `Comparison`. Pure.
 
 Read `compare` first. `Rival` says against whom, `Arm` is one side's runs under equal conditions. Pairs are seeds that
-both arms have under the same steps, schedule, width and text; at the most steps that both have unless `where` says.
+both arms have under the same steps, schedule, scale, device and text; at the most steps that both have unless `where`
+says.
 What is said about a comparison in words stands in `lab/verdicts.py`; which ones a claim needs, in `lab/claims.py`.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import Comparison, Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
-from move37.lab.statistics.noise import NOISE, Calibration
+from move37.lab.statistics.noise import NOISE, Calibration, noise_of
 from move37.lab.statistics.paired import Interval, interval
 
 
@@ -72,6 +73,7 @@ def compare(
             steps=pairs.conditions.steps,
             total_steps=pairs.conditions.total_steps,
             width=pairs.conditions.width,
+            scale=pairs.conditions.scale,
             text=pairs.conditions.text,
             self_reported=pairs.self_reported,
             note=_note(pairs, rival.name, known=metric.name in NOISE),
@@ -98,7 +100,7 @@ def paired(
     lost = sorted(seed for seed in two if seed not in one or not one[seed].is_number)
     counted = sorted(sound.keys() & one.keys() - set(lost))
     used = [*(one[s] for s in counted), *(sound[s] for s in counted)]
-    noise = NOISE.get(metric.name) if all(m.calibrated for m in used) else None
+    noise = noise_of(metric.name, used)
     return Pairs(
         conditions=conditions,
         gains={s: metric.gain(one[s].value, sound[s].value) for s in counted},

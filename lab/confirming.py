@@ -166,7 +166,7 @@ def _answer(
         return Comparison(
             question=question, rival=rival.id, name=rival.name, effect=0.0, low=None, high=None, confidence=0.0,
             seeds=0, steps=variant.where.steps, total_steps=variant.where.total_steps, width=variant.where.width,
-            text=variant.where.text, corpus=corpus, note=note,
+            scale=variant.where.scale, text=variant.where.text, corpus=corpus, note=note,
         )  # fmt: skip
     comparison = replace(found[0], corpus=corpus)
     if ours.failure:  # a run that failed is no pair, and a claim does not stand on the rest

@@ -1,7 +1,7 @@
 """What a change was worth: the gain over the parent, over the family's best baseline and over the best baseline. Pure.
 
 Read `effects_of` first, then `effect_between` (two experiments under equal conditions). Only values with the same
-steps, schedule, width and text meet: screening and deciding text never do. Each arm stands at its best learning rate.
+steps, schedule, scale, device and text meet: screening and deciding text never do. Each arm stands at its best rate.
 The standard error comes from the calibrated noise, pooled with the seeds at hand, or from the seeds alone.
 
 An effect describes; it claims nothing: screening seeds selected what they measure (`lab/verdicts.py` claims).
@@ -25,7 +25,7 @@ from move37.lab.records import (
     Metric,
     Role,
 )
-from move37.lab.statistics.noise import NOISE, Calibration, Noise
+from move37.lab.statistics.noise import Calibration, Noise, noise_of
 
 __all__ = ["Conditions", "Effect", "Effects", "base_of", "conditions_of", "effect_between", "effects_of"]
 
@@ -40,6 +40,8 @@ class Conditions:
     total_steps: int
     width: int
     text: str
+    scale: str = ""  # `Scale.key`
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class _Arm:
     """One experiment's sound runs under one set of conditions, at its best learning rate."""
 
     values: Mapping[int, float]  # by seed
-    calibrated: bool
+    noise: Noise | None  # known beforehand
 
 
 def effects_of(
@@ -101,7 +103,7 @@ def effect_between(
     if not common:
         return None
     best = max(common, key=_rank)
-    known = NOISE.get(metric.name) if ours[best].calibrated and theirs[best].calibrated else None
+    known = ours[best].noise if ours[best].noise == theirs[best].noise else None
     related = experiment.family == rival.family
     value, error, seeds = _difference(ours[best].values, theirs[best].values, metric, known, related=related)
     return Effect(rival=rival.id, value=value, standard_error=error, steps=best.steps, text=best.text, seeds=seeds)
@@ -114,6 +116,8 @@ def conditions_of(measurement: Measurement) -> Conditions:
         total_steps=measurement.total_steps,
         width=measurement.width,
         text=measurement.text,
+        scale=measurement.scale,
+        device=measurement.device,
     )
 
 
@@ -141,7 +145,7 @@ def _arms(measurements: Sequence[Measurement], metric: Metric) -> dict[Condition
         if sound:
             chosen = max(sound, key=lambda rate: (len(rate), metric.gain(_mean([m.value for m in rate]), 0.0)))
             values = {m.seed: m.value for m in chosen}
-            arms[conditions] = _Arm(values=values, calibrated=all(m.calibrated for m in chosen))
+            arms[conditions] = _Arm(values=values, noise=noise_of(metric.name, chosen))
     return arms
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
-from move37.lab.statistics.noise import NOISE, Calibration
+from move37.lab.statistics.noise import Calibration, noise_of
 from move37.lab.statistics.power import minimum_detectable_effect
 
 SEED_BASES = 1_000_000  # from which a campaign's secret chooses where its fresh seeds start
@@ -152,8 +152,8 @@ def _noise(arms: Sequence[Sequence[Measurement]], metric: Metric) -> Calibration
     The latter is trusted for no degree of freedom, because the verdict will rest on its own seeds alone.
     """
     used = [m for arm in arms for m in arm if m.metric == metric.name and m.is_sound]
-    if used and metric.name in NOISE and all(m.calibrated for m in used):
-        return NOISE[metric.name].across
+    if (known := noise_of(metric.name, used)) is not None:
+        return known.across
     squares, df = 0.0, 0
     for arm in arms:
         groups: dict[tuple[Conditions, float, bool], list[float]] = defaultdict(list)

@@ -15,7 +15,7 @@ from move37.lab.effects import Conditions, conditions_of
 from move37.lab.judging.checked import Checked
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import RivalStanding, Standings, digest
-from move37.lab.statistics.noise import NOISE
+from move37.lab.statistics.noise import noise_of
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
@@ -118,7 +118,7 @@ def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: in
         return None
     used = [*(one[s] for s in common), *(two[s] for s in common)]
     gains = [metric.gain(one[s].value, two[s].value) for s in common]
-    known = NOISE.get(metric.name) if all(m.calibrated for m in used) else None
+    known = noise_of(metric.name, used)
     found = interval(gains, calibration=known.across if known else None) if len(gains) > 1 else None
     told = any(m.self_reported for m in used)
     return Verdict(

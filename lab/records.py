@@ -100,6 +100,23 @@ class GateResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A standard deviation that was measured beforehand."""
+
+    sd: float  # in the metric's unit
+    df: float  # how many degrees of freedom it is trusted for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What one metric's values scatter by between seeds."""
+
+    run: Calibration  # one run around its arm's mean
+    across: Calibration  # a difference by seed, arms of different families
+    relatives: Calibration  # a difference by seed, arms of one family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One number from one run."""
 
@@ -110,18 +127,31 @@ class Measurement:
     steps: int = 0  # optimiser steps behind the number; 0 where there are none
     total_steps: int = 0  # that the learning-rate schedule is laid out for; 0 where there is none
     width: int = 0  # of the network; 0 where there is none
+    scale: str = ""  # `Scale.key`; empty where there is none
+    device: str = "cpu"  # or "cuda" and the card's name: values on two devices do not compare
     text: str = SCREEN  # what it was scored on: SCREEN, DECIDE or HELD_OUT; values on different text do not compare
     learning_rate: float = 0.0
     fresh: bool = False  # a confirming seed, not the one that selected
     self_reported: bool = False  # the candidate could have touched the number
     custom_backward: str = ""  # why the candidate's backward is not autograd's, in its words: gradients went unchecked
     diverged: bool = False
-    calibrated: bool = False  # taken where the lab measured the noise beforehand: the pinned corpus, rung 2
+    calibrated: bool = False  # taken where the noise was measured beforehand
+    noise: Noise | None = None  # as `move37 calibrate` measured it for this scale; None: the lab's own, if calibrated
     train_seconds: float = 0.0  # wall clock, measured outside the candidate's process
     cpu_seconds: float = 0.0
     eval_seconds: float = 0.0  # wall clock of the scoring job
     tokens_seen: int = 0  # training tokens (bytes) consumed
+    tokens_per_second: float = 0.0  # of the training loop, without its start; wall clock of the trusted process
+    flops_per_token: float = 0.0  # forward and backward, the candidate's part as its own process counted it; 0: unknown
+    peak_flops: float = 0.0  # a second, of the device's products in their dtype, by its data sheet; 0: unknown
     peak_memory_bytes: int = 0
+
+    @property
+    def utilisation(self) -> float | None:
+        """Model FLOPs a second over the device's peak (MFU); None where either is unknown."""
+        if not self.peak_flops or not self.flops_per_token:
+            return None
+        return self.tokens_per_second * self.flops_per_token / self.peak_flops
 
     @property
     def is_number(self) -> bool:
@@ -177,6 +207,7 @@ class Comparison:
     steps: int = 0
     total_steps: int = 0
     width: int = 0
+    scale: str = ""  # `Scale.key`
     text: str = DECIDE
     corpus: str = ""  # its digest; empty: the campaign's own
     self_reported: bool = False  # one of its numbers was within reach of the code that it judges

@@ -32,6 +32,8 @@ class Key:
     steps: int
     total_steps: int  # 0: not known before the run
     width: int
+    scale: str
+    device: str
     text: str
     seed: int
     learning_rate: float
@@ -45,6 +47,8 @@ class Key:
             steps=measurement.steps,
             total_steps=measurement.total_steps,
             width=measurement.width,
+            scale=measurement.scale,
+            device=measurement.device,
             text=measurement.text,
             seed=measurement.seed,
             learning_rate=measurement.learning_rate,
@@ -70,8 +74,7 @@ class Standings:
     @classmethod
     def of(cls, cache: Path, *, corpus: str, sandbox: str) -> Standings:
         """Those for `corpus` (its digest) in this `sandbox`, on this machine, under the installed versions."""
-        versions = "-".join(f"{name}{_version(name)}" for name in PACKAGES)
-        where = hashlib.sha256(f"{machine.kind()} {sandbox} {versions}".encode()).hexdigest()[:12]
+        where = hashlib.sha256(f"{machine.kind()} {sandbox} {versions()}".encode()).hexdigest()[:12]
         return cls(cache / "standings" / f"{corpus[:16]}-{where}.jsonl")
 
     def all(self) -> tuple[RivalStanding, ...]:
@@ -116,6 +119,11 @@ class Standings:
 def digest(source: str) -> str:
     """Of a candidate's file."""
     return hashlib.sha256(source.encode("utf-8")).hexdigest()
+
+
+def versions() -> str:
+    """Of what changes numbers."""
+    return "-".join(f"{name}{_version(name)}" for name in PACKAGES)
 
 
 def _version(name: str) -> str:

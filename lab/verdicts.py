@@ -28,7 +28,7 @@ from move37.lab.records import (
     Verdict,
 )
 from move37.lab.statistics.many import luck
-from move37.lab.statistics.noise import NOISE, Noise
+from move37.lab.statistics.noise import Noise, noise_of
 from move37.lab.statistics.paired import Interval, interval
 from move37.lab.statistics.power import minimum_detectable_effect
 
@@ -96,7 +96,7 @@ def screen_verdict(
     if arm.diverged:
         text = f"Rejected: training diverged (seed {arm.seeds[-1]}); one divergence rejects."
     else:
-        known = NOISE.get(metric.name) if arm.calibrated and rival.calibrated else None
+        known = arm.noise if arm.noise == rival.noise else None
         text = _screen_text(
             metric, effect, baseline_name, steps=where.steps, tried=tried, seeds=len(arm.seeds), known=known
         )
@@ -222,7 +222,7 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
             groups[m.learning_rate][m.seed] = m
     chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
     values = [m.value for m in chosen if m.is_number]
-    noise = NOISE.get(name) if all(m.calibrated for m in chosen) else None
+    noise = noise_of(name, chosen)
     chose = not all(m.fresh for m in chosen)  # seeds that selected say nothing about how far their mean is off
     found = None if chose or len(values) < 2 else interval(values, calibration=noise.run if noise else None)
     return Summary(
@@ -293,7 +293,7 @@ class _Screened:
     value: float  # mean over the seeds
     seeds: tuple[int, ...]
     diverged: bool
-    calibrated: bool
+    noise: Noise | None  # known beforehand
     self_reported: bool
 
 
@@ -310,7 +310,7 @@ def _screened(measurements: Sequence[Measurement], metric: Metric) -> dict[Condi
                 value=math.fsum(m.value for m in rate) / len(rate),
                 seeds=tuple(m.seed for m in rate),
                 diverged=not all(m.is_sound for m in rate),
-                calibrated=all(m.calibrated for m in rate),
+                noise=noise_of(metric.name, rate),
                 self_reported=any(m.self_reported for m in rate),
             )
             for rate in by_rate.values()

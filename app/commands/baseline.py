@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
+from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
 
 if TYPE_CHECKING:
     from move37.agents.claiming import ClaimWatch
@@ -36,6 +36,8 @@ def baseline(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="softmax, linear, retention, ssd, gla, delta, ...")],
     trials: Annotated[int | None, typer.Option(help="[default: 12]", metavar="N", min=1, max=500)] = None,
     corpus: Corpus = None,
+    scale: Scale = None,
+    device: Device = None,
     workers: Workers = None,
     sandbox: SandboxName = None,
     runtime: Runtime = None,
@@ -50,7 +52,12 @@ def baseline(
     known = families()
     if family not in known:
         raise BadInput(f"no family is called {family!r}: choose one of {', '.join(known)}")
-    flags = given({"corpus": corpus, "workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
+    flags = given(
+        {
+            "corpus": corpus, "scale": scale, "device": device, "workers": workers, "sandbox": sandbox,
+            "runtime": runtime, "image": image,
+        }
+    )  # fmt: skip
     with watching() as watch:
         tuned = asyncio.run(_tune(context.obj.with_flags(**flags), family, trials, watch))
     if tuned is None:
@@ -86,9 +93,9 @@ async def _tune(settings: Settings, family: str, trials: int | None, watch: Clai
 
     from move37.agents.claiming import tuned_family
     from move37.app.measuring import open_context
-    from move37.lab.tasks import open_task
+    from move37.app.places import opened
     from move37.lab.tasks.registry import DEFAULT
 
-    task = open_task(DEFAULT, cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = opened(settings, DEFAULT, settings.campaign.corpus)
     async with open_context(settings, task, written_by="grammar") as context:
         return await tuned_family(replace(context, on_run=watch.run), family, trials=trials, watch=watch)

@@ -81,13 +81,13 @@ async def _compare(
 ) -> tuple[ArmOutcome, ...]:
     from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
-    from move37.lab.tasks import open_task
+    from move37.app.places import opened
     from move37.lab.tasks.registry import DEFAULT
 
     def tell(arm: str, seed: int, done: int) -> None:
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
 
-    task = open_task(DEFAULT, cache=settings.home / "cache", corpus=settings.campaign.corpus)
+    task = opened(settings, DEFAULT, settings.campaign.corpus)
     outcomes: list[ArmOutcome] = []
     stored = Outcomes(settings.home / OUTCOMES)
     async with open_context(settings, task, written_by="grammar") as context:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Task, given
+from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Task, given
 
 if TYPE_CHECKING:
     from move37.app.measuring import MeasuredMixer
@@ -39,7 +39,9 @@ def measure(
     against: Annotated[
         str | None, typer.Option(help="A baseline to train on the same seeds.", metavar="NAME", show_default=False)
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Of 500.  [default: 500]", metavar="N", show_default=False)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Of the scale's.  [default: all]", metavar="N", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="One seed.  [default: 0]", metavar="S", show_default=False)] = None,
     seeds: Annotated[
         int | None, typer.Option(help="The seeds 0 to K-1 instead.", metavar="K", show_default=False)
@@ -47,6 +49,8 @@ def measure(
     no_gates: Annotated[bool, typer.Option("--no-gates", help="Skip the gates.")] = False,
     task: Task = None,
     corpus: Corpus = None,
+    scale: Scale = None,
+    device: Device = None,
     sandbox: SandboxName = None,
     runtime: Runtime = None,
     image: Image = None,
@@ -56,7 +60,12 @@ def measure(
     from move37.app.commands.check import read_source
     from move37.app.exits import BadInput, Exit
 
-    flags = given({"task": task, "corpus": corpus, "sandbox": sandbox, "runtime": runtime, "image": image})
+    flags = given(
+        {
+            "task": task, "corpus": corpus, "scale": scale, "device": device, "sandbox": sandbox, "runtime": runtime,
+            "image": image,
+        }
+    )  # fmt: skip
     settings: Settings = context.obj.with_flags(**flags)
     if seed is not None and seeds is not None:
         raise BadInput("choose either --seed S or --seeds K")
@@ -116,6 +125,11 @@ def _measurement(m: Any) -> dict[str, Any]:
         "diverged": m.diverged,
         "learning_rate": m.learning_rate,
         "cpu_seconds": m.cpu_seconds,
+        "scale": m.scale,
+        "device": m.device,
+        "tokens_per_second": m.tokens_per_second,
+        "flops_per_token": m.flops_per_token,
+        "utilisation": m.utilisation,
     }
 
 

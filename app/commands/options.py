@@ -15,8 +15,10 @@ import typer
 
 from move37.app.choices import Approve as ApproveWhat
 from move37.app.choices import Backend
+from move37.app.choices import Device as DeviceName
 from move37.app.choices import Preset as PresetName
 from move37.app.choices import Runtime as RuntimeName
+from move37.app.choices import ScaleName as ScaleWord
 from move37.lab.tasks.registry import DEFAULT, usage
 
 Task = Annotated[str | None, typer.Option(help=f"{usage()}.  [default: {DEFAULT}]", metavar="TASK")]
@@ -42,6 +44,14 @@ SandboxName = Annotated[
 ]
 Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")]
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
+Scale = Annotated[
+    ScaleWord | None,
+    typer.Option(help="Network, batch and steps; own: those under [scale].  [default: cpu]", show_default=False),
+]
+Device = Annotated[
+    DeviceName | None,
+    typer.Option(help="cuda leases a GPU a training; auto: where there is one, but for cpu.  [default: auto]"),
+]
 Approve = Annotated[
     ApproveWhat | None,
     typer.Option(help="What waits for your /approve; auto: what is contested or dear.  [default: never]"),
@@ -90,4 +100,5 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that were given, by the names of the settings."""
     flags = {name: value for name, value in values.items() if value is not None}
     docker = {name: flags.pop(name) for name in ("runtime", "image") if name in flags}
-    return flags | {"docker": docker} if docker else flags
+    flags |= {"docker": docker} if docker else {}
+    return flags | ({"scale": {"name": flags["scale"]}} if "scale" in flags else {})

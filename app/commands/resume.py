@@ -42,6 +42,8 @@ def resume(
     max_cost: o.MaxCost = None,
     model: o.Model = None,
     base_url: o.BaseUrl = None,
+    scale: o.Scale = None,
+    device: o.Device = None,
     workers: o.Workers = None,
     sandbox: o.SandboxName = None,
     runtime: o.Runtime = None,

@@ -41,6 +41,8 @@ def campaign(*, seated: bool) -> Callable[..., int]:
         seed: o.Seed = None,
         preset: o.Preset = None,
         corpus: o.Corpus = None,
+        scale: o.Scale = None,
+        device: o.Device = None,
         approve: o.Approve = None,
         approval_timeout: o.ApprovalTimeout = None,
         notify: o.Notify = None,

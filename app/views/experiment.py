@@ -30,6 +30,7 @@ from move37.lab.records import (
     Principle,
     Verdict,
 )
+from move37.lab.scale import CPU
 from move37.lab.verdicts import summarise
 
 
@@ -128,7 +129,7 @@ def gates_table(gates: Iterable[GateResult]) -> Table:
 
 def measurements_table(measurements: Sequence[Measurement]) -> Table:
     """Every run, each metric with the digits that its own spread is worth."""
-    names = ("value", "rung", "steps", "rate", "seed", "train s")
+    names = ("value", "rung", "steps", "rate", "seed", "train s", "bytes/s")
     columns = (Column("metric"), *(Column(n, True) for n in names), Column("note", False))
     scales = {m.metric: DigitScale.of(o.value for o in measurements if o.metric == m.metric) for m in measurements}
     rows = []
@@ -137,14 +138,25 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
             "fresh seed": m.fresh,
             TEXTS.get(m.text, m.text): m.text != SCREEN,
             "diverged": m.diverged,
+            f"scale {m.scale}": m.scale not in ("", CPU.key),
+            m.device: m.device != "cpu",
+            speed_note(m): bool(m.flops_per_token),
             "self-reported": m.self_reported,
             f"own backward: {m.custom_backward}": bool(m.custom_backward),
         }
         cells = [scales[m.metric].text(m.value), str(m.rung), f"{m.steps:,}" if m.steps else "–"]
         cells += [f"{m.learning_rate:g}" if m.learning_rate else "–", str(m.seed), f"{m.train_seconds:.1f}"]
+        cells += [f"{m.tokens_per_second:,.0f}" if m.tokens_per_second else "–"]
         note = Cell(", ".join(k for k, v in notes.items() if v), "quiet")
         rows.append((Cell(words_of(m.metric)), *(Cell(c) for c in cells), note))
     return Table(columns=columns, rows=tuple(rows))
+
+
+def speed_note(m: Measurement) -> str:
+    """Counted work a byte, and the share of the device's peak that it came to, where the peak is known."""
+    share = m.utilisation
+    peak = "MFU unknown: no peak of this device is known" if share is None else f"MFU {share:.1%}"
+    return f"{m.flops_per_token / 1e6:.2f} MFLOP a byte, {peak}"
 
 
 def _scale(e: Experiment, metric: Metric) -> DigitScale:

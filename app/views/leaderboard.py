@@ -28,6 +28,8 @@ class ComparisonTerms:
     text: str
     width: int
     total_steps: int  # of the learning-rate schedule
+    scale: str = ""
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,10 @@ def board_of(experiments: Sequence[Experiment], metric: Metric) -> LeaderboardVi
 def terms_of(measurement: Measurement) -> ComparisonTerms:
     """Under which a value was taken."""
     m = measurement
-    return ComparisonTerms(fresh=m.fresh, steps=m.steps, text=m.text, width=m.width, total_steps=m.total_steps)
+    return ComparisonTerms(
+        fresh=m.fresh, steps=m.steps, text=m.text, width=m.width, total_steps=m.total_steps, scale=m.scale,
+        device=m.device,
+    )  # fmt: skip
 
 
 def summary_at(experiment: Experiment, metric: Metric, terms: ComparisonTerms) -> Summary | None:

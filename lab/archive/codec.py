@@ -7,11 +7,13 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
 
 from move37.lab.records import BITS_PER_BYTE, DECIDE, Measurement
+from move37.lab.scale import CPU
 
 R = TypeVar("R")
 RENAMED = {"witness": "self_reported"}  # fields of records, as older archives name them
@@ -57,6 +59,8 @@ def _decode(kind: Any, data: Any) -> Any:
         named = {RENAMED.get(k, k) if k not in known else k: v for k, v in data.items()}
         if kind is Measurement and "text" not in named:
             named |= _before_conditions(named)
+        if kind is Measurement and "scale" not in named and named.get("width"):
+            named |= {"scale": replace(CPU, width=int(named["width"])).key}  # nothing else could be chosen
         return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in named.items() if k in known})
     if origin is tuple:
         return tuple(_decode(typing.get_args(kind)[0], v) for v in data)

@@ -30,3 +30,8 @@ def source(name: str) -> str:
 def is_quadratic_baseline(text: str) -> bool:
     """Whether `text` is the softmax baseline, unchanged."""
     return text == source(QUADRATIC)
+
+
+def largest(width: int) -> int:
+    """Parameters that the largest of them may have at `width`: weights are matrices of it."""
+    return LARGEST * width**2 // 64**2

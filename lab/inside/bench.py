@@ -74,6 +74,7 @@ class Bench:
         self.source = source
         self.seconds = seconds  # CPU seconds that a process may take for one request
         self.draw = random.Random(draw)  # None: nobody can foresee the inputs
+        self.width, self.heads = D_MODEL, N_HEADS  # at which a mixer is asked, where a gate asks for no other
         self._spawner = spawner
         self._processes: dict[str, Remote] = {}
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
@@ -112,8 +113,8 @@ class Bench:
         self,
         *,
         seed: int = 0,
-        d_model: int = D_MODEL,
-        n_heads: int = N_HEADS,
+        d_model: int | None = None,
+        n_heads: int | None = None,
         dtype: torch.dtype | None = None,
         perturbed: bool = True,
         drawn: bool = False,
@@ -124,7 +125,7 @@ class Bench:
         All builds of one seed have the first one's weights, even where the candidate draws others: that is for
         `determinism` to find, which asks for them as `drawn`.
         """
-        dtype = dtype or self.dtype
+        dtype, d_model, n_heads = dtype or self.dtype, d_model or self.width, n_heads or self.heads
         remote = self.process(process)
         remote.load(self.source, seed=seed)
         cast = None if dtype is torch.float32 else dtype  # as it is built, a training has it
@@ -147,21 +148,21 @@ class Bench:
         module = self.build(dtype=dtype, process=process)
         return module(x.to(dtype), draw=draw, mode=mode, train=train)
 
-    def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int = D_MODEL) -> Tensor:
+    def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int | None = None) -> Tensor:
         """Standard normal [batch, time, d_model] of float32, as a norm in front of the mixer would give them."""
         generator = torch.Generator().manual_seed(1000 * seed + 7 * time + batch)
-        return torch.randn(batch, time, d_model, generator=generator)
+        return torch.randn(batch, time, d_model or self.width, generator=generator)
 
-    def tokens(self, batch: int, time: int, *, d_model: int = D_MODEL) -> Tensor:
+    def tokens(self, batch: int, time: int) -> Tensor:
         """Like `inputs`, but of a few vectors that return, as embedded text does; never the same twice."""
         generator = torch.Generator().manual_seed(self.draw.getrandbits(60))
-        table = torch.nn.functional.rms_norm(torch.randn(TOKENS, d_model, generator=generator), (d_model,))
+        table = torch.nn.functional.rms_norm(torch.randn(TOKENS, self.width, generator=generator), (self.width,))
         return table[torch.randint(0, TOKENS, (batch, time), generator=generator)]
 
-    def noise(self, batch: int, time: int, *, d_model: int = D_MODEL) -> Tensor:
+    def noise(self, batch: int, time: int) -> Tensor:
         """Like `inputs`, but never the same twice."""
         generator = torch.Generator().manual_seed(self.draw.getrandbits(60))
-        return torch.randn(batch, time, d_model, generator=generator)
+        return torch.randn(batch, time, self.width, generator=generator)
 
     @property
     def rounding(self) -> dict[str, float]:

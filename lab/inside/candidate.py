@@ -13,25 +13,28 @@ are overwritten by the next; what it answers is checked by whoever asked. Read `
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from move37 import kernels
 from move37.lab.inside.leftovers import changed_settings, global_settings, left_by_a_call, restore_settings
 from move37.lab.inside.tracebacks import frames_of, one_line
 from move37.lab.inside.wire import DTYPES, BadMessage, Channel, ChannelClosed, Head
 from move37.lab.training.contract import ContractError, load_mixer
 
 Reply = tuple[Head, list[Tensor]]
+CPU = torch.device("cpu")
 
 
-def serve(channel: Channel) -> None:
-    """Answer until the other end closes; then this process ends."""
-    worker = Worker()
+def serve(channel: Channel, device: torch.device = CPU) -> None:
+    """Answer until the other end closes; then this process ends. `device`: where mixers compute."""
+    worker = Worker(device)
     while True:
         try:
             head, tensors = channel.receive()
@@ -50,7 +53,8 @@ def serve(channel: Channel) -> None:
 class Worker:
     """The candidate's class and the layers that were built of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device = CPU) -> None:
+        self.device = device
         self.mixer: type[nn.Module] | None = None
         self.layers: list[_Layer] = []
         self._operations: dict[str, Callable[[Head, list[Tensor]], Reply]] = {
@@ -87,26 +91,29 @@ class Worker:
         self._changed_by_import += changed_settings(before)
         if head["dtype"] is not None:
             mixers = [mixer.to(DTYPES[head["dtype"]]) for mixer in mixers]
+        if self.device != CPU:  # drawn on the CPU, so that a seed gives one start everywhere
+            mixers = [mixer.to(self.device) for mixer in mixers]
         self.layers = [_Layer(mixer) for mixer in mixers]
         values = [tensor.detach() for layer in self.layers for tensor in layer.tensors]
         values.append(torch.get_rng_state())
         return {"layers": [layer.names for layer in self.layers]}, values
 
     def _forward(self, head: Head, tensors: list[Tensor]) -> Reply:
-        x, *values = tensors
+        x, *values = (tensor.to(self.device) for tensor in tensors)
         layer = self.layers[head["layer"]]
         if values:
             layer.take(values)
         layer.mixer.train(head["train"])
         if head["seed"] is not None:
             torch.manual_seed(head["seed"])
-        if head["mode"] == "grad":
-            leaf = x.requires_grad_()
-            y = checked(layer.mixer(leaf.clone()))  # not the leaf, which refuses an operation in place
-            layer.held = leaf, y
-        else:
-            with torch.inference_mode() if head["mode"] == "inference" else torch.no_grad():
-                y = checked(layer.mixer(x))
+        with _placed(self.device):
+            if head["mode"] == "grad":
+                leaf = x.requires_grad_()
+                y = checked(layer.mixer(leaf.clone()))  # not the leaf, which refuses an operation in place
+                layer.held = leaf, y
+            else:
+                with torch.inference_mode() if head["mode"] == "inference" else torch.no_grad():
+                    y = checked(layer.mixer(x))
         return {}, [y.detach()]
 
     def _backward(self, head: Head, tensors: list[Tensor]) -> Reply:
@@ -117,7 +124,7 @@ class Worker:
         for parameter in layer.parameters:
             parameter.grad = None
         if y.requires_grad:
-            torch.autograd.backward([y], [tensors[0]])
+            torch.autograd.backward([y], [tensors[0].to(self.device)])
         gradients = [leaf.grad, *(parameter.grad for parameter in layer.parameters)]
         return {"given": [g is not None for g in gradients]}, [g for g in gradients if g is not None]
 
@@ -132,8 +139,11 @@ class Worker:
     def _count(self, head: Head, tensors: list[Tensor]) -> Reply:
         from move37.lab.inside.op_counter import OpCounter  # not where a training starts: it loads much of torch
 
+        mixer = self.layers[0].mixer.eval()
+        if self.device != CPU:  # a kernel that is compiled for a card shows no operations
+            mixer = mixer.cpu()
         with torch.no_grad(), OpCounter() as counter:
-            self.layers[0].mixer.eval()(tensors[0])
+            mixer(tensors[0])
         return {"counts": asdict(counter.counts())}, []
 
 
@@ -174,6 +184,19 @@ class _Layer:
             for tensor, value in zip(self.tensors, values, strict=True):
                 tensor.copy_(value)
         self._taken = values
+
+
+@contextlib.contextmanager
+def _placed(device: torch.device) -> Iterator[None]:
+    """On a card: tensors that a mixer makes without a device lie there, and no kernel is compiled.
+
+    Triton starts a compiler and writes its cache; this process may do neither.
+    """
+    if device == CPU:
+        yield
+        return
+    with device, kernels.implementation("chunked"):
+        yield
 
 
 def _same(now: Tensor, before: Tensor) -> bool:

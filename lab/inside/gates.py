@@ -36,6 +36,7 @@ def main() -> None:
     spawner = Spawner(isolation.job_files(keep=TRAVELLED))
     order: dict[str, Any] = json.loads(Path("order.json").read_text())
     bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
+    bench.width, bench.heads = order["width"], order["heads"]
     report({"missing": list(bench.process().missing)})
     deaths = 0
     for gate in GATES:

@@ -82,15 +82,15 @@ def die_with_parent() -> None:
         _prctl(_PR_SET_PDEATHSIG, 9)
 
 
-def close_files(denied: Iterable[Path]) -> bool:
+def close_files(denied: Iterable[Path], *, writable: Iterable[str] = ()) -> bool:
     """Nothing at or below `denied`, nor the corpus's sources, can be read from here on, and no file written or run.
 
-    False where the system lacks Landlock.
+    `writable`: devices that stay open for writing (a GPU's). False where the system lacks Landlock.
     """
     if not sys.platform.startswith("linux") or _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
         return False
     try:
-        _restrict_files(everywhere({path.resolve() for path in (*denied, *_corpus(), _PROC)}))
+        _restrict_files(everywhere({path.resolve() for path in (*denied, *_corpus(), _PROC)}), (*_WRITABLE, *writable))
     except OSError:
         return False
     return True
@@ -122,7 +122,7 @@ def _corpus() -> list[Path]:
     return [] if spec is None or spec.origin is None else [Path(spec.origin).parent]
 
 
-def _restrict_files(denied: set[Path]) -> None:
+def _restrict_files(denied: set[Path], writable: Iterable[str]) -> None:
     version = _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     handled = _READ_FILE | _CHANGES | (_REFER if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
     rules = _Ruleset(files=handled, scoped=_SIGNALS | 1 if version >= 6 else 0)
@@ -134,7 +134,7 @@ def _restrict_files(denied: set[Path]) -> None:
             _allow(ruleset, path, _READ_FILE)
         for name in _OF_PROC:
             _allow(ruleset, Path(name), _READ_FILE)
-        for name in _WRITABLE:
+        for name in writable:
             _allow(ruleset, Path(name), _READ_FILE | _WRITE_FILE)
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from move37.lab.inside import isolation
+from move37.lab.inside.device import GPU, chosen, threads
 from move37.lab.inside.remote import Built, CandidateFault, Remote, build_model, rebuild
 from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError, check_source, custom_backward
@@ -35,11 +36,14 @@ class InsideJob:
         torch.set_num_threads(1)
         load_kernels()
         self._spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+        torch.set_num_threads(threads())
+        self.device = chosen()  # the driver starts after the fork
         self.spec: Spec = json.loads(Path("spec.json").read_text())
         self.source = Path("candidate.py").read_text()
         self.declared = custom_backward(check_source(self.source))
         self.remote = Remote(self._spawner, self.source)
         self.built: Built = build_model(self.remote, self.spec["network"], seed=self.spec["seed"])
+        self.built.model.to(self.device.kind)
 
     def fresh(self) -> Remote:
         """Another process of the candidate, with the same mixers in it."""
@@ -49,12 +53,12 @@ class InsideJob:
 
     def leave(self, save: Callable[[Path], Mapping[str, Any]]) -> None:
         """End the candidate's processes, then write what `save` writes into the given folder, and the report."""
-        missing = self.remote.missing
+        missing = [*self.remote.missing, *([GPU] if self.device.kind != "cpu" else [])]
         self.remote.end()
         self._spawner.close()
         out = Path(os.environ["MOVE37_OUT"])
         report = save(out)
-        said = {"missing": list(missing), "custom_backward": self.declared}
+        said = {"missing": missing, "custom_backward": self.declared}
         (out / "report.json").write_text(json.dumps({**report, **said}))
 
 

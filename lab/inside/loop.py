@@ -9,7 +9,7 @@ It runs in the trusted process: what a candidate computes comes and goes through
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    loss_at: Callable[[int], Tensor],
+    loss_at: Callable[[int], Tensor | Iterable[Tensor]],
     *,
     first: int,
     stop: int,
@@ -47,9 +47,10 @@ def fit(
 ) -> tuple[Fitted, torch.optim.AdamW]:
     """Train until `stop`, a divergence, or `on_step(steps done, loss)` says that it is enough.
 
-    `loss_at(step)` is in nats. Diverged: loss or gradient is not finite, or the smoothed loss lies above `ceiling`
-    (nats) once training has settled. `saved` is the checkpoint of an earlier run, or empty. `before_step(step)` is
-    called once the gradients of `step` stand, and may raise.
+    `loss_at(step)` gives the step's loss in nats, or its parts one after another (micro-batches): each part's graph is
+    gone before the next is built, and the parts add up to the whole. Diverged: loss or gradient is not finite, or the
+    smoothed loss lies above `ceiling` (nats) once training has settled. `saved` is the checkpoint of an earlier run, or
+    empty. `before_step(step)` is called once the gradients of `step` stand, and may raise.
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=schedule.BETAS, weight_decay=schedule.WEIGHT_DECAY)
     _load_moments(model, optimiser, saved)
@@ -58,11 +59,13 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = rate(step)
         optimiser.zero_grad(set_to_none=True)
+        value = 0.0
         loss = loss_at(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for part in (loss,) if isinstance(loss, Tensor) else loss:
+            part.backward()  # type: ignore[no-untyped-call, unused-ignore]
+            value += part.detach().item()
         before_step(step)
         norm = float(clip_grad_norm_(model.parameters(), schedule.CLIP_NORM))
-        value = loss.detach().item()
         smooth = value if math.isnan(smooth) else _SMOOTHING * smooth + (1 - _SMOOTHING) * value
         if not (math.isfinite(value) and math.isfinite(norm)) or (step > _SETTLED and smooth > ceiling):
             return Fitted(step=step, diverged=True, smooth=smooth), optimiser
@@ -74,12 +77,12 @@ def fit(
 
 def packed(model: nn.Module, optimiser: torch.optim.AdamW, smooth: float) -> dict[str, Tensor]:
     """Weights, moments and smoothed loss as named, unshared, contiguous tensors (safetensors refuses shared memory)."""
-    tensors = {MODEL + name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
+    tensors = {MODEL + name: value.detach().clone().contiguous().cpu() for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         held = optimiser.state.get(parameter, {})
         if "exp_avg" in held:
-            tensors[MOMENT + name] = held["exp_avg"].clone().contiguous()
-            tensors[SQUARE + name] = held["exp_avg_sq"].clone().contiguous()
+            tensors[MOMENT + name] = held["exp_avg"].clone().contiguous().cpu()
+            tensors[SQUARE + name] = held["exp_avg_sq"].clone().contiguous().cpu()
             tensors[COUNT + name] = held["step"].clone()
     tensors[SMOOTH] = torch.tensor(smooth, dtype=torch.float64)
     return tensors
@@ -95,6 +98,6 @@ def _load_moments(model: nn.Module, optimiser: torch.optim.AdamW, saved: Mapping
         if MOMENT + name in saved:
             optimiser.state[parameter] = {
                 "step": saved[COUNT + name].clone(),
-                "exp_avg": saved[MOMENT + name].clone(),
-                "exp_avg_sq": saved[SQUARE + name].clone(),
+                "exp_avg": saved[MOMENT + name].clone().to(parameter.device),
+                "exp_avg_sq": saved[SQUARE + name].clone().to(parameter.device),
             }

@@ -258,7 +258,12 @@ class RemoteMixer(nn.Module):
             raise ContractError(
                 f"forward returned {list(y.shape)} of {y.dtype} for an input of {list(x.shape)} and {x.dtype}"
             )
-        return y
+        return y.to(x.device)
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    """A copy to check by, on the CPU: checks compare there, wherever the training computes."""
+    return tensor.detach().to("cpu", copy=True)
 
 
 class Far(torch.autograd.Function):
@@ -272,8 +277,8 @@ class Far(torch.autograd.Function):
         ctx.shapes = [t.shape for t in tensors]
         ctx.record = None
         if mixer.records is not None:
-            kept = [t.detach().clone() for t in tensors]
-            ctx.record = Record(x=x.detach().clone(), y=y.clone(), values=kept, seed=mixer.seed)
+            kept = [_kept(t) for t in tensors]
+            ctx.record = Record(x=_kept(x), y=_kept(y), values=kept, seed=mixer.seed)
             mixer.records.append(ctx.record)
         return y
 
@@ -281,7 +286,8 @@ class Far(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
         mixer: RemoteMixer = ctx.mixer
-        of_x, *of_parameters = mixer.remote.backward(mixer.number, of_y.contiguous())
+        sent = mixer.remote.backward(mixer.number, of_y.contiguous())
+        of_x, *of_parameters = (None if g is None else g.to(of_y.device) for g in sent)
         of_x = torch.zeros_like(of_y) if of_x is None else of_x
         missing = [None] * (len(ctx.shapes) - len(of_parameters))
         gradients = [of_x, *of_parameters, *missing]
@@ -289,8 +295,8 @@ class Far(torch.autograd.Function):
             if gradient is not None and gradient.shape != shape:
                 raise CandidateFault(f"backward gave a gradient of {list(gradient.shape)} for {list(shape)}")
         if ctx.record is not None:
-            ctx.record.of_y, ctx.record.of_x = of_y.clone(), of_x.clone()
-            ctx.record.of_values = [None if g is None else g.clone() for g in gradients[1:]]
+            ctx.record.of_y, ctx.record.of_x = _kept(of_y), _kept(of_x)
+            ctx.record.of_values = [None if g is None else _kept(g) for g in gradients[1:]]
         return of_x, None, *gradients[1:]
 
 

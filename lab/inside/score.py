@@ -23,6 +23,7 @@ from move37.lab.inside.job import InsideJob
 
 NO_ANSWER = -1
 ROWS = 32  # sequences in one forward pass
+MOST_CUTS = 255  # lengths at which a window is cut: all of the CPU scale's and of the small one's
 PREFIX_ROWS = 4  # windows for each length
 LARGEST_GAP = 0.05  # nats at one position; other chunks at another length explain .002
 LARGEST_ADVANTAGE = 0.002  # nats a position that knowing the future gains on average; .003 bits per byte
@@ -39,7 +40,7 @@ class ScoredAnswers:
 def score(job: InsideJob) -> None:
     """Leaves nats, right answers and answers due of each window, float64 and int64 [rows]."""
     model, windows = job.built.model, load_file("windows.safetensors")
-    inputs, targets = windows["inputs"].long(), windows["targets"].long()
+    inputs, targets = (windows[name].long().to(job.device.kind) for name in ("inputs", "targets"))
     loop.load_weights(model, load_file("weights.safetensors"))
     model.eval()
     found = _answers(job, inputs, targets)
@@ -49,7 +50,7 @@ def score(job: InsideJob) -> None:
         problem = reads_ahead(job, inputs, targets, found.nats)
 
     def save(out: Path) -> Mapping[str, Any]:
-        due = (targets != NO_ANSWER).sum(-1)
+        due = (targets != NO_ANSWER).sum(-1).cpu()
         tensors = {"nats": found.nats.sum(-1), "right": found.right.sum(-1), "due": due}
         save_file(tensors, str(out / "scores.safetensors"))
         return {"diverged": not finite, "reads_ahead": problem}
@@ -67,7 +68,7 @@ def _answers(job: InsideJob, inputs: Tensor, targets: Tensor) -> ScoredAnswers:
             losses = cross_entropy(logits.flatten(0, 1), due.flatten(), ignore_index=NO_ANSWER, reduction="none")
             nats.append(losses.view(due.shape).double())
             right.append((logits.argmax(-1) == due) & (due != NO_ANSWER))
-    return ScoredAnswers(nats=torch.cat(nats), right=torch.cat(right))
+    return ScoredAnswers(nats=torch.cat(nats).cpu(), right=torch.cat(right).cpu())
 
 
 def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
@@ -79,7 +80,8 @@ def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) 
             mixer.remote = fresh
         for cut, rows in group:
             alone = _answers(job, inputs[rows, :cut], targets[rows, :cut])
-            gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[targets[rows, cut - 1] != NO_ANSWER])
+            due = (targets[rows, cut - 1] != NO_ANSWER).cpu()
+            gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[due])
         fresh.end()
     gap = torch.cat(gaps)
     if gap.numel() == 0:
@@ -94,10 +96,13 @@ def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) 
 
 
 def _groups(count: int, length: int) -> list[list[tuple[int, Tensor]]]:
-    """Every length below `length` with the windows to be cut there, by process: none meets a window twice."""
-    each = max(1, min(PREFIX_ROWS, count // (length - 1))) if length > 1 else 1
+    """Lengths below `length` (all, or drawn ones of a long context) with the windows to be cut there, by process.
+
+    No process meets a window twice.
+    """
+    each = max(1, min(PREFIX_ROWS, count // min(length - 1, MOST_CUTS))) if length > 1 else 1
     draw = random.SystemRandom()
-    cuts = draw.sample(range(1, length), length - 1)
+    cuts = draw.sample(range(1, length), min(length - 1, MOST_CUTS))
     groups = []
     for first in range(0, len(cuts), max(1, count // each)):
         order = torch.tensor(draw.sample(range(count), count))

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from move37.lab.inside import isolation
+from move37.lab.inside import device, isolation
 from move37.lab.inside.candidate import serve
 from move37.lab.inside.forget import forget_docstrings
 from move37.lab.inside.wire import Channel, ChannelClosed
@@ -142,7 +142,8 @@ def _cpu_seconds(pid: int) -> float:
 
 def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
     forget_docstrings(isolation.CORPUS)
-    files_closed = isolation.close_files(denied)
+    # With a card each process closes its files by itself, once the driver has opened what it needs.
+    files_closed = None if device.given() else isolation.close_files(denied)
     alive: set[int] = set()
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, 5, 2)
@@ -152,7 +153,7 @@ def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequenc
             pid = os.fork()
             if pid == 0:
                 try:
-                    _become_candidate(control, regions, order[1], descriptors, files_closed=files_closed)
+                    _become_candidate(control, regions, order[1], descriptors, denied, files_closed=files_closed)
                 finally:
                     os._exit(1)
             for descriptor in descriptors:
@@ -175,8 +176,9 @@ def _end(pid: int) -> bytes:
 
 
 def _become_candidate(
-    control: socket.socket, regions: Sequence[mmap.mmap], slot: int, lines: Sequence[int], *, files_closed: bool
-) -> None:
+    control: socket.socket, regions: Sequence[mmap.mmap], slot: int, lines: Sequence[int], denied: Sequence[Path], *,
+    files_closed: bool | None,
+) -> None:  # fmt: skip
     """Drop everything that is not this process's own, put the locks on, and serve."""
     isolation.die_with_parent()
     control.close()
@@ -191,8 +193,11 @@ def _become_candidate(
         os.dup2(descriptor, target)
     os.closerange(5, os.sysconf("SC_OPEN_MAX"))
     faulthandler.register(HANGS, file=4, all_threads=False)
+    place = device.start()
+    if files_closed is None:
+        files_closed = isolation.close_files(denied, writable=device.nodes())
     calls_closed = isolation.close_calls()
     channel = Channel(socket.socket(fileno=3), regions[slot])
     locks = {isolation.LANDLOCK: files_closed, isolation.SECCOMP: calls_closed}
     channel.send({"missing": [name for name, closed in locks.items() if not closed]})
-    serve(channel)
+    serve(channel, place)

@@ -9,23 +9,27 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from move37.lab.inside import loop
 from move37.lab.inside.job import InsideJob
+from move37.lab.inside.remote import CandidateFault, Record
 from move37.lab.inside.verify import Checks, drawn_steps
 from move37.lab.training import schedule
+from move37.lab.training.contract import ContractError
 
 NO_ANSWER = -1  # a target that is not scored
 REPORT_EVERY = 0.5  # seconds between two progress lines
 LONG_ENOUGH = 10  # steps in a row above the early stop's accuracy
 STEPS_A_SEED = 1_000_003  # more than any training has
+_PART_SEEDS = 2**48  # more than the layers of any network need
 _LAYER_SEEDS = 2**40  # the generator of each layer is seeded apart, so that layers cannot talk through it
 
 
@@ -39,40 +43,78 @@ def train(job: InsideJob) -> None:
     if first:
         loop.load_weights(model, saved)
     draw = random.SystemRandom()
+    inputs, targets = inputs.to(job.device.kind), targets.to(job.device.kind)
+    rows = spec["rows"]  # sequences of one pass
     checks = Checks(fresh=job.fresh, shifts=not job.declared, draw=draw)
     checked = drawn_steps(first, stop, draw)
     progress = _Progress(stop=stop)
 
-    def loss_at(step: int) -> Tensor:
-        for mixer in mixers:  # dropout: the same whether this is continued or not
-            mixer.seed = STEPS_A_SEED * spec["seed"] + step + _LAYER_SEEDS * mixer.number
-            mixer.records = [] if step in checked else None
-        logits = model(inputs[step - first])
-        correct.see(logits, targets[step - first])
-        return cross_entropy(logits.flatten(0, 1), targets[step - first].flatten(), ignore_index=NO_ANSWER)
+    records: list[Record] = []  # of the part of a step that is checked, one a layer
+
+    def loss_at(step: int) -> Iterator[Tensor]:
+        whole, due = targets[step - first], (targets[step - first] != NO_ANSWER).sum()
+        parts = list(zip(inputs[step - first].split(rows), whole.split(rows), strict=True))
+        recorded = draw.randrange(len(parts)) if step in checked else None
+        for part, (read, answers) in enumerate(parts):
+            for mixer in mixers:  # dropout: the same whether this is continued or not
+                mixer.seed = STEPS_A_SEED * spec["seed"] + step + _LAYER_SEEDS * mixer.number + _PART_SEEDS * part
+                mixer.records = [] if part == recorded else None
+            with job.device.autocast():
+                logits = model(read).float()
+            correct.see(logits, answers)
+            loss = cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=NO_ANSWER)
+            yield loss if len(parts) == 1 else loss * ((answers != NO_ANSWER).sum() / due)
+            if part == recorded:
+                records[:] = [mixer.records[0] for mixer in mixers if mixer.records]
 
     def before_step(step: int) -> None:
         if step in checked:
-            checks.check(step, [mixer.records[0] for mixer in mixers if mixer.records])
+            checks.check(step, records)
+            records.clear()
 
     def on_step(done: int, loss: float) -> bool:
         progress.tell(done, loss)
         return correct.long_enough
 
     def rate(step: int) -> float:
-        return schedule.learning_rate(step, peak=spec["peak"], total=spec["total"])
+        return schedule.learning_rate(step, peak=spec["peak"], total=spec["total"], warmup=spec["warmup"])
 
     model.train()
+    began = time.monotonic()
     fitted, optimiser = loop.fit(
         model, loss_at, first=first, stop=stop, rate=rate, saved=saved, ceiling=spec["ceiling"],
         before_step=before_step, on_step=on_step,
     )  # fmt: skip
+    speed = {
+        "seconds": time.monotonic() - began, "steps": fitted.step - first, "peak_flops": job.device.peak_flops,
+        "flops_per_token": flops_per_token(job, inputs.shape[2]) if spec["count"] else 0.0,
+    }  # fmt: skip
 
     def save(out: Path) -> Mapping[str, Any]:
         save_file(loop.packed(model, optimiser, fitted.smooth), str(out / "checkpoint.safetensors"))
-        return {"step": fitted.step, "diverged": fitted.diverged, "checked": len(checked)}
+        return {"step": fitted.step, "diverged": fitted.diverged, "checked": len(checked), **speed}
 
     job.leave(save)
+
+
+def flops_per_token(job: InsideJob, time_steps: int) -> float:
+    """Of forward and backward (three forward passes), for `time_steps` tokens in a row. Products alone are counted.
+
+    Mixers are counted in a process of the candidate's, which could say anything: the number is for reading, no table
+    ranks by it. 0 where it cannot be counted.
+    """
+    network, built = job.spec["network"], job.built
+    fixed = 2.0 * sum(p.numel() for name, p in built.model.named_parameters() if ".mlp." in name)
+    fixed += 2.0 * network["vocabulary"] * built.d_model  # the head, tied to the embedding
+    fresh = job.fresh()
+    try:
+        reply, _ = fresh.ask({"do": "count"}, [torch.randn(1, time_steps, built.d_model)])
+        mixers = len(built.mixers) * float(reply["counts"]["flops"]) / time_steps
+    except (CandidateFault, ContractError, KeyError, TypeError, ValueError):
+        return 0.0
+    finally:
+        fresh.end()
+    return float(3.0 * (fixed + mixers))
 
 
 class _Streak:

@@ -22,6 +22,7 @@ from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.judging.judging import FATAL, judge_all, refused
 from move37.lab.judging.reports import Death, read_reports
 from move37.lab.records import Candidate
+from move37.lab.scale import CPU, Scale
 from move37.lab.training.contract import FILE_NAME, ContractError, check_source
 from move37.lab.training.sizes import fit_mlp_width
 from move37.lab.travel import inside, main_file
@@ -44,11 +45,12 @@ async def run_gates(
     trust: str,
     sandbox: Sandbox,
     known: Sequence[Fingerprint] = (),
-    baseline_parameters: int = baselines.LARGEST,
+    scale: Scale = CPU,
 ) -> Checked:
     """All gates on a mixer. `trust` names it to the sandbox; `known` empty leaves novelty null.
 
-    `baseline_parameters`: of the largest baseline mixer. The softmax baseline, by its very source, may be quadratic.
+    They are asked at the width and heads of `scale`, as the training is to use it. The softmax baseline, by its very
+    source, may be quadratic.
     Raises `SandboxError`, and `MeasurementBroken` when a job fails before the candidate has begun.
     """
     source, exempt_quadratic = candidate.source, baselines.is_quadratic_baseline(candidate.source)
@@ -56,10 +58,13 @@ async def run_gates(
         tree = ast_hash(check_source(source))
     except ContractError as error:
         return Checked(results=refused(str(error)))
-    jobs = _Jobs(source, trust, sandbox)
+    jobs = _Jobs(source, trust, sandbox, scale)
     raws, deaths, missing = await jobs.measure()
     evidence = GateEvidence(
-        baseline_parameters=baseline_parameters, exempt_quadratic=exempt_quadratic, tree=tree, known=tuple(known)
+        baseline_parameters=baselines.largest(scale.width),
+        exempt_quadratic=exempt_quadratic,
+        tree=tree,
+        known=tuple(known),
     )
     results = judge_all(raws, deaths, evidence)
     shut = [result.name for result in results if result.passed is False]
@@ -67,16 +72,17 @@ async def run_gates(
     outputs = tuple(raws["novelty"].outputs) if "novelty" in raws else ()
     fingerprint = Fingerprint(experiment=trust, tree=tree, outputs=outputs)
     return Checked(
-        results=results, fingerprint=fingerprint, facts=_facts(raws) | {"locks_missing": float(len(missing))}
+        results=results, fingerprint=fingerprint, facts=_facts(raws, scale) | {"locks_missing": float(len(missing))}
     )
 
 
-def _facts(raws: Mapping[str, RawMeasurement]) -> dict[str, float]:
+def _facts(raws: Mapping[str, RawMeasurement], scale: Scale) -> dict[str, float]:
     value = raws["parameters"].value if "parameters" in raws else None
     if value is None:
         return {}
     try:
-        return {"parameters": value, "mlp_width": float(fit_mlp_width(int(value)))}
+        width = fit_mlp_width(int(value), scale.parameters, d_model=scale.width, n_layers=scale.layers)
+        return {"parameters": value, "mlp_width": float(width)}
     except ValueError:
         return {"parameters": value}
 
@@ -84,7 +90,8 @@ def _facts(raws: Mapping[str, RawMeasurement]) -> dict[str, float]:
 class _Jobs:
     """The jobs of one candidate, one after another."""
 
-    def __init__(self, source: str, trust: str, sandbox: Sandbox) -> None:
+    def __init__(self, source: str, trust: str, sandbox: Sandbox, scale: Scale) -> None:
+        self._scale = scale
         self._files = {**inside(), **main_file("move37.lab.inside.gates"), FILE_NAME: source.encode()}
         self._trust = trust
         self._sandbox = sandbox
@@ -112,7 +119,7 @@ class _Jobs:
         return raws, deaths, missing
 
     async def _run(self, gates: Sequence[str]) -> Outcome:
-        order = {"gates": list(gates), "seconds": SECONDS}
+        order = {"gates": list(gates), "seconds": SECONDS, "width": self._scale.width, "heads": self._scale.heads}
         job = Job(
             id=f"{self._trust}-gates-{next(_serial)}",
             trust=self._trust,

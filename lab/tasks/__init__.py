@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.lab.errors import BadTask
+from move37.lab.scale import CPU, Scale
 from move37.lab.tasks.registry import folder_of, kind_of
 
 if TYPE_CHECKING:
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
     from move37.lab.tasks.task import Task
 
 
-def open_task(name: str, *, cache: Path, corpus: Path | None = None) -> Task:
+def open_task(name: str, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> Task:
     """The task called `name`, as after --task. `cache` holds what it builds; `corpus` is the user's own text.
+
+    `scale` and `device` say where trainings take place, for a task that trains networks.
 
     Raises `BadTask` (unknown task, a folder that cannot be used) and `BadCorpus`, each with one line to act on.
     """
     kind = kind_of(name)
     if corpus is not None and not kind.takes_corpus:
         raise BadTask(f"--corpus does not go with --task {kind.usage}")
-    task: Task = import_module(kind.module).open_task(folder_of(name), cache=cache, corpus=corpus)
+    where = {"scale": scale, "device": device} if kind.scales else {}
+    if not kind.scales and (scale != CPU or device != "cpu"):
+        raise BadTask(f"--scale and --device do not go with --task {kind.usage}: it brings its own size")
+    task: Task = import_module(kind.module).open_task(folder_of(name), cache=cache, corpus=corpus, **where)
     return task
 
 

@@ -9,12 +9,14 @@ the judge in `lab/training`, the seven baselines in `lab/baselines`.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from move37.lab import baselines
+from move37.lab.calibration import Calibrations, ScaleCalibration
 from move37.lab.claims import HELD_OUT as HELD_OUT_QUESTION
 from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import Conditions
@@ -35,7 +37,7 @@ from move37.lab.training.score import score
 from move37.sandbox.sandbox import Sandbox
 
 LEARNING_RATE = 1e-2  # 3e-3 is far too low at this scale
-FINALIST_RATES = (5e-3, 2e-2)
+OFTEN = 2.0  # readings of a text by one training from which on a table says so
 UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
 # A loss well above a uniform guess, after the first fifty steps, does not come back.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
@@ -44,13 +46,13 @@ QUICK_SECONDS = 570.0
 SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation must be able to find
 
 PROBE_RUNG, ALL_PROBES_RUNG = Rung(number=1, name="probes"), Rung(number=1, name="all probes")
-_SHORTENED = (
-    "Quick preset: candidates are screened on one seed at learning rate 1e-2; two of three stop at 100 of 500 steps.",
-    "Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at 100 steps.",
+_QUICK_CONFIRMS = (
     "One finalist is confirmed against the two best baselines, on about five fresh seeds and at one learning rate: "
-    "differences under about .04 bits/byte cannot be told from noise.",
+    "differences under about .04 bits/byte cannot be told from noise."
+)
+_NO_DISCOVERY = (
     "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery "
-    "before `move37 confirm` has asked for them.",
+    "before `move37 confirm` has asked for them."
 )
 _OTHER_TEXT = (
     "Fresh seeds are scored on other validation text: their values do not compare with those of screened rows."
@@ -73,28 +75,55 @@ class MixersTask:
     total_steps: int = TOTAL_STEPS  # that the learning-rate schedule is laid out for
     text: str = ""  # SCREEN or DECIDE by the seed, unless this says otherwise
     scale: Scale = CPU
+    calibration: ScaleCalibration | None = None  # what was measured for this scale, text and kind of machine
+    device: str = "cpu"  # or "cuda" and the card's name: then every training and scoring leases one
     secret: int | None = None  # draws the windows that decide; None: the fixed ones
 
     @classmethod
-    def open(cls, *, cache: Path, corpus: Path | None = None) -> MixersTask:
-        """Open (or build in `cache`) the pinned corpus, or the person's own. Raises `BadCorpus`."""
-        return cls(corpus=open_corpus(cache, corpus), calibrated=corpus is None)
+    def open(cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> MixersTask:
+        """Open (or build in `cache`) the pinned corpus, or the person's own, at a scale. Raises `BadCorpus`."""
+        text, own = open_corpus(cache, corpus), scale.calibrated and device == "cpu"
+        found = None if own else Calibrations.of(cache, corpus=text.sha256, device=device).find(scale)
+        return cls(
+            corpus=text, calibrated=found is not None or (own and corpus is None), scale=scale,
+            total_steps=scale.steps, calibration=found, device=device,
+        )  # fmt: skip
 
     @property
     def facts(self) -> Mapping[str, str]:
         """Sizes, limits and noise of the screen."""
-        noise = NOISE[self.metric.name].run.sd
+        noise = (self.calibration.noise if self.calibration else NOISE[self.metric.name]).run.sd
         found = {
             "network": f"{self.scale.layers} layers of width {self.scale.width} with {self.scale.heads} heads, "
             f"{self.scale.parameters} parameters in "
             "all: the MLP's width gives way to the mixer",
-            "training": f"{data.BATCH} sequences of {data.LENGTH} bytes a step, learning rate {LEARNING_RATE:g}, a "
-            f"schedule of {TOTAL_STEPS} steps that is compared early",
+            "training": f"{self.scale.batch} sequences of {self.scale.context} bytes a step, learning rate "
+            f"{self.learning_rate:g}, a schedule of {self.scale.steps} steps that is compared early",
             "time and memory": "both may grow at most like time ** 1.15 between short and long inputs",
         }
         if self.calibrated:
             found["noise"] = f"one run scatters by {noise:.3f} {self.metric.unit} between seeds (standard deviation)"
         return found
+
+    @property
+    def learning_rate(self) -> float:
+        """The best one on the baselines, where it was measured for this scale."""
+        return self.calibration.learning_rate if self.calibration else LEARNING_RATE
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is promoted at this scale; empty where its noise was measured."""
+        if self._measured_by_the_lab or self.calibration is not None:
+            return ""
+        return (
+            f"at scale {self.scale.words} nobody has measured noise, best rates and the smallest visible effect on "
+            f"this text and machine: `move37 calibrate --scale {self.scale.name}` does, and until then nothing is "
+            "promoted"
+        )
+
+    @property
+    def _measured_by_the_lab(self) -> bool:
+        return self.scale.calibrated and self.device == "cpu"
 
     @property
     def uses_kernels(self) -> bool:
@@ -108,8 +137,11 @@ class MixersTask:
 
     @property
     def digest(self) -> str:
-        """Of the corpus."""
-        return self.corpus.sha256
+        """Of the corpus; at another scale than the default, or on a card, of that too: nothing of theirs compares."""
+        if self._measured_by_the_lab:
+            return self.corpus.sha256
+        place = f"{self.corpus.sha256} {self.scale.key} {self.scale.steps} {self.device}"
+        return hashlib.sha256(place.encode()).hexdigest()
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -127,37 +159,50 @@ class MixersTask:
         return replace(self, secret=secret)
 
     def schedule(self, preset: str) -> Schedule:
-        """Quick: ten minutes on two cores. Full: no time limit; half are kept at 100 steps, rates are tuned, and who
-        beat its rivals on fresh seeds is asked the rest of a claim.
+        """Quick: ten minutes on two cores. Full: no time limit; half are kept at the first rung, rates are tuned, and
+        who beat its rivals on fresh seeds is asked the rest of a claim.
+
+        At another scale the rungs are the same shares of its steps, and nothing ends quick: time is the person's.
         """
+        found = self._schedule(preset)
+        if self._measured_by_the_lab:
+            return found
+        reading = self.scale.tokens / max(1, len(self.corpus.train))
+        notes = [f"Scale {self.scale.words}: values of another scale do not compare."]
+        notes += [f"{self.refusal[:1].upper()}{self.refusal[1:]}."] if self.refusal else []
+        notes += [f"A training reads the text {reading:.1f} times."] if reading > OFTEN else []
+        return replace(found, max_seconds=None, refusal=self.refusal, shortened=(*found.shortened, *notes))
+
+    def _schedule(self, preset: str) -> Schedule:
+        steps = self.scale.steps
         if preset == "quick":
-            screens = _screens(keep_100=4, keep_200=2)
+            screens = _screens(steps, keep_first=4, keep_second=2)
             return Schedule(
                 preset=preset,
                 candidates=12,
                 generation=12,
                 rungs=(screens[0], PROBE_RUNG, *screens[1:]),
-                baseline_rungs=(*_screens(), PROBE_RUNG),
-                learning_rate=LEARNING_RATE,
+                baseline_rungs=(*_screens(steps), PROBE_RUNG),
+                learning_rate=self.learning_rate,
                 screen_seeds=2,
                 finalists=1,
                 confirm_seeds=5,
                 most_seeds=8,
                 smallest_effect=QUICK_EFFECT,
                 max_seconds=QUICK_SECONDS,
-                shortened=(*_SHORTENED, _OTHER_TEXT),
+                shortened=(*self._quick_notes(), _OTHER_TEXT),
             )
         if preset != "full":
             raise BadTask(f"unknown preset {preset!r}: use quick or full")
-        screens = _screens(keep_100=6, keep_200=3)
+        screens = _screens(steps, keep_first=6, keep_second=3)
         return Schedule(
             preset=preset,
             candidates=120,
             generation=12,
             rungs=(screens[0], ALL_PROBES_RUNG, *screens[1:]),
-            baseline_rungs=(*_screens(), ALL_PROBES_RUNG),
-            learning_rate=LEARNING_RATE,
-            finalist_rates=FINALIST_RATES,
+            baseline_rungs=(*_screens(steps), ALL_PROBES_RUNG),
+            learning_rate=self.learning_rate,
+            finalist_rates=(self.learning_rate / 2, 2 * self.learning_rate),
             screen_seeds=2,
             finalists=3,
             confirm_seeds=8,
@@ -182,7 +227,17 @@ class MixersTask:
 
     def second(self, *, cache: Path, corpus: Path) -> MixersTask:
         """The same on another text. Raises `BadCorpus`."""
-        return MixersTask.open(cache=cache, corpus=corpus)
+        return MixersTask.open(cache=cache, corpus=corpus, scale=self.scale, device=self.device)
+
+    def _quick_notes(self) -> tuple[str, ...]:
+        first, whole = max(1, self.scale.steps // 5), self.scale.steps
+        return (
+            f"Quick preset: candidates are screened on one seed at rate {self.learning_rate:.0e}; two of three "
+            f"stop at {first} of {whole} steps.".replace("e-0", "e-"),
+            f"Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at {first} steps.",
+            *((_QUICK_CONFIRMS,) if self._measured_by_the_lab else ()),
+            _NO_DISCOVERY,
+        )
 
     def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
         """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
@@ -190,9 +245,10 @@ class MixersTask:
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
         Whoever asks for sealed text has logged the opening before.
         """
-        task, rung = self, Rung(number=2, name="lm@500", steps=TOTAL_STEPS)
+        whole = self.scale.steps
+        task, rung = self, Rung(number=2, name=f"lm@{whole}", steps=whole)
         if question == LONGER:
-            steps = 4 * TOTAL_STEPS
+            steps = 4 * whole
             task, rung = replace(self, total_steps=steps), Rung(number=2, name=f"lm@{steps}", steps=steps)
         elif question == HELD_OUT_QUESTION:
             task = replace(self, corpus=replace(self.corpus, validation=open_held_out(self.corpus)), text=HELD_OUT)
@@ -204,7 +260,8 @@ class MixersTask:
             wider = replace(self.scale, name=f"{self.scale.name}, twice as wide", width=2 * self.scale.width)
             task = replace(self, scale=wider)
         where = Conditions(
-            steps=rung.steps, total_steps=task.total_steps, width=task.scale.width, text=task.text or DECIDE
+            steps=rung.steps, total_steps=task.total_steps, width=task.scale.width, text=task.text or DECIDE,
+            scale=task.scale.key, device=task.device,
         )  # fmt: skip
         return Variant(task=task, rung=rung, where=where)
 
@@ -214,7 +271,7 @@ class MixersTask:
         """Run every gate in the sandbox."""
         from move37.lab.judging.run import run_gates
 
-        return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known)
+        return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known, scale=self.scale)
 
     async def measure(
         self,
@@ -271,7 +328,8 @@ class MixersTask:
             )
             return windows[..., :-1], windows[..., 1:]
 
-        network = replace(BYTES, total_steps=self.total_steps, scale=self.scale)
+        network = replace(BYTES, total_steps=self.total_steps, scale=self.scale, gpus=int(self.device != "cpu"))
+        spent_at = self.scale.batch * self.scale.context  # bytes a step
         trained = await train(
             candidate, network, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
             most_parameters=int(MARGIN * self.scale.parameters), wall_seconds=self._patience(rung.steps),
@@ -292,6 +350,9 @@ class MixersTask:
             )  # fmt: skip
             if scored.failure:
                 return Measured(measurements=(), failure=scored.failure, sandbox=where)
+        known = self.calibrated and (
+            self._measured_by_the_lab if self.calibration is None else self.calibration.scale == self.scale.key
+        )
         bits = scored.sums.mean_nats / math.log(2) if scored and scored.sums is not None else UNIFORM_BITS
         measurement = Measurement(
             metric=self.metric.name,
@@ -301,17 +362,23 @@ class MixersTask:
             steps=rung.steps,
             total_steps=self.total_steps,
             width=self.scale.width,
+            scale=self.scale.key,
+            device=self.device,
             text=self.text or (DECIDE if fresh else SCREEN),
             learning_rate=learning_rate,
             fresh=fresh,
             self_reported=trained.spent.self_reported or bool(scored and scored.self_reported),
             custom_backward=trained.spent.custom_backward,
             diverged=bits >= UNIFORM_BITS,
-            calibrated=self.calibrated and self.scale.calibrated and self.total_steps == self.scale.steps,
+            calibrated=known and self.total_steps == self.scale.steps,
+            noise=self.calibration.noise if self.calibration and known else None,
             train_seconds=trained.spent.wall_seconds,
             cpu_seconds=trained.spent.cpu_seconds + (scored.cpu_seconds if scored else 0.0),
             eval_seconds=scored.wall_seconds if scored else 0.0,
-            tokens_seen=rung.steps * self.scale.batch * self.scale.context,
+            tokens_seen=rung.steps * spent_at,
+            tokens_per_second=trained.spent.steps_per_second * spent_at,
+            flops_per_token=trained.spent.flops_per_token,
+            peak_flops=trained.spent.peak_flops,
             peak_memory_bytes=max(trained.spent.peak_memory_bytes, scored.peak_memory_bytes if scored else 0),
         )
         return Measured(measurements=(measurement,), sandbox=where)
@@ -326,14 +393,17 @@ class MixersTask:
         return (180.0 + 0.8 * steps) * max(1.0, work)
 
 
-def open_task(folder: Path | None, *, cache: Path, corpus: Path | None) -> MixersTask:
+def open_task(
+    folder: Path | None, *, cache: Path, corpus: Path | None, scale: Scale = CPU, device: str = "cpu"
+) -> MixersTask:
     """As the registry opens it: `MixersTask.open`."""
-    return MixersTask.open(cache=cache, corpus=corpus)
+    return MixersTask.open(cache=cache, corpus=corpus, scale=scale, device=device)
 
 
-def _screens(*, keep_100: int | None = None, keep_200: int | None = None) -> tuple[Rung, ...]:
-    return (
-        Rung(number=2, name="lm@100", steps=100, keep=keep_100),
-        Rung(number=2, name="lm@200", steps=200, keep=keep_200),
-        Rung(number=2, name="lm@500", steps=500),
+def _screens(steps: int, *, keep_first: int | None = None, keep_second: int | None = None) -> tuple[Rung, ...]:
+    """A fifth, two fifths and all of a scale's steps."""
+    ends = sorted({max(1, steps // 5), max(1, 2 * steps // 5), steps})
+    keeps = (keep_first, keep_second)[: len(ends) - 1]
+    return tuple(
+        Rung(number=2, name=f"lm@{end}", steps=end, keep=keep) for end, keep in zip(ends, (*keeps, None), strict=True)
     )

@@ -25,6 +25,7 @@ class TaskKind:
     writes: Literal["grammar", "edits"] = "grammar"  # what the search makes candidates with
     folder: bool = False  # one is named behind the task: "program:DIR"
     takes_corpus: bool = False  # --corpus says on what text
+    scales: bool = False  # --scale and --device say where its networks train
     gates: str = ""  # a module whose `run_gates` needs none of the task's data; empty: the opened task checks
     questions: bool = False  # the questions of a claim can be asked (`QuestionedTask`)
 
@@ -36,7 +37,7 @@ class TaskKind:
 
 TASKS: tuple[TaskKind, ...] = (
     TaskKind(
-        name="mixers", module="move37.lab.tasks.mixers", metric=BITS_PER_BYTE, takes_corpus=True,
+        name="mixers", module="move37.lab.tasks.mixers", metric=BITS_PER_BYTE, takes_corpus=True, scales=True,
         gates="move37.lab.judging.run", questions=True,
     ),
     TaskKind(

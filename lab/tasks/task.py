@@ -49,6 +49,7 @@ class Schedule:
     claims: bool = False  # who beat its rivals on fresh seeds is asked the rest of a claim at the end
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
+    refusal: str = ""  # why nothing is promoted or confirmed here; empty: go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from move37.sandbox.job import MIB, Job, Limits
 
 CHECKPOINT, SCORES = "checkpoint.safetensors", "scores.safetensors"
 LARGEST_CHECKPOINT = 32 * MIB
+BYTES_A_NUMBER = 4
+TENSORS_A_LAYER = 40  # of [rows, time, width] that a layer of both processes may keep for its backward pass: a guess
+GPU_THREADS = 4  # of the trusted process, which feeds the card
 SEGMENT_TOKENS = 16 * MIB  # whose batches one training job carries, three bytes each
 
 Tokens = NDArray[np.integer[Any]]
@@ -39,6 +42,7 @@ class Network:
     total_steps: int = 500  # that the learning-rate schedule is laid out for
     ceiling: float = float("inf")  # smoothed training loss, nats, above which a training has diverged
     enough: float | None = None  # training accuracy that ends a probe early
+    gpus: int = 0  # leased for each of its jobs: 0 or 1
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -48,6 +52,16 @@ class Network:
             "kind": self.kind, "vocabulary": self.vocabulary, "width": sizes.width, "heads": sizes.heads,
             "layers": sizes.layers, "parameters": sizes.parameters,
         }  # fmt: skip
+
+    @property
+    def limits(self) -> Limits:
+        """Of its jobs, less time and results. The CPU scale's are the defaults: members are kept warm for them."""
+        if self.scale.key == CPU.key and not self.gpus:
+            return Limits()
+        sizes = self.scale
+        held = sizes.rows * sizes.context * sizes.width * sizes.layers * BYTES_A_NUMBER * TENSORS_A_LAYER
+        gigabytes = 2 + -(-held // (1024 * MIB))
+        return Limits(memory_bytes=gigabytes * 1024 * MIB, gpus=self.gpus, threads=GPU_THREADS if self.gpus else 1)
 
     @property
     def segment_steps(self) -> int:
@@ -83,6 +97,9 @@ def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust
         "first": segment.first,
         "stop": segment.stop,
         "total": network.total_steps,
+        "warmup": network.scale.warmup,
+        "rows": segment.inputs.shape[1] if network.kind == "probe" else network.scale.rows,
+        "count": network.scale.key != CPU.key,  # FLOPs: no device of the CPU scale has a peak to compare with
         "peak": segment.learning_rate,
         "ceiling": network.ceiling,
         "enough": network.enough,
@@ -92,7 +109,7 @@ def train_job(candidate: Candidate, network: Network, segment: Segment, *, trust
     if segment.checkpoint is not None:
         files[CHECKPOINT] = segment.checkpoint
     return _job(
-        candidate, spec, files, trust=trust, collect=(CHECKPOINT, REPORT), wall_seconds=wall_seconds,
+        candidate, network, spec, files, trust=trust, collect=(CHECKPOINT, REPORT), wall_seconds=wall_seconds,
         result_bytes=network.largest_checkpoint + MIB,
     )  # fmt: skip
 
@@ -113,13 +130,15 @@ def score_job(
     }
     windows = {"inputs": inputs.astype(np.uint8), "targets": targets.astype(np.int16)}
     files = {"weights.safetensors": weights, "windows.safetensors": save(windows)}
-    return _job(candidate, spec, files, trust=trust, collect=(SCORES, REPORT), result_bytes=MIB + 64 * len(inputs),
-                wall_seconds=wall_seconds)  # fmt: skip
+    return _job(
+        candidate, network, spec, files, trust=trust, collect=(SCORES, REPORT), result_bytes=MIB + 64 * len(inputs),
+        wall_seconds=wall_seconds,
+    )  # fmt: skip
 
 
 def _job(
-    candidate: Candidate, spec: Mapping[str, Any], files: Mapping[str, bytes], *, trust: str, collect: tuple[str, ...],
-    result_bytes: int, wall_seconds: float,
+    candidate: Candidate, network: Network, spec: Mapping[str, Any], files: Mapping[str, bytes], *, trust: str,
+    collect: tuple[str, ...], result_bytes: int, wall_seconds: float,
 ) -> Job:  # fmt: skip
     return Job(
         id=f"{trust}-{spec['mode']}-{uuid.uuid4().hex[:8]}",
@@ -133,7 +152,8 @@ def _job(
             "candidate.py": candidate.source.encode(),
         },
         collect=collect,
-        limits=Limits(
+        limits=replace(
+            network.limits,
             wall_seconds=wall_seconds,
             output_bytes=MIB,
             file_bytes=result_bytes,

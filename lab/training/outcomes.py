@@ -21,6 +21,10 @@ class TrainingReport:
     self_reported: bool  # a lock was missing, so that the candidate could have touched what this process wrote
     custom_backward: str  # what the candidate declares; its gradients were then not checked
     step: int = 0  # at which a training ended
+    seconds: float = 0.0  # of the training loop, wall clock
+    steps: int = 0  # in that time
+    flops_per_token: float = 0.0  # 0: not counted
+    peak_flops: float = 0.0  # a second, of the device; 0: unknown
     reads_ahead: str = ""  # how answers without the future differ; empty where they do not
 
 
@@ -33,6 +37,10 @@ def read_report(outcome: Outcome) -> TrainingReport | None:
             self_reported=bool(said["missing"]),
             custom_backward=str(said["custom_backward"]),
             step=int(said.get("step", 0)),
+            seconds=float(said.get("seconds", 0.0)),
+            steps=int(said.get("steps", 0)),
+            flops_per_token=float(said.get("flops_per_token", 0.0)),
+            peak_flops=float(said.get("peak_flops", 0.0)),
             reads_ahead=str(said.get("reads_ahead", "")),
         )
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -41,6 +41,15 @@ class RunCost:
     peak_memory_bytes: int = 0
     self_reported: bool = False  # a lock was missing in a segment
     custom_backward: str = ""  # what the candidate declares; its gradients were then not checked
+    loop_seconds: float = 0.0  # of the training loop alone
+    loop_steps: int = 0  # in that time
+    flops_per_token: float = 0.0  # 0: not counted
+    peak_flops: float = 0.0  # 0: unknown
+
+    @property
+    def steps_per_second(self) -> float:
+        """Of the loop; 0 where nothing was told."""
+        return self.loop_steps / self.loop_seconds if self.loop_seconds > 0 else 0.0
 
     def after(self, outcome: Outcome, steps: int, report: TrainingReport | None, *, within: bool) -> RunCost:
         """What a segment that ended at `steps` cost; together with this one where both are `within` one rung."""
@@ -52,6 +61,10 @@ class RunCost:
             peak_memory_bytes=max(before.peak_memory_bytes, outcome.peak_memory_bytes),
             self_reported=self.self_reported or report is None or report.self_reported,
             custom_backward="" if report is None else report.custom_backward,
+            loop_seconds=before.loop_seconds + (report.seconds if report else 0.0),
+            loop_steps=before.loop_steps + (report.steps if report else 0),
+            flops_per_token=report.flops_per_token if report else before.flops_per_token,
+            peak_flops=report.peak_flops if report else before.peak_flops,
         )
 
 
@@ -124,7 +137,9 @@ class CheckpointStore:
     def of(cls, folder: Path, network: Network, *, seed: int, learning_rate: float) -> CheckpointStore:
         """For one network, seed and rate."""
         sizes = network.scale
-        around = f"{network.kind}{network.vocabulary}-w{sizes.width}x{sizes.layers}-b{sizes.batch}x{sizes.context}"
+        around = f"{network.kind}{network.vocabulary}-{sizes.key}"
+        around += f"-by{sizes.micro_batch}" if sizes.micro_batch else ""  # exact only where a batch is cut alike
+        around += "-gpu" if network.gpus else ""
         return cls(folder, f"seed{seed}-lr{learning_rate:g}-{around}-of{network.total_steps}")
 
     def latest(self, most_steps: int) -> tuple[RunCost, bytes | None]:

@@ -6,22 +6,12 @@ so that all networks agree within 1 % in total. Nothing else is resized.
 
 from __future__ import annotations
 
-VOCAB = 256  # bytes
-D_MODEL = 64
-N_HEADS = 4
-N_LAYERS = 2
-TARGET_PARAMETERS = 98_600  # the whole network of rung 2
+from move37.lab.scale import CPU, VOCABULARY
+
+VOCAB = VOCABULARY
+D_MODEL, N_HEADS, N_LAYERS = CPU.width, CPU.heads, CPU.layers  # where a job's spec names no others
+TARGET_PARAMETERS = CPU.parameters  # the whole network of rung 2
 TOLERANCE = 0.01  # of the target
-
-
-def target_parameters(d_model: int, n_layers: int = N_LAYERS) -> int:
-    """Of the whole network at another width and depth.
-
-    The embedding grows with the width, everything else with its square and with the layers.
-    """
-    embedding = VOCAB * D_MODEL
-    ratio = d_model / D_MODEL
-    return round(embedding * ratio + (TARGET_PARAMETERS - embedding) * ratio**2 * n_layers / N_LAYERS)
 
 
 def network_parameters(

@@ -42,6 +42,21 @@ async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path:
     assert all(len({(s.stage, s.rung, s.seed) for s in e.stages}) == len(e.stages) for e in found)
 
 
+async def test_nothing_is_promoted_or_confirmed_where_the_schedule_refuses_and_the_reason_is_kept(
+    tmp_path: Path,
+) -> None:
+    context, _ = a_context(tmp_path, budget=3)
+    reason = "nobody measured the noise of this scale"
+    context = replace(context, schedule=replace(context.schedule, refusal=reason))
+    ending = await campaign.run(context)
+    everything = context.archive.experiments()
+    assert ending.status == "finished"
+    assert not any(e.status is ExperimentStatus.PROMOTED for e in everything)
+    assert not any(m.fresh for e in everything for m in e.measurements)
+    told = [e for e in candidates(context.archive) if e.verdict is not None and reason in e.verdict.text]
+    assert told, "who would have gone up says why it did not"
+
+
 async def test_baselines_climb_as_far_as_candidates_and_the_best_two_get_the_same_fresh_seeds(tmp_path: Path) -> None:
     context, _ = a_context(tmp_path)
     await campaign.run(context)

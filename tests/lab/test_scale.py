@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load
 
 from move37.lab import baselines
 from move37.lab.claims import WIDER
 from move37.lab.records import Candidate, Measurement
-from move37.lab.scale import CPU, PAPER, SCALES, Scale
+from move37.lab.scale import CPU, PAPER, SCALES, SMALL, Scale
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Rung
 from move37.lab.training import jobs
+from move37.lab.training.contract import load_mixer
 from move37.lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width
 from move37.sandbox import ProcessSandbox
+from move37.sandbox.job import Limits
 from tests.lab.inside.mixers import HONEST
 from tests.lab.training.test_forging import a_task
 
@@ -36,7 +40,23 @@ def test_every_scale_leaves_a_mixer_like_the_baselines_its_mlp(width: int, layer
     assert fit_mlp_width(mixer, scale.parameters, d_model=width, n_layers=layers) >= width
 
 
-@pytest.mark.parametrize("wrong", [{"heads": 5}, {"width": 0}, {"steps": 0}, {"heads": 64}])
+@pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
+def test_every_baseline_is_let_in_at_every_scale(scale: Scale) -> None:
+    """Counted at that width and those heads, as the gate counts."""
+    for name in baselines.NAMES:
+        mixer = load_mixer(baselines.source(name))(scale.width, scale.heads)  # type: ignore[call-arg, arg-type]
+        assert sum(p.numel() for p in mixer.parameters()) <= 1.05 * baselines.largest(scale.width), name
+
+
+def test_a_job_asks_for_no_more_than_its_scale_needs_and_the_default_for_nothing() -> None:
+    assert jobs.Network(kind="bytes").limits == Limits()
+    assert jobs.Network(kind="probe").limits == Limits()
+    paper = jobs.Network(kind="bytes", scale=PAPER, gpus=1).limits
+    assert paper.gpus == 1 and paper.threads > 1 and paper.memory_bytes > Limits().memory_bytes
+    assert jobs.Network(kind="bytes", scale=SMALL).limits.gpus == 0
+
+
+@pytest.mark.parametrize("wrong", [{"micro_batch": 3}, {"heads": 5}, {"width": 0}, {"steps": 0}, {"heads": 64}])
 def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         replace(CPU, **wrong)
@@ -71,6 +91,36 @@ async def test_another_scale_trains_in_segments_and_is_resumed_exactly(
     assert (await trained(cell, task, tmp_path / "segments")).value == whole.value
     await trained(cell, task, tmp_path / "resumed", steps=7)
     assert (await trained(cell, task, tmp_path / "resumed")).value == whole.value
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.slow
+async def test_micro_batches_train_as_the_whole_batch_and_are_resumed_bit_for_bit(
+    cell: ProcessSandbox, tmp_path: Path
+) -> None:
+    cut = replace(a_task(), scale=replace(TINY, micro_batch=2), total_steps=TINY.steps)
+    whole = await trained(cell, replace(a_task(), scale=TINY, total_steps=TINY.steps), tmp_path / "whole")
+    parts = await trained(cell, cut, tmp_path / "parts")
+    assert parts.value == pytest.approx(whole.value, abs=1e-4), "the same sums in another order"
+    assert parts.scale == whole.scale == "3x32h2-4x48"
+    await trained(cell, cut, tmp_path / "resumed", steps=5)
+    assert (await trained(cell, cut, tmp_path / "resumed")).value == parts.value
+    weights = [load(next((tmp_path / n).glob("*.safetensors")).read_bytes()) for n in ("parts", "resumed")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_speed_and_work_are_told_and_no_peak_is_invented(cell: ProcessSandbox, tmp_path: Path) -> None:
+    told = await trained(cell, replace(a_task(), scale=TINY, total_steps=TINY.steps), tmp_path)
+    assert told.tokens_per_second > 0.0
+    # Two products of width x width a mixer, MLP and head, three forward passes: by hand.
+    mixer = 2 * 2 * 32 * 32
+    mlp = fit_mlp_width(2 * 32 * 32, TINY.parameters, d_model=32, n_layers=3)
+    assert told.flops_per_token == 3 * (3 * (mixer + 2 * 2 * 32 * mlp) + 2 * 256 * 32)
+    assert told.peak_flops == 0.0 and told.utilisation is None
+    assert replace(told, peak_flops=1e12).utilisation == pytest.approx(
+        told.tokens_per_second * told.flops_per_token / 1e12
+    )
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -7,8 +7,9 @@ import torch
 
 from move37.lab import baselines
 from move37.lab.inside.network import ByteModel, count, fit_mlp_width
+from move37.lab.scale import target_parameters
 from move37.lab.training.contract import load_mixer
-from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS, network_parameters, target_parameters
+from move37.lab.training.sizes import D_MODEL, N_HEADS, TARGET_PARAMETERS, network_parameters
 from tests.lab.gates.here import failing, gates_here, result
 
 QUADRATIC = ["complexity"]
