@@ -15,7 +15,7 @@ Starts are measured before, the same for every arm, and do not count. The traini
 
 A campaign is one JSON line, written when it ends; with --out, campaigns that stand in the file are not run again,
 and the table is made from all of those that fit the options. An interrupted campaign begins anew.
-Not covered: the S3 word problem (the grammar has no second Householder step) and a language model as Researcher.
+Not covered: a language model as Researcher.
 """
 
 from __future__ import annotations

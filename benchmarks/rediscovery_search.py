@@ -18,7 +18,21 @@ import optuna
 from move37.agents.arms import Designer, Proposed, RandomArm, SearchArm, SearchSpace, Tried
 from move37.agents.search import grammar
 from move37.agents.search.catalogue import CATALOGUE
-from move37.agents.search.grammar import ERASING, FAMILIES, SUMMING, WINDOWS, Genome, Path, canonical, faults
+from move37.agents.search.composition import LOCAL, of_one_width, usual
+from move37.agents.search.genome import PASSES, PLACES, STEPS, Mix
+from move37.agents.search.grammar import (
+    ERASING,
+    FAMILIES,
+    SUMMING,
+    WINDOWS,
+    Family,
+    Genome,
+    Path,
+    SmallBlock,
+    Stream,
+    canonical,
+    faults,
+)
 from move37.agents.search.size import fit
 
 TRIES = 200
@@ -32,6 +46,7 @@ _PATH: Mapping[str, tuple[Any, ...]] = {
     "decay": get_args(grammar.Decay),
     "rotary": (False, True),
     "window": WINDOWS,
+    "steps": STEPS,
 }
 _WHOLE: Mapping[str, tuple[Any, ...]] = {
     "router": get_args(grammar.Router),
@@ -41,9 +56,15 @@ _WHOLE: Mapping[str, tuple[Any, ...]] = {
     "floor": get_args(grammar.Floor),
     "residual": (False, True),
     "heads": get_args(grammar.Heads),
+    "keys": ("half", "same", "double"),
+    "values": ("half", "same", "double"),
+    "passes": PASSES,
 }
+_STREAMS: Mapping[str, tuple[Any, ...]] = {f"{name}_mix": get_args(Mix) for name in ("input", "gate", "output")}
+_AROUND: Mapping[str, tuple[Any, ...]] = dict.fromkeys(PLACES, ("none", *LOCAL, "gated_delta"))
 FIELDS: Mapping[str, tuple[Any, ...]] = {
-    **{f"family{place}": (*FAMILIES, *(["none"] if place > 1 else [])) for place in (1, 2, 3)}, **_PATH, **_WHOLE,
+    **{f"family{place}": (*FAMILIES, *(["none"] if place > 1 else [])) for place in (1, 2, 3)},
+    **_PATH, **_WHOLE, **_STREAMS, **_AROUND,
 }  # fmt: skip
 
 
@@ -61,16 +82,24 @@ def genome_from(fields: Mapping[str, Any]) -> Genome | None:
     whole["out_norm"] = whole["out_norm"] or any(path.family in SUMMING for path in paths)
     if len(paths) > 1 and (whole["router"] == "none" or (whole["router"] == "hierarchical" and len(paths) < 3)):
         whole["router"] = "softmax"
-    genome = canonical(Genome(paths=tuple(paths), **whole))
+    streams = tuple(Stream(name=name, mix=fields[f"{name}_mix"]) for name in ("input", "gate", "output"))
+    around = tuple(SmallBlock(place=p, block=_small(fields[p])) for p in PLACES if fields[p] != "none")
+    genome = canonical(of_one_width(Genome(paths=tuple(paths), streams=streams, around=around, **whole)))
     return None if faults(genome) else fit(genome)
 
 
+def _small(family: Family) -> Genome:
+    path = usual(family)
+    return Genome(paths=(path,), conv=False, gate="none", keys="quarter", values="quarter")
+
+
 def fields_of(genome: Genome) -> dict[str, Any]:
-    """The fields of a genome with one path."""
+    """The fields of a genome with one path and nothing around it."""
     (path,) = genome.paths
     own = asdict(path)
     found = {"family1": path.family, "family2": "none", "family3": "none"}
     found |= {name: own[name] for name in _PATH} | {name: getattr(genome, name) for name in _WHOLE}
+    found |= dict.fromkeys((*_STREAMS, *_AROUND), "none")
     return found | {"window": path.window or WINDOWS[0], "gate": "none" if genome.gate == "none" else "full"}
 
 

@@ -4,9 +4,10 @@
                 value away; a delta rule can. Softmax over a window that holds the whole sequence can too.
     parity      running parity, trained on 16 bits and tested on 40: needs a state that can flip, beta up to 2.
     text        next byte of the lab's corpus: needs neighbours to be joined, by a short convolution.
+    s3          product of each prefix of a word in the group S3, trained and tested on 16 elements: one erase-and-write
+                step a token follows swaps, two with beta up to 2 make every permutation (arXiv 2502.10297). Begins
+                without short convolutions: with one, two steps did not solve it in 500 steps.
 
-The word problem of S3 needs two Householder steps a token, which the grammar cannot write (a path has one step): it is
-not here; benchmarks/state_tracking.py has it without a search.
 Each task names where a search begins (families without the answer), the answer's operators, whose priors are zero, and
 those that may not come along as another operator's usual setting (the delta rule is usually put in with beta to 2).
 Candidates are trained in this process: their files are written by our own emitter.
@@ -30,6 +31,7 @@ from torch.nn import functional as F
 from move37 import kernels
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
+from move37.benchmarks.state_tracking import GROUP
 from move37.lab.inside.loop import fit
 from move37.lab.inside.network import ByteModel, MakeMixer
 from move37.lab.probes.overwrite import OVERWRITE_RECALL
@@ -43,6 +45,7 @@ TRAINED, LENGTH = 16, 40  # bits of parity: in training, in the test
 RATE, WIDTH, HEADS = 1e-2, 32, 2
 TESTED = 256  # sequences
 TEXT_TESTED, TEXT_LENGTH = 256, 64
+S3_LENGTH = 16  # elements of a word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,20 @@ def _parity(rng: np.random.Generator, count: int, test: bool) -> Batch:
 
 
 @cache
+def _products() -> NDArray[np.int64]:
+    """Of two elements of S3, as in benchmarks.state_tracking: the second applied first."""
+    return np.array([[GROUP.index(tuple(a[i] for i in b)) for b in GROUP] for a in GROUP])
+
+
+def _s3(rng: np.random.Generator, count: int, test: bool) -> Batch:
+    words = rng.integers(0, len(GROUP), size=(count, S3_LENGTH))
+    products = words.copy()
+    for t in range(1, S3_LENGTH):
+        products[:, t] = _products()[products[:, t - 1], words[:, t]]
+    return words, products
+
+
+@cache
 def _text() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     corpus = open_corpus(cache=Path.home() / ".cache" / "move37")
     return corpus.train, corpus.validation
@@ -112,6 +129,12 @@ TASKS = (
         name="parity", vocabulary=2, steps=240, batch=64, threshold=0.15, draw=_parity,
         answers=frozenset({"beta_two"}), unprimed=frozenset({"beta_two"}), carried=frozenset({"beta_two"}),
         starts=tuple((f, BASELINES[f]) for f in ("linear", "ssd", "gla", "gated_delta")),
+    ),
+    KnownTask(
+        name="s3", vocabulary=6, steps=900, batch=64, threshold=0.2, draw=_s3,
+        answers=frozenset({"several_reflections"}), unprimed=frozenset({"several_reflections", "beta_two"}),
+        carried=frozenset({"beta_two"}), enough=0.05,
+        starts=_bare("ssd", "delta", "gated_delta"),
     ),
     KnownTask(
         name="text", vocabulary=256, steps=200, batch=16, threshold=3.3, draw=_bytes, in_bits=True,

@@ -8,22 +8,12 @@ norm. They are what the search starts from and are outweighed by the archive aft
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorWords:
-    """One operator."""
-
-    phrase: str  # what it is, as part of a sentence
-    why: str  # why it may help
-    risk: str
-    words: str  # regular expression of what people call it
-    probe: str = "bits_per_byte"
-    prior: float = 0.0  # expected gain in bits per byte before anything was measured
-
+from move37.agents.search.catalogue_composition import COMPOSITION
+from move37.agents.search.operator_words import OperatorWords
 
 CATALOGUE: Mapping[str, OperatorWords] = {
+    **COMPOSITION,
     "softmax_attention": OperatorWords(
         phrase="softmax attention inside a window",
         why="exact lookups among the nearest tokens need no compressed state",

@@ -1,7 +1,8 @@
 """From a genome to one readable PyTorch file to the candidate contract: fragments, joined; nothing is executed here.
 
 The file's parts in order: docstring (name and motivation), `# genome:` header (the plan; `genome_of` reads it back),
-imports, the functions it needs, `class Mixer`. Queries, keys and values are shared by all paths; a path is a method.
+imports, the functions it needs, a class for each block around the main one, `class Mixer`. Queries, keys and values are
+shared by all paths of a block (block.py); a path is a method (fragments.py).
 """
 
 from __future__ import annotations
@@ -9,16 +10,37 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections.abc import Mapping
 from functools import lru_cache
 
-from move37.agents.search.fragments import LONG, ROTATE, WINDOWED, arguments, indent, method, path_init
-from move37.agents.search.grammar import CONVOLVING, Genome, from_json, operators_in
+from move37.agents.search.block import forward, init
+from move37.agents.search.fragments import BEFORE, LONG, ROTATE, STEPPED, WINDOWED, indent, method
+from move37.agents.search.genome import Feeds, Place
+from move37.agents.search.grammar import Genome, SmallBlock, from_json, operators_in
 
 _HEADER = re.compile(r"^# genome: (\{.*\})$", re.MULTILINE)
+FUNCTIONS = {  # call -> the function's text, in the order of a file
+    " rotate(": ROTATE,
+    "token_before(": BEFORE,
+    "with_steps(": STEPPED,
+    "windowed_attention(": WINDOWED,
+    "long_convolution(": LONG,
+}
+KERNELS = (
+    "causal_conv1d", "chunk_delta_rule", "chunk_gated_delta_product", "chunk_gated_delta_rule", "chunk_gla",
+    "chunk_kda", "chunk_simple_gla", "l2norm", "rms_norm_gated",
+)  # fmt: skip
+WHAT_SMALL_BLOCKS_ARE: Mapping[Place, str] = {
+    "before": "A block whose output the main one reads.",
+    "beside": "A block whose output is added to the main one's.",
+    "after": "A block that reads what the main one gave.",
+}
 _KERNEL_OPERATORS = {
     "chunk_gated_delta_rule": "gated_delta_rule",
     "chunk_delta_rule": "delta_rule",
     "chunk_gla": "gla",
+    "chunk_kda": "vector_decay_erase",
+    "chunk_gated_delta_product": "several_reflections",
     "causal_conv1d": "short_conv",
     "l2norm": "qk_l2norm",
     "use_qk_l2norm_in_kernel": "qk_l2norm",  # the argument, where it is true
@@ -32,13 +54,10 @@ def emit(genome: Genome, *, name: str, motivation: str = "") -> str:
     """The file of `genome`. `name` and `motivation` stand in its docstring."""
     words = textwrap.fill(_safe(motivation), 116)
     doc = f'"""{_safe(name)}\n\n{words}\n"""' if words else f'"""{_safe(name)}."""'
-    parts = [
-        f"{doc}\n\n# genome: {genome.to_json()}\n\n{_imports(genome)}",
-        *_functions(genome),
-        f"class Mixer(nn.Module):\n{indent(_init(genome), 1)}\n\n{indent(_forward(genome), 1)}"
-        + "".join(f"\n\n{indent(method(path, genome), 1)}" for path in genome.paths),
-    ]
-    return "\n\n\n".join(parts) + "\n"
+    classes = [*(_small(small) for small in genome.around), _mixer(genome)]
+    functions = [text for call, text in FUNCTIONS.items() if any(call in part for part in classes)]
+    body = "\n\n\n".join([*functions, *classes])
+    return f"{doc}\n\n# genome: {genome.to_json()}\n\n{_imports(body)}\n\n\n{body}\n"
 
 
 def genome_of(source: str) -> Genome | None:
@@ -68,135 +87,56 @@ def _is_true(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is True
 
 
-def _imports(genome: Genome) -> str:
-    families = {path.family for path in genome.paths}
-    kernels = set()
-    if genome.conv or "short_conv" in families:
-        kernels.add("causal_conv1d")
-    if families & {"linear", "retention", "ssd"}:
-        kernels.add("chunk_simple_gla")
-    kernels |= {k for f, k in (("gla", "chunk_gla"), ("delta", "chunk_delta_rule")) if f in families}
-    kernels |= {"chunk_gated_delta_rule"} if "gated_delta" in families else set()
-    kernels |= {"l2norm"} if any(path.norm == "l2" for path in genome.paths) else set()
-    kernels |= {"rms_norm_gated"} if genome.gate != "none" and genome.out_norm else set()
-    functional = "from torch.nn import functional as F\n" if _needs_functional(genome) else ""
-    ours = f"\nfrom kernels import {', '.join(sorted(kernels))}\n" if kernels else ""
+def _imports(body: str) -> str:
+    kernels = ", ".join(name for name in KERNELS if f"{name}(" in body)
+    functional = "from torch.nn import functional as F\n" if "F." in body else ""
+    ours = f"\nfrom kernels import {kernels}\n" if kernels else ""
     return f"import torch\nfrom einops import rearrange\nfrom torch import nn\n{functional}{ours}".rstrip()
 
 
-def _needs_functional(genome: Genome) -> bool:
-    return "F." in _init(genome) + _forward(genome) + "".join(
-        [*_functions(genome), *(method(path, genome) for path in genome.paths)]
-    )
+# Classes -------------------------------------------------------------------------------------------------------
 
 
-# Functions beside the class ------------------------------------------------------------------------------------
-
-
-def _functions(genome: Genome) -> list[str]:
-    families = {path.family for path in genome.paths}
-    found = [ROTATE] if any(path.rotary for path in genome.paths) else []
-    found += [WINDOWED] if "softmax" in families else []
-    return found + ([LONG] if "long_conv" in families else [])
-
-
-# __init__ ------------------------------------------------------------------------------------------------------
-
-
-def _init(genome: Genome) -> str:
-    lines = ["super().__init__()"]
-    lines += {
-        "same": ["self.n_heads = n_heads"],
-        "fewer": ["self.n_heads = n_heads // 2 if n_heads % 2 == 0 else n_heads"],
-        "more": ["self.n_heads = 2 * n_heads if d_model % (4 * n_heads) == 0 else n_heads"],
-    }[genome.heads]
-    lines += ["heads, size = self.n_heads, d_model // self.n_heads"] if _needs_sizes(genome) else []
-    lines += ["self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)"]
-    if genome.conv:
-        lines += ["self.conv = nn.Parameter(torch.empty(3 * d_model, 4).uniform_(-0.5, 0.5))"]
-    for path in genome.paths:
-        lines += path_init(path, genome)
-    if genome.router != "none":
-        lines += [f"self.router = nn.Linear(d_model, {len(genome.paths)} * heads, bias=False)"]
-    if genome.floor == "router":
-        lines += ["self.floor = nn.Parameter(torch.full((heads, 1), -3.0))  # sigmoid: every path keeps 5 % at first"]
-    if genome.floor == "decay":
-        lines += ["self.floor = nn.Parameter(torch.full((heads,), -3.0))  # sigmoid: the least that is kept"]
-    if genome.residual:
-        lines += ["self.skip = nn.Parameter(torch.ones(heads, 1))"]
-    if genome.gate == "full":
-        lines += ["self.gate = nn.Linear(d_model, d_model, bias=False)"]
-    if genome.gate == "low":
-        rank = "max(1, d_model // 4)"
-        lines += [f"rank = {rank}  # a full gate would exceed the parameter limit"]
-        lines += [
-            "self.gate = nn.Sequential(nn.Linear(d_model, rank, bias=False), nn.Linear(rank, d_model, bias=False))"
-        ]
-    lines += ["self.norm = nn.Parameter(torch.ones(size))"] if genome.out_norm else []
-    lines += ["self.out = nn.Linear(d_model, d_model, bias=False)"]
-    return "def __init__(self, d_model: int, n_heads: int):\n" + indent("\n".join(lines), 1)
-
-
-def _needs_sizes(genome: Genome) -> bool:
-    return (
-        genome.out_norm
-        or genome.router != "none"
-        or genome.floor != "none"
-        or genome.residual
-        or any(path.norm == "rms" or path.family not in ("softmax", "linear", *CONVOLVING) for path in genome.paths)
-    )
-
-
-# forward -------------------------------------------------------------------------------------------------------
-
-
-def _forward(genome: Genome) -> str:
-    lines = []
-    if genome.conv:
-        lines += ['qkv, _ = causal_conv1d(self.qkv(x), self.conv, activation="silu")']
+def _mixer(genome: Genome) -> str:
+    feeds: Feeds = next((small.feeds for small in genome.around if small.place == "before"), "all")
+    built = tuple(f"self.{s.place} = {s.place.capitalize()}(d_model, n_heads)" for s in genome.around)
+    methods = [init(genome, feeds, built)]
+    if genome.around or genome.passes > 1:
+        methods += [_composed(genome, feeds), forward(genome, feeds, name="mix")]
     else:
-        lines += ["qkv = self.qkv(x)"]
-    lines += ['q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)']
-    calls = [f"self.{path.family}({arguments(path)})" for path in genome.paths]
-    if len(calls) == 1:
-        lines += [f"o = {calls[0]}  # [batch, time, head, dim]"]
-    else:
-        # Each path is brought to unit scale, so that the router's weights mean the same for all.
-        lines += ["paths = torch.stack(["]
-        lines += [f"    F.rms_norm({call}, (v.shape[-1],), eps=1e-6)," for call in calls]
-        lines += ["], dim=-2)  # [batch, time, head, path, dim]", *_routing(genome)]
-        lines += ["o = (weights[..., None] * paths).sum(dim=-2)"]
-    if genome.residual:
-        lines += ["o = o + self.skip * v"]
-    lines += _finish(genome)
-    lines += ['return self.out(rearrange(o, "b t h d -> b t (h d)"))']
-    return "def forward(self, x):\n" + indent("\n".join(lines), 1)
+        methods += [forward(genome)]
+    return _class("Mixer", "", [*methods, *(method(path, genome) for path in genome.paths)])
 
 
-def _routing(genome: Genome) -> list[str]:
-    count = len(genome.paths)
-    lines = ['logits = rearrange(self.router(x), "b t (h p) -> b t h p", h=self.n_heads)  # p: path']
-    if genome.router == "softmax":
-        lines += ["weights = logits.softmax(dim=-1)"]
-    elif genome.router == "sigmoid":
-        lines += ["weights = logits.sigmoid()"]
-    else:
-        lines += [
-            f"first = logits[..., :1].sigmoid()  # first level: {genome.paths[0].family} or the other two",
-            "weights = torch.cat([first, (1 - first) * logits[..., 1:].softmax(dim=-1)], dim=-1)",
-        ]
-    if genome.floor == "router":
-        lines += ["floor = self.floor.sigmoid()", f"weights = floor / {count} + (1 - floor) * weights"]
-    return lines
+def _small(small: SmallBlock) -> str:
+    """The class of a block with weights of its own."""
+    block = small.block
+    methods = [init(block), forward(block), *(method(path, block) for path in block.paths)]
+    return _class(small.place.capitalize(), WHAT_SMALL_BLOCKS_ARE[small.place], methods)
 
 
-def _finish(genome: Genome) -> list[str]:
-    gate = 'rearrange(self.gate(x), "b t (h d) -> b t h d", h=self.n_heads)'
-    if genome.gate != "none" and genome.out_norm:
-        return [f"gate = {gate}", 'o = rms_norm_gated(o, gate, self.norm, activation="silu")']
-    if genome.gate != "none":
-        return [f"o = o * F.silu({gate})"]
-    return ["o = F.rms_norm(o, (o.shape[-1],), self.norm, eps=1e-6)"] if genome.out_norm else []
+def _class(name: str, doc: str, methods: list[str]) -> str:
+    parts = [f'"""{doc}"""', *methods] if doc else methods
+    return f"class {name}(nn.Module):\n" + "\n\n".join(indent(part, 1) for part in parts)
+
+
+def _composed(genome: Genome, feeds: Feeds) -> str:
+    """The Mixer's `forward`: its blocks in order."""
+    places = {small.place for small in genome.around}
+    lines, block = [], "self.mix(x)"
+    if "before" in places and feeds == "all":
+        lines += ["x = x + self.before(x)"]
+    elif "before" in places:
+        lines, block = ["fed = x + self.before(x)"], "self.mix(x, fed)"
+    lines += [f"y = {block}"]
+    if genome.passes > 1:
+        again = "F.rms_norm(x + y, (x.shape[-1],), eps=1e-6)"
+        lines += [f"y = y + {block.replace('(x', f'({again}')}  # the same weights once more"]
+    if "beside" in places:
+        lines += ["y = y + self.beside(x)"]
+    if "after" in places:
+        lines += ["y = y + self.after(F.rms_norm(x + y, (x.shape[-1],), eps=1e-6))"]
+    return "def forward(self, x):\n" + indent("\n".join([*lines, "return y"]), 1)
 
 
 def _safe(text: str) -> str:

@@ -14,12 +14,15 @@ from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
 from move37.agents.search.wishes import Wishes, recognise
 
+BLOCKS = ("block_before", "block_beside", "block_after")
 # What is taken out first when a gate refuses: the parts that could have caused it, most likely first.
 CULPRITS = {
     "import": ("long_conv", "sliding_window", "gla", "short_conv", "qk_l2norm", "output_gate"),
     "shape": ("sliding_window", "long_conv", "more_heads", "fewer_heads", "hierarchical_router", "rotary"),
     "finite": (
         "beta_two",
+        "second_pass",
+        "several_reflections",
         "feature_map_softmax",
         "decay_init_long",
         "learned_floor",
@@ -30,9 +33,34 @@ CULPRITS = {
     "truncation": ("long_conv", "sliding_window", "rotary"),
     "batch": ("hierarchical_router", "parallel_softmax_router", "parallel_sigmoid_router"),
     "purity": ("long_conv", "rotary"),
-    "dead_parameters": ("learned_floor", "feature_map_relu", "residual_path", "hierarchical_router", "qk_rmsnorm"),
-    "parameters": ("output_gate", "gla", "long_conv", "hierarchical_router", "parallel_softmax_router"),
-    "complexity": ("sliding_window", "long_conv", "gla", "hierarchical_router"),
+    "dead_parameters": (
+        "chained_paths",
+        "learned_floor",
+        "feature_map_relu",
+        "residual_path",
+        "hierarchical_router",
+        "qk_rmsnorm",
+    ),
+    "parameters": (
+        "block_before",
+        "block_beside",
+        "block_after",
+        "wide_values",
+        "output_gate",
+        "gla",
+        "long_conv",
+        "hierarchical_router",
+        "parallel_softmax_router",
+    ),
+    "complexity": (
+        "block_before",
+        "block_beside",
+        "block_after",
+        "sliding_window",
+        "long_conv",
+        "gla",
+        "hierarchical_router",
+    ),
     "dtype": ("long_conv", "rotary", "qk_rmsnorm", "learned_floor"),
     "determinism": ("long_conv", "rotary"),
 }

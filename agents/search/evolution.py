@@ -17,7 +17,7 @@ from random import Random
 
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
-from move37.agents.search.operators import OPERATORS, crossover, put, take
+from move37.agents.search.operators import OPERATORS, REPEATABLE, crossover, put, take
 from move37.agents.search.wishes import Wishes
 
 PRIOR_WEIGHT = 2.0  # experiments that the prior counts for
@@ -150,8 +150,7 @@ def _move(
     for name in OPERATORS:
         favour = known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0)
         strength = math.exp(max(-4.0, min(4.0, gain[name] / TEMPERATURE)))
-        # Windows and a short convolution as a path can be put in again where they stand already.
-        if name not in banned and (name not in present or name in ("sliding_window", "short_conv")):
+        if name not in banned and (name not in present or name in REPEATABLE):
             moves.append((name, True))
             weights.append(strength * favour)
         if name in present:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from move37.agents.search.grammar import ERASING, GATED_DECAY, MODES, Genome, Path
+from move37.agents.search.genome import ERASING, GATED_DECAY, MODES, TAPS, Genome, Path
 
 ROTATE = '''\
 def rotate(x):
@@ -41,15 +41,35 @@ def long_convolution(u, taps):
     return torch.fft.irfft(spectrum, size, dim=1)[:, :time].to(u.dtype)'''
 
 
-def path_init(path: Path, genome: Genome) -> list[str]:
+BEFORE = '''\
+def token_before(x):
+    """[batch, time, channel] one token later; zeros come first."""
+    return F.pad(x, (0, 0, 1, 0))[:, :-1]'''
+
+STEPPED = '''\
+def with_steps(first, more, steps):
+    """A row a step: [batch, time, head, dim] and [batch, time, (steps - 1) * head * dim] joined in time."""
+    more = rearrange(more, "b t (n h d) -> b t n h d", n=steps - 1, h=first.shape[2])
+    return torch.cat([first[:, :, None], more], dim=2).flatten(1, 2)'''
+
+
+def path_init(path: Path, genome: Genome, *, keys: str, values: str, key: str) -> list[str]:
+    """Lines of `__init__`; `keys` and `values` say in source how wide all are, `key` how wide a head's are."""
     name, lines = path.family, []
     if path.norm == "rms":
         lines += [
-            f"self.{name}_q_norm = nn.RMSNorm(size, eps=1e-6)",
-            f"self.{name}_k_norm = nn.RMSNorm(size, eps=1e-6)",
+            f"self.{name}_q_norm = nn.RMSNorm({key}, eps=1e-6)",
+            f"self.{name}_k_norm = nn.RMSNorm({key}, eps=1e-6)",
         ]
     if path.family in ERASING:
-        lines += [f"self.{name}_beta = nn.Linear(d_model, heads, bias=False)"]
+        heads = f"{path.steps} * heads" if path.steps > 1 else "heads"
+        lines += [f"self.{name}_beta = nn.Linear(d_model, {heads}, bias=False)"]
+    if path.steps > 1:
+        more = f"{path.steps - 1} * " if path.steps > 2 else ""
+        lines += [
+            f"self.{name}_more_k = nn.Linear(d_model, {more}{keys}, bias=False)  # of the further steps",
+            f"self.{name}_more_v = nn.Linear(d_model, {more}{values}, bias=False)",
+        ]
     if path.family == "retention":
         lines += [
             f"rate = {_rates(path)}  # lost per step, by head",
@@ -62,25 +82,26 @@ def path_init(path: Path, genome: Genome) -> list[str]:
             f"self.{name}_dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # softplus(dt_bias) = dt",
             f"self.{name}_a_log = nn.Parameter(torch.zeros(heads))",
         ]
-    if path.family == "gla":
+    if path.family in ("gla", "kda"):
         lines += [
             "rank = max(1, d_model // 16)",
-            "self.gla_decay = nn.Sequential(nn.Linear(d_model, rank, bias=False), nn.Linear(rank, d_model))",
+            f"self.{name}_decay = nn.Sequential(nn.Linear(d_model, rank, bias=False), nn.Linear(rank, {keys}))",
         ]
         if path.decay != "default":
             lines += [
-                f"rate = {_rates(path)}.repeat_interleave(size)  # lost per step",
+                f"rate = {_rates(path)}.repeat_interleave({key})  # lost per step",
                 "with torch.no_grad():",
-                "    self.gla_decay[1].bias.copy_(-torch.log(torch.expm1(16 * rate)))  # logsigmoid(bias) / 16 = -rate",
+                f"    self.{name}_decay[1].bias.copy_(-torch.log(torch.expm1(16 * rate)))"
+                "  # logsigmoid(bias) / 16 = -rate",
             ]
     if path.family == "short_conv":
-        lines += ["self.taps = nn.Parameter(torch.empty(d_model, 4).uniform_(-0.5, 0.5))"]
+        lines += [f"self.taps = nn.Parameter(torch.empty({values}, {genome.taps}).uniform_(-0.5, 0.5))"]
     if path.family == "long_conv":
         lines += [
             f"modes = {MODES}  # damped waves that a channel's filter is the sum of",
-            "self.wave = nn.Parameter(torch.randn(modes, d_model) / modes)",
-            "self.damping = nn.Parameter(torch.linspace(-5, 0, modes)[:, None].repeat(1, d_model))",
-            "self.pitch = nn.Parameter(torch.rand(modes, d_model))",
+            f"self.wave = nn.Parameter(torch.randn(modes, {values}) / modes)",
+            f"self.damping = nn.Parameter(torch.linspace(-5, 0, modes)[:, None].repeat(1, {values}))",
+            f"self.pitch = nn.Parameter(torch.rand(modes, {values}))",
         ]
     return lines
 
@@ -103,6 +124,7 @@ _WHAT = {
     "gla": "Every key dimension decides for itself what to forget.",
     "delta": "Erases what the key held before it writes.",
     "gated_delta": "Erases what the key held, and forgets everything at once when the gate says so.",
+    "kda": "Erases what the key held; every key dimension decides for itself what to forget.",
     "short_conv": "A gated convolution over the last four positions.",
     "long_conv": "A gated convolution over the whole past.",
 }
@@ -113,9 +135,15 @@ def arguments(path: Path) -> str:
 
 
 def method(path: Path, genome: Genome) -> str:
-    lines = [f'"""{_WHAT[path.family]}"""', *_prepared(path)]
+    """The method of a path: queries, keys and values [batch, time, head, dim] -> what was read, likewise."""
+    lines = [f'"""{_what(path, genome)}"""', *_stepped(path), *_prepared(path)]
     lines += _decayed(path, genome)
     beta = f"{'2 * ' if path.beta == 2 else ''}self.{path.family}_beta(x).sigmoid()"
+    if path.steps > 1:
+        lines += [f'beta = rearrange({beta}, "b t (n h) -> b (t n) h", n={path.steps})']
+        decay = "g" if path.family == "gated_delta" else "None"
+        lines += [f"o, _ = chunk_gated_delta_product(q, k, v, {decay}, beta, {path.steps})", "return o"]
+        return f"def {path.family}(self, {arguments(path)}):\n" + indent("\n".join(lines), 1)
     match path.family:
         case "softmax":
             lines += [f"return windowed_attention(q, k, v, {path.window})"]
@@ -131,6 +159,8 @@ def method(path: Path, genome: Genome) -> str:
             lines += [f"o, _ = chunk_delta_rule(q, k, v, {beta})", "return o"]
         case "gated_delta":
             lines += [f"o, _ = chunk_gated_delta_rule(q, k, v, g, {beta})", "return o"]
+        case "kda":
+            lines += [f"o, _ = chunk_kda(q, k, v, g, {beta})", "return o"]
         case "short_conv":
             lines += [
                 'y, _ = causal_conv1d(rearrange(k * v, "b t h d -> b t (h d)"), self.taps)',
@@ -146,6 +176,18 @@ def method(path: Path, genome: Genome) -> str:
                 'return q * rearrange(y, "b t (h d) -> b t h d", h=self.n_heads)',
             ]
     return f"def {path.family}(self, {arguments(path)}):\n" + indent("\n".join(lines), 1)
+
+
+def _what(path: Path, genome: Genome) -> str:
+    if path.family == "short_conv" and genome.taps != TAPS:
+        return _WHAT["short_conv"].replace("four", str(genome.taps))
+    return _WHAT[path.family] if path.steps == 1 else f"{_WHAT[path.family][:-1]}; {path.steps} times a token."
+
+
+def _stepped(path: Path) -> list[str]:
+    if path.steps == 1:
+        return []
+    return [f"{s} = with_steps({s}, self.{path.family}_more_{s}(x), {path.steps})" for s in ("k", "v")]
 
 
 def _prepared(path: Path) -> list[str]:
@@ -170,10 +212,10 @@ def _decayed(path: Path, genome: Genome) -> list[str]:
             f"dt = F.softplus(self.{name}_dt(x) + self.{name}_dt_bias)  # [batch, time, head]",
             f"g = -self.{name}_a_log.exp() * dt  # log of the decay",
         ]
-    if name == "gla":
-        lines += ['g = F.logsigmoid(rearrange(self.gla_decay(x), "b t (h d) -> b t h d", h=self.n_heads)) / 16']
+    if name in ("gla", "kda"):
+        lines += [f'g = F.logsigmoid(rearrange(self.{name}_decay(x), "b t (h d) -> b t h d", h=self.n_heads)) / 16']
     if genome.floor == "decay" and name in GATED_DECAY:
-        floor = "self.floor[:, None]" if name == "gla" else "self.floor"
+        floor = "self.floor[:, None]" if name in ("gla", "kda") else "self.floor"
         lines += [f"floor = {floor}", "g = torch.logaddexp(F.logsigmoid(floor), F.logsigmoid(-floor) + g)"]
     return lines
 

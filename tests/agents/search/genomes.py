@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
+from move37.agents.search.composition import PUT_IN
 from move37.agents.search.grammar import BASELINES, Genome
 from move37.agents.search.operators import OPERATORS, crossover, put, take
+
+PARTS = tuple(sorted({*PUT_IN, "chained_paths", "several_reflections", "vector_decay_erase"}))  # of composition
 
 
 def a_genome(seed: int) -> Genome:
@@ -17,4 +20,13 @@ def a_genome(seed: int) -> Genome:
         genome = move(rng.choice(OPERATORS), genome, rng) or genome
         if rng.random() < 0.2:
             genome = crossover(genome, rng.choice(list(BASELINES.values())), rng) or genome
+    return genome
+
+
+def a_composition(seed: int) -> Genome:
+    """One valid genome with parts of composition in it, blocks and chains more often than chance has them."""
+    rng = Random(seed)
+    genome = a_genome(seed)
+    for name in (rng.choice(PARTS), rng.choice(("block_before", "block_after", "block_beside", "chained_paths"))):
+        genome = put(name, genome, rng) or genome
     return genome
