@@ -7,7 +7,8 @@ Starts are measured before, the same for every arm, and do not count. The traini
 
     search      the lab's evolution with its record of operators
     no-record   the same without the record
-    no-priors   the same with every prior at zero, not the answer's alone: priors were measured on text
+    no-priors   the same with every prior at zero, not the answer's alone; where the value is no bits per byte the
+                search has none anyway
     random      random moves from the same starts
     tpe         Optuna's TPE over the genome's own fields
 
@@ -35,7 +36,6 @@ from move37.agents.search.grammar import Genome, operators_in
 from move37.benchmarks.rediscovery_search import ARMS, campaign, duel, summary
 from move37.benchmarks.rediscovery_tasks import TASKS, KnownTask, Trained, train
 
-NOISE = 0.05  # of a value's effect, for the search's record: one unit of either metric's scale
 QUICK_STEPS, QUICK_EXPERIMENTS = 40, 2
 Key = tuple[str, str, int, int, int]  # task, arm, seed, experiments, steps
 
@@ -58,9 +58,7 @@ class KnownAnswerLab:
 
 def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: KnownAnswerLab) -> dict[str, Any]:
     """One campaign, as its line."""
-    space = SearchSpace(
-        starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, noise=NOISE
-    )  # fmt: skip
+    space = SearchSpace(starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, metric=task.metric)
     laboratory.spent = 0.0
     found = campaign(
         ARMS[arm](seed, space), space, laboratory.measure,

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from move37.lab.records import BITS_PER_BYTE
+
+PRIOR_METRIC = BITS_PER_BYTE.name  # the only one that priors were measured in
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorWords:
@@ -236,3 +240,8 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         probe="overwrite_recall",
     ),
 }
+
+
+def prior_gains(metric: str) -> Mapping[str, float]:
+    """Each operator's expected gain before anything was measured, in the metric's unit; zero where none ever was."""
+    return {name: words.prior if metric == PRIOR_METRIC else 0.0 for name, words in CATALOGUE.items()}
