@@ -122,18 +122,18 @@ def main() -> None:
                     row = dict(zip(("task", "arm", "seed", "experiments", "steps"), key, strict=True))
                     row |= run(task, arm, seed, given.experiments, laboratory)
                     row["wall_seconds"] = round(time.monotonic() - began, 1)
-                    _write(row, given.out)
+                    print(json.dumps(row), flush=True)
+                    if given.out:
+                        append_line(row, given.out)
                 rows.append(row)
     print(table(rows, given.experiments), file=sys.stderr)
 
 
-def _write(row: dict[str, Any], out: Path | None) -> None:
-    line = json.dumps(row)
-    print(line, flush=True)
-    if out:
-        cut_off = out.exists() and (text := out.read_bytes()) and not text.endswith(b"\n")
-        with out.open("a", encoding="utf-8") as file:
-            file.write(("\n" if cut_off else "") + line + "\n")
+def append_line(row: dict[str, Any], path: Path) -> None:
+    """One JSON line more; a line that was cut off stays a line of its own."""
+    cut_off = path.exists() and (text := path.read_bytes()) and not text.endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if cut_off else "") + json.dumps(row) + "\n")
 
 
 def _options() -> argparse.Namespace:
