@@ -2,9 +2,9 @@
 
     python -m benchmarks.planted [--seeds 60] [--arms search,random]
 
-    needle     `overwrite` and `parity` of benchmarks/rediscovery.py as formulas: one flat but for beta up to two, one
-               with a sum of operators behind a sigmoid in which an erasing rule counts most
-    additive   a sum of operators' worths and of pairs, as in bits per byte with the grammar's priors, and as in a metric
+    needles    `parity` and `overwrite` of benchmarks/rediscovery.py as formulas: flat but for beta up to two; and
+               a sum of operators behind a sigmoid in which an erasing rule counts most
+    additive   a sum of operators' worths and of pairs, in bits per byte with the grammar's priors, and in a metric
                without any: gain of the best over the best baseline after 12 and 24 experiments
 
 The shapes are guesses; what is found here has to be found again by benchmarks/rediscovery.py, which trains.
