@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Protocol
 
+from move37.agents.record import operator_facts
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
@@ -25,7 +26,7 @@ from move37.agents.search.size import fit
 from move37.lab.parents import TEMPERATURE
 from move37.lab.principles import OperatorRecord, Trial
 from move37.lab.records import BITS_PER_BYTE
-from move37.lab.statistics.noise import NOISE
+from move37.lab.statistics.noise import effect_noise
 
 MOST_MOVES = 6  # of a random genome
 TRIES = 200
@@ -36,7 +37,7 @@ class Tried:
     """A genome that was screened; no value where its run failed or diverged."""
 
     genome: Genome
-    value: float | None  # bits per byte
+    value: float | None  # in the metric's unit, lower is better
     base: Genome | None = None  # what it was made from
 
 
@@ -57,7 +58,8 @@ class SearchSpace:
     carried: frozenset[str] = (
         frozenset()
     )  # operators that come in by their own move alone, never with another's default
-    noise: float = NOISE[BITS_PER_BYTE.name].across.sd  # standard deviation of one effect, in the metric's unit
+    metric: str = BITS_PER_BYTE.name  # of the values that an arm is told; priors apply to their own metric only
+    noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 
 
 GRAMMAR = SearchSpace()  # the whole of it
@@ -120,8 +122,11 @@ class Designer:
             pool = [entry for entry in pool if entry[0] != rank]
             parents.append(SearchParent(id=str(rank), name=str(rank), genome=chosen.genome))
         space = self._space
+        record = _record(tried if self._remembers else (), space)
         known = Knowledge(
-            record=_record(tried, space.noise) if self._remembers else {},
+            metric=space.metric,
+            scale=record.scale,
+            record=operator_facts(record),
             tried=frozenset(t.genome for t in tried),
             baselines=frozenset(space.starts.values()),
             unprimed=space.unprimed,
@@ -205,8 +210,8 @@ def without_unasked(genome: Genome, asked: Collection[str], carried: Collection[
     return genome
 
 
-def _record(tried: Sequence[Tried], noise: float) -> dict[str, tuple[int, float]]:
-    """Operator -> how often it changed, and what the regression over all changes gives it."""
+def _record(tried: Sequence[Tried], space: SearchSpace) -> OperatorRecord:
+    """The regression over all changes."""
     values = {t.genome: t.value for t in tried}
     trials = []
     for number, t in enumerate(tried):
@@ -217,15 +222,11 @@ def _record(tried: Sequence[Tried], noise: float) -> dict[str, tuple[int, float]
         trials.append(
             Trial(
                 experiment=str(number), family=t.genome.family, gained=now - then, lost=then - now,
-                effect=before - t.value, standard_error=noise,
+                effect=before - t.value, standard_error=0.0,
             )
         )  # fmt: skip
-    record = OperatorRecord(tuple(trials), noise)
-    names = {name for t in trials for name in t.gained | t.lost}
-    return {
-        name: (sum(name in t.gained | t.lost for t in trials), record.effect(frozenset({name}), frozenset(), "")[0])
-        for name in sorted(names)
-    }
+    noise = space.noise or effect_noise(space.metric, [t.effect for t in trials])
+    return OperatorRecord([replace(t, standard_error=noise) for t in trials], noise)
 
 
 def _moved(genome: Genome, rng: Random, carried: Collection[str] = ()) -> Genome | None:

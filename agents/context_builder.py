@@ -49,6 +49,7 @@ def at_stage(
     parents = _parents(ctx, others, hypothesis)
     best = ledger.best_candidate(others, metric)
     plans = [e.hypothesis.plan for e in others if e.hypothesis is not None and e.hypothesis.plan]
+    fitted = record.operator_record(others, metric, campaign.operators_of)
     return ResearchContext(
         experiment=ctx.id,
         number=ctx.number,
@@ -68,7 +69,9 @@ def at_stage(
         if best is not None and best.id not in {p.id for p in parents}
         else None,
         recollections=tuple(recollections),
-        operators=record.operator_facts(record.operator_record(others, metric, campaign.operators_of)),
+        operators=record.operator_facts(fitted),
+        operator_scale=fitted.scale,
+        scatter=fitted.scatter,
         tried_plans=tuple(plans),
         pool=ledger.pool(others),
         in_flight=ledger.in_flight(others, campaign.record.id),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from move37.agents.ledger import OperatorsOf, candidates, known_effects, source_of
 from move37.agents.research_context import OperatorFacts
@@ -11,15 +12,7 @@ from move37.lab.effects import base_of
 from move37.lab.forecasts import TENTH
 from move37.lab.principles import RECORD, OperatorRecord, Trial
 from move37.lab.records import Experiment, Forecast, Metric
-from move37.lab.statistics.noise import NOISE
-
-UNKNOWN_NOISE = 0.05  # share of a metric's unit, where the lab has not measured its noise
-
-
-def noise_of(metric: Metric) -> float:
-    """The standard deviation of a screened effect without a cause."""
-    known = NOISE.get(metric.name)
-    return known.across.sd if known else UNKNOWN_NOISE
+from move37.lab.statistics.noise import effect_noise
 
 
 def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> tuple[Trial, ...]:
@@ -30,7 +23,6 @@ def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: Oper
         if effect is None or base is None or not math.isfinite(effect.value):
             continue
         now, before = frozenset(operators_of(source_of(e))), frozenset(operators_of(source_of(base)))
-        error = effect.standard_error if effect.standard_error else noise_of(metric)
         found.append(
             Trial(
                 experiment=e.id,
@@ -38,15 +30,17 @@ def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: Oper
                 gained=now - before,
                 lost=before - now,
                 effect=effect.value,
-                standard_error=error,
+                standard_error=effect.standard_error or 0.0,
             )
         )
-    return tuple(found)
+    noise = effect_noise(metric.name, [t.effect for t in found])
+    return tuple(t if t.standard_error else replace(t, standard_error=noise) for t in found)
 
 
 def operator_record(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> OperatorRecord:
     """The regression over all of them."""
-    return OperatorRecord(trials(experiments, metric, operators_of), noise_of(metric))
+    found = trials(experiments, metric, operators_of)
+    return OperatorRecord(found, effect_noise(metric.name, [t.effect for t in found]))
 
 
 def forecast(record: OperatorRecord, gained: Sequence[str], lost: Sequence[str], family: str) -> Forecast | None:
@@ -55,17 +49,15 @@ def forecast(record: OperatorRecord, gained: Sequence[str], lost: Sequence[str],
     if not known & {*gained, *lost}:
         return None
     mean, sd = record.effect(frozenset(gained), frozenset(lost), family)
-    half = TENTH * math.hypot(sd, record.noise)
+    half = TENTH * math.hypot(sd, record.scatter)
     return Forecast(author=RECORD, effect=mean, low=mean - half, high=mean + half)
 
 
 def operator_facts(record: OperatorRecord) -> Mapping[str, OperatorFacts]:
     """Each operator that was put in or taken out: how often, and what putting it in does to any family's mixer."""
-    changed = {o for t in record.trials for o in t.gained | t.lost}
-    return {
-        o: OperatorFacts(
-            tried=sum(o in t.gained | t.lost for t in record.trials),
-            mean_effect=record.effect(frozenset({o}), frozenset(), "")[0],
-        )
-        for o in sorted(changed)
-    }
+    found = {}
+    for o in sorted({o for t in record.trials for o in t.gained | t.lost}):
+        mean, sd = record.effect(frozenset({o}), frozenset(), "")
+        tried = sum(o in t.gained | t.lost for t in record.trials)
+        found[o] = OperatorFacts(tried=tried, mean_effect=mean, sd=sd)
+    return found

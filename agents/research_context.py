@@ -87,6 +87,7 @@ class OperatorFacts:
 
     tried: int
     mean_effect: float  # positive is better, in the metric's unit
+    sd: float = 0.0  # how uncertain that is, in the metric's unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,8 @@ class ResearchContext:
     best: ParentFacts | None = None  # the best candidate, where it is no parent
     recollections: tuple[Recollection, ...] = ()
     operators: Mapping[str, OperatorFacts] = field(default_factory=dict)
+    operator_scale: float | None = None  # standard deviation of operators' effects, in the metric's unit; None: unknown
+    scatter: float | None = None  # of a measured effect around what the record expects, in the metric's unit
     tried_plans: tuple[str, ...] = ()
     pool: tuple[IdeaFacts, ...] = ()
     in_flight: tuple[InFlight, ...] = ()

@@ -7,7 +7,8 @@ Starts are measured before, the same for every arm, and do not count. The traini
 
     search      the lab's evolution with its record of operators
     no-record   the same without the record
-    no-priors   the same with every prior at zero, not the answer's alone: priors were measured on text
+    no-priors   the same with every prior at zero, not the answer's alone; where the value is no bits per byte the
+                search has none anyway
     random      random moves from the same starts
     tpe         Optuna's TPE over the genome's own fields
 
@@ -35,7 +36,6 @@ from move37.agents.search.grammar import Genome, operators_in
 from move37.benchmarks.rediscovery_search import ARMS, campaign, duel, summary
 from move37.benchmarks.rediscovery_tasks import TASKS, KnownTask, Trained, train
 
-NOISE = 0.05  # of a value's effect, for the search's record: one unit of either metric's scale
 QUICK_STEPS, QUICK_EXPERIMENTS = 40, 2
 Key = tuple[str, str, int, int, int]  # task, arm, seed, experiments, steps
 
@@ -58,9 +58,7 @@ class KnownAnswerLab:
 
 def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: KnownAnswerLab) -> dict[str, Any]:
     """One campaign, as its line."""
-    space = SearchSpace(
-        starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, noise=NOISE
-    )  # fmt: skip
+    space = SearchSpace(starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, metric=task.metric)
     laboratory.spent = 0.0
     found = campaign(
         ARMS[arm](seed, space), space, laboratory.measure,
@@ -124,18 +122,18 @@ def main() -> None:
                     row = dict(zip(("task", "arm", "seed", "experiments", "steps"), key, strict=True))
                     row |= run(task, arm, seed, given.experiments, laboratory)
                     row["wall_seconds"] = round(time.monotonic() - began, 1)
-                    _write(row, given.out)
+                    print(json.dumps(row), flush=True)
+                    if given.out:
+                        append_line(row, given.out)
                 rows.append(row)
     print(table(rows, given.experiments), file=sys.stderr)
 
 
-def _write(row: dict[str, Any], out: Path | None) -> None:
-    line = json.dumps(row)
-    print(line, flush=True)
-    if out:
-        cut_off = out.exists() and (text := out.read_bytes()) and not text.endswith(b"\n")
-        with out.open("a", encoding="utf-8") as file:
-            file.write(("\n" if cut_off else "") + line + "\n")
+def append_line(row: dict[str, Any], path: Path) -> None:
+    """One JSON line more; a line that was cut off stays a line of its own."""
+    cut_off = path.exists() and (text := path.read_bytes()) and not text.endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if cut_off else "") + json.dumps(row) + "\n")
 
 
 def _options() -> argparse.Namespace:

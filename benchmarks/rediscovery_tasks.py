@@ -35,6 +35,7 @@ from move37.benchmarks.state_tracking import GROUP
 from move37.lab.inside.loop import fit
 from move37.lab.inside.network import ByteModel, MakeMixer
 from move37.lab.probes.overwrite import OVERWRITE_RECALL
+from move37.lab.records import BITS_PER_BYTE
 from move37.lab.training.contract import load_mixer
 from move37.lab.training.corpus import open_corpus
 from move37.lab.training.schedule import learning_rate
@@ -65,6 +66,11 @@ class KnownTask:
     in_bits: bool = False  # value: bits per byte; otherwise share of wrong answers
     enough: float = 0.01  # training loss in nats that ends a training
     mlp: int = 0
+
+    @property
+    def metric(self) -> str:
+        """Name of what the value is."""
+        return BITS_PER_BYTE.name if self.in_bits else "share_of_wrong_answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

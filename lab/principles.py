@@ -7,11 +7,14 @@ principles that follow, beside those of the last revision).
 An experiment usually changes several operators at once. Averaging its effect into each of them would credit every
 companion of a good operator (an output gate that everybody has looked harmful that way), so all operators are
 estimated together: effect = sum over operators of change * (main effect + family's own part) + noise. Priors are
-normal around zero; their widths, in units of the noise, are a choice: wide enough that two clear trials move them.
+normal around zero. How wide they are, and how far effects miss such a sum beyond the noise of a run, differs between
+metrics by an order of magnitude: both are chosen by the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in
+units of the noise. Nothing here depends on the unit in which a metric is written.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +27,11 @@ from move37.lab.records import Metric, Principle
 MOST = 20  # principles that are kept
 LEAST_TRIALS = 2  # experiments behind a principle
 INTERVAL = 1.645  # standard deviations either way: a 90 % interval
-MAIN_SD = 2.0  # prior of an operator's main effect, in standard errors of one screened effect
-FAMILY_SD = 1.0  # prior of what a family adds to it
+WIDTHS = (2.0, 1.0, 4.0, 8.0, 16.0)  # prior of an operator's main effect in units of the noise; the usual one first
+MISFITS = (1.0, 2.0, 4.0)  # standard deviation of an effect around the sum of its operators, in units of its error
+FAMILY_SHARE = 0.5  # prior of what a family adds to a main effect, in widths of the latter
+UNNAMED = "?"  # a family that no experiment has
+DOUBT = 0.7  # log odds against each doubling away from the usual width, and from no misfit
 RECORD = "record"  # who signs
 
 Matrix = NDArray[np.float64]
@@ -64,42 +70,71 @@ class OperatorEffect:
 
 
 class OperatorRecord:
-    """The fitted regression: asked for effects of operators and for forecasts of changes."""
+    """The fitted regression: asked for effects of operators and for forecasts of changes.
+
+    `noise` is the standard deviation of one screened effect without a cause, in the metric's unit.
+    """
 
     def __init__(self, trials: Sequence[Trial], noise: float) -> None:
         self.trials = tuple(t for t in trials if t.gained | t.lost)
-        self.noise = noise
         pairs = {(o, t.family) for t in self.trials for o in t.gained | t.lost}
         names = sorted({(o, "") for o, _ in pairs} | pairs)
         self._column = {name: i for i, name in enumerate(names)}
-        self._mean, self._covariance = self._fitted(names)
+        width, misfit, self._mean, self._covariance = self._fitted(names, noise)
+        self.scale = width * noise  # standard deviation of operators' main effects, in the metric's unit
+        self.scatter = misfit * noise  # of an effect around what the record says
 
     def effect(self, gained: frozenset[str], lost: frozenset[str], family: str) -> tuple[float, float]:
-        """Mean and standard deviation of a change's effect; an operator never tried has the prior."""
+        """Mean and standard deviation of a change's effect; an operator never tried has the prior.
+
+        With family "" it is the main effect, as uncertain as for a family that was never seen.
+        """
         row, unseen = self._row(gained, lost, family)
-        variance = float(row @ self._covariance @ row) + unseen * self.noise**2
+        variance = float(row @ self._covariance @ row) + unseen * self.scale**2
         return float(row @ self._mean), math.sqrt(variance)
 
     def _row(self, gained: frozenset[str], lost: frozenset[str], family: str) -> tuple[Matrix, float]:
         row, unseen = np.zeros(len(self._column)), 0.0
         for operator in gained ^ lost:
             sign = 1.0 if operator in gained else -1.0
-            for name, prior in (((operator, ""), MAIN_SD), ((operator, family), FAMILY_SD)):
+            for name, prior in (((operator, ""), 1.0), ((operator, family or UNNAMED), FAMILY_SHARE)):
                 if (column := self._column.get(name)) is None:
                     unseen += prior**2
                 else:
                     row[column] += sign
         return row, unseen
 
-    def _fitted(self, names: Sequence[tuple[str, str]]) -> tuple[Matrix, Matrix]:
+    def _fitted(self, names: Sequence[tuple[str, str]], noise: float) -> tuple[float, float, Matrix, Matrix]:
+        """Width and misfit of the largest marginal likelihood, and the effects under them."""
         if not names:
-            return np.zeros(0), np.zeros((0, 0))
-        prior = np.array([1.0 / (self.noise * (FAMILY_SD if family else MAIN_SD)) ** 2 for _, family in names])
+            return WIDTHS[0], MISFITS[0], np.zeros(0), np.zeros((0, 0))
         rows = np.array([self._row(t.gained, t.lost, t.family)[0] for t in self.trials])
-        weights = np.array([1.0 / max(t.standard_error, 1e-9) ** 2 for t in self.trials])
-        effects = np.array([t.effect for t in self.trials])
-        covariance = np.linalg.inv(rows.T @ (weights[:, None] * rows) + np.diag(prior))
-        return covariance @ (rows.T @ (weights * effects)), covariance
+        # In units of the noise: what is chosen, and how well the arithmetic goes, is then the same for every metric.
+        errors = np.array([max(t.standard_error / noise, 1e-6) for t in self.trials])
+        scaled = rows / errors[:, None]
+        effects = np.array([t.effect / noise for t in self.trials]) / errors
+        shares = np.array([FAMILY_SHARE if family else 1.0 for _, family in names])
+        gram, moment, square = scaled.T @ scaled, scaled.T @ effects, float(effects @ effects)
+        best = max(
+            (_evidence(gram, moment, square, len(errors), width * shares, misfit) - _doubt(width, misfit), -place)
+            for place, (width, misfit) in enumerate(itertools.product(WIDTHS, MISFITS))
+        )
+        width, misfit = tuple(itertools.product(WIDTHS, MISFITS))[-best[1]]
+        covariance = np.linalg.inv(gram / misfit**2 + np.diag(1.0 / (width * shares) ** 2))
+        return width, misfit, noise * (covariance @ moment) / misfit**2, noise**2 * covariance
+
+
+def _doubt(width: float, misfit: float) -> float:
+    return DOUBT * (abs(math.log2(width / WIDTHS[0])) + math.log2(misfit / MISFITS[0]))
+
+
+def _evidence(gram: Matrix, moment: Matrix, square: float, n: int, prior_sd: Matrix, misfit: float) -> float:
+    """Log marginal likelihood of `n` effects whose error is `misfit`, less what is the same for all choices."""
+    precision = gram / misfit**2 + np.diag(1.0 / prior_sd**2)
+    fitted = np.linalg.solve(precision, moment) / misfit**2
+    residual = square / misfit**2 - float(moment @ fitted) / misfit**2
+    log_sizes = float(np.linalg.slogdet(precision)[1]) + 2 * float(np.log(prior_sd).sum()) + 2 * n * math.log(misfit)
+    return -0.5 * (residual + log_sizes)
 
 
 def operator_effects(record: OperatorRecord) -> tuple[OperatorEffect, ...]:

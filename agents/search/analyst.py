@@ -14,7 +14,7 @@ from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
 from move37.lab.records import Effect, GateResult, Measurement
 
-NOISE = 0.05  # bits per byte: what two runs that differ in the seed alone may differ by
+NOISES = 2.0  # what two runs that differ in the seed alone may differ by, in standard deviations of the noise
 PROBES = ("overwrite_recall", "parity", "selective_copy", "mqar")
 SOLVED, UNSOLVED = 0.95, 0.8  # accuracy
 LIKELY = ("short_conv", "qk_l2norm", "feature_map_elu", "gated_delta_rule")  # what is tried next where it is absent
@@ -164,9 +164,10 @@ def _why(view: View, read: _Reading) -> str:
 
 def _against(view: View, main: Compared) -> str:
     assert main.gain is not None
-    small = not view.is_program and abs(main.gain) < NOISE and main.seeds < 5
+    may_differ = NOISES * view.noise
+    small = not view.is_program and abs(main.gain) < may_differ and main.seeds < 5
     seeds = f"{main.seeds} seed{'s' if main.seeds > 1 else ''}"
-    noise = f" With {seeds} a difference below {NOISE} may be noise." if small else ""
+    noise = f" With {seeds} a difference below {may_differ:.2g} may be noise." if small else ""
     forecasts = view.hypothesis.forecasts if view.hypothesis else ()
     if not forecasts:
         return f"The gain over {main.rival} is {main.gain:+.3f}.{noise}"

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 from move37.agents.search.catalogue_composition import COMPOSITION
 from move37.agents.search.operator_words import OperatorWords
+from move37.lab.records import BITS_PER_BYTE
+
+PRIOR_METRIC = BITS_PER_BYTE.name  # the only one that priors were measured in
 
 CATALOGUE: Mapping[str, OperatorWords] = {
     **COMPOSITION,
@@ -226,3 +229,8 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         probe="overwrite_recall",
     ),
 }
+
+
+def prior_gains(metric: str) -> Mapping[str, float]:
+    """Each operator's expected gain before anything was measured, in the metric's unit; zero where none ever was."""
+    return {name: words.prior if metric == PRIOR_METRIC else 0.0 for name, words in CATALOGUE.items()}

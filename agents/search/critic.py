@@ -13,7 +13,7 @@ from __future__ import annotations
 from move37.agents.replies import Critique, Prediction
 from move37.agents.search.evolution import scores
 from move37.agents.search.grammar import Genome, distance, from_json, operators_in
-from move37.agents.search.researcher import SPREAD, parents, record
+from move37.agents.search.researcher import knowledge, parents, predicted
 from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
@@ -23,10 +23,8 @@ from move37.memory.records import DeadEnd, Newness
 SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a twin, where the plan says otherwise
 SAME_PROSE = 0.85  # likewise where there is no plan to compare
 DEAD = 0.9  # memory's evidence from which a loss is believed
-TRIALS, LOSING = (
-    3,
-    -0.02,
-)  # experiments that changed it, and relative gain, from which an operator counts as having lost
+TRIALS = 3  # experiments that changed an operator, and
+LOSING = -0.4  # gain in units of the usual size of an operator's effect, from which it counts as having lost
 
 
 def critique(view: View) -> Critique:
@@ -93,12 +91,12 @@ def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, f
     """What is new against the parents, where all of it has lost here already, more than once."""
     if genome is None:
         return []
-    known, inherited = record(view), {o for parent in parents(view) for o in operators_in(parent.genome)}
-    gain = scores(known)
+    record, inherited = view.context.operators, {o for parent in parents(view) for o in operators_in(parent.genome)}
+    gain = scores(knowledge(view))
     new = [o for o in operators_in(genome) if o not in inherited]
-    if not all(known.get(o, (0, 0.0))[0] >= TRIALS and gain[o] < LOSING for o in new):
+    if not all(o in record and record[o].tried >= TRIALS and gain[o] < LOSING * view.scale for o in new):
         return []
-    return [(o, *known[o]) for o in new]
+    return [(o, record[o].tried, record[o].mean_effect) for o in new]
 
 
 def _program(view: View) -> Critique:
@@ -142,9 +140,8 @@ def _prediction(view: View, genome: Genome | None) -> Prediction | None:
     if genome is None or parent is None:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
-    known = record(view)
-    effect = sum(known.get(o, (0, 0.0))[1] for o in now - before) - sum(known.get(o, (0, 0.0))[1] for o in before - now)
-    return Prediction(effect=effect, low=effect - SPREAD, high=effect + SPREAD)
+    gain = {o: facts.mean_effect for o, facts in view.context.operators.items()}
+    return predicted(view, gain, gained=now - before, lost=before - now)
 
 
 def _answer(view: View, genome: Genome | None) -> str:

@@ -2,10 +2,13 @@
 genome.
 
 An operator's score is its mean gain over the parents that it was put into, shrunk towards the grammar's prior as
-if that were two experiments (`scores`). Moves are drawn with weight exp(score / temperature): an operator that is
-absent is put in with that weight, one that is present is taken out with its inverse. Memory's and the user's words
-multiply weights. Read `draw`. Not covered: any model of interactions between operators; crossover is what carries
-those on.
+if that were two experiments (`scores`). A draw makes one to six moves. Every operator's worth is sampled once
+from what is believed of it (Thompson 1933): what was never tried may be worth anything, so it is tried before what has
+shown nothing. The best moves are made: an absent operator is put in, or a present one that seems harmful is taken out.
+
+Worths are in scales: how large operators' effects usually are in this metric. So a draw is the same whatever unit a
+metric is written in, and priors that were measured in one metric say nothing about another. Memory's and the user's
+words add to a worth. Read `draw`. Not covered: any model of interactions between operators; crossover carries those on.
 """
 
 from __future__ import annotations
@@ -15,18 +18,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.research_context import OperatorFacts
+from move37.agents.search.catalogue import prior_gains
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.agents.search.operators import OPERATORS, REPEATABLE, crossover, put, take
 from move37.agents.search.wishes import Wishes
 
 PRIOR_WEIGHT = 2.0  # experiments that the prior counts for
-TEMPERATURE = 0.05  # in the metric's unit: a score this much better is e times as likely
 CROSSOVER_CHANCE = 0.35
-ADVICE = 2.5  # what memory's mention of an operator multiplies its weight by
+ADVICE = 2.5  # memory's mention of an operator adds the logarithm of this to its worth, in scales
 DIRECTION = 4.0  # likewise for the brief's words
-TAKING = 0.4  # taking out is rarer than putting in
+TAKING = 0.9  # that taking out has to be worth more than putting in, in scales
+MOST_MOVES = 6  # of one draw
+UNSEEN_SD = 1.1  # of an operator that was never changed, in scales: its main effect and its family's part
 TRIES = 400
+UNTRIED = OperatorFacts(tried=0, mean_effect=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,9 @@ class SearchParent:
 class Knowledge:
     """What weights the draw."""
 
-    record: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # operator -> (tried, mean gain)
+    metric: str  # its name: priors apply to their own metric only
+    scale: float  # standard deviation of operators' effects, in the metric's unit
+    record: Mapping[str, OperatorFacts] = field(default_factory=dict)  # what was measured of operators
     advice: Mapping[str, float] = field(default_factory=dict)  # operator -> factor, from recollections
     direction: Wishes = field(default_factory=Wishes)  # the brief's words: they weigh, and rule out
     wishes: Wishes = field(default_factory=Wishes)  # the user's words: one of them is put in, and they rule out
@@ -75,25 +83,40 @@ class Draw:
         return tuple(o for o in operators_in(self.base.genome) if o not in after)
 
 
-def scores(record: Mapping[str, tuple[int, float]], unprimed: Collection[str] = ()) -> dict[str, float]:
-    """Expected gain of each operator over the parent, in the metric's unit; the prior of `unprimed` ones is zero."""
+def scores(known: Knowledge) -> dict[str, float]:
+    """Expected gain of each operator over the parent, in the metric's unit."""
     found = {}
-    for name, lore in CATALOGUE.items():
-        tried, gain = record.get(name, (0, 0.0))
-        prior = 0.0 if name in unprimed else lore.prior
-        found[name] = (PRIOR_WEIGHT * prior + tried * gain) / (PRIOR_WEIGHT + tried)
+    for name, prior in prior_gains(known.metric).items():
+        facts = known.record.get(name, UNTRIED)
+        prior = 0.0 if name in known.unprimed else prior
+        found[name] = (PRIOR_WEIGHT * prior + facts.tried * facts.mean_effect) / (PRIOR_WEIGHT + facts.tried)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Of one operator's gain, in scales."""
+
+    mean: float
+    sd: float
+
+
+def _beliefs(known: Knowledge) -> dict[str, Belief]:
+    return {
+        name: Belief(score / known.scale, known.record[name].sd / known.scale if name in known.record else UNSEEN_SD)
+        for name, score in scores(known).items()
+    }
 
 
 def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
-    pool = list(parents) or _strangers(known, rng)
-    gain = scores(known.record, known.unprimed)
+    gain = _beliefs(known)
+    pool = list(parents) or _strangers(gain, rng)
     banned = {*known.wishes.unwanted, *known.direction.unwanted, *known.avoid} - {*known.wishes.wanted}
     taken = known.tried | known.baselines
     for attempt in range(TRIES):
         # After many collisions the neighbourhood is exhausted: go further.
-        steps = 1 + boldness + attempt // 60 + (rng.random() < 0.35) + (rng.random() < 0.1)
+        steps = rng.randint(1, MOST_MOVES) + boldness + attempt // 60
         found = _drawn(pool, known, gain, banned, steps, rng)
         if found is None or found.genome in taken:
             continue
@@ -106,7 +129,7 @@ def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, bold
 def _drawn(
     pool: Sequence[SearchParent],
     known: Knowledge,
-    gain: Mapping[str, float],
+    gain: Mapping[str, Belief],
     banned: Collection[str],
     steps: int,
     rng: Random,
@@ -123,6 +146,7 @@ def _drawn(
         steps -= 1
     put_in: list[str] = []
     taken_out: list[str] = []
+    failed: list[str] = []
     wanted = [o for o in known.wishes.wanted if o not in operators_in(genome)]
     if wanted:
         asked = rng.choice(wanted)
@@ -131,32 +155,44 @@ def _drawn(
             put_in.append(asked)
     for unwanted in sorted({*banned} & {*operators_in(genome)}):
         genome = take(unwanted, genome, rng) or genome
+    worths = _worths(known, gain, rng)
     for _ in range(max(0, steps)):
-        name, inward = _move(genome, known, gain, banned, rng)
+        name, inward = _move(genome, worths, banned, {*put_in, *taken_out, *failed}, rng)
         if (moved := (put if inward else take)(name, genome, rng)) is not None:
             genome = moved
             (put_in if inward else taken_out).append(name)
+        else:
+            failed.append(name)
     if genome == base.genome:
         return None
     return Draw(genome=genome, base=base, other=other, put_in=tuple(put_in), taken_out=tuple(taken_out))
 
 
+def _worths(known: Knowledge, gain: Mapping[str, Belief], rng: Random) -> dict[str, float]:
+    """One sample of what every operator may be worth, in scales, the words about it included."""
+    return {
+        name: rng.gauss(gain[name].mean, gain[name].sd)
+        + math.log(known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0))
+        for name in OPERATORS
+    }
+
+
 def _move(
-    genome: Genome, known: Knowledge, gain: Mapping[str, float], banned: Collection[str], rng: Random
+    genome: Genome, worths: Mapping[str, float], banned: Collection[str], moved: Collection[str], rng: Random
 ) -> tuple[str, bool]:
+    """The best operator that was not `moved` yet, and whether it is put in."""
     present = operators_in(genome)
-    moves: list[tuple[str, bool]] = []
-    weights: list[float] = []
-    for name in OPERATORS:
-        favour = known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0)
-        strength = math.exp(max(-4.0, min(4.0, gain[name] / TEMPERATURE)))
-        if name not in banned and (name not in present or name in REPEATABLE):
-            moves.append((name, True))
-            weights.append(strength * favour)
+    found, best = ("", True), -math.inf
+    for name in (o for o in OPERATORS if o not in moved):
+        worth = worths[name]
         if name in present:
-            moves.append((name, False))
-            weights.append(TAKING / (strength * favour))
-    return rng.choices(moves, weights)[0]
+            if -worth - TAKING > best:
+                found, best = (name, False), -worth - TAKING
+            # Once more as a path of its own, or in another size: what was measured of it says nothing about that.
+            worth = rng.gauss(0.0, UNSEEN_SD) - TAKING if name in REPEATABLE else -math.inf
+        if name not in banned and worth > best:
+            found, best = (name, True), worth
+    return found
 
 
 def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
@@ -165,11 +201,10 @@ def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
     return not present & {*banned} and (not asked or bool(present & asked))
 
 
-def _strangers(known: Knowledge, rng: Random) -> list[SearchParent]:
+def _strangers(gain: Mapping[str, Belief], rng: Random) -> list[SearchParent]:
     """No parent could be read: begin from two of the families that the lab measures anyway."""
-    gain = scores(known.record, known.unprimed)
     names = sorted(BASELINES)
-    weights = [math.exp(sum(gain[o] for o in operators_in(BASELINES[n])) / TEMPERATURE / 4) for n in names]
+    weights = [math.exp(sum(gain[o].mean for o in operators_in(BASELINES[n])) / 4) for n in names]
     first = rng.choices(names, weights)[0]
     second = rng.choice([n for n in names if n != first])
     return [SearchParent(id=n, name=n, genome=BASELINES[n]) for n in (first, second)]

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
-from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.catalogue import CATALOGUE, PRIOR_METRIC
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
 from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
 from move37.agents.search.wishes import recognise
+from move37.lab.forecasts import TENTH
 from move37.memory.records import Recollection
 
 MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
-SMALLEST_GAIN = 0.005  # a search hopes, but not for less than this
-SPREAD = 0.05  # half the width of its own forecast, in bits per byte
 GAINED, LOST, ENDED = 1.5, 0.7, 0.6  # factors for operators of own experiments, by how they ended
-Record = Mapping[str, tuple[int, float]]  # operator -> (tried, mean gain)
 
 
 def propose(view: View) -> Proposals:
@@ -33,7 +32,7 @@ def propose(view: View) -> Proposals:
     found = draw(parents(view), known, view.rng("propose", len(view.offers)), boldness=refusals)
     if found is None:
         return _dropped(view, "the search found no untried mixer near its parents")
-    return Proposals(ideas=[_proposal(view, found, known.record)], to_person=_answer(view, found.genome))
+    return Proposals(ideas=[_proposal(view, found, scores(known))], to_person=_answer(view, found.genome))
 
 
 def parents(view: View) -> tuple[SearchParent, ...]:
@@ -54,18 +53,15 @@ def knowledge(view: View) -> Knowledge:
     base = {o for parent in parents(view) for o in operators_in(parent.genome)}
     avoid = {o for genome in rejected if genome is not None for o in operators_in(genome) if o not in base}
     return Knowledge(
-        record=record(view),
+        metric=view.metric,
+        scale=view.scale,
+        record=view.context.operators,
         advice=advice(view.context.recollections),
         direction=view.direction,
         wishes=view.wishes,
         avoid=frozenset(avoid - {*view.wishes.wanted}) if view.objections else frozenset(),
         tried=tried(view),
     )
-
-
-def record(view: View) -> Record:
-    """How each operator has fared against the parents that it was put into."""
-    return {name: (facts.tried, facts.mean_effect) for name, facts in view.context.operators.items()}
 
 
 def tried(view: View) -> frozenset[Genome]:
@@ -100,11 +96,20 @@ def _own(recollection: Recollection) -> float:
     return GAINED if effect.gain > 0 else LOST
 
 
-def _proposal(view: View, found: Draw, record: Record) -> Proposal:
-    genome, gain = found.genome, scores(record)
+def predicted(view: View, gain: Mapping[str, float], *, gained: Collection[str], lost: Collection[str]) -> Prediction:
+    """The sum of the changed operators' gains, as uncertain as they are and as effects scatter around such sums."""
+    effect = math.fsum(gain.get(o, 0.0) for o in gained) - math.fsum(gain.get(o, 0.0) for o in lost)
+    record = view.context.operators
+    doubts = (record[o].sd if o in record else view.scale for o in (*gained, *lost))
+    half = TENTH * math.hypot(view.scatter, *doubts)
+    return Prediction(effect=effect, low=effect - half, high=effect + half)
+
+
+def _proposal(view: View, found: Draw, gain: Mapping[str, float]) -> Proposal:
+    genome = found.genome
     focus = max(found.gained or found.lost or operators_in(genome), key=lambda operator: gain[operator])
     cited = [r for r in view.context.recollections if {*r.operators} & {*found.gained}]
-    expected = _expected(found, gain)
+    prediction = predicted(view, gain, gained=found.gained, lost=found.lost)
     return Proposal(
         name=_name(genome, found),
         base=found.base.id,
@@ -112,8 +117,8 @@ def _proposal(view: View, found: Draw, record: Record) -> Proposal:
         family=genome.family,
         motivation=_motivation(view, found, cited),
         change=_change(found),
-        predicted_effect=_prediction(view, found, record, expected),
-        prediction=Prediction(effect=expected, low=expected - SPREAD, high=expected + SPREAD),
+        predicted_effect=_prediction(view, found, prediction.effect),
+        prediction=prediction,
         probe=CATALOGUE[focus].probe if focus in found.gained else view.metric,
         risk=f"{CATALOGUE[focus].risk[0].upper()}{CATALOGUE[focus].risk[1:]}.",
         cites=list(dict.fromkeys(r.key for r in cited)),
@@ -164,17 +169,12 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
     return " ".join(parts)
 
 
-def _expected(found: Draw, gain: Mapping[str, float]) -> float:
-    return sum(gain[o] for o in found.gained) - sum(gain[o] for o in found.lost)
-
-
-def _prediction(view: View, found: Draw, record: Record, expected: float) -> str:
-    measured = [o for o in (*found.gained, *found.lost) if record.get(o, (0, 0.0))[0] > 0]
-    basis = (
-        f"the record of {', '.join(measured)} here" if measured else "the grammar's prior, nothing measured here yet"
-    )
-    direction = "higher" if view.context.task.metric.higher_is_better else "lower"
-    return f"{view.metric} about {max(expected, SMALLEST_GAIN):.3f} {direction} than {found.base.name} (from {basis})."
+def _prediction(view: View, found: Draw, expected: float) -> str:
+    measured = [o for o in (*found.gained, *found.lost) if o in view.context.operators]
+    prior = "the grammar's prior" if view.metric == PRIOR_METRIC else "no prior"
+    basis = f"the record of {', '.join(measured)} here" if measured else f"{prior}, nothing measured here yet"
+    direction = "higher" if view.context.task.metric.higher_is_better is (expected >= 0) else "lower"
+    return f"{view.metric} about {abs(expected):.3g} {direction} than {found.base.name} (from {basis})."
 
 
 def _answer(view: View, genome: Genome) -> str:

@@ -17,7 +17,9 @@ from move37.agents.messages import Opening, PrecedentFacts, Precedents, Refused,
 from move37.agents.replies import Critique, Proposal, Proposals
 from move37.agents.research_context import ResearchContext
 from move37.agents.search.wishes import Wishes, recognise
+from move37.lab.principles import WIDTHS
 from move37.lab.records import Hypothesis
+from move37.lab.statistics.noise import effect_noise
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -86,6 +88,22 @@ class View:
     def metric(self) -> str:
         """The primary metric's name."""
         return self.context.task.metric.name
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of a screened effect without a cause, in the metric's unit."""
+        effects = [row.effects.parent.value for row in self.context.ledger if row.effects.parent is not None]
+        return effect_noise(self.metric, effects)
+
+    @property
+    def scale(self) -> float:
+        """How large operators' effects are, in the metric's unit: the record's, else the usual one."""
+        return self.context.operator_scale or WIDTHS[0] * self.noise
+
+    @property
+    def scatter(self) -> float:
+        """How far an effect lies from what the record expects, in the metric's unit."""
+        return self.context.scatter or self.noise
 
     @property
     def round(self) -> int:

@@ -3,15 +3,18 @@
 237 trainings of rung 2 (500 steps, width 64, the pinned corpus); true there alone, so that a measurement says itself
 whether it was taken under these conditions (`Measurement.calibrated`). One that was taken at another scale carries the
 noise that `move37 calibrate` measured there (`Measurement.noise`). Elsewhere the seeds at hand have to tell.
+
+`effect_noise` is what a search may assume of any metric before there are seeds: no verdict rests on it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from move37.lab.records import BITS_PER_BYTE, Calibration, Measurement, Noise
 
-__all__ = ["NOISE", "Calibration", "Noise", "noise_of"]
+__all__ = ["NOISE", "Calibration", "Noise", "effect_noise", "noise_of"]
 
 # The trust of four degrees of freedom is a choice: the calibration is outvoted by the sample from six seeds on.
 # `relatives` is for effects alone, never for a claim: who is a relative is the author's own word. Its value is that of
@@ -24,6 +27,9 @@ NOISE = {
     )
 }
 
+UNKNOWN_NOISE = 0.05  # in the unit of a metric of which nothing is known at all
+SHARE = 0.25  # of an effect's usual size that is taken for noise where the noise was never measured
+
 
 def noise_of(metric: str, measurements: Sequence[Measurement]) -> Noise | None:
     """The noise known beforehand for all of these together; None where one was taken elsewhere, or they differ."""
@@ -31,3 +37,16 @@ def noise_of(metric: str, measurements: Sequence[Measurement]) -> Noise | None:
         return None
     known = {m.noise or NOISE.get(metric) for m in measurements}
     return known.pop() if len(known) == 1 else None
+
+
+def effect_noise(metric: str, effects: Sequence[float] = ()) -> float:
+    """The standard deviation of a screened effect without a cause, in the metric's unit.
+
+    As it was measured beforehand. For any other metric a share of how far `effects` lie from zero, so that whoever
+    works in units of it does the same for accuracy, for a loss of 400 and for the same loss in other units.
+    """
+    if (known := NOISE.get(metric)) is not None:
+        return known.across.sd
+    sound = [e for e in effects if math.isfinite(e)]
+    usual = math.sqrt(math.fsum((e / len(sound)) * e for e in sound)) if sound else 0.0
+    return SHARE * usual if usual > 0 and math.isfinite(usual) else UNKNOWN_NOISE

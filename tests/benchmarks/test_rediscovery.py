@@ -22,7 +22,7 @@ NEEDED = st.lists(st.none() | st.integers(1, 12), min_size=1, max_size=8)
 
 
 def space_of(task: KnownTask) -> SearchSpace:
-    return SearchSpace(starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, noise=0.05)
+    return SearchSpace(starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, metric=task.metric)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

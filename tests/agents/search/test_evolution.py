@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from statistics import median
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from move37.agents.arms import Designer, SearchSpace, Tried
+from move37.agents.research_context import OperatorFacts
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.evolution import Draw, Knowledge, SearchParent, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, crossover, put, take
 from move37.agents.search.wishes import Wishes, recognise
+from move37.lab.records import BITS_PER_BYTE
 
 PARENTS = tuple(SearchParent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
+
+
+def knowing(**changes: Any) -> Knowledge:
+    """What weights a draw by default: bits per byte, nothing measured yet."""
+    return Knowledge(**({"metric": BITS_PER_BYTE.name, "scale": 0.05} | changes))
+
+
+def measured(tried: int, gain: float) -> OperatorFacts:
+    return OperatorFacts(tried=tried, mean_effect=gain, sd=0.05 / (1 + tried) ** 0.5)
 
 
 def drawn(known: Knowledge, seed: int = 0, **options: int) -> Draw:
@@ -24,15 +38,15 @@ def drawn(known: Knowledge, seed: int = 0, **options: int) -> Draw:
 
 
 def test_equal_seeds_give_equal_draws_and_other_seeds_others() -> None:
-    assert drawn(Knowledge(), 7) == drawn(Knowledge(), 7)
-    assert len({drawn(Knowledge(), seed).genome for seed in range(20)}) > 10
+    assert drawn(knowing(), 7) == drawn(knowing(), 7)
+    assert len({drawn(knowing(), seed).genome for seed in range(20)}) > 10
 
 
 @given(st.integers(min_value=0, max_value=10**6))
 @settings(max_examples=50, deadline=None)
 def test_what_was_tried_and_the_baselines_are_never_drawn(seed: int) -> None:
-    first = drawn(Knowledge(), seed)
-    again = drawn(Knowledge(tried=frozenset({first.genome})), seed)
+    first = drawn(knowing(), seed)
+    again = drawn(knowing(tried=frozenset({first.genome})), seed)
     assert again.genome != first.genome
     assert first.genome not in BASELINES.values() and not faults(first.genome)
 
@@ -40,36 +54,37 @@ def test_what_was_tried_and_the_baselines_are_never_drawn(seed: int) -> None:
 @given(st.integers(min_value=0, max_value=10**6), st.sampled_from(["beta_two", "long_conv", "hierarchical_router"]))
 @settings(max_examples=40, deadline=None)
 def test_a_wish_of_the_person_is_in_the_draw(seed: int, operator: str) -> None:
-    found = drawn(Knowledge(wishes=Wishes(wanted=(operator,), unwanted=("short_conv", "rotary"))), seed)
+    found = drawn(knowing(wishes=Wishes(wanted=(operator,), unwanted=("short_conv", "rotary"))), seed)
     present = operators_in(found.genome)
     assert operator in present and "rotary" not in present and "short_conv" not in present
 
 
 def test_the_record_outweighs_the_prior() -> None:
-    record = dict.fromkeys(OPERATORS, (20, -0.1)) | {"rotary": (20, 0.05), "short_conv": (20, -0.30)}
-    found = scores(record)
+    record = dict.fromkeys(OPERATORS, measured(20, -0.1))
+    record |= {"rotary": measured(20, 0.05), "short_conv": measured(20, -0.30)}
+    found = scores(knowing(record=record))
     assert max(found, key=lambda o: found[o]) == "rotary"
-    assert found["short_conv"] < 0 < scores({})["short_conv"]
+    assert found["short_conv"] < 0 < scores(knowing())["short_conv"]
 
 
 def test_the_record_and_memorys_advice_move_the_draws() -> None:
     def share(known: Knowledge) -> int:
         return sum("learned_floor" in drawn(known, seed).gained for seed in range(300))
 
-    plain = share(Knowledge())
-    assert share(Knowledge(advice={"learned_floor": 2.5})) > 1.3 * plain
-    assert share(Knowledge(record={"learned_floor": (10, 0.1), "rotary": (10, -0.1)})) > 1.5 * plain
-    assert share(Knowledge(record={"learned_floor": (10, -0.2), "rotary": (10, 0.1)})) < 0.7 * plain
+    plain = share(knowing())
+    assert share(knowing(advice={"learned_floor": 2.5})) > 1.3 * plain
+    assert share(knowing(record={"learned_floor": measured(10, 0.1), "rotary": measured(10, -0.1)})) > 1.5 * plain
+    assert share(knowing(record={"learned_floor": measured(10, -0.2), "rotary": measured(10, 0.1)})) < 0.7 * plain
 
 
 def test_without_readable_parents_it_starts_from_known_families() -> None:
-    found = draw((), Knowledge(), Random(0))
+    found = draw((), knowing(), Random(0))
     assert found is not None and found.base.name in BASELINES
 
 
 def test_boldness_goes_further() -> None:
     def moves(boldness: int) -> float:
-        draws = [drawn(Knowledge(), seed, boldness=boldness) for seed in range(60)]
+        draws = [drawn(knowing(), seed, boldness=boldness) for seed in range(60)]
         return sum(len(d.gained) + len(d.lost) for d in draws) / len(draws)
 
     assert moves(2) > moves(0) + 1
@@ -105,8 +120,8 @@ def evolve(world: Landscape, seed: int, budget: int) -> list[float]:
         for genome, value in known.items():
             for operator in operators_in(genome):
                 effects.setdefault(operator, []).append(value - top)
-        record = {o: (len(v), sum(v) / len(v)) for o, v in effects.items()}
-        found = draw(parents, Knowledge(record=record, tried=frozenset(known)), rng)
+        record = {o: measured(len(v), sum(v) / len(v)) for o, v in effects.items()}
+        found = draw(parents, knowing(record=record, tried=frozenset(known)), rng)
         assert found is not None
         known[found.genome] = world.value(found.genome)
         best.append(max(known.values()))
@@ -169,7 +184,60 @@ def test_a_forgotten_prior_counts_as_zero_and_what_was_measured_still_counts(
     names: set[str], tried: int, gain: float
 ) -> None:
     """Every other operator keeps its score."""
-    record = dict.fromkeys(CATALOGUE, (tried, gain))
-    hidden, known = scores(record, names), scores(record)
+    record = dict.fromkeys(CATALOGUE, measured(tried, gain))
+    hidden, known = scores(knowing(record=record, unprimed=frozenset(names))), scores(knowing(record=record))
     assert all(hidden[n] == tried * gain / (2 + tried) for n in names)
     assert all(hidden[n] == known[n] for n in CATALOGUE if n not in names)
+
+
+# Metrics ----------------------------------------------------------------------------------------------------------
+
+UNITS = st.floats(1e-6, 1e6)
+METRICS = st.sampled_from(["accuracy", "share_of_wrong_answers", "combined_score", "perplexity", "bits_per_byte_2"])
+
+
+@given(METRICS)
+def test_a_prior_counts_in_its_own_metric_only(metric: str) -> None:
+    assert any(scores(knowing()).values())
+    assert not any(scores(knowing(metric=metric)).values())
+
+
+@given(METRICS, UNITS, st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_a_draw_is_the_same_in_any_unit(metric: str, unit: float, seed: int) -> None:
+    rng = Random(seed)
+    effects = {o: rng.gauss(0.0, 0.1) for o in rng.sample(OPERATORS, 12)}
+
+    def known(factor: float) -> Knowledge:
+        record = {o: OperatorFacts(tried=3, mean_effect=e * factor, sd=0.04 * factor) for o, e in effects.items()}
+        return knowing(metric=metric, scale=0.1 * factor, record=record)
+
+    assert drawn(known(unit), seed) == drawn(known(1.0), seed)
+
+
+@given(METRICS, UNITS, st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_the_whole_search_does_the_same_in_any_unit(metric: str, unit: float, seed: int) -> None:
+    """From values to the next genome, the noise and the size of effects read off the values themselves."""
+    world = Landscape(seed % 1000)
+
+    def path(factor: float) -> list[Genome]:
+        arm, rng = Designer(remembers=True, space=SearchSpace(metric=metric)), Random(seed)
+        tried = [Tried(genome=g, value=-world.value(g) * factor) for g in BASELINES.values()]
+        for _ in range(5):
+            proposed = arm.propose(tried, rng)
+            assert proposed is not None
+            value = -world.value(proposed.genome) * factor
+            tried.append(Tried(genome=proposed.genome, value=value, base=proposed.base))
+        return [t.genome for t in tried]
+
+    # A power of two scales every float exactly: nothing but the unit may tell the two apart.
+    assert path(2.0 ** round(math.log2(unit))) == path(1.0)
+
+
+def test_what_has_shown_nothing_is_tried_less_than_what_was_never_tried() -> None:
+    """A flat record: nothing gained, nothing lost. The draw goes on to what is unknown."""
+    flat = {o: OperatorFacts(tried=8, mean_effect=0.0, sd=0.01) for o in OPERATORS if o != "residual_path"}
+    known = knowing(metric="accuracy", scale=0.1, record=flat)
+    entered = [o for n in range(100) for o in drawn(known, n).put_in]
+    assert entered.count("residual_path") > 3 * (len(entered) - entered.count("residual_path")) / len(flat)
