@@ -1,0 +1,138 @@
+"""Parity beyond the trained length (Table 5 of arXiv 2411.12537): which state can flip, and keep flipping.
+
+Trained on 3 to 40 bits, tested on 40 to 256, the answer asked for at the last bit alone, in training too. Scaled
+accuracy 2a - 1: chance is 0, all right is 1. A family's rate is the one with the best median over seeds; beside it
+stand the median absolute deviation and a 95 % interval.
+
+Published: two layers, width 128, four heads, convolution of 4, AdamW with weight decay .1, batch 1,024, 100,000 steps,
+8,192 test sequences, three seeds, rates 1e-2 to 1e-4. Reduced here, so that a core needs half a minute a run: width 32,
+batch 64, 800 steps, rates 1e-2, 5e-3, 2e-3, 2,048 test sequences. Nothing is made easier with time: every batch draws
+its lengths evenly from 3 to 40. Not here: mLSTM and sLSTM, and arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from move37.benchmarks.sequence_models import Attention, Backbone, DeltaNet, MakeMixer, Mamba
+from move37.benchmarks.studies import Row, StudyRuns, Summary, chosen, judged
+
+TRAINED, FAR = (3, 40), (40, 256)  # bits, both ends in
+WIDTH, HEADS, LAYERS, BATCH, STEPS, WARMUP = 32, 4, 2, 64, 800, 0.1
+RATES, LEAST_RATE, WEIGHT_DECAY = (1e-2, 5e-3, 2e-3), 1e-6, 0.1
+TESTED, TEST_BATCH = 2048, 256
+PADDING = 2  # the third token
+ARMS: dict[str, MakeMixer] = {
+    "DeltaNet [-1,1]": partial(DeltaNet, top=2.0),
+    "DeltaNet [0,1]": partial(DeltaNet, top=1.0),
+    "Transformer": Attention,
+    "Mamba [0,1]": partial(Mamba, low=0.0),
+    "Mamba [-1,1]": partial(Mamba, low=-1.0),
+}
+PUBLISHED = {  # median and median absolute deviation of three seeds
+    "DeltaNet [-1,1]": (0.999, 0.006),
+    "DeltaNet [0,1]": (0.010, 0.005),
+    "Transformer": (0.003, 0.013),
+    "Mamba [0,1]": (0.000, 0.000),
+    "Mamba [-1,1]": (1.000, 0.000),
+}
+
+
+def draw(count: int, lengths: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Bits [count, longest] with padding behind, the place of each last bit, and the parity there."""
+    least, most = lengths
+    length = torch.randint(least, most + 1, (count,), generator=generator)
+    bits = torch.randint(2, (count, most), generator=generator)
+    tokens = torch.where(torch.arange(most) < length[:, None], bits, PADDING)
+    return tokens, length - 1, (tokens == 1).sum(1) % 2
+
+
+def run(arm: str, *, rate: float, seed: int, steps: int = STEPS) -> Row:
+    """One training; scaled accuracy far beyond ("value") and at the trained lengths."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = Backbone(ARMS[arm], vocabulary=3, answers=2, width=WIDTH, heads=HEADS, layers=LAYERS)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
+    smooth, rows = math.log(2), torch.arange(BATCH)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, steps, rate)
+        tokens, last, parity = draw(BATCH, TRAINED, generator)
+        loss = F.cross_entropy(model(tokens, rows, last), parity)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        smooth = 0.95 * smooth + 0.05 * loss.item()
+    own = torch.Generator().manual_seed(10_000 + seed)
+    return {"value": _scaled(model, FAR, own), "trained": _scaled(model, TRAINED, own), "loss": smooth}
+
+
+def _rate(step: int, steps: int, peak: float) -> float:
+    warmup = int(WARMUP * steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return LEAST_RATE + (peak - LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+@torch.no_grad()
+def _scaled(model: Backbone, lengths: tuple[int, int], generator: torch.Generator) -> float:
+    right = 0
+    for _ in range(TESTED // TEST_BATCH):
+        tokens, last, parity = draw(TEST_BATCH, lengths, generator)
+        right += int((model(tokens, torch.arange(TEST_BATCH), last).argmax(-1) == parity).sum())
+    return 2 * right / TESTED - 1
+
+
+def study(runs: StudyRuns, *, seeds: int, arms: Sequence[str] = (), steps: int | None = None) -> list[dict[str, Any]]:
+    """Every arm (or those named) at every rate and seed; of each the best rate, beside what was published.
+
+    Raises `ValueError` for an arm that there is not.
+    """
+    figures = []
+    for arm in chosen(arms, ARMS):
+        by_rate: dict[float, list[Row]] = {rate: [] for rate in RATES}
+        for rate, seed in itertools.product(RATES, range(seeds)):
+            identity = {"study": "parity", "arm": arm, "rate": rate, "seed": seed, "steps": steps or STEPS}
+            train = partial(run, arm, rate=rate, seed=seed, steps=steps or STEPS)
+            by_rate[rate].append(runs.get(identity, train))
+        summed = {rate: Summary.of([r["value"] for r in rows], least=-1.0) for rate, rows in by_rate.items()}
+        best = max(summed, key=lambda rate: summed[rate].median)
+        value, spread = PUBLISHED[arm]
+        figures.append(
+            {
+                "arm": arm, "rate": best, **asdict(summed[best]), "published": value, "spread": spread,
+                "verdict": judged(summed[best], value, spread),
+                "trained": statistics.median(r["trained"] for r in by_rate[best]),
+                "medians": {f"{rate:g}": s.median for rate, s in summed.items()},
+                "cpu_seconds": sum(r["cpu_seconds"] for rows in by_rate.values() for r in rows),
+            }
+        )  # fmt: skip
+    return figures
+
+
+def table(figures: Sequence[dict[str, Any]]) -> str:
+    """Markdown: ours beside the published."""
+    lines = [
+        "| parity, 40 to 256 bits | rate | n | ours: median +- MAD [95 % of the mean] | at 3 to 40 | medians by rate "
+        "| published | verdict | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for f in figures:
+        rates = ", ".join(f"{rate}: {value:.3f}" for rate, value in f["medians"].items())
+        lines.append(
+            f"| {f['arm']} | {f['rate']:g} | {f['n']} | {f['median']:.3f} +- {f['mad']:.3f} "
+            f"[{f['low']:.3f}, {f['high']:.3f}] | {f['trained']:.3f} | {rates} "
+            f"| {f['published']:.3f} +- {f['spread']:.3f} | {f['verdict']} | {f['cpu_seconds']:.0f} |"
+        )
+    return "\n".join(lines)
