@@ -94,9 +94,7 @@ def run(arm: str, *, vocabulary: int, rate: float, seed: int, epochs: int = EPOC
     """One training: macro accuracy on test examples, the ceiling, and the steps it took."""
     torch.manual_seed(seed)
     facts = draw(vocabulary, seed)
-    model = Backbone(
-        ARMS[arm](), vocabulary=vocabulary, answers=vocabulary, width=WIDTH, heads=HEADS, layers=LAYERS
-    )
+    model = Backbone(ARMS[arm](), vocabulary=vocabulary, answers=vocabulary, width=WIDTH, heads=HEADS, layers=LAYERS)
     optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.0)
     shuffle = np.random.default_rng((seed, 1))
     for epoch in range(epochs):

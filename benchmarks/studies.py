@@ -17,6 +17,7 @@ from typing import Any
 
 from move37.lab.statistics.paired import interval
 
+FEWEST = 3  # seeds behind a verdict
 Row = dict[str, Any]  # what identifies a run under "run", and what it gave: "value", "cpu_seconds", ...
 
 
@@ -78,6 +79,8 @@ class Summary:
 
 def judged(ours: Summary, published: float, spread: float = 0.0) -> str:
     """Whether our interval covers a published value, or meets its spread; otherwise that they disagree."""
+    if ours.n < FEWEST:
+        return f"{ours.n} of at least {FEWEST} seeds: no verdict"
     if ours.low <= published <= ours.high:
         return "covered"
     if ours.low <= published + spread and published - spread <= ours.high:

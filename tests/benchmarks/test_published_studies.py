@@ -26,6 +26,13 @@ def test_parity_is_asked_for_at_the_last_bit_alone_and_padding_says_nothing(seed
         assert sum(row[: place + 1]) % 2 == due
 
 
+def test_every_beginning_of_a_row_is_a_sequence_with_its_answer_at_its_end() -> None:
+    bits, rows, places, answers = parity.beginnings(3, torch.Generator().manual_seed(0))
+    assert sorted({int(p) + 1 for p in places}) == list(range(3, 41)) and len(rows) == 3 * 38
+    for row, place, due in zip(rows.tolist(), places.tolist(), answers.tolist(), strict=True):
+        assert int(bits[row, : place + 1].sum()) % 2 == due
+
+
 @pytest.mark.parametrize("arm", parity.ARMS)
 def test_an_answer_does_not_depend_on_what_stands_behind_it(arm: str) -> None:
     torch.manual_seed(0)
@@ -109,6 +116,7 @@ def test_what_was_not_run_may_be_anything_up_to_its_ceiling() -> None:
         ([1.0, 1.0, 1.0], 0.999, 0.006, "within its spread"),
         ([0.8, 0.81, 0.82], 0.552, 0.0, "DISAGREES"),
         ([0.5, 0.5, 0.5], 0.6, 0.05, "DISAGREES"),
+        ([0.5], 0.5, 0.0, "1 of at least 3 seeds: no verdict"),
     ],
 )
 def test_a_published_value_is_covered_or_the_disagreement_is_said(
@@ -147,8 +155,8 @@ def test_mixers_of_the_studies_are_causal(mixer: type[nn.Module]) -> None:
 
 def test_the_studies_run_at_a_few_steps_and_say_what_was_published(tmp_path: Path) -> None:
     runs = StudyRuns(tmp_path / "rows.jsonl")
-    (found,) = parity.study(runs, seeds=1, arms=["DeltaNet [0,1]"], steps=10)
-    assert found["published"] == 0.010 and -1.0 <= found["median"] <= 1.0 and set(found["medians"]) == {"0.004", "0.002", "0.001"}  # fmt: skip  # noqa: E501
+    (found,) = parity.study(runs, seeds=1, arms=["delta_net_to_0"], steps=10)
+    assert found["published"] == 0.010 and -1.0 <= found["median"] <= 1.0 and set(found["medians"]) == {"0.01", "0.003"}  # fmt: skip  # noqa: E501
     assert "0.010 +- 0.005" in parity.table([found])
     with pytest.raises(ValueError, match="no arm x"):
         parity.study(runs, seeds=1, arms=["x"])
