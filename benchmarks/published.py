@@ -1,7 +1,7 @@
-"""Evidence from outside: `python -m benchmarks.published [STUDY ...] [--out FILE] [--json]`, ours beside what was published.
+"""Evidence from outside, ours beside what was published: `python -m benchmarks.published [STUDY ...] [--out FILE]`.
 
     statistics      (seconds; what runs when no study is named) the results of modded-nanogpt's third track
-    parity          (an hour of CPU) parity beyond the trained length, benchmarks/parity.py
+    parity          (minutes of CPU) parity beyond the trained length, benchmarks/parity.py
     memorisation    (an hour of CPU) facts in the weights after 400 steps, benchmarks/memorisation.py
 
 Trainings are rows of FILE: what stands in it is not run again, so a study may be stopped and gone on with. Each

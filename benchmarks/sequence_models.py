@@ -130,7 +130,7 @@ def _turned(x: Tensor) -> Tensor:
 
 
 class Mamba(nn.Module):
-    """Mamba (2312.00752), a state of 16 a channel, step by step. `low` is the least eigenvalue: 0, or -1 (2411.12537)."""
+    """Mamba (2312.00752), a state of 16 a channel, step by step. `low`: its least eigenvalue, 0 or -1 (2411.12537)."""
 
     def __init__(self, width: int, heads: int, *, low: float, state: int = 16, expand: int = 2) -> None:
         super().__init__()
