@@ -8,8 +8,8 @@ Published: two layers, width 128, four heads, convolution of 4, AdamW with weigh
 8,192 test sequences, three seeds, rates 1e-2 to 1e-4. Reduced here, so that a core needs 20 seconds a run: width 32,
 64 rows, 300 steps, rates 1e-2 and 3e-3, 1,024 test sequences. A row of 40 bits serves as its 38 beginnings of 3 to 40
 bits, each with its answer at its end: these networks are causal, so that is the published training, lengths drawn
-evenly, with 38 sequences a row in place of one. (With one, 400 to 800 steps of 64 rows at width 32 learned parity with
-one seed in seven.) Nothing is made easier with time. Not here: mLSTM and sLSTM, and arithmetic.
+evenly, with 38 sequences a row in place of one. (With one, 400 to 800 steps of 64 rows at width 32 learned parity in
+one training of eight.) Nothing is made easier with time. Not here: mLSTM and sLSTM, and arithmetic.
 """
 
 from __future__ import annotations
