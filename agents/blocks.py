@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
+from move37.lab.probes.run import CHANCE
 from move37.lab.records import Effect, Effects
 from move37.memory import render as remembered
 
@@ -56,10 +57,15 @@ def leaderboard_row(place: int, row: LeaderboardRow) -> str:
     parts = [f"{place}. {row.experiment} {line(row.name)} {row.value:.3f}"]
     parts += ["baseline"] if row.is_baseline else []
     parts += [f"{row.seeds} seeds"] if row.seeds > 1 else []
-    parts += [f"{name} {value:.2f}" for name, value in row.probes.items()]
+    parts += [_probe(name, value) for name, value in row.probes.items()]
     parts += [f"{row.parameters} parameters"] if row.parameters else []
     parts += [f"{row.seconds:.0f} s"] if row.seconds else []
     return ", ".join(parts)
+
+
+def _probe(name: str, value: float) -> str:
+    chance = CHANCE.get(name)
+    return f"{name} {value:.2f}" + ("" if chance is None else f" (chance {chance:.2f})")
 
 
 def ledger(context: ResearchContext) -> list[ContextBlock]:

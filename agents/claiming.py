@@ -37,6 +37,7 @@ from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, Exp
 from move37.lab.standings import Standings
 from move37.lab.tasks import mixers
 from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.registry import kind_of
 from move37.lab.tasks.task import Variant
 from move37.lab.verdicts import confirmations
 
@@ -101,10 +102,9 @@ def check(experiment: Experiment, campaign: Campaign) -> None:
     """Whether this experiment can be confirmed at all. Raises `NotConfirmable` with what to do instead."""
     if experiment.role is not Role.CANDIDATE:
         raise NotConfirmable(f"{experiment.id} is a baseline: candidates are confirmed against it")
-    if campaign.brief.task.startswith("program:"):
-        raise NotConfirmable(
-            "a claim's questions are asked of mixers; a program's fresh seeds are all that confirms it"
-        )
+    kind = kind_of(campaign.brief.task)
+    if not kind.questions:
+        raise NotConfirmable(f"a claim has no questions for a {kind.candidate}: fresh seeds are all that confirms it")
     if experiment.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED):
         raise NotConfirmable(
             f"{experiment.id} {experiment.status.value}, so that there is nothing to confirm: {experiment.reason}"

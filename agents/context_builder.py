@@ -15,6 +15,7 @@ from move37.agents.experiment_context import ExperimentContext, baselines_of, co
 from move37.agents.planning import plans_of
 from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchContext, TaskCard
 from move37.lab.archive import principles
+from move37.lab.probes.run import CHANCE
 from move37.lab.records import Experiment, Hypothesis, Principle, Role
 from move37.memory.errors import MemoryFault
 from move37.memory.records import ProbeResult, Recollection, Situation
@@ -108,7 +109,7 @@ def situation(context: ResearchContext, parents: Sequence[Experiment]) -> Situat
         direction="\n".join(t for t in (context.direction.strip(), *context.proposals, *context.said) if t),
         families=tuple(dict.fromkeys(e.family for e in parents if e.family)),
         probes=tuple(
-            ProbeResult(name=m.metric, value=m.value)
+            ProbeResult(name=m.metric, value=m.value, chance=CHANCE.get(m.metric))
             for e in parents
             for m in e.measurements
             if m.rung == 1 and m.is_sound

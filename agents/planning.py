@@ -20,7 +20,9 @@ from move37.agents.models.client import ClientWrapper, JsonOutput
 from move37.agents.replies import MOST_IDEAS, Proposal, Proposals
 from move37.agents.research_context import Plans, ResearchContext
 from move37.agents.roles import Scientist
-from move37.agents.search.plans import canonical_plan, family_of_plan, plan_form, plan_schemas, problem_of_plan
+from move37.agents.search.plan_schema import plan_schemas
+from move37.agents.search.plans import canonical_plan, family_of_plan, plan_form, problem_of_plan
+from move37.lab.tasks.registry import kind_of
 
 LONGEST_WORDS = 240  # characters of a text beside a plan: a small model that is held to a form may find no end
 MOST_CITED = 3
@@ -29,7 +31,7 @@ NO_PLAN = "it has no plan, and the Engineer is a search that writes nothing from
 
 def plans_of(scientists: Mapping[str, Scientist], *, task: str, wanted: bool) -> Plans:
     """Whether plans are offered to the Researcher: always where the Engineer is the search, else where `wanted`."""
-    if task != "mixers" or not scientists["Researcher"].uses_language:
+    if kind_of(task).writes != "grammar" or not scientists["Researcher"].uses_language:
         return "no"
     if not scientists["Engineer"].uses_language:
         return "must"
@@ -120,7 +122,7 @@ class _Shown(Proposals):
         schema = super().model_json_schema(*args, **kwargs)
         ours, name = plan_schemas(), plan_form().__name__
         kept = {n: found for n, found in schema["$defs"].items() if not n.endswith("Plan")}
-        return schema | {"$defs": {**kept, name: ours["plan"], "path": ours["path"]}}
+        return schema | {"$defs": {**kept, **ours, name: ours["plan"]}}
 
 
 def _is_endless(name: str, field: Any) -> bool:

@@ -10,6 +10,7 @@ from move37.agents.results import MemoryResult
 from move37.lab import records
 from move37.lab.archive.message import now
 from move37.lab.effects import base_of
+from move37.lab.probes.run import CHANCE
 from move37.lab.records import Experiment
 from move37.memory.records import Lesson, MeasuredEffect, MeasuredEffects, ProbeResult
 
@@ -70,7 +71,11 @@ def lesson_of(
         ),
         steps=first.steps if first else 0,
         seeds=first.seeds if first else len({m.seed for m in experiment.measurements}),
-        probes=tuple(ProbeResult(name=m.metric, value=m.value) for m in experiment.measurements if m.rung == 1),
+        probes=tuple(
+            ProbeResult(name=m.metric, value=m.value, chance=CHANCE.get(m.metric))
+            for m in experiment.measurements
+            if m.rung == 1
+        ),
         gate=next((g.name for g in experiment.gates if g.passed is False), ""),
         finished_at=now(),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
+from move37.lab.tasks.registry import kind_of
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -49,7 +50,7 @@ def checked(settings: Settings) -> Assignment:
     for uri in assignment.uris:
         parse(uri)
     proposes, writes = assignment.models["Researcher"], assignment.models["Engineer"]
-    if settings.campaign.task.startswith("program") and writes == SEARCH != proposes:
+    if kind_of(settings.campaign.task).writes == "edits" and writes == SEARCH != proposes:
         raise BadInput(
             f"{proposes} would propose programs that nobody writes, since the search builds nothing from prose: name a "
             f"model for the Engineer as well (--model researcher={proposes},engineer=URI)"

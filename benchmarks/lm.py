@@ -33,7 +33,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", nargs="+", type=int, default=[100, 200, 500], help="where to stop and score")
     parser.add_argument("--no-probes", action="store_true")
-    parser.add_argument("--all-probes", action="store_true", help="the four of the full preset")
+    parser.add_argument("--all-probes", action="store_true", help="those of the full preset")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "move37-bench")
     parser.add_argument("--json", type=Path, help="write every measurement there, one JSON object a line")
     return parser.parse_args()

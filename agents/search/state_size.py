@@ -10,27 +10,43 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
-from move37.agents.search.grammar import BASELINES, CONV_WIDTH, CONVOLVING, MAPPED, MODES, Genome, Path
+from move37.agents.search.block import share
+from move37.agents.search.genome import CONVOLVING, MAPPED, MODES, Genome, Path, SmallBlock, Stream
+from move37.agents.search.grammar import BASELINES
 from move37.agents.search.size import head_count
 from move37.lab.baselines import FAMILIES
 
 # What is understood here; a field that is not named may change the state, so that any use of it makes the size unknown.
 KNOWN: Mapping[type, frozenset[str]] = {
-    Genome: frozenset({"paths", "router", "conv", "out_norm", "gate", "floor", "residual", "heads"}),
-    Path: frozenset({"family", "norm", "feature", "beta", "decay", "rotary", "window"}),
+    Genome: frozenset(
+        {"paths", "router", "conv", "out_norm", "gate", "floor", "residual", "heads"}
+        | {"taps", "streams", "keys", "values", "passes", "around"}
+    ),
+    Path: frozenset({"family", "norm", "feature", "beta", "decay", "rotary", "window", "steps"}),
+    Stream: frozenset({"name", "mix", "taps", "norm"}),
+    SmallBlock: frozenset({"place", "block", "feeds"}),
 }
 
 
 def state_numbers(genome: Genome, *, width: int, heads: int, tokens: int) -> int | None:
-    """Numbers of state after `tokens` tokens; None where the genome says something that is not understood here."""
-    if not _understood(genome) or not all(_understood(path) for path in genome.paths):
+    """Numbers of state after `tokens` tokens; None where the genome says something that is not understood here.
+
+    Every pass of a block, and every block around it, carries a state of its own.
+    """
+    everything: list[Genome | Path | Stream | SmallBlock] = [genome, *genome.paths, *genome.streams, *genome.around]
+    if not all(_understood(part) for part in everything):
         return None
     size = width // head_count(genome, width, heads)
-    paths = [_of_path(path, width, size, tokens) for path in genome.paths]
-    if any(numbers is None for numbers in paths):
+    key, value = share(genome.keys, size), share(genome.values, size)
+    number = width // size
+    parts: list[int | None] = [_of_path(path, genome, number, key, value, tokens) for path in genome.paths]
+    parts += [_of_stream(stream, width, number * key, number * value) for stream in genome.streams]
+    parts += [number * (2 * key + value) * (genome.taps - 1) if genome.conv else 0]  # queries, keys, values
+    around = [state_numbers(s.block, width=width, heads=heads, tokens=tokens) for s in genome.around]
+    known = [numbers for numbers in (*parts, *around) if numbers is not None]
+    if len(known) < len(parts) + len(around):
         return None
-    taps = 3 * width * (CONV_WIDTH - 1) if genome.conv else 0  # queries, keys, values
-    return taps + sum(numbers for numbers in paths if numbers is not None)
+    return genome.passes * sum(known[: len(parts)]) + sum(known[len(parts) :])
 
 
 def of_baseline(name: str, *, width: int, heads: int, tokens: int) -> int | None:
@@ -42,18 +58,23 @@ def of_baseline(name: str, *, width: int, heads: int, tokens: int) -> int | None
     return state_numbers(replace(genome, paths=paths), width=width, heads=heads, tokens=tokens)
 
 
-def _of_path(path: Path, width: int, size: int, tokens: int) -> int | None:
+def _of_path(path: Path, genome: Genome, heads: int, key: int, value: int, tokens: int) -> int | None:
     if path.family == "softmax":
-        return 2 * width * min(path.window or tokens, tokens)  # a key and a value a token that is still seen
+        return heads * (key + value) * min(path.window or tokens, tokens)  # of each token that is still seen
     if path.family in MAPPED:
-        return width * size  # a matrix of size x size a head
+        return heads * key * value  # a matrix a head
     if path.family in CONVOLVING:
         # A mode is a damped wave: two numbers.
-        return width * (2 * MODES if path.family == "long_conv" else CONV_WIDTH - 1)
+        return heads * value * (2 * MODES if path.family == "long_conv" else genome.taps - 1)
     return None
 
 
-def _understood(part: Genome | Path) -> bool:
+def _of_stream(stream: Stream, width: int, keys: int, values: int) -> int:
+    wide = {"input": width, "query": keys, "key": keys}.get(stream.name, values)
+    return wide * {"none": 0, "shift": 1, "conv": stream.taps - 1}[stream.mix]
+
+
+def _understood(part: Genome | Path | Stream | SmallBlock) -> bool:
     return all(f.name in KNOWN[type(part)] or getattr(part, f.name) == _default(f) for f in fields(part))
 
 

@@ -28,6 +28,7 @@ def make(rng: np.random.Generator, count: int) -> tuple[Tokens, Tokens]:
 
 SELECTIVE_COPY = Probe(
     name="selective_copy",
+    chance=1 / SYMBOLS,
     vocabulary=SYMBOLS + 2,
     length=SPAN + KEPT,
     steps=400,

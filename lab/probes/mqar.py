@@ -26,5 +26,11 @@ def make(rng: np.random.Generator, count: int) -> tuple[Tokens, Tokens]:
 
 
 MQAR = Probe(
-    name="mqar", vocabulary=KEYS + VALUES, length=2 * PAIRS + QUERIES, steps=400, learning_rate=1e-2, make=make
+    name="mqar",
+    chance=1 / VALUES,
+    vocabulary=KEYS + VALUES,
+    length=2 * PAIRS + QUERIES,
+    steps=400,
+    learning_rate=1e-2,
+    make=make,
 )

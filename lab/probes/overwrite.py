@@ -33,6 +33,7 @@ def make(rng: np.random.Generator, count: int) -> tuple[Tokens, Tokens]:
 
 OVERWRITE_RECALL = Probe(
     name="overwrite_recall",
+    chance=1 / VALUES,
     vocabulary=KEYS + VALUES,
     length=2 * WRITES + QUERIES,
     steps=400,

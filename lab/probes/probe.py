@@ -22,7 +22,8 @@ Make = Callable[[np.random.Generator, int], tuple[Tokens, Tokens]]
 class Probe:
     """One rung-1 task. `make(rng, count)` gives inputs and answers, both [count, length]; IGNORE where none is due."""
 
-    name: str  # also the metric's name; its unit is accuracy, 0..1
+    name: str  # also the metric's name; its unit is accuracy, 0..1. A probe that asks otherwise has another name
+    chance: float  # accuracy of a guess
     vocabulary: int  # token values, of inputs and answers together
     length: int
     steps: int  # fixed: never a time budget
@@ -30,6 +31,12 @@ class Probe:
     make: Make
     batch: int = 64
     tests: int = 512  # test sequences
+    make_test: Make | None = None  # where the test is another than the training, longer for one; [count, its length]
+    enough: float | None = 0.997  # training accuracy that ends a probe when it lasts; None: all steps
+
+    def draw_test(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """Test inputs and answers."""
+        return (self.make_test or self.make)(rng, self.tests)
 
 
 def accuracy(scores: NDArray[np.floating], answers: Tokens) -> float:

@@ -15,8 +15,9 @@ import numpy as np
 from move37.lab.probes.copying import SELECTIVE_COPY
 from move37.lab.probes.mqar import MQAR
 from move37.lab.probes.overwrite import OVERWRITE_RECALL
-from move37.lab.probes.parity import PARITY
+from move37.lab.probes.parity import PARITY, PARITY_FAR
 from move37.lab.probes.probe import IGNORE, Probe
+from move37.lab.probes.word_problem import S3_FAR
 from move37.lab.records import Candidate, Measurement
 from move37.lab.training.jobs import Network, Tokens
 from move37.lab.training.runs import OnLoss, train
@@ -24,9 +25,9 @@ from move37.lab.training.score import score
 from move37.sandbox.sandbox import Sandbox
 
 QUICK_PROBES = (OVERWRITE_RECALL, PARITY)
-PROBES = (*QUICK_PROBES, SELECTIVE_COPY, MQAR)
+PROBES = (*QUICK_PROBES, SELECTIVE_COPY, MQAR, PARITY_FAR, S3_FAR)
+CHANCE = {probe.name: probe.chance for probe in PROBES}  # accuracy of a guess, by metric
 
-ENOUGH = 0.997  # training accuracy that ends a probe early when it lasts
 MOST_PARAMETERS = 32_000  # a mixer of 1.05 x the largest baseline, an embedding, and what two heads for four may add
 WALL_SECONDS = 400.0  # twenty times what the slowest baseline needs on an idle core
 
@@ -35,7 +36,7 @@ async def run_probe(
     probe: Probe, candidate: Candidate, *, experiment: str, seed: int, sandbox: Sandbox, on_loss: OnLoss | None = None,
 ) -> tuple[Measurement | None, str, dict[str, str]]:  # fmt: skip
     """The accuracy of `candidate` on `probe`, or None and its fault; and which sandbox ran it."""
-    network = Network(kind="probe", vocabulary=probe.vocabulary, total_steps=probe.steps, enough=ENOUGH)
+    network = Network(kind="probe", vocabulary=probe.vocabulary, total_steps=probe.steps, enough=probe.enough)
 
     def draw(first: int, stop: int) -> tuple[Tokens, Tokens]:
         rng = np.random.default_rng((seed, zlib.crc32(probe.name.encode())))
@@ -51,7 +52,7 @@ async def run_probe(
     where = {"backend": trained.backend, "image": trained.image}
     if trained.weights is None and not trained.diverged:
         return None, f"{probe.name}: {trained.failure}", where
-    inputs, answers = probe.make(np.random.default_rng(), probe.tests)
+    inputs, answers = probe.draw_test(np.random.default_rng())
     value, spent, scored = 0.0, trained.spent, None
     if trained.weights is not None:
         scored = await score(

@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from move37.agents.search import plans
-from move37.agents.search.grammar import BASELINES, FAMILIES, MAX_PATHS, Genome, Path, from_json
+from move37.agents.search.genome import FAMILIES, MAX_PATHS, Genome, Path, genome_from
+from move37.agents.search.grammar import BASELINES, from_json
+from move37.agents.search.plan_schema import plan_schemas
 from tests.agents.search.genomes import a_genome
+
+BETWEEN = ("two paths of one family", "one stream is treated twice", "two blocks in one place")
 
 
 def drawn(schema: Any, rng: Random) -> Any:
     """Any value of a schema, as decoding that is held to it may end."""
     if "$ref" in schema:
-        return drawn(plans.plan_schemas()[schema["$ref"].rpartition("/")[2]], rng)
+        return drawn(plan_schemas()[schema["$ref"].rpartition("/")[2]], rng)
     if "anyOf" in schema:
         return drawn(rng.choice(schema["anyOf"]), rng)
     if "enum" in schema:
@@ -34,27 +38,30 @@ def drawn(schema: Any, rng: Random) -> Any:
 
 def test_whatever_one_path_the_schema_allows_the_grammar_takes_as_it_stands() -> None:
     rng = Random(0)
-    single = plans.plan_schemas()["plan"]["anyOf"][0]
+    single = plan_schemas()["plan"]["anyOf"][0]
     for _ in range(500):
         plan = drawn(single, rng)
-        assert plans.problem_of_plan(json.dumps(plan)) == "", plan
-        genome = from_json(json.dumps(plan))
-        assert genome is not None
+        problem, genome = plans.problem_of_plan(json.dumps(plan)), from_json(json.dumps(plan))
+        if problem and all(part.endswith(BETWEEN) for part in problem.split("; ")):
+            continue  # what a schema cannot say of two members of one list
+        assert genome is not None and problem == "", plan
         for name, value in plan["paths"][0].items():
+            if name == "rotary" and genome.paths[0].steps > 1:
+                continue  # several steps of a token have no positions
             assert getattr(genome.paths[0], name) == value, (name, plan)
 
 
 def test_of_several_paths_only_what_stands_between_them_is_left_to_be_told() -> None:
     rng = Random(1)
     told = set()
-    for form in plans.plan_schemas()["plan"]["anyOf"][1:]:
+    for form in plan_schemas()["plan"]["anyOf"][1:]:
         for _ in range(300):
             told.add(plans.problem_of_plan(json.dumps(drawn(form, rng))))
-    assert told <= {"", "two paths of one family"}
+    assert all(part.endswith(BETWEEN) for text in told if text for part in text.split("; "))
 
 
 def test_every_family_and_number_of_paths_has_its_form() -> None:
-    schemas = plans.plan_schemas()
+    schemas = plan_schemas()
     assert [f["properties"]["family"]["const"] for f in schemas["path"]["anyOf"]] == list(FAMILIES)
     assert [f["properties"]["paths"]["minItems"] for f in schemas["plan"]["anyOf"]] == list(range(1, MAX_PATHS + 1))
 
@@ -70,7 +77,8 @@ def test_the_form_has_the_fields_of_the_grammar_and_no_other() -> None:
 def test_every_mixer_of_the_grammar_passes_and_keeps_its_plan(genome: Genome) -> None:
     plan = genome.to_json()
     assert plans.problem_of_plan(plan) == "" and from_json(plans.canonical_plan(plan)) == from_json(plan)
-    assert plans.plan_form().model_validate_json(plan).model_dump() == json.loads(plan)
+    said = plans.plan_form().model_validate_json(plan).model_dump()
+    assert genome_from(said) == from_json(plan)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import torch
 
 from move37.agents.search import state_size
 from move37.agents.search.codegen import emit
-from move37.agents.search.grammar import BASELINES, Genome, Path
+from move37.agents.search.genome import PLACES, STREAMS, Genome, Path, SmallBlock, Stream
+from move37.agents.search.grammar import BASELINES
 from move37.agents.search.state_size import of_baseline, state_numbers
 from move37.lab.baselines import NAMES, source
 
 WIDTH, HEADS, PAST, FUTURE = 8, 2, 24, 24
+SMALL = Genome(paths=(Path(family="linear", feature="elu"),), conv=False)
 GENOMES = [
     *BASELINES.values(),
     Genome(paths=(Path(family="long_conv"),), conv=False),
@@ -21,7 +23,22 @@ GENOMES = [
     Genome(paths=(Path(family="softmax", window=16),), conv=False),
     Genome(paths=(Path(family="gla"), Path(family="delta", norm="l2")), router="softmax", conv=False),
     Genome(paths=(Path(family="gated_delta", norm="l2"),), heads="fewer"),
-]
+    Genome(paths=(Path(family="kda", norm="l2"),), conv=False),
+    Genome(paths=(Path(family="delta", norm="l2", steps=2),), conv=False),
+    Genome(paths=(Path(family="gla"),), conv=False, keys="half"),
+    Genome(paths=(Path(family="gla"),), conv=False, values="double"),
+    Genome(paths=(Path(family="gla"),), taps=6),
+    Genome(paths=(Path(family="gla"), Path(family="delta", norm="l2")), router="chain", conv=False),
+    Genome(paths=(Path(family="retention"),), conv=False, passes=2),
+    *(
+        Genome(paths=(Path(family="retention"),), conv=False, streams=(Stream(name=name, mix=mix, taps=taps),))
+        for name in STREAMS for mix, taps in (("shift", 0), ("conv", 3))
+    ),
+    *(
+        Genome(paths=(Path(family="retention"),), conv=False, around=(SmallBlock(place=place, block=SMALL),))
+        for place in PLACES
+    ),
+]  # fmt: skip
 
 
 def let_through(source: str) -> int:
@@ -40,7 +57,7 @@ def let_through(source: str) -> int:
     return int(torch.linalg.matrix_rank(matrix, rtol=1e-9))
 
 
-@pytest.mark.parametrize("genome", GENOMES, ids=lambda g: g.family + g.heads)
+@pytest.mark.parametrize("genome", GENOMES, ids=lambda g: g.to_json())
 def test_no_more_comes_through_than_the_state_holds(genome: Genome) -> None:
     numbers = state_numbers(genome, width=WIDTH, heads=HEADS, tokens=PAST)
     assert numbers is not None and 0 < let_through(emit(genome, name="it")) <= numbers

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from move37.lab.probes import copying, mqar, overwrite, parity
+from move37.lab.probes import copying, mqar, overwrite, parity, word_problem
 from move37.lab.probes.probe import IGNORE, Probe, Tokens, accuracy
-from move37.lab.probes.run import PROBES, QUICK_PROBES, due
+from move37.lab.probes.run import CHANCE, PROBES, QUICK_PROBES, due
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -36,6 +38,37 @@ def test_parity_counts_every_bit_so_far(seed: int) -> None:
 
 
 @given(seeds)
+def test_parity_far_asks_once_a_row_beyond_the_trained_length(seed: int) -> None:
+    for inputs, answers in zip(*drawn(parity.make_far, seed), strict=True):
+        (last,) = np.flatnonzero(answers != IGNORE)
+        assert len(inputs) == 256 and 40 <= last + 1 <= 256
+        assert sum(inputs[: last + 1].tolist()) % 2 == answers[last]
+
+
+@given(seeds)
+def test_the_word_problem_asks_for_the_product_of_what_stands_before(seed: int) -> None:
+    """By permuting three things, from right to left, without the table."""
+    for make, length, first in ((word_problem.make, 16, 0), (word_problem.make_far, 64, 32)):
+        for word, answers in zip(*drawn(make, seed), strict=True):
+            assert len(word) == length and (answers[:first] == IGNORE).all()
+            for at in range(first, length):
+                held = (0, 1, 2)
+                for permutation in reversed(word[: at + 1].tolist()):
+                    held = tuple(word_problem.GROUP[permutation][i] for i in held)
+                assert word_problem.GROUP[answers[at]] == held
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda p: p.name)
+def test_a_guess_scores_the_chance_that_is_printed(probe: Probe) -> None:
+    """Drawn evenly from the tokens that are answers at all."""
+    rng = np.random.default_rng(1)
+    _, answers = replace(probe, tests=2000).draw_test(rng)
+    right = answers[answers != IGNORE]
+    guessed = rng.choice(np.unique(right), size=right.shape)
+    assert float(np.mean(guessed == right)) == pytest.approx(CHANCE[probe.name], abs=0.04)
+
+
+@given(seeds)
 def test_selective_copy_asks_for_the_symbols_in_their_order(seed: int) -> None:
     for inputs, answers in zip(*drawn(copying.make, seed), strict=True):
         symbols = [t for t in inputs[: copying.SPAN].tolist() if t != copying.BLANK]
@@ -59,6 +92,8 @@ def test_shapes_and_tokens_are_what_the_probe_says(probe: Probe, seed: int) -> N
     assert inputs.shape == answers.shape == (3, probe.length)
     assert inputs.dtype == answers.dtype == np.uint8
     assert inputs.max() < probe.vocabulary and answers[answers != IGNORE].max() < probe.vocabulary
+    inputs, answers = probe.draw_test(np.random.default_rng(seed))
+    assert inputs.shape == answers.shape and len(inputs) == probe.tests and inputs.shape[1] >= probe.length
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda p: p.name)

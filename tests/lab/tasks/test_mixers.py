@@ -12,7 +12,7 @@ from move37.lab import baselines
 from move37.lab.claims import BASELINE, HELD_OUT, LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import conditions_of
 from move37.lab.errors import BadTask
-from move37.lab.probes.parity import PARITY
+from move37.lab.probes.parity import PARITY, PARITY_FAR
 from move37.lab.probes.run import run_probe
 from move37.lab.records import Candidate
 from move37.lab.tasks.mixers import MixersTask
@@ -83,6 +83,15 @@ class TestMeasuring:
         assert measurement is not None and not failure and where["backend"] == "process"
         assert 0.3 < measurement.value < 0.75 and measurement.metric == "parity" and not measurement.self_reported
         assert (measurement.rung, measurement.steps, measurement.learning_rate) == (1, 3, PARITY.learning_rate)
+
+    async def test_a_probe_trained_short_is_tested_long(self, cell: ProcessSandbox) -> None:
+        """Another name than the probe of one length: no number of the one is ever read as one of the other."""
+        candidate = replace(a_schedule_task().baselines[0].candidate, source=HONEST)
+        probe = replace(PARITY_FAR, steps=3, tests=64)
+        measurement, failure, _ = await run_probe(probe, candidate, experiment="e1", seed=0, sandbox=cell)
+        assert measurement is not None and not failure
+        assert measurement.metric == "parity_far" != PARITY.name and 0.2 < measurement.value < 0.8
+        assert measurement.tokens_seen == 3 * 64 * 40, "trained on 40 bits"
 
     async def test_a_probe_that_breaks_names_itself(self, cell: ProcessSandbox) -> None:
         candidate = replace(a_schedule_task().baselines[0].candidate, source=HONEST.replace("x)", "x, 1)"))
