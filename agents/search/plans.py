@@ -1,8 +1,8 @@
 """What a plan of the grammar says, for whoever is no part of the search: its form, what is wrong with one, its file.
 
 The form is made from the grammar's own dataclasses and from what it accepts, so that a field that is added there is
-offered here without a word: `plan_form` is what a reply is checked with, `plan_schemas` (plan_schema.py) what a model is
-shown and may be held to.
+offered here without a word: `plan_form` is what a reply is checked with, `plan_schemas` (plan_schema.py) what a model
+is shown and may be held to.
 """
 
 from __future__ import annotations

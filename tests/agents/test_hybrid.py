@@ -95,7 +95,7 @@ async def test_the_schema_that_is_asked_with_is_the_grammars_and_lists_what_can_
     ("plan", "word"),
     [
         ({"paths": [{"family": "gla"}, {"family": "gla"}], "router": "softmax"}, "two paths of one family"),
-        ({"paths": [{"family": "gla"}, {"family": "ssd"}]}, "parallel paths need a router"),
+        ({"paths": [{"family": "gla"}, {"family": "ssd"}]}, "several paths need a router or a chain"),
         ({"paths": [{"family": "delta", "norm": "l2", "beta": 7}]}, "paths.0.beta cannot be 7"),
         ({"paths": [{"family": "softmax"}]}, "only inside a fixed window"),
         ({"paths": []}, "0 paths"),

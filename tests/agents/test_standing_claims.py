@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -45,6 +45,7 @@ from move37.sandbox.factory import open_sandbox
 from move37.sandbox.sandbox import Sandbox
 from tests.agents.contexts import Remembered, a_context
 from tests.builders import a_candidate, a_hypothesis, a_measurement
+from tests.shortened import default_scale_of
 
 STEPS = 8
 
@@ -71,7 +72,7 @@ class Reckoned(MixersTask):
             measurements=(
                 Measurement(
                     metric=self.metric.name, value=3.0 - self.gain * mine + 1e-5 * noise, rung=rung.number, seed=seed,
-                    steps=rung.steps, total_steps=self.total_steps, width=self.scale.width,
+                    steps=rung.steps, total_steps=self.total_steps, width=self.scale.width, scale=self.scale.key,
                     text=self.text or (DECIDE if fresh else "screen"), learning_rate=learning_rate, fresh=fresh,
                     cpu_seconds=1.0,
                 ),
@@ -80,25 +81,22 @@ class Reckoned(MixersTask):
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    def screens(**_: object) -> tuple[Rung, ...]:
-        return tuple(Rung(number=2, name=f"lm@{s}", steps=s) for s in (4, STEPS))
-
-    monkeypatch.setattr(mixers, "_screens", screens)
-    monkeypatch.setattr(mixers, "TOTAL_STEPS", STEPS)
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+    with default_scale_of(STEPS):
+        yield
 
 
 @pytest.fixture(autouse=True)
 def a_second_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(cache: Path, path: Path | None, missing: dict[str, str]) -> Reckoned:
-        return Reckoned(corpus=MixersTask.open(cache=cache).corpus)
+    def opened(task: Reckoned, cache: Path, path: Path | None, missing: dict[str, str]) -> Reckoned:
+        return a_task(cache.parent)
 
     monkeypatch.setattr(claiming, "second_task", opened)
 
 
 def a_task(home: Path, **changes: Any) -> Reckoned:
-    return Reckoned(corpus=MixersTask.open(cache=home / "cache").corpus, **changes)
+    return Reckoned(corpus=MixersTask.open(cache=home / "cache").corpus, total_steps=STEPS, **changes)
 
 
 def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, cost: float = 1.0) -> str:
