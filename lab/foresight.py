@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from move37.lab.effects import base_of, effect_between
 from move37.lab.forecasts import ForecastOutcome, Refusals, Skill, refusals, score, skill
 from move37.lab.records import SCREEN, Experiment, Metric, Role
-from move37.lab.statistics.noise import NOISE
-
-UNKNOWN_NOISE = 0.05  # of a metric whose noise was never measured, in its unit
+from move37.lab.statistics.noise import NOISE, UNKNOWN_NOISE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

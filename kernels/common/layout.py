@@ -8,11 +8,14 @@ slice and nothing is padded to the longest. A sequence is padded with zeros up t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
+
+from move37.kernels import contract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,18 @@ class Grid:
     active: tuple[int, ...]  # how many sequences have an i-th chunk, never increasing
     order: Tensor | None = None  # packed: the sequences, longest first
     place: Tensor | None = None  # packed: where each token stands among the rows of all chunks
+
+    @classmethod
+    def of(cls, q: Tensor, v: Tensor, cu_seqlens: Tensor | None, chunk_size: Callable[[int, int], int]) -> Grid:
+        """For q [B, T, H, K] and v [B, T, HV, V]; `chunk_size(tokens of the longest sequence, K)`.
+
+        Raises BadSequences where `cu_seqlens` does not fit.
+        """
+        batch, time, heads, _ = v.shape
+        if cu_seqlens is None:
+            return cls.equal(batch, time, heads, chunk_size(time, q.shape[3]))
+        bounds = contract.read_bounds(cu_seqlens, time)
+        return cls.packed(bounds, heads, chunk_size(_widest(bounds), q.shape[3]), q.device)
 
     @classmethod
     def equal(cls, batch: int, time: int, heads: int, chunk: int) -> Grid:
@@ -117,6 +132,6 @@ class Grid:
         return torch.empty_like(state).index_copy_(0, self.order, state)
 
 
-def widest(bounds: list[int]) -> int:
+def _widest(bounds: list[int]) -> int:
     """Tokens of the longest packed sequence."""
     return max(later - earlier for earlier, later in pairwise(bounds))

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-# (q, k, v, g, beta, state) of a plain batch -> o, state
-Recurrence = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
+Recurrence = Callable[..., tuple[Tensor, Tensor]]  # what goes over time and a state, of a plain batch -> o, state
 
 
 def one_by_one(
     run: Recurrence,
     bounds: list[int],
-    over_time: tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+    over_time: Sequence[Tensor | None],
     state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """q, k, v, g, beta [1, tokens, ...], state [N, HV, K, V] -> o [1, tokens, HV, V], state [N, HV, K, V]."""
+    """q, k, v and what else goes over time [1, tokens, ...], state [N, HV, K, V] -> o [1, tokens, HV, V], state."""
     q, _, v = over_time[:3]
+    assert q is not None and v is not None
     lengths = {later - earlier for earlier, later in pairwise(bounds)}
     count = len(bounds) - 1
     if len(lengths) == 1:
-        qs, ks, vs, gs, bs = (None if x is None else x.reshape(count, -1, *x.shape[2:]) for x in over_time)
-        assert qs is not None and ks is not None and vs is not None
-        o, last = run(qs, ks, vs, gs, bs, state)
+        o, last = run(*(None if x is None else x.reshape(count, -1, *x.shape[2:]) for x in over_time), state)
         return o.flatten(0, 1).unsqueeze(0), last
     outputs, states = [], []
     for n, (start, stop) in enumerate(pairwise(bounds)):
@@ -34,9 +32,7 @@ def one_by_one(
             empty = v.new_zeros(1, v.shape[2], q.shape[3], v.shape[3], dtype=_wide(q))
             states.append(empty if own is None else own.to(empty.dtype))
             continue
-        qs, ks, vs, gs, bs = (None if x is None else x[:, start:stop] for x in over_time)
-        assert qs is not None and ks is not None and vs is not None
-        o, last = run(qs, ks, vs, gs, bs, own)
+        o, last = run(*(None if x is None else x[:, start:stop] for x in over_time), own)
         outputs.append(o)
         states.append(last)
     return torch.cat(outputs, 1), torch.cat(states)

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from move37.kernels import contract
+from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption
 from move37.kernels.ops.low_rank import chunked, naive
@@ -159,19 +158,12 @@ def _naive(
     *,
     exact: bool,
 ) -> tuple[Tensor, Tensor]:
-    if cu_seqlens is None:
+    def recurrence(
+        q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         return naive.low_rank(q, k, v, a, b, g, scale, state, exact=exact)
-    outputs, states = [], []
-    for n, (start, stop) in enumerate(pairwise(contract.read_bounds(cu_seqlens, v.shape[1]))):
-        own = None if state is None else state[n : n + 1]
-        if start == stop:
-            wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-            states.append(
-                v.new_zeros(1, v.shape[2], q.shape[3], v.shape[3], dtype=wide) if own is None else own.to(wide)
-            )
-            continue
-        qs, ks, vs, reads, writes, gs = (x[:, start:stop] for x in (q, k, v, a, b, g))
-        o, last = naive.low_rank(qs, ks, vs, reads, writes, gs, scale, own, exact=exact)
-        outputs.append(o)
-        states.append(last)
-    return torch.cat(outputs, 1), torch.cat(states)
+
+    over_time = (q, k, v, a, b, g)
+    if cu_seqlens is None:
+        return recurrence(*over_time, state)
+    return one_by_one(recurrence, contract.read_bounds(cu_seqlens, v.shape[1]), over_time, state)

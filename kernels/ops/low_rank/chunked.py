@@ -16,8 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from move37.kernels import contract
-from move37.kernels.common.layout import Grid, widest
+from move37.kernels.common.layout import Grid
 from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype
 from move37.kernels.common.state_scan import delta_state_scan
 from move37.kernels.common.triangular import unit_lower_inverse
@@ -137,7 +136,7 @@ def _forward(
     want_state: bool,
 ) -> tuple[Tensor, ...]:
     """-> o, the final state or nothing."""
-    grid = _grid(q, v, cu_seqlens)
+    grid = Grid.of(q, v, cu_seqlens, chunk_size)
     chunks = _Chunks(grid, (q, k, v, a, b, g), scale)
     o, last = chunks.solve(None if state is None else grid.states_in(state, accumulation_dtype(q)))
     return grid.join(o, grid.heads, q.dtype), grid.states_out(last) if want_state else q.new_empty(0)
@@ -148,7 +147,7 @@ def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequenc
     *tensors, state, cu_seqlens, scale, want_state = arguments
     q, k, v, a, b, g = tensors
     do, dfinal = gradients
-    grid, dtype = _grid(q, v, cu_seqlens), accumulation_dtype(q)
+    grid, dtype = Grid.of(q, v, cu_seqlens, chunk_size), accumulation_dtype(q)
     chunks = _Chunks(grid, tensors, scale)
     chunks.solve(None if state is None else grid.states_in(state, dtype))
     rows = torch.zeros_like(chunks.v) if do is None else grid.split(do, dtype)
@@ -189,11 +188,3 @@ _chunk_low_rank = Operator(
     shapes=_shapes,
     visible=2,
 )
-
-
-def _grid(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Grid:
-    batch, time, heads, _ = v.shape
-    if cu_seqlens is None:
-        return Grid.equal(batch, time, heads, chunk_size(time, q.shape[3]))
-    bounds = contract.read_bounds(cu_seqlens, time)
-    return Grid.packed(bounds, heads, chunk_size(widest(bounds), q.shape[3]), q.device)

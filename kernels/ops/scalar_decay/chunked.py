@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from move37.kernels import contract
-from move37.kernels.common.layout import Grid, widest
+from move37.kernels.common.layout import Grid
 from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype, needs_gradient
 from move37.kernels.ops.scalar_decay.chunked_backward import backward
 from move37.kernels.ops.scalar_decay.chunked_forward import forward, rebuild, smallest_log
@@ -72,7 +71,7 @@ def _forward(
     inputs = (q, k, v, g, beta, state)
     if not keep and cu_seqlens is None:
         return _in_segments(inputs, scale, want_state, normalise)
-    grid = _grid(q, v, cu_seqlens)
+    grid = Grid.of(q, v, cu_seqlens, chunk_size)
     dtype, stateful = accumulation_dtype(q), _stateful(grid, state, want_state)
     first = None if state is None else grid.states_in(state, dtype)
     rows, saved = forward(grid, q, k, v, g, beta, first, scale, stateful, normalise)
@@ -84,7 +83,7 @@ def _forward(
 def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     q, k, v, g, beta, state, cu_seqlens, scale, want_state, normalise, _ = arguments
     do, dfinal = gradients
-    grid = _grid(q, v, cu_seqlens)
+    grid = Grid.of(q, v, cu_seqlens, chunk_size)
     dtype, stateful = accumulation_dtype(q), _stateful(grid, state, want_state)
     if kept:
         saved = rebuild(
@@ -153,14 +152,6 @@ _chunk_delta = Operator(
     shapes=_shapes,
     visible=2,
 )
-
-
-def _grid(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Grid:
-    batch, time, heads, _ = v.shape
-    if cu_seqlens is None:
-        return Grid.equal(batch, time, heads, chunk_size(time, q.shape[3]))
-    bounds = contract.read_bounds(cu_seqlens, time)
-    return Grid.packed(bounds, heads, chunk_size(widest(bounds), q.shape[3]), q.device)
 
 
 def _stateful(grid: Grid, state: Tensor | None, want_state: bool) -> bool:

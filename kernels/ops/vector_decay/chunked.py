@@ -17,8 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from move37.kernels import contract
-from move37.kernels.common.layout import Grid, widest
+from move37.kernels.common.layout import Grid
 from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype, needs_gradient
 from move37.kernels.common.state_scan import delta_state_scan, state_scan
 from move37.kernels.common.triangular import unit_lower_inverse
@@ -72,7 +71,7 @@ def _forward(
     """-> o, the final state or nothing, and with `keep` what the backward pass needs."""
     if not keep and cu_seqlens is None:
         return _in_segments(q, k, v, g, beta, state, scale, want_state)
-    grid = _grid(q, v, cu_seqlens)
+    grid = Grid.of(q, v, cu_seqlens, chunk_size)
     first = None if state is None else grid.states_in(state, accumulation_dtype(q))
     o, last, saved = _compute(grid, q, k, v, g, beta, first, scale)
     final = grid.states_out(last) if want_state else q.new_empty(0)
@@ -142,7 +141,7 @@ def _compute(
 def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     q, k, v, g, beta, state, cu_seqlens, scale, want_state, _ = arguments
     do, dfinal = gradients
-    grid, dtype = _grid(q, v, cu_seqlens), accumulation_dtype(q)
+    grid, dtype = Grid.of(q, v, cu_seqlens, chunk_size), accumulation_dtype(q)
     first = None if state is None else grid.states_in(state, dtype)
     saved = kept or _compute(grid, q, k, v, g, beta, first, scale)[2]
     rows = torch.zeros_like(saved[2]) if do is None else grid.split(do, dtype)
@@ -233,11 +232,3 @@ _chunk_vector = Operator(
     shapes=_shapes,
     visible=2,
 )
-
-
-def _grid(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Grid:
-    batch, time, heads, _ = v.shape
-    if cu_seqlens is None:
-        return Grid.equal(batch, time, heads, chunk_size(time, q.shape[3]))
-    bounds = contract.read_bounds(cu_seqlens, time)
-    return Grid.packed(bounds, heads, chunk_size(widest(bounds), q.shape[3]), q.device)
