@@ -34,6 +34,7 @@ SLOTS = 8  # candidate's processes alive at the same time
 HANGS = signal.SIGUSR1  # a process that gets it says where it is
 IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
 LARGEST_DUMP = 65536
+DUMP_SECONDS, DUMP_PAUSE = 5.0, 0.5  # for all of it, and between two pieces, on a busy machine
 _NEW, _END = b"n", b"e"
 
 
@@ -125,9 +126,14 @@ def where_it_hangs(process: Process) -> str:
     """The candidate's own lines of a dump that its process is asked for; it may have turned that off."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, HANGS)
-    if not select.select([process.hang], [], [], 1.0)[0]:
-        return ""
-    lines = os.read(process.hang, LARGEST_DUMP).decode("utf-8", "replace").splitlines()
+    dump, until, patience = b"", time.monotonic() + DUMP_SECONDS, DUMP_SECONDS
+    # It is written piece by piece, has no end mark, and a candidate could write it without end.
+    while time.monotonic() < until and select.select([process.hang], [], [], patience)[0]:
+        piece = os.read(process.hang, LARGEST_DUMP)
+        if not piece:
+            break
+        dump, patience = (dump + piece)[:LARGEST_DUMP], DUMP_PAUSE
+    lines = dump.decode("utf-8", "replace").splitlines()
     return "\n".join([line for line in lines if f'"{FILE_NAME}"' in line][:20])
 
 
