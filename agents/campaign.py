@@ -8,12 +8,12 @@ promotion.py; the claims of who beat its rivals there: standing_claims.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, reflection, sharing, standing_claims
+from move37.agents import cycle, promotion, reflection, sharing, standing_claims, time_left
 from move37.agents.approval import decided
 from move37.agents.bookkeeping import begun, close_unfinished, need_a_baseline, spent_of, tell_budget
 from move37.agents.budget import exhausted
@@ -63,6 +63,7 @@ class _Campaign:
         self._vetoes: dict[str, str] = {}
         self._directions = from_facts(campaign.record.facts)
         self._phase = ""
+        self._hurried = False  # whether it was said that the time left is for the best so far
 
     async def run(self) -> CampaignResult:
         campaign = self._context
@@ -118,7 +119,7 @@ class _Campaign:
         self._enter("search")
         generation = await self._search(numbers)
         self._enter("climb")
-        baselines_done = asyncio.ensure_future(self._baselines(promotion.affordable(campaign, rest, generation)))
+        baselines_done = asyncio.ensure_future(self._baselines_climb(rest, generation))
         try:
             await promotion.promote(campaign, generation, self.seat, baselines_done)
             await baselines_done
@@ -133,8 +134,16 @@ class _Campaign:
 
     # The lab's own ------------------------------------------------------------------------------------------
 
-    async def _baselines(self, rungs: Sequence[Rung]) -> None:
-        await gather(*(self._baseline(n, rungs) for n in range(len(self._context.task.baselines))))
+    async def _baselines(self, rungs: Sequence[Rung], names: Collection[str] | None = None) -> None:
+        own = enumerate(self._context.task.baselines)
+        await gather(*(self._baseline(n, rungs) for n, b in own if names is None or b.name in names))
+
+    async def _baselines_climb(self, rungs: Sequence[Rung], generation: Sequence[str]) -> None:
+        """Successive halving as of candidates: a baseline that is far behind at a fifth of the steps is no rival."""
+        last = self._context.schedule.baseline_rungs[0]
+        for rung in time_left.affordable(self._context, rungs, generation):
+            await self._baselines((rung,), promotion.kept_baselines(self._context, last))
+            last = rung if rung.steps else last
 
     async def _baseline(self, number: int, rungs: Sequence[Rung]) -> None:
         campaign = self._context
@@ -170,7 +179,8 @@ class _Campaign:
     async def _candidate(self, number: int) -> str:
         campaign = self._context
         await campaign.inbox.while_paused()
-        if (self._limit() or number > campaign.record.brief.budget) and not begun(campaign, number):
+        over = self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
+        if over and not begun(campaign, number):
             return ""  # nothing new is proposed; what is written goes on
         self._store_lines()
         experiment = begin(campaign, number)
@@ -194,6 +204,16 @@ class _Campaign:
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
         tell_budget(campaign, "search")
         return experiment.id
+
+    def _time_is_for_the_best(self) -> bool:
+        campaign = self._context
+        tried = sum(e.role is Role.CANDIDATE for e in campaign.archive.experiments(campaign.record.id))
+        if tried < (campaign.schedule.rungs[0].keep or 1) or time_left.another_candidate(campaign):
+            return False
+        if not self._hurried:
+            self._hurried = True
+            campaign.on_event(Notice(text=f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"))
+        return True
 
     async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:
         self._context.archive.finish_stage(

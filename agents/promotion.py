@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from move37.agents import cycle, execution
+from move37.agents import cycle, execution, time_left
 from move37.agents.approval import Doubt, is_dear
 from move37.agents.context import CampaignContext
 from move37.agents.events import ExperimentUpdated, Notice
@@ -18,13 +18,12 @@ from move37.agents.experiment_context import ExperimentContext, baselines_of, co
 from move37.agents.gather import gather
 from move37.agents.results import VerdictResult
 from move37.agents.steps import Steps
+from move37.agents.time_left import rivals_of
 from move37.lab import ladder
 from move37.lab.records import Experiment, Role
-from move37.lab.tasks.task import SECRET, Rung
+from move37.lab.tasks.task import Rung
 
-CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
 NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
-USEFUL_SEEDS = 3  # fresh seeds that are kept time for before anything optional begins
 
 Seat = Callable[[Experiment], tuple[ExperimentContext, Steps]]
 
@@ -43,7 +42,7 @@ async def promote(
         await _refuse(campaign, going, campaign.schedule.refusal, seat)
         return
     climbed: set[str] = set()
-    for rung in affordable(campaign, campaign.schedule.rungs[1:], generation):
+    for rung in time_left.affordable(campaign, campaign.schedule.rungs[1:], generation):
         going = await _approved(campaign, going, rung)
         failures = await gather(*(_go_up(campaign, ident, rung, seat) for ident in going))
         climbed.update(going)
@@ -64,14 +63,14 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Se
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
     found = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
-    rivals = _rivals(campaign, top)
+    rivals = rivals_of(campaign, top)
     if not found or not rivals or schedule.confirm_seeds == 0:
         return
     able = _resolution(campaign, (*found, *rivals))
     if refusal := schedule.refusal or able.refusal:
         await _refuse(campaign, found, refusal, seat)
         return
-    seeds = _seeds(campaign, (*found, *rivals), able.seeds)
+    seeds = time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)
     if not seeds:
         campaign.on_event(
             Notice(text="No time is left for fresh seeds: no row gets an interval. `--max-time` gives more.")
@@ -98,10 +97,10 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], sea
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
     near = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists + NEAR, metric=metric)
-    rivals = _rivals(campaign, top, count=ladder.RIVALS + NEAR)
+    rivals = rivals_of(campaign, top, count=ladder.RIVALS + NEAR)
     seed = campaign.record.brief.seed
     for extra in range(seed + 1, seed + schedule.screen_seeds):
-        if not _affords(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
+        if not time_left.holds(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
             campaign.on_event(Notice(text="No time is left for a second screening seed: one seed picks the finalist."))
             return
         await gather(*(_go_up(campaign, ident, top, seat, seed=extra) for ident in (*near, *rivals)))
@@ -124,13 +123,10 @@ async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat)
         await campaign.sandbox.release(ident)
 
 
-def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[str]) -> tuple[Rung, ...]:
-    """`rungs`, without the probes where the time left would not hold them and a confirmation too: they rank nobody."""
-    own = [b.id for b in baselines_of(campaign)]
-    if all(r.steps for r in rungs) or _affords(campaign, (*arms, *own), runs=2 * len(own)):
-        return tuple(rungs)
-    campaign.on_event(Notice(text="Probes are left out: the time that is left belongs to the confirmation."))
-    return tuple(r for r in rungs if r.steps)
+def kept_baselines(campaign: CampaignContext, rung: Rung) -> tuple[str, ...]:
+    """The names of those that go on from a rung, best first."""
+    own = {b.id: b.name for b in baselines_of(campaign)}
+    return tuple(own[ident] for ident in _best(campaign, tuple(own), rung, rung.keep))
 
 
 async def _refuse(campaign: CampaignContext, idents: Sequence[str], refusal: str, seat: Seat) -> None:
@@ -200,11 +196,6 @@ def _best(campaign: CampaignContext, idents: Sequence[str], rung: Rung, keep: in
     return ladder.climbers(_standings(campaign, idents, rung), keep, metric=campaign.task.metric)
 
 
-def _rivals(campaign: CampaignContext, rung: Rung, count: int = ladder.RIVALS) -> tuple[str, ...]:
-    measured = {b.id: b.measurements for b in baselines_of(campaign)}
-    return ladder.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
-
-
 def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> ladder.Resolution:
     """What a confirmation could tell, with the noise that the campaign's own runs show where none is calibrated."""
     schedule = campaign.schedule
@@ -217,43 +208,3 @@ def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> ladder.Resolu
         confirmation=confirmed(campaign) + 1,
         most=schedule.most_seeds,
     )
-
-
-def _seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple[int, ...]:
-    records = [campaign.archive.experiment(ident) for ident in arms]
-    begun = {m.seed for m in records[0].measurements if m.fresh}
-    affordable = ladder.affordable_seeds(
-        wanted,
-        arms=len(arms),
-        seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
-        seconds_left=campaign.clock.left,
-        workers=campaign.workers,
-    )
-    first = campaign.record.brief.seed
-    used = range(first, first + campaign.schedule.screen_seeds)
-    secret = campaign.record.facts.get(SECRET)
-    base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
-    return ladder.fresh_seeds(max(affordable, len(begun)), campaign_seed=base, used=used)
-
-
-def _affords(campaign: CampaignContext, arms: Sequence[str], *, runs: int) -> bool:
-    """Whether `runs` whole trainings fit into the time left, beside a confirmation on the fewest useful seeds."""
-    left = campaign.clock.left
-    if left is None:
-        return True
-    slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
-    confirming = USEFUL_SEEDS * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
-    return left >= (runs + confirming) * slowest / max(1, campaign.workers)
-
-
-def _whole_run_seconds(campaign: CampaignContext, experiment: Experiment) -> float:
-    """Rungs continue each other, so a training from the start costs what one arm's screening runs cost together."""
-    seed = campaign.record.brief.seed
-    screened = {
-        m.steps: m
-        for m in experiment.measurements
-        if m.metric == campaign.task.metric.name and not m.fresh and m.seed == seed
-    }
-    done, whole = max(screened, default=0), campaign.schedule.rungs[-1].steps
-    seconds = sum(m.train_seconds + m.eval_seconds for m in screened.values())
-    return seconds * whole / done if done else seconds

@@ -129,7 +129,7 @@ MUTATIONS = (
     ),
     Mutation(
         what="a confirmation costs nothing",
-        file="agents/promotion.py",
+        file="agents/time_left.py",
         old="CONFIRM_COSTS = 1.2",
         new="CONFIRM_COSTS = 0.0001",
         tests=("tests/agents/test_promotion.py",),

@@ -182,7 +182,7 @@ class MixersTask:
                 candidates=12,
                 generation=12,
                 rungs=(screens[0], PROBE_RUNG, *screens[1:]),
-                baseline_rungs=(*_screens(steps), PROBE_RUNG),
+                baseline_rungs=(*_screens(steps, keep_first=4, keep_second=3), PROBE_RUNG),
                 learning_rate=self.learning_rate,
                 screen_seeds=2,
                 finalists=1,
@@ -233,8 +233,8 @@ class MixersTask:
         first, whole = max(1, self.scale.steps // 5), self.scale.steps
         return (
             f"Quick preset: candidates are screened on one seed at rate {self.learning_rate:.0e}; two of three "
-            f"stop at {first} of {whole} steps.".replace("e-0", "e-"),
-            f"Probes (overwrite recall and parity, one seed) only for the baselines and who was kept at {first} steps.",
+            f"stop at {first} of {whole} steps, and so do three of the seven baselines.".replace("e-0", "e-"),
+            "Probes (overwrite recall and parity, one seed) only for those, baselines too, who were kept.",
             *((_QUICK_CONFIRMS,) if self._measured_by_the_lab else ()),
             _NO_DISCOVERY,
         )

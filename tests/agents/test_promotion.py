@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from move37.agents import campaign
+from move37.agents import campaign, time_left
 from move37.agents.clock import Clock
 from move37.agents.events import Notice
 from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Role
@@ -87,6 +87,30 @@ async def test_a_busy_machine_costs_probes_and_seeds_and_not_the_clock(tmp_path:
     fresh = any(m.fresh for e in everything(context) for m in e.measurements)
     assert (probed, again, fresh) == (not late,) * 3
     assert any("Probes are left out" in e.text for e in events if isinstance(e, Notice)) == late
+
+
+@pytest.mark.parametrize(("seconds", "tried"), [(20.0, 2), (1000.0, 4), (None, 4)])
+async def test_a_slow_machine_gets_fewer_candidates_and_still_a_confirmation(
+    tmp_path: Path, seconds: float | None, tried: int
+) -> None:
+    task = Scheduled(confirm_seeds=2)  # a run takes a second a rung: 27 seconds for one more candidate and what follows
+    context, events = a_context(tmp_path, task=task, clock=Clock(soft=seconds, now=lambda: 0.0), budget=4, workers=1)
+    await campaign.run(context)
+    candidates = [e for e in everything(context) if e.role is Role.CANDIDATE]
+    assert len(candidates) == tried
+    assert any(m.fresh for e in candidates for m in e.measurements)
+    said = [e.text for e in events if isinstance(e, Notice) and "are tried" in e.text]
+    assert said == ([f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"] if tried == 2 else [])
+
+
+async def test_baselines_go_up_by_the_same_rule_as_candidates(tmp_path: Path) -> None:
+    low, top = Rung(number=2, name="lm@100", steps=100, keep=1), Rung(number=2, name="lm@200", steps=200)
+    context, _ = a_context(tmp_path, task=Scheduled(baseline_rungs=(low, top, PROBES)))
+    await campaign.run(context)
+    first = {e.id: e.measurements[0].value for e in everything(context) if e.role is Role.BASELINE}
+    climbed = {e.id for e in everything(context) if e.id in first and any(m.steps == 200 for m in e.measurements)}
+    assert len(first) == 2 and climbed == {min(first, key=first.__getitem__)}
+    assert {e for e, name, _ in context.task.measured if name == "probes" and e in first} == climbed
 
 
 async def test_baselines_are_trained_once_a_home_and_their_fresh_seeds_are_nobody_elses(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""What fits into the time that is left: probes, further seeds, one more candidate. Any machine keeps the clock.
+
+Read `holds` first. Costs are those of this campaign's own runs: a slow or busy machine gets fewer candidates and fewer
+seeds, and never a campaign that ends before anybody was confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from move37.agents.context import CampaignContext
+from move37.agents.events import Notice
+from move37.agents.experiment_context import baselines_of
+from move37.lab import ladder
+from move37.lab.records import Experiment
+from move37.lab.tasks.task import SECRET, Rung
+
+CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
+SPOKEN_FOR = "the time left belongs to the climb of the best and to fresh seeds. `--max-time` gives more."
+USEFUL_SEEDS = 3  # fresh seeds that are kept time for before anything optional begins
+
+
+def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float) -> bool:
+    """Whether `runs` whole trainings fit into the time left, beside a confirmation on the fewest useful seeds.
+
+    They are taken to be as slow as the slowest of `arms`.
+    """
+    left = campaign.clock.left
+    if left is None:
+        return True
+    slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
+    confirming = USEFUL_SEEDS * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
+    return left >= (runs + confirming) * slowest / max(1, campaign.workers)
+
+
+def another_candidate(campaign: CampaignContext) -> bool:
+    """Whether the time left holds one more candidate, the climb of the best so far and a confirmation."""
+    schedule = campaign.schedule
+    own = tuple(b.id for b in baselines_of(campaign))
+    screen = schedule.rungs[0].steps / max(1, schedule.rungs[-1].steps)
+    runs = screen + _climb(schedule.rungs, among=schedule.generation)
+    if not rivals_of(campaign, schedule.rungs[-1]):
+        runs += _climb(schedule.baseline_rungs, among=len(own))
+    return holds(campaign, own, runs=runs)
+
+
+def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[str]) -> tuple[Rung, ...]:
+    """`rungs`, without the probes where the time left would not hold them and a confirmation too: they rank nobody."""
+    own = [b.id for b in baselines_of(campaign)]
+    if all(r.steps for r in rungs) or holds(campaign, (*arms, *own), runs=2 * len(own)):
+        return tuple(rungs)
+    campaign.on_event(Notice(text="Probes are left out: the time that is left belongs to the confirmation."))
+    return tuple(r for r in rungs if r.steps)
+
+
+def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple[int, ...]:
+    """Up to `wanted` seeds that chose nothing, as many as the time left holds; those begun earlier in any case."""
+    records = [campaign.archive.experiment(ident) for ident in arms]
+    begun = {m.seed for m in records[0].measurements if m.fresh}
+    fitting = ladder.affordable_seeds(
+        wanted,
+        arms=len(arms),
+        seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
+        seconds_left=campaign.clock.left,
+        workers=campaign.workers,
+    )
+    first = campaign.record.brief.seed
+    used = range(first, first + campaign.schedule.screen_seeds)
+    secret = campaign.record.facts.get(SECRET)
+    base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
+    return ladder.fresh_seeds(max(fitting, len(begun)), campaign_seed=base, used=used)
+
+
+def rivals_of(campaign: CampaignContext, rung: Rung, count: int = ladder.RIVALS) -> tuple[str, ...]:
+    """The campaign's best baselines at a rung, best first."""
+    measured = {b.id: b.measurements for b in baselines_of(campaign)}
+    return ladder.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
+
+
+def _climb(rungs: Sequence[Rung], *, among: int) -> float:
+    """What the rungs above the first cost `among` so many, in whole trainings."""
+    trained = [r for r in rungs if r.steps]
+    whole, going, runs = max((r.steps for r in trained), default=1), among, 0.0
+    for below, rung in pairwise(trained):
+        going = going if below.keep is None else min(below.keep, going)
+        runs += going * (rung.steps - below.steps) / whole
+    return runs
+
+
+def _whole_run_seconds(campaign: CampaignContext, experiment: Experiment) -> float:
+    """Rungs continue each other, so a training from the start costs what one arm's screening runs cost together."""
+    seed = campaign.record.brief.seed
+    screened = {
+        m.steps: m
+        for m in experiment.measurements
+        if m.metric == campaign.task.metric.name and not m.fresh and m.seed == seed
+    }
+    done, whole = max(screened, default=0), campaign.schedule.rungs[-1].steps
+    seconds = sum(m.train_seconds + m.eval_seconds for m in screened.values())
+    return seconds * whole / done if done else seconds
