@@ -14,6 +14,7 @@ from move37.sandbox.worker.wire import Spec
 
 Read = Callable[[str, str], str]  # (controller, file) -> its text; empty when there is none
 SOCKETS = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6")
+SUMS = ("sockstat", "sockstat6")
 
 
 class Counters:
@@ -107,6 +108,8 @@ def socket_bytes(folder: Path) -> int:
 
     For version 1 of the control groups, whose memory limit does not know of sockets.
     """
+    if _no_sockets(folder):  # the tables cost a hundred times more to read, twenty times a second
+        return 0
     total = 0
     for kind in SOCKETS:
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -114,3 +117,13 @@ def socket_bytes(folder: Path) -> int:
                 sent, _, received = line.split()[4].partition(":")
                 total += int(sent, 16) + int(received, 16)
     return total
+
+
+def _no_sockets(folder: Path) -> bool:
+    """Whether the kernel's sums say so; False where it does not tell."""
+    try:
+        lines = [line.split() for name in SUMS for line in (folder / name).read_text().splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return False
+    counts = [line[line.index("inuse") + 1] for line in lines if "inuse" in line]
+    return bool(counts) and all(count == "0" for count in counts)
