@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,12 +88,16 @@ async def _compare(
     def tell(arm: str, seed: int, done: int) -> None:
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
 
+    def tell_baseline(name: str, seed: int, kept: bool) -> None:
+        done = "kept from earlier" if kept else "training"
+        print(f"baseline {name}, seed {seed}: {done}", file=sys.stderr, flush=True)
+
     task = opened(settings, DEFAULT, settings.campaign.corpus)
     outcomes: list[ArmOutcome] = []
     stored = Outcomes(settings.home / OUTCOMES)
     async with open_context(settings, task, written_by="grammar") as context:
         for seed in range(seeds):
-            ground = await prepare(context, seed, fresh_seeds=fresh_seeds)
+            ground = await prepare(replace(context, on_run=tell_baseline), seed, fresh_seeds=fresh_seeds)
             ended = await asyncio.gather(
                 *(campaign(context, arm, ground, candidates=budget, on_done=tell) for arm in arms)
             )
