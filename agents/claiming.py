@@ -33,12 +33,10 @@ from move37.lab.confirming import (
 from move37.lab.effects import base_of
 from move37.lab.errors import BadCorpus
 from move37.lab.measuring import MeasuringContext
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.standings import Standings
-from move37.lab.tasks import mixers
-from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.registry import kind_of
-from move37.lab.tasks.task import Variant
+from move37.lab.tasks.task import QuestionedTask, Task, Variant
 from move37.lab.verdicts import confirmations
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class ClaimWatch:
 
     begins: Callable[[ConfirmationPlan, int], None]  # (plan, trainings)
     run: Callable[[str, int, bool], None]  # (name, seed, kept)
-    answers: Callable[[Comparison], None]
+    answers: Callable[[Comparison, Metric], None]
     notice: Callable[[str], None]
 
 
@@ -75,7 +73,7 @@ class ClaimGround:
     """Where a claim is asked."""
 
     archive: Archive
-    task: MixersTask  # with the campaign's own draw of what decides
+    task: QuestionedTask  # with the campaign's own draw of what decides
     context: MeasuringContext
     cache: Path  # of the home
     watch: ClaimWatch
@@ -130,7 +128,7 @@ def context_for(cache: Path, context: MeasuringContext, question: str, variant: 
     )
 
 
-def second_task(task: MixersTask, cache: Path, path: Path | None, missing: dict[str, str]) -> MixersTask | None:
+def second_task(task: QuestionedTask, cache: Path, path: Path | None, missing: dict[str, str]) -> QuestionedTask | None:
     """The second corpus: `path`, else the sources of scipy; None, with the reason in `missing`, without the latter.
 
     Raises `BadCorpus` where a `path` was named and cannot be used.
@@ -194,22 +192,23 @@ async def _setup(
         variant=lambda question: task.variant(question, second=second),
         context=lambda question, variant: context_for(ground.cache, context, question, variant),
         archive=ground.archive,
-        corpus=task.corpus.sha256,
-        on_answer=ground.watch.answers,
+        corpus=task.sealed,
+        on_answer=lambda comparison: ground.watch.answers(comparison, task.metric),
     )
-    return setup, _plan(ground.archive, experiment, ablation, wanted)
+    return setup, _plan(ground, experiment, ablation, wanted)
 
 
 def _plan(
-    archive: Archive, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
+    ground: ClaimGround, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
 ) -> ConfirmationPlan:
     """The plan that was begun, or a new one, stored: from here on it counts as a confirmation of the home."""
+    archive, task = ground.archive, ground.task
     begun = archive.stage(experiment.id, BEGUN)
     if begun is not None:
         return decode(ConfirmationPlan, begun["plan"])
     which = confirmations(archive.experiments()) + 1
     able = ladder.resolution(
-        [experiment.measurements], metric=BITS_PER_BYTE, wanted=wanted.seeds or SEEDS, smallest=mixers.SMALLEST_EFFECT,
+        [experiment.measurements], metric=task.metric, wanted=wanted.seeds or SEEDS, smallest=task.smallest_effect,
         confirmation=which,
     )  # fmt: skip
     if able.refusal:
@@ -242,13 +241,13 @@ async def _family(
                      rate=tuned.rate)  # fmt: skip
 
 
-def _contender(experiment: Experiment, task: MixersTask) -> Contender:
+def _contender(experiment: Experiment, task: Task) -> Contender:
     assert experiment.candidate is not None
     rate = ladder.tuned_rate(experiment.measurements, metric=task.metric, default=task.schedule("quick").learning_rate)
     return Contender(id=experiment.id, name=experiment.name or experiment.id, candidate=experiment.candidate, rate=rate)
 
 
-def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: MixersTask) -> tuple[Contender, ...]:
+def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: Task) -> tuple[Contender, ...]:
     own = [e for e in everybody if e.role is Role.BASELINE and e.campaign == experiment.campaign and e.candidate]
     steps = max((m.steps for e in own for m in e.measurements if m.metric == task.metric.name), default=0)
     best = ladder.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps)

@@ -103,7 +103,7 @@ async def resume_campaign(
         return None
     settings = resuming.with_model(settings, brief)
     models.checked(settings)
-    task = places.of_campaign(settings, chosen)
+    _, task = places.of_campaign(settings, chosen)
     if chosen.facts.get("task_digest", task.digest) != task.digest:
         raise BadInput(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "

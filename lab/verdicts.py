@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from move37.lab.comparisons import Rival, compare
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.records import (
-    BITS_PER_BYTE,
     Comparison,
     Experiment,
     ExperimentStatus,
@@ -31,14 +30,15 @@ from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
 from move37.lab.statistics.paired import Interval, interval
 from move37.lab.statistics.power import minimum_detectable_effect
+from move37.lab.tasks.registry import asks_questions, metric_named
 
 CONFIRMING = ("verdict:fresh", "claim:begun")  # stages that looked at fresh seeds
 SELF_REPORTED = " Self-reported: the code that is judged could have touched these numbers."
 # What a gain on fresh seeds alone does not show; of a program there is nothing of the kind to ask.
-_LACKING = {
-    BITS_PER_BYTE.name: " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger "
-    "width and sealed text are still to be asked (`move37 confirm`)."
-}
+_LACKING = (
+    " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger width and sealed text "
+    "are still to be asked (`move37 confirm`)."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,8 @@ def _confirm_text(
         names = " and ".join([weakest.name, *(c.name for c in others)])
         beside = "".join(f"; {_bounds(c)} against {c.name}" for c in others)
         against = f" against {weakest.name}" if others else ""
-        return f"Better than {names} here: {measured}{against}{beside}.{_LACKING.get(metric.name, '')}{notes}"
+        lacking = _LACKING if asks_questions(metric) else ""
+        return f"Better than {names} here: {measured}{against}{beside}.{lacking}{notes}"
     if weakest.high < 0:
         return f"Worse than {weakest.name}: {measured}.{notes}"
     floor = minimum_detectable_effect(told.n, sd=told.sd, confidence=told.confidence, df=told.df)
@@ -242,7 +243,8 @@ def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]
     if not all(m.is_sound for m in runs):
         return len(runs), False, 0.0
     mean = math.fsum(m.value for m in runs) / len(runs)
-    return len(runs), True, -mean if name == BITS_PER_BYTE.name else mean
+    metric = metric_named(name)  # a probe has none: higher is better
+    return len(runs), True, metric.gain(mean, 0.0) if metric else mean
 
 
 def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:

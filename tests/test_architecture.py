@@ -165,3 +165,15 @@ def _told_apart(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
         return [node.value]
     return []
+
+
+def test_no_file_of_agents_and_app_names_one_tasks_metric_or_class() -> None:
+    """They ask the opened task, or its record: the search alone is written for mixers (agents/search)."""
+    for room in ("app", "agents"):
+        for path in sources(room):
+            if "agents/search" in str(path):
+                continue
+            named = {name.id for name in ast.walk(_tree(path)) if isinstance(name, ast.Name)}
+            assert not named & {"BITS_PER_BYTE", "COMBINED_SCORE", "MixersTask", "ProgramTask"}, path
+            modules = {module for top in (True, False) for _, module in house.own_imports(path, top=top)}
+            assert not {m for m in modules if m.startswith(("lab.tasks.mixers", "lab.tasks.program"))}, path

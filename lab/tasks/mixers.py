@@ -82,12 +82,15 @@ class MixersTask:
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> MixersTask:
         """Open (or build in `cache`) the pinned corpus, or the person's own, at a scale. Raises `BadCorpus`."""
-        text, own = open_corpus(cache, corpus), scale.calibrated and device == "cpu"
-        found = None if own else Calibrations.of(cache, corpus=text.sha256, device=device).find(scale)
-        return cls(
-            corpus=text, calibrated=found is not None or (own and corpus is None), scale=scale,
-            total_steps=scale.steps, calibration=found, device=device,
-        )  # fmt: skip
+        text = open_corpus(cache, corpus)
+        task = cls(corpus=text, scale=scale, total_steps=scale.steps, device=device)
+        own = task._measured_by_the_lab
+        found = None if own else task.calibrations(cache).find(scale)
+        return replace(task, calibrated=found is not None or (own and corpus is None), calibration=found)
+
+    def calibrations(self, cache: Path) -> Calibrations:
+        """Where what was measured for this text and kind of device is kept."""
+        return Calibrations.of(cache, corpus=self.corpus.sha256, device=self.device)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -220,6 +223,11 @@ class MixersTask:
     def smallest_effect(self) -> float:
         """Bits per byte that a confirmation must be able to find."""
         return SMALLEST_EFFECT
+
+    @property
+    def sealed(self) -> str:
+        """Digest of the corpus whose end is sealed."""
+        return self.corpus.sha256
 
     def check_sealed(self) -> None:
         """Raises `BadCorpus` where the sealed text is not what was sealed."""
