@@ -47,7 +47,7 @@ def at_campaign(settings: Settings, campaign: Campaign) -> Settings:
     kind: Device = "cpu" if device == "cpu" else "cuda"
     if "device" in settings.flags and settings.campaign.device not in ("auto", kind):
         raise BadInput(f"campaign {campaign.id} trains on {device}: leave --device out, numbers of two do not compare")
-    found = replace(settings, campaign=replace(settings.campaign, scale=began, device=kind))
+    found = replace(settings, campaign=settings.campaign.changed(scale=began, device=kind))
     if kind == "cuda" and device_of(found) != device:
         raise BadInput(f"campaign {campaign.id} trains on {device}, this is {device_of(found)}: numbers do not compare")
     return found

@@ -111,7 +111,7 @@ async def resume_campaign(
         )
     task = task.drawn(chosen.facts.get(SECRET))
     backend, why = resuming.sandbox(settings, chosen.facts)
-    settings = replace(settings, sandbox=replace(settings.sandbox, backend=backend))
+    settings = replace(settings, sandbox=settings.sandbox.changed(backend=backend))
     async with AsyncExitStack() as stack:
         outside = await open_outside(settings, brief, chosen.facts, stack, on_event, desk)
         with Archive.open(settings.home) as archive:

@@ -25,13 +25,13 @@ from move37.lab.effects import effects_of
 from move37.lab.errors import UnknownExperiment
 from move37.lab.records import Candidate, Experiment, ExperimentStatus
 from move37.memory.errors import MemoryFault
+from move37.memory.records import MEMORY_KINDS
 
 LONGEST_WAIT = 45.0  # seconds: clients give up on a tool after a minute
 A_WHILE = 40.0  # seconds that a tool waits for its turn by itself
 LONGEST_TEXT = 8_000  # characters of one argument
 LONGEST_SOURCE = 120_000
 CHARACTERS_A_TOKEN = 3.5
-KINDS = ("cognition", "analysis", "principle")
 
 
 class Tools:
@@ -78,11 +78,11 @@ class Tools:
         """What memory holds about something."""
         context = await self._lab.ready(A_WHILE)
         _short("query", query)
-        if kind and kind not in KINDS:
-            raise CallRefused(f"there is no kind {kind!r}: use one of {', '.join(KINDS)}, or leave it out")
+        if kind and kind not in MEMORY_KINDS:
+            raise CallRefused(f"there is no kind {kind!r}: use one of {', '.join(MEMORY_KINDS)}, or leave it out")
         try:
             found = await context.memory.recall(
-                query, k=6, budget_tokens=3_000, task=context.task.name, kinds=(kind,) if kind else KINDS
+                query, k=6, budget_tokens=3_000, task=context.task.name, kinds=(kind,) if kind else MEMORY_KINDS
             )
         except MemoryFault as error:
             raise CallRefused(f"memory does not answer: {error}") from error
