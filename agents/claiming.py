@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from move37.agents import tuning
 from move37.agents.ablation import Ablation, ablated
 from move37.agents.errors import NotConfirmable
-from move37.lab import baselines, ladder, measuring
+from move37.lab import ladder, measuring
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, WIDER
@@ -38,9 +38,6 @@ from move37.lab.standings import Standings
 from move37.lab.tasks.registry import kind_of
 from move37.lab.tasks.task import QuestionedTask, Task, Variant
 from move37.lab.verdicts import confirmations
-
-if TYPE_CHECKING:
-    from move37.agents.tuning import Tuned
 
 SECOND = "scipy"  # whose sources are the second corpus, unless the person names another
 FRESH_BASE = 1_000_000  # fresh seeds of claims start beyond those of campaigns
@@ -146,23 +143,6 @@ def second_task(task: QuestionedTask, cache: Path, path: Path | None, missing: d
         return None
 
 
-async def tuned_family(
-    context: MeasuringContext, family: str, *, trials: int | None, without: tuple[str, ...] = (), watch: ClaimWatch
-) -> Tuned | None:
-    """The best of a family after as many trials as the quick preset has candidates."""
-    from move37.agents import tuning
-
-    own = next(
-        b.candidate for b in context.task.baselines if baselines.FAMILIES.get(b.name, b.candidate.family) == family
-    )
-    schedule = context.task.schedule("quick")
-    watch.notice(f"tuning {family}, {trials or tuning.TRIALS} trials; what is kept is not trained again")
-    return await tuning.tune(
-        context, family, own, screen=schedule.rungs[0], top=schedule.rungs[-1], without=without,
-        trials=trials or tuning.TRIALS,
-    )  # fmt: skip
-
-
 async def _setup(
     ground: ClaimGround, experiment: Experiment, wanted: ConfirmationRequest
 ) -> tuple[Setup, ConfirmationPlan]:
@@ -224,15 +204,13 @@ async def _family(
     ground: ClaimGround, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest,
     missing: dict[str, str],
 ) -> Contender | None:  # fmt: skip
-    from move37.agents import tuning
-
     if experiment.family not in tuning.families():
         missing[FAMILY] = ""  # a family of its own has no other member
         ground.watch.notice(f"family {experiment.family} has no baseline to tune: the two best baselines stand for it")
         return None
-    tuned = await tuned_family(
-        ground.context, experiment.family, trials=wanted.trials, without=ablation.operators if ablation else (),
-        watch=ground.watch,
+    tuned = await tuning.tuned_family(
+        ground.context, experiment.family, trials=wanted.trials or tuning.TRIALS,
+        without=ablation.operators if ablation else (), notice=ground.watch.notice,
     )  # fmt: skip
     if tuned is None:
         missing[FAMILY] = "no variant of its baseline could be measured"

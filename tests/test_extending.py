@@ -27,7 +27,8 @@ from move37.lab.claims import settled
 from move37.lab.comparisons import Rival
 from move37.lab.errors import BadTask
 from move37.lab.records import Brief, Candidate, Metric
-from move37.lab.tasks import mixers, open_gates, open_task, registry
+from move37.lab.tasks import mixers, mixers_measuring, open_gates, open_task, registry
+from move37.lab.tasks.mixers_schedule import ALL_PROBES_RUNG
 from move37.lab.tasks.registry import TaskKind, kind_of, usage
 from move37.lab.verdicts import confirm_verdict
 from move37.sandbox.backends import BACKENDS
@@ -124,13 +125,13 @@ def test_a_providers_key_is_found_by_its_variable(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_probe_is_trained_and_scored_like_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     delay = replace(example("lab/probes/delay.py").DELAY, steps=5, tests=64)
-    monkeypatch.setattr(mixers, "PROBES", (delay,))
-    monkeypatch.setattr(mixers, "QUICK_PROBES", ())
+    monkeypatch.setattr(mixers_measuring, "PROBES", (delay,))
+    monkeypatch.setattr(mixers_measuring, "QUICK_PROBES", ())
     task = mixers.MixersTask.open(cache=tmp_path)
     sandbox = await open_sandbox("process", trusted_source="person", workers=1)
     try:
         found = await task.measure(
-            Candidate(source=baselines.source("linear"), author="person"), experiment="x", rung=mixers.ALL_PROBES_RUNG,
+            Candidate(source=baselines.source("linear"), author="person"), experiment="x", rung=ALL_PROBES_RUNG,
             seed=0, learning_rate=1e-2, fresh=False, sandbox=sandbox, workdir=tmp_path,
         )  # fmt: skip
     finally:

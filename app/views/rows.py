@@ -16,8 +16,8 @@ from move37.lab.archive.codec import encode
 from move37.lab.archive.message import Message
 from move37.lab.claims import ladder_of
 from move37.lab.records import Experiment, Metric, Role, Verdict
+from move37.lab.summary import Summary, summarise
 from move37.lab.tasks.registry import asks_questions
-from move37.lab.verdicts import Summary, summarise
 
 
 def list_row(experiment: Experiment, metric: Metric) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from move37.lab.records import (
     Stage,
     Verdict,
 )
-from move37.lab.tasks import mixers
+from move37.lab.tasks import mixers_schedule
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Checked, Fingerprint, Measured, Rung
 from move37.sandbox.factory import open_sandbox
@@ -84,7 +84,7 @@ class Reckoned(MixersTask):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+    monkeypatch.setattr(mixers_schedule, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
     with default_scale_of(STEPS):
         yield
 
