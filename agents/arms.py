@@ -19,13 +19,13 @@ from random import Random
 from typing import Any, Protocol
 
 from move37.agents.record import operator_facts
+from move37.agents.search.catalogue import PRIOR_METRIC
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
 from move37.agents.search.size import fit
 from move37.lab.parents import TEMPERATURE
 from move37.lab.principles import OperatorRecord, Trial
-from move37.lab.records import BITS_PER_BYTE
 from move37.lab.statistics.noise import effect_noise
 
 MOST_MOVES = 6  # of a random genome
@@ -58,7 +58,7 @@ class SearchSpace:
     carried: frozenset[str] = (
         frozenset()
     )  # operators that come in by their own move alone, never with another's default
-    metric: str = BITS_PER_BYTE.name  # of the values that an arm is told; priors apply to their own metric only
+    metric: str = PRIOR_METRIC  # of the values that an arm is told; priors apply to their own metric only
     noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 
 

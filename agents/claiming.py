@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from move37.agents import tuning
 from move37.agents.ablation import Ablation, ablated
 from move37.agents.errors import NotConfirmable
-from move37.lab import baselines, ladder, measuring
+from move37.lab import ladder, measuring
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, WIDER
@@ -33,16 +33,11 @@ from move37.lab.confirming import (
 from move37.lab.effects import base_of
 from move37.lab.errors import BadCorpus
 from move37.lab.measuring import MeasuringContext
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.standings import Standings
-from move37.lab.tasks import mixers
-from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.registry import kind_of
-from move37.lab.tasks.task import Variant
+from move37.lab.tasks.task import QuestionedTask, Task, Variant
 from move37.lab.verdicts import confirmations
-
-if TYPE_CHECKING:
-    from move37.agents.tuning import Tuned
 
 SECOND = "scipy"  # whose sources are the second corpus, unless the person names another
 FRESH_BASE = 1_000_000  # fresh seeds of claims start beyond those of campaigns
@@ -66,7 +61,7 @@ class ClaimWatch:
 
     begins: Callable[[ConfirmationPlan, int], None]  # (plan, trainings)
     run: Callable[[str, int, bool], None]  # (name, seed, kept)
-    answers: Callable[[Comparison], None]
+    answers: Callable[[Comparison, Metric], None]
     notice: Callable[[str], None]
 
 
@@ -75,7 +70,7 @@ class ClaimGround:
     """Where a claim is asked."""
 
     archive: Archive
-    task: MixersTask  # with the campaign's own draw of what decides
+    task: QuestionedTask  # with the campaign's own draw of what decides
     context: MeasuringContext
     cache: Path  # of the home
     watch: ClaimWatch
@@ -130,7 +125,7 @@ def context_for(cache: Path, context: MeasuringContext, question: str, variant: 
     )
 
 
-def second_task(task: MixersTask, cache: Path, path: Path | None, missing: dict[str, str]) -> MixersTask | None:
+def second_task(task: QuestionedTask, cache: Path, path: Path | None, missing: dict[str, str]) -> QuestionedTask | None:
     """The second corpus: `path`, else the sources of scipy; None, with the reason in `missing`, without the latter.
 
     Raises `BadCorpus` where a `path` was named and cannot be used.
@@ -146,23 +141,6 @@ def second_task(task: MixersTask, cache: Path, path: Path | None, missing: dict[
             raise
         missing[SECOND_CORPUS] = str(error)
         return None
-
-
-async def tuned_family(
-    context: MeasuringContext, family: str, *, trials: int | None, without: tuple[str, ...] = (), watch: ClaimWatch
-) -> Tuned | None:
-    """The best of a family after as many trials as the quick preset has candidates."""
-    from move37.agents import tuning
-
-    own = next(
-        b.candidate for b in context.task.baselines if baselines.FAMILIES.get(b.name, b.candidate.family) == family
-    )
-    schedule = context.task.schedule("quick")
-    watch.notice(f"tuning {family}, {trials or tuning.TRIALS} trials; what is kept is not trained again")
-    return await tuning.tune(
-        context, family, own, screen=schedule.rungs[0], top=schedule.rungs[-1], without=without,
-        trials=trials or tuning.TRIALS,
-    )  # fmt: skip
 
 
 async def _setup(
@@ -194,22 +172,23 @@ async def _setup(
         variant=lambda question: task.variant(question, second=second),
         context=lambda question, variant: context_for(ground.cache, context, question, variant),
         archive=ground.archive,
-        corpus=task.corpus.sha256,
-        on_answer=ground.watch.answers,
+        corpus=task.sealed,
+        on_answer=lambda comparison: ground.watch.answers(comparison, task.metric),
     )
-    return setup, _plan(ground.archive, experiment, ablation, wanted)
+    return setup, _plan(ground, experiment, ablation, wanted)
 
 
 def _plan(
-    archive: Archive, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
+    ground: ClaimGround, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest
 ) -> ConfirmationPlan:
     """The plan that was begun, or a new one, stored: from here on it counts as a confirmation of the home."""
+    archive, task = ground.archive, ground.task
     begun = archive.stage(experiment.id, BEGUN)
     if begun is not None:
         return decode(ConfirmationPlan, begun["plan"])
     which = confirmations(archive.experiments()) + 1
     able = ladder.resolution(
-        [experiment.measurements], metric=BITS_PER_BYTE, wanted=wanted.seeds or SEEDS, smallest=mixers.SMALLEST_EFFECT,
+        [experiment.measurements], metric=task.metric, wanted=wanted.seeds or SEEDS, smallest=task.smallest_effect,
         confirmation=which,
     )  # fmt: skip
     if able.refusal:
@@ -225,15 +204,13 @@ async def _family(
     ground: ClaimGround, experiment: Experiment, ablation: Ablation | None, wanted: ConfirmationRequest,
     missing: dict[str, str],
 ) -> Contender | None:  # fmt: skip
-    from move37.agents import tuning
-
     if experiment.family not in tuning.families():
         missing[FAMILY] = ""  # a family of its own has no other member
         ground.watch.notice(f"family {experiment.family} has no baseline to tune: the two best baselines stand for it")
         return None
-    tuned = await tuned_family(
-        ground.context, experiment.family, trials=wanted.trials, without=ablation.operators if ablation else (),
-        watch=ground.watch,
+    tuned = await tuning.tuned_family(
+        ground.context, experiment.family, trials=wanted.trials or tuning.TRIALS,
+        without=ablation.operators if ablation else (), notice=ground.watch.notice,
     )  # fmt: skip
     if tuned is None:
         missing[FAMILY] = "no variant of its baseline could be measured"
@@ -242,13 +219,13 @@ async def _family(
                      rate=tuned.rate)  # fmt: skip
 
 
-def _contender(experiment: Experiment, task: MixersTask) -> Contender:
+def _contender(experiment: Experiment, task: Task) -> Contender:
     assert experiment.candidate is not None
     rate = ladder.tuned_rate(experiment.measurements, metric=task.metric, default=task.schedule("quick").learning_rate)
     return Contender(id=experiment.id, name=experiment.name or experiment.id, candidate=experiment.candidate, rate=rate)
 
 
-def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: MixersTask) -> tuple[Contender, ...]:
+def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: Task) -> tuple[Contender, ...]:
     own = [e for e in everybody if e.role is Role.BASELINE and e.campaign == experiment.campaign and e.candidate]
     steps = max((m.steps for e in own for m in e.measurements if m.metric == task.metric.name), default=0)
     best = ladder.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps)

@@ -32,7 +32,7 @@ async def recall(ctx: ExperimentContext) -> ResearchContext:
             k=limits.recollections,
             budget_tokens=limits.recollection_tokens,
             task=campaign.task.name,
-            kinds=limits.memory,
+            kinds=campaign.recalled,
             shown=_shown(everybody),
         )
     except MemoryFault as error:

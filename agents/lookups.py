@@ -15,8 +15,9 @@ from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.effects import effect_between
 from move37.lab.records import Experiment
 from move37.memory import render
+from move37.memory.records import MEMORY_KINDS
 
-KINDS = ("any", "cognition", "analysis", "principle")
+KINDS = ("any", *MEMORY_KINDS)
 SHOWN_IDS = 20
 POINTS = 12  # of a loss curve
 
@@ -35,7 +36,7 @@ class Lookups:
         if not query.strip():
             return "The query is empty: describe what was seen, or what you want to know."
         campaign = self._ctx.campaign
-        kinds = tuple(k for k in KINDS[1:] if kind in ("any", k))
+        kinds = tuple(k for k in MEMORY_KINDS if kind in ("any", k))
         found = await campaign.memory.recall(query[:2_000], k=8, task=campaign.task.name, kinds=kinds)
         return "\n\n".join(f"[{r.key}] {render.recollection(r)}" for r in found) or "Memory returned nothing."
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
+from move37.memory.records import (
+    MEMORY_KINDS,
+    DeadEnd,
+    Entry,
+    Lesson,
+    Newness,
+    Recollection,
+    RecordedPrinciple,
+    Situation,
+)
 
 
 class ResearchMemory(Protocol):
@@ -18,7 +27,7 @@ class ResearchMemory(Protocol):
         k: int = 6,
         budget_tokens: int = 2400,
         task: str | None = None,
-        kinds: Sequence[str] = ("cognition", "analysis", "principle"),
+        kinds: Sequence[str] = MEMORY_KINDS,
         shown: Mapping[str, int] | None = None,
     ) -> tuple[Recollection, ...]:
         """What papers teach, what we learned and what we believe about `query`, in whole items."""

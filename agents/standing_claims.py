@@ -25,11 +25,9 @@ from move37.lab.claims import QUESTIONS, WORDS, against, asking_seconds, claim_t
 from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus
 from move37.lab.measuring import MeasuringContext
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment
+from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.standings import Standings
-from move37.lab.tasks.mixers import MixersTask
-from move37.lab.tasks.task import Progress
-from move37.lab.training.corpus import check_held_out
+from move37.lab.tasks.task import Progress, QuestionedTask
 
 STAGE = "claim"  # of the conversation
 
@@ -40,14 +38,14 @@ def wanted(campaign: CampaignContext) -> bool:
     A program has no further questions to be asked.
     """
     said = campaign.record.brief.confirm
-    return isinstance(campaign.task, MixersTask) and (campaign.schedule.claims if said is None else said)
+    return isinstance(campaign.task, QuestionedTask) and (campaign.schedule.claims if said is None else said)
 
 
 async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callable[[], str]) -> None:
     """Ask the claim's questions of every candidate that beat its rivals on fresh seeds, the clearest first."""
     if not wanted(campaign):
         return
-    assert isinstance(campaign.task, MixersTask)
+    assert isinstance(campaign.task, QuestionedTask)
     tell_budget(campaign, "claims")
     for experiment in unasked(campaign.archive.experiments(campaign.record.id)):
         reason = limit() or _too_dear(campaign, experiment)
@@ -77,7 +75,9 @@ def tell_open(campaign: CampaignContext, status: str) -> None:
         campaign.on_event(Notice(text=text))
 
 
-async def _ask(campaign: CampaignContext, task: MixersTask, experiment: Experiment, limit: Callable[[], str]) -> None:
+async def _ask(
+    campaign: CampaignContext, task: QuestionedTask, experiment: Experiment, limit: Callable[[], str]
+) -> None:
     ident = experiment.id
     campaign.archive.begin_conversation(ident, STAGE)
     campaign.on_event(StageStarted(experiment=ident, stage=STAGE))
@@ -95,24 +95,24 @@ async def _ask(campaign: CampaignContext, task: MixersTask, experiment: Experime
         return not limit() and (left is None or left >= _wall_seconds(campaign, experiment, (question,)))
 
     try:
-        check_held_out(task.corpus)
+        task.check_sealed()
         claim = await claiming.ask(ground, experiment, ConfirmationRequest(seeds=_seeds(campaign)), go_on)
     except (NotConfirmable, BadCorpus) as error:
         _say(campaign, ident, f"No claim is asked of {ident}: {error}.")
         claim = None
     if claim is not None:
-        _say(campaign, ident, _ending(claim))
+        _say(campaign, ident, _ending(claim, task.metric))
     campaign.on_event(StageFinished(experiment=ident, stage=STAGE))
     campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
 
 
-def _ending(claim: Claim) -> str:
-    return f"{claim_text(claim, BITS_PER_BYTE)} It took {claim.core_seconds:.0f} core-seconds."
+def _ending(claim: Claim, metric: Metric) -> str:
+    return f"{claim_text(claim, metric)} It took {claim.core_seconds:.0f} core-seconds."
 
 
 async def _vetoed(campaign: CampaignContext, experiment: Experiment) -> str:
     """The person's reason against it, where the mode of approval asks: it is dear, and sealed text is opened."""
-    cost = sum(asking_seconds(q, seeds=_seeds(campaign), run_seconds=_pace(experiment)) for q in QUESTIONS)
+    cost = sum(asking_seconds(q, seeds=_seeds(campaign), run_seconds=_pace(campaign, experiment)) for q in QUESTIONS)
     text = f"{experiment.id} is to be confirmed: at most {cost:.0f} core-seconds, and sealed text is opened"
     veto = await campaign.approvals.asked(experiment.id, "held_out", text, doubt="held_out")
     if veto:
@@ -129,7 +129,7 @@ def _too_dear(campaign: CampaignContext, experiment: Experiment) -> str:
 
 
 def _wall_seconds(campaign: CampaignContext, experiment: Experiment, questions: tuple[str, ...]) -> float:
-    seeds, pace = _seeds(campaign), _pace(experiment)
+    seeds, pace = _seeds(campaign), _pace(campaign, experiment)
     return sum(asking_seconds(q, seeds=seeds, run_seconds=pace) for q in questions) / max(1, campaign.workers)
 
 
@@ -137,11 +137,11 @@ def _seeds(campaign: CampaignContext) -> int:
     return campaign.schedule.confirm_seeds
 
 
-def _pace(experiment: Experiment) -> float:
-    return run_seconds(experiment, BITS_PER_BYTE)
+def _pace(campaign: CampaignContext, experiment: Experiment) -> float:
+    return run_seconds(experiment, campaign.task.metric)
 
 
-def _measuring(campaign: CampaignContext, task: MixersTask, ident: str) -> MeasuringContext:
+def _measuring(campaign: CampaignContext, task: QuestionedTask, ident: str) -> MeasuringContext:
     """The campaign's own sandbox and places; runs are kept where `move37 confirm` looks for them."""
     cache = campaign.archive.path.parent / "cache"
 
@@ -166,9 +166,9 @@ def _watch(campaign: CampaignContext, ident: str) -> ClaimWatch:
             f"{count} runs.",
         )  # fmt: skip
 
-    def answers(c: Comparison) -> None:
+    def answers(c: Comparison, metric: Metric) -> None:
         sign = "Holds" if c.holds else "Fails"
-        _say(campaign, ident, f"{sign}: it {WORDS[c.question]} ({against(c, BITS_PER_BYTE)}).")
+        _say(campaign, ident, f"{sign}: it {WORDS[c.question]} ({against(c, metric)}).")
 
     return ClaimWatch(
         begins=begins, run=lambda name, seed, kept: None, answers=answers,

@@ -15,6 +15,7 @@ from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
 from move37.agents.search.size import fit
+from move37.lab import baselines
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import Candidate, Metric
 from move37.lab.tasks.task import Rung
@@ -105,6 +106,21 @@ async def tune(
         value=value,
         operators=tried[source, rate][1],
         trials=len(study.trials),
+    )
+
+
+async def tuned_family(
+    context: MeasuringContext, family: str, *, trials: int = TRIALS, without: Sequence[str] = (),
+    notice: Callable[[str], None],
+) -> Tuned | None:  # fmt: skip
+    """As `tune`, from the context task's own baseline of that family, on the rungs of its quick preset."""
+    own = next(
+        b.candidate for b in context.task.baselines if baselines.FAMILIES.get(b.name, b.candidate.family) == family
+    )
+    schedule = context.task.schedule("quick")
+    notice(f"tuning {family}, {trials} trials; what is kept is not trained again")
+    return await tune(
+        context, family, own, screen=schedule.rungs[0], top=schedule.rungs[-1], without=without, trials=trials
     )
 
 

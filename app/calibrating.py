@@ -11,11 +11,12 @@ from move37.app.exits import BadInput
 from move37.app.measuring import open_context
 from move37.app.settings import Settings
 from move37.lab import baselines, calibrating
-from move37.lab.calibration import LEAST_ARMS, Calibrations, ScaleCalibration
+from move37.lab.calibration import LEAST_ARMS, ScaleCalibration
 from move37.lab.errors import LabError
-from move37.lab.records import BITS_PER_BYTE
+from move37.lab.records import Metric
 from move37.lab.scale import Scale
-from move37.lab.tasks.mixers import MixersTask
+from move37.lab.tasks.registry import TASKS, kind_of
+from move37.lab.tasks.task import ScaledTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,15 @@ def asked(arms: str | None, rates: str | None, seeds: int | None) -> Calibration
     return CalibrationRequest(arms=names, rates=found, seeds=seeds or calibrating.SEEDS)
 
 
-async def calibrate_scale(settings: Settings, wanted: CalibrationRequest) -> ScaleCalibration:
-    """Measure and keep. Raises `BadInput` where the scale needs none or cannot be measured."""
+async def calibrate_scale(settings: Settings, wanted: CalibrationRequest) -> tuple[ScaleCalibration, Metric]:
+    """Measure and keep; its metric stands beside.
+
+    Raises `BadInput` where the scale needs none or cannot be measured.
+    """
     task = places.opened(settings)
-    if not isinstance(task, MixersTask):
-        raise BadInput("a program has no scale: --task mixers is what is calibrated")
+    if not isinstance(task, ScaledTask):
+        able = " or ".join(f"--task {kind.usage}" for kind in TASKS if kind.scales)
+        raise BadInput(f"a {kind_of(settings.campaign.task).candidate} has no scale: {able} is what is calibrated")
     if not task.refusal and task.calibration is None:
         raise BadInput(f"scale {task.scale.name} was measured by the lab itself (docs/figures): nothing is to be done")
     arms = [b for b in task.baselines if b.name in wanted.arms]
@@ -56,9 +61,8 @@ async def calibrate_scale(settings: Settings, wanted: CalibrationRequest) -> Sca
             found = await calibrating.calibrate(context, task.scale, arms, rates=wanted.rates, seeds=wanted.seeds)
         except LabError as error:
             raise BadInput(str(error)) from error
-    cache = settings.home / "cache"
-    Calibrations.of(cache, corpus=task.corpus.sha256, device=task.device).put(found)
-    return found
+    task.calibrations(settings.home / "cache").put(found)
+    return found, task.metric
 
 
 def as_record(found: ScaleCalibration) -> dict[str, Any]:
@@ -77,9 +81,8 @@ def as_record(found: ScaleCalibration) -> dict[str, Any]:
     }
 
 
-def sentence(scale: Scale, found: ScaleCalibration) -> str:
+def sentence(scale: Scale, found: ScaleCalibration, unit: str) -> str:
     """For a person."""
-    unit = BITS_PER_BYTE.unit
     edge = "; it is the end of the rates that were tried, a better one may lie beyond" if found.edge else ""
     return (
         f"{scale.words}: best rate {found.learning_rate:g}{edge}. One run scatters by {found.noise.run.sd:.4f} {unit} "

@@ -64,7 +64,7 @@ def brief_of(settings: Settings, schedule: Schedule, text: str) -> Brief:
         preset=wanted.preset,
         budget=wanted.budget or schedule.candidates,
         seed=wanted.seed,
-        max_seconds=wanted.max_seconds,
+        max_seconds=wanted.max_time,
         max_tokens=wanted.max_tokens,
         max_cost=wanted.max_cost,
         model=settings.models.model,

@@ -22,10 +22,8 @@ from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import QUESTIONS, SECOND_CORPUS, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
-from move37.lab.records import BITS_PER_BYTE, Claim, Experiment
-from move37.lab.tasks.mixers import MixersTask
-from move37.lab.tasks.task import SECRET
-from move37.lab.training.corpus import check_held_out
+from move37.lab.records import Claim, Comparison, Experiment, Metric
+from move37.lab.tasks.task import SECRET, QuestionedTask
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 
 async def confirm_experiment(
     settings: Settings, ident: str, wanted: ConfirmationRequest, watch: ClaimWatch
-) -> tuple[Experiment, Claim]:
-    """Ask the claim's questions of one experiment and store what came out.
+) -> tuple[Experiment, Claim, Metric]:
+    """Ask the claim's questions of one experiment and store what came out; the metric stands beside.
 
     Raises `BadInput` or `NotConfirmable` before anything runs.
     """
@@ -42,8 +40,7 @@ async def confirm_experiment(
         experiment = pick_experiment(archive, ident)
         campaign = archive.campaign(experiment.campaign)
         claiming.check(experiment, campaign)
-        settings = places.at_campaign(settings, campaign)
-        task = _task(settings, campaign)
+        settings, task = _opened(settings, campaign)
         if campaign.facts.get("task_digest", task.digest) != task.digest:
             raise BadInput(
                 f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
@@ -57,7 +54,7 @@ async def confirm_experiment(
         if refusal := task.schedule("quick").refusal:
             raise BadInput(refusal)
         task = task.drawn(campaign.facts.get(SECRET))
-        check_held_out(task.corpus)
+        task.check_sealed()
         async with open_context(settings, task, written_by="model") as context:
             ground = ClaimGround(
                 archive=archive, task=task, context=replace(context, on_run=watch.run), cache=settings.home / "cache",
@@ -65,12 +62,12 @@ async def confirm_experiment(
             )  # fmt: skip
             claim = await claiming.ask(ground, experiment, wanted)
         assert claim is not None  # nothing lets a question wait here
-        return archive.experiment(experiment.id), claim
+        return archive.experiment(experiment.id), claim, task.metric
 
 
 async def reproduce_claim(
     settings: Settings, ident: str, wanted: ConfirmationRequest, watch: ClaimWatch
-) -> tuple[Claim, Claim]:
+) -> tuple[Claim, Claim, Metric]:
     """The claim as it is stored, and the same comparisons on new seeds, from the archive alone. Nothing is changed.
 
     Raises `BadInput` where there is no claim.
@@ -82,9 +79,8 @@ async def reproduce_claim(
         if old is None or stored is None:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
         campaign = archive.campaign(experiment.campaign)
-        settings = places.at_campaign(settings, campaign)
-        task = _task(settings, campaign)
-        check_held_out(task.corpus)
+        settings, task = _opened(settings, campaign)
+        task.check_sealed()
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
@@ -104,18 +100,19 @@ async def reproduce_claim(
                 variant=lambda question: task.variant(question, second=second),
                 context=lambda question, variant: claiming.context_for(cache, context, question, variant),
                 archive=archive,
-                corpus=task.corpus.sha256,
-                on_answer=watch.answers,
+                corpus=task.sealed,
+                on_answer=lambda comparison: watch.answers(comparison, task.metric),
                 fixed=asked,
             )
             watch.begins(plan, runs_planned(setup, plan))
-            return old, await confirm(setup, plan, everything=True)
+            return old, await confirm(setup, plan, everything=True), task.metric
 
 
-def _task(settings: Settings, campaign: Campaign) -> MixersTask:
-    task = places.of_campaign(settings, campaign)
-    assert isinstance(task, MixersTask)  # of every other no claim is made
-    return task
+def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, QuestionedTask]:
+    """Settings at the campaign's scale and device, and its task there."""
+    settings, task = places.of_campaign(settings, campaign)
+    assert isinstance(task, QuestionedTask)  # of every other no claim is made
+    return settings, task
 
 
 def told_on_stderr() -> ClaimWatch:
@@ -124,11 +121,14 @@ def told_on_stderr() -> ClaimWatch:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    def answers(c: Comparison, metric: Metric) -> None:
+        say(f"{'holds' if c.holds else 'fails'}: {c.question}, {against(c, metric)}")
+
     return ClaimWatch(
         begins=lambda plan, count: say(
             f"confirmation {plan.confirmation} of this home: {len(plan.seeds)} fresh seeds, {count} runs at most"
         ),
         run=lambda name, seed, kept: say(f"  {name}, seed {seed}: {'kept from earlier' if kept else 'training'}"),
-        answers=lambda c: say(f"{'holds' if c.holds else 'fails'}: {c.question}, {against(c, BITS_PER_BYTE)}"),
+        answers=answers,
         notice=say,
     )

@@ -76,7 +76,7 @@ def asked_by_role(
     compatible = any(parse(uri).provider == "openai" for uri in assignment.uris)
     found = {}
     for role, uri in assignment.models.items():
-        own = models.roles.get(role.lower())
+        own = getattr(models.roles, role.lower(), None)
         # An address without a role is that of the openai: models, where there are any.
         given = address if parse(uri).provider == "openai" or not compatible else None
         given = (own.base_url if own else None) or given

@@ -41,7 +41,7 @@ async def open_outside(
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
     from move37.sandbox.factory import open_sandbox
 
-    assignment = models.checked(replace(settings, models=replace(settings.models, model=brief.model)))
+    assignment = models.checked(replace(settings, models=settings.models.changed(model=brief.model)))
     # A missing key is heard of before a missing daemon: it costs nothing to find.
     opened = await models.opened(
         settings,

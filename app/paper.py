@@ -11,9 +11,11 @@ import re
 from collections.abc import Sequence
 
 from move37.app.text import one_line
+from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Campaign
 from move37.lab.claims import WORDS, claim_text
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
+from move37.lab.tasks.registry import TaskKind, kind_of
 
 _ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 
@@ -28,25 +30,26 @@ def blocks_of(
     dollars: float,
 ) -> tuple[str, ...]:
     """The write-up, block by block in Markdown. `others` are the campaign's experiments."""
+    metric, kind = metric_of(campaign), kind_of(campaign.brief.task)
     return (
         f"# {_line(experiment.name or experiment.id)}",
         f"*{experiment.id}, by {_line(experiment.candidate.author) if experiment.candidate else 'nobody'}.*",
-        claim_text(claim, BITS_PER_BYTE),
+        claim_text(claim, metric),
         "## Question",
         _question(experiment, claim),
         "## Method",
-        _method(claim, campaign),
+        _method(claim, campaign, kind),
         "## Results",
-        _table(claim),
+        _table(claim, metric),
         "## Ablation",
-        _ablation(claim),
+        _ablation(claim, metric, kind.candidate),
         "## What failed",
         _failures(claim, others),
         "## Cost",
         _cost(claim, others, tokens=tokens, dollars=dollars),
         "## Run it again",
         _again(experiment, campaign),
-        "## The mixer",
+        f"## The {kind.candidate}",
         f"```python\n{experiment.candidate.source.rstrip()}\n```" if experiment.candidate else "There is no code.",
     )
 
@@ -67,21 +70,21 @@ def _question(experiment: Experiment, claim: Claim) -> str:
     return " ".join(told)
 
 
-def _method(claim: Claim, campaign: Campaign) -> str:
+def _method(claim: Claim, campaign: Campaign, kind: TaskKind) -> str:
     first = claim.comparisons[0] if claim.comparisons else None
     size = f"{first.steps} steps at width {first.width}" if first else "nothing"
     corpus = _line(campaign.brief.corpus or "the default corpus")
     return (
-        f"A byte-level language model on {corpus}, {size} unless the table says otherwise; every arm at its own tuned "
+        f"{kind.subject} on {corpus}, {size} unless the table says otherwise; every arm at its own tuned "
         "learning rate, equal parameters in total, the same data for both arms of a pair. Fresh seeds were drawn after "
-        f"the mixer was written. This is confirmation {claim.confirmation} of its home, each interval at the level "
-        "that this leaves it; the claim stands only if every interval lies above zero."
+        f"the {kind.candidate} was written. This is confirmation {claim.confirmation} of its home, each interval at "
+        "the level that this leaves it; the claim stands only if every interval lies above zero."
     )
 
 
-def _table(claim: Claim) -> str:
+def _table(claim: Claim, metric: Metric) -> str:
     rows = [
-        "| question | rival | gain, bits/byte | interval | seeds | steps | width | text |",
+        f"| question | rival | gain, {metric.unit} | interval | seeds | steps | width | text |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for c in claim.comparisons:
@@ -95,7 +98,7 @@ def _table(claim: Claim) -> str:
     return "\n".join(rows)
 
 
-def _ablation(claim: Claim) -> str:
+def _ablation(claim: Claim, metric: Metric, candidate: str) -> str:
     found = [c for c in claim.comparisons if c.question == "ablation"]
     if not found:
         return (
@@ -103,7 +106,8 @@ def _ablation(claim: Claim) -> str:
             + next((m for m in claim.missing if m.startswith(WORDS["ablation"])), "it does not apply")
             + "."
         )
-    return f"Without {_line(claim.part)} the same mixer loses {found[0].effect:+.4f} bits per byte: {_holds(found[0])}."
+    lost = f"{found[0].effect:+.4f} {metric.unit}"
+    return f"Without {_line(claim.part)} the same {candidate} loses {lost}: {_holds(found[0])}."
 
 
 def _holds(comparison: Comparison) -> str:

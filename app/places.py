@@ -29,10 +29,10 @@ def opened(settings: Settings, name: str | None = None, corpus: Path | None = No
     return open_task(task, cache=settings.home / "cache", corpus=text, scale=wanted.scale, device=device)
 
 
-def of_campaign(settings: Settings, campaign: Campaign) -> Task:
-    """The task that a campaign began with, at its scale and device. Raises as `at_campaign` and `opened`."""
-    brief = campaign.brief
-    return opened(at_campaign(settings, campaign), brief.task, Path(brief.corpus) if brief.corpus else None)
+def of_campaign(settings: Settings, campaign: Campaign) -> tuple[Settings, Task]:
+    """Settings at a campaign's scale and device, and its task there. Raises as `at_campaign` and `opened`."""
+    brief, found = campaign.brief, at_campaign(settings, campaign)
+    return found, opened(found, brief.task, Path(brief.corpus) if brief.corpus else None)
 
 
 def at_campaign(settings: Settings, campaign: Campaign) -> Settings:
@@ -47,7 +47,7 @@ def at_campaign(settings: Settings, campaign: Campaign) -> Settings:
     kind: Device = "cpu" if device == "cpu" else "cuda"
     if "device" in settings.flags and settings.campaign.device not in ("auto", kind):
         raise BadInput(f"campaign {campaign.id} trains on {device}: leave --device out, numbers of two do not compare")
-    found = replace(settings, campaign=replace(settings.campaign, scale=began, device=kind))
+    found = replace(settings, campaign=settings.campaign.changed(scale=began, device=kind))
     if kind == "cuda" and device_of(found) != device:
         raise BadInput(f"campaign {campaign.id} trains on {device}, this is {device_of(found)}: numbers do not compare")
     return found

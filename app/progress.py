@@ -14,7 +14,7 @@ from move37.app.terminal import console
 from move37.app.text import one_line
 from move37.lab.claims import against
 from move37.lab.confirming import ConfirmationPlan
-from move37.lab.records import BITS_PER_BYTE, Comparison
+from move37.lab.records import Comparison, Metric
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def watching() -> Iterator[ClaimWatch]:
         def run(name: str, seed: int, kept: bool) -> None:
             bar.update(runs, advance=1, description=one_line(f"{name}, seed {seed}", 60))
 
-        def answers(comparison: Comparison) -> None:
+        def answers(comparison: Comparison, metric: Metric) -> None:
             sign = "holds" if comparison.holds else "fails"
-            bar.console.print(one_line(f"{sign}: {comparison.question}, {against(comparison, BITS_PER_BYTE)}", 200))
+            bar.console.print(one_line(f"{sign}: {comparison.question}, {against(comparison, metric)}", 200))
 
         yield ClaimWatch(
             begins=begins, run=run, answers=answers, notice=lambda text: bar.console.print(one_line(text, 200))

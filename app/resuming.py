@@ -61,7 +61,7 @@ def _given(settings: Settings) -> dict[str, Any]:
     wanted = settings.campaign
     fields = {
         "budget": ("budget", wanted.budget),
-        "max_time": ("max_seconds", wanted.max_seconds),
+        "max_time": ("max_seconds", wanted.max_time),
         "max_tokens": ("max_tokens", wanted.max_tokens),
         "max_cost": ("max_cost", wanted.max_cost),
         "model": ("model", settings.models.model),
@@ -101,8 +101,8 @@ def with_model(settings: Settings, brief: Brief) -> Settings:
     """Settings whose model and limit of cost are the campaign's."""
     return replace(
         settings,
-        models=replace(settings.models, model=brief.model),
-        campaign=replace(settings.campaign, max_cost=brief.max_cost),
+        models=settings.models.changed(model=brief.model),
+        campaign=settings.campaign.changed(max_cost=brief.max_cost),
     )
 
 

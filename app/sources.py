@@ -1,12 +1,17 @@
-"""What a user may write, and within which bounds: flags, MOVE37_NAME, keys of move37.toml. Read by `settings.py`."""
+"""Every setting once: its name, bounds, default and meaning. Flags, MOVE37_NAME and keys of move37.toml share names.
+
+Flat keys stand in `WrittenCampaign`, `WrittenModels` and the agents' `ConversationLimits`, tables of the file in the
+classes before them; `Sources` inherits the former, names the latter, and reads all of it. `settings.py` gives each
+room the same models, with what only a reader can add.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -15,14 +20,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from move37.agents.limits import ConversationLimits
 from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
+from move37.app.exits import BadInput
 from move37.app.quantities import count, dollars, duration, seconds
 from move37.lab.scale import CPU
-from move37.lab.tasks.registry import DEFAULT
+from move37.lab.tasks.registry import DEFAULT, TASKS
+from move37.memory.records import MEMORY_KINDS, MemoryKind
 
 FILE = Path("move37.toml")
-Kind = Literal["cognition", "analysis", "principle"]
-KINDS: tuple[Kind, ...] = ("cognition", "analysis", "principle")  # what memory holds
 
 
 def _seconds(value: Any) -> Any:
@@ -41,66 +47,87 @@ def _dollars(value: Any) -> Any:
     return dollars(value) if isinstance(value, str) else value
 
 
+def _absolute(path: Path) -> Path:
+    # So that a campaign can be resumed from another folder.
+    return path.expanduser().absolute()
+
+
+def _task(name: str) -> str:
+    kind, _, folder = name.partition(":")
+    known = next((k for k in TASKS if k.name == kind and k.folder), None)
+    if known is not None and not folder.strip():
+        raise BadInput(f"--task {name} names no folder: write {known.usage}")
+    return f"{kind}:{_absolute(Path(folder))}" if known is not None else name  # others are refused when they are opened
+
+
 YEAR = 366 * 86_400.0
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=YEAR, allow_inf_nan=False)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=YEAR, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_count), Field(gt=0, le=10**12)]
 Candidates = Annotated[int, BeforeValidator(_count), Field(gt=0, le=100_000)]
 Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, le=1e6, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # US dollars per million tokens
+Temperature = Annotated[float, Field(ge=0, le=5)]
 Text = Annotated[str, Field(min_length=1)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
-class _Memory(BaseModel):
-    """[memory]"""
+class Frozen(BaseModel):
+    """A table of settings; an unknown key is refused."""
 
-    model_config = ConfigDict(extra="forbid")
-    url: Text | None = None
-    embedding_model: Text | None = None
-    kinds: tuple[Kind, ...] = KINDS
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, **values: Any) -> Self:
+        """The same with other values, which are not checked again (as `dataclasses.replace`)."""
+        assert values.keys() <= type(self).model_fields.keys()
+        return self.model_copy(update=values)
 
 
-class _Docker(BaseModel):
+class WrittenMemory(Frozen):
+    """[memory]: where lessons are kept."""
+
+    url: Text | None = None  # of a Qdrant server; None: embedded in the home
+    embedding_model: Text | None = None  # a sentence-transformers model's name or folder; None: the packaged one
+    kinds: tuple[MemoryKind, ...] = MEMORY_KINDS  # which are recalled
+
+
+class WrittenDocker(Frozen):
     """[docker]"""
 
-    model_config = ConfigDict(extra="forbid")
-    runtime: Runtime | None = None
-    image: Text | None = None
+    runtime: Runtime | None = None  # None: the daemon's default
+    image: Text | None = None  # None: the one that `move37 sandbox build` makes
 
 
-class _Ask(BaseModel):
-    """One table of [roles]"""
+class AskSettings(Frozen):
+    """One table of [roles]: how a model is asked; None leaves what holds for all."""
 
-    model_config = ConfigDict(extra="forbid")
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    effort: Effort | None = None
-    reply_tokens: Count | None = None
+    temperature: Temperature | None = None  # None: the endpoint's own
+    effort: Effort | None = None  # of reasoning
+    reply_tokens: Count | None = None  # of one reply
     base_url: Text | None = None
 
 
-class _Roles(BaseModel):
+class RolesSettings(Frozen):
     """[roles]"""
 
-    model_config = ConfigDict(extra="forbid")
-    researcher: _Ask = _Ask()
-    critic: _Ask = _Ask()
-    engineer: _Ask = _Ask()
-    debugger: _Ask = _Ask()
-    analyst: _Ask = _Ask()
+    researcher: AskSettings = AskSettings()
+    critic: AskSettings = AskSettings()
+    engineer: AskSettings = AskSettings()
+    debugger: AskSettings = AskSettings()
+    analyst: AskSettings = AskSettings()
 
 
-class _Price(BaseModel):
-    """One table of [prices]"""
+class PriceSettings(Frozen):
+    """One table of [prices]: the user's own price of a model."""
 
-    model_config = ConfigDict(extra="forbid")
-    prompt: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    completion: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    prompt: Price
+    completion: Price
+    cached: Price | None = None  # prompt tokens that the provider had cached; None: as the others
 
 
-class ScaleSection(BaseModel):
+class ScaleSection(Frozen):
     """[scale]"""
 
-    model_config = ConfigDict(extra="forbid")
     name: ScaleName | None = None  # None: own where a size is given, else cpu
     width: Annotated[int, Field(ge=4, le=8192)] = CPU.width
     layers: Annotated[int, Field(ge=1, le=256)] = CPU.layers
@@ -109,59 +136,60 @@ class ScaleSection(BaseModel):
     context: Annotated[int, Field(ge=2, le=2**20)] = CPU.context
     batch: Annotated[int, Field(ge=1, le=65_536)] = CPU.batch
     micro_batch: Annotated[int, Field(ge=0, le=65_536)] = 0
-    tokens: Path | None = None
+    tokens: AbsolutePath | None = None  # the user's own text
 
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
-    "memory": _Memory, "docker": _Docker, "roles": _Roles, "scale": ScaleSection,
+    "memory": WrittenMemory, "docker": WrittenDocker, "roles": RolesSettings, "scale": ScaleSection,
 }  # fmt: skip
 
 
-class Sources(BaseSettings):
-    """What a person may write: the same names as flags, as MOVE37_NAME, and as keys of move37.toml."""
+class WrittenCampaign(Frozen):
+    """What is to be done, and what it may cost."""
+
+    task: Annotated[Text, AfterValidator(_task)] = DEFAULT  # a folder in it is absolute
+    preset: Preset = "quick"
+    budget: Candidates | None = None  # experiments with role candidate; None: the preset's own
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    max_time: Duration | None = None  # seconds of wall clock
+    max_tokens: Count | None = None  # prompt and completion tokens of all models
+    max_cost: Dollars | None = None  # US dollars
+    brief: AbsolutePath | None = None  # the user's research direction, Markdown
+    corpus: AbsolutePath | None = None  # the user's own text
+    device: Device = "auto"
+    approve: Approve = "never"
+    approval_timeout: Duration = 600.0  # seconds until a request that nobody answers goes on
+    notify: Text | None = Field(default=None, repr=False)  # a webhook or a command; an address may be a secret
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None  # experiments that run at once; None: from the cores
+    confirm: bool | None = None  # take standing claims up the ladder at the end; None: as the preset does
+
+
+class WrittenModels(Frozen):
+    """Which model, and how it is asked."""
+
+    model: Text = "designer"  # URI, or role=URI,...,default=URI
+    base_url: Text | None = None  # of an OpenAI-compatible endpoint
+    reply_tokens: Count = 8_192  # of one reply
+    reply_seconds: Seconds = 300.0  # a slow model on a CPU may need more
+    temperature: Temperature | None = None
+    effort: Effort | None = None
+    roles: RolesSettings = RolesSettings()
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)  # by the model's URI
+
+
+class Sources(BaseSettings, WrittenCampaign, ConversationLimits, WrittenModels):
+    """Reads all of it, as flags, as MOVE37_NAME, and as keys of move37.toml."""
 
     model_config = SettingsConfigDict(
         env_prefix="MOVE37_", env_nested_delimiter="__", extra="forbid", env_ignore_empty=True
     )
+    context_tokens: Annotated[Count, Field(ge=1_000)] | None = None  # of `ConversationLimits`: here "8k" is read, too
     home: Path = Path(".move37")
     log_level: LogLevel = "warning"
-    task: Text = DEFAULT
-    model: Text = "designer"
-    base_url: Text | None = None
-    reply_tokens: Count = 8_192
-    reply_seconds: Seconds = 300.0
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    effort: Effort | None = None
-    budget: Candidates | None = None
-    max_time: Duration | None = None
-    max_tokens: Count | None = None
-    max_cost: Dollars | None = None
-    brief: Path | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sandbox: Backend = "auto"
-    preset: Preset = "quick"
-    corpus: Path | None = None
-    approve: Approve = "never"
-    approval_timeout: Duration = 600.0
-    notify: Text | None = None
-    workers: Annotated[int, Field(ge=1, le=256)] | None = None
-    confirm: bool | None = None
-    negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2
-    debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3
-    ideas: Annotated[int, Field(ge=1, le=8)] = 3
-    context_tokens: Annotated[Count, Field(ge=1_000)] | None = None
-    plans: bool = False
-    reflect: bool = True
-    reflect_every: Annotated[int, Field(ge=0, le=1_000)] = 4
-    refusals_tried: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    recollections: Annotated[int, Field(ge=0, le=50)] = 6
-    recollection_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2400
-    memory: _Memory = _Memory()
-    docker: _Docker = _Docker()
+    memory: WrittenMemory = WrittenMemory()
+    docker: WrittenDocker = WrittenDocker()
     scale: ScaleSection = ScaleSection()
-    device: Device = "auto"
-    roles: _Roles = _Roles()
-    prices: dict[str, _Price] = Field(default_factory=dict)
 
     def __init__(self, *, _file: Path, **flags: Any) -> None:
         super().__init__(_toml=_file, **flags)

@@ -47,7 +47,7 @@ async def open_context(
     from move37.agents.approval import Approvals
     from move37.agents.budget import Budget, CampaignUsage
     from move37.agents.clock import Clock
-    from move37.agents.context import CampaignContext, ConversationLimits
+    from move37.agents.context import CampaignContext
     from move37.agents.search import operators_of
     from move37.memory.recall import open_memory
     from move37.sandbox.retrying import RetryingSandbox
@@ -72,7 +72,6 @@ async def open_context(
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
-        conversation = settings.conversation
         yield CampaignContext(
             archive=archive,
             record=campaign,
@@ -91,7 +90,7 @@ async def open_context(
                 inbox,
                 on_event,
                 partial(archive.say, campaign.id),
-                timeout=settings.campaign.approval_seconds,
+                timeout=settings.campaign.approval_timeout,
             ),
             usage=CampaignUsage(tokens + outside.models.trial_tokens, cost),
             budget=Budget(seconds=brief.max_seconds, tokens=brief.max_tokens, cost=brief.max_cost),
@@ -103,19 +102,8 @@ async def open_context(
                 pauses=inbox.pauses,
             ),
             workdir=settings.home / "checkpoints",
-            limits=ConversationLimits(
-                negotiation_rounds=conversation.negotiation_rounds,
-                debug_attempts=conversation.debug_attempts,
-                ideas=conversation.ideas,
-                context_tokens=conversation.context_tokens,
-                plans=conversation.plans,
-                reflect=conversation.reflect,
-                reflect_every=conversation.reflect_every,
-                refusals_tried=conversation.refusals_tried,
-                recollections=conversation.recollections,
-                recollection_tokens=conversation.recollection_tokens,
-                memory=settings.memory.kinds,
-            ),
+            limits=settings.conversation,
+            recalled=settings.memory.kinds,
             workers=workers,
             talking=TALKING if any(clients.values()) else 0,
             bench=asyncio.Semaphore(workers),

@@ -23,7 +23,7 @@ from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_tex
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, GateResult, Metric, Role, Verdict
-from move37.lab.verdicts import Summary
+from move37.lab.summary import Summary
 
 STYLES: dict[Tone, str] = {"": "", "good": "bold green", "bad": "red", "quiet": "dim", "strong": "bold"}
 SPEAKERS = {

@@ -103,7 +103,7 @@ async def resume_campaign(
         return None
     settings = resuming.with_model(settings, brief)
     models.checked(settings)
-    task = places.of_campaign(settings, chosen)
+    _, task = places.of_campaign(settings, chosen)
     if chosen.facts.get("task_digest", task.digest) != task.digest:
         raise BadInput(
             f"the files of {brief.task} changed since campaign {chosen.id} began, so its numbers would not compare: "
@@ -111,7 +111,7 @@ async def resume_campaign(
         )
     task = task.drawn(chosen.facts.get(SECRET))
     backend, why = resuming.sandbox(settings, chosen.facts)
-    settings = replace(settings, sandbox=replace(settings.sandbox, backend=backend))
+    settings = replace(settings, sandbox=settings.sandbox.changed(backend=backend))
     async with AsyncExitStack() as stack:
         outside = await open_outside(settings, brief, chosen.facts, stack, on_event, desk)
         with Archive.open(settings.home) as archive:

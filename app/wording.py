@@ -13,7 +13,7 @@ from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
 from move37.app.views.numbers import DigitScale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
-from move37.lab.verdicts import summarise
+from move37.lab.summary import summarise
 
 SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
 PHASES = {

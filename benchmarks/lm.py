@@ -20,7 +20,8 @@ from pathlib import Path
 import structlog
 
 from move37.lab.records import Measurement
-from move37.lab.tasks.mixers import ALL_PROBES_RUNG, LEARNING_RATE, PROBE_RUNG, MixersTask
+from move37.lab.tasks.mixers import LEARNING_RATE, MixersTask
+from move37.lab.tasks.mixers_schedule import ALL_PROBES_RUNG, PROBE_RUNG
 from move37.lab.tasks.task import Baseline, Rung
 from move37.sandbox import ProcessSandbox, Sandbox
 

@@ -1,74 +1,35 @@
-"""What may be said about a candidate: measurements -> `Verdict` with one sentence, and leaderboard rows. Pure.
+"""What may be said about a candidate: measurements -> `Verdict` with one sentence. Pure.
 
 Read in this order: `screen_verdict` (seeds that select: a lead, never a claim), `confirm_verdict` (fresh seeds against
-the two best baselines, at an error that all confirmations of a home share), `summarise` and `leaderboard` (what tables
-and `--json` show).
+the two best baselines, at an error that all confirmations of a home share).
 
 Nothing here calls anything a discovery: that needs a claim whose every comparison holds (`lab/claims.py`).
-Not covered: choosing who is compared (`lab/ladder.py`).
+Not covered: choosing who is compared (`lab/ladder.py`), what tables show of a number (`lab/summary.py`).
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from move37.lab.comparisons import Rival, compare
 from move37.lab.effects import Conditions, conditions_of
-from move37.lab.records import (
-    BITS_PER_BYTE,
-    Comparison,
-    Experiment,
-    ExperimentStatus,
-    Measurement,
-    Metric,
-    Role,
-    Verdict,
-)
+from move37.lab.records import Comparison, Experiment, Measurement, Metric, Verdict
 from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
-from move37.lab.statistics.paired import Interval, interval
+from move37.lab.statistics.paired import Interval
 from move37.lab.statistics.power import minimum_detectable_effect
+from move37.lab.tasks.registry import asks_questions
 
 CONFIRMING = ("verdict:fresh", "claim:begun")  # stages that looked at fresh seeds
 SELF_REPORTED = " Self-reported: the code that is judged could have touched these numbers."
 # What a gain on fresh seeds alone does not show; of a program there is nothing of the kind to ask.
-_LACKING = {
-    BITS_PER_BYTE.name: " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger "
-    "width and sealed text are still to be asked (`move37 confirm`)."
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """One metric of one experiment, as `list --json` shows it."""
-
-    mean: float
-    low: float | None  # 95 % interval of the mean; None with one seed
-    high: float | None
-    n: int  # seeds
-    self_reported: bool  # the candidate could touch the number
-    steps: int = 0
-    fresh: bool = False  # on seeds that selected nothing
-    diverged: bool = False  # at least one of these runs
-    own_backward: bool = False  # the candidate declares another backward: its gradients were not checked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the leaderboard."""
-
-    experiment: str
-    name: str
-    role: Role
-    family: str
-    status: ExperimentStatus
-    steps: int  # behind the primary metric
-    evidence: str  # "5 fresh seeds", "screened on one seed", "diverged", or why there is no number
-    metrics: Mapping[str, Summary]
-    verdict: Verdict | None
+_LACKING = (
+    " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger width and sealed text "
+    "are still to be asked (`move37 confirm`)."
+)
 
 
 def screen_verdict(
@@ -183,7 +144,8 @@ def _confirm_text(
         names = " and ".join([weakest.name, *(c.name for c in others)])
         beside = "".join(f"; {_bounds(c)} against {c.name}" for c in others)
         against = f" against {weakest.name}" if others else ""
-        return f"Better than {names} here: {measured}{against}{beside}.{_LACKING.get(metric.name, '')}{notes}"
+        lacking = _LACKING if asks_questions(metric) else ""
+        return f"Better than {names} here: {measured}{against}{beside}.{lacking}{notes}"
     if weakest.high < 0:
         return f"Worse than {weakest.name}: {measured}.{notes}"
     floor = minimum_detectable_effect(told.n, sd=told.sd, confidence=told.confidence, df=told.df)
@@ -199,91 +161,6 @@ def _undecided(weakest: Comparison) -> str:
 
 def _bounds(comparison: Comparison) -> str:
     return f"{comparison.effect:+.3f} [{comparison.low:+.3f}, {comparison.high:+.3f}]"
-
-
-def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
-    """Each metric's best evidence: fresh seeds where there are any, else the screening runs; at the most steps.
-
-    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best: an
-    arm stands at its tuned rate. Only fresh seeds carry an interval: screening seeds chose what they measure.
-    """
-    by_metric: dict[str, list[Measurement]] = defaultdict(list)
-    for m in measurements:
-        by_metric[m.metric].append(m)
-    return {name: _summary(name, runs) for name, runs in by_metric.items()}
-
-
-def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
-    fresh = [m for m in runs if m.fresh] or list(runs)
-    most = max(m.steps for m in fresh)
-    groups: dict[float, dict[int, Measurement]] = defaultdict(dict)
-    for m in fresh:
-        if m.steps == most:
-            groups[m.learning_rate][m.seed] = m
-    chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
-    values = [m.value for m in chosen if m.is_number]
-    noise = noise_of(name, chosen)
-    chose = not all(m.fresh for m in chosen)  # seeds that selected say nothing about how far their mean is off
-    found = None if chose or len(values) < 2 else interval(values, calibration=noise.run if noise else None)
-    return Summary(
-        mean=math.fsum(values) / len(values) if values else math.nan,
-        low=found.low if found else None,
-        high=found.high if found else None,
-        n=len(chosen),
-        self_reported=any(m.self_reported for m in chosen),
-        steps=most,
-        fresh=all(m.fresh for m in chosen),
-        diverged=not all(m.is_sound for m in chosen),
-        own_backward=any(m.custom_backward for m in chosen),
-    )
-
-
-def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]:
-    if not all(m.is_sound for m in runs):
-        return len(runs), False, 0.0
-    mean = math.fsum(m.value for m in runs) / len(runs)
-    return len(runs), True, -mean if name == BITS_PER_BYTE.name else mean
-
-
-def leaderboard(experiments: Sequence[Experiment], *, metric: Metric) -> tuple[Row, ...]:
-    """Best first among equal steps; more steps before fewer, and fresh seeds before screened ones (mixers score
-    them on other text, so that their values do not compare); without a number last, in the order they were tried."""
-    rows = [_row(e, metric) for e in experiments]
-
-    def order(row: Row) -> tuple[int, int, bool, float]:
-        summary = row.metrics.get(metric.name)
-        if summary is None or not math.isfinite(summary.mean):
-            return (1, 0, False, 0.0)
-        return (0, -summary.steps, not summary.fresh, -metric.gain(summary.mean, 0.0))
-
-    return tuple(sorted(rows, key=order))
-
-
-def _row(experiment: Experiment, metric: Metric) -> Row:
-    metrics = summarise(experiment.measurements)
-    primary = metrics.get(metric.name)
-    return Row(
-        experiment=experiment.id,
-        name=experiment.name or experiment.id,
-        role=experiment.role,
-        family=experiment.family,
-        status=experiment.status,
-        steps=primary.steps if primary else 0,
-        evidence=_evidence(experiment, primary),
-        metrics=metrics,
-        verdict=experiment.verdict,
-    )
-
-
-def _evidence(experiment: Experiment, primary: Summary | None) -> str:
-    if primary is None:
-        return experiment.reason or "not measured"
-    if primary.diverged:
-        return "diverged"
-    if primary.fresh:
-        return f"{primary.n} fresh seeds" if primary.n > 1 else "one fresh seed"
-    seeds = "one seed" if primary.n == 1 else f"{primary.n} seeds"
-    return f"screened on {seeds}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,21 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from move37.memory.errors import InvalidPaper
 from move37.memory.found import KINDS
 from move37.memory.index import Index
-from move37.memory.records import Entry, Lesson, RecordedPrinciple
+from move37.memory.records import Entry, Lesson, MemoryKind, RecordedPrinciple
 from move37.memory.schema import record_of
 from move37.memory.store import Where
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["cognition", "analysis", "principle"]
+    kind: MemoryKind
     item: dict[str, Any]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from move37.memory.records import MEMORY_KINDS
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 from move37.memory.store import Where
 
@@ -19,7 +20,7 @@ class Terms:
     """What a question may be answered with; empty is no restriction."""
 
     task: str | None = None  # None: of every task, as a person's search is
-    kinds: tuple[str, ...] = ("cognition", "analysis", "principle")
+    kinds: tuple[str, ...] = MEMORY_KINDS
     families: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()  # of papers; empty: all but METHOD_AREAS where a task asks
     status: tuple[str, ...] = ()  # of experiments

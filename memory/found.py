@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from move37.memory import bm25, rank
-from move37.memory.records import Lesson, RecordedPrinciple
+from move37.memory.records import Lesson, MemoryKind, RecordedPrinciple
 from move37.memory.render import Stored, stored
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, record_of
 from move37.memory.store import Point
 
-KINDS = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
+KINDS: Mapping[str, MemoryKind] = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Found:
     """One item that a search brought back."""
 
     id: str
-    kind: str  # "cognition", "analysis" or "principle"
+    kind: MemoryKind
     score: float  # after fusion and weighting
     item: Stored
     why: str

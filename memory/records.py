@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
+
+MemoryKind = Literal["cognition", "analysis", "principle"]  # of papers, of own experiments, of what we believe
+MEMORY_KINDS: tuple[MemoryKind, ...] = ("cognition", "analysis", "principle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ class Recollection:
 
     key: str  # "2412.06464", an experiment's id, or a principle's
     id: str = ""  # the item in the store; `move37 memory show` takes it
-    kind: str  # "cognition", "analysis" or "principle"
+    kind: MemoryKind
     title: str
     claim: str  # the insight; what was seen; the principle
     why: str = ""  # the mechanism behind it

@@ -91,11 +91,13 @@ def as_record(tuned: Tuned) -> dict[str, Any]:
 async def _tune(settings: Settings, family: str, trials: int | None, watch: ClaimWatch) -> Tuned | None:
     from dataclasses import replace
 
-    from move37.agents.claiming import tuned_family
+    from move37.agents.tuning import TRIALS, tuned_family
     from move37.app.measuring import open_context
     from move37.app.places import opened
     from move37.lab.tasks.registry import DEFAULT
 
     task = opened(settings, DEFAULT, settings.campaign.corpus)
     async with open_context(settings, task, written_by="grammar") as context:
-        return await tuned_family(replace(context, on_run=watch.run), family, trials=trials, watch=watch)
+        return await tuned_family(
+            replace(context, on_run=watch.run), family, trials=trials or TRIALS, notice=watch.notice
+        )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
-
-if TYPE_CHECKING:
-    from move37.lab.calibration import ScaleCalibration
 
 
 def register(app: typer.Typer) -> None:
@@ -53,11 +50,11 @@ def calibrate(
     named = {"scale": scale, "device": device, "corpus": corpus, "workers": workers, "sandbox": sandbox}
     settings = context.obj.with_flags(**given({**named, "runtime": runtime, "image": image}))
     wanted = asked(arms, rates, seeds)
-    found: ScaleCalibration = asyncio.run(calibrate_scale(settings, wanted))
+    found, metric = asyncio.run(calibrate_scale(settings, wanted))
     if as_json:
         from move37.app.reading import print_json
 
         record: dict[str, Any] = as_record(found)
         print_json(record)
     else:
-        typer.echo(sentence(settings.campaign.scale, found))
+        typer.echo(sentence(settings.campaign.scale, found, metric.unit))

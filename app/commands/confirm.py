@@ -11,7 +11,7 @@ import typer
 from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
 
 if TYPE_CHECKING:
-    from move37.lab.records import Claim, Experiment
+    from move37.lab.records import Claim, Experiment, Metric
 
 Seeds = Annotated[
     int | None,
@@ -73,13 +73,14 @@ def confirm(
     flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     wanted = ConfirmationRequest(seeds=seeds, trials=trials, second_corpus=second_corpus, everything=everything)
     with watching() as watch:
-        experiment, claim = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
+        found = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
+    experiment, claim, metric = found
     if as_json:
         from move37.app.reading import print_json
 
-        print_json(as_record(claim))
+        print_json(as_record(claim, metric))
     else:
-        _print(experiment, claim)
+        _print(experiment, claim, metric)
     if not claim.stands:
         raise typer.Exit(Exit.NO)
 
@@ -105,7 +106,7 @@ def reproduce(
     flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     wanted = ConfirmationRequest(seeds=seeds, second_corpus=second_corpus)
     with watching() as watch:
-        old, new = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
+        old, new, metric = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
     pairs = pairs_of(old, new)
     if as_json:
         from move37.app.reading import print_json
@@ -118,49 +119,46 @@ def reproduce(
             ]
         )
     else:
-        _print_pairs(pairs)
+        _print_pairs(pairs, metric)
     if not all(covered for _, _, covered in pairs):
         raise typer.Exit(Exit.NO)
 
 
-def as_record(claim: Claim) -> dict[str, Any]:
+def as_record(claim: Claim, metric: Metric) -> dict[str, Any]:
     """The JSON that other programs rely on."""
     from move37.lab.archive.codec import encode
     from move37.lab.claims import claim_text
-    from move37.lab.records import BITS_PER_BYTE
 
     comparisons = [encode(c) | {"holds": c.holds} for c in claim.comparisons]
-    told = {"comparisons": comparisons, "stands": claim.stands, "text": claim_text(claim, BITS_PER_BYTE)}
+    told = {"comparisons": comparisons, "stands": claim.stands, "text": claim_text(claim, metric)}
     record: dict[str, Any] = encode(claim)
     return record | told
 
 
-def _print(experiment: Experiment, claim: Claim) -> None:
+def _print(experiment: Experiment, claim: Claim, metric: Metric) -> None:
     from rich.text import Text
 
     from move37.app.tables import section
     from move37.app.terminal import console
     from move37.app.views.evidence import claim_section, evidence_section
-    from move37.lab.records import BITS_PER_BYTE
 
     screen = console()
-    for part in (evidence_section(experiment, BITS_PER_BYTE), claim_section(experiment, BITS_PER_BYTE)):
+    for part in (evidence_section(experiment, metric), claim_section(experiment, metric)):
         screen.print(section(part))
     screen.print(Text(f"It took {claim.core_seconds:.0f} core-seconds.", style="dim"))
 
 
-def _print_pairs(pairs: Any) -> None:
+def _print_pairs(pairs: Any, metric: Metric) -> None:
     from rich.text import Text
 
     from move37.app.terminal import console
     from move37.app.text import harmless
     from move37.lab.claims import against
-    from move37.lab.records import BITS_PER_BYTE
 
     screen = console()
     for old, new, covered in pairs:
         screen.print(
             Text(f"{old.question} against {old.name}: {'covered' if covered else 'NOT covered'}", style="bold")
         )
-        screen.print(Text(harmless(f"  then {against(old, BITS_PER_BYTE)}")))
-        screen.print(Text(harmless(f"  now  {against(new, BITS_PER_BYTE)}")))
+        screen.print(Text(harmless(f"  then {against(old, metric)}")))
+        screen.print(Text(harmless(f"  now  {against(new, metric)}")))

@@ -45,7 +45,7 @@ class Laboratory:
     """One campaign, with a desk where its turns wait for the tools."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = replace(settings, models=replace(settings.models, model=MODEL))
+        self._settings = replace(settings, models=settings.models.changed(model=MODEL))
         self.desk = SeatDesk()
         self.inbox = Inbox()
         self.notices: deque[str] = deque(maxlen=8)

@@ -1,4 +1,4 @@
-"""The actions of a coding agent, as plain methods: each answers a turn of the campaign or reads its archive.
+"""The actions of a coding agent, as plain methods: each answers a turn of the campaign (`reading.py`: what only reads).
 
 Every answer holds `next` (what may be done now) and `budget`. What cannot be done, or was asked for in a wrong form,
 raises `CallRefused` with a sentence.
@@ -11,136 +11,35 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from move37.agents import execution, ledger
+from move37.agents import execution
 from move37.agents.edits import EditRefused, written
-from move37.agents.experiment_context import baselines_of, comparable
+from move37.agents.experiment_context import comparable
 from move37.agents.messages import Precedents
-from move37.agents.rendering import render, request
 from move37.agents.replies import Code, Proposal, Proposals, Report
 from move37.agents.seat.desk import Turn
 from move37.app.mcp import views
-from move37.app.mcp.laboratory import PHASES, CallRefused, Laboratory
-from move37.lab.archive import principles
-from move37.lab.effects import effects_of
-from move37.lab.errors import UnknownExperiment
+from move37.app.mcp.laboratory import CallRefused, Laboratory
+from move37.app.mcp.reading import A_WHILE, ReadingTools, short_enough
 from move37.lab.records import Candidate, Experiment, ExperimentStatus
-from move37.memory.errors import MemoryFault
 
 LONGEST_WAIT = 45.0  # seconds: clients give up on a tool after a minute
-A_WHILE = 40.0  # seconds that a tool waits for its turn by itself
-LONGEST_TEXT = 8_000  # characters of one argument
 LONGEST_SOURCE = 120_000
-CHARACTERS_A_TOKEN = 3.5
-KINDS = ("cognition", "analysis", "principle")
 
 
-class Tools:
-    """The actions on one laboratory."""
+class Tools(ReadingTools):
+    """Reading, and the actions."""
 
     def __init__(self, lab: Laboratory) -> None:
-        self._lab = lab
+        super().__init__(lab)
         self._checks = itertools.count(1)
-
-    # Reading --------------------------------------------------------------------------------------------------
-
-    async def brief(self) -> dict[str, Any]:
-        """What is searched for, under which contract and rules."""
-        context = await self._lab.ready(A_WHILE)
-        task, schedule = context.task, context.schedule
-        return self._answer(
-            task=task.name,
-            direction=context.record.brief.text,
-            contract=task.contract,
-            facts=dict(task.facts),
-            metric=task.metric.name,
-            higher_is_better=task.metric.higher_is_better,
-            baselines=[b.name for b in task.baselines],
-            rungs=[r.name for r in schedule.rungs],
-            sandbox=context.sandbox.name,
-            rules="propose, write, check, submit, wait, analyse, and again; seeds, metric and deciding text are ours",
-        )
-
-    async def context_text(self, max_tokens: int = 12_000) -> dict[str, Any]:
-        """What a Researcher would read before a proposal."""
-        await self._lab.ready(A_WHILE)
-        turn = await self._lab.turn("Researcher", None, 3.0)  # whose context holds what was just analysed
-        context = turn.context if turn is not None else self._lab.desk.context
-        if context is None:
-            raise CallRefused(self._lab.why_not("context"))
-        budget = max(1_000, min(max_tokens, 100_000))
-        rendered = render(
-            context, "Researcher", budget=budget, count=lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1
-        )
-        ending = request(context, "Researcher")
-        return self._answer(context=rendered.text.removesuffix(ending).rstrip(), left_out=rendered.left_out)
-
-    async def recall(self, query: str, kind: str = "") -> dict[str, Any]:
-        """What memory holds about something."""
-        context = await self._lab.ready(A_WHILE)
-        _short("query", query)
-        if kind and kind not in KINDS:
-            raise CallRefused(f"there is no kind {kind!r}: use one of {', '.join(KINDS)}, or leave it out")
-        try:
-            found = await context.memory.recall(
-                query, k=6, budget_tokens=3_000, task=context.task.name, kinds=(kind,) if kind else KINDS
-            )
-        except MemoryFault as error:
-            raise CallRefused(f"memory does not answer: {error}") from error
-        return self._answer(found=[views.recollection(r) for r in found])
-
-    async def read_experiment(self, experiment: str) -> dict[str, Any]:
-        """One experiment or baseline, with its source."""
-        await self._lab.ready(A_WHILE)
-        return self._answer(**self._whole(self._experiment(experiment)))
-
-    async def leaderboard(self, steps: int | None = None) -> dict[str, Any]:
-        """Screened values, best first, at each number of steps: values at other steps do not compare."""
-        context = await self._lab.ready(A_WHILE)
-        boards = ledger.leaderboard(comparable(context), context.task.metric)
-        if steps is not None and steps not in boards:
-            known = ", ".join(str(s) for s in boards) or "nothing yet"
-            raise CallRefused(f"nothing was measured at {steps} steps: there is {known}")
-        chosen = {s: rows for s, rows in boards.items() if steps in (None, s)}
-        return self._answer(
-            leaderboard={str(s): [views.leaderboard_row(r) for r in rows] for s, rows in chosen.items()}
-        )
-
-    async def principles(self) -> dict[str, Any]:
-        """What the laboratory holds to be so."""
-        context = await self._lab.ready(A_WHILE)
-        return self._answer(principles=[views.principle(p) for p in principles.standing(context.archive)])
-
-    async def status(self) -> dict[str, Any]:
-        """Everything that is needed to go on after the conversation was lost."""
-        lab = self._lab
-        if lab.trouble:
-            return self._answer(state="trouble", why=lab.trouble, experiments=[])
-        try:
-            context = await lab.ready(3.0)
-        except CallRefused as opening:
-            return self._answer(state="opening", why=str(opening), experiments=[])
-        mine, metric = lab.mine(), context.task.metric.name
-        return self._answer(
-            state="ended" if lab.ended else lab.phase or "opening",
-            why=lab.ended or PHASES.get(lab.phase, ""),
-            campaign=context.record.id,
-            task=context.task.name,
-            metric=metric,
-            experiments=[views.row(e, metric, needs=lab.needs(e)) for e in mine],
-            baselines=[views.row(e, metric) for e in baselines_of(context)],
-            ideas=[views.idea(i) for i in ledger.pool(comparable(context))],
-            notices=list(lab.notices),
-        )
-
-    # Acting ---------------------------------------------------------------------------------------------------
 
     async def propose(
         self, name: str, base: str, motivation: str, change: str, predicted_effect: str
     ) -> dict[str, Any]:
         """A hypothesis; the next experiment is its own."""
         for label, text in (("name", name), ("motivation", motivation), ("change", change)):
-            _short(label, text)
-        _short("predicted_effect", predicted_effect)
+            short_enough(label, text)
+        short_enough("predicted_effect", predicted_effect)
         await self._lab.ready(A_WHILE)
         self._lab.going_on()
         turn = await self._lab.turn("Researcher", None, A_WHILE)
@@ -219,7 +118,7 @@ class Tools:
         """What an experiment taught; goes into memory, and every later context."""
         texts = {"expected": expected, "seen": seen, "why": why, "next": next}
         for label, text in texts.items():
-            _short(label, text)
+            short_enough(label, text)
         await self._lab.ready(A_WHILE)
         found = self._experiment(experiment)
         turn = await self._lab.turn("Analyst", experiment, 5.0)
@@ -237,48 +136,11 @@ class Tools:
         self._lab.inbox.stop()
         return self._answer(stopped=True, why="what is finished is kept; the next session goes on")
 
-    # What they share --------------------------------------------------------------------------------------------
-
-    def refusal(self, sentence: str) -> dict[str, Any]:
-        """What cannot be done, and what can."""
-        return self._answer(error=sentence)
-
-    def _answer(self, **found: Any) -> dict[str, Any]:
-        return {**found, "next": self._lab.next(), "budget": self._budget()}
-
-    def _budget(self) -> dict[str, Any]:
-        lab = self._lab
-        if lab.trouble or not lab.is_open:
-            return {}
-        mine, clock = lab.mine(), lab.context.clock
-        begun = sum(bool(e.hypothesis) for e in mine)
-        return {
-            "proposals_left": max(0, lab.context.record.brief.budget - begun),
-            "of": lab.context.record.brief.budget,
-            "seconds_left": None if clock.hard is None else round(clock.hard_left or 0.0),
-        }
-
-    def _experiment(self, ident: str) -> Experiment:
-        context = self._lab.context
-        try:
-            found = context.archive.experiment(str(ident))
-        except UnknownExperiment:
-            named = {b.name: b.id for b in baselines_of(context)}
-            if ident in named:
-                return context.archive.experiment(named[ident])
-            known = ", ".join(e.id for e in self._lab.mine()[-8:]) or "none yet"
-            raise CallRefused(f"there is no experiment {str(ident)[:60]!r}: there is {known}") from None
-        return found
-
     def _bases(self, turn: Turn) -> dict[str, str]:
         everybody = comparable(self._lab.context)
         return dict(turn.context.known_bases) | {
             e.id: e.id for e in everybody if e.candidate is not None and e.id != turn.experiment
         }
-
-    def _whole(self, experiment: Experiment, *, source: bool = True) -> dict[str, Any]:
-        context = self._lab.context
-        return views.whole(experiment, effects_of(experiment, comparable(context), context.task.metric), source=source)
 
     def _unsubmittable(self, proposal: str) -> str:
         """Why a proposal takes no file; "" when it does, or will."""
@@ -329,11 +191,6 @@ def _file(source: str) -> str:
         return written(source, (), "")
     except EditRefused as error:
         raise CallRefused(str(error)) from error
-
-
-def _short(label: str, text: str) -> None:
-    if len(text) > LONGEST_TEXT:
-        raise CallRefused(f"{label} has {len(text)} characters: at most {LONGEST_TEXT}, say it shorter")
 
 
 def _form(form: type[F], **values: Any) -> F:

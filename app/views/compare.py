@@ -11,7 +11,7 @@ from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
 from move37.lab.records import Experiment, Metric
-from move37.lab.verdicts import summarise
+from move37.lab.summary import summarise
 
 
 def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:

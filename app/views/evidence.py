@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
 from move37.lab.claims import QUESTIONS, claim_text, ladder_of, position
-from move37.lab.records import BITS_PER_BYTE, Experiment, Metric, Role
+from move37.lab.records import Experiment, Metric, Role
+from move37.lab.tasks.registry import asks_questions
 
 _SIGNS: dict[str, tuple[str, Tone]] = {"reached": ("✓", "good"), "failed": ("✗", "bad"), "open": ("–", "quiet")}
 
 
 def evidence_section(experiment: Experiment, metric: Metric) -> Section:
     """Each rung of evidence; empty for baselines, and for programs, which are asked nothing beyond fresh seeds."""
-    if experiment.role is not Role.CANDIDATE or metric != BITS_PER_BYTE or not experiment.measurements:
+    if not _has_ladder(experiment, metric):
         return Section(title="Evidence")
     columns = (Column(""), Column("evidence"), Column("core s", True), Column("shown by"))
     rows = tuple(
@@ -41,9 +42,13 @@ def _standing(experiment: Experiment, metric: Metric) -> str:
 
 def ladder_signs(experiment: Experiment, metric: Metric) -> str:
     """The ladder as one sign a rung, for a line of the leaderboard; empty where there is none."""
-    if experiment.role is not Role.CANDIDATE or metric != BITS_PER_BYTE or not experiment.measurements:
+    if not _has_ladder(experiment, metric):
         return ""
     return "".join({"reached": "■", "failed": "✗", "open": "□"}[s.state] for s in ladder_of(experiment, metric))
+
+
+def _has_ladder(experiment: Experiment, metric: Metric) -> bool:
+    return experiment.role is Role.CANDIDATE and asks_questions(metric) and bool(experiment.measurements)
 
 
 def claim_section(experiment: Experiment, metric: Metric) -> Section:

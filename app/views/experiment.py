@@ -31,7 +31,7 @@ from move37.lab.records import (
     Verdict,
 )
 from move37.lab.scale import CPU
-from move37.lab.verdicts import summarise
+from move37.lab.summary import summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

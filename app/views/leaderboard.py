@@ -16,7 +16,7 @@ from move37.app.views.numbers import DigitScale
 from move37.app.views.words import ENDED, TEXTS
 from move37.lab.effects import effect_between
 from move37.lab.records import HELD_OUT, SCREEN, Effect, Experiment, Measurement, Metric, Role, Verdict
-from move37.lab.verdicts import Summary, summarise
+from move37.lab.summary import Summary, summarise
 
 
 @dataclass(frozen=True, slots=True, order=True)

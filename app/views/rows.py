@@ -15,8 +15,9 @@ from move37.app.views.leaderboard import LeaderboardView
 from move37.lab.archive.codec import encode
 from move37.lab.archive.message import Message
 from move37.lab.claims import ladder_of
-from move37.lab.records import BITS_PER_BYTE, Experiment, Metric, Role, Verdict
-from move37.lab.verdicts import Summary, summarise
+from move37.lab.records import Experiment, Metric, Role, Verdict
+from move37.lab.summary import Summary, summarise
+from move37.lab.tasks.registry import asks_questions
 
 
 def list_row(experiment: Experiment, metric: Metric) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def show_row(experiment: Experiment, metric: Metric) -> dict[str, Any]:
         "comparisons": encode(experiment.verdict.comparisons) if experiment.verdict else [],
         "claim": encode(experiment.claim),
         "evidence": [encode(step) for step in ladder_of(experiment, metric)]
-        if experiment.role is not Role.BASELINE and metric == BITS_PER_BYTE
+        if experiment.role is not Role.BASELINE and asks_questions(metric)
         else [],
         "confirmation": experiment.verdict.confirmation if experiment.verdict else 0,
         "self_reported": bool(experiment.verdict and experiment.verdict.self_reported),

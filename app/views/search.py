@@ -14,7 +14,7 @@ from move37.app.views.words import ENDED
 from move37.lab.archive.codec import decode
 from move37.lab.claims import claim_text
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
-from move37.lab.verdicts import Summary
+from move37.lab.summary import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

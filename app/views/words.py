@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Tone
 from move37.lab.records import DECIDE, HELD_OUT, Experiment, ExperimentStatus, GateResult, Metric, Verdict
-from move37.lab.verdicts import Summary
+from move37.lab.summary import Summary
 
 ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 TEXTS = {DECIDE: "deciding text", HELD_OUT: "held-out text"}

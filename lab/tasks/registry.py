@@ -28,6 +28,7 @@ class TaskKind:
     scales: bool = False  # --scale and --device say where its networks train
     gates: str = ""  # a module whose `run_gates` needs none of the task's data; empty: the opened task checks
     questions: bool = False  # the questions of a claim can be asked (`QuestionedTask`)
+    subject: str = ""  # what is measured, as the write-up of a claim begins: "A language model"
 
     @property
     def usage(self) -> str:
@@ -38,7 +39,7 @@ class TaskKind:
 TASKS: tuple[TaskKind, ...] = (
     TaskKind(
         name="mixers", module="move37.lab.tasks.mixers", metric=BITS_PER_BYTE, takes_corpus=True, scales=True,
-        gates="move37.lab.judging.run", questions=True,
+        gates="move37.lab.judging.run", questions=True, subject="A byte-level language model",
     ),
     TaskKind(
         name="program", module="move37.lab.tasks.program", metric=COMBINED_SCORE, candidate="program", writes="edits",
@@ -63,6 +64,16 @@ def kind_of(name: str) -> TaskKind:
     if found.folder and not folder.strip():
         raise BadTask(f"--task {name} names no folder: write {found.usage}")
     return found
+
+
+def asks_questions(metric: Metric) -> bool:
+    """Whether a task of this metric is one of which a claim's questions can be asked."""
+    return any(kind.questions for kind in TASKS if kind.metric == metric)
+
+
+def metric_named(name: str) -> Metric | None:
+    """The primary metric of that name; None for what is measured beside it, such as probes."""
+    return next((kind.metric for kind in TASKS if kind.metric.name == name), None)
 
 
 def folder_of(name: str) -> Path | None:

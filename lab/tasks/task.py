@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
+from move37.lab.calibration import Calibrations, ScaleCalibration
 from move37.lab.effects import Conditions
 from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import Candidate, Measurement, Metric
+from move37.lab.scale import Scale
 from move37.sandbox.sandbox import Sandbox
 
 SECRET = "secret"  # the fact of a campaign that draws what decides: windows, fresh seeds
@@ -174,6 +176,30 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class ScaledTask(Task, Protocol):
+    """A task that trains networks at a scale which can be measured beforehand (`TaskKind.scales`)."""
+
+    @property
+    def scale(self) -> Scale:
+        """Of its networks."""
+        ...
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is promoted at this scale; empty where its noise was measured."""
+        ...
+
+    @property
+    def calibration(self) -> ScaleCalibration | None:
+        """What `move37 calibrate` measured here; None: nothing, or the lab itself did."""
+        ...
+
+    def calibrations(self, cache: Path) -> Calibrations:
+        """Where that is kept, for its data and device."""
+        ...
+
+
+@runtime_checkable
 class QuestionedTask(Task, Protocol):
     """A task of which a claim's questions can be asked (`TaskKind.questions`)."""
 
@@ -184,6 +210,11 @@ class QuestionedTask(Task, Protocol):
 
     def drawn(self, secret: int | None) -> Self:
         """As `Task.drawn`."""
+        ...
+
+    @property
+    def sealed(self) -> str:
+        """Digest of the data that hold what nothing may see before the end, for the log of openings."""
         ...
 
     def check_sealed(self) -> None:

@@ -19,8 +19,8 @@ from move37.agents.inbox import Inbox
 from move37.lab.archive.store import Archive
 from move37.lab.errors import BadTask
 from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role
+from move37.lab.summary import summarise
 from move37.lab.tasks.task import Measured
-from move37.lab.verdicts import leaderboard
 from move37.memory.errors import MemoryUnavailable
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, offered, some_code
@@ -79,9 +79,7 @@ async def test_baselines_are_tuned_as_hard_as_the_finalist_and_a_diverging_rate_
     assert all(e.status is not ExperimentStatus.FAILED for e in tuned)
     fresh = [m for e in everything for m in e.measurements if m.fresh]
     assert {m.learning_rate for m in fresh} == {5e-3} and not any(m.diverged for m in fresh)
-    shown = {
-        row.experiment: row.metrics["bits_per_byte"] for row in leaderboard(everything, metric=context.task.metric)
-    }
+    shown = {e.id: summarise(e.measurements)[context.task.metric.name] for e in tuned}
     for e in tuned:  # a baseline that got no fresh seeds still stands at its tuned rate
         best = min(m.value for m in e.measurements if m.learning_rate == 5e-3 and not m.fresh)
         assert shown[e.id].fresh or shown[e.id].mean == best

@@ -26,6 +26,7 @@ from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, LONGER, QUESTIONS, asking_seconds, unasked
 from move37.lab.records import (
+    BITS_PER_BYTE,
     DECIDE,
     Analysis,
     Brief,
@@ -34,11 +35,12 @@ from move37.lab.records import (
     ExperimentStatus,
     GateResult,
     Measurement,
+    Metric,
     Role,
     Stage,
     Verdict,
 )
-from move37.lab.tasks import mixers
+from move37.lab.tasks import mixers_schedule
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Checked, Fingerprint, Measured, Rung
 from move37.sandbox.factory import open_sandbox
@@ -82,7 +84,7 @@ class Reckoned(MixersTask):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+    monkeypatch.setattr(mixers_schedule, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
     with default_scale_of(STEPS):
         yield
 
@@ -99,7 +101,10 @@ def a_task(home: Path, **changes: Any) -> Reckoned:
     return Reckoned(corpus=MixersTask.open(cache=home / "cache").corpus, total_steps=STEPS, **changes)
 
 
-def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, cost: float = 1.0) -> str:
+def a_home(
+    archive: Archive, *, low: float = 0.2, brief: Brief | None = None, cost: float = 1.0,
+    metric: Metric = BITS_PER_BYTE,
+) -> str:  # fmt: skip
     """Two baselines and a candidate that beat both on fresh seeds, as a campaign leaves them before its last stage."""
     campaign = archive.begin_campaign(brief or Brief(budget=1, preset="full"))
     for number, name in enumerate(("linear", "retnet")):
@@ -107,7 +112,7 @@ def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, co
         ident = archive.begin_experiment(campaign.id, number, Role.BASELINE, name=name, family=family).id
         own = a_candidate(source=baselines.source(name), author="baseline", family=family)
         archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": own})
-        _measured(archive, ident, 3.5 + number / 10, cost)
+        _measured(archive, ident, 3.5 + number / 10, cost, metric)
     genome = put("residual_path", BASELINES["linear"], Random(0))
     assert genome is not None
     ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE, parents=(f"c{campaign.id}-linear",)).id
@@ -115,7 +120,7 @@ def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, co
     archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name="skip", family="linear")
     mine = a_candidate(source=emit(genome, name="skip"), family="linear")
     archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": mine})
-    _measured(archive, ident, 3.4, cost)
+    _measured(archive, ident, 3.4, cost, metric)
     met = Comparison(
         question=BASELINE, rival=f"c{campaign.id}-linear", name="linear", effect=low + 0.1, low=low, high=low + 0.2,
         confidence=0.97, seeds=2,
@@ -131,9 +136,11 @@ def a_home(archive: Archive, *, low: float = 0.2, brief: Brief | None = None, co
     return ident
 
 
-def _measured(archive: Archive, ident: str, value: float, cost: float) -> None:
+def _measured(archive: Archive, ident: str, value: float, cost: float, metric: Metric) -> None:
     for fresh in (False, True):
-        m = a_measurement(value=value, steps=STEPS, total_steps=STEPS, width=64, fresh=fresh, cpu_seconds=cost)
+        m = a_measurement(
+            metric=metric.name, value=value, steps=STEPS, total_steps=STEPS, width=64, fresh=fresh, cpu_seconds=cost
+        )
         archive.finish_stage(
             ident, "lm", {"measurements": (m,)}, rung=2, reached=2, seed=int(fresh), status=ExperimentStatus.PROMOTED
         )
@@ -171,6 +178,17 @@ async def test_a_full_campaign_asks_every_question_and_only_then_calls_it_confir
     before = len(context.archive.lines("c1-001"))
     await the_stage(context)  # a resumed campaign walks the same lines
     assert len(context.archive.lines("c1-001")) == before and len(context.memory.lessons) == 1
+
+
+async def test_the_metric_of_another_task_is_asked_of_the_task(tmp_path: Path) -> None:
+    metric = Metric(name="nats_per_word", unit="nats/word", higher_is_better=False)
+    archive = Archive.open(tmp_path)
+    a_home(archive, metric=metric)
+    context, events = a_campaign(tmp_path, task=a_task(tmp_path, metric=metric), archive=archive)
+    await the_stage(context)
+    found = archive.experiment("c1-001")
+    assert found.claim is not None and found.claim.stands
+    assert "nats/word" in said(events)[-1] and "bits" not in " ".join(said(events))
 
 
 async def test_a_refuted_candidate_keeps_its_status_and_spends_nothing_on_further_questions(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from move37.lab import baselines
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
 from move37.lab.records import ExperimentStatus, Role, Stage
-from move37.lab.tasks import mixers
+from move37.lab.tasks import mixers_schedule
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_candidate, a_hypothesis, a_measurement
 from tests.shortened import default_scale_of
@@ -25,7 +25,7 @@ STEPS = 8
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(mixers, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+    monkeypatch.setattr(mixers_schedule, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
     with default_scale_of(STEPS):
         yield
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.comparisons import Rival
-from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Experiment, ExperimentStatus, Measurement, Role
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Measurement
 from move37.lab.statistics.many import confirmation_error
-from move37.lab.verdicts import confirm_verdict, leaderboard, screen_verdict, summarise
+from move37.lab.summary import summarise
+from move37.lab.verdicts import confirm_verdict, screen_verdict
 from tests.builders import a_measurement
 
 
@@ -166,32 +167,6 @@ def test_a_summary_keeps_the_mark_of_the_self_reported() -> None:
     assert summarise([a_measurement(metric="combined_score", self_reported=True)])["combined_score"].self_reported
 
 
-def an_experiment(name: str, role: Role = Role.CANDIDATE, **changes: Any) -> Experiment:
-    fields: dict[str, Any] = {
-        "id": name, "campaign": 1, "number": 1, "role": role, "status": ExperimentStatus.MEASURED, "name": name,
-    }  # fmt: skip
-    return Experiment(**(fields | changes))
-
-
-def test_the_leaderboard_ranks_within_equal_steps_and_puts_failures_last() -> None:
-    rows = leaderboard(
-        [
-            an_experiment("failed", status=ExperimentStatus.FAILED, reason="causality: reads the future"),
-            an_experiment("stopped", measurements=(a_measurement(value=2.0, steps=100),)),
-            an_experiment("second", measurements=(a_measurement(value=2.6, steps=500),)),
-            an_experiment("first", measurements=tuple(fresh([2.4, 2.5]))),
-            an_experiment("wild", measurements=(a_measurement(value=8.0, steps=500, diverged=True),)),
-        ],
-        metric=BITS_PER_BYTE,
-    )
-    assert [r.experiment for r in rows] == ["first", "second", "wild", "stopped", "failed"]
-    evidence = {r.experiment: r.evidence for r in rows}
-    assert evidence["first"] == "2 fresh seeds"
-    assert evidence["second"] == "screened on one seed"
-    assert evidence["wild"] == "diverged"
-    assert evidence["failed"] == "causality: reads the future"
-
-
 def test_a_baseline_that_diverged_on_a_seed_is_no_gain_for_the_candidate() -> None:
     accident = a_measurement(value=8.0, seed=1004, steps=500, fresh=True, diverged=True)
     verdict = confirm(fresh([2.5] * 5), [*fresh([2.5, 2.51, 2.49, 2.5]), accident])
@@ -278,13 +253,8 @@ def test_whatever_was_measured_a_verdict_is_finite_and_claims_nothing_without_an
         assert not any(last[m.seed] is m for m in broken), "one divergence rejects"
 
 
-@given(st.lists(runs, max_size=5))
-def test_the_leaderboard_takes_whatever_was_measured(arms: list[list[Measurement]]) -> None:
-    rows = leaderboard(
-        [an_experiment(str(i), measurements=tuple(arm)) for i, arm in enumerate(arms)], metric=BITS_PER_BYTE
-    )
-    assert len(rows) == len(arms)
-    for row in rows:
-        for summary in row.metrics.values():
-            assert summary.low is None or math.isfinite(summary.low)
-            assert math.isfinite(summary.mean) or summary.diverged
+@given(runs)
+def test_a_summary_takes_whatever_was_measured(arm: list[Measurement]) -> None:
+    for summary in summarise(arm).values():
+        assert summary.low is None or math.isfinite(summary.low)
+        assert math.isfinite(summary.mean) or summary.diverged

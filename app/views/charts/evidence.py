@@ -5,7 +5,8 @@ from __future__ import annotations
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import GREEN, RED, Chart, Figure, label, words
 from move37.lab.claims import EvidenceStep, ladder_of, position
-from move37.lab.records import BITS_PER_BYTE, Experiment
+from move37.lab.records import Experiment
+from move37.lab.tasks.registry import asks_questions
 
 SHOWN = 16  # candidates, those that are furthest up
 _COLOURS = {"reached": GREEN, "failed": RED, "open": "rgba(139,149,165,0.35)"}
@@ -14,7 +15,7 @@ _SYMBOLS = {"reached": "square", "failed": "x", "open": "square-open"}
 
 def evidence(view: CampaignView) -> Chart | None:
     """Every measured candidate's ladder; a program is asked nothing beyond fresh seeds, and has none."""
-    if view.metric != BITS_PER_BYTE:
+    if not asks_questions(view.metric):
         return None
     ladders = [(e, ladder_of(e, view.metric)) for e in view.candidates if e.measurements]
     ladders.sort(key=lambda pair: (position(pair[1]).reached, -pair[0].number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from move37.app.views.experiment import measurements_table
 from move37.app.views.words import seeds_text
 from move37.lab.records import Measurement
-from move37.lab.verdicts import summarise
+from move37.lab.summary import summarise
 
 OWN = Measurement(metric="bits_per_byte", value=2.5, rung=2, seed=0, steps=100, custom_backward="straight-through")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from move37.lab.errors import BadCorpus
-from move37.lab.training.corpus import LEAST_BYTES, PINNED_SHA256, open_corpus
+from move37.lab.training.corpus import open_corpus
+from move37.lab.training.texts import LEAST_BYTES, PINNED_SHA256
 
 LINE = b"It was a bright cold day in April, and the clocks were striking thirteen.\n"
 

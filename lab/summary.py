@@ -1,0 +1,73 @@
+"""What tables and `--json` show of an experiment's numbers: each metric's best evidence in one line. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from move37.lab.records import Measurement
+from move37.lab.statistics.noise import noise_of
+from move37.lab.statistics.paired import interval
+from move37.lab.tasks.registry import metric_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One metric of one experiment, as `list --json` shows it."""
+
+    mean: float
+    low: float | None  # 95 % interval of the mean; None with one seed
+    high: float | None
+    n: int  # seeds
+    self_reported: bool  # the candidate could touch the number
+    steps: int = 0
+    fresh: bool = False  # on seeds that selected nothing
+    diverged: bool = False  # at least one of these runs
+    own_backward: bool = False  # the candidate declares another backward: its gradients were not checked
+
+
+def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
+    """Each metric's best evidence: fresh seeds where there are any, else the screening runs; at the most steps.
+
+    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best: an
+    arm stands at its tuned rate. Only fresh seeds carry an interval: screening seeds chose what they measure.
+    """
+    by_metric: dict[str, list[Measurement]] = defaultdict(list)
+    for m in measurements:
+        by_metric[m.metric].append(m)
+    return {name: _summary(name, runs) for name, runs in by_metric.items()}
+
+
+def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
+    fresh = [m for m in runs if m.fresh] or list(runs)
+    most = max(m.steps for m in fresh)
+    groups: dict[float, dict[int, Measurement]] = defaultdict(dict)
+    for m in fresh:
+        if m.steps == most:
+            groups[m.learning_rate][m.seed] = m
+    chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
+    values = [m.value for m in chosen if m.is_number]
+    noise = noise_of(name, chosen)
+    chose = not all(m.fresh for m in chosen)  # seeds that selected say nothing about how far their mean is off
+    found = None if chose or len(values) < 2 else interval(values, calibration=noise.run if noise else None)
+    return Summary(
+        mean=math.fsum(values) / len(values) if values else math.nan,
+        low=found.low if found else None,
+        high=found.high if found else None,
+        n=len(chosen),
+        self_reported=any(m.self_reported for m in chosen),
+        steps=most,
+        fresh=all(m.fresh for m in chosen),
+        diverged=not all(m.is_sound for m in chosen),
+        own_backward=any(m.custom_backward for m in chosen),
+    )
+
+
+def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]:
+    if not all(m.is_sound for m in runs):
+        return len(runs), False, 0.0
+    mean = math.fsum(m.value for m in runs) / len(runs)
+    metric = metric_named(name)  # a probe has none: higher is better
+    return len(runs), True, metric.gain(mean, 0.0) if metric else mean
