@@ -35,7 +35,7 @@ OnOpen = Callable[["CampaignContext"], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
-    """A sitting that ended."""
+    """A session that ended."""
 
     campaign: int
     ending: CampaignResult
