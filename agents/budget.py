@@ -11,7 +11,7 @@ from move37.lab.records import Brief
 class Budget:
     """The limits of a brief; None: no limit."""
 
-    seconds: float | None = None  # wall clock of the campaign, over all its sittings
+    seconds: float | None = None  # wall clock of the campaign, over all its sessions
     tokens: int | None = None
     cost: float | None = None  # US dollars
 

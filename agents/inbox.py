@@ -146,7 +146,7 @@ class Inbox:
         return lines
 
     def put_back(self, said: Message) -> None:
-        """A line or proposal that an earlier sitting stored and nobody heard."""
+        """A line or proposal that an earlier session stored and nobody heard."""
         with self._lock:
             (self._proposals if said.stage == PROPOSED else self._lines).append(said)
 

@@ -132,8 +132,8 @@ async def _by_model(
 def told(principle: Principle) -> str:
     """One principle as a line of the Analyst's prompt."""
     against = f"; against: {', '.join(principle.contradicts)}" if principle.contradicts else ""
-    keeper = "kept by the record, leave it" if principle.author == RECORD else "yours"
-    return f"- [{principle.id}] ({keeper}) {line(principle.text)} (for: {', '.join(principle.supports)}{against})"
+    whose = "kept by the record, leave it" if principle.author == RECORD else "yours"
+    return f"- [{principle.id}] ({whose}) {line(principle.text)} (for: {', '.join(principle.supports)}{against})"
 
 
 def _seat(campaign: CampaignContext, limit: Limit) -> Seat:

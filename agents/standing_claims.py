@@ -50,7 +50,7 @@ async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callabl
     for experiment in unasked(campaign.archive.experiments(campaign.record.id)):
         reason = limit() or _too_dear(campaign, experiment)
         if reason or await _vetoed(campaign, experiment):
-            continue  # told at the end of the sitting, by `tell_open`
+            continue  # told at the end of the session, by `tell_open`
         await _ask(campaign, campaign.task, experiment, limit)
     for experiment in campaign.archive.experiments(campaign.record.id):
         if experiment.claim is not None and experiment.analysis is not None:

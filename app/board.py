@@ -45,7 +45,7 @@ class Active:
 
 
 class Board:
-    """The state of one sitting. May be told from any thread."""
+    """The state of one session. May be told from any thread."""
 
     def __init__(self, metric: Metric, known: Iterable[Experiment] = ()) -> None:
         self.metric = metric

@@ -1,4 +1,4 @@
-"""One sitting of a campaign: display and inbox around `move37.app.wiring`, from the first line to the leaderboard.
+"""One session of a campaign: display and inbox around `move37.app.wiring`, from the first line to the leaderboard.
 
 `conduct` is what run, chat and resume share. A signal stops the campaign and keeps what is finished, a second one ends
 it at once, and what does not end within a minute is ended. Whatever ends it, what is stored can be resumed.
@@ -46,17 +46,17 @@ GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and
 def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
     """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
     check_home(settings.home)
-    sitting = _Session(settings, again, seated)
+    session = _Session(settings, again, seated)
     try:
-        interrupted = asyncio.run(sitting.hold())
+        interrupted = asyncio.run(session.hold())
     except BaseException:
         # However it ended, what it found is shown, and what to type next; then the error is told.
-        if sitting.campaign is not None:
+        if session.campaign is not None:
             with suppress(Exception):
-                conclude(settings.home, sitting.campaign)
+                conclude(settings.home, session.campaign)
         raise
-    if sitting.campaign is not None:
-        conclude(settings.home, sitting.campaign)
+    if session.campaign is not None:
+        conclude(settings.home, session.campaign)
     return Exit.INTERRUPTED if interrupted else Exit.DONE
 
 

@@ -1,4 +1,4 @@
-"""Settings -> `CampaignContext`: memory, scientists, limits, clock. Heavy imports happen when it is opened."""
+"""Settings -> `CampaignContext`: memory, scientists, limits, clock. Heavy: `wiring.py` imports it last."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
+from autogen_core.models import ChatCompletionClient
+from threadpoolctl import threadpool_limits
+
+from move37.agents.approval import Approvals
+from move37.agents.budget import Budget, CampaignUsage
+from move37.agents.clock import Clock
+from move37.agents.context import CampaignContext
+from move37.agents.events import Notice, OnEvent
+from move37.agents.inbox import Inbox
+from move37.agents.models import SEAT, assigned
+from move37.agents.models.price import cost
+from move37.agents.models.replay import RecordingClient, Replay
+from move37.agents.roles import Scientist
+from move37.agents.scientists import scientist
+from move37.agents.search import operators_of
+from move37.agents.seat.desk import SeatDesk
+from move37.agents.seat.mailbox import carry
+from move37.agents.seat.prompt import prompt_of
+from move37.agents.seat.scientist import Outsider
 from move37.app.campaign_facts import environment_of
+from move37.app.models import OpenedModels
 from move37.app.outside import Outside, open_outside, tell, workers_of
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Analysis, Brief
 from move37.lab.tasks.task import Task
-
-if TYPE_CHECKING:
-    from autogen_core.models import ChatCompletionClient
-
-    from move37.agents.context import CampaignContext
-    from move37.agents.events import OnEvent
-    from move37.agents.inbox import Inbox
-    from move37.agents.roles import Scientist
-    from move37.app.models import OpenedModels
-    from move37.memory.recall import Memory
+from move37.memory.errors import MemoryFault
+from move37.memory.recall import Memory, open_memory
+from move37.sandbox.retrying import RetryingSandbox
 
 TALKING = 2  # experiments whose language models may talk while others hold the training places
 
@@ -38,20 +50,10 @@ async def open_context(
     on_event: OnEvent,
     outside: Outside | None = None,
 ) -> AsyncIterator[CampaignContext]:
-    """Everything around a campaign, opened in order and closed in reverse; heavy imports happen here.
+    """Everything around a campaign, opened in order and closed in reverse.
 
     `outside` is opened here, too, where the caller has not done it.
     """
-    from threadpoolctl import threadpool_limits
-
-    from move37.agents.approval import Approvals
-    from move37.agents.budget import Budget, CampaignUsage
-    from move37.agents.clock import Clock
-    from move37.agents.context import CampaignContext
-    from move37.agents.search import operators_of
-    from move37.memory.recall import open_memory
-    from move37.sandbox.retrying import RetryingSandbox
-
     brief = campaign.brief
     schedule = task.schedule(brief.preset)
     workers = workers_of(settings)
@@ -120,13 +122,6 @@ async def _scientists(
     stack: AsyncExitStack,
 ) -> dict[str, Scientist]:
     """Role -> who fills it. A seat without a desk of the caller's gets one whose turns are carried through files."""
-    from move37.agents.models import SEAT, assigned
-    from move37.agents.scientists import scientist
-    from move37.agents.seat.desk import SeatDesk
-    from move37.agents.seat.mailbox import carry
-    from move37.agents.seat.prompt import prompt_of
-    from move37.agents.seat.scientist import Outsider
-
     models_of = assigned(brief.model).models
     found: dict[str, Scientist] = {role: scientist(clients.get(role)) for role in models_of}
     outsiders = [role for role, uri in models_of.items() if uri == SEAT]
@@ -142,8 +137,6 @@ async def _scientists(
 
 def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> dict[str, ChatCompletionClient]:
     """Role -> model; what models answer is recorded, so that `replay:FILE` can repeat the run."""
-    from move37.agents.models.replay import RecordingClient
-
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"c{campaign.id}.jsonl"
@@ -152,21 +145,14 @@ def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> d
 
 
 def _is_recording(client: ChatCompletionClient) -> bool:
-    from move37.agents.models.replay import Replay
-
     return isinstance(client, Replay)
 
 
 def _prices(opened: OpenedModels) -> Callable[[str, int, int, int], float]:
-    from move37.agents.models.price import cost
-
     return lambda role, prompt, completion, cached: cost(opened.prices[role], prompt, completion, cached)
 
 
 async def _load_papers(memory: Memory, on_event: OnEvent) -> None:
-    from move37.agents.events import Notice
-    from move37.memory.errors import MemoryFault
-
     try:
         if added := await memory.load_builtin():
             on_event(Notice(text=f"{added} insights from papers were put into memory."))

@@ -18,7 +18,6 @@ from move37.app.campaign_facts import brief_of, direction_of, facts_of
 from move37.app.exits import BadInput
 from move37.app.outside import Outside, kind_of_sandbox, open_outside, tell
 from move37.app.settings import Settings
-from move37.app.surroundings import open_context
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
@@ -35,7 +34,7 @@ OnOpen = Callable[["CampaignContext"], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
-    """A sitting that ended."""
+    """A session that ended."""
 
     campaign: int
     ending: CampaignResult
@@ -139,6 +138,7 @@ async def _session(
     on_open: OnOpen | None = None,
 ) -> SessionResult:
     from move37.agents import campaign as campaigns
+    from move37.app.surroundings import open_context  # torch, AutoGen and the memory: last, see the module
 
     try:
         async with open_context(settings, archive, campaign, task, inbox, on_event, outside) as context:

@@ -22,7 +22,7 @@ PHASES = {
     "climb": "the best go up the ladder",
     "confirm": "fresh seeds for the finalist and the best baseline",
     "claims": "who beat its rivals is asked the rest of a claim",
-    "done": "the sitting has ended",
+    "done": "the session has ended",
 }
 
 

@@ -123,7 +123,7 @@ def _cell(values: Sequence[float], form: str) -> str:
 
 
 def read(path: Path | None) -> list[Row]:
-    """Rows of an earlier sitting; a last line that was cut off is left out."""
+    """Rows of an earlier session; a last line that was cut off is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
         try:

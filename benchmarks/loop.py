@@ -1,7 +1,7 @@
 """What a campaign's time went into, from its own log and archive: `python -m benchmarks.loop HOME [--json]`.
 
 Run a campaign first (`move37 --home HOME run`). Reported for its last campaign:
-    wall_s               first to last event of the sitting
+    wall_s               first to last event of the session
     experiments_an_hour  candidates, with everything that the preset does for them
     in_sandbox           share of the wall time in which at least one training, scoring or gate job ran
     busy_cores           mean number of such jobs at a time

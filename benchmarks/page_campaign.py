@@ -5,7 +5,7 @@
 The search works on a program task in the process sandbox, one worker, one seed, so that every campaign does the same
 work; the page is served beside each. In a pair one campaign has viewers from first to last, the other has
 none; which one comes first alternates. A line of JSON a campaign, then the ratios. CPU seconds are the
-campaign's own process and what it waited for; jobs that the sandbox's keeper ends are not among them.
+campaign's own process and what it waited for; jobs that the sandbox's supervisor ends are not among them.
 """
 
 from __future__ import annotations

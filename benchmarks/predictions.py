@@ -12,7 +12,7 @@ training, the archive's record of operators fitted again. Two arms:
 Per ten experiments: skill (1 - CRPS / CRPS of a naive forecast; 0 adds nothing) against "no effect" and against "the
 mean of past effects", and Spearman's rank correlation; means over seeds with 95 % intervals.
 A training is kept in the cache by genome, seed and steps, shared by both arms, and never run again. `--new` limits how
-many a sitting may add: campaigns are cut where the next one is missing, and what is known is shown.
+many a session may add: campaigns are cut where the next one is missing, and what is known is shown.
 Not covered: papers and analyses of earlier experiments as advice (benchmarks/memory_loop.py), language models.
 """
 
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--experiments", type=int, default=40)
     parser.add_argument("--cache", type=Path, help="JSON lines; what stands in it is not trained again")
-    parser.add_argument("--new", type=int, help="trainings of this sitting at most")
+    parser.add_argument("--new", type=int, help="trainings of this session at most")
     given = parser.parse_args()
     if given.seeds < 1 or given.experiments < 1:
         parser.error("at least one seed and one experiment are needed")

@@ -32,7 +32,7 @@ Measure = Callable[[Genome], float | None]  # bits per byte; None: diverged
 
 
 class NoMoreTrainings(Exception):
-    """This sitting may train nothing new."""
+    """This session may train nothing new."""
 
 
 class CachedTrainings:

@@ -78,7 +78,7 @@ def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: Know
 
 
 def read(path: Path | None) -> dict[Key, dict[str, Any]]:
-    """Campaigns of an earlier sitting; a last line that was cut off is left out."""
+    """Campaigns of an earlier session; a last line that was cut off is left out."""
     found: dict[Key, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
         try:

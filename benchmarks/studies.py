@@ -1,4 +1,4 @@
-"""What the published studies share: rows in JSON lines, from which a later sitting goes on; summaries; verdicts.
+"""What the published studies share: rows in JSON lines, from which a later session goes on; summaries; verdicts.
 
 One row is one training. `StudyRuns` runs what a file of rows lacks; `SeedSummary` is the middle of some seeds with
 their spread and a 95 % interval of the mean; `judged` says whether a published value stands beside it.

@@ -161,7 +161,7 @@ def surprises_of(
     every large change improbable.
     """
     drawn = Counter(o for draw in draws for o in draw)
-    together = Counter(pair for paper in papers for pair in itertools.combinations(sorted(paper), 2))
+    mentioned = Counter(pair for paper in papers for pair in itertools.combinations(sorted(paper), 2))
     found = []
     for e in experiments:
         new = gained.get(e.id, frozenset())
@@ -170,7 +170,7 @@ def surprises_of(
             continue
         pairs = [p for p in itertools.combinations(sorted(operators[e.id]), 2) if new & {*p}]
         search = [-math.log2((drawn[o] + 0.5) / (len(draws) + 1.0)) for o in sorted(new)]
-        paper = [-math.log2((together[p] + 0.5) / (len(papers) + 1.0)) for p in pairs]
+        paper = [-math.log2((mentioned[p] + 0.5) / (len(papers) + 1.0)) for p in pairs]
         found.append(
             Surprise(
                 experiment=e.id,
@@ -179,7 +179,7 @@ def surprises_of(
                 gained=tuple(sorted(new)),
                 search_bits=math.fsum(search) / len(search),
                 paper_bits=math.fsum(paper) / len(paper) if paper else 0.0,
-                unmentioned=tuple(" + ".join(p) for p in pairs if not together[p]),
+                unmentioned=tuple(" + ".join(p) for p in pairs if not mentioned[p]),
             )
         )
     return tuple(sorted(found, key=lambda s: -s.bits))

@@ -43,7 +43,7 @@ def screen_verdict(
 ) -> Verdict | None:
     """The lead at the most steps that both were screened at; None where there are none in common.
 
-    A baseline that diverged is no yardstick, and a value that is no number says nothing: neither counts.
+    A baseline that diverged is no rival, and a value that is no number says nothing: neither counts.
     """
     ours = _screened(candidate, metric)
     theirs = {where: arm for where, arm in _screened(baseline, metric).items() if not arm.diverged}

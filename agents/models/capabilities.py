@@ -78,10 +78,10 @@ def alternatives(words: str, body: Mapping[str, Any], able: Capabilities) -> lis
     now = adapt(body, able)
     found = [choice for cause in named for choice in cause.change(able, words)]
     if len(named) > 1:  # it may mean all of them at once
-        together = able
+        combined = able
         for cause in named:
-            together = [*cause.change(together, words), together][0 if cause.name == "limit" else -2]
-        found.append(together)
+            combined = [*cause.change(combined, words), combined][0 if cause.name == "limit" else -2]
+        found.append(combined)
     return [choice for choice in found if adapt(body, choice) != now]
 
 

@@ -36,7 +36,7 @@ def init(genome: Genome, feeds: Feeds = "all", around: tuple[str, ...] = ()) -> 
     else:
         for name, width in (("q", keys), ("k", keys), ("v", values)):
             lines += [f"self.{name} = nn.Linear(d_model, {width}, bias=False)"]
-    if not same and not _together(genome):
+    if not same and not _is_one_cut(genome):
         lines += ["self.widths = (keys, keys, values)"]
     if genome.conv:
         lines += [f"self.conv = nn.Parameter(torch.empty({total}, {genome.taps}).uniform_(-0.5, 0.5))"]
@@ -87,7 +87,7 @@ def _needs_sizes(genome: Genome) -> bool:
     )
 
 
-def _together(genome: Genome) -> bool:
+def _is_one_cut(genome: Genome) -> bool:
     """Whether queries, keys and values are cut apart in one line: equal widths, and none treated by itself."""
     return genome.keys == genome.values and not any(stream.name in PROJECTED for stream in genome.streams)
 
@@ -109,7 +109,7 @@ def forward(genome: Genome, feeds: Feeds = "all", *, name: str = "forward") -> s
     else:
         lines += [f"qkv = {projected}"]
         lines += ['qkv, _ = causal_conv1d(qkv, self.conv, activation="silu")'] if genome.conv else []
-    if _together(genome):
+    if _is_one_cut(genome):
         lines += ['q, k, v = rearrange(qkv, "b t (three h d) -> three b t h d", three=3, h=self.n_heads)']
     else:
         widths = "3 * [qkv.shape[-1] // 3]" if genome.keys == genome.values == "same" else "self.widths"

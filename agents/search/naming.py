@@ -52,16 +52,16 @@ def _of_block(genome: Genome) -> Iterator[str]:
         yield from _of_path(path)
     streams = treatments(genome)
     convolved = {streams[name].taps for name in PROJECTED if streams[name].mix == "conv"}
-    together = all(streams[name].mix == "conv" for name in PROJECTED)  # in the field's words one short convolution
+    shared = all(streams[name].mix == "conv" for name in PROJECTED)  # in the field's words one short convolution
     for name, stream in streams.items():
-        if stream.mix != "none" and not (together and name in PROJECTED):
+        if stream.mix != "none" and not (shared and name in PROJECTED):
             yield f"{name}_{stream.mix}"
         if stream.norm:
             yield f"{name}_norm"
     taps = [*convolved, *(stream.taps for stream in streams.values() if stream.mix == "conv")]
     taps += [genome.taps] if any(path.family == "short_conv" for path in genome.paths) else []
     flags = {
-        "short_conv": together,
+        "short_conv": shared,
         "wide_taps": any(count > TAPS for count in taps),
         "narrow_taps": any(count < TAPS for count in taps),
         "output_norm": genome.out_norm,
@@ -116,8 +116,8 @@ def _apart(one: Genome, other: Genome) -> int:
         for name in ("router", "out_norm", "gate", "floor", "residual", "heads", "keys", "values")
     )
     ours, others = treatments(one), treatments(other)
-    together = one.conv != other.conv and {*one.streams} == {*other.streams}  # one choice: a convolution for all three
-    apart += 1 if together else sum(ours[name] != others[name] for name in STREAMS)
+    shared = one.conv != other.conv and {*one.streams} == {*other.streams}  # one choice: a convolution for all three
+    apart += 1 if shared else sum(ours[name] != others[name] for name in STREAMS)
     if one.router == other.router == "chain":
         apart += [*mine] != [*theirs] and set(mine) == set(theirs)
     return apart

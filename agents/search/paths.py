@@ -102,8 +102,8 @@ def windowed(genome: Genome, rng: Random) -> Genome | None:
 def convolved(genome: Genome, rng: Random) -> Genome | None:
     streams = treatments(genome)
     if any(streams[name].mix != "conv" for name in PROJECTED):
-        together = {name: replace(streams[name], mix="conv", taps=genome.taps) for name in PROJECTED}
-        return with_treatments(genome, streams | together)
+        treated = {name: replace(streams[name], mix="conv", taps=genome.taps) for name in PROJECTED}
+        return with_treatments(genome, streams | treated)
     return another_family("short_conv")(genome, rng)
 
 

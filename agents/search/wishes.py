@@ -167,8 +167,8 @@ def _named_edits(clause: str) -> list[tuple[int, str]]:
 def _named(clause: str) -> list[tuple[int, str]]:
     """(position, operator); of overlapping names the longest counts, and a group's word only where no member stands."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
-    for operator, lore in CATALOGUE.items():
-        for match in re.finditer(rf"\b{operator}\b|{lore.words}", clause, re.I):
+    for operator, entry in CATALOGUE.items():
+        for match in re.finditer(rf"\b{operator}\b|{entry.words}", clause, re.I):
             spans.append((match.start(), match.end(), (operator,)))
     named = {operators[0] for _, _, operators in spans}
     for words, operators in GROUPS.items():

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,7 +34,6 @@ def answer(
 ) -> None:
     """List, or hand over; the campaign takes it up within a second."""
     from move37.agents.seat import mailbox
-    from move37.app.exits import BadInput
     from move37.app.text import harmless
 
     home = context.obj.home

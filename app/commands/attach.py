@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+from move37.app.reading import pick_campaign, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -34,8 +37,6 @@ def attach(
     import sys
 
     from move37.app.attach import attach as sit_down
-    from move37.app.exits import BadInput
-    from move37.app.reading import pick_campaign, reading
     from move37.app.watch import is_running
 
     home = context.obj.home

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+from move37.app.exits import BadInput, EnvironmentFault
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -108,7 +109,6 @@ async def _audit(settings: Settings, programs: tuple[object, ...], seconds: floa
 
 
 def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
-    from move37.app.exits import BadInput
     from move37.app.text import harmless
     from move37.lab.audit.logs import as_record, audit_log, log_text, read_log
 
@@ -133,7 +133,6 @@ def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
 
 def _check_outputs(outputs: list[Path]) -> None:
     """Raises `BadInput` before anything is judged where the answer could not be written."""
-    from move37.app.exits import BadInput
 
     for path in outputs:
         if path.is_dir() or not path.absolute().parent.is_dir():
@@ -141,7 +140,6 @@ def _check_outputs(outputs: list[Path]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from move37.app.exits import EnvironmentFault
 
     if str(path) == "-":
         sys.stdout.write(text)
@@ -153,7 +151,6 @@ def _write(path: Path, text: str) -> None:
 
 
 def _keep(folder: Path, audited: tuple[Audited, ...]) -> None:
-    from move37.app.exits import EnvironmentFault
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
+from move37.app.exits import BadInput
+from move37.app.reading import print_json
+from move37.lab.tasks.registry import DEFAULT, kind_of
 
 if TYPE_CHECKING:
     from move37.agents.claiming import ClaimWatch
@@ -46,7 +49,6 @@ def baseline(
 ) -> None:
     """Tune and print."""
     from move37.agents.tuning import families
-    from move37.app.exits import BadInput
     from move37.app.progress import watching
 
     known = families()
@@ -63,12 +65,8 @@ def baseline(
     if tuned is None:
         raise BadInput(f"no variant of {family} could be measured here: see `move37 check`")
     if as_json:
-        from move37.app.reading import print_json
-
         print_json(as_record(tuned))
     else:
-        from move37.lab.tasks.registry import DEFAULT, kind_of
-
         unit = kind_of(DEFAULT).metric.unit
         typer.echo(
             f"{family}, tuned over {tuned.trials} trials: {tuned.value:.3f} {unit} on one seed at rate "
@@ -94,7 +92,6 @@ async def _tune(settings: Settings, family: str, trials: int | None, watch: Clai
     from move37.agents.tuning import TRIALS, tuned_family
     from move37.app.measuring import open_context
     from move37.app.places import opened
-    from move37.lab.tasks.registry import DEFAULT
 
     task = opened(settings, DEFAULT, settings.campaign.corpus)
     async with open_context(settings, task, written_by="grammar") as context:

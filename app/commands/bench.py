@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+
 
 def register(app: typer.Typer) -> None:
     """Add the command; what follows NAME belongs to the benchmark."""
@@ -32,8 +34,6 @@ def bench(
     """The benchmark's own exit status is passed on."""
     import subprocess
     import sys
-
-    from move37.app.exits import BadInput
 
     known = benchmarks()
     if name in (None, "--help", "-h"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
+from move37.app.reading import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -52,8 +53,6 @@ def calibrate(
     wanted = asked(arms, rates, seeds)
     found, metric = asyncio.run(calibrate_scale(settings, wanted))
     if as_json:
-        from move37.app.reading import print_json
-
         record: dict[str, Any] = as_record(found)
         print_json(record)
     else:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
+from move37.app.exits import BadInput, Exit
+from move37.app.reading import print_json
+from move37.lab.records import Candidate, GateResult
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
     from move37.lab.judging.checked import Checked
-    from move37.lab.records import Candidate, GateResult
 
 LARGEST = 16 * 2**20  # bytes of a candidate
 
@@ -48,15 +50,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, run the gates, print; the exit status is the answer."""
-    from move37.app.exits import Exit
 
     flags = given({"task": task, "sandbox": sandbox, "runtime": runtime, "image": image})
     settings = context.obj.with_flags(**flags)
     source = read_source(file)
     checked = asyncio.run(_check(source, file, settings))
     if as_json:
-        from move37.app.reading import print_json
-
         print_json(as_record(checked))
     else:
         _print(checked, file)
@@ -69,7 +68,6 @@ def read_source(file: Path) -> str | None:
 
     Raises `BadInput` when it cannot be read at all.
     """
-    from move37.app.exits import BadInput
 
     if file.is_dir():
         raise BadInput(f"{file} is a folder: name the candidate's file")
@@ -104,7 +102,6 @@ def gate_records(results: Sequence[GateResult]) -> list[dict[str, Any]]:
 async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
     from move37.lab.judging.checked import Checked
     from move37.lab.judging.judging import refused
-    from move37.lab.records import Candidate
 
     if source is None:
         return Checked(results=refused("not Python: the file is not text in the encoding that it declares, or UTF-8"))

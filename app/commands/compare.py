@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
+from move37.app.exits import BadInput
+from move37.app.reading import print_json
+from move37.lab.archive.codec import encode
+from move37.lab.tasks.registry import DEFAULT, kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +61,6 @@ def compare(
 ) -> None:
     """Check the arms, run them, print."""
     from move37.agents.arms import ARMS
-    from move37.app.exits import BadInput
 
     if law:
         _law(context.obj.home, as_json=as_json, markdown=markdown)
@@ -70,8 +73,6 @@ def compare(
     settings = context.obj.with_flags(**flags)
     outcomes = asyncio.run(_compare(settings, list(dict.fromkeys(chosen)), seeds, budget, fresh_seeds))
     if as_json:
-        from move37.app.reading import print_json
-
         print_json(as_record(outcomes))
     else:
         _print(outcomes)
@@ -83,7 +84,6 @@ async def _compare(
     from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
     from move37.app.places import opened
-    from move37.lab.tasks.registry import DEFAULT
 
     def tell(arm: str, seed: int, done: int) -> None:
         print(f"{arm}, campaign {seed}: {done} of {budget} screened", file=sys.stderr, flush=True)
@@ -110,12 +110,9 @@ async def _compare(
 def _law(home: Path, *, as_json: bool, markdown: bool) -> None:
     """Which law the kept campaigns of each arm support."""
     from move37.agents.comparing import OUTCOMES, Outcomes, laws
-    from move37.app.exits import BadInput
-    from move37.app.reading import print_json
     from move37.app.tables import section
     from move37.app.terminal import console
     from move37.app.views.insight import as_markdown, law_section
-    from move37.lab.archive.codec import encode
 
     found = laws(Outcomes(home / OUTCOMES).all())
     if not found:
@@ -133,7 +130,6 @@ def _law(home: Path, *, as_json: bool, markdown: bool) -> None:
 def as_record(outcomes: tuple[ArmOutcome, ...]) -> dict[str, Any]:
     """The JSON that other programs rely on."""
     from move37.agents.comparing import summarise
-    from move37.lab.archive.codec import encode
 
     return {
         "arms": [encode(s) | {"effect": s.effect if s.effect == s.effect else None} for s in summarise(outcomes)],
@@ -146,7 +142,6 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.app.tables import table
     from move37.app.terminal import console
     from move37.app.views.shapes import Cell, Column, Table
-    from move37.lab.tasks.registry import DEFAULT, kind_of
 
     best = f"best, {kind_of(DEFAULT).metric.unit}"
     columns = (Column("arm"), Column("campaigns", True), Column(best, True), Column("95 %", True),

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+from move37.app.exits import Exit
+from move37.app.reading import print_json
+from move37.lab.archive.codec import encode
 
 if TYPE_CHECKING:
     from move37.lab.records import Claim, Experiment, Metric
@@ -67,7 +70,6 @@ def confirm(
     """Run the questions, print the claim; the exit status is the answer."""
     from move37.agents.claiming import ConfirmationRequest
     from move37.app.confirmation import confirm_experiment
-    from move37.app.exits import Exit
     from move37.app.progress import watching
 
     flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
@@ -76,8 +78,6 @@ def confirm(
         found = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
     experiment, claim, metric = found
     if as_json:
-        from move37.app.reading import print_json
-
         print_json(as_record(claim, metric))
     else:
         _print(experiment, claim, metric)
@@ -99,7 +99,6 @@ def reproduce(
     """Run the comparisons again, print old beside new; the exit status is the answer."""
     from move37.agents.claiming import ConfirmationRequest
     from move37.app.confirmation import reproduce_claim
-    from move37.app.exits import Exit
     from move37.app.progress import watching
     from move37.lab.claims import pairs_of
 
@@ -109,9 +108,6 @@ def reproduce(
         old, new, metric = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
     pairs = pairs_of(old, new)
     if as_json:
-        from move37.app.reading import print_json
-        from move37.lab.archive.codec import encode
-
         print_json(
             [
                 {"question": a.question, "rival": a.name, "old": encode(a), "new": encode(b), "covered": covered}
@@ -126,7 +122,6 @@ def reproduce(
 
 def as_record(claim: Claim, metric: Metric) -> dict[str, Any]:
     """The JSON that other programs rely on."""
-    from move37.lab.archive.codec import encode
     from move37.lab.claims import claim_text
 
     comparisons = [encode(c) | {"holds": c.holds} for c in claim.comparisons]

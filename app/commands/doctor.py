@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import Exit
+from move37.app.reading import print_json
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -28,8 +31,6 @@ def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     from dataclasses import asdict
 
     from move37.app.doctor import examine, ready
-    from move37.app.exits import Exit
-    from move37.app.reading import print_json
 
     findings = examine(context.obj)
     able = ready(findings)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.reading import pick_campaign, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -33,7 +35,6 @@ def export(
     campaign: Annotated[int | None, typer.Option(help="Of this campaign.", metavar="N", min=1)] = None,
 ) -> None:
     """Read the archive, write to the sink."""
-    from move37.app.reading import pick_campaign, reading
     from move37.app.sinks import open_sink
     from move37.app.sinks.sink import runs_of
     from move37.app.views.campaign import view_of

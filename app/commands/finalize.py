@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+from move37.app.reading import pick_experiment, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -34,9 +37,7 @@ def finalize(
     ] = None,
 ) -> None:
     """Read the archive, write the files."""
-    from move37.app.exits import BadInput
     from move37.app.finalize import files_of, write_branch, write_folder
-    from move37.app.reading import pick_experiment, reading
     from move37.app.views.campaign import view_of
 
     if out is not None and branch is not None:

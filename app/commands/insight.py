@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.reading import print_json, reading
+from move37.lab.archive.codec import encode
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,11 +35,9 @@ def insight(
 ) -> None:
     """Read, reckon, print; the archive is opened read-only."""
     from move37.app.insight import of_home
-    from move37.app.reading import print_json, reading
     from move37.app.tables import section
     from move37.app.terminal import console
     from move37.app.views.insight import as_markdown, insight_sections
-    from move37.lab.archive.codec import encode
 
     with reading(context.obj.home) as archive:
         found, metric = of_home(archive, campaigns or [])

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+from move37.app.reading import as_it_stands, has_archive, pick_campaign, print_csv, print_json, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,8 +35,6 @@ def list_experiments(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.app.exits import BadInput
-    from move37.app.reading import as_it_stands, has_archive, pick_campaign, print_csv, print_json, reading
     from move37.app.views.campaign import metric_of
     from move37.app.views.leaderboard import board_of
     from move37.app.views.rows import board_rows, list_row

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from move37.app.commands import options as o
+from move37.app.exits import EnvironmentFault
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +46,6 @@ def mcp(
 ) -> None:
     """Serve until the client leaves, or until it is ended."""
     settings = context.obj.with_flags(**o.given({n: v for n, v in context.params.items() if n != "port"}))
-    from move37.app.exits import EnvironmentFault
     from move37.app.session import check_home
 
     check_home(settings.home)

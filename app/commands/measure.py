@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Task, given
+from move37.app.exits import BadInput, Exit
+from move37.app.reading import print_json
 
 if TYPE_CHECKING:
     from move37.app.measuring import MeasuredMixer
@@ -58,7 +60,6 @@ def measure(
 ) -> None:
     """Read, check the input, measure, print; the exit status is the answer."""
     from move37.app.commands.check import read_source
-    from move37.app.exits import BadInput, Exit
 
     flags = given(
         {
@@ -77,8 +78,6 @@ def measure(
     chosen = range(seeds) if seeds is not None else range(seed or 0, (seed or 0) + 1)
     measured = asyncio.run(_measure(settings, file, source, against, steps, chosen, gated=not no_gates))
     if as_json:
-        from move37.app.reading import print_json
-
         print_json(as_record(measured))
     else:
         _print(measured, file)

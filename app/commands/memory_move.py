@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from move37.app.commands.memory_common import opened, progress_bar
+from move37.app.exits import BadInput
 
 
 def register(group: typer.Typer) -> None:
@@ -84,7 +85,6 @@ _CHECK = """Validate paper files of the cognition format; status 1 when there is
 
 def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> None:
     """One line a problem."""
-    from move37.app.exits import BadInput
     from move37.memory.papers import parse
     from move37.memory.review import check_folder, problems
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.commands.memory_common import JsonFlag, opened, print_json, progress_bar
+from move37.app.exits import BadInput
 
 if TYPE_CHECKING:
     from move37.memory.found import Found
@@ -42,7 +43,6 @@ def search(
     as_json: JsonFlag = False,
 ) -> None:
     """Hybrid search over both collections."""
-    from move37.app.exits import BadInput
 
     if (text is None) == (file is None):
         raise BadInput("give either TEXT or --file QUERIES.jsonl")
@@ -141,7 +141,6 @@ def stats(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 def _queries(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a query file, numbered where they have no id."""
-    from move37.app.exits import BadInput
 
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from move37.app.commands.memory_common import opened, progress_bar
+from move37.app.exits import BadInput
 from move37.lab.tasks.registry import usage
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def add(
     task: TaskOption = None,
 ) -> None:
     """One file, the built-in base, or both."""
-    from move37.app.exits import BadInput
 
     if paper is None and not builtin:
         raise BadInput("name a file, or give --builtin")
@@ -93,7 +93,6 @@ def import_(
     task: TaskOption = None,
 ) -> None:
     """Read first, then write in one go, so that the embedding sees large batches."""
-    from move37.app.exits import BadInput
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
@@ -119,7 +118,6 @@ class _Gathered:
 
 def _gathered(path: Path) -> _Gathered:
     """What a file or a folder holds; what cannot be read is said on stderr."""
-    from move37.app.exits import BadInput
     from move37.memory.export import read_lines
     from move37.memory.ingest import FileRead, read_all, read_file
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
@@ -41,7 +43,6 @@ def get(
     """A model that is here is not fetched again."""
     from move37.agents.models.local.catalogue import carried, found, place
     from move37.agents.models.local.fetch import fetch
-    from move37.app.exits import BadInput
 
     model = carried(name)
     if (path := found(model)) is not None:

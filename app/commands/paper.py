@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.reading import pick_experiment, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -30,9 +33,7 @@ def paper(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
 ) -> None:
     """Read, write."""
-    from move37.app.exits import BadInput, EnvironmentFault
     from move37.app.paper import blocks_of, html_of, markdown_of
-    from move37.app.reading import pick_experiment, reading
 
     with reading(context.obj.home) as archive:
         experiment = pick_experiment(archive, ident)

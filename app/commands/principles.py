@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from move37.app.reading import has_archive, print_json, reading
+from move37.lab.archive.codec import decode, encode
+from move37.lab.records import Metric, Principle
+
 if TYPE_CHECKING:
     from move37.lab.archive.principles import Revision
     from move37.lab.archive.store import Archive
-    from move37.lab.records import Principle
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +38,6 @@ def principles(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.app.reading import has_archive, print_json, reading
     from move37.lab.archive import principles as stored
 
     home = context.obj.home
@@ -63,8 +65,6 @@ def principles(
 def _foresight(archive: Archive) -> list[str]:
     """Who predicts how well, and whether the Critic's refusals were right; nothing before there are numbers."""
     from move37.app.views.foresight import foresight_lines
-    from move37.lab.archive.codec import decode
-    from move37.lab.records import Metric
 
     metrics = {c.id: decode(Metric, c.facts["metric"]) for c in archive.campaigns() if "metric" in c.facts}
     lines = []
@@ -88,7 +88,6 @@ def _line(principle: Principle) -> str:
 
 
 def _plain(principle: Principle) -> dict[str, Any]:
-    from move37.lab.archive.codec import encode
 
     return dict(encode(principle))
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.reading import as_it_stands, pick_campaign, reading
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -31,7 +33,6 @@ def report(
 ) -> None:
     """Read the archive, write one file."""
     from move37.app.insight import of_home
-    from move37.app.reading import as_it_stands, pick_campaign, reading
     from move37.app.report import markdown_of, write_report
     from move37.app.views.campaign import view_of
 

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from move37.app.commands import options as o
+from move37.app.exits import Exit
+from move37.app.reading import pick_campaign, reading
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +53,6 @@ def resume(
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
     from move37.app import resuming
-    from move37.app.exits import Exit
-    from move37.app.reading import pick_campaign, reading
     from move37.app.session import conduct
 
     flags = {n: v for n, v in context.params.items() if n not in ("campaign", "chat")}

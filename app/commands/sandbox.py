@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from move37.app.exits import Exit
+
 if TYPE_CHECKING:
     from move37.sandbox.docker.engine import Engine
 
@@ -87,7 +89,6 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> int:
     """Everything in one look; what is missing says how to get it."""
-    from move37.app.exits import Exit
     from move37.sandbox.docker.engine import Engine
     from move37.sandbox.errors import SandboxError
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,7 +34,6 @@ def serve(
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
     """Blocks until it is stopped."""
-    from move37.app.exits import BadInput
 
     try:
         from move37.app.page.server import serve as run

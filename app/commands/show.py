@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from move37.app.exits import BadInput
+from move37.app.reading import completions, pick_experiment, print_csv, print_json, reading
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
 
 def _experiments(context: typer.Context, incomplete: str) -> list[str]:
     """The ids of the latest campaign that begin so, for the shell."""
-    from move37.app.reading import completions
 
     return completions(context, incomplete)
 
@@ -54,8 +56,6 @@ def show(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every run as CSV.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.app.exits import BadInput
-    from move37.app.reading import pick_experiment, print_csv, print_json, reading
     from move37.app.views.campaign import metric_of, view_of
     from move37.app.views.rows import chat_row, measurement_rows, show_row
 
@@ -100,7 +100,6 @@ def _print_view(view: CampaignView, experiment: Experiment, *, diff: bool) -> No
 
 
 def _print_source(screen: Console, experiment: Experiment) -> None:
-    from move37.app.exits import BadInput
 
     if experiment.candidate is None:
         raise BadInput(f"{experiment.id} has no code: {experiment.reason or 'it has not been written yet'}")
@@ -111,7 +110,6 @@ def _print_source(screen: Console, experiment: Experiment) -> None:
 
 
 def _print_difference(screen: Console, detail: Detail) -> None:
-    from move37.app.exits import BadInput
     from move37.app.views.code import difference
 
     new, old = detail.experiment.candidate, detail.ancestor.candidate if detail.ancestor else None

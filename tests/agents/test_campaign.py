@@ -330,7 +330,7 @@ async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp
     assert sum(isinstance(e, Spoke) and e.source == "Ada" for e in events) == 1
 
 
-async def test_a_line_that_nobody_heard_survives_to_the_next_sitting(tmp_path: Path) -> None:
+async def test_a_line_that_nobody_heard_survives_to_the_next_session(tmp_path: Path) -> None:
     inbox = Inbox()
     context, _ = a_context(tmp_path, inbox=inbox, budget=1)
     inbox.stop()
@@ -352,7 +352,7 @@ async def test_a_proposal_of_the_person_reaches_the_researcher_as_data(tmp_path:
     assert any(line.stage == "proposal" for line in context.archive.lines("c1-001"))
 
 
-async def test_a_proposal_that_no_experiment_took_survives_to_the_next_sitting(tmp_path: Path) -> None:
+async def test_a_proposal_that_no_experiment_took_survives_to_the_next_session(tmp_path: Path) -> None:
     inbox = Inbox()
     context, _ = a_context(tmp_path, inbox=inbox, budget=2)
     inbox.stop()

@@ -1,4 +1,4 @@
-"""One sitting: it greets, shows, ends with the leaderboard, the report and what to type next; a signal stops it softly.
+"""One session: it greets, shows, ends with the leaderboard, the report and what to type next; a signal stops it softly.
 
 The campaign itself is tested in tests/agents; here a short one stands in its place behind `move37.app.wiring`.
 """
@@ -53,7 +53,7 @@ async def a_deaf_campaign(settings: Any, *, inbox: Any, on_event: Any, on_ready:
             archive.update_campaign(campaign.id, status="stopped")
 
 
-def test_a_sitting_ends_with_the_report_and_what_to_type(
+def test_a_session_ends_with_the_report_and_what_to_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(wiring, "run_campaign", a_short_campaign)

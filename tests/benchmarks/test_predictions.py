@@ -60,7 +60,7 @@ def test_skill_is_counted_by_seed_and_a_short_one_is_left_out() -> None:
     assert found["rank correlation"][0] == pytest.approx(1.0)
 
 
-def test_a_training_is_run_once_and_a_sitting_ends_at_its_limit(
+def test_a_training_is_run_once_and_a_session_ends_at_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Genome] = []

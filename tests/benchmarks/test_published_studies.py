@@ -1,4 +1,4 @@
-"""The published studies: what is asked for, what counts as agreement, and rows that a second sitting goes on from."""
+"""The published studies: what is asked for, what counts as agreement, and rows that a second session goes on from."""
 
 from __future__ import annotations
 
