@@ -10,8 +10,9 @@ at the training's own place and on both sides of it, nearer and nearer: the diff
 and at its own place a candidate must give what it gave in the training. The direction stays the first one, so that who
 was found by the first look gets no second draw.
 
-Read `Checks`, then `disagreement` (one side) and `disagreement_of_sides`. A mixer that wants another backward (straight-through and the like) declares it
-(`custom_backward` in the contract); then nothing is moved, outputs alone are compared, and every number of it says so.
+Read `Checks`, then `disagreement` (one side) and `disagreement_of_sides`. A mixer that wants another backward
+(straight-through and the like) declares it (`custom_backward` in the contract); then nothing is moved, outputs alone
+are compared, and every number of it says so.
 Not covered: a step that was not drawn. With n checks, a backward that is false on a share s of the steps escapes with
 about (1 - s) ** n; a tensor whose gradient is lost in rounding can be false.
 """
@@ -79,16 +80,19 @@ class Checks:
         shifts = [self.shift(record, on_input=on_input) for record in records]
         outputs = self._outputs(records, shifts)
         found = [disagreement(r, shift, y) for r, shift, y in zip(records, shifts, outputs, strict=True)]
-        return found if max(found) <= TOLERANCE else self._from_both_sides(records, shifts, found)
+        return found if max(found) <= TOLERANCE else self._from_both_sides(records, shifts, outputs)
 
-    def _from_both_sides(self, records: Sequence[Record], shifts: Sequence[Shift], found: list[float]) -> list[float]:
-        """The least of a layer's disagreements: the first look's, and those of both sides at each distance."""
+    def _from_both_sides(self, records: Sequence[Record], shifts: Sequence[Shift], first: list[Tensor]) -> list[float]:
+        """The least of a layer's disagreements: that of the first look, and those of both sides at each distance."""
         still = self._still(records)
+        found = [disagreement(*of) for of in zip(records, shifts, first, strict=True)]
         for closer in CLOSER:
             nearer = [scaled(shift, closer) for shift in shifts]
-            sides = [self._outputs(records, [scaled(shift, sign) for shift in nearer]) for sign in (1.0, -1.0)]
-            now = [disagreement_of_sides(*of) for of in zip(records, nearer, *sides, still, strict=True)]
-            found = [min(before, off) for before, off in zip(found, now, strict=True)]
+            ahead = first if closer == 1.0 else self._outputs(records, nearer)
+            behind = self._outputs(records, [scaled(shift, -1.0) for shift in nearer])
+            for i, of in enumerate(zip(records, nearer, ahead, behind, still, strict=True)):
+                if closer == 1.0 or said(*of[:2]).heard:
+                    found[i] = min(found[i], disagreement_of_sides(*of))
             if max(found) <= TOLERANCE:
                 break
         return found
@@ -164,34 +168,42 @@ def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
 
     `y` are the outputs at the shifted place.
     """
-    said = _reported(record, shift)
-    return said.off(_along(record, y.double() - record.y.double()))
+    return said(record, shift).off(_along(record, y.double() - record.y.double()))
 
 
 def disagreement_of_sides(record: Record, shift: Shift, ahead: Tensor, behind: Tensor, still: Tensor) -> float:
     """`disagreement` of half the difference between both sides, and what `still` differs from the training by.
 
-    The outputs `ahead` lie where the shift goes, those `behind` where its opposite goes, `still` where the training was.
+    Outputs `ahead` lie where the shift goes, those `behind` where its opposite goes, `still` where the training was.
     """
-    said = _reported(record, shift)
+    reported = said(record, shift)
     measured = _along(record, ahead.double() - behind.double()) / 2
-    return said.off(measured) + said.off(said.effect + _along(record, still.double() - record.y.double()))
+    return reported.off(measured) + reported.off(reported.effect + _along(record, still.double() - record.y.double()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reported:
+class Said:
     """What the reported gradients say of one shift."""
 
     effect: float  # on <gradient of y, y>
-    size: float  # of a random shift's effect, with room for rounding
+    spread: float  # standard deviation of the effect of a random shift of that size
+    rounding: float  # what float32 may change in it
+
+    @property
+    def heard(self) -> bool:
+        """Whether rounding leaves enough of it: a false gradient agrees where rounding is louder."""
+        return self.spread >= self.rounding
 
     def off(self, measured: float) -> float:
-        if self.size == 0.0:
+        """How far `measured` lies from it."""
+        size = math.hypot(self.spread, self.rounding)
+        if size == 0.0:
             return 0.0 if measured == self.effect else math.inf
-        return abs(measured - self.effect) / self.size
+        return abs(measured - self.effect) / size
 
 
-def _reported(record: Record, shift: Shift) -> _Reported:
+def said(record: Record, shift: Shift) -> Said:
+    """From the gradients of a record that is complete."""
     assert record.of_y is not None and record.of_x is not None
     gradients = [record.of_x, *record.of_values]
     effect, variance = 0.0, 0.0
@@ -204,7 +216,7 @@ def _reported(record: Record, shift: Shift) -> _Reported:
         if bool(there.any()):
             variance += float(g[there].square().sum()) * float(moved[there].square().mean())
     rounding = ROUNDING * float((record.of_y.double() * record.y.double()).norm())
-    return _Reported(effect=effect, size=math.hypot(math.sqrt(variance), rounding))
+    return Said(effect=effect, spread=math.sqrt(variance), rounding=rounding)
 
 
 def _along(record: Record, change: Tensor) -> float:
