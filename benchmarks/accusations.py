@@ -3,8 +3,8 @@
 Honest mixers are the baselines and random compositions of the search's grammar, trained for a few steps by the lab's
 own loop on the corpus, in this process. Then the check of gradients (`lab/inside/verify.py`) draws shifts as in a
 training, many for one step: of the gradients as they are, and of the same gradients made false. A JSON line a check of
-a layer: plan, kind of shift, disagreement at each distance from one side and from both, and how loud the reported effect
-is against rounding. The rules of `accusations_rules.py` are then read off those.
+a layer: plan, kind of shift, disagreement at each distance from one side and from both, how loud the reported effect is
+against rounding. The rules of `accusations_rules.py` are then read off those.
 
     python -m benchmarks.accusations --compositions 60 --draws 10 --false 1 --out accusations.jsonl
     python -m benchmarks.accusations --table --out accusations.jsonl

@@ -1,4 +1,4 @@
-"""The study of accusations: which shifts it names, what is made false, what its rules say, and that ours is the lab's."""
+"""The study of accusations: shifts have names, what is made false is false, and the rule it names is the lab's."""
 
 from __future__ import annotations
 
