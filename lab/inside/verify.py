@@ -5,9 +5,14 @@ first forward pass, so that it cannot tell what it is for. Its weights (or input
 little along a drawn direction. By how much <gradient of y, y> then differs from the training's own must agree with what
 the reported gradients say along that direction: outputs that rest on memory or on another layer's disagree as much as
 gradients do that are not those of the outputs.
+Nobody is accused by that first look, which curvature disturbs too. Where it disagrees, further processes give outputs
+at the training's own place and on both sides of it, nearer and nearer: the difference of two sides holds no curvature,
+and at its own place a candidate must give what it gave in the training. The direction stays the first one, so that who
+was found by the first look gets no second draw.
 
-Read `Checks`, then `disagreement`. A mixer that wants another backward (straight-through and the like) declares it
-(`custom_backward` in the contract); then nothing is moved, outputs alone are compared, and every number of it says so.
+Read `Checks`, then `disagreement` (one side) and `disagreement_of_sides`. A mixer that wants another backward
+(straight-through and the like) declares it (`custom_backward` in the contract); then nothing is moved, outputs alone
+are compared, and every number of it says so.
 Not covered: a step that was not drawn. With n checks, a backward that is false on a share s of the steps escapes with
 about (1 - s) ** n; a tensor whose gradient is lost in rounding can be false.
 """
@@ -26,12 +31,9 @@ from move37.lab.inside.remote import Forward, Record, Remote, rms
 from move37.lab.training.contract import ContractError
 
 STEP = 2.5e-4  # of a shift, relative to a tensor's rms; eight times that accused norms of small states (.37)
-# A first look, and nearer ones where it disagrees: what curvature does to an honest mixer (a norm of a nearly empty
-# state bends within the first shift) falls with the shift, and a false gradient disagrees at any.
-CLOSER = (1.0, 1 / 4, 1 / 16)
+CLOSER = (1.0, 1 / 4, 1 / 16)  # of that, where the first look disagrees: what a norm of an all but empty state bends by
 SPREAD = 1.0  # powers of ten over which the tensors' shares of one shift are drawn
-# Of the disagreement, in standard deviations of what a random direction gives; .2 accused an honest composition (.23).
-TOLERANCE = 0.3
+TOLERANCE = 0.2  # of the disagreement, in standard deviations of what a random direction gives
 REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
@@ -74,18 +76,30 @@ class Checks:
         """One number a layer."""
         on_input = self.draw.random() < ON_INPUT
         if not self.shifts:
-            still = [Shift(x=None, values=[None] * len(record.values)) for record in records]
-            return [_apart(record.y, y) for record, y in zip(records, self._outputs(records, still), strict=True)]
-        shifts = [self._shift(record, on_input=on_input) for record in records]
-        found = [math.inf] * len(records)
+            return [_apart(record.y, y) for record, y in zip(records, self._still(records), strict=True)]
+        shifts = [self.shift(record, on_input=on_input) for record in records]
+        outputs = self._outputs(records, shifts)
+        found = [disagreement(r, shift, y) for r, shift, y in zip(records, shifts, outputs, strict=True)]
+        return found if max(found) <= TOLERANCE else self._from_both_sides(records, shifts, outputs)
+
+    def _from_both_sides(self, records: Sequence[Record], shifts: Sequence[Shift], first: list[Tensor]) -> list[float]:
+        """The least of a layer's disagreements: that of the first look, and those of both sides at each distance."""
+        still = self._still(records)
+        found = [disagreement(*of) for of in zip(records, shifts, first, strict=True)]
         for closer in CLOSER:
             nearer = [scaled(shift, closer) for shift in shifts]
-            outputs = self._outputs(records, nearer)
-            now = [disagreement(r, shift, y) for r, shift, y in zip(records, nearer, outputs, strict=True)]
-            found = [min(before, off) for before, off in zip(found, now, strict=True)]
+            ahead = first if closer == 1.0 else self._outputs(records, nearer)
+            behind = self._outputs(records, [scaled(shift, -1.0) for shift in nearer])
+            for i, of in enumerate(zip(records, nearer, ahead, behind, still, strict=True)):
+                if closer == 1.0 or said(*of[:2]).heard:
+                    found[i] = min(found[i], disagreement_of_sides(*of))
             if max(found) <= TOLERANCE:
                 break
         return found
+
+    def _still(self, records: Sequence[Record]) -> list[Tensor]:
+        """What a fresh process gives where the training was."""
+        return self._outputs(records, [Shift(x=None, values=[None] * len(record.values)) for record in records])
 
     def _outputs(self, records: Sequence[Record], shifts: Sequence[Shift]) -> list[Tensor]:
         remote = self.fresh()
@@ -100,7 +114,7 @@ class Checks:
         finally:
             remote.end()
 
-    def _shift(self, record: Record, *, on_input: bool) -> Shift:
+    def shift(self, record: Record, *, on_input: bool) -> Shift:
         generator = torch.Generator().manual_seed(self.draw.getrandbits(62))
 
         def along(tensor: Tensor, typical: float) -> Tensor:
@@ -154,22 +168,61 @@ def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
 
     `y` are the outputs at the shifted place.
     """
+    return said(record, shift).off(_along(record, y.double() - record.y.double()))
+
+
+def disagreement_of_sides(record: Record, shift: Shift, ahead: Tensor, behind: Tensor, still: Tensor) -> float:
+    """`disagreement` of half the difference between both sides, and what `still` differs from the training by.
+
+    Outputs `ahead` lie where the shift goes, those `behind` where its opposite goes, `still` where the training was.
+    """
+    reported = said(record, shift)
+    measured = _along(record, ahead.double() - behind.double()) / 2
+    return reported.off(measured) + reported.off(reported.effect + _along(record, still.double() - record.y.double()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the reported gradients say of one shift."""
+
+    effect: float  # on <gradient of y, y>
+    spread: float  # standard deviation of the effect of a random shift of that size
+    rounding: float  # what float32 may change in it
+
+    @property
+    def heard(self) -> bool:
+        """Whether rounding leaves enough of it: a false gradient agrees where rounding is louder."""
+        return self.spread >= self.rounding
+
+    def off(self, measured: float) -> float:
+        """How far `measured` lies from it."""
+        size = math.hypot(self.spread, self.rounding)
+        if size == 0.0:
+            return 0.0 if measured == self.effect else math.inf
+        return abs(measured - self.effect) / size
+
+
+def said(record: Record, shift: Shift) -> Said:
+    """From the gradients of a record that is complete."""
     assert record.of_y is not None and record.of_x is not None
-    measured = float((record.of_y.double() * (y.double() - record.y.double())).sum())
     gradients = [record.of_x, *record.of_values]
-    reported, variance = 0.0, 0.0
+    effect, variance = 0.0, 0.0
     for gradient, by in zip(gradients, [shift.x, *shift.values], strict=True):
         if gradient is None or by is None:
             continue
         g, moved = gradient.double(), by.double()
-        reported += float((g * moved).sum())
+        effect += float((g * moved).sum())
         there = moved != 0
         if bool(there.any()):
             variance += float(g[there].square().sum()) * float(moved[there].square().mean())
     rounding = ROUNDING * float((record.of_y.double() * record.y.double()).norm())
-    if variance == 0.0 and rounding == 0.0:
-        return 0.0 if measured == 0.0 else math.inf
-    return abs(measured - reported) / math.hypot(math.sqrt(variance), rounding)
+    return Said(effect=effect, spread=math.sqrt(variance), rounding=rounding)
+
+
+def _along(record: Record, change: Tensor) -> float:
+    """What a change of y does to <gradient of y, y>."""
+    assert record.of_y is not None
+    return float((record.of_y.double() * change).sum())
 
 
 def _moved(tensor: Tensor, by: Tensor | None) -> Tensor:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from move37.lab import baselines
 from move37.lab.inside import verify
-from move37.lab.inside.remote import Record, Remote, RemoteMixer, build_model, rebuild
+from move37.lab.inside.remote import Forward, Record, Remote, RemoteMixer, build_model, rebuild
 from move37.lab.inside.spawner import Spawner
-from move37.lab.inside.verify import LEAST, TOLERANCE, Checks, Shift, disagreement, drawn_steps
+from move37.lab.inside.verify import (
+    LEAST,
+    TOLERANCE,
+    Checks,
+    Said,
+    Shift,
+    disagreement,
+    disagreement_of_sides,
+    drawn_steps,
+)
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.mixers import HONEST, batches, with_forward
@@ -144,19 +156,110 @@ def test_steps_are_drawn_within_the_segment(first: int, length: int, seed: int) 
     assert len(steps) >= min(length, LEAST) and all(first <= step < first + length for step in steps)
 
 
+def product(seed: int, *, scale: float = 1.0, bend: float = 0.0, left: float = 0.0) -> tuple[Record, Made]:
+    """A step of y = x @ w + bend * (w - its value) ** 2, and that function; gradients are reported times `scale`.
+
+    In the training y was larger by `left` of its gradient: what a memory adds.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weight, x, of_y = (torch.randn(8, 8, generator=generator, dtype=torch.float64) for _ in range(3))
+    record = Record(
+        x=x, y=x @ weight + left * of_y, values=[weight], seed=0, of_y=of_y, of_x=of_y @ weight.T,
+        of_values=[scale * x.T @ of_y],
+    )  # fmt: skip
+    return record, lambda x, w: x @ w + bend * of_y * float((w - weight).square().sum())
+
+
+Made = Callable[[Tensor, Tensor], Tensor]
+
+
+class Asked:
+    """Stands for fresh processes of one candidate; remembers what each of them was asked."""
+
+    def __init__(self, made: Made) -> None:
+        self.made = made
+        self.asked: list[list[tuple[int, Forward, bool]]] = []
+        self.first = 0
+
+    def fresh(self) -> Remote:
+        self.asked.append([])
+        return cast(Remote, self)
+
+    def forward(self, layer: int, x: Tensor, how: Forward, values: Sequence[Tensor]) -> Tensor:
+        self.asked[-1].append((layer, how, len(values) == 1))
+        return self.made(x, values[0])
+
+    def end(self) -> int:
+        return 0
+
+
+def asked_of(record: Record, made: Made, seed: int) -> tuple[list[float], Asked]:
+    """Disagreements of two layers that are alike."""
+    asked = Asked(made)
+    return Checks(fresh=asked.fresh, shifts=True, draw=random.Random(seed)).disagreements([record, record]), asked
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.5, 2.0))
-def test_a_scaled_gradient_disagrees_by_the_scale(seed: int, scale: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    weight, x, of_y, move = (torch.randn(8, 8, generator=generator, dtype=torch.float64) for _ in range(4))
-    record = Record(
-        x=x, y=x @ weight, values=[weight], seed=0, of_y=of_y, of_x=of_y @ weight.T, of_values=[scale * x.T @ of_y]
-    )
-    move = 1e-3 * move
-    off = disagreement(record, Shift(x=None, values=[move]), x @ (weight + move))
-    signal = float((x.T @ of_y * move).sum()) / (float((x.T @ of_y).norm()) * float(move.square().mean().sqrt()))
-    assert off == pytest.approx(abs(scale - 1) / scale * abs(signal), rel=1e-3, abs=1e-4)
-    assert TOLERANCE < 1
+def test_a_scaled_gradient_disagrees_by_the_scale_from_one_side_and_from_both(seed: int, scale: float) -> None:
+    record, made = product(seed, scale=scale)
+    move = 1e-3 * torch.randn(8, 8, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    shift, (weight,) = Shift(x=None, values=[move]), record.values
+    ahead, behind = made(record.x, weight + move), made(record.x, weight - move)
+    assert record.of_y is not None
+    true = record.x.T @ record.of_y
+    signal = float((true * move).sum()) / (float(true.norm()) * float(move.square().mean().sqrt()))
+    expected = pytest.approx(abs(scale - 1) / scale * abs(signal), rel=1e-3, abs=1e-4)
+    assert disagreement(record, shift, ahead) == expected
+    assert disagreement_of_sides(record, shift, ahead, behind, record.y) == expected
+
+
+def test_curvature_disturbs_one_side_and_not_both() -> None:
+    record, made = product(0, bend=3e4)
+    shift = Shift(x=None, values=[1e-3 * torch.ones(8, 8, dtype=torch.float64)])
+    (weight,), (move,) = record.values, shift.values
+    assert move is not None
+    ahead, behind = made(record.x, weight + move), made(record.x, weight - move)
+    assert disagreement(record, shift, ahead) > 1 > 1e-3 > disagreement_of_sides(record, shift, ahead, behind, record.y)
+
+
+def test_what_the_training_gave_elsewhere_is_not_hidden_by_two_sides() -> None:
+    record, made = product(0, left=1e-3)
+    shift = Shift(x=None, values=[1e-4 * torch.ones(8, 8, dtype=torch.float64)])
+    (weight,), (move,) = record.values, shift.values
+    assert move is not None
+    sides = (made(record.x, weight + move), made(record.x, weight - move), made(record.x, weight))
+    assert disagreement_of_sides(record, shift, *sides) > TOLERANCE
+
+
+def test_an_honest_step_is_asked_once_and_nobody_can_tell_further_questions_from_it() -> None:
+    """Every process gives each layer's outputs once, in order, as a training's first forward pass does."""
+    found, asked = asked_of(*product(0), seed=1)
+    assert max(found) < 1e-6 and len(asked.asked) == 1
+    found, more = asked_of(*product(0, scale=-1.0), seed=1)
+    assert max(found) > TOLERANCE and len(more.asked) > 3
+    assert all(questions == asked.asked[0] for questions in more.asked)
+    assert asked.asked[0] == [(layer, Forward(train=True, mode="grad", seed=0), True) for layer in (0, 1)]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31))
+def test_who_only_bends_is_believed_in_every_draw(seed: int) -> None:
+    found, _ = asked_of(*product(seed, bend=1e4), seed=seed)
+    assert max(found) <= TOLERANCE
+
+
+def test_nearer_looks_that_rounding_drowns_excuse_nobody() -> None:
+    """Near enough, the reported effect is nothing against rounding, and anything agrees with it."""
+    loud, quiet = (Said(effect=s, spread=s, rounding=1.0) for s in (4.0, 0.25))
+    assert loud.heard and not quiet.heard
+    assert loud.off(0.0) > TOLERANCE > 0.1 * quiet.off(0.0)
+    record, made = product(0, scale=-1.0)
+    assert record.of_y is not None
+    large = 30 * record.of_y.sign()  # its rounding is louder than a sixteenth of the shift, where .07 would be found
+    record.y = record.y + large
+    found, _ = asked_of(record, lambda x, w: made(x, w) + large, seed=0)
+    assert min(found) > TOLERANCE
 
 
 PACKED = """
