@@ -70,9 +70,11 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
             while watcher.running and not prompt.left.is_set():
                 for event in watcher.poll():
                     prompt(event)
+                board.pause(watcher.paused)
                 await asyncio.wait({asyncio.ensure_future(prompt.left.wait())}, timeout=EVERY)
             for event in watcher.poll():
                 prompt(event)
+            await prompt.close()
     return _end(home, campaign, left=prompt.left.is_set())
 
 

@@ -54,6 +54,9 @@ class Board:
         self.budget: BudgetUpdated | None = None
         self.budget_at = 0.0  # time.monotonic() of the last BudgetMoved
         self.waiting: dict[str, ApprovalRequested] = {}  # by experiment, oldest first
+        self.paused = False
+        self._still_since: float | None = None  # time.monotonic(): the campaign's clock stands still
+        self._stood = 0.0  # seconds that it stood still since the last BudgetUpdated
         self._lock = threading.Lock()
 
     @property
@@ -67,14 +70,23 @@ class Board:
             before = self.experiments.get(event.experiment.id) if isinstance(event, ExperimentUpdated) else None
             text = event_text(event, before, self.phase, self.metric)
             self._take(event)
+            self._tick()
             return text
 
+    def pause(self, paused: bool) -> None:
+        """Whether the person paused the campaign."""
+        with self._lock:
+            self.paused = paused
+            self._tick()
+
     def budget_now(self) -> BudgetUpdated | None:
-        """What is spent and left, with the seconds since it was last told."""
+        """What is spent and left, with the seconds since it was last told, but for those that the clock stood still."""
         told = self.budget
         if told is None:
             return None
-        since = time.monotonic() - self.budget_at if told.phase != "done" else 0.0
+        now = time.monotonic()
+        stood = self._stood + (now - self._still_since if self._still_since is not None else 0.0)
+        since = now - self.budget_at - stood if told.phase != "done" else 0.0
         left = None if told.seconds_left is None else max(0.0, told.seconds_left - since)
         return replace(told, seconds=told.seconds + since, seconds_left=left)
 
@@ -82,6 +94,10 @@ class Board:
         """The experiments at work, oldest first."""
         with self._lock:
             return list(self.active.values())
+
+    def at_work_unasked(self) -> list[Active]:
+        """Those of them that wait for nobody's word."""
+        return [active for active in self.at_work() if active.id not in self.waiting]
 
     def name(self, ident: str) -> str:
         """An experiment's name, as far as it is known."""
@@ -108,6 +124,14 @@ class Board:
                 found.append((role, best.experiment, group.scale.text(best.summary.mean), group.heading))
         return found
 
+    def _tick(self) -> None:
+        """As the campaign's own clock: it stands still while it is paused or somebody is asked."""
+        now, still = time.monotonic(), self.paused or bool(self.waiting)
+        if still and self._still_since is None:
+            self._still_since = now
+        elif not still and self._still_since is not None:
+            self._stood, self._still_since = self._stood + now - self._still_since, None
+
     def _take(self, event: Event) -> None:
         match event:
             case StageStarted():
@@ -121,18 +145,23 @@ class Board:
                 self._gate(self._at(event.experiment), event.gate)
             case TrainingUpdated():
                 self._progress(self._at(event.progress.experiment), event.progress)
-            case Spoke():
+            case Spoke() if self._unfinished(event.experiment):  # the last words may come after the record
                 self._at(event.experiment).speaking = event.to
             case ExperimentUpdated():
                 self.experiments[event.experiment.id] = event.experiment
                 if event.experiment.status is not ExperimentStatus.RUNNING:
                     self.active.pop(event.experiment.id, None)
             case BudgetUpdated():
-                self.budget, self.budget_at = event, time.monotonic()
+                self.budget, self.budget_at, self._stood = event, time.monotonic(), 0.0
+                self._still_since = self.budget_at if self._still_since is not None else None
             case ApprovalRequested():
                 self.waiting[event.experiment] = event
             case ApprovalClosed():
                 self.waiting.pop(event.experiment, None)
+
+    def _unfinished(self, ident: str) -> bool:
+        known = self.experiments.get(ident)
+        return ident in self.active or known is None or known.status is ExperimentStatus.RUNNING
 
     def _at(self, ident: str) -> Active:
         return self.active.setdefault(ident, Active(id=ident))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Send = Callable[[Order], Awaitable[str]]  # hands an order to the campaign; what the person is told
 LookUp = Callable[[Order], None]
+CUT = f"that was long: its first {LONGEST:,} characters are taken, the rest is not"
 _TAKES_ID = ("approve", "veto", "show", "diff", "why", "pin", "ban")
 
 
@@ -50,6 +51,8 @@ class PipeSeat(Plain):
         # The descriptor itself: a thread that waits inside a buffered reader aborts the interpreter when it ends.
         for raw in lines_of(descriptor):
             order = understand(raw.decode("utf-8", errors="replace"))
+            if order.cut:
+                self._screen.print(Text(CUT, style="bold"), soft_wrap=True)
             if order.verb in LOOKUPS:
                 self._look_up(order)
             elif answer := self._told(order):
@@ -101,6 +104,12 @@ class Prompt:
         self._task = asyncio.get_running_loop().create_task(self._read())
         return self
 
+    async def close(self) -> None:
+        """Take the line and the bar off the screen: what is printed next begins on a clean one."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     def __exit__(self, *exc: object) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -123,13 +132,12 @@ class Prompt:
     async def _read(self) -> None:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.formatted_text import FormattedText
-        from prompt_toolkit.history import FileHistory, InMemoryHistory
 
         session: PromptSession[str] = PromptSession(
             completer=completer(self._board),
             complete_while_typing=False,
             reserve_space_for_menu=0,
-            history=FileHistory(str(self._history)) if self._history else InMemoryHistory(),
+            history=history(self._history),
             bottom_toolbar=lambda: FormattedText([("", self._bar())]),
         )
         while True:
@@ -145,6 +153,8 @@ class Prompt:
             await self._answer(understand(line))
 
     async def _answer(self, order: Order) -> None:
+        if order.cut:
+            self.say(CUT)
         if order.verb in LOOKUPS:
             self._look_up(order)
         elif answer := order.problem or (await self._send(order) if order.verb else ""):
@@ -152,7 +162,7 @@ class Prompt:
 
     def _bar(self) -> str:
         lines = status_lines(self._board)
-        for active in self._board.at_work()[-3:]:
+        for active in self._board.at_work_unasked()[-3:]:
             progress = active.progress
             loss = f"{progress.loss:.3f}" if progress and progress.loss is not None else ""
             curve = f"{spark(active.losses)} {loss} {progress.step}/{progress.steps}" if progress else active.speaking
@@ -172,6 +182,20 @@ def completions(text: str, idents: Iterable[str]) -> list[str]:
     if verb.lower() == "ask":
         return [a for a in AGENTS if a.lower().startswith(rest.lower())]
     return [i for i in idents if i.startswith(rest)] if verb.lower() in _TAKES_ID else []
+
+
+def history(path: Path | None) -> Any:
+    """What was typed here before; of a line that was cut, what was taken."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    if path is None:
+        return InMemoryHistory()
+
+    class _History(FileHistory):
+        def append_string(self, string: str) -> None:
+            super().append_string(string[:LONGEST])
+
+    return _History(str(path))
 
 
 def completer(board: Board) -> Any:

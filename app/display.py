@@ -111,7 +111,7 @@ def summary(board: Board) -> Text:
 def panel(board: Board, width: int) -> RenderableType:
     """What runs now, the best so far, and what is left: at most ten lines."""
     parts: list[RenderableType] = [Text("─" * width, style="dim")]
-    running = board.at_work()
+    running = board.at_work_unasked()
     if running:
         parts.append(_running(board, running))
     parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in status_lines(board)]
@@ -128,8 +128,9 @@ def status_lines(board: Board) -> list[str]:
         lines.append(f"{' · '.join(said)}, {direction(board.metric)}")
     budget = board.budget_now()
     if budget is not None:
-        lines.append(f"{PHASES.get(board.phase, board.phase)}: {budget_text(budget)}")
-    lines += [f"{ident} waits for your /approve {ident} or /veto {ident} REASON" for ident in board.waiting]
+        doing_now = "PAUSED, /resume goes on" if board.paused else PHASES.get(board.phase, board.phase)
+        lines.append(f"{doing_now}: {budget_text(budget)}")
+    lines += [f"{ident} waits: /approve {ident} or /veto {ident} REASON" for ident in board.waiting]
     return lines or ["starting"]
 
 

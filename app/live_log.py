@@ -45,6 +45,7 @@ class LiveLog:
         self._active: dict[str, dict[str, str]] = {}
         self._notices: list[str] = []
         self._recorder.close_requests("the campaign began anew")
+        self._recorder.state(paused=False)  # a killed one may have been
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,7 @@ def _help(_: str, home: Path, board: Board) -> list[RenderableType]:
 def _status(_: str, home: Path, board: Board) -> list[RenderableType]:
     running = [
         Text.assemble((active.id, "bold"), f" {one_line(board.name(active.id), 40)} {active.stage} ", doing(active))
-        for active in board.at_work()
+        for active in board.at_work_unasked()
     ]
     return [*running, *(Text(line) for line in status_lines(board))]
 

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from move37.agents.budget import Expenses, refused
 from move37.agents.inbox import Inbox
@@ -52,6 +53,7 @@ class Order:
     experiment: str = ""  # the id that was named
     agent: str = ""  # whom /ask asks
     problem: str = ""  # why it cannot be carried out, one sentence
+    cut: bool = False  # the line was longer than LONGEST
 
 
 NOTHING = Expenses()
@@ -69,13 +71,19 @@ class OrderContext:
     running: tuple[str, ...] = ()  # ids of experiments at work
     waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
     ideas: tuple[str, ...] = ()  # ids of the pool
+    names: tuple[str, ...] = ()  # of experiments, baselines and families, ids first
     begun: int = 0  # candidates so far
     spent: Expenses = NOTHING
 
 
 def understand(line: str) -> Order:
     """What a typed line asks for. Never raises; a line that cannot be carried out says why."""
-    text = "".join(c for c in line if c.isprintable() or c == "\t").strip()[:LONGEST]
+    # The end of a line that was pasted in the middle parts words.
+    text = "".join(c if c.isprintable() or c == "\t" else " " if c.isspace() else "" for c in line).strip()
+    return replace(_understood(text[:LONGEST].strip()), cut=len(text) > LONGEST)
+
+
+def _understood(text: str) -> Order:
     if not text:
         return Order(verb="")
     if not text.startswith("/"):
@@ -83,7 +91,10 @@ def understand(line: str) -> Order:
     word, _, rest = text[1:].partition(" ")
     verb, rest = word.lower(), rest.strip()
     if verb not in VERBS:
-        return Order(verb="", problem=f"/{one_line(word, 30)} is not known here: {', '.join(f'/{v}' for v in VERBS)}")
+        near = get_close_matches(verb, VERBS, n=1)
+        all_of_them = ", ".join(f"/{v}" for v in VERBS)
+        instead = f"did you mean /{near[0]}? /help lists all" if near else all_of_them
+        return Order(verb="", problem=f"/{one_line(word, 30)} is not known here: {instead}")
     form = next(form for form, _ in HELP if form.startswith(f"/{verb}"))
     if verb in ("propose", "pin", "ban", "show", "diff", "why") and not rest:
         return Order(verb="", problem=f"say which: {form}" if verb != "propose" else f"say what to propose: {form}")
@@ -132,10 +143,7 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
         case "veto":
             return _vetoed(order, inbox, at, user)
         case "pin" | "ban":
-            inbox.direct("pin" if order.verb == "pin" else "ban", order.experiment or order.text, user)
-            does = "is built on" if order.verb == "pin" else "is not built on"
-            what = one_line(order.experiment or order.text, 60)
-            return f"from the next experiment on {what} {does}; /undo takes it back"
+            return _directed(order, inbox, at, user)
         case "undo":
             gone = inbox.undo()
             return f"taken back: /{gone.kind} {gone.text}" if gone else "there is no /pin or /ban to take back"
@@ -156,6 +164,17 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
         case "help":
             return "\n".join(f"{form:<18} {meaning}" for form, meaning in HELP)
     return order.problem
+
+
+def _directed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
+    word = order.experiment or order.text
+    inbox.direct("pin" if order.verb == "pin" else "ban", word, user)
+    what = one_line(word, 60)
+    if at.names and word not in at.names:
+        known = ", ".join(name for name in at.names if not _is_id(name))
+        what += f" (nothing here has that name; families and names are {one_line(known, 200)})"
+    does = "is built on" if order.verb == "pin" else "is built on no more"
+    return f"{what} {does}, from the next experiment on; /undo takes it back"
 
 
 def _changed_budget(order: Order, inbox: Inbox, at: OrderContext) -> str:

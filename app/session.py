@@ -169,6 +169,7 @@ class _Session:
         ideas = self._ideas() if order.verb == "propose" and is_idea(order.text) else ()
         at = situation(self._board, order, search=self._search, task=self._task_name, ideas=ideas)
         answer = carry_out(order, self._inbox, at, user=user)
+        self._board.pause(self._inbox.paused)
         if self._live is not None:
             self._live.paused(self._inbox.paused)
         return answer

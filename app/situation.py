@@ -16,20 +16,30 @@ _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debu
 def situation(board: Board, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
+    speaker = _speaker([active for active in running if active.id not in board.waiting])
+    asked = f"{', '.join(board.waiting)} waits for a word first" if board.waiting and not speaker else ""
     told = board.budget_now()
     understood, ignored = _read(order.text, task) if search and order.verb in ("say", "ask", "propose") else ((), ())
     return OrderContext(
-        speaker=_speaker(running),
-        busy="the baselines are trained first" if board.phase == "baselines" else "",
+        speaker=speaker,
+        busy="the baselines are trained first" if board.phase == "baselines" else asked,
         search=search,
         understood=understood,
         ignored=ignored,
         running=tuple(active.id for active in running),
         waiting=tuple(board.waiting),
         ideas=tuple(ideas),
+        names=_names(board),
         begun=sum(e.role is Role.CANDIDATE for e in board.experiments.values()),
         spent=Expenses(seconds=told.seconds, tokens=told.tokens, cost=told.cost) if told else Expenses(),
     )
+
+
+def _names(board: Board) -> tuple[str, ...]:
+    """What a wish may name."""
+    known = board.experiments.values()
+    named = (e.name for e in known if e.role is Role.BASELINE)
+    return tuple(dict.fromkeys([*board.experiments, *filter(None, (*(e.family for e in known), *named))]))
 
 
 def _speaker(running: Sequence[Active]) -> str:

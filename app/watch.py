@@ -21,6 +21,8 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.app.text import one_line
+from move37.app.wording import SPEECH
 from move37.lab.archive.live import LiveReader
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import Archive, Campaign
@@ -73,6 +75,11 @@ class Watcher:
         """Whether a process works on it: its status says so and the home is held."""
         return is_running(self._home, self.campaign)
 
+    @property
+    def paused(self) -> bool:
+        """Whether a person paused it."""
+        return bool(self._live.state(self._campaign).get("paused"))
+
     def poll(self) -> list[Event]:
         """What is new since the last call, records first."""
         return [*self._records(), *self._said(), *self._state(), *self._curves(), *self._requests()]
@@ -91,7 +98,7 @@ class Watcher:
         return [
             Spoke(experiment=line.experiment, source=line.source, to=line.to, text=line.text)
             if line.experiment
-            else Notice(text=f"{line.source}: {line.text}")  # nobody has heard it yet
+            else Notice(text=f"{line.source}: {one_line(line.text, SPEECH)}")  # nobody has heard it yet
             for line in new
         ]
 

@@ -16,6 +16,7 @@ from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.summary import summarise
 
 SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
+OWN_WORDS = 1_000  # the same of what a person typed
 PHASES = {
     "baselines": "measuring the baselines",
     "search": "searching",
@@ -44,7 +45,7 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
                 ("▶ your word, please ", "bold black on yellow"),
                 f" {event.experiment}",
                 ask,
-                ("  /approve or /veto REASON", "bold"),
+                (f"  /approve {event.experiment} or /veto {event.experiment} REASON", "bold"),
             )
         case Notice():
             return Text.assemble(("! ", "bold yellow"), harmless(event.text))
@@ -56,7 +57,8 @@ def spoken(event: Spoke) -> Text:
     person = event.source not in SPEAKERS
     text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, person=person))
     text.append(f" to {one_line(event.to, 40)}: ", style="dim")
-    return text.append(one_line(event.text, SPEECH if not person and event.to != "person" else None))
+    limit = OWN_WORDS if person else None if event.to == "person" else SPEECH
+    return text.append(one_line(event.text, limit))
 
 
 def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | None:

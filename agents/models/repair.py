@@ -4,8 +4,10 @@
            -> _asked: one answer, whatever the endpoint does                (faults.py, shrink.py; wire.py below it)
 
 An outage is waited out, for as long as the caller lets the task live: who waits is told once and told again when it is
-over. A request that the server cannot take costs one call (`ModelReplyInvalid`), never the campaign. A key or a name
-that is wrong is `ModelUnavailable` at once. `trial` asks once before anything else is done, and waits less.
+over. A server that keeps failing at a call is asked something small: fails it at that too, it is an outage; if not, the
+request is at fault and costs one call (`ModelReplyInvalid`), never the campaign. A key or a name that is wrong is
+`ModelUnavailable` at once; one that has worked may be a provider's mistake, and is tried for some minutes more.
+`trial` asks once before anything else is done, and waits less.
 """
 
 from __future__ import annotations
@@ -46,6 +48,12 @@ LEAST_REPLY = 256  # tokens: below this a reply is not worth asking for, and the
 LOST_IN_A_ROW = 12  # lost calls without one answer between them: the endpoint, not the requests, is at fault
 
 
+SMALL: tuple[LLMMessage, ...] = (
+    SystemMessage(content="You are asked whether you can answer."),
+    UserMessage(content='Answer {"ready": true}.', source="Lab"),
+)
+
+
 class Ready(BaseModel):
     """What a trial call asks for."""
 
@@ -62,6 +70,7 @@ class RetryPolicy:
     first_pause: float = 0.5  # seconds; doubles each time
     longest_pause: float = 120.0  # seconds, where the server does not say how long
     outage_seconds: float | None = None  # how long an outage is waited out; None: until the task is cancelled
+    refused_seconds: float = 600.0  # how long a key or a name that has worked is tried again
     call_seconds: float = 600.0  # wall clock of one call
 
 
@@ -85,6 +94,7 @@ class StructuredOutputClient(ClientWrapper):
         self._shorter = shorter
         self._sleep = sleep
         self._away_since: float | None = None  # monotonic: an outage goes on
+        self._answered = False  # it has served a call
         self._lost = 0  # calls, since the last answer
 
     async def create(
@@ -112,12 +122,8 @@ class StructuredOutputClient(ClientWrapper):
 
         What it answers does not matter; a model that obeys badly is still a model. Returns what the call cost.
         """
-        asked: list[LLMMessage] = [
-            SystemMessage(content="You are asked whether you can answer."),
-            UserMessage(content='Answer {"ready": true}.', source="Lab"),
-        ]
         policy = replace(self._patience, outage_seconds=seconds, hiccups=1)
-        result = await self._asked(asked, Ready, None, _Call((), "auto", {}, None), policy)
+        result = await self._asked(SMALL, Ready, None, _Call((), "auto", {}, None), policy)
         return result.usage
 
     async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], call: _Call) -> CreateResult:
@@ -154,7 +160,7 @@ class StructuredOutputClient(ClientWrapper):
 
     async def _asked(
         self,
-        messages: list[LLMMessage],
+        messages: Sequence[LLMMessage],
         form: type[BaseModel] | None,
         json_output: JsonOutput,
         call: _Call,
@@ -174,20 +180,35 @@ class StructuredOutputClient(ClientWrapper):
                 log.warning("model_call_failed", model=self.signature, kind=fault.kind.value, why=fault.words[:300])
                 if fault.kind is Kind.OVERFLOW and tries.shrinks < policy.shrinks:
                     messages = self._smaller(messages, fault, tries)
-                elif fault.kind is Kind.OUTAGE and not self._too_long_away(policy):
+                elif (fault.kind is Kind.OUTAGE and not self._too_long_away(policy)) or (
+                    fault.kind is Kind.REFUSED and self._may_be_lifted(policy, tries)
+                ):
                     await self._wait(fault, tries)
                 elif fault.kind is Kind.HICCUP and tries.hiccups < policy.hiccups:
                     tries.hiccups += 1
                     await self._sleep(pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0))
+                elif fault.kind is Kind.HICCUP and messages is not SMALL and not tries.serves_others:
+                    tries.serves_others = await self._serves_others()
+                    if not tries.serves_others:  # else it is asked once more: the trouble may have ended just now
+                        await self._wait(replace(fault, kind=Kind.OUTAGE), tries)
                 else:
                     self._give_up(fault, error)
                 continue
             self._back(result, seen, role_of(form), time.monotonic() - began)
             return result.model_copy(update={"cached": False})
 
+    async def _serves_others(self) -> bool:
+        """Whether the server answers something small: then its trouble is with one request, and not its own."""
+        seen = Exchange()
+        try:
+            await self._once(SMALL, Ready, None, _Call((), "auto", {}, None), seen, None)
+        except Exception as error:  # of any SDK, as in `_asked`
+            return diagnose(error, seen).kind not in (Kind.HICCUP, Kind.OUTAGE)
+        return True
+
     async def _once(
         self,
-        messages: list[LLMMessage],
+        messages: Sequence[LLMMessage],
         form: type[BaseModel] | None,
         json_output: JsonOutput,
         call: _Call,
@@ -223,7 +244,7 @@ class StructuredOutputClient(ClientWrapper):
         info = self.inner.model_info
         return extra, form if info.get("structured_output") else True if info["json_output"] else None
 
-    def _smaller(self, messages: list[LLMMessage], fault: Fault, tries: _Tries) -> list[LLMMessage]:
+    def _smaller(self, messages: Sequence[LLMMessage], fault: Fault, tries: _Tries) -> Sequence[LLMMessage]:
         tries.shrinks += 1
         window, prompt = window_of(fault.words)
         if window and prompt and prompt + LEAST_REPLY < window and tries.reply_cap is None:
@@ -248,13 +269,19 @@ class StructuredOutputClient(ClientWrapper):
             return False
         return time.monotonic() - self._away_since >= policy.outage_seconds
 
+    def _may_be_lifted(self, policy: RetryPolicy, tries: _Tries) -> bool:
+        """Whether a refusal may be the provider's mistake: this key and this name have worked, not long ago."""
+        now = time.monotonic()
+        tries.refused_since = now if tries.refused_since is None else tries.refused_since
+        return self._answered and now - tries.refused_since < policy.refused_seconds
+
     def _back(self, result: CreateResult, seen: Exchange, role: str, seconds: float) -> None:
         if self._away_since is not None:
             away = time.monotonic() - self._away_since
             self._away_since = None
             if away >= 2.0:
                 self.on_wait(f"{self.signature} answers again, after {away:.0f} s.")
-        self._lost = 0
+        self._lost, self._answered = 0, True
         if (facts := FACTS.get()) is not None:
             facts.attempts += 1
             facts.cached_tokens += seen.cached_tokens
@@ -320,6 +347,8 @@ class _Tries:
     hiccups: int = 0
     outages: int = 0
     shrinks: int = 0
+    serves_others: bool = False  # it answered something small after it had failed at this
+    refused_since: float | None = None  # monotonic
     reply_cap: int | None = None  # tokens, for this call only
     told: bool = False
 

@@ -1,7 +1,8 @@
 """A prompt that was too long, made shorter for one call. Pure.
 
 First the oldest messages go (never the system's words nor the newest message), then the longest that is left loses its
-middle, at a paragraph where it can, with a line that says so. Roles that render their own context for a budget hand
+middle, at a paragraph where it can, with a line that says so. What stands under its last heading (a role's own words,
+the form of the reply) is kept whole while there is room for it. Roles that render their own context for a budget hand
 over a `Shorter` of their own instead.
 """
 
@@ -92,10 +93,18 @@ def _cut(text: str, length: int) -> str:
     """The head and the tail: instructions stand at either end, lists in the middle."""
     mark = "\n\n[left out here: the prompt was too long for this model]\n\n"
     room = max(0, length - len(mark))
+    ending = text[text.rfind("\n# ") + 1 :]
+    if len(ending) <= room * 3 // 4:
+        return _whole_paragraphs(text[: room - len(ending)]) + mark + ending
     head = text[: (room * 2 + 2) // 3]
     tail = text[len(text) - (room - len(head)) :] if room > len(head) else ""
-    if (edge := head.rfind("\n\n")) > len(head) // 2:
-        head = head[:edge]
+    head = _whole_paragraphs(head)
     if 0 <= (edge := tail.find("\n\n")) < len(tail) // 2:
         tail = tail[edge + 2 :]
     return head + mark + tail
+
+
+def _whole_paragraphs(head: str) -> str:
+    """Without a last paragraph that was cut, where that leaves enough."""
+    edge = head.rfind("\n\n")
+    return head[:edge] if edge > len(head) // 2 else head

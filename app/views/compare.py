@@ -20,9 +20,9 @@ def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
     return [
         section
         for section in (
-            Section(title=direction(metric), table=Table(columns=heads, rows=_groups(found, metric))),
-            Section(title="Other metrics", table=Table(columns=heads, rows=_others(found, metric))),
-            Section(title="What was believed", table=Table(columns=_plain(heads), rows=_beliefs(found))),
+            Section(title=direction(metric), table=Table(columns=heads, rows=_groups(found, metric), stacks=True)),
+            Section(title="Other metrics", table=Table(columns=heads, rows=_others(found, metric), stacks=True)),
+            Section(title="What was believed", table=Table(columns=_plain(heads), rows=_beliefs(found), stacks=True)),
         )
         if section
     ]
@@ -39,7 +39,7 @@ def campaigns_table(views: Sequence[CampaignView]) -> Table:
         spent = f"{seconds_measured(view):,.0f} s"
         cells = (str(view.campaign.id), brief.task, view.campaign.status, tried, counts, spent, claim(view))
         rows.append(tuple(Cell(c) for c in cells))
-    return Table(columns=tuple(Column(n) for n in names), rows=tuple(rows))
+    return Table(columns=tuple(Column(n) for n in names), rows=tuple(rows), stacks=True)
 
 
 def _groups(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:

@@ -149,7 +149,7 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
         cells += [f"{m.tokens_per_second:,.0f}" if m.tokens_per_second else "–"]
         note = Cell(", ".join(k for k, v in notes.items() if v), "quiet")
         rows.append((Cell(words_of(m.metric)), *(Cell(c) for c in cells), note))
-    return Table(columns=columns, rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows), stacks=True)
 
 
 def speed_note(m: Measurement) -> str:
@@ -190,7 +190,7 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
         rows.append(
             (Cell(words_of(c.question)), Cell(c.name), Cell(scale.signed(c.effect), tone), Cell(bounds, tone), on)
         )
-    return Table(columns=columns, rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows), stacks=True)
 
 
 def _effects(effects: Effects | None, known: Mapping[str, Experiment]) -> Section:
@@ -208,7 +208,7 @@ def _effects(effects: Effects | None, known: Mapping[str, Experiment]) -> Sectio
             cells = (label, rival.name if rival and rival.name else effect.rival, scale.signed(effect.value))
             bounds = scale.bounds(*(effect.interval() or (None, None)), signed=True)
             rows.append((*(Cell(c) for c in cells), Cell(bounds), Cell(", ".join(w for w in where if w), "quiet")))
-    return Section(title="Effects", table=Table(columns=columns, rows=tuple(rows)))
+    return Section(title="Effects", table=Table(columns=columns, rows=tuple(rows), stacks=True))
 
 
 def _analysis(e: Experiment) -> Section:

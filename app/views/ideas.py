@@ -32,6 +32,6 @@ def _section(title: str, found: Sequence[tuple[IdeaFacts, str]], text: str = "")
         rows.append(tuple(Cell(text) for text in cells))
     return Section(
         title=title,
-        table=Table(columns=tuple(Column(name) for name in names), rows=tuple(rows)),
+        table=Table(columns=tuple(Column(name) for name in names), rows=tuple(rows), stacks=True),
         text=text if rows else "",
     )

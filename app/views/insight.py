@@ -37,7 +37,7 @@ def _components(found: ArchiveInsight, metric: Metric) -> Section:
         "Of putting a part in, against the parent, companions told apart by a regression with a normal prior around "
         f"zero: shrinkage stands for a correction for their number. {DESCRIBES}{left}"
     )
-    return Section(title="What parts are worth", table=Table(columns=columns, rows=tuple(rows)),
+    return Section(title="What parts are worth", table=Table(columns=columns, rows=tuple(rows), stacks=True),
                    text=text if rows or left else "")  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _origins(found: ArchiveInsight, metric: Metric) -> Section:
     )  # fmt: skip
     return Section(
         title="Where ideas came from",
-        table=Table(columns=(Column("cited"), *(Column(n, True) for n in names)), rows=rows),
+        table=Table(columns=(Column("cited"), *(Column(n, True) for n in names)), rows=rows, stacks=True),
     )
 
 
@@ -69,7 +69,7 @@ def _traits(found: ArchiveInsight) -> Section:
         for t in found.traits[:SHOWN]
     )  # fmt: skip
     text = f"The clearest {len(rows)} of {len(found.traits)} that were looked at." if rows else ""
-    return Section(title="What climbed has in common", table=Table(columns=columns, rows=rows), text=text)
+    return Section(title="What climbed has in common", table=Table(columns=columns, rows=rows, stacks=True), text=text)
 
 
 def _surprises(found: ArchiveInsight, metric: Metric) -> Section:
@@ -89,7 +89,7 @@ def _surprises(found: ArchiveInsight, metric: Metric) -> Section:
         "What gained over its parent, the most improbable first: how rarely the search draws what is new before it has "
         "learned anything, and how rarely the built-in papers name the pairs that it makes, in bits (means)."
     )
-    return Section(title="Move 37", table=Table(columns=columns, rows=rows), text=text if rows else "")
+    return Section(title="Move 37", table=Table(columns=columns, rows=rows, stacks=True), text=text if rows else "")
 
 
 def _growth(found: ArchiveInsight) -> Iterable[Section]:
@@ -109,7 +109,9 @@ def law_section(law: GrowthLaw, title: str) -> Section:
         cells = (WORDS[f.law], f"{f.held_out:+.3f}", f"{f.growth:.3g}", bounds, shape)
         rows.append(tuple(Cell(c, "strong" if f.law == law.supported else "") for c in cells))
     text = f"{law.sentence} Over {counted(law.campaigns, 'campaign')}."
-    return Section(title=title, table=Table(columns=columns, rows=tuple(rows)) if law.curve else None, text=text)
+    return Section(
+        title=title, table=Table(columns=columns, rows=tuple(rows), stacks=True) if law.curve else None, text=text
+    )
 
 
 def growth_charts(found: ArchiveInsight) -> list[Chart]:

@@ -33,6 +33,7 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    stacks: bool = False  # too wide for a phone: there each row stands as a card of labelled values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

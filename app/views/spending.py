@@ -63,7 +63,7 @@ def spending_section(calls: Sequence[ModelCall]) -> Section:
         rows.append(_usage("all", calls))
     return Section(
         title="What language models took",
-        table=Table(columns=columns, rows=tuple(_row(r) for r in rows)),
+        table=Table(columns=columns, rows=tuple(_row(r) for r in rows), stacks=True),
         text=NOTE if rows else "",
     )
 

@@ -369,15 +369,24 @@ async def test_a_proposal_that_no_experiment_took_survives_to_the_next_session(t
 
 
 async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:
-    inbox = Inbox()
+    reached = asyncio.Event()
+
+    class Watched(Inbox):
+        async def while_paused(self) -> None:
+            reached.set()
+            await super().while_paused()
+
+    inbox = Watched()
     inbox.pause()
     task = Arithmetic()
     context, _ = a_context(tmp_path, inbox=inbox, task=task, budget=1)
     running = asyncio.create_task(campaign.run(context))
-    await asyncio.sleep(0.3)
+    await asyncio.wait_for(reached.wait(), 120)
+    for _ in range(1_000):  # as often as it may want to take a turn
+        await asyncio.sleep(0)
     assert task.measured == []
     inbox.resume()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 120)
     assert task.measured
 
 

@@ -37,6 +37,7 @@ def score(data):
 """
 STAGES = ("", "hypothesis", "candidate", "gates", "score", "verdict:score", "analysis", "memory")
 FAST = ("gates",)
+PATIENCE = 300  # seconds for what a busy machine may be slow at
 
 
 @pytest.fixture
@@ -72,10 +73,9 @@ def stages(home: Path) -> dict[tuple[str, str, int, int], str]:
 
 
 def wait_for(home: Path, stage: str, driver: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and driver.poll() is None:
-        if not stage and (home / "archive.sqlite").exists():
-            time.sleep(0.3)
+        if not stage and read(home):  # a baseline has begun
             return
         if any(key[0] == "c1-001" and key[1] == stage for key in stages(home)):
             return
@@ -108,12 +108,12 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     before = stages(home)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while descendants(driver.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert descendants(driver.pid) == []
     again = move37(home, "resume", "--sandbox", "process")
-    output, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output.decode()
     after = stages(home)
     assert before.items() <= after.items()
@@ -128,12 +128,12 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
 def test_a_finished_campaign_is_not_resumed_again(tmp_path: Path, folder: Path) -> None:
     home = tmp_path / "home"
     run = move37(home, "run", "--task", f"program:{folder}", "--budget", "1", "--sandbox", "process")
-    output, _ = run.communicate(timeout=120)
+    output, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, output.decode()
     before = stages(home)
     again = move37(home, "resume")
-    output, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0 and b"finished" in output and stages(home) == before
     listed = move37(home, "list", "--json")
-    rows = json.loads(listed.communicate(timeout=60)[0])
+    rows = json.loads(listed.communicate(timeout=PATIENCE)[0])
     assert [r["role"] for r in rows].count("candidate") == 1

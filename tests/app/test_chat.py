@@ -6,15 +6,17 @@ import io
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from move37.agents.events import ApprovalRequested, StageStarted
 from move37.agents.inbox import Inbox
 from move37.app.board import Board
-from move37.app.chat import PipeSeat, completions, lines_of
+from move37.app.chat import PipeSeat, completions, history, lines_of
 from move37.app.orders import (
     HELP,
     LONGEST,
@@ -28,6 +30,7 @@ from move37.app.orders import (
     order_of,
     understand,
 )
+from move37.app.situation import situation
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.records import BITS_PER_BYTE
 
@@ -108,6 +111,7 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(line: str, at: OrderCon
     ("line", "says"),
     [
         ("/dance", "/dance is not known"),
+        ("/propse floors", "did you mean /propose?"),
         ("/propose", "/propose TEXT"),
         ("/", "not known"),
         ("/ask nobody hello", "AGENT is one of"),
@@ -135,8 +139,41 @@ def test_any_line_is_taken(line: str) -> None:
     assert all(c.isprintable() or c == "\t" for c in order.text)
 
 
-def test_a_line_without_end_is_cut() -> None:
-    assert len(understand("x" * 10 * LONGEST).text) == LONGEST
+def test_a_line_without_end_is_cut_and_that_is_known() -> None:
+    order = understand("x" * 10 * LONGEST)
+    assert len(order.text) == LONGEST and order.cut
+    assert not understand("x" * LONGEST).cut
+
+
+def test_lines_that_were_pasted_stay_words() -> None:
+    assert understand("try a floor\nunder the decay\r\nand /veto nothing\n").text == (
+        "try a floor under the decay  and /veto nothing"
+    )
+
+
+def test_of_a_pasted_megabyte_the_history_keeps_what_was_taken(tmp_path: Path) -> None:
+    kept = history(tmp_path / "history")
+    kept.append_string("paste me " * 116_000)
+    kept.append_string("/status")
+    assert (tmp_path / "history").stat().st_size < LONGEST + 200
+    assert list(history(tmp_path / "history").load_history_strings()) == ["/status", ("paste me " * 1_000)[:LONGEST]]
+
+
+def test_a_wish_that_names_nothing_here_is_said_to() -> None:
+    at = OrderContext(names=("c1-gla", "gla", "gated_delta"))
+    assert "nothing here has that name; families and names are gla, gated_delta)" in told("/ban gale", Inbox(), at)
+    assert told("/ban gla", Inbox(), at) == "gla is built on no more, from the next experiment on; /undo takes it back"
+    assert told("/pin c1-gla", Inbox(), at).startswith("c1-gla is built on, from the next")
+
+
+def test_a_line_while_all_wait_for_a_word_says_so() -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
+    at = situation(board, understand("be bold"), search=False, task="mixers")
+    assert at.speaker == "the Researcher of c1-001"
+    board.see(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor"))
+    at = situation(board, understand("be bold"), search=False, task="mixers")
+    assert told("be bold", Inbox(), at) == "noted: the next speaker hears it (c1-001 waits for a word first)"
 
 
 @pytest.mark.parametrize("verb", [v for v in ("say", *VERBS) if v not in LOOKUPS])

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from move37.agents.events import (
+    ApprovalClosed,
     ApprovalRequested,
     BudgetUpdated,
     Event,
@@ -21,6 +22,7 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.app import board as board_module
 from move37.app.board import Board
 from move37.app.display import Live, Plain, panel, status_lines
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
@@ -86,7 +88,7 @@ def test_plain_lines_name_who_says_what() -> None:
     out = seen(everything("try decays"), terminal=False)
     assert "c1-001 Researcher to Critic: try decays" in out
     assert "c1-001 person to Critic: try decays" in out
-    assert "/approve or /veto REASON" in out
+    assert "/approve c1-001 or /veto c1-001 REASON" in out
     assert "c1-001 floor measured 2.700 bits/byte after 100 steps  +0.010 on one seed" in out
     assert "failed: try decays" in out
 
@@ -156,6 +158,56 @@ def test_the_time_goes_on_between_events(monkeypatch: pytest.MonkeyPatch) -> Non
     now = board.budget_now()
     assert now is not None and now.seconds >= 90.0
     assert now.seconds_left is not None and now.seconds_left <= 480.0
+
+
+@pytest.mark.parametrize("how", ["paused", "asked"])
+def test_the_time_stands_still_while_it_is_paused_or_somebody_is_asked(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(board_module.time, "monotonic", lambda: clock[0])
+    asked = ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor")
+    board = Board(BITS_PER_BYTE)
+    board.see(a_budget())
+
+    def gone(seconds: float) -> float:
+        clock[0] += seconds
+        told = board.budget_now()
+        assert told is not None
+        return round(told.seconds - a_budget().seconds, 3)
+
+    assert gone(5.0) == 5.0
+    board.pause(True) if how == "paused" else board.see(asked)
+    assert gone(100.0) == 5.0
+    assert ("PAUSED" in status_lines(board)[0]) is (how == "paused")
+    board.see(a_budget())  # told anew while it stands still
+    assert gone(100.0) == 0.0
+    board.pause(False) if how == "paused" else board.see(ApprovalClosed(experiment="c1-001", answer="approved"))
+    assert gone(3.0) == 3.0
+    assert "PAUSED" not in status_lines(board)[0]
+
+
+def test_who_waits_for_a_word_is_not_said_to_speak_next() -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
+    board.see(Spoke(experiment="c1-001", source="Critic", to="Lab", text="accepted"))
+    assert [a.id for a in board.at_work_unasked()] == ["c1-001"]
+    board.see(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor"))
+    assert board.at_work_unasked() == [] and "/approve c1-001" in status_lines(board)[-1]
+    assert len(status_lines(board)[-1]) <= 56  # whole at 60 columns
+
+
+def test_the_last_words_of_an_ended_experiment_do_not_bring_it_back() -> None:
+    board = Board(BITS_PER_BYTE)
+    board.see(ExperimentUpdated(experiment=an_experiment(status=ExperimentStatus.MEASURED)))
+    board.see(Spoke(experiment=an_experiment().id, source="Analyst", to="Lab", text="nothing gained"))
+    assert board.at_work() == []
+
+
+def test_a_very_long_line_of_a_person_does_not_fill_the_screen() -> None:
+    spoke = Spoke(experiment="c1-001", source="ada", to="Critic", text="paste me " * 900)
+    text = Board(BITS_PER_BYTE).see(spoke)
+    assert text is not None and 900 < len(text) < 1_100
 
 
 def test_an_ended_experiment_leaves_the_panel() -> None:

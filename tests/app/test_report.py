@@ -19,7 +19,7 @@ from move37.app.reading import pick_campaign, reading
 from move37.app.report import html_of, markdown_of
 from move37.app.text import bare
 from move37.app.views.campaign import CampaignView, view_of
-from move37.app.views.charts import charts
+from move37.app.views.charts import charts, narrow
 from move37.app.views.code import difference, highlighted, highlighted_difference
 from move37.app.views.search import claim
 from move37.app.views.words import grouped_gates
@@ -185,8 +185,18 @@ def test_a_long_name_may_break_at_its_underscores(view: CampaignView) -> None:
 
 def test_a_chart_without_a_neighbour_takes_the_whole_row(view: CampaignView, tmp_path: Path) -> None:
     drawn = charts(view)
-    narrow = sum(not chart.wide for chart in drawn)
-    assert html_of(view).count('<figure class="broad">') == len(drawn) - narrow + narrow % 2
+    small = sum(not chart.wide for chart in drawn)
+    assert html_of(view).count('<figure class="broad">') == len(drawn) - small + small % 2
+
+
+def test_below_each_other_every_plot_keeps_its_noise_band(view: CampaignView) -> None:
+    found = {chart.title: chart for chart in charts(view) if chart.figure["layout"].get("grid")}
+    assert "Quality beside cost" in found
+    for chart in found.values():
+        layout = narrow(chart).figure["layout"]
+        axes = {name.replace("axis", "") for name in layout if name.startswith("yaxis")}
+        bands = {shape["yref"] for shape in layout["shapes"] if shape.get("xref") == "paper"}
+        assert bands == axes and len(axes) > 1
 
 
 def test_gates_that_could_not_run_for_one_reason_share_a_line() -> None:

@@ -113,8 +113,20 @@ def test_what_waited_when_a_campaign_died_waits_no_more_when_it_begins_again(tmp
     live(ApprovalRequested(experiment="c1-001", kind="code", text="x"))
     with LiveReader(tmp_path) as reader:
         assert len(reader.requests(1)) == 1
+        live.paused(True)
         LiveLog(tmp_path, 1)
-        assert reader.requests(1) == ()
+        assert reader.requests(1) == () and not reader.state(1)["paused"]
+
+
+def test_a_pause_and_a_long_line_are_seen_from_another_process(tmp_path: Path, archive: Archive) -> None:
+    live = LiveLog(tmp_path, 1)
+    with Watcher(tmp_path, 1, past=0) as watcher:
+        assert not watcher.paused
+        live.paused(True)
+        said(archive, "paste me " * 900, experiment=None)
+        (notice,) = watcher.poll()
+        assert watcher.paused
+    assert isinstance(notice, Notice) and len(notice.text) < 400
 
 
 async def test_orders_of_others_are_carried_out_once_in_order_and_answered(tmp_path: Path, archive: Archive) -> None:

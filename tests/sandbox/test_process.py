@@ -23,6 +23,7 @@ from tests.sandbox.jobs import QUICK, command, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+PATIENCE = 120  # seconds for what a busy machine may be slow at
 
 
 async def test_output_exit_status_and_results_come_back(sandbox: ProcessSandbox) -> None:
@@ -46,11 +47,8 @@ async def test_a_job_lets_the_campaign_go_first(sandbox: ProcessSandbox) -> None
 
 
 async def test_output_is_heard_while_the_job_runs(sandbox: ProcessSandbox) -> None:
-    heard: list[tuple[str, bytes, float]] = []
-    source = "import time\nprint('first')\ntime.sleep(0.6)\nprint('second')"
-    await sandbox.run(program(source), on_output=lambda s, d: heard.append((s, d, time.monotonic())))
-    assert [data for _, data, _ in heard] == [b"first\n", b"second\n"]
-    assert heard[1][2] - heard[0][2] > 0.4
+    heard = await cancelled_at_its_first_word(sandbox, "import time\nprint('first')\ntime.sleep(600)")
+    assert heard == b"first\n"
 
 
 async def test_files_are_there_and_read_only(sandbox: ProcessSandbox) -> None:
@@ -89,7 +87,7 @@ async def test_time_ends_outside_and_the_next_job_runs(sandbox: ProcessSandbox) 
     started = time.monotonic()
     outcome = await sandbox.run(program("while True: pass", limits=limits))
     assert outcome.status is Status.TIMED_OUT and outcome.exit_code == 124 and "0.5 s" in outcome.message
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 60  # it would never end
     assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
 
 
@@ -139,12 +137,9 @@ async def test_names_that_leave_the_folder_are_refused_before_anything_runs(sand
 
 
 async def test_cancelling_kills_the_job_and_keeps_the_member(sandbox: ProcessSandbox) -> None:
-    task = asyncio.create_task(sandbox.run(program("import time; time.sleep(60)")))
-    await asyncio.sleep(0.5)
+    assert await cancelled_at_its_first_word(sandbox, "import time; print('runs'); time.sleep(600)")
     zygotes = set(sandbox._all)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    assert await cancelled_at_its_first_word(sandbox, "import time; print('runs'); time.sleep(600)")
     assert set(sandbox._all) == zygotes and all(zygote.alive for zygote in zygotes)
     assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
 
@@ -206,10 +201,11 @@ async def test_a_closed_sandbox_says_so() -> None:
 @linux
 async def test_a_zygote_that_is_killed_is_an_error_once_and_replaced() -> None:
     async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as own:
-        task = asyncio.create_task(own.run(program("import time; time.sleep(30)")))
-        while not own._all:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.3)
+        heard = asyncio.Event()
+        task = asyncio.create_task(
+            own.run(program("import time; print('runs'); time.sleep(600)"), on_output=lambda *_: heard.set())
+        )
+        await asyncio.wait_for(heard.wait(), PATIENCE)
         os.kill(next(iter(own._all)).pid, signal.SIGKILL)
         with pytest.raises(SandboxBroken):
             await task
@@ -227,6 +223,24 @@ async def test_two_hundred_jobs_leave_nothing() -> None:
         for number in range(200):
             await own.run(program(source if number % 4 == 0 else "print(1)", collect=("./*",)))
         assert await settled(zygote.pid) == before
+
+
+async def cancelled_at_its_first_word(sandbox: ProcessSandbox, source: str) -> bytes:
+    """What a program says first that would go on for minutes."""
+    said: list[bytes] = []
+    heard = asyncio.Event()
+
+    def hear(_: object, data: bytes) -> None:
+        said.append(data)
+        heard.set()
+
+    limits = replace(QUICK, wall_seconds=300.0)
+    task = asyncio.create_task(sandbox.run(program(source, limits=limits), on_output=hear))
+    await asyncio.wait_for(heard.wait(), PATIENCE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return b"".join(said)
 
 
 async def settled(launcher: int) -> dict[str, int]:
@@ -293,7 +307,7 @@ async def test_nothing_outlives_a_driver_that_is_killed(number: signal.Signals, 
     driver.send_signal(number)
     driver.wait()
     driver.stdout.close()
-    for _ in range(50):
+    for _ in range(PATIENCE * 10):
         left = [pid for pid in everybody if Path(f"/proc/{pid}").exists()]
         if not left and not list(tmp_path.iterdir()):
             break
@@ -361,8 +375,9 @@ async def test_without_namespaces_the_rest_still_holds() -> None:
         memory = await weak.run(program("x = bytearray(1 << 30)", limits=replace(QUICK, memory_bytes=128 * MIB)))
         assert memory.status is Status.OUT_OF_MEMORY and memory.exit_code == 137
         zygote = next(iter(weak._all))
-        await asyncio.sleep(0.2)
-        assert len(descendants(zygote.pid)) == 3  # supervisor, zygote and the next child
+        async with asyncio.timeout(PATIENCE):
+            while len(descendants(zygote.pid)) != 3:  # supervisor, zygote and the next child
+                await asyncio.sleep(0.05)
 
 
 async def test_a_python_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ def narrow(chart: Chart) -> Chart:
         axes = {f"x{n or ''}": f"y{n or ''}" for n in (0, *range(2, columns + 1))}
         data = [t | {"yaxis": axes[t.get("xaxis", "x")]} for t in data]
         layout |= {f"yaxis{n}": layout["yaxis"] | {"matches": "y"} for n in range(2, columns + 1)}
+        bands = [shape for shape in layout.get("shapes", ()) if shape.get("yref") == "y"]
+        more = [band | {"yref": f"y{n}"} for band in bands for n in range(2, columns + 1)]
+        layout["shapes"] = [*layout.get("shapes", ()), *more]
     names = layout.get("yaxis", {}).get("categoryarray")
     if names:
         ticks = [name if len(name) <= 15 else f"{name[:14]}…" for name in names]

@@ -62,6 +62,7 @@ def serving(answer_to: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Iterator[
     """A server whose answer to a request is (status, body) or (status, body, headers).
 
     A str body is wrapped as a chat completion, bytes are sent as they are; status 0 closes the connection unanswered.
+    A callable body is called and gives the body, while other requests are answered: one that waits is a slow server.
     Gives its base URL and the requests that it got, headers under "headers".
     """
     requests: list[dict[str, Any]] = []
@@ -77,6 +78,7 @@ def serving(answer_to: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Iterator[
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
+            answer = answer() if callable(answer) else answer
             data = answer if isinstance(answer, bytes) else _json(answer)
             self.send_response(status)
             headers = {"content-type": "application/json", "content-length": str(len(data))} | (more[0] if more else {})

@@ -43,6 +43,11 @@ class Opened:
         client.on_wait = self.told.append
         self.client = client
 
+    @property
+    def waits(self) -> list[str]:
+        """That an outage began; that it ended is told only where it took a while, as on a busy machine."""
+        return [said for said in self.told if "answers again" not in said]
+
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
@@ -141,7 +146,7 @@ async def test_an_outage_is_waited_out_for_as_long_as_it_lasts_and_told_once() -
         await opened.ask()
     assert len(requests) == 41
     assert opened.pauses[:4] == [0.5, 1.0, 2.0, 4.0] and max(opened.pauses) == 120.0
-    assert len(opened.told) == 1 and "Loading model" in opened.told[0] and "asked again" in opened.told[0]
+    assert len(opened.waits) == 1 and "Loading model" in opened.waits[0] and "asked again" in opened.waits[0]
 
 
 @pytest.mark.parametrize(
@@ -164,13 +169,50 @@ async def test_a_server_is_asked_again_when_it_said(headers: dict[str, str], mes
     assert opened.pauses == [seconds]
 
 
-async def test_a_server_that_fails_at_one_call_loses_that_call_alone() -> None:
-    failing = [(500, {"error": "CUDA error"})] * 5
-    with answering(*failing, (200, GOOD)) as (url, _):
+def small(request: dict[str, Any]) -> bool:
+    """Whether it is asked only whether it can answer."""
+    return "ready" in request["messages"][-1]["content"]
+
+
+async def test_a_server_that_fails_at_one_request_and_serves_others_loses_that_call_alone() -> None:
+    def server(request: dict[str, Any]) -> tuple[Any, ...]:
+        bad = "A longer memory?" in request["messages"][-1]["content"]
+        return (500, {"error": "CUDA error"}) if bad else (200, GOOD)
+
+    with deciding(server) as (url, requests):
         opened = Opened(url)
         with pytest.raises(ModelReplyInvalid, match="CUDA error"):
             await opened.ask()
+        other: list[LLMMessage] = [UserMessage(content="A shorter one?", source="Lab")]
+        assert (await opened.ask(other)).ground == "novelty"
+    assert [small(r) for r in requests] == [False] * 5 + [True] + [False] * 2
+    assert opened.told == []
+
+
+async def test_a_server_that_fails_at_everything_for_an_hour_is_waited_out() -> None:
+    failing = [(500, {"error": "CUDA error"})] * 60
+    with answering(*failing, (200, GOOD)) as (url, requests):
+        opened = Opened(url)
         assert (await opened.ask()).ground == "novelty"
+    assert abs(sum(not small(r) for r in requests) - sum(small(r) for r in requests) - 5) <= 1  # each after its trial
+    assert sum(opened.pauses) > 2_400 and max(opened.pauses) == 120.0
+    assert len(opened.waits) == 1 and "does not answer (500: CUDA error)" in opened.waits[0]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_key_that_has_worked_and_is_refused_is_tried_again_for_some_minutes(status: int) -> None:
+    glitch = (status, refusal("who are you?"))
+    with answering((200, GOOD), *[glitch] * 6, (200, GOOD)) as (url, requests):
+        opened = Opened(url)
+        await opened.ask()
+        assert (await opened.ask()).ground == "novelty"
+    assert len(requests) == 8
+    assert len(opened.waits) == 1 and "refuses us" in opened.waits[0] and "asked again" in opened.waits[0]
+    with answering((200, GOOD), glitch) as (url, _):
+        gone = Opened(url, refused_seconds=0.0)
+        await gone.ask()
+        with pytest.raises(ModelUnavailable, match="refuses us"):
+            await gone.ask()
 
 
 # Refusals -----------------------------------------------------------------------------------------------------
@@ -382,8 +424,11 @@ async def test_prompts_that_the_provider_had_cached_are_counted() -> None:
     assert (facts.cached_tokens, facts.attempts) == (1_600, 2)
 
 
-async def test_an_endpoint_that_never_serves_ends_the_campaign_and_not_one_experiment_after_the_other() -> None:
-    with answering((500, {"error": "CUDA error"})) as (url, _):
+async def test_an_endpoint_that_serves_nothing_but_small_talk_ends_the_campaign() -> None:
+    def server(request: dict[str, Any]) -> tuple[Any, ...]:
+        return (200, GOOD) if small(request) else (500, {"error": "CUDA error"})
+
+    with deciding(server) as (url, _):
         opened = Opened(url, hiccups=0)
         with pytest.raises(ModelUnavailable, match="calls before it"):
             for _ in range(12):

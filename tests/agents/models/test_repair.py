@@ -13,10 +13,12 @@ from autogen_core.tools import ToolSchema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.agents import prompts
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid, ModelUnavailable
 from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 from move37.agents.models.shrink import shorter, size
 from move37.agents.replies import Critique
+from move37.agents.roles import MEMBERS, Member
 from tests.agents.models.scripted import Texts
 
 GOOD = json.dumps({"accept": True, "ground": "none", "reason": "nothing speaks against it"})
@@ -128,6 +130,15 @@ async def test_a_role_that_renders_its_own_context_makes_it_shorter_itself() -> 
     client._shorter = half
     await client.create(ASKED, json_output=Critique)
     assert len(asked) == 1 and inner.asked[1][0].startswith("short")
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda m: m.name)
+def test_a_shorter_prompt_still_says_which_role_is_asked_and_what_for(member: Member) -> None:
+    words = prompts.text(member.prompt)
+    context = "Lab:\n## Every experiment so far\n\n" + "- c1-001 a floor under the decay: nothing gained\n\n" * 400
+    (kept,) = shorter([UserMessage(content=context + words, source="Lab")], 2 * len(words))
+    assert str(kept.content).startswith("Lab:\n## Every experiment") and str(kept.content).endswith(words)
+    assert size([kept]) <= 2 * len(words)
 
 
 @given(st.lists(st.text(max_size=3_000), min_size=1, max_size=8), st.integers(0, 6_000))

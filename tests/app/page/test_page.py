@@ -20,6 +20,8 @@ from tests.app.campaigns import a_whole_campaign
 from tests.app.page.conftest import PATIENCE, a_port, served, wait_for
 
 pytestmark = pytest.mark.page
+OUT_OF_SIGHT = """[...document.querySelectorAll("main.content td, main.content th")].filter(
+    e => e.offsetWidth && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent)"""
 SECTIONS = ("now", "board", "plots", "tree", "compare", "story", "memory", "data", "e/c1-001")
 
 
@@ -80,14 +82,25 @@ def test_a_script_in_a_hypothesis_is_shown(browser: Any, address: str) -> None:
         assert "<script>document.title='owned'</script>" in seen.page.inner_text("main.content")
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [*SECTIONS, "compare?ids=c1-001,c1-002,c1-gla"])
 def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, address: str, section: str) -> None:
     with Seen(browser, viewport={"width": 390, "height": 844}, color_scheme="dark") as seen:
         seen.page.goto(f"{address}/c/1/{section}", wait_until="networkidle")
         seen.page.wait_for_selector("main.content")
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert seen.page.evaluate(OUT_OF_SIGHT) == []
         ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == "rgb(18, 22, 29)"  # dark, because the system is
+
+
+def test_a_group_that_is_closed_shows_that_it_opens(browser: Any, address: str) -> None:
+    with Seen(browser) as seen:
+        seen.page.goto(f"{address}/c/1/board", wait_until="networkidle")
+        closed = seen.page.locator("details.plain:not([open]) > summary").first
+        sign = "e => getComputedStyle(e, '::before').content"
+        assert "▸" in closed.evaluate(sign)
+        closed.click()
+        assert "▾" in seen.page.locator("details.plain > summary").nth(2).evaluate(sign)
 
 
 def test_the_theme_is_kept(browser: Any, address: str) -> None:

@@ -68,6 +68,6 @@ def test_a_dump_without_end_and_a_silent_process_cost_seconds_only(monkeypatch: 
         finally:
             over(process)
 
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 20.0  # all pieces take 25 s, the silent process a minute
         assert len(said.splitlines()) <= 20
         assert bool(said) == bool(pieces)

@@ -176,7 +176,7 @@ class TestRunning:
         begun = time.monotonic()
         got = await measured(a_task(tmp_path, wall_seconds=2.0), cell, tmp_path, endless)
         assert "did not end within" in got.failure
-        assert time.monotonic() - begun < 15.0
+        assert time.monotonic() - begun < 300.0
 
     async def test_a_flood_of_metrics_is_cut_and_their_names_are_text(
         self, cell: ProcessSandbox, tmp_path: Path
