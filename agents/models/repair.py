@@ -13,7 +13,6 @@ request is at fault and costs one call (`ModelReplyInvalid`), never the campaign
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,6 @@ from autogen_core.models import (
     LLMMessage,
     ModelInfo,
     RequestUsage,
-    SystemMessage,
     UserMessage,
 )
 from autogen_core.tools import Tool, ToolSchema
@@ -36,6 +34,7 @@ from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
 from move37.agents.models.answers import validated
+from move37.agents.models.asking import SMALL, Ready, asked_again, instructed, spoken
 from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
 from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
 from move37.agents.models.shrink import Shorter, shorter, size, window_of
@@ -46,18 +45,6 @@ log = structlog.get_logger()
 LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the model
 LEAST_REPLY = 256  # tokens: below this a reply is not worth asking for, and the prompt is cut instead
 LOST_IN_A_ROW = 12  # lost calls without one answer between them: the endpoint, not the requests, is at fault
-
-
-SMALL: tuple[LLMMessage, ...] = (
-    SystemMessage(content="You are asked whether you can answer."),
-    UserMessage(content='Answer {"ready": true}.', source="Lab"),
-)
-
-
-class Ready(BaseModel):
-    """What a trial call asks for."""
-
-    ready: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +136,7 @@ class StructuredOutputClient(ClientWrapper):
             asked = [
                 *messages,
                 AssistantMessage(content=text[:LONGEST_SHOWN] or "(empty)", source="assistant"),
-                UserMessage(content=_again(problem), source="Lab"),
+                UserMessage(content=asked_again(problem), source="Lab"),
             ]
         raise ModelReplyInvalid(
             f"{self.signature} gave no valid {form.__name__} in {attempt + 1} attempts: {problem}",
@@ -354,33 +341,6 @@ class _Tries:
 
 
 # Pure ----------------------------------------------------------------------------------------------------------
-
-
-def spoken(messages: Sequence[LLMMessage]) -> list[LLMMessage]:
-    """The messages with their speakers named in the text: templates and servers drop the field for it."""
-    return [
-        m.model_copy(update={"content": f"{m.source}:\n{m.content}"})
-        if isinstance(m, UserMessage) and isinstance(m.content, str) and not m.content.startswith(f"{m.source}:")
-        else m
-        for m in messages
-    ]
-
-
-def instructed(messages: Sequence[LLMMessage], form: type[BaseModel], *, tools: bool = False) -> list[LLMMessage]:
-    """The messages with the form of the reply spelled out in the first system message (or a new one)."""
-    schema = json.dumps(form.model_json_schema(), ensure_ascii=False)
-    when = "When you are done with the tools, answer" if tools else "Answer"
-    words = f"{when} with one JSON object and nothing else. It must validate against this JSON schema:\n{schema}"
-    first, rest = (messages[0], messages[1:]) if messages else (None, [])
-    if isinstance(first, SystemMessage):
-        return [SystemMessage(content=f"{first.content}\n\n{words}"), *rest]
-    return [SystemMessage(content=words), *messages]
-
-
-def _again(problem: str) -> str:
-    return (
-        f"Your reply did not validate: {problem}. Answer again with the whole corrected JSON object and nothing else."
-    )
 
 
 def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:
