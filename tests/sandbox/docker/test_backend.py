@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,18 +23,19 @@ from move37.sandbox.job import MIB, Job, Limits, Status
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 
-def a_job(code: str, *, trust: str = "one", collect: tuple[str, ...] = (), **limits: object) -> Job:
+def a_job(code: str, *, trust: str = "one", collect: tuple[str, ...] = (), **limits: Any) -> Job:
+    known: dict[str, Any] = {"wall_seconds": 120.0}
     return Job(
         id=uuid4().hex,
         trust=trust,
         argv=("python", "main.py"),
         files={"main.py": code.encode()},
         collect=collect,
-        limits=Limits(**{"wall_seconds": 120.0} | limits),
+        limits=Limits(**(known | limits)),
     )
 
 
-async def say(sandbox: DockerSandbox, code: str, **job: object) -> str:
+async def say(sandbox: DockerSandbox, code: str, **job: Any) -> str:
     outcome = await sandbox.run(a_job(code, **job))
     assert outcome.status is Status.DONE, (outcome.message, outcome.stderr)
     return outcome.stdout.decode().strip()
@@ -304,6 +306,7 @@ async def containers_of(owner: str) -> int:
 
 async def owner_process(how: str) -> tuple[asyncio.subprocess.Process, str]:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, how, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
     lines = [line.decode().strip() async for line in process.stdout if b"/" in line] if how == "end" else None
     if lines is None:
         while b"/" not in (line := await asyncio.wait_for(process.stdout.readline(), 60)):
