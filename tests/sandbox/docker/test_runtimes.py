@@ -66,7 +66,8 @@ async def test_a_runtime_that_the_daemon_does_not_know_says_what_to_do():
 async def test_a_gpu_that_docker_cannot_hand_out_says_that_the_toolkit_is_missing(tmp_path):
     """A fake listing, a real daemon: here it has no NVIDIA toolkit, which is the point."""
     from move37.sandbox.errors import GpuUnavailable
-    from move37.sandbox.gpus import Gpu, Leases
+    from move37.sandbox.gpu_leases import Leases
+    from move37.sandbox.gpus import Gpu
 
     engine = await Engine.connect()
     toolkit = "nvidia" in (await engine.info())["Runtimes"]
