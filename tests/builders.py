@@ -24,7 +24,8 @@ from move37.lab.records import (
 
 
 def a_brief(**changes: Any) -> Brief:
-    return Brief(**({"budget": 2, "text": "Try decays."} | changes))
+    fields: dict[str, Any] = {"budget": 2, "text": "Try decays."}
+    return Brief(**(fields | changes))
 
 
 def a_hypothesis(**changes: Any) -> Hypothesis:

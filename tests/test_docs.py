@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import numpy as np
@@ -17,6 +18,7 @@ from typer.main import get_command
 
 from move37.agents.errors import BadModel
 from move37.agents.models import ModelOptions, options_for
+from move37.agents.models.providers import PROVIDERS
 from move37.app.cli import build
 from move37.lab import baselines, judging
 from move37.lab.gates.gate import GateEvidence, RawMeasurement
@@ -46,7 +48,7 @@ def commands() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), sorted(set(commands())))
 def test_every_command_that_a_page_shows_is_one(page: str, line: str) -> None:
     words = shlex.split(SHELL.split(line)[0])[1:]
-    command: click.Command = get_command(build())
+    command: Any = get_command(build())
     context = command.make_context("move37", list(words), resilient_parsing=True)
     rest = [*context.protected_args, *context.args] if hasattr(context, "protected_args") else list(context.args)
     while isinstance(command, click.Group) and rest:
@@ -143,7 +145,7 @@ def test_the_provider_of_the_example_wants_its_own_key(monkeypatch: pytest.Monke
     from move37.agents import models
 
     provider = example("agents/models/providers/house.py").PROVIDER
-    monkeypatch.setattr(models, "PROVIDERS", (*models.PROVIDERS, provider))
+    monkeypatch.setattr(models, "PROVIDERS", (*PROVIDERS, provider))
     with pytest.raises(BadModel, match="HOUSE_API_KEY"):
         models.open_model("house:m")
     assert models.open_model("house:m", options_for("house:m", ModelOptions(), {"HOUSE_API_KEY": "k"}))

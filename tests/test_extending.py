@@ -16,6 +16,7 @@ import pytest
 
 from move37.agents import models
 from move37.agents.models.provider import ModelOptions
+from move37.agents.models.providers import PROVIDERS
 from move37.app import choices
 from move37.app.paper import blocks_of
 from move37.app.settings import load
@@ -116,7 +117,7 @@ def test_a_backend_is_a_choice_of_settings_flags_and_page(monkeypatch: pytest.Mo
 
 def test_a_providers_key_is_found_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = example("agents/models/providers/house.py").PROVIDER
-    monkeypatch.setattr(models, "PROVIDERS", (*models.PROVIDERS, provider))
+    monkeypatch.setattr(models, "PROVIDERS", (*PROVIDERS, provider))
     monkeypatch.setenv("HOUSE_API_KEY", "sk-of-the-house")
     variables = load().models.variables
     assert variables["HOUSE_API_KEY"] == "sk-of-the-house"

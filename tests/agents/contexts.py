@@ -13,10 +13,11 @@ from typing import Any
 from move37.agents.approval import Approvals, Approve
 from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
-from move37.agents.context import CampaignContext, ConversationLimits
+from move37.agents.context import CampaignContext
 from move37.agents.events import Event
 from move37.agents.inbox import Inbox
 from move37.agents.language_model import LanguageModel
+from move37.agents.limits import ConversationLimits
 from move37.agents.replies import Principles
 from move37.agents.roles import MEMBERS
 from move37.lab.archive.store import Archive

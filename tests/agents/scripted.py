@@ -99,11 +99,13 @@ def a_proposal(**changes: Any) -> Proposal:
 
 
 def accepted(**changes: Any) -> Critique:
-    return Critique(**({"accept": True, "ground": "none", "reason": "It can be tested."} | changes))
+    fields: dict[str, Any] = {"accept": True, "ground": "none", "reason": "It can be tested."}
+    return Critique(**(fields | changes))
 
 
 def objection(**changes: Any) -> Critique:
-    return Critique(**({"accept": False, "ground": "novelty", "reason": "Tried in c1-001."} | changes))
+    fields: dict[str, Any] = {"accept": False, "ground": "novelty", "reason": "Tried in c1-001."}
+    return Critique(**(fields | changes))
 
 
 def some_code(source: str = "class Mixer:\n    pass\n", **changes: Any) -> Code:

@@ -53,7 +53,7 @@ async def test_a_model_that_insists_on_a_banned_base_gets_no_experiment(tmp_path
 
 
 async def test_an_idea_of_the_pool_on_a_banned_base_is_refused(tmp_path: Path) -> None:
-    inboxes = []
+    inboxes: list[Any] = []
 
     def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
         if number == 1:

@@ -12,10 +12,10 @@ import pytest
 from move37.agents import campaign
 from move37.agents.approval import Approvals
 from move37.agents.budget import Budget
-from move37.agents.context import ConversationLimits
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import ApprovalRequested, GateChecked, Spoke
 from move37.agents.inbox import Inbox
+from move37.agents.limits import ConversationLimits
 from move37.lab.archive.store import Archive
 from move37.lab.errors import BadTask
 from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role

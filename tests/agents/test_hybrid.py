@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign
-from move37.agents.context import CampaignContext, ConversationLimits
+from move37.agents.context import CampaignContext
 from move37.agents.language_model import LanguageModel
+from move37.agents.limits import ConversationLimits
 from move37.agents.models import ModelOptions, open_model, signature
 from move37.agents.roles import MEMBERS
 from move37.agents.search import operators_of

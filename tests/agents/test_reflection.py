@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents import campaign
-from move37.agents.context import ConversationLimits
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import Notice
+from move37.agents.limits import ConversationLimits
 from move37.agents.reflection import revised
 from move37.agents.replies import Kept, Principles
 from move37.lab.archive import principles as stored

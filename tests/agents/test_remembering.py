@@ -45,7 +45,8 @@ async def test_a_lesson_holds_every_field_of_the_analysis_and_the_effect_of_the_
     linear, gated = (context.archive.experiment(f"c1-{name}") for name in ("linear", "gated_delta"))
     against = {rival.id: effect_between(experiment, rival, BITS_PER_BYTE) for rival in (linear, gated)}
     assert lesson.effects.parent is not None and lesson.effects.best is not None
-    assert lesson.effects.parent.gain == pytest.approx(against[f"c1-{base}"].value)
+    effect = against[f"c1-{base}"]
+    assert effect is not None and lesson.effects.parent.gain == pytest.approx(effect.value)
     worst_case = min(e.value for e in against.values() if e is not None)
     assert lesson.effects.best.gain == pytest.approx(worst_case)  # against the best one, not the mean of all
 

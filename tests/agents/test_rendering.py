@@ -144,7 +144,8 @@ def test_the_researcher_is_told_everything_that_was_learned() -> None:
 @pytest.mark.parametrize("key", ["claim", "why", "remedy", "next", "lesson"])
 def test_no_field_of_a_recollection_is_dropped(key: str) -> None:
     """Cutting own lessons to a header, or dropping Next, must fail here."""
-    marked = replace(LESSON, **{key: f"the very {key}"})
+    changed: dict[str, Any] = {key: f"the very {key}"}
+    marked = replace(LESSON, **changed)
     assert f"the very {key}" in shown(recollections=(marked,)) and f"the very {key}" in shown(
         "Critic", recollections=(marked,)
     )

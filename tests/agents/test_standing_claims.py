@@ -25,6 +25,7 @@ from move37.lab import baselines
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, LONGER, QUESTIONS, asking_seconds, unasked
+from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import (
     BITS_PER_BYTE,
     DECIDE,
@@ -42,7 +43,7 @@ from move37.lab.records import (
 )
 from move37.lab.tasks import mixers_schedule
 from move37.lab.tasks.mixers import MixersTask
-from move37.lab.tasks.task import Checked, Fingerprint, Measured, Rung
+from move37.lab.tasks.task import Measured, Rung
 from move37.sandbox.factory import open_sandbox
 from move37.sandbox.sandbox import Sandbox
 from tests.agents.contexts import Remembered, a_context

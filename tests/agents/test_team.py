@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,8 @@ answers = st.lists(st.sampled_from(["accept", "object", "propose", "drop"]), max
 @given(answers, st.integers(0, 4))
 def test_a_negotiation_always_ends_within_its_rounds(script: list[str], rounds: int) -> None:
     """Whatever is said, the stage is over within its rounds and the lab's corrections."""
-    turn, replies = negotiation(rounds), []
+    turn = negotiation(rounds)
+    replies: list[Any] = []
     moods = iter(script + ["propose", "object"] * 20)
     while (speaker := turn(replies)) is not None:
         mood = next(moods)

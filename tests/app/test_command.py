@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,12 @@ def test_workers_runtime_and_image_have_flags(
     move37: Move37, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     heard: list[Settings] = []
-    monkeypatch.setattr("move37.app.session.conduct", lambda settings, **_: heard.append(settings) or 0)
+
+    def conduct(settings: Settings, **_: Any) -> int:
+        heard.append(settings)
+        return 0
+
+    monkeypatch.setattr("move37.app.session.conduct", conduct)
     a_whole_campaign(tmp_path / "home", finished=False)
     flags = "--workers 3 --runtime runsc --image mine --sandbox docker"
     assert move37("--home", str(tmp_path / "home"), name, *flags.split()).status == 0

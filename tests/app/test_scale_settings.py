@@ -78,7 +78,8 @@ def test_a_card_is_leased_where_there_is_one_and_never_for_the_smallest_scale(
     from move37.sandbox import gpus
 
     file = tmp_path / "none.toml"
-    small, default = {"scale": {"name": "small"}}, {}
+    small: dict[str, object] = {"scale": {"name": "small"}}
+    default: dict[str, object] = {}
     monkeypatch.setattr(gpus, "list_gpus", lambda: ())
     assert places.device_of(load(small, file=file)) == "cpu"
     with pytest.raises(BadInput, match="no GPU here"):

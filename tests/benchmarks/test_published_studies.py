@@ -63,7 +63,7 @@ def test_mamba_is_its_recurrence_step_by_step(low: float) -> None:
     x = torch.randn(1, 5, 4, dtype=torch.float64)
     u, gate = mixer.into(x).chunk(2, dim=-1)
     padded = torch.nn.functional.pad(u, (0, 0, 3, 0))
-    u = torch.nn.functional.silu(sum(padded[:, i : i + 5] * mixer.conv[:, i] for i in range(4)))
+    u = torch.nn.functional.silu(torch.stack([padded[:, i : i + 5] * mixer.conv[:, i] for i in range(4)]).sum(0))
     rank, b, c = mixer.chosen(u).split([mixer.rank, 2, 2], dim=-1)
     dt = torch.nn.functional.softplus(mixer.step(rank))
     seen = torch.zeros_like(u)

@@ -125,4 +125,4 @@ def test_a_training_is_repeatable_and_scored_on_what_it_was_not_trained_on(task:
     genome = task.starts[0][1]
     first, again = (train(task, genome, seed=3, steps=3) for _ in range(2))
     assert first.value == again.value is not None and first.steps == 3
-    assert 0 <= first.value <= 1
+    assert first.value is not None and 0 <= first.value <= 1

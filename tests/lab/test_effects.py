@@ -94,7 +94,7 @@ def test_one_point_can_be_asked_for() -> None:
     ours = [a_measurement(steps=s, value=2.7 - s / 1000) for s in (100, 500)]
     theirs = [a_measurement(steps=s, value=2.7) for s in (100, 500)]
     early = effect_between(an_experiment("a", *ours), an_experiment("b", *theirs), BITS_PER_BYTE, steps=100)
-    assert early is not None and (early.steps, early.value) == (100, pytest.approx(0.1))
+    assert early is not None and early.steps == 100 and early.value == pytest.approx(0.1)
     assert effect_between(an_experiment("a", *ours), an_experiment("b", *theirs), BITS_PER_BYTE, steps=200) is None
 
 

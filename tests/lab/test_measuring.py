@@ -107,11 +107,9 @@ def test_a_line_that_a_kill_cut_short_is_skipped(cut: int) -> None:
 
 def test_a_key_holds_all_that_a_number_depends_on() -> None:
     base = a_measurement(total_steps=500, width=64)
-    keys = {
-        Key.of(source, a_measurement(**{"total_steps": 500, "width": 64} | change))
-        for source, change in [
-            ("x", {}), ("y", {}), ("x", {"steps": 500}), ("x", {"total_steps": 2000}), ("x", {"width": 128}),
-            ("x", {"text": "held_out"}), ("x", {"seed": 1}), ("x", {"learning_rate": 2e-2}), ("x", {"rung": 3}),
-        ]
-    }  # fmt: skip
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("x", {}), ("y", {}), ("x", {"steps": 500}), ("x", {"total_steps": 2000}), ("x", {"width": 128}),
+        ("x", {"text": "held_out"}), ("x", {"seed": 1}), ("x", {"learning_rate": 2e-2}), ("x", {"rung": 3}),
+    ]  # fmt: skip
+    keys = {Key.of(source, a_measurement(**({"total_steps": 500, "width": 64} | change))) for source, change in changes}
     assert len(keys) == 9 and Key.of("x", base) in keys

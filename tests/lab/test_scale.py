@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_job_asks_for_no_more_than_its_scale_needs_and_the_default_for_nothing
 
 
 @pytest.mark.parametrize("wrong", [{"micro_batch": 3}, {"heads": 5}, {"width": 0}, {"steps": 0}, {"heads": 64}])
-def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, int]) -> None:
+def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         replace(CPU, **wrong)
 
@@ -126,5 +127,5 @@ async def test_speed_and_work_are_told_and_no_peak_is_invented(cell: ProcessSand
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_claim_can_ask_for_twice_the_width(cell: ProcessSandbox, tmp_path: Path) -> None:
     variant = a_task().variant(WIDER)
-    assert variant.where.width == 128
+    assert variant.where.width == 128 and isinstance(variant.task, MixersTask)
     assert (await trained(cell, variant.task, tmp_path, steps=3)).width == 128

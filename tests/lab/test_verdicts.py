@@ -136,7 +136,7 @@ def test_all_confirmations_of_a_home_share_one_error(looks: int) -> None:
 def test_a_verdict_over_self_reported_numbers_says_so(ours: bool, theirs: bool) -> None:
     arms = [fresh([2.4] * 3, self_reported=ours), fresh([2.5] * 3, self_reported=theirs)]
     screens = [[a_measurement(self_reported=told)] for told in (ours, theirs)]
-    for verdict in (confirm(*arms), screen(*screens)):
+    for verdict in (confirm(*arms), screen(screens[0], screens[1])):
         assert verdict.self_reported == (ours or theirs) == ("self-reported" in verdict.text.lower())
 
 

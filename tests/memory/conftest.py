@@ -57,10 +57,10 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "http":
         with served() as url:
-            made = connect(url, KEY)
-            made.open(SHAPE)
-            yield made
-            made.close()
+            client = connect(url, KEY)
+            client.open(SHAPE)
+            yield client
+            client.close()
         return
     made = make_store(request.param, tmp_path)
     if request.param == "server":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def tried(*gains: tuple[float, float | None], **changes) -> list[tuple[Found, fl
     ]
 
 
-ASKED = {"gained": ("beta_two",), "family": "delta"}
+ASKED: dict[str, Any] = {"gained": ("beta_two",), "family": "delta"}
 
 
 def test_a_loss_within_its_noise_is_none():

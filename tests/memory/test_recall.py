@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -43,7 +44,7 @@ async def test_a_full_disk_is_said_before_the_engine_meets_it_and_no_lesson_is_l
     tmp_path: Path, embedder: MiniLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = {"bytes": 2**30}
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda place: SimpleNamespace(free=free["bytes"]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free["bytes"]))
     opened = open_memory(tmp_path, embedder=embedder)
     await opened.remember(a_lesson())
     free["bytes"] = files.ROOM - 1

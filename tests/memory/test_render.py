@@ -8,8 +8,10 @@ import pytest
 
 from move37.memory import render
 from move37.memory.records import (
+    MEMORY_KINDS,
     DeadEnd,
     Evidence,
+    MemoryKind,
     Newness,
     Posterior,
     Precedent,
@@ -22,8 +24,8 @@ from tests.memory.conftest import a_lesson, an_entry, effects
 SHOWN_ELSEWHERE = {"id", "kind", "score", "matched", "source", "symptoms"}  # for the index, or for a person's eye
 
 
-@pytest.mark.parametrize("kind", ("cognition", "analysis", "principle"))
-def test_a_recollections_text_holds_every_field_that_a_reader_acts_on(kind: str):
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
+def test_a_recollections_text_holds_every_field_that_a_reader_acts_on(kind: MemoryKind):
     known = Recollection(
         key="THE-KEY",
         kind=kind,

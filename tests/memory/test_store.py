@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_a_rare_word_counts_more_than_a_common_one(store: Store):
 
 
 def test_a_point_without_a_vector_is_not_found_by_it(store: Store):
-    store.upsert("things", [a_point(0), replace(a_point(1), dense={"b": np.ones((1, 4), np.float32) / 2})])
+    store.upsert("things", [a_point(0), replace(a_point(1), dense={"b": np.full((1, 4), 0.5, np.float32)})])
     assert ask(store, [1, 0, 0, 0]) == [point_id(0)]
 
 
@@ -63,7 +64,7 @@ def test_a_filter_on_a_list_field_matches_any_of_its_items(store: Store):
 
 
 def test_payloads_keep_their_types(store: Store):
-    payload = {"i": 3, "f": 0.5, "s": "ü \n", "n": None, "b": True, "l": [1, "a"], "m": {"k": [2]}}
+    payload: dict[str, Any] = {"i": 3, "f": 0.5, "s": "ü \n", "n": None, "b": True, "l": [1, "a"], "m": {"k": [2]}}
     store.upsert("things", [a_point(0, **payload)])
     found = dict(store.fetch("things", [point_id(0), point_id(9)])[point_id(0)].payload)
     assert found == payload and isinstance(found["b"], bool)

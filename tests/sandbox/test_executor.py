@@ -302,8 +302,10 @@ async def test_a_real_code_executor_agent_runs_on_it(executor: SandboxCodeExecut
 
 
 async def test_a_restart_keeps_the_folder_and_changes_the_container(executor: SandboxCodeExecutor) -> None:
-    trust = executor._blocks.trust
+    blocks = executor._blocks
+    assert blocks is not None
+    trust = blocks.trust
     (executor.work_dir / "kept.txt").write_text("x")
     await executor.restart()
-    assert executor._blocks.trust != trust
+    assert executor._blocks is not None and executor._blocks.trust != trust
     assert (await run(executor, python("print(open('kept.txt').read())"))).output == "x\n"

@@ -62,7 +62,7 @@ async def test_a_backend_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPa
     async def open_backend(wanted: Wanted) -> object:
         return opened if wanted.workers == 3 else None
 
-    module.open_backend = open_backend
+    vars(module)["open_backend"] = open_backend
     monkeypatch.setitem(sys.modules, "elsewhere", module)
     monkeypatch.setitem(BACKENDS, "ray", "elsewhere")
     assert await open_sandbox("ray", trusted_source="person", workers=3) is opened

@@ -30,11 +30,14 @@ class Card:
     knows_mig: bool = True
 
 
+class NvmlRefuses(Exception):
+    """As NVML's own."""
+
+
 class FakeNvml:
     """Answers as NVML does for `cards`; without a driver it refuses to start."""
 
-    class NVMLError(Exception):
-        pass
+    NVMLError: type[Exception] = NvmlRefuses
 
     def __init__(self, *cards: Card, driver: bool = True) -> None:
         self.cards, self.driver, self.running = cards, driver, 0

@@ -218,5 +218,8 @@ def test_limits_can_be_changed_and_never_lifted(limits: Limits):
 
     made = resources(limits)
     assert update(made)
-    for lifted in ({"Memory": 0}, {"MemorySwap": -1}, {"PidsLimit": 0}, {"CpuQuota": -1}, {"Devices": []}):
+    without: list[dict[str, Any]] = [
+        {"Memory": 0}, {"MemorySwap": -1}, {"PidsLimit": 0}, {"CpuQuota": -1}, {"Devices": []}
+    ]  # fmt: skip
+    for lifted in without:
         assert not update(made | lifted)

@@ -38,7 +38,8 @@ class Breaking:
 
 
 async def test_a_broken_container_is_replaced_and_the_job_run_again() -> None:
-    inner, said = Breaking(SandboxBroken("it ended"), DaemonUnreachable("restarting")), []
+    inner = Breaking(SandboxBroken("it ended"), DaemonUnreachable("restarting"))
+    said: list[str] = []
     outcome = await RetryingSandbox(inner, pauses=(0.0, 0.0, 0.0), on_wait=said.append).run(JOB)
     assert outcome is DONE and inner.runs == 3
     assert inner.released == ["c1-001"] * 2 and len(said) == 2

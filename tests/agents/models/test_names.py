@@ -11,6 +11,7 @@ from move37.agents.errors import BadModel
 from move37.agents.models import ModelOptions, assigned, open_model, options_for, parse, signature
 from move37.agents.models.price import FREE, Price, cost, price_of
 from move37.agents.models.provider import Provider
+from move37.agents.models.providers import PROVIDERS
 from tests.agents.models.scripted import Texts
 
 
@@ -101,7 +102,7 @@ def test_a_provider_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch) ->
         return Texts("hello")
 
     mine = Provider(name="mine", open=another, key_variable="MINE_API_KEY")
-    monkeypatch.setattr(agents.models, "PROVIDERS", (*agents.models.PROVIDERS, mine))
+    monkeypatch.setattr(agents.models, "PROVIDERS", (*PROVIDERS, mine))
     options = options_for("mine:m", ModelOptions(), {"MINE_API_KEY": "k"})
     assert signature(open_model("mine:m", options)) == "mine:m"
     assert opened == [("m", options)] and options.key == "k"

@@ -24,7 +24,8 @@ PARENTS = tuple(SearchParent(id=n, name=n, genome=BASELINES[n]) for n in ("gated
 
 def knowing(**changes: Any) -> Knowledge:
     """What weights a draw by default: bits per byte, nothing measured yet."""
-    return Knowledge(**({"metric": BITS_PER_BYTE.name, "scale": 0.05} | changes))
+    fields: dict[str, Any] = {"metric": BITS_PER_BYTE.name, "scale": 0.05}
+    return Knowledge(**(fields | changes))
 
 
 def measured(tried: int, gain: float) -> OperatorFacts:

@@ -68,7 +68,8 @@ def test_no_region_breaks_it(body: str, seed: int) -> None:
 
 def test_an_edit_does_not_fit_another_text() -> None:
     edit = mutate(PROGRAM, Random(1))
-    assert (edit is not None and apply(PROGRAM.replace("0.26", "0.2600001"), [edit]) is None) or edit.kind != "literal"
+    assert edit is not None
+    assert apply(PROGRAM.replace("0.26", "0.2600001"), [edit]) is None or edit.kind != "literal"
     assert apply("nothing here", [edit]) is None  # type: ignore[list-item]
 
 

@@ -31,8 +31,8 @@ GENOMES = [
     Genome(paths=(Path(family="gla"), Path(family="delta", norm="l2")), router="chain", conv=False),
     Genome(paths=(Path(family="retention"),), conv=False, passes=2),
     *(
-        Genome(paths=(Path(family="retention"),), conv=False, streams=(Stream(name=name, mix=mix, taps=taps),))
-        for name in STREAMS for mix, taps in (("shift", 0), ("conv", 3))
+        Genome(paths=(Path(family="retention"),), conv=False, streams=(stream,))
+        for name in STREAMS for stream in (Stream(name=name, mix="shift"), Stream(name=name, mix="conv", taps=3))
     ),
     *(
         Genome(paths=(Path(family="retention"),), conv=False, around=(SmallBlock(place=place, block=SMALL),))

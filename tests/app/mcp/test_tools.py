@@ -251,11 +251,9 @@ async def test_two_clients_at_once_share_one_campaign(tmp_path: Path) -> None:
 async def _hurried(lab: Laboratory, agent: Agent) -> str:
     import move37.app.mcp.tools as module
 
-    before, module.A_WHILE = module.A_WHILE, 0.2
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "A_WHILE", 0.2)
         return await agent.refused("propose", name="third", base="linear", change="one more idea", **WORDS)
-    finally:
-        module.A_WHILE = before
 
 
 async def test_a_home_in_use_is_told_and_not_a_dead_server(tmp_path: Path) -> None:

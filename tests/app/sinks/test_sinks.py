@@ -85,7 +85,7 @@ def test_a_place_that_is_none_is_wrong_use(move37: Move37, home: Path, place: st
 def test_a_missing_package_is_named(move37: Move37, home: Path) -> None:
     pytest.importorskip("plotly")
     try:
-        import trackio  # noqa: F401
+        import trackio  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
     except ModuleNotFoundError:
         answer = move37("--home", str(home), "export", "--to", "trackio:project")
         assert answer.status == 2 and "pip install trackio" in answer.err

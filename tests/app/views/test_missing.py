@@ -12,8 +12,8 @@ from move37.app.report import markdown_of
 from move37.app.views.campaign import view_of
 from move37.app.views.missing import left_out_text, locks_text, missing_notes
 from move37.lab.archive.store import Archive
+from move37.lab.judging.checked import Checked
 from move37.lab.records import StageRecord
-from move37.lab.tasks.task import Checked
 from tests.app.campaigns import a_whole_campaign
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -31,7 +33,7 @@ def test_softmax_is_exempt_by_its_very_source_and_no_copy_is() -> None:
 
 @pytest.mark.slow
 def test_seven_baselines_compute_seven_things() -> None:
-    known = []
+    known: list[Any] = []
     for name in baselines.NAMES:
         checked = gates_here(baselines.source(name), known=known)
         assert result(checked, "novelty").passed is not False

@@ -68,7 +68,7 @@ def test_a_mixer_that_leaves_no_room_is_an_error() -> None:
 def test_what_travels_imports_nothing_that_stays_at_home(tmp_path: object) -> None:
     """The job's folder is all there is: neither sandbox nor app nor any installed copy of ours."""
     folder = str(tmp_path)
-    for name, content in (inside() | main_file("move37.lab.inside.job")).items():
+    for name, content in {**inside(), **main_file("move37.lab.inside.job")}.items():
         path = __import__("pathlib").Path(folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,24 +19,24 @@ def a_model() -> nn.Module:
 
 
 def run(
-    model: nn.Module, first: int, stop: int, saved: dict[str, torch.Tensor] | None = None, **changes: object
-) -> object:
+    model: nn.Module, first: int, stop: int, saved: dict[str, torch.Tensor] | None = None, **changes: Any
+) -> tuple[loop.Fitted, torch.optim.AdamW]:
     def loss_at(step: int) -> torch.Tensor:
         x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
         return (model(x)[:, 0] - x.sum(1)).square().mean()
 
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "loss_at": loss_at, "first": first, "stop": stop, "rate": lambda step: 1e-2, "saved": saved or {},
         "ceiling": math.inf, "on_step": lambda done, loss: False,
     }  # fmt: skip
-    return loop.fit(model, **(settings | changes))  # type: ignore[arg-type]
+    return loop.fit(model, **(settings | changes))
 
 
 def test_two_segments_with_a_checkpoint_between_them_are_one_training() -> None:
     whole = a_model()
     run(whole, 0, 20)
     first = a_model()
-    fitted, optimiser = run(first, 0, 8)  # type: ignore[misc]
+    fitted, optimiser = run(first, 0, 8)
     saved = loop.packed(first, optimiser, fitted.smooth)
     second = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     loop.load_weights(second, saved)
@@ -47,13 +48,13 @@ def test_two_segments_with_a_checkpoint_between_them_are_one_training() -> None:
 def test_tied_weights_can_be_packed() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     model[2].weight = model[0].weight  # type: ignore[assignment]
-    fitted, optimiser = run(model, 0, 2)  # type: ignore[misc]
+    fitted, optimiser = run(model, 0, 2)
     pointers = [t.data_ptr() for t in loop.packed(model, optimiser, fitted.smooth).values()]
     assert fitted.step == 2 and len(set(pointers)) == len(pointers)
 
 
 def test_it_stops_when_it_is_told_that_this_is_enough() -> None:
-    fitted, _ = run(a_model(), 0, 50, on_step=lambda done, loss: done == 7)  # type: ignore[misc]
+    fitted, _ = run(a_model(), 0, 50, on_step=lambda done, loss: done == 7)
     assert fitted.step == 7 and not fitted.diverged
 
 
@@ -64,7 +65,7 @@ def test_a_loss_that_is_not_finite_is_a_divergence(bad: float) -> None:
     def loss_at(step: int) -> torch.Tensor:
         return model(torch.ones(1, 4)).sum() * (bad if step == 3 else 1.0)
 
-    fitted, _ = run(model, 0, 10, loss_at=loss_at)  # type: ignore[misc]
+    fitted, _ = run(model, 0, 10, loss_at=loss_at)
     assert fitted.diverged and fitted.step == 3
 
 
@@ -74,7 +75,7 @@ def test_a_gradient_that_is_not_finite_is_a_divergence() -> None:
     def loss_at(step: int) -> torch.Tensor:
         return (model(torch.ones(1, 4)).sum() * 0.0).sqrt()  # the loss is 0, its gradient is not a number
 
-    fitted, _ = run(model, 0, 10, loss_at=loss_at)  # type: ignore[misc]
+    fitted, _ = run(model, 0, 10, loss_at=loss_at)
     assert fitted.diverged and fitted.step == 0
 
 
@@ -84,7 +85,7 @@ def test_a_loss_above_the_ceiling_counts_once_training_has_settled() -> None:
     def loss_at(step: int) -> torch.Tensor:
         return model(torch.ones(1, 4)).sum() * 0.0 + 9.0
 
-    fitted, _ = run(model, 0, 80, loss_at=loss_at, ceiling=6.0)  # type: ignore[misc]
+    fitted, _ = run(model, 0, 80, loss_at=loss_at, ceiling=6.0)
     assert fitted.diverged and 50 < fitted.step < 60
 
 
@@ -95,9 +96,9 @@ def test_a_continued_training_judges_the_loss_as_the_unbroken_one_does() -> None
     def loss_at(step: int) -> torch.Tensor:
         return model(torch.ones(1, 4)).sum() * 0.0 + (20.0 if step == 100 else 5.0)
 
-    fitted, optimiser = run(model, 0, 100, loss_at=loss_at, ceiling=7.0)  # type: ignore[misc]
+    fitted, optimiser = run(model, 0, 100, loss_at=loss_at, ceiling=7.0)
     saved = loop.packed(model, optimiser, fitted.smooth)
-    fitted, _ = run(model, 100, 120, saved, loss_at=loss_at, ceiling=7.0)  # type: ignore[misc]
+    fitted, _ = run(model, 100, 120, saved, loss_at=loss_at, ceiling=7.0)
     assert not fitted.diverged and 5.0 < fitted.smooth < 6.0
 
 

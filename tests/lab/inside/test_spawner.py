@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import cast
 
@@ -28,7 +29,7 @@ def hanging(pieces: list[bytes], seconds: float) -> Process:
                 os.write(theirs, piece)
             time.sleep(60)
 
-        spawner.signal.signal(spawner.HANGS, dump)
+        signal.signal(spawner.HANGS, dump)
         os.write(tell, b"!")
         time.sleep(60)
         os._exit(0)
@@ -40,7 +41,7 @@ def hanging(pieces: list[bytes], seconds: float) -> Process:
 
 
 def over(process: Process) -> None:
-    os.kill(process.pid, spawner.signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     os.waitpid(process.pid, 0)
     os.close(process.hang)
 

@@ -169,7 +169,7 @@ def a(program: str, holds: str, judge: Judge = held, **more: Any) -> Attack:
 
 ALL = ("*",)
 BRIEF = {"wall_seconds": 1.5}
-NEXT = {"then": "look_for_stash", "same": True}
+NEXT: dict[str, Any] = {"then": "look_for_stash", "same": True}
 
 ATTACKS = (
     a("01_fork_bomb", "ends with its time; the number of processes is limited", timed_out, change=BRIEF),

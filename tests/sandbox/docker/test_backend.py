@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,23 +18,24 @@ from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken, SandboxError, SandboxUnavailable
-from move37.sandbox.job import MIB, Job, Limits, Status
+from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 
-def a_job(code: str, *, trust: str = "one", collect: tuple[str, ...] = (), **limits: object) -> Job:
+def a_job(code: str, *, trust: str = "one", collect: tuple[str, ...] = (), **limits: Any) -> Job:
+    known: dict[str, Any] = {"wall_seconds": 120.0}
     return Job(
         id=uuid4().hex,
         trust=trust,
         argv=("python", "main.py"),
         files={"main.py": code.encode()},
         collect=collect,
-        limits=Limits(**{"wall_seconds": 120.0} | limits),
+        limits=Limits(**(known | limits)),
     )
 
 
-async def say(sandbox: DockerSandbox, code: str, **job: object) -> str:
+async def say(sandbox: DockerSandbox, code: str, **job: Any) -> str:
     outcome = await sandbox.run(a_job(code, **job))
     assert outcome.status is Status.DONE, (outcome.message, outcome.stderr)
     return outcome.stdout.decode().strip()
@@ -262,7 +264,9 @@ async def test_closing_while_containers_are_made_leaves_none():
         await asyncio.sleep(0.01)
     await made.close()
     ended = await asyncio.gather(*runs, return_exceptions=True)
-    assert all(isinstance(one, SandboxError) or one.stdout == b"1\n" for one in ended), ended
+    assert all(isinstance(one, SandboxError) or (isinstance(one, Outcome) and one.stdout == b"1\n") for one in ended), (
+        ended
+    )
     assert set(await ours(made)) <= others
 
 
@@ -314,6 +318,7 @@ async def containers_of(owner: str) -> int:
 
 async def owner_process(how: str) -> tuple[asyncio.subprocess.Process, str]:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, how, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
     lines = [line.decode().strip() async for line in process.stdout if b"/" in line] if how == "end" else None
     if lines is None:
         while b"/" not in (line := await asyncio.wait_for(process.stdout.readline(), 60)):

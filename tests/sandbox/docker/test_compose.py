@@ -38,7 +38,7 @@ def has_compose() -> None:
 
 @pytest.mark.docker
 def test_the_compose_of_debian_reads_it_with_and_without_gpus():
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     for profile in ((), ("--profile", "gpu")):
         done = compose(*profile, "config")
@@ -63,7 +63,7 @@ def test_without_a_secret_it_says_what_to_set():
 
 @pytest.mark.docker
 def test_only_the_proxy_has_the_socket_and_every_port_is_on_loopback():
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     found = yaml.safe_load(compose("--profile", "gpu", "config").stdout)
     for name, service in found["services"].items():

@@ -25,7 +25,8 @@ def api_error(status: int, words: str) -> docker.errors.APIError:
 
 
 def subclasses(kind: type) -> set[type]:
-    return {kind} | {deeper for one in kind.__subclasses__() for deeper in subclasses(one)}
+    below: list[type] = kind.__subclasses__()
+    return {kind}.union(*(subclasses(one) for one in below))
 
 
 def test_no_class_of_the_sdk_is_unmapped():

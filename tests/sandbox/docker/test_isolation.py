@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ LIMITS = st.builds(
 )
 
 
-def body(limits: Limits = Limits(), **shape: object) -> dict:
+def body(limits: Limits = Limits(), **shape: Any) -> dict:
     return create_body(shape_for(limits, image="move37-sandbox:cpu", **shape), limits, owner="b/1/2/3")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Literal
 
 import pytest
 
@@ -21,19 +22,20 @@ open(os.environ["MOVE37_OUT"] + "/x", "w").write("x")
 """
 
 
-def a_job(**limits: object) -> Job:
+def a_job(**limits: Any) -> Job:
+    known: dict[str, Any] = {"wall_seconds": 120.0}
     return Job(
         id="1",
         trust="t",
         argv=("python", "main.py"),
         files={"main.py": CODE},
         collect=("x",),
-        limits=Limits(**{"wall_seconds": 120.0} | limits),
+        limits=Limits(**(known | limits)),
     )
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runsc"])
-async def test_a_job_runs_with_limits_of_its_own(runtime: str):
+async def test_a_job_runs_with_limits_of_its_own(runtime: Literal["crun", "runsc"]):
     engine = await Engine.connect()
     known = (await engine.info())["Runtimes"]
     engine.close()
@@ -64,7 +66,8 @@ async def test_a_runtime_that_the_daemon_does_not_know_says_what_to_do():
 async def test_a_gpu_that_docker_cannot_hand_out_says_that_the_toolkit_is_missing(tmp_path):
     """A fake listing, a real daemon: here it has no NVIDIA toolkit, which is the point."""
     from move37.sandbox.errors import GpuUnavailable
-    from move37.sandbox.gpus import Gpu, Leases
+    from move37.sandbox.gpu_leases import Leases
+    from move37.sandbox.gpus import Gpu
 
     engine = await Engine.connect()
     toolkit = "nvidia" in (await engine.info())["Runtimes"]
