@@ -37,8 +37,9 @@ REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
-ROUNDING = 64 * 2.0**-24  # of |gradient of y * y|: what float32 may change in a comparison, with room
+ROUNDING = 256 * 2.0**-24  # of |gradient of y * y|: what float32 may change (the worst of 21 mixers: an eighth of it)
 LOUD, LARGER = 8.0, 16.0  # a shift grows until its effect is so many times louder than rounding, at most by so much
+HEARD = 2.0  # times rounding: nearer looks at what is less loud excuse nobody
 LEAST, SHARE = 4, 0.01  # checks in a training: at least so many (two missed one false training in six), and this share
 
 
@@ -204,8 +205,8 @@ class Said:
 
     @property
     def heard(self) -> bool:
-        """Whether rounding leaves enough of it: a false gradient agrees where rounding is louder."""
-        return self.spread >= self.rounding
+        """Whether rounding leaves enough of it: a false gradient agrees where rounding is as loud."""
+        return self.spread >= HEARD * self.rounding
 
     def off(self, measured: float) -> float:
         """How far `measured` lies from it."""
