@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from move37.lab.inside.verify import CLOSER, LEAST
+from move37.lab.inside.verify import CLOSER, HEARD, LEAST
 
 Row = dict[str, Any]
 HONEST = "honest"
@@ -24,7 +24,9 @@ def _both_sides(tolerance: float) -> Callable[[Row], bool]:
 
     def accuses(row: Row) -> bool:
         heard = [
-            off for off, by in zip(row["both_sides"], CLOSER, strict=False) if by == 1.0 or row["loudness"] * by >= 1
+            off
+            for off, by in zip(row["both_sides"], CLOSER, strict=False)
+            if by == 1.0 or row["loudness"] * by >= HEARD
         ]
         return bool(row["one_side"][0] > tolerance and min(heard, default=0.0) > tolerance)
 

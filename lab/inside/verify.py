@@ -6,9 +6,8 @@ little along a drawn direction. By how much <gradient of y, y> then differs from
 the reported gradients say along that direction: outputs that rest on memory or on another layer's disagree as much as
 gradients do that are not those of the outputs.
 Nobody is accused by that first look, which curvature disturbs too. Where it disagrees, further processes give outputs
-at the training's own place and on both sides of it, nearer and nearer: the difference of two sides holds no curvature,
-and at its own place a candidate must give what it gave in the training. The direction stays the first one, so that who
-was found by the first look gets no second draw.
+at the training's own place and on both sides of it, nearer and nearer: two sides cancel curvature, and at its own place
+a candidate must give what it gave in the training. The direction stays the first one: nobody gets a second draw.
 
 Read `Checks`, then `disagreement` (one side) and `disagreement_of_sides`. A mixer that wants another backward
 (straight-through and the like) declares it (`custom_backward` in the contract); then nothing is moved, outputs alone
@@ -38,7 +37,9 @@ REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
-ROUNDING = 64 * 2.0**-24  # of |gradient of y * y|: what float32 may change in a comparison, with room
+ROUNDING = 256 * 2.0**-24  # of |gradient of y * y|: what float32 may change (the worst of 21 mixers: an eighth of it)
+LOUD, LARGER = 8.0, 16.0  # a shift grows until its effect is so many times louder than rounding, at most by so much
+HEARD = 2.0  # times rounding: nearer looks at what is less loud excuse nobody
 LEAST, SHARE = 4, 0.01  # checks in a training: at least so many (two missed one false training in six), and this share
 
 
@@ -115,6 +116,10 @@ class Checks:
             remote.end()
 
     def shift(self, record: Record, *, on_input: bool) -> Shift:
+        """A direction, and how far along it the first look goes."""
+        return audible(record, self._direction(record, on_input=on_input))
+
+    def _direction(self, record: Record, *, on_input: bool) -> Shift:
         generator = torch.Generator().manual_seed(self.draw.getrandbits(62))
 
         def along(tensor: Tensor, typical: float) -> Tensor:
@@ -156,11 +161,20 @@ class Shift:
 
 
 def scaled(shift: Shift, by: float) -> Shift:
-    """The same direction, nearer."""
+    """The same direction, nearer or further, or its opposite."""
     return Shift(
         x=None if shift.x is None else shift.x * by,
         values=[None if value is None else value * by for value in shift.values],
     )
+
+
+def audible(record: Record, shift: Shift) -> Shift:
+    """The same direction, further where rounding would drown what is reported of it."""
+    reported = said(record, shift)
+    wanted = LOUD * reported.rounding
+    if reported.spread >= wanted:
+        return shift
+    return scaled(shift, min(LARGER, wanted / reported.spread) if reported.spread else LARGER)
 
 
 def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
@@ -191,8 +205,8 @@ class Said:
 
     @property
     def heard(self) -> bool:
-        """Whether rounding leaves enough of it: a false gradient agrees where rounding is louder."""
-        return self.spread >= self.rounding
+        """Whether rounding leaves enough of it: a false gradient agrees where rounding is as loud."""
+        return self.spread >= HEARD * self.rounding
 
     def off(self, measured: float) -> float:
         """How far `measured` lies from it."""
