@@ -48,7 +48,7 @@ COMMANDS = (
 
 _HELP = """An autonomous scientist for neural architectures.
 
-Agents negotiate a hypothesis, write a sequence mixer, debug it, train it in a sandbox beside seven tuned baselines,
+Agents negotiate a hypothesis, write a sequence mixer, debug it, train it in a sandbox beside seven baselines,
 explain what happened and remember it. Without a key, a GPU or a server it searches with its own designer.
 
 Start with: move37 run

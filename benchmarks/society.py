@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from autogen_core.models import CreateResult, LLMMessage, ModelInfo, RequestUsage
+from autogen_core.models import CreateResult, LLMMessage, RequestUsage
 
 from move37.agents import campaign as campaigns
 from move37.agents.approval import Approvals
@@ -57,25 +57,20 @@ class Scripted(LocalClient):
     def __init__(self) -> None:
         self.read: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
 
-    async def create(self, messages: Sequence[LLMMessage], *, json_output: Any = None, **_: Any) -> CreateResult:
+    async def answer(self, messages: Sequence[LLMMessage], json_output: Any) -> str:
         """The role's reply."""
         call = CALL.get()
         number = call.number if call else 0
         self.read[call.role if call and number else "Analyst, principles"][number].append(
             sum(tokens(text_of(m)) for m in messages)
         )
-        text = _reply(json_output, number).model_dump_json()
+        return str(_reply(json_output, number).model_dump_json())
+
+    async def create(self, messages: Sequence[LLMMessage], *, json_output: Any = None, **_: Any) -> CreateResult:
+        """The same with its tokens; `create_stream` of the base class gives it as one piece."""
+        text = await self.answer(messages, json_output)
         usage = RequestUsage(prompt_tokens=0, completion_tokens=tokens(text))
         return CreateResult(finish_reason="stop", content=text, usage=usage, cached=False)
-
-    async def answer(self, messages: Sequence[LLMMessage], json_output: Any) -> str:
-        """Unused: `create` answers."""
-        raise NotImplementedError
-
-    @property
-    def model_info(self) -> ModelInfo:
-        """Without tools, so that every turn is one call."""
-        return super().model_info
 
 
 def _reply(form: Any, number: int) -> Any:
