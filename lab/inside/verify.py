@@ -219,9 +219,8 @@ class Said:
 def said(record: Record, shift: Shift) -> Said:
     """From the gradients of a record that is complete."""
     assert record.of_y is not None and record.of_x is not None
-    gradients = [record.of_x, *record.of_values]
     effect, variance = 0.0, 0.0
-    for gradient, by in zip(gradients, [shift.x, *shift.values], strict=True):
+    for gradient, by in zip([record.of_x, *record.of_values], [shift.x, *shift.values], strict=True):
         if gradient is None or by is None:
             continue
         g, moved = gradient.double(), by.double()
