@@ -105,12 +105,13 @@ async def test_a_slow_machine_gets_fewer_candidates_and_still_a_confirmation(
 
 async def test_baselines_go_up_by_the_same_rule_as_candidates(tmp_path: Path) -> None:
     low, top = Rung(number=2, name="lm@100", steps=100, keep=1), Rung(number=2, name="lm@200", steps=200)
-    context, _ = a_context(tmp_path, task=Scheduled(baseline_rungs=(low, top, PROBES)))
+    task = Scheduled(baseline_rungs=(low, top, PROBES))
+    context, _ = a_context(tmp_path, task=task)
     await campaign.run(context)
     first = {e.id: e.measurements[0].value for e in everything(context) if e.role is Role.BASELINE}
     climbed = {e.id for e in everything(context) if e.id in first and any(m.steps == 200 for m in e.measurements)}
     assert len(first) == 2 and climbed == {min(first, key=first.__getitem__)}
-    assert {e for e, name, _ in context.task.measured if name == "probes" and e in first} == climbed
+    assert {e for e, name, _ in task.measured if name == "probes" and e in first} == climbed
 
 
 async def test_baselines_are_trained_once_a_home_and_their_fresh_seeds_are_nobody_elses(tmp_path: Path) -> None:

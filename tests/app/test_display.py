@@ -22,7 +22,6 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app import board as board_module
 from move37.app.board import Board
 from move37.app.display import Live, Plain, panel, status_lines
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
@@ -165,7 +164,7 @@ def test_the_time_stands_still_while_it_is_paused_or_somebody_is_asked(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr(board_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("move37.app.board.time.monotonic", lambda: clock[0])
     asked = ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor")
     board = Board(BITS_PER_BYTE)
     board.see(a_budget())
