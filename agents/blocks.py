@@ -90,6 +90,7 @@ def ledger_line(row: LedgerRow) -> str:
     parts += [f"Refused by {line(row.gate)}."] if row.gate else []
     parts += [row.status.capitalize() + "."]
     parts += [f"Lesson: {line(row.lesson)}"] if row.lesson else []
+    parts += [f"Its claim: {line(row.claim)}"] if row.claim else []
     return " ".join(parts)
 
 
@@ -163,6 +164,7 @@ def _head(p: ParentFacts) -> str:
     parts += [f"Gain {told}."] if told else []
     parts += [f"Chosen because: {line(p.why)}."] if p.why else []
     parts += [f"Its analysis says to try: {line(p.next)}"] if p.next else []
+    parts += [f"Its claim: {line(p.claim)}"] if p.claim else []
     return " ".join(parts)
 
 

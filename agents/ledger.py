@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, LedgerRow, ParentFacts
 from move37.lab.archive.codec import decode
+from move37.lab.claims import claim_lesson
 from move37.lab.effects import base_of, effects_of
 from move37.lab.ladder import standing
 from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
@@ -41,6 +42,7 @@ def _row(experiment: Experiment, experiments: Sequence[Experiment], metric: Metr
         steps=first.steps if first else 0,
         gate=gate,
         lesson=(analysis.lesson or analysis.seen) if analysis else "",
+        claim=claimed(experiment, metric),
     )
 
 
@@ -111,7 +113,13 @@ def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Me
         base=base.id if base else "",
         diff=diff(base, experiment) if base else "",
         next=experiment.analysis.next if experiment.analysis else "",
+        claim=claimed(experiment, metric),
     )
+
+
+def claimed(experiment: Experiment, metric: Metric) -> str:
+    """What a claim taught of it; "" where none was asked."""
+    return claim_lesson(experiment.claim, metric) if experiment.claim else ""
 
 
 def source_of(experiment: Experiment) -> str:

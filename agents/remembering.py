@@ -24,6 +24,7 @@ async def keep(ctx: ExperimentContext) -> MemoryResult:
             experiment,
             comparable(campaign),
             task=campaign.task.name,
+            claim=ledger.claimed(experiment, campaign.task.metric),
             effects=ledger.known_effects(experiment, comparable(campaign), campaign.task.metric),
             operators_of=campaign.operators_of,
         )
@@ -38,8 +39,9 @@ def lesson_of(
     task: str,
     effects: records.Effects,
     operators_of: ledger.OperatorsOf,
+    claim: str = "",
 ) -> Lesson:
-    """What one finished experiment taught. Raises `ValueError`: it was not analysed."""
+    """What one finished experiment taught, and its claim if one was asked. Raises `ValueError`: it was not analysed."""
     analysis = experiment.analysis
     if analysis is None:
         raise ValueError(f"{experiment.id} was not analysed")
@@ -64,7 +66,7 @@ def lesson_of(
         seen=analysis.seen,
         why=analysis.why,
         next=analysis.next,
-        lesson=analysis.lesson,
+        lesson=" ".join(part for part in (analysis.lesson, claim) if part),
         symptoms=analysis.symptoms,
         effects=MeasuredEffects(
             parent=_plain(effects.parent), family=_plain(effects.family), best=_plain(effects.best)

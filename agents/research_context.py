@@ -61,6 +61,7 @@ class LedgerRow:
     steps: int = 0  # behind the effects
     gate: str = ""  # the gate that refused it, and its number
     lesson: str = ""  # one sentence
+    claim: str = ""  # what it was found to be when a discovery was claimed of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class ParentFacts:
     base: str = ""  # its own parent
     diff: str = ""  # unified, from that parent
     next: str = ""  # what its analysis says to try
+    claim: str = ""  # what it was found to be when a discovery was claimed of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,14 @@ def claim_text(claim: Claim, metric: Metric) -> str:
     )
 
 
+def claim_lesson(claim: Claim, metric: Metric) -> str:
+    """What a claim taught: what decided it, and what was shown before that."""
+    failed = {c.question for c in claim.comparisons if not c.holds}
+    shown = dict.fromkeys(WORDS[c.question] for c in claim.comparisons if c.question not in failed)
+    decided = claim_text(claim, metric)
+    return f"{decided} Shown: it {', '.join(shown)}." if shown and (failed or claim.missing) else decided
+
+
 def against(comparison: Comparison, metric: Metric) -> str:
     """A comparison in numbers."""
     bounds = "no interval" if comparison.low is None else f"[{comparison.low:+.3f}, {comparison.high:+.3f}]"

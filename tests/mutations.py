@@ -128,6 +128,13 @@ MUTATIONS = (
         tests=("tests/app/test_reading.py",),
     ),
     Mutation(
+        what="what a claim taught reaches no later proposal",
+        file="agents/ledger.py",
+        old='claim_lesson(experiment.claim, metric) if experiment.claim else ""',
+        new='""',
+        tests=("tests/agents/test_standing_claims.py",),
+    ),
+    Mutation(
         what="a confirmation costs nothing",
         file="agents/time_left.py",
         old="CONFIRM_COSTS = 1.2",

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from move37.agents import claiming, standing_claims, tuning
+from move37.agents import claiming, ledger, standing_claims, tuning
 from move37.agents.approval import Approvals
+from move37.agents.blocks import ledger_line
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext
 from move37.agents.events import Event, Notice, Spoke, TrainingUpdated
@@ -199,6 +200,17 @@ async def test_a_refuted_candidate_keeps_its_status_and_spends_nothing_on_furthe
     assert found.claim is not None and not found.claim.stands and found.status is ExperimentStatus.PROMOTED
     assert {c.question for c in found.claim.comparisons} == {BASELINE}
     assert not openings(context.archive) and "Not a discovery" in said(events)[-1]
+
+
+async def test_what_a_claim_taught_reaches_memory_and_whoever_proposes_next(tmp_path: Path) -> None:
+    context, _ = a_campaign(tmp_path, task=a_task(tmp_path, gain=-0.3))
+    await the_stage(context)
+    (kept,) = context.memory.lessons
+    assert kept.lesson.startswith("Not a discovery: it is not shown that it beats the two best baselines")
+    found = context.archive.experiment("c1-001")
+    row = next(r for r in ledger.ledger(context.archive.experiments(), BITS_PER_BYTE) if r.experiment == found.id)
+    assert row.claim == kept.lesson and f"Its claim: {row.claim}" in ledger_line(row)
+    assert ledger.parent(found, [found], BITS_PER_BYTE).claim == row.claim
 
 
 @pytest.mark.parametrize("brief", [Brief(preset="full", confirm=False), Brief(preset="full")])

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.archive.codec import decode, encode
-from move37.lab.claims import ABLATION, BASELINE, LONGER, QUESTIONS, claim_text, ladder_of, pairs_of, settled
+from move37.lab.claims import (
+    ABLATION,
+    BASELINE,
+    LONGER,
+    QUESTIONS,
+    WORDS,
+    claim_lesson,
+    claim_text,
+    ladder_of,
+    pairs_of,
+    settled,
+)
 from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_gate, a_measurement
 
@@ -46,6 +57,16 @@ def test_a_claim_stands_only_if_every_question_was_asked_and_every_answer_holds(
         assert text.startswith("Not a discovery: ")
     elif not claim.stands:
         assert text.startswith("Not a discovery yet") and len(claim.missing) == len(set(QUESTIONS) - asked)
+
+
+@given(st.sets(st.sampled_from(QUESTIONS)), st.sets(st.sampled_from(QUESTIONS)))
+def test_a_lesson_names_what_was_shown_before_the_claim_fell(asked: set[str], failing: set[str]) -> None:
+    claim = a_claim(*(a_comparison(q, low=-0.01 if q in failing else 0.01) for q in asked))
+    lesson = claim_lesson(claim, BITS_PER_BYTE)
+    assert lesson.startswith(claim_text(claim, BITS_PER_BYTE))
+    if not claim.stands:
+        shown = lesson.partition(" Shown: it ")[2]
+        assert {q for q in QUESTIONS if WORDS[q] in shown} == asked - failing
 
 
 def test_a_question_that_does_not_apply_is_not_missing_and_one_that_cannot_be_asked_is() -> None:
