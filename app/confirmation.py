@@ -11,8 +11,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from move37.agents import claiming
+from move37.agents import claiming, ledger, remembering
 from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents.search import operators_of
 from move37.app import places
 from move37.app.exits import BadInput
 from move37.app.measuring import open_context
@@ -24,6 +25,8 @@ from move37.lab.claims import QUESTIONS, SECOND_CORPUS, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.tasks.task import SECRET, QuestionedTask
+from move37.memory.errors import MemoryFault
+from move37.memory.recall import open_memory
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -62,7 +65,39 @@ async def confirm_experiment(
             )  # fmt: skip
             claim = await claiming.ask(ground, experiment, wanted)
         assert claim is not None  # nothing lets a question wait here
-        return archive.experiment(experiment.id), claim, task.metric
+        found = archive.experiment(experiment.id)
+        await keep_lesson(settings, archive, found, task, watch)
+        return found, claim, task.metric
+
+
+async def keep_lesson(
+    settings: Settings, archive: Archive, experiment: Experiment, task: QuestionedTask, watch: ClaimWatch
+) -> None:
+    """The experiment's lesson again, with what its claim added. A memory that is away costs a sentence, no claim."""
+    if experiment.analysis is None:
+        return
+    others = archive.experiments(experiment.campaign)
+    memory = open_memory(
+        settings.home,
+        url=settings.memory.url,
+        api_key=settings.memory.api_key,
+        embedding_model=settings.memory.embedding_model,
+    )
+    try:
+        await memory.remember(
+            remembering.lesson_of(
+                experiment,
+                others,
+                task=task.name,
+                effects=ledger.known_effects(experiment, others, task.metric),
+                operators_of=operators_of,
+                claim=ledger.claimed(experiment, task.metric),
+            )
+        )
+    except MemoryFault as error:
+        watch.notice(f"the archive keeps what the claim taught, memory does not: {error}")
+    finally:
+        await memory.close()
 
 
 async def reproduce_claim(

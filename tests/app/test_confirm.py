@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from move37.agents.claiming import ClaimWatch
+from move37.app.confirmation import keep_lesson
+from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, settled
 from move37.lab.errors import BadCorpus
-from move37.lab.records import Comparison, ExperimentStatus
+from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus
+from move37.lab.tasks.task import QuestionedTask
 from move37.lab.training.corpus import check_held_out, open_corpus, open_held_out
+from move37.memory.recall import open_memory
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -46,6 +53,27 @@ def test_a_baseline_or_a_stranger_cannot_be_confirmed(home: Path, move37: Move37
     for ident, word in (("gla", "is a baseline"), ("c9-001", "no experiment")):
         answer = move37("--home", str(home), "confirm", ident)
         assert answer.status == 2 and word in answer.err
+
+
+async def test_what_a_claim_taught_is_remembered_with_the_lesson(home: Path) -> None:
+    ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+    said: list[str] = []
+    watch = ClaimWatch(
+        begins=lambda plan, runs: None, run=lambda name, seed, kept: None, answers=lambda c, m: None, notice=said.append
+    )
+    with Archive.open(home) as archive:
+        archive.finish_stage(ident, "claim", {"claim": CLAIM})
+        found = archive.experiment(ident)
+        assert found.analysis is not None
+        task = cast("QuestionedTask", SimpleNamespace(name="mixers", metric=BITS_PER_BYTE))
+        await keep_lesson(Settings(home=home), archive, found, task, watch)
+    memory = open_memory(home, read_only=True)
+    try:
+        recalled = await memory.recall("a skip", kinds=("analysis",), k=20, budget_tokens=20_000)
+    finally:
+        memory.close_now()
+    (lesson,) = [r for r in recalled if r.key == ident]
+    assert "Not a discovery yet" in str(lesson) and not said
 
 
 def test_a_second_confirmation_is_refused_and_spends_nothing(home: Path, move37: Move37) -> None:
