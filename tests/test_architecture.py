@@ -123,19 +123,39 @@ def test_no_class_name_stands_for_two_things() -> None:
     assert {name: files for name, files in house.classes().items() if len(files) > 1} == {}
 
 
-# Folders that still import each other in a circle; nothing is to be added.
-KNOTS = {
-    ("lab.gates", "lab.inside"),
+# Files over 250 lines, each with what keeps it in one piece; nothing is to be added.
+LONG = {
+    "agents/campaign.py": "the order of things and the watchers share one session's state",
+    "agents/conversation.py": "a team's turns, stored as they are spoken: one class",
+    "agents/models/repair.py": "one client; every fault of an endpoint goes through one loop",
+    "app/doctor.py": "a list: one finding a question",
+    "app/orders.py": "a list: one order a command",
+    "benchmarks/kernels_card.py": "one call on a machine that is lent for minutes",
+    "benchmarks/memory_speed.py": "one measurement and its table",
+    "benchmarks/sandbox.py": "one comparison, round by round in turn",
+    "lab/audit/adapt.py": "one walk over a syntax tree",
+    "lab/inside/remote.py": "the one place where a candidate's numbers enter",
+    "lab/records.py": "the lab's nouns; it travels into the sandbox as one file",
+    "lab/tasks/program.py": "a task is one file",
+    "memory/edge.py": "one store behind one protocol",
+    "memory/index.py": "one class: what is written and searched under one lock",
+    "memory/recall.py": "one class: what agents call",
+    "sandbox/channel.py": "one wire's end",
+    "sandbox/docker/build.py": "one recipe, in order",
+    "sandbox/executor/executor.py": "AutoGen's protocol, one class",
+    "sandbox/process/namespaces.py": "what holds a job is read as a whole",
+    "sandbox/proxy/rules.py": "what may pass is read as a whole",
+    "sandbox/worker/jobs.py": "one job from its files to its results",
 }
-LONG_FILES, LATE_IMPORTS = 22, 252  # files over 250 lines; imports of our own rooms inside of functions (start-up time)
+LATE_IMPORTS = 252  # imports of our own rooms inside of functions (start-up time)
 
 
-def test_no_new_knot_of_folders() -> None:
-    assert set(house.knots()) <= KNOTS
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    assert house.knots() == []
 
 
-def test_long_files_and_late_imports_do_not_grow() -> None:
-    assert sum(lines > 250 for lines in house.sizes().values()) <= LONG_FILES
+def test_long_files_have_a_reason_and_late_imports_do_not_grow() -> None:
+    assert {name for name, lines in house.sizes().items() if lines > 250} <= LONG.keys()
     assert len(house.function_level_imports()) <= LATE_IMPORTS
 
 

@@ -1,7 +1,7 @@
 """Run the gates on one candidate: a job in the sandbox, judgement here.
 
 Read `run_gates`, then `_Jobs`: one job measures all gates, with the candidate in processes apart from the one that
-compares (`lab/inside/gates.py`). Where the whole job ends (time, memory), the gate that was running has failed, and a
+compares (`lab/gates/job.py`). Where the whole job ends (time, memory), the gate that was running has failed, and a
 further job goes on behind it. Nothing here imports torch.
 """
 
@@ -92,7 +92,7 @@ class _Jobs:
 
     def __init__(self, source: str, trust: str, sandbox: Sandbox, scale: Scale) -> None:
         self._scale = scale
-        self._files = {**inside(), **main_file("move37.lab.inside.gates"), FILE_NAME: source.encode()}
+        self._files = {**inside(), **main_file("move37.lab.gates.job"), FILE_NAME: source.encode()}
         self._trust = trust
         self._sandbox = sandbox
         self.jobs = 0

@@ -7,9 +7,9 @@ from functools import cache
 
 from move37.lab import baselines
 from move37.lab.gates.gate import GateEvidence, RawMeasurement
+from move37.lab.gates.job import measured
 from move37.lab.gates.registry import GATES
 from move37.lab.inside.bench import Bench
-from move37.lab.inside.gates import measured
 from move37.lab.inside.spawner import Spawner
 from move37.lab.judging.ast_hash import ast_hash
 from move37.lab.judging.checked import Checked, Fingerprint
