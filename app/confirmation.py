@@ -16,6 +16,7 @@ from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, C
 from move37.agents.search import operators_of
 from move37.app import places
 from move37.app.exits import BadInput
+from move37.app.home_memory import memory_of
 from move37.app.measuring import open_context
 from move37.app.reading import pick_experiment
 from move37.lab import machine
@@ -26,7 +27,6 @@ from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, r
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.tasks.task import SECRET, QuestionedTask
 from move37.memory.errors import MemoryFault
-from move37.memory.recall import open_memory
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -77,12 +77,7 @@ async def keep_lesson(
     if experiment.analysis is None:
         return
     others = archive.experiments(experiment.campaign)
-    memory = open_memory(
-        settings.home,
-        url=settings.memory.url,
-        api_key=settings.memory.api_key,
-        embedding_model=settings.memory.embedding_model,
-    )
+    memory = memory_of(settings)
     try:
         await memory.remember(
             remembering.lesson_of(

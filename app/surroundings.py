@@ -27,6 +27,7 @@ from move37.agents.seat.mailbox import carry
 from move37.agents.seat.prompt import prompt_of
 from move37.agents.seat.scientist import Outsider
 from move37.app.campaign_facts import environment_of
+from move37.app.home_memory import memory_of
 from move37.app.models import OpenedModels
 from move37.app.outside import Outside, open_outside, tell, workers_of
 from move37.app.settings import Settings
@@ -34,7 +35,7 @@ from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Analysis, Brief
 from move37.lab.tasks.task import Task
 from move37.memory.errors import MemoryFault
-from move37.memory.recall import Memory, open_memory
+from move37.memory.recall import Memory
 from move37.sandbox.retrying import RetryingSandbox
 
 TALKING = 2  # experiments whose language models may talk while others hold the training places
@@ -65,12 +66,7 @@ async def open_context(
         clients = _recorded(settings, campaign, outside.models)
         sandbox = RetryingSandbox(outside.sandbox, on_wait=partial(tell, on_event))
         tell(on_event, f"Candidates run in the {sandbox.name} sandbox.")
-        memory = open_memory(
-            settings.home,
-            url=settings.memory.url,
-            api_key=settings.memory.api_key,
-            embedding_model=settings.memory.embedding_model,
-        )
+        memory = memory_of(settings)
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)

@@ -20,16 +20,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing 
 @contextmanager
 def opened(context: typer.Context, *, read_only: bool = False) -> Iterator[Memory]:
     """The memory of the settings. What only reads works beside a campaign: it gets a copy."""
-    from move37.memory.recall import open_memory
+    from move37.app.home_memory import memory_of
 
-    settings = context.obj
-    memory = open_memory(
-        settings.home,
-        url=settings.memory.url,
-        api_key=settings.memory.api_key,
-        embedding_model=settings.memory.embedding_model,
-        read_only=read_only,
-    )
+    memory = memory_of(context.obj, read_only=read_only)
     try:
         yield memory
     finally:
