@@ -20,7 +20,7 @@ def look(path):
             return
     for name in names:
         full = f"{path}/{name}"
-        if os.path.realpath(full) in OWN:
+        if os.path.realpath(full) in OWN or f"{INSTALLED}/".startswith(f"{full}/"):
             continue
         found.append(full)
         if os.path.isdir(full) and not os.path.islink(full):
@@ -30,6 +30,7 @@ def look(path):
 folders = [os.getcwd(), *(os.environ[name] for name in ("MOVE37_OUT", "HOME", "TMPDIR"))]
 OWN = {os.path.realpath(path) for path in (*folders, os.path.dirname(folders[0]))}
 OWN |= {os.path.realpath(f"{folders[0]}/{name}") for name in EXPECTED}
+INSTALLED = os.path.realpath(sys.prefix)  # shown to every job, and nobody's leftover, where it lies below /tmp
 for path in ("/tmp", "/dev/shm", *folders):
     look(path)
 with contextlib.suppress(ImportError):
