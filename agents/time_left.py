@@ -21,8 +21,8 @@ SPOKEN_FOR = "the time left belongs to the climb of the best and to fresh seeds.
 USEFUL_SEEDS = 3  # fresh seeds that are kept time for before anything optional begins
 
 
-def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float) -> bool:
-    """Whether `runs` whole trainings fit into the time left, beside a confirmation on the fewest useful seeds.
+def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float, seeds: int = USEFUL_SEEDS) -> bool:
+    """Whether `runs` whole trainings fit into the time left, beside a confirmation on `seeds` fresh seeds.
 
     They are taken to be as slow as the slowest of `arms`.
     """
@@ -30,19 +30,19 @@ def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float) -> boo
     if left is None:
         return True
     slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
-    confirming = USEFUL_SEEDS * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
+    confirming = seeds * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
     return left >= (runs + confirming) * slowest / max(1, campaign.workers)
 
 
 def another_candidate(campaign: CampaignContext) -> bool:
-    """Whether the time left holds one more candidate, the climb of the best so far and a confirmation."""
+    """Whether the time left holds one more candidate, the climb of the best so far and the least confirmation."""
     schedule = campaign.schedule
     own = tuple(b.id for b in baselines_of(campaign))
     screen = schedule.rungs[0].steps / max(1, schedule.rungs[-1].steps)
     runs = screen + _climb(schedule.rungs, among=schedule.generation)
     if not rivals_of(campaign, schedule.rungs[-1]):
         runs += _climb(schedule.baseline_rungs, among=len(own))
-    return holds(campaign, own, runs=runs)
+    return holds(campaign, own, runs=runs, seeds=ladder.LEAST_SEEDS)
 
 
 def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[str]) -> tuple[Rung, ...]:

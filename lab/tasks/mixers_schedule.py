@@ -47,13 +47,13 @@ def schedule(
 def _preset(preset: str, scale: Scale, learning_rate: float, by_the_lab: bool) -> Schedule:
     steps = scale.steps
     if preset == "quick":
-        screens = _screens(steps, keep_first=4, keep_second=2)
+        screens = _screens(steps, keep_first=3, keep_second=2)
         return Schedule(
             preset=preset,
             candidates=12,
             generation=12,
             rungs=(screens[0], PROBE_RUNG, *screens[1:]),
-            baseline_rungs=(*_screens(steps, keep_first=4, keep_second=3), PROBE_RUNG),
+            baseline_rungs=(*screens, PROBE_RUNG),
             learning_rate=learning_rate,
             screen_seeds=2,
             finalists=1,
@@ -91,8 +91,8 @@ def _preset(preset: str, scale: Scale, learning_rate: float, by_the_lab: bool) -
 def _quick_notes(scale: Scale, learning_rate: float, by_the_lab: bool) -> tuple[str, ...]:
     first, whole = max(1, scale.steps // 5), scale.steps
     return (
-        f"Quick preset: candidates are screened on one seed at rate {learning_rate:.0e}; two of three "
-        f"stop at {first} of {whole} steps, and so do three of the seven baselines.".replace("e-0", "e-"),
+        f"Quick preset: candidates are screened on one seed at rate {learning_rate:.0e}; three of "
+        f"four stop at {first} of {whole} steps, and so do four of the seven baselines.".replace("e-0", "e-"),
         "Probes (overwrite recall and parity, one seed) only for those, baselines too, who were kept.",
         *((_QUICK_CONFIRMS,) if by_the_lab else ()),
         _NO_DISCOVERY,

@@ -27,10 +27,10 @@ def a_schedule_task() -> MixersTask:
     return MixersTask(corpus=Corpus(name="none", sha256="", train=empty, validation=empty))
 
 
-def test_quick_halves_twelve_to_four_to_two_and_confirms_one() -> None:
+def test_quick_takes_three_of_twelve_then_two_and_confirms_one() -> None:
     schedule = a_schedule_task().schedule("quick")
     steps = [(r.steps, r.keep) for r in schedule.rungs if r.number == 2]
-    assert steps == [(100, 4), (200, 2), (500, None)]
+    assert steps == [(100, 3), (200, 2), (500, None)]
     assert (schedule.candidates, schedule.generation, schedule.finalists, schedule.confirm_seeds) == (12, 12, 1, 5)
     assert schedule.learning_rate == 1e-2 and schedule.max_seconds is not None and schedule.max_seconds < 600
 
