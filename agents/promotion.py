@@ -70,13 +70,18 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Se
     if refusal := schedule.refusal or able.refusal:
         await _refuse(campaign, found, refusal, seat)
         return
-    seeds = time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)
+    seeds: tuple[int, ...] = ()
+    # How many depends on the time and on nothing that was seen: asked again, with the time that fresh runs took.
+    while len(more := time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)) > len(seeds):
+        await gather(
+            *(_again(campaign, ident, top, seed, seat) for seed in more[len(seeds) :] for ident in (*rivals, *found))
+        )
+        seeds = more
     if not seeds:
         campaign.on_event(
             Notice(text="No time is left for fresh seeds: no row gets an interval. `--max-time` gives more.")
         )
         return
-    await gather(*(_again(campaign, ident, top, seed, seat) for seed in seeds for ident in (*rivals, *found)))
     for ident in (*rivals, *found):
         await campaign.sandbox.release(ident)
     missing = (

@@ -55,21 +55,31 @@ def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[
 
 
 def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple[int, ...]:
-    """Up to `wanted` seeds that chose nothing, as many as the time left holds; those begun earlier in any case."""
+    """Up to `wanted` seeds that chose nothing: those begun already, and as many more as the time left holds.
+
+    Before the first one their cost is guessed from the screen, which was three trainings one after another; asked
+    again, it is what fresh runs took.
+    """
     records = [campaign.archive.experiment(ident) for ident in arms]
-    begun = {m.seed for m in records[0].measurements if m.fresh}
-    fitting = ladder.affordable_seeds(
-        wanted,
-        arms=len(arms),
-        seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
-        seconds_left=campaign.clock.left,
-        workers=campaign.workers,
-    )
+    begun = len({m.seed for m in records[0].measurements if m.fresh})
+    left = campaign.clock.left
+    if begun and left is not None:
+        slowest = max(_fresh_run_seconds(campaign, e) for e in records)
+        runs = left * max(1, campaign.workers) / slowest if slowest else wanted * len(arms)
+        fitting = min(wanted, begun + int(runs // len(arms)))
+    else:
+        fitting = ladder.affordable_seeds(
+            wanted,
+            arms=len(arms),
+            seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
+            seconds_left=left,
+            workers=campaign.workers,
+        )
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
     secret = campaign.record.facts.get(SECRET)
     base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
-    return ladder.fresh_seeds(max(fitting, len(begun)), campaign_seed=base, used=used)
+    return ladder.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
 
 
 def rivals_of(campaign: CampaignContext, rung: Rung, count: int = ladder.RIVALS) -> tuple[str, ...]:
@@ -99,3 +109,8 @@ def _whole_run_seconds(campaign: CampaignContext, experiment: Experiment) -> flo
     done, whole = max(screened, default=0), campaign.schedule.rungs[-1].steps
     seconds = sum(m.train_seconds + m.eval_seconds for m in screened.values())
     return seconds * whole / done if done else seconds
+
+
+def _fresh_run_seconds(campaign: CampaignContext, experiment: Experiment) -> float:
+    fresh = [m for m in experiment.measurements if m.metric == campaign.task.metric.name and m.fresh]
+    return max((m.train_seconds + m.eval_seconds for m in fresh), default=0.0)

@@ -103,6 +103,16 @@ async def test_a_slow_machine_gets_fewer_candidates_and_still_a_confirmation(
     assert said == ([f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"] if tried == 2 else [])
 
 
+async def test_seeds_are_added_while_the_time_that_fresh_runs_took_allows(tmp_path: Path) -> None:
+    # The screen's guess is 2.4 s a run, a fresh one takes 1: two seeds are begun, and then as many as 18 s hold.
+    task = Scheduled(confirm_seeds=8, most_seeds=8)
+    context, _ = a_context(tmp_path, task=task, clock=Clock(soft=18.0, now=lambda: 0.0), workers=1)
+    await campaign.run(context)
+    seeds = {e.id: {m.seed for m in e.measurements if m.fresh} for e in everything(context)}
+    (same,) = {frozenset(found) for found in seeds.values() if found}
+    assert len(same) == 8
+
+
 async def test_baselines_go_up_by_the_same_rule_as_candidates(tmp_path: Path) -> None:
     low, top = Rung(number=2, name="lm@100", steps=100, keep=1), Rung(number=2, name="lm@200", steps=200)
     task = Scheduled(baseline_rungs=(low, top, PROBES))
