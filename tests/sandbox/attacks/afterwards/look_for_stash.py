@@ -20,7 +20,7 @@ def look(path):
             return
     for name in names:
         full = f"{path}/{name}"
-        if os.path.realpath(full) in OWN or f"{INSTALLED}/".startswith(f"{full}/"):
+        if os.path.realpath(full) in OWN or f"{INSTALLED}/".startswith(f"/tmp{full.partition('/tmp')[2]}/"):
             continue
         found.append(full)
         if os.path.isdir(full) and not os.path.islink(full):
