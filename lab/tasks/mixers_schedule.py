@@ -14,8 +14,8 @@ SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation m
 
 PROBE_RUNG, ALL_PROBES_RUNG = Rung(number=1, name="probes"), Rung(number=1, name="all probes")
 _QUICK_CONFIRMS = (
-    "One finalist is confirmed against the two best baselines, on about five fresh seeds and at one learning rate: "
-    "differences under about .04 bits/byte cannot be told from noise."
+    "One finalist is confirmed against the two best baselines, at one learning rate and on as many fresh seeds as "
+    "the time holds: even with five, differences under about .04 bits/byte cannot be told from noise."
 )
 _NO_DISCOVERY = (
     "No ablation, no longer training, no larger width, no held-out text: nothing here is a discovery "
