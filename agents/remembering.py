@@ -11,24 +11,18 @@ from move37.lab import records
 from move37.lab.archive.message import now
 from move37.lab.effects import base_of
 from move37.lab.probes.run import CHANCE
-from move37.lab.records import Experiment
+from move37.lab.records import Experiment, Metric
 from move37.memory.records import Lesson, MeasuredEffect, MeasuredEffects, ProbeResult
 
 
 async def keep(ctx: ExperimentContext) -> MemoryResult:
     """The lesson goes to memory; memory queues it on disk when its store is gone."""
-    campaign = ctx.campaign
+    campaign, task = ctx.campaign, ctx.campaign.task
     experiment = campaign.archive.experiment(ctx.id)
-    await campaign.memory.remember(
-        lesson_of(
-            experiment,
-            comparable(campaign),
-            task=campaign.task.name,
-            claim=ledger.claimed(experiment, campaign.task.metric),
-            effects=ledger.known_effects(experiment, comparable(campaign), campaign.task.metric),
-            operators_of=campaign.operators_of,
-        )
+    lesson = lesson_of(
+        experiment, comparable(campaign), task=task.name, metric=task.metric, operators_of=campaign.operators_of
     )
+    await campaign.memory.remember(lesson)
     return MemoryResult()
 
 
@@ -37,14 +31,14 @@ def lesson_of(
     others: Sequence[Experiment],
     *,
     task: str,
-    effects: records.Effects,
+    metric: Metric,
     operators_of: ledger.OperatorsOf,
-    claim: str = "",
 ) -> Lesson:
     """What one finished experiment taught, and its claim if one was asked. Raises `ValueError`: it was not analysed."""
     analysis = experiment.analysis
     if analysis is None:
         raise ValueError(f"{experiment.id} was not analysed")
+    effects, claim = ledger.known_effects(experiment, others, metric), ledger.claimed(experiment, metric)
     base = base_of(experiment, others)
     used = tuple(operators_of(ledger.source_of(experiment)))
     before = tuple(operators_of(ledger.source_of(base))) if base else ()

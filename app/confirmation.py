@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from move37.agents import claiming, ledger, remembering
+from move37.agents import claiming, remembering
 from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.search import operators_of
 from move37.app import places
@@ -77,18 +77,10 @@ async def keep_lesson(
     if experiment.analysis is None:
         return
     others = archive.experiments(experiment.campaign)
+    lesson = remembering.lesson_of(experiment, others, task=task.name, metric=task.metric, operators_of=operators_of)
     memory = memory_of(settings)
     try:
-        await memory.remember(
-            remembering.lesson_of(
-                experiment,
-                others,
-                task=task.name,
-                effects=ledger.known_effects(experiment, others, task.metric),
-                operators_of=operators_of,
-                claim=ledger.claimed(experiment, task.metric),
-            )
-        )
+        await memory.remember(lesson)
     except MemoryFault as error:
         watch.notice(f"the archive keeps what the claim taught, memory does not: {error}")
     finally:

@@ -120,8 +120,8 @@ async def test_a_user_line_of_an_earlier_stage_and_a_standing_wish_reach_later_o
 
 def test_an_experiment_that_was_not_analysed_teaches_nothing() -> None:
     from move37.agents.remembering import lesson_of
-    from move37.lab.records import Effects, ExperimentStatus
+    from move37.lab.records import BITS_PER_BYTE, ExperimentStatus
 
     silent = Experiment(id="c1-001", campaign=1, number=1, role=Role.CANDIDATE, status=ExperimentStatus.FAILED)
     with pytest.raises(ValueError, match="not analysed"):
-        lesson_of(silent, [replace(silent, id="x")], task="mixers", effects=Effects(), operators_of=operators_of)
+        lesson_of(silent, [replace(silent, id="x")], task="mixers", metric=BITS_PER_BYTE, operators_of=operators_of)
