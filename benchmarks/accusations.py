@@ -31,7 +31,8 @@ from move37 import kernels
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
 from move37.agents.search.operators import OPERATORS, crossover, put, take
-from move37.benchmarks.accusations_rules import HONEST, Row, read, table
+from move37.benchmarks.accusations_rules import HONEST, table
+from move37.benchmarks.json_lines import Row, read
 from move37.lab.inside import loop
 from move37.lab.inside.candidate import Worker
 from move37.lab.inside.remote import Built, Forward, Record, Remote, build_model

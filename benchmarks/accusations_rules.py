@@ -1,17 +1,14 @@
-"""Who is accused by which rule, from what `benchmarks.accusations` measured. Pure, but for `read`."""
+"""Who is accused by which rule, from what `benchmarks.accusations` measured. Pure."""
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
+from move37.benchmarks.json_lines import Row
 from move37.lab.inside.verify import CLOSER, HEARD, LEAST
 
-Row = dict[str, Any]
 HONEST = "honest"
 
 
@@ -72,14 +69,3 @@ def accused_trainings(rows: Sequence[Row], rule: Callable[[Row], bool]) -> float
         by_plan.setdefault(row["plan"], []).append(rule(row))
     chances = [1 - (1 - statistics.fmean(accused)) ** (LEAST * layers) for accused in by_plan.values()]
     return statistics.fmean(chances) if chances else 0.0
-
-
-def read(path: Path) -> list[Row]:
-    """Rows of earlier sittings; a last line that was cut off is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            rows.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return rows

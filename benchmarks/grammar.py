@@ -25,19 +25,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import structlog
 
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome, from_json
 from move37.agents.search.operators import OPERATORS, put, take
+from move37.benchmarks.json_lines import Row, read
 from move37.lab.records import BITS_PER_BYTE, Candidate
 from move37.lab.tasks.mixers import LEARNING_RATE, MixersTask
 from move37.lab.tasks.task import Rung
 from move37.sandbox import ProcessSandbox
-
-Row = dict[str, Any]
 
 
 def variants(bases: Sequence[str], parts: Sequence[str], plans: Sequence[str]) -> Iterator[tuple[str, str, Genome]]:
@@ -120,17 +118,6 @@ def _cell(values: Sequence[float], form: str) -> str:
     if not values:
         return ""
     return form.format(statistics.fmean(values)) + (f" ({len(values)})" if len(values) > 1 else "")
-
-
-def read(path: Path | None) -> list[Row]:
-    """Rows of an earlier session; a last line that was cut off is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
-        try:
-            rows.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return rows
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ memory are left out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from move37.agents.search.critic import critique
 from move37.agents.search.grammar import BASELINES, Genome, from_json
 from move37.agents.search.researcher import propose
 from move37.agents.search.view import view_of
+from move37.benchmarks import json_lines
 from move37.benchmarks.rediscovery import append_line
 from move37.benchmarks.rediscovery_tasks import TASKS, WIDTH, train
 from move37.lab.parents import draw_parents
@@ -41,11 +41,10 @@ class CachedTrainings:
     def __init__(self, path: Path | None, steps: int, new: int | None) -> None:
         self._path, self._steps, self._left = path, steps, new
         self._known: dict[tuple[str, int, int], float | None] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
+        for row in json_lines.read(path):
             try:
-                row = json.loads(line)
                 self._known[row["plan"], row["seed"], row["steps"]] = row["value"]
-            except (ValueError, KeyError, TypeError):
+            except (KeyError, TypeError):
                 continue
 
     def value(self, genome: Genome, seed: int) -> float | None:

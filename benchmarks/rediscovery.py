@@ -33,6 +33,7 @@ import torch
 
 from move37.agents.arms import SearchSpace
 from move37.agents.search.grammar import Genome, operators_in
+from move37.benchmarks import json_lines
 from move37.benchmarks.rediscovery_search import ARMS, campaign, duel, summary
 from move37.benchmarks.rediscovery_tasks import TASKS, KnownTask, Trained, train
 
@@ -80,11 +81,10 @@ def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: Know
 def read(path: Path | None) -> dict[Key, dict[str, Any]]:
     """Campaigns of an earlier session; a last line that was cut off is left out."""
     found: dict[Key, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
+    for row in json_lines.read(path):
         try:
-            row = json.loads(line)
             found[(row["task"], row["arm"], row["seed"], row["experiments"], row["steps"])] = row
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             continue
     return found
 

@@ -15,24 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from move37.benchmarks.json_lines import Row, read
 from move37.lab.statistics.paired import interval
 
 FEWEST = 3  # seeds behind a verdict
-Row = dict[str, Any]  # what identifies a run under "run", and what it gave: "value", "cpu_seconds", ...
 
 
 class StudyRuns:
-    """Runs by what identifies them, kept in a file of JSON lines where one is given."""
+    """Runs by what identifies them, kept in a file of JSON lines where one is given.
+
+    A row has what identifies its run under "run", and what it gave: "value", "cpu_seconds", ...
+    """
 
     def __init__(self, out: Path | None) -> None:
         self._out = out
         self._known: dict[str, Row] = {}
-        for line in out.read_text(encoding="utf-8").splitlines() if out and out.exists() else ():
-            try:
-                row = json.loads(line)
+        for row in read(out):
+            if "run" in row:
                 self._known[_key(row["run"])] = row
-            except (ValueError, KeyError, TypeError):
-                continue  # a line that was cut off
 
     def get(self, identity: dict[str, Any], run: Callable[[], Row]) -> Row:
         """The row of this run: from the file, or made by `run` and written at once."""

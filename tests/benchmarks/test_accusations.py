@@ -11,7 +11,8 @@ import torch
 
 from move37.agents.search.grammar import faults
 from move37.benchmarks.accusations import FALSE, built, composition, kind, looks, made_false, recorded
-from move37.benchmarks.accusations_rules import RULES, accused_trainings, quantile, read, table
+from move37.benchmarks.accusations_rules import RULES, accused_trainings, quantile, table
+from move37.benchmarks.json_lines import read
 from move37.lab.inside.remote import Record
 from move37.lab.inside.verify import ON_INPUT, Checks, Shift
 
