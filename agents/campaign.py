@@ -95,16 +95,15 @@ class _Campaign:
 
     async def _whole(self) -> None:
         campaign, schedule = self._context, self._context.schedule
-        first, rest = schedule.baseline_rungs[:1], schedule.baseline_rungs[1:]
         self._enter("baselines")
-        await self._baselines(first)
+        await self._baselines(schedule.baseline_rungs[:1])
         need_a_baseline(campaign)
         everybody: list[str] = []
         start = 1
         while start <= campaign.record.brief.budget:  # again, where the budget grew while the last ones were confirmed
             while start <= campaign.record.brief.budget:
                 numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
-                everybody += await self._generation(numbers, rest)
+                everybody += await self._generation(numbers)
                 start = numbers.stop
             for own in baselines_of(campaign):
                 await campaign.sandbox.release(own.id)
@@ -113,15 +112,20 @@ class _Campaign:
                 await work(campaign, everybody, self.seat)
             await standing_claims.confirm_standing(campaign, self.seat, self._limit)
 
-    async def _generation(self, numbers: range, rest: Sequence[Rung]) -> list[str]:
-        """Candidates side by side, then the ladder; `rest` are the baselines' upper rungs."""
+    async def _generation(self, numbers: range) -> list[str]:
+        """Candidates side by side, then the ladder."""
         campaign = self._context
         self._enter("search")
         generation = await self._search(numbers)
         self._enter("climb")
-        baselines_done = asyncio.ensure_future(self._baselines_climb(rest, generation))
+        probed = time_left.holds_probes(campaign, generation)
+        own, theirs = (
+            promotion.above_screen(rungs, probed=probed)
+            for rungs in (campaign.schedule.baseline_rungs, campaign.schedule.rungs)
+        )
+        baselines_done = asyncio.ensure_future(self._baselines_climb(own))
         try:
-            await promotion.promote(campaign, generation, self.seat, baselines_done)
+            await promotion.promote(campaign, generation, theirs, self.seat, baselines_done)
             await baselines_done
         finally:
             baselines_done.cancel()
@@ -138,10 +142,10 @@ class _Campaign:
         own = enumerate(self._context.task.baselines)
         await gather(*(self._baseline(n, rungs) for n, b in own if names is None or b.name in names))
 
-    async def _baselines_climb(self, rungs: Sequence[Rung], generation: Sequence[str]) -> None:
+    async def _baselines_climb(self, rungs: Sequence[Rung]) -> None:
         """Successive halving as of candidates: a baseline that is far behind at a fifth of the steps is no rival."""
         last = self._context.schedule.baseline_rungs[0]
-        for rung in time_left.affordable(self._context, rungs, generation):
+        for rung in rungs:
             await self._baselines((rung,), promotion.kept_baselines(self._context, last))
             last = rung if rung.steps else last
 
@@ -179,8 +183,9 @@ class _Campaign:
     async def _candidate(self, number: int) -> str:
         campaign = self._context
         await campaign.inbox.while_paused()
-        over = self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
-        if over and not begun(campaign, number):
+        if not begun(campaign, number) and (
+            self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
+        ):
             return ""  # nothing new is proposed; what is written goes on
         self._store_lines()
         experiment = begin(campaign, number)

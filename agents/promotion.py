@@ -29,9 +29,12 @@ Seat = Callable[[Experiment], tuple[ExperimentContext, Steps]]
 
 
 async def promote(
-    campaign: CampaignContext, generation: Sequence[str], seat: Seat, baselines_done: Awaitable[object]
-) -> None:
+    campaign: CampaignContext, generation: Sequence[str], rungs: Sequence[Rung], seat: Seat,
+    baselines_done: Awaitable[object],
+) -> None:  # fmt: skip
     """Take the generation's best from rung to rung; then each survivor is judged and explained again.
+
+    `rungs` are those above the screen.
 
     `baselines_done` is the baselines' own climb, which runs beside this one and ends before anybody is judged.
     """
@@ -42,7 +45,7 @@ async def promote(
         await _refuse(campaign, going, campaign.schedule.refusal, seat)
         return
     climbed: set[str] = set()
-    for rung in time_left.affordable(campaign, campaign.schedule.rungs[1:], generation):
+    for rung in rungs:
         going = await _approved(campaign, going, rung)
         failures = await gather(*(_go_up(campaign, ident, rung, seat) for ident in going))
         climbed.update(going)
@@ -126,6 +129,11 @@ async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat)
     )
     for ident in arms:
         await campaign.sandbox.release(ident)
+
+
+def above_screen(rungs: Sequence[Rung], *, probed: bool) -> tuple[Rung, ...]:
+    """The rungs of a schedule above its first, with probes or without."""
+    return tuple(r for r in rungs[1:] if r.steps or probed)
 
 
 def kept_baselines(campaign: CampaignContext, rung: Rung) -> tuple[str, ...]:

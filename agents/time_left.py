@@ -1,7 +1,7 @@
 """What fits into the time that is left: probes, further seeds, one more candidate. Any machine keeps the clock.
 
 Read `holds` first. Costs are those of this campaign's own runs: a slow or busy machine gets fewer candidates and fewer
-seeds, and never a campaign that ends before anybody was confirmed.
+seeds. So slow a one that the fewest candidates fill the time gets no seeds: no time is taken back from what has begun.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ def another_candidate(campaign: CampaignContext) -> bool:
     return holds(campaign, own, runs=runs, seeds=ladder.LEAST_SEEDS)
 
 
-def affordable(campaign: CampaignContext, rungs: Sequence[Rung], arms: Sequence[str]) -> tuple[Rung, ...]:
-    """`rungs`, without the probes where the time left would not hold them and a confirmation too: they rank nobody."""
-    own = [b.id for b in baselines_of(campaign)]
-    if all(r.steps for r in rungs) or holds(campaign, (*arms, *own), runs=2 * len(own)):
-        return tuple(rungs)
+def holds_probes(campaign: CampaignContext, arms: Sequence[str]) -> bool:
+    """Whether probes, which rank nobody, fit into the time left beside a confirmation; where not, it is told."""
+    schedule, own = campaign.schedule, [b.id for b in baselines_of(campaign)]
+    if all(r.steps for r in (*schedule.rungs, *schedule.baseline_rungs)):
+        return True
+    if holds(campaign, (*arms, *own), runs=2 * len(own)):
+        return True
     campaign.on_event(Notice(text="Probes are left out: the time that is left belongs to the confirmation."))
-    return tuple(r for r in rungs if r.steps)
+    return False
 
 
 def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> tuple[int, ...]:
@@ -62,19 +64,14 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
     """
     records = [campaign.archive.experiment(ident) for ident in arms]
     begun = len({m.seed for m in records[0].measurements if m.fresh})
-    left = campaign.clock.left
-    if begun and left is not None:
-        slowest = max(_fresh_run_seconds(campaign, e) for e in records)
-        runs = left * max(1, campaign.workers) / slowest if slowest else wanted * len(arms)
-        fitting = min(wanted, begun + int(runs // len(arms)))
+    if begun:
+        seconds = max(_fresh_run_seconds(campaign, e) for e in records)
     else:
-        fitting = ladder.affordable_seeds(
-            wanted,
-            arms=len(arms),
-            seconds_per_run=max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS,
-            seconds_left=left,
-            workers=campaign.workers,
-        )
+        seconds = max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS
+    fitting = ladder.affordable_seeds(
+        wanted, arms=len(arms), seconds_per_run=seconds, seconds_left=campaign.clock.left, workers=campaign.workers,
+        begun=begun,
+    )  # fmt: skip
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
     secret = campaign.record.facts.get(SECRET)

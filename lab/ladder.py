@@ -95,16 +95,17 @@ def fresh_seeds(count: int, *, campaign_seed: int, used: Collection[int] = ()) -
 
 
 def affordable_seeds(
-    wanted: int, *, arms: int, seconds_per_run: float, seconds_left: float | None, workers: int = 1
+    wanted: int, *, arms: int, seconds_per_run: float, seconds_left: float | None, workers: int = 1, begun: int = 0
 ) -> int:
-    """How many fresh seeds fit into the time left (None: all of them); 0 where not even two would.
+    """How many fresh seeds there can be, those `begun` and what fits into the time left (None: all of them).
 
+    0 where that makes not even two.
     `seconds_per_run` is the slowest arm's wall time for one training and scoring; `arms` share the `workers`.
     """
     if seconds_left is None or seconds_per_run <= 0.0:
         return wanted
     runs = max(0.0, seconds_left) / seconds_per_run * max(1, workers)
-    fitting = min(wanted, int(runs // max(1, arms)))
+    fitting = min(wanted, begun + int(runs // max(1, arms)))
     return fitting if fitting >= LEAST_SEEDS else 0
 
 

@@ -112,6 +112,11 @@ def test_as_many_fresh_seeds_as_the_time_allows_but_never_one(left: float | None
     assert affordable_seeds(5, arms=2, seconds_per_run=30.0, seconds_left=left, workers=2) == expected
 
 
+@pytest.mark.parametrize("left, expected", [(None, 5), (1000.0, 5), (59.0, 3), (29.0, 2), (0.0, 2)])
+def test_seeds_that_were_begun_stay_and_one_more_is_enough_to_go_on(left: float | None, expected: int) -> None:
+    assert affordable_seeds(5, arms=2, seconds_per_run=30.0, seconds_left=left, workers=2, begun=2) == expected
+
+
 values = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([2.5, 2.5, 2.6])
 runs = st.lists(
     st.builds(
