@@ -32,8 +32,11 @@ RUN_SECONDS = 30.0  # of one whole training with its scoring on one core, measur
 # What a question adds for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
 # family's also pays for its tuning, and sealed text is only scored.
 RUNS = {
-    BASELINE: 3.0, FAMILY: 2.0, ABLATION: 1.0, HELD_OUT: 0.5, SECOND_CORPUS: 2.0, WIDER: 5.0, LONGER: 8.0,
+    BASELINE: 3.0, FAMILY: 2.0, ABLATION: 1.0, HELD_OUT: 0.5, SECOND_CORPUS: 2.0, WIDER: 6.0, LONGER: 8.0,
 }  # fmt: skip
+# Question -> multiples of each arm's own learning rate, tried on the screening seed before any fresh one. What is best
+# falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91.
+RETUNED: Mapping[str, tuple[float, ...]] = {WIDER: (1.0, 0.5, 0.25)}
 GATES_SECONDS, SCREEN_SECONDS, CLIMB_SECONDS = 2.0, 8.0, 30.0
 
 
@@ -146,6 +149,8 @@ def against(comparison: Comparison, metric: Metric) -> str:
     """A comparison in numbers."""
     bounds = "no interval" if comparison.low is None else f"[{comparison.low:+.3f}, {comparison.high:+.3f}]"
     text = f"{comparison.effect:+.3f} {bounds} {metric.unit} against {comparison.name}, {comparison.seeds} seeds"
+    if comparison.rates:
+        text += f", each at its best rate there ({' and '.join(f'{rate:g}' for rate in comparison.rates)})"
     return f"{text}; {comparison.note}" if comparison.note else text
 
 

@@ -7,18 +7,21 @@ again (`lab/measuring.py`). Sealed text is logged in the archive before it is op
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from move37.lab import ladder
 from move37.lab.archive.openings import log_opening
 from move37.lab.archive.store import Archive
-from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, QUESTIONS, SECOND_CORPUS, settled
+from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, QUESTIONS, RETUNED, SECOND_CORPUS, settled
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
-from move37.lab.records import Candidate, Claim, Comparison
+from move37.lab.records import SCREEN, Candidate, Claim, Comparison
 from move37.lab.tasks.task import Variant
 
 GoOn = Callable[[str], Awaitable[bool]]  # question -> whether there is time to ask it now
+SCREENING_SEED = 0  # on which rates are chosen: it decides nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,8 @@ def contenders(setup: Setup) -> tuple[Contender, ...]:
 def runs_planned(setup: Setup, plan: ConfirmationPlan) -> int:
     """How many trainings all questions take together, for a progress bar."""
     asked = [q for q in QUESTIONS if q not in setup.missing]
-    arms = sum(1 + len(_rivals(setup, q, ())) for q in asked)
-    return arms * len(plan.seeds)
+    arms = {q: 1 + len(_rivals(setup, q, ())) for q in asked}
+    return sum(count * (len(plan.seeds) + len(RETUNED.get(q, ()))) for q, count in arms.items())
 
 
 def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[Contender, ...]:
@@ -131,13 +134,17 @@ async def _ask(
         )  # fmt: skip
     variant = setup.variant(question)
     context = setup.context(question, variant)
-    ours = await _arm(context, setup.candidate, variant, plan.seeds)
+    candidate, spent = await _retuned(context, setup.candidate, question, variant)
+    ours = await _arm(context, candidate, variant, plan.seeds)
     answers = []
-    spent = _cost(ours)
-    for rival in rivals:
+    spent += _cost(ours)
+    for known in rivals:
+        rival, more = await _retuned(context, known, question, variant)
         theirs = await _arm(context, rival, variant, plan.seeds)
-        spent += _cost(theirs)
+        spent += more + _cost(theirs)
         answer = _answer(setup, plan, question, variant, ours, rival, theirs)
+        if question in RETUNED:
+            answer = replace(answer, rates=(candidate.rate, rival.rate))
         setup.on_answer(answer)
         answers.append(answer)
     return answers, spent
@@ -172,6 +179,25 @@ def _answer(
     if ours.failure:  # a run that failed is no pair, and a claim does not stand on the rest
         return replace(comparison, low=None, high=None, note=f"a fresh run failed: {ours.failure}")
     return comparison
+
+
+async def _retuned(
+    context: MeasuringContext, who: Contender, question: str, variant: Variant
+) -> tuple[Contender, float]:
+    """The arm at the rate that is best under the question's conditions, and the CPU seconds of finding it.
+
+    At its own where the question does not ask for another, or where no rate gives a number.
+    """
+    where, seeds = replace(variant.where, text=SCREEN), (SCREENING_SEED,)
+    found = await asyncio.gather(
+        *(
+            runs(context, who.candidate, who.name, rung=variant.rung, seeds=seeds, rate=who.rate * factor, where=where)
+            for factor in RETUNED.get(question, ())
+        )
+    )
+    measured = [m for arm in found for m in arm.measurements]
+    best = ladder.tuned_rate(measured, metric=variant.task.metric, default=who.rate)
+    return replace(who, rate=best), sum(_cost(arm) for arm in found)
 
 
 async def _arm(context: MeasuringContext, who: Contender, variant: Variant, seeds: Sequence[int]) -> MeasuredArm:

@@ -212,6 +212,7 @@ class Comparison:
     corpus: str = ""  # its digest; empty: the campaign's own
     self_reported: bool = False  # one of its numbers was within reach of the code that it judges
     note: str = ""  # why there is no interval, or what was left out
+    rates: tuple[float, ...] = ()  # learning rates of candidate and rival, where the question chose them anew
 
     @property
     def holds(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,16 @@ class ArithmeticTask:
     contract = "A class named Mixer."
     metric: Metric = BITS_PER_BYTE
 
-    def __init__(self, level: Level | None = None, *, digest: str = "arithmetic", text: str = "") -> None:
+    def __init__(
+        self,
+        level: Level | None = None,
+        *,
+        digest: str = "arithmetic",
+        text: str = "",
+        best_rates: Mapping[str, float] | None = None,
+    ) -> None:
         self.level = level or (lambda source, rung, seed: 2.5 + noise(source, seed))
+        self.best_rates = best_rates or {}  # source -> its best learning rate: each doubling away from it costs .1
         self.digest = digest
         self.text = text
         self.measured: list[tuple[str, int, int]] = []  # source, steps, seed
@@ -62,9 +71,10 @@ class ArithmeticTask:
         self.measured.append((candidate.source, rung.steps, seed))
         if "CRASH" in candidate.source:
             return Measured(measurements=(), failure="the training crashed: ZeroDivisionError")
+        best = self.best_rates.get(candidate.source, learning_rate)
         measurement = Measurement(
             metric=self.metric.name,
-            value=self.level(candidate.source, rung, seed),
+            value=self.level(candidate.source, rung, seed) + 0.1 * abs(math.log2(learning_rate / best)),
             rung=rung.number,
             seed=seed,
             steps=rung.steps,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +15,11 @@ import pytest
 
 from move37.lab.archive.openings import log_opening, openings
 from move37.lab.archive.store import Archive
-from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, LONGER, QUESTIONS, SECOND_CORPUS, WIDER
+from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, LONGER, QUESTIONS, SECOND_CORPUS, WIDER, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.effects import Conditions
 from move37.lab.measuring import MeasuringContext
-from move37.lab.records import DECIDE, Candidate, Comparison
+from move37.lab.records import BITS_PER_BYTE, DECIDE, Candidate, Comparison
 from move37.lab.standings import Standings
 from move37.lab.tasks.task import Rung, Variant
 from tests.lab.arithmetic import TOP, ArithmeticTask, noise
@@ -31,19 +35,29 @@ def a_contender(name: str) -> Contender:
 class Laboratory:
     """Everything around a claim, by arithmetic; `levels` may differ by question."""
 
-    def __init__(self, home: Path, levels: dict[str, dict[str, float]] | None = None) -> None:
-        self.home, self.levels = home, levels or {}
+    def __init__(
+        self,
+        home: Path,
+        levels: dict[str, dict[str, float]] | None = None,
+        rates: dict[str, dict[str, float]] | None = None,
+    ) -> None:
+        self.home, self.levels, self.rates = home, levels or {}, rates or {}
         self.archive = Archive.open(home)
         self.answers: list[Comparison] = []
         self.tasks: dict[str, ArithmeticTask] = {}
         self.opened_before: dict[str, int] = {}
+        self.dies_after: int | None = None  # finished runs, after which the process is killed
 
     def variant(self, question: str) -> Variant:
         self.opened_before[question] = len(openings(self.archive))
         levels = LEVELS | self.levels.get(question, {})
         task = self.tasks.setdefault(
             question,
-            ArithmeticTask(lambda source, rung, seed: levels[source] + noise(source, seed), text=_text(question)),
+            ArithmeticTask(
+                lambda source, rung, seed: self.survived() + levels[source] + noise(source, seed),
+                text="held_out" if question == HELD_OUT else "",
+                best_rates=self.rates.get(question),
+            ),
         )
         rung = TOP if question != LONGER else Rung(number=2, name="lm@2000", steps=2000)
         where = Conditions(steps=rung.steps, total_steps=500, width=64, text=_text(question))
@@ -66,6 +80,11 @@ class Laboratory:
             "on_answer": self.answers.append,
         }  # fmt: skip
         return Setup(**(fields | changes))
+
+    def survived(self) -> float:
+        if self.trained - 1 == self.dies_after:  # the run that begins now is counted already
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0.0
 
     @property
     def trained(self) -> int:
@@ -142,3 +161,43 @@ async def test_a_failed_run_or_a_missing_rival_never_lets_a_claim_stand(tmp_path
 async def test_a_family_of_its_own_needs_no_tuned_relative(tmp_path: Path) -> None:
     claim = await confirm(Laboratory(tmp_path).setup(family=None, missing={FAMILY: ""}), PLAN)
     assert claim.stands and FAMILY not in {c.question for c in claim.comparisons}
+
+
+async def test_at_another_width_each_arm_runs_at_the_rate_that_is_best_there(tmp_path: Path) -> None:
+    rates = {WIDER: {"mine": 5e-3, "gla tuned": 1e-2}}
+    lab = Laboratory(tmp_path, {WIDER: {"gla tuned": 2.47}}, rates)
+    claim = await confirm(lab.setup(), PLAN)
+    wider = next(c for c in claim.comparisons if c.question == WIDER)
+    assert claim.stands and wider.rates == (5e-3, 1e-2) and wider.effect == pytest.approx(0.07, abs=0.02)
+    assert all(c.rates == () for c in claim.comparisons if c.question != WIDER), "other questions keep each arm's own"
+    chosen = [seed for _, _, seed in lab.tasks[WIDER].measured if seed not in PLAN.seeds]
+    assert chosen == [0] * 6, "three rates an arm, on the screening seed"
+    assert "each at its best rate there (0.005 and 0.01)" in against(wider, BITS_PER_BYTE)
+
+
+async def test_whoever_needs_another_rate_as_well_gains_nothing_by_it(tmp_path: Path) -> None:
+    rates = {WIDER: {"mine": 5e-3, "gla tuned": 2.5e-3}}
+    claim = await confirm(Laboratory(tmp_path, {WIDER: {"mine": 2.60}}, rates).setup(), PLAN)
+    wider = claim.comparisons[-1]
+    assert wider.question == WIDER and not wider.holds and wider.rates == (5e-3, 2.5e-3)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from move37.lab.confirming import confirm
+from tests.lab.test_confirming import PLAN, Laboratory
+
+lab = Laboratory(Path(sys.argv[1]))
+lab.dies_after = int(sys.argv[2])
+asyncio.run(confirm(lab.setup(), PLAN))
+"""
+
+
+@pytest.mark.parametrize("finished", [1, 12, 33])
+async def test_kill_9_in_the_middle_of_a_claim_loses_and_repeats_no_run(tmp_path: Path, finished: int) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(finished)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    again, whole = Laboratory(tmp_path), Laboratory(tmp_path / "other")
+    assert await confirm(again.setup(), PLAN) == await confirm(whole.setup(), PLAN)
+    assert again.trained == whole.trained - finished
