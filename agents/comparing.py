@@ -28,7 +28,7 @@ from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
 
-CLIMBERS = 2  # of the screen that are measured at all steps
+CLIMBERS = 6  # of the screen that are measured at all steps: 100 steps rank poorly, and a climb costs as few screens
 FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
 CANDIDATES, FRESH_SEEDS = 12, 5
 OUTCOMES = "comparisons.jsonl"  # in a home

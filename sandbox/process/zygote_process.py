@@ -16,7 +16,7 @@ from move37.sandbox.deadlines import JobClock, translated_end
 from move37.sandbox.errors import SandboxBroken, SandboxUnavailable
 from move37.sandbox.job import Job, OnOutput, Outcome
 
-START_SECONDS = 120.0  # a cold disk reads torch slowly
+START_SECONDS = 300.0  # a cold disk or a busy machine is slow to import torch; a process that died is seen at once
 END_SECONDS = 10.0  # until a zygote that was told to end is killed
 CANCEL_SECONDS = 2.0
 READ_BYTES = 1 << 20

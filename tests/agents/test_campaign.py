@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from move37.agents import campaign
 from move37.agents.approval import Approvals
 from move37.agents.budget import Budget
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.events import ApprovalRequested, GateChecked, Spoke
+from move37.agents.events import ApprovalRequested, GateChecked, Spoke, StageStarted
 from move37.agents.inbox import Inbox
 from move37.agents.limits import ConversationLimits
 from move37.lab.archive.store import Archive
@@ -25,9 +26,24 @@ from move37.memory.errors import MemoryUnavailable
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
 from tests.agents.scripted import a_fix, a_proposal, objection, offered, some_code
 
+HANGS = 120  # seconds after which a campaign that should end is called hanging: far beyond what a busy machine needs
+
 
 def candidates(archive: Archive) -> list[Experiment]:
     return [e for e in archive.experiments() if e.role is Role.CANDIDATE]
+
+
+def once_a_candidate_trains(act: Callable[[], Any]) -> Callable[[Any], None]:
+    """An `on_event` that acts when the first candidate's training begins, and never again."""
+    begun: list[str] = []
+
+    def told(event: Any) -> None:
+        if isinstance(event, StageStarted) and event.stage.startswith("lm") and event.experiment.startswith("c1-0"):
+            begun.append(event.experiment)
+            if len(begun) == 1:
+                act()
+
+    return told
 
 
 async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path: Path) -> None:
@@ -254,7 +270,7 @@ async def test_the_token_limit_ends_the_campaign_as_finished_with_nothing_left_r
 async def test_the_time_limit_ends_a_training_that_is_under_way(tmp_path: Path) -> None:
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
     context, _ = a_context(tmp_path, client, budget=2, spend=Budget(seconds=0.5))
-    ending = await asyncio.wait_for(campaign.run(context), 10)
+    ending = await asyncio.wait_for(campaign.run(context), HANGS)
     assert ending.status == "finished" and "time" in ending.reason
     assert all("not finished" in e.reason for e in candidates(context.archive))
 
@@ -262,8 +278,8 @@ async def test_the_time_limit_ends_a_training_that_is_under_way(tmp_path: Path) 
 async def test_stop_leaves_a_campaign_that_can_be_resumed(tmp_path: Path) -> None:
     inbox = Inbox()
     context, _ = a_context(tmp_path, a_script(Code=some_code("SLOW = 1  # a Mixer")), inbox=inbox)
-    asyncio.get_running_loop().call_later(0.3, inbox.stop)
-    ending = await asyncio.wait_for(campaign.run(context), 10)
+    context = replace(context, on_event=once_a_candidate_trains(inbox.stop))
+    ending = await asyncio.wait_for(campaign.run(context), HANGS)
     assert ending.status == "stopped" and context.archive.campaigns()[0].status == "stopped"
 
 
@@ -271,8 +287,8 @@ async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> 
     inbox = Inbox()
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
     context, _ = a_context(tmp_path, client, inbox=inbox, budget=1)
-    asyncio.get_running_loop().call_later(0.3, inbox.veto, "I know that one")
-    await asyncio.wait_for(campaign.run(context), 10)
+    context = replace(context, on_event=once_a_candidate_trains(lambda: inbox.veto("I know that one")))
+    await asyncio.wait_for(campaign.run(context), HANGS)
     (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
     assert "/veto I know that one" in [line.text for line in context.archive.lines(experiment.id) if line.user]
@@ -291,7 +307,7 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
 
     approvals = Approvals("hypotheses", inbox, answer, lambda line: context.archive.say(1, line))
     context = replace(context, on_event=answer, approvals=approvals)
-    await asyncio.wait_for(campaign.run(context), 10)
+    await asyncio.wait_for(campaign.run(context), HANGS)
     first, second = candidates(context.archive)
     assert [line.text for line in context.archive.lines(first.id) if line.user] == ["/approve"]
     assert [line.text for line in context.archive.lines(second.id) if line.user] == ["/veto too close to c1-001"]
@@ -311,7 +327,7 @@ async def test_auto_asks_about_a_hypothesis_only_where_the_critic_objected(tmp_p
             inbox.approve()
 
     approvals = Approvals("auto", inbox, answer, lambda line: context.archive.say(1, line))
-    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), 20)
+    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), HANGS)
     assert sum(isinstance(e, ApprovalRequested) for e in events) == objected
     assert candidates(context.archive)[0].measurements
 

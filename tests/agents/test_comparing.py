@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from move37.agents.arms import ARMS, Tried
-from move37.agents.comparing import ArmOutcome, Outcomes, StoredOutcome, campaign, laws, prepare, summarise
+from move37.agents.comparing import CLIMBERS, ArmOutcome, Outcomes, StoredOutcome, campaign, laws, prepare, summarise
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.lab import baselines
@@ -76,11 +76,11 @@ async def test_every_arm_gets_the_same_runs_and_baselines_are_trained_once(tmp_p
     shared = len(task.measured)
     assert shared == 7 * 2 + 2 * 3
     outcomes = [await campaign(context, arm, ground, candidates=6) for arm in ARMS]
-    assert len(task.measured) - shared <= len(ARMS) * (6 + 2 + 3)
+    assert len(task.measured) - shared <= len(ARMS) * (6 + CLIMBERS + 3)
     assert not any(source.startswith("baseline") for source, _, _ in task.measured[shared:])
     for outcome in outcomes:
         assert len(outcome.screened) == 6 and outcome.comparison is not None and outcome.comparison.seeds == 3
-        assert outcome.core_seconds == pytest.approx(6 + 2 + 3)
+        assert outcome.core_seconds == pytest.approx(6 + CLIMBERS + 3)
         gains = [gain for _, gain in outcome.screened]
         assert gains == sorted(gains)
 

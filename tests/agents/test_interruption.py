@@ -59,7 +59,7 @@ async def test_a_speaker_who_is_interrupted_begins_anew_and_hears_what_was_typed
     await inner.called.wait()
     inner.called.clear()
     times[0] += 1
-    await asyncio.wait_for(inner.called.wait(), 10)
+    await asyncio.wait_for(inner.called.wait(), 120)
     inner.go.set()
     assert (await running).content == "done" and inner.cut_off == 1
     assert inner.asked == [["propose"], ["propose", "(interrupting you) think of decays"]]

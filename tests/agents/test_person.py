@@ -49,20 +49,20 @@ async def test_two_requests_are_answered_by_their_ids(tmp_path: Path) -> None:
             inbox.approve(waiting[0])
 
     context = asking(tmp_path, answer, budget=2, workers=2)
-    await asyncio.wait_for(campaign.run(context), 10)
+    await asyncio.wait_for(campaign.run(context), 120)
     kept, refused = (context.archive.experiment(ident) for ident in waiting)
     assert kept.measurements and refused.status is ExperimentStatus.REJECTED and "not this one" in refused.reason
 
 
 async def test_a_night_without_anybody_goes_on(tmp_path: Path) -> None:
     context = asking(tmp_path, lambda *_: None, timeout=0.01, budget=2)
-    result = await asyncio.wait_for(campaign.run(context), 10)
+    result = await asyncio.wait_for(campaign.run(context), 120)
     assert result.status == "finished" and all(e.measurements for e in the_candidates(context))
 
 
 async def test_a_stop_while_the_last_experiment_waits_is_a_stop(tmp_path: Path) -> None:
     context = asking(tmp_path, lambda inbox, _: inbox.stop(), budget=1, workers=1)
-    result = await asyncio.wait_for(campaign.run(context), 10)
+    result = await asyncio.wait_for(campaign.run(context), 120)
     assert result.status == "stopped"
     assert [e.status for e in the_candidates(context)] == [ExperimentStatus.RUNNING]  # to be resumed
 
@@ -73,7 +73,7 @@ async def test_nothing_that_waits_becomes_failed_by_the_time_limit(tmp_path: Pat
 
     context = asking(tmp_path, later, budget=1, workers=1)
     context.clock.hard = context.clock.seconds + 1.0
-    await asyncio.wait_for(campaign.run(context), 10)
+    await asyncio.wait_for(campaign.run(context), 120)
     (only,) = the_candidates(context)
     assert only.measurements or "time limit" not in only.reason
 

@@ -145,7 +145,7 @@ async def test_orders_of_others_are_carried_out_once_in_order_and_answered(tmp_p
             controls.post(1, ControlKind.VETO, text="no", user="bob"),
         ]
         serving = asyncio.create_task(serve_controls(tmp_path, 1, carry_out))
-        await asyncio.wait_for(everything.wait(), 10)
+        await asyncio.wait_for(everything.wait(), 120)
         await asyncio.sleep(0)
         serving.cancel()
         assert taken == ["ada: say hello", "bob: veto no"]

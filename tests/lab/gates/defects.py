@@ -143,7 +143,7 @@ y = y + F.conv1d(F.pad(u.transpose(1, 2), (time - 1, 0)), kernel, groups=u.shape
 total = 0.0
 for i in range(x.shape[1]):
     for j in range(i):
-        total += 0.5
+        total += (i % 7) * (j % 5) - (i + j) % 3  # far above what a busy machine adds to either side
 y = y + 0.0 * total
 """
         ),

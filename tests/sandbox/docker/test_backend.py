@@ -186,7 +186,7 @@ async def test_cancelling_kills_what_runs(sandbox):
     heard = asyncio.Event()
     job = a_job("import time; print('up', flush=True); time.sleep(60)", trust="cancel")
     running = asyncio.create_task(sandbox.run(job, on_output=lambda *_: heard.set()))
-    await asyncio.wait_for(heard.wait(), 20)
+    await asyncio.wait_for(heard.wait(), 120)
     before = len(await ours(sandbox))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -207,7 +207,7 @@ async def test_a_container_that_dies_under_a_job_is_an_error_and_the_job_is_not_
         heard.set()
 
     running = asyncio.create_task(sandbox.run(job, on_output=hear))
-    await asyncio.wait_for(heard.wait(), 20)
+    await asyncio.wait_for(heard.wait(), 120)
     await sandbox._engine.remove(slot.container.name)
     with pytest.raises(SandboxBroken, match="may have run in part"):
         await running
