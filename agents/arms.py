@@ -127,6 +127,7 @@ class Designer:
             metric=space.metric,
             scale=record.scale,
             record=operator_facts(record),
+            adding=record.adding,
             tried=frozenset(t.genome for t in tried),
             baselines=frozenset(space.starts.values()),
             unprimed=space.unprimed,

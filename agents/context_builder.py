@@ -73,6 +73,7 @@ def at_stage(
         operators=record.operator_facts(fitted),
         operator_scale=fitted.scale,
         scatter=fitted.scatter,
+        adding=fitted.adding,
         tried_plans=tuple(plans),
         pool=ledger.pool(others),
         in_flight=ledger.in_flight(others, campaign.record.id),

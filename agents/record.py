@@ -54,7 +54,10 @@ def forecast(record: OperatorRecord, gained: Sequence[str], lost: Sequence[str],
 
 
 def operator_facts(record: OperatorRecord) -> Mapping[str, OperatorFacts]:
-    """Each operator that was put in or taken out: how often, and what putting it in does to any family's mixer."""
+    """Each operator that was put in or taken out: how often, and what putting it in does to any family's mixer.
+
+    What taking it out does is that, less what putting in any operator does (`OperatorRecord.adding`), the other way.
+    """
     found = {}
     for o in sorted({o for t in record.trials for o in t.gained | t.lost}):
         mean, sd = record.effect(frozenset({o}), frozenset(), "")

@@ -144,6 +144,7 @@ class ResearchContext:
     operators: Mapping[str, OperatorFacts] = field(default_factory=dict)
     operator_scale: float | None = None  # standard deviation of operators' effects, in the metric's unit; None: unknown
     scatter: float | None = None  # of a measured effect around what the record expects, in the metric's unit
+    adding: float = 0.0  # what putting in any operator does, in the metric's unit
     tried_plans: tuple[str, ...] = ()
     pool: tuple[IdeaFacts, ...] = ()
     in_flight: tuple[InFlight, ...] = ()

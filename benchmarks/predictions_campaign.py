@@ -92,7 +92,9 @@ def _proposed(arm: str, seed: int, number: int, done: Sequence[Experiment]) -> E
     )  # fmt: skip
     if arm == "lessons":
         told = operator_facts(fitted)
-        context = replace(context, operators=told, operator_scale=fitted.scale, scatter=fitted.scatter)
+        context = replace(
+            context, operators=told, operator_scale=fitted.scale, scatter=fitted.scatter, adding=fitted.adding
+        )
     opening = Opening(context=context)
     offer = propose(view_of([opening]))
     if offer.drop:

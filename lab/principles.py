@@ -6,10 +6,13 @@ principles that follow, beside those of the last revision).
 
 An experiment usually changes several operators at once. Averaging its effect into each of them would credit every
 companion of a good operator (an output gate that everybody has looked harmful that way), so all operators are
-estimated together: effect = sum over operators of change * (main effect + family's own part) + noise. Priors are
-normal around zero. How wide they are, and how far effects miss such a sum beyond the noise of a run, differs between
-metrics by an order of magnitude: both are chosen by the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in
-units of the noise. Nothing here depends on the unit in which a metric is written.
+estimated together: effect = sum over operators of change * (main effect + family's own part) + number put in * what
+putting any operator in does + noise. The last is the mean of all main effects, learned as well: most changes of a good
+mixer make it worse, and an operator that nobody tried is expected to be like those that were (three sets of trainings
+were foretold better with it: docs/figures/society.md). Priors are normal around zero. How wide they are, and how far
+effects miss such a sum beyond the noise of a run, differs between metrics by an order of magnitude: both are chosen by
+the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in units of the noise. Nothing here depends on the unit
+in which a metric is written.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ WIDTHS = (2.0, 1.0, 4.0, 8.0, 16.0)  # prior of an operator's main effect in uni
 MISFITS = (1.0, 2.0, 4.0)  # standard deviation of an effect around the sum of its operators, in units of its error
 FAMILY_SHARE = 0.5  # prior of what a family adds to a main effect, in widths of the latter
 UNNAMED = "?"  # a family that no experiment has
+ADDING = ("any operator", "")  # what putting one in does, whichever it is
 DOUBT = 0.7  # log odds against each doubling away from the usual width, and from no misfit
 RECORD = "record"  # who signs
 
@@ -78,11 +82,12 @@ class OperatorRecord:
     def __init__(self, trials: Sequence[Trial], noise: float) -> None:
         self.trials = tuple(t for t in trials if t.gained | t.lost)
         pairs = {(o, t.family) for t in self.trials for o in t.gained | t.lost}
-        names = sorted({(o, "") for o, _ in pairs} | pairs)
+        names = sorted({(o, "") for o, _ in pairs} | pairs | ({ADDING} if pairs else set()))
         self._column = {name: i for i, name in enumerate(names)}
         width, misfit, self._mean, self._covariance = self._fitted(names, noise)
         self.scale = width * noise  # standard deviation of operators' main effects, in the metric's unit
         self.scatter = misfit * noise  # of an effect around what the record says
+        self.adding = float(self._mean[self._column[ADDING]]) if names else 0.0  # effect of putting in any operator
 
     def effect(self, gained: frozenset[str], lost: frozenset[str], family: str) -> tuple[float, float]:
         """Mean and standard deviation of a change's effect; an operator never tried has the prior.
@@ -95,6 +100,8 @@ class OperatorRecord:
 
     def _row(self, gained: frozenset[str], lost: frozenset[str], family: str) -> tuple[Matrix, float]:
         row, unseen = np.zeros(len(self._column)), 0.0
+        if ADDING in self._column:
+            row[self._column[ADDING]] = len(gained - lost)
         for operator in gained ^ lost:
             sign = 1.0 if operator in gained else -1.0
             for name, prior in (((operator, ""), 1.0), ((operator, family or UNNAMED), FAMILY_SHARE)):

@@ -2,7 +2,8 @@
 
     novelty        the plan, or one that differs in nothing that counts, was tried; or memory names an own twin
     unfair         the mixer would exceed the parameter limit
-    contradiction  what it adds has lost against its parents again and again: memory and the record say so
+    contradiction  what it adds has lost against its parents again and again, by memory and the record; or the record
+                   expects the whole change to lose, at odds of three to one
     other          the user asked for something else
 
 Read `critique`; a program's edits have their own rule, `_program`.
@@ -10,8 +11,10 @@ Read `critique`; a program's edits have their own rule, `_program`.
 
 from __future__ import annotations
 
+import math
+
 from move37.agents.replies import Critique, Prediction
-from move37.agents.search.evolution import scores
+from move37.agents.search.evolution import SearchParent, change, scores
 from move37.agents.search.grammar import Genome, distance, from_json, operators_in
 from move37.agents.search.researcher import knowledge, parents, predicted
 from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
@@ -25,6 +28,7 @@ SAME_PROSE = 0.85  # likewise where there is no plan to compare
 DEAD = 0.9  # memory's evidence from which a loss is believed
 TRIALS = 3  # experiments that changed an operator, and
 LOSING = -0.4  # gain in units of the usual size of an operator's effect, from which it counts as having lost
+FORESEEN = 0.67  # standard deviations that an expected loss lies below zero: three of four such changes lose
 
 
 def critique(view: View) -> Critique:
@@ -32,7 +36,8 @@ def critique(view: View) -> Critique:
     if view.is_program:
         return _program(view)
     genome = from_json(view.plan)
-    objection = _novelty(view, genome) or _unfair(genome) or _contradiction(view, genome) or _user(view, genome)
+    objection = _novelty(view, genome) or _unfair(genome) or _contradiction(view, genome) or _foreseen(view, genome)
+    objection = objection or _user(view, genome)
     found = objection or Critique(accept=True, ground="none", reason=_acceptance(view, genome))
     return found.model_copy(update={"to_person": _answer(view, genome), "prediction": _prediction(view, genome)})
 
@@ -99,6 +104,27 @@ def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, f
     return [(o, record[o].tried, record[o].mean_effect) for o in new]
 
 
+def _foreseen(view: View, genome: Genome | None) -> Critique | None:
+    """Where the record knows enough of the change to expect a loss; what nobody tried is taken for neutral here."""
+    base, record = _base(view), view.context.operators
+    if genome is None or base is None or {*view.wishes.wanted} & {*operators_in(genome)}:
+        return None
+    now, before = {*operators_in(genome)}, {*operators_in(base.genome)}
+    known = {o: record[o].mean_effect for o in now ^ before if o in record}
+    effect = change(
+        known, view.context.adding, gained=(now - before) & known.keys(), lost=(before - now) & known.keys()
+    )
+    sd = math.hypot(view.scatter, *(record[o].sd if o in record else view.scale for o in now ^ before))
+    if effect > -FORESEEN * sd:
+        return None
+    return Critique(
+        accept=False,
+        ground="contradiction",
+        reason=f"By what was measured of {', '.join(sorted(known))} it is expected to lose {-effect:.3f} against "
+        f"{base.name}, give or take {sd:.3f}: three of four such changes lose.",
+    )
+
+
 def _program(view: View) -> Critique:
     """Edits of a program are told apart by their plan alone: in words and by record all random edits are alike."""
     tried = bool(view.plan) and view.plan in view.context.tried_plans
@@ -136,12 +162,17 @@ def _acceptance(view: View, genome: Genome | None) -> str:
 
 def _prediction(view: View, genome: Genome | None) -> Prediction | None:
     """Its own forecast: the record alone, without the prior that the Researcher hopes by."""
-    parent = next((p for p in parents(view) if view.proposals and p.id == view.proposals[-1].base), None)
+    parent = _base(view)
     if genome is None or parent is None:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
     gain = {o: facts.mean_effect for o, facts in view.context.operators.items()}
     return predicted(view, gain, gained=now - before, lost=before - now)
+
+
+def _base(view: View) -> SearchParent | None:
+    """What the newest proposal changes, where its genome is known."""
+    return next((p for p in parents(view) if view.proposals and p.id == view.proposals[-1].base), None)
 
 
 def _answer(view: View, genome: Genome | None) -> str:

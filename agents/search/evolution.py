@@ -2,9 +2,11 @@
 genome.
 
 An operator's score is its mean gain over the parents that it was put into, shrunk towards the grammar's prior as
-if that were two experiments (`scores`). A draw makes one to six moves. Every operator's worth is sampled once
+if that were two experiments (`scores`). A sketch makes one to three moves. Every operator's worth is sampled once
 from what is believed of it (Thompson 1933): what was never tried may be worth anything, so it is tried before what has
 shown nothing. The best moves are made: an absent operator is put in, or a present one that seems harmful is taken out.
+Of several sketches the one that is drawn is that of which the record expects most (`expected`): sampled worths explore,
+and nothing is trained that the record knows to lose.
 
 Worths are in scales: how large operators' effects usually are in this metric. So a draw is the same whatever unit a
 metric is written in, and priors that were measured in one metric say nothing about another. Memory's and the user's
@@ -29,10 +31,10 @@ CROSSOVER_CHANCE = 0.35
 ADVICE = 2.5  # memory's mention of an operator adds the logarithm of this to its worth, in scales
 DIRECTION = 4.0  # likewise for the brief's words
 TAKING = 0.9  # that taking out has to be worth more than putting in, in scales
-MOST_MOVES = 6  # of one draw
+MOST_MOVES = 3  # of one sketch
+SKETCHES = 8  # of one draw
 UNSEEN_SD = 1.1  # of an operator that was never changed, in scales: its main effect and its family's part
 TRIES = 400
-UNTRIED = OperatorFacts(tried=0, mean_effect=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Knowledge:
     metric: str  # its name: priors apply to their own metric only
     scale: float  # standard deviation of operators' effects, in the metric's unit
     record: Mapping[str, OperatorFacts] = field(default_factory=dict)  # what was measured of operators
+    adding: float = 0.0  # what putting in any operator does, in the metric's unit: what is expected of an untried one
     advice: Mapping[str, float] = field(default_factory=dict)  # operator -> factor, from recollections
     direction: Wishes = field(default_factory=Wishes)  # the brief's words: they weigh, and rule out
     wishes: Wishes = field(default_factory=Wishes)  # the user's words: one of them is put in, and they rule out
@@ -84,13 +87,27 @@ class Draw:
 
 
 def scores(known: Knowledge) -> dict[str, float]:
-    """Expected gain of each operator over the parent, in the metric's unit."""
-    found = {}
+    """Expected gain of putting in each operator, in the metric's unit."""
+    found, untried = {}, OperatorFacts(tried=0, mean_effect=known.adding)
     for name, prior in prior_gains(known.metric).items():
-        facts = known.record.get(name, UNTRIED)
-        prior = 0.0 if name in known.unprimed else prior
+        facts = known.record.get(name, untried)
+        prior = known.adding + (0.0 if name in known.unprimed else prior)
         found[name] = (PRIOR_WEIGHT * prior + facts.tried * facts.mean_effect) / (PRIOR_WEIGHT + facts.tried)
     return found
+
+
+def change(gain: Mapping[str, float], adding: float, *, gained: Collection[str], lost: Collection[str]) -> float:
+    """Expected effect of a change, where `gain` is that of putting in.
+
+    Taking out costs what the operator itself is worth, without what putting in any operator does.
+    """
+    return math.fsum(gain.get(o, adding) for o in gained) - math.fsum(gain.get(o, adding) - adding for o in lost)
+
+
+def expected(found: Draw, known: Knowledge, gain: Mapping[str, float]) -> float:
+    """What the record and the words expect of a draw, in scales."""
+    said = math.fsum(_said(known, o) for o in found.gained) - math.fsum(_said(known, o) for o in found.lost)
+    return said + change(gain, known.adding, gained=found.gained, lost=found.lost) / known.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +127,28 @@ def _beliefs(known: Knowledge) -> dict[str, Belief]:
 
 def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
-    gain = _beliefs(known)
-    pool = list(parents) or _strangers(gain, rng)
+    gain, belief = scores(known), _beliefs(known)
+    pool = list(parents) or _strangers(belief, rng)
+    base = pool[1] if len(pool) > 1 and rng.random() < 0.25 else pool[0]
     banned = {*known.wishes.unwanted, *known.direction.unwanted, *known.avoid} - {*known.wishes.wanted}
     taken = known.tried | known.baselines
+    sketches: list[Draw] = []
     for attempt in range(TRIES):
         # After many collisions the neighbourhood is exhausted: go further.
         steps = rng.randint(1, MOST_MOVES) + boldness + attempt // 60
-        found = _drawn(pool, known, gain, banned, steps, rng)
+        found = _sketch(base, pool, known, belief, banned, steps, rng)
         if found is None or found.genome in taken:
             continue
         if attempt < TRIES // 2 and not _heeds(found.genome, known, banned):
             continue
-        return found
-    return None
+        sketches.append(found)
+        if len(sketches) == SKETCHES or attempt >= TRIES // 2:
+            break
+    return max(sketches, key=lambda found: expected(found, known, gain), default=None)
 
 
-def _drawn(
+def _sketch(
+    base: SearchParent,
     pool: Sequence[SearchParent],
     known: Knowledge,
     gain: Mapping[str, Belief],
@@ -134,10 +156,7 @@ def _drawn(
     steps: int,
     rng: Random,
 ) -> Draw | None:
-    base, other = pool[0], None
-    if len(pool) > 1 and rng.random() < 0.25:
-        base = pool[1]
-    genome = base.genome
+    genome, other = base.genome, None
     rivals = [p for p in pool if p is not base and p.genome != genome]
     if rivals and rng.random() < CROSSOVER_CHANCE:
         other = rng.choice(rivals)
@@ -157,7 +176,7 @@ def _drawn(
         genome = take(unwanted, genome, rng) or genome
     worths = _worths(known, gain, rng)
     for _ in range(max(0, steps)):
-        name, inward = _move(genome, worths, banned, {*put_in, *taken_out, *failed}, rng)
+        name, inward = _move(genome, worths, known, banned, {*put_in, *taken_out, *failed}, rng)
         if (moved := (put if inward else take)(name, genome, rng)) is not None:
             genome = moved
             (put_in if inward else taken_out).append(name)
@@ -170,26 +189,32 @@ def _drawn(
 
 def _worths(known: Knowledge, gain: Mapping[str, Belief], rng: Random) -> dict[str, float]:
     """One sample of what every operator may be worth, in scales, the words about it included."""
-    return {
-        name: rng.gauss(gain[name].mean, gain[name].sd)
-        + math.log(known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0))
-        for name in OPERATORS
-    }
+    return {name: rng.gauss(gain[name].mean, gain[name].sd) + _said(known, name) for name in OPERATORS}
+
+
+def _said(known: Knowledge, name: str) -> float:
+    """What memory's and the brief's words add to an operator's worth, in scales."""
+    return math.log(known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0))
 
 
 def _move(
-    genome: Genome, worths: Mapping[str, float], banned: Collection[str], moved: Collection[str], rng: Random
+    genome: Genome,
+    worths: Mapping[str, float],
+    known: Knowledge,
+    banned: Collection[str],
+    moved: Collection[str],
+    rng: Random,
 ) -> tuple[str, bool]:
     """The best operator that was not `moved` yet, and whether it is put in."""
-    present = operators_in(genome)
+    present, adding = operators_in(genome), known.adding / known.scale
     found, best = ("", True), -math.inf
     for name in (o for o in OPERATORS if o not in moved):
         worth = worths[name]
         if name in present:
-            if -worth - TAKING > best:
-                found, best = (name, False), -worth - TAKING
+            if adding - worth - TAKING > best:
+                found, best = (name, False), adding - worth - TAKING
             # Once more as a path of its own, or in another size: what was measured of it says nothing about that.
-            worth = rng.gauss(0.0, UNSEEN_SD) - TAKING if name in REPEATABLE else -math.inf
+            worth = rng.gauss(adding, UNSEEN_SD) - TAKING if name in REPEATABLE else -math.inf
         if name not in banned and worth > best:
             found, best = (name, True), worth
     return found

@@ -9,7 +9,7 @@ from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
 from move37.agents.search.catalogue import CATALOGUE, PRIOR_METRIC
 from move37.agents.search.codegen import genome_of
-from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, draw, scores
+from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
 from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
@@ -56,6 +56,7 @@ def knowledge(view: View) -> Knowledge:
         metric=view.metric,
         scale=view.scale,
         record=view.context.operators,
+        adding=view.context.adding,
         advice=advice(view.context.recollections),
         direction=view.direction,
         wishes=view.wishes,
@@ -98,7 +99,7 @@ def _own(recollection: Recollection) -> float:
 
 def predicted(view: View, gain: Mapping[str, float], *, gained: Collection[str], lost: Collection[str]) -> Prediction:
     """The sum of the changed operators' gains, as uncertain as they are and as effects scatter around such sums."""
-    effect = math.fsum(gain.get(o, 0.0) for o in gained) - math.fsum(gain.get(o, 0.0) for o in lost)
+    effect = change(gain, view.context.adding, gained=gained, lost=lost)
     record = view.context.operators
     doubts = (record[o].sd if o in record else view.scale for o in (*gained, *lost))
     half = TENTH * math.hypot(view.scatter, *doubts)

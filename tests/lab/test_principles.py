@@ -42,20 +42,29 @@ def test_taking_an_operator_away_is_evidence_about_it_too() -> None:
     assert effects([a_trial(i, lost="conv", effect=-0.1) for i in range(3)])["conv", "gla"] > 0.05
 
 
-@given(st.integers(0, 10_000))
-def test_worthless_operators_seldom_become_principles(seed: int) -> None:
-    rng = random.Random(seed)
-    names = [f"o{i}" for i in range(6)]
-    trials = [a_trial(i, " ".join(rng.sample(names, 2)), effect=rng.gauss(0, NOISE)) for i in range(30)]
-    found = kept(operator_effects(OperatorRecord(trials, NOISE)), (), metric=BITS_PER_BYTE, names={})
-    assert len(found) <= 4  # six intervals of 90 %
+def test_worthless_operators_seldom_become_principles() -> None:
+    found = 0
+    for seed in range(100):
+        rng = random.Random(seed)
+        names = [f"o{i}" for i in range(6)]
+        trials = [a_trial(i, " ".join(rng.sample(names, 2)), effect=rng.gauss(0, NOISE)) for i in range(30)]
+        found += len(kept(operator_effects(OperatorRecord(trials, NOISE)), (), metric=BITS_PER_BYTE, names={}))
+    assert found / 600 <= 0.12  # six intervals of 90 % in each of a hundred records
+
+
+def test_an_operator_that_nobody_tried_is_expected_to_be_like_those_that_were() -> None:
+    record = OperatorRecord([a_trial(i, f"o{i}", effect=-0.1) for i in range(12)], NOISE)
+    untried, none = frozenset({"router"}), frozenset[str]()
+    assert record.adding < -0.05 and record.effect(untried, none, "gla")[0] == record.adding
+    assert record.effect(none, untried, "gla")[0] == 0.0, "taking one out is no putting in"
+    assert record.effect(frozenset({"o1"}), none, "gla")[0] < record.adding + 0.05
 
 
 def test_a_forecast_for_what_was_never_tried_is_wide_and_in_the_middle() -> None:
     record = OperatorRecord([a_trial(1, "conv", effect=0.1), a_trial(2, "conv", effect=0.1)], NOISE)
     mean, sd = record.effect(frozenset({"router"}), frozenset(), "gla")
     known, narrow = record.effect(frozenset({"conv"}), frozenset(), "gla")
-    assert mean == 0.0 and sd > narrow and known > 0.05
+    assert 0.0 < mean < known and sd > narrow and known > 0.05
     assert OperatorRecord([], NOISE).effect(frozenset({"conv"}), frozenset(), "gla")[0] == 0.0
 
 

@@ -217,6 +217,27 @@ def test_the_critic_refuses_what_lost_against_its_parents_again_and_again() -> N
     assert critique.ground == "contradiction" and "5 times" in critique.reason and "c1-2" in critique.reason
 
 
+def test_the_critic_refuses_what_the_record_expects_to_lose_unless_the_user_wants_it() -> None:
+    offer = ask(Proposals, opening())
+    base = BASELINES[{"b-gated_delta_net": "gated_delta", "b-mamba2": "ssd"}[offer.ideas[0].base]]
+    new = sorted({*operators(offer)} - {*operators_in(base)})
+    assert new, "the proposal puts something in"
+
+    def record(effect: float, sd: float = 0.02) -> dict[str, OperatorFacts]:
+        return {o: OperatorFacts(tried=2, mean_effect=effect, sd=sd) for o in new}
+
+    def answer(*heard: Any, **facts: Any) -> Critique:
+        return ask(Critique, opening(**facts), offer, *heard, known(offer))
+
+    losing = answer(operators=record(-0.2), scatter=0.02)
+    assert not losing.accept and losing.ground == "contradiction" and "expected to lose" in losing.reason
+    assert new[0] in losing.reason
+    assert answer(operators=record(0.2), scatter=0.02).accept
+    assert answer(operators=record(-0.2, sd=2.0), scatter=0.02).accept, "what is not known is no reason"
+    assert answer(operators={}, scatter=0.02, adding=-0.2).accept, "what nobody tried is neutral"
+    assert answer(f"please try {new[0].replace('_', ' ')}", operators=record(-0.2), scatter=0.02).accept
+
+
 def test_the_critic_calls_too_many_parameters_unfair() -> None:
     big = '{"paths":[{"family":"gla"},{"family":"long_conv"},{"family":"ssd"}],"router":"hierarchical","gate":"full"}'
     offer = with_plan(ask(Proposals, opening()), big)
