@@ -20,7 +20,7 @@ from docker.types import DeviceRequest
 from move37.sandbox.errors import RefusedRequest, SandboxUnavailable
 from move37.sandbox.executor import SandboxCodeExecutor, gpus_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("cold")]
 
 
 def python(code: str) -> CodeBlock:
