@@ -301,9 +301,6 @@ class Stage(StrEnum):
     HYPOTHESIS = "hypothesis"
     CANDIDATE = "candidate"
     GATES = "gates"
-    PROBES = "probes"  # rung 1
-    TRAIN = "train"  # rung 2 and up; one a seed and step count
-    VERDICT = "verdict"
     ANALYSIS = "analysis"
     MEMORY = "memory"
 
@@ -312,7 +309,7 @@ class Stage(StrEnum):
 class StageRecord:
     """One finished stage; `payload` is what it gave back, as JSON."""
 
-    stage: str  # a Stage, with a suffix where a rung has several steps: "train-100"
+    stage: str  # a Stage, or a name that says more: "lm@100" of a training, "verdict:lm@100"
     rung: int
     seed: int
     finished_at: str  # ISO 8601, UTC
