@@ -33,7 +33,7 @@ LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What the person wants and may spend."""
+    """What the user wants and may spend."""
 
     task: str = "mixers"  # as after --task; a test holds it equal to lab/tasks/registry.py
     text: str = ""  # the research direction, Markdown
@@ -289,7 +289,7 @@ class ExperimentStatus(StrEnum):
 
     RUNNING = "running"
     FAILED = "failed"  # a gate, the model's replies, a divergence or the training ended it
-    REJECTED = "rejected"  # the Critic, the Researcher or the person ended it before it was measured
+    REJECTED = "rejected"  # the Critic, the Researcher or the user ended it before it was measured
     MEASURED = "measured"
     PROMOTED = "promoted"  # went up at least one rung
     CONFIRMED = "confirmed"  # fresh seeds and held-out text
