@@ -1,7 +1,7 @@
 """The candidate without its new part: the search takes its genes back; other authors' parts are the whole change.
 
 For a plan of the grammar, every operator that the candidate has and its base has not is taken out again, one after the
-other; what else differs stays. For code that a model or a person wrote, the part is the change itself, so that the
+other; what else differs stays. For code that a model or a user wrote, the part is the change itself, so that the
 ablation is the base's own file.
 """
 

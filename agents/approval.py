@@ -1,4 +1,4 @@
-"""When a person has to say yes: several requests may wait at once, each is answered by its id, and none waits for ever.
+"""When a user has to say yes: several requests may wait at once, each is answered by its id, and none waits for ever.
 
 A request that nobody answers within the timeout goes on, and a notice says so. `auto` asks at few points: where the
 Critic objected and it goes on all the same, and where a step is dear (`Doubt`). While a request waits the campaign's
@@ -33,7 +33,7 @@ _ASKS: dict[Approve, tuple[Kind, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRequest:
-    """Something that waits for a person."""
+    """Something that waits for a user."""
 
     experiment: str
     kind: Kind
@@ -41,7 +41,7 @@ class OpenRequest:
 
 
 def wants(mode: Approve, kind: Kind, doubt: Doubt | None) -> bool:
-    """Whether `mode` asks the person here. Pure."""
+    """Whether `mode` asks the user here. Pure."""
     return kind in _ASKS[mode] or (mode == "auto" and doubt is not None)
 
 
@@ -51,7 +51,7 @@ def is_dear(cost: float, left: float | None) -> bool:
 
 
 class Approvals:
-    """Asks the person for what the mode names, and for nothing else."""
+    """Asks the user for what the mode names, and for nothing else."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Approvals:
         return tuple(self._open)
 
     async def asked(self, experiment: str, kind: Kind, text: str, *, doubt: Doubt | None = None) -> str:
-        """The reason of the person's veto, or "" when it may go on: approved, not asked for, or not answered in time.
+        """The reason of the user's veto, or "" when it may go on: approved, not asked for, or not answered in time.
 
         Once the campaign is stopped it never returns: whoever runs the campaign cancels what waits.
         """
@@ -121,6 +121,6 @@ class Approvals:
 
 
 def decided(decision: Decision, experiment: str, *, stage: str) -> Message:
-    """A person's decision as a line of the experiment's conversation."""
+    """A user's decision as a line of the experiment's conversation."""
     text = f"/{decision.kind} {decision.reason}".strip()
     return Message(source=decision.source, to=LAB, text=text, user=True, experiment=experiment, stage=stage)

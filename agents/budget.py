@@ -27,7 +27,7 @@ class Expenses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetChange:
-    """New limits that the person sets while the campaign runs, over all its sessions; None: as it was."""
+    """New limits that the user sets while the campaign runs, over all its sessions; None: as it was."""
 
     candidates: int | None = None
     seconds: float | None = None  # wall clock
@@ -65,7 +65,7 @@ def refused(change: BudgetChange, begun: int, spent: Expenses) -> str:
 
 
 def exhausted(budget: Budget, spent: Expenses) -> str:
-    """Which limit is reached, as a sentence for the person; empty when none is."""
+    """Which limit is reached, as a sentence for the user; empty when none is."""
     if budget.seconds is not None and spent.seconds >= budget.seconds:
         return f"the time limit of {budget.seconds:.0f} s is reached"
     if budget.tokens is not None and spent.tokens >= budget.tokens:

@@ -45,7 +45,7 @@ class CampaignResult:
 async def run(campaign: CampaignContext) -> CampaignResult:
     """Run (or resume) the campaign to its end. Raises what broke, after everything finished is stored.
 
-    A limit of the brief ends it as finished; a person's stop leaves it resumable.
+    A limit of the brief ends it as finished; a user's stop leaves it resumable.
     """
     session = _Campaign(campaign)
     ending = await session.run()

@@ -39,7 +39,7 @@ from move37.lab.tasks.registry import kind_of
 from move37.lab.tasks.task import QuestionedTask, Task, Variant
 from move37.lab.verdicts import confirmations
 
-SECOND = "scipy"  # whose sources are the second corpus, unless the person names another
+SECOND = "scipy"  # whose sources are the second corpus, unless the user names another
 FRESH_BASE = 1_000_000  # fresh seeds of claims start beyond those of campaigns
 SEEDS = 5
 BEGUN, SETTLED = "claim:begun", "claim"  # stages: the plan is fixed; the claim is stored
@@ -47,7 +47,7 @@ BEGUN, SETTLED = "claim:begun", "claim"  # stages: the plan is fixed; the claim 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRequest:
-    """What the person asked for beyond the experiment."""
+    """What the user asked for beyond the experiment."""
 
     seeds: int | None = None
     trials: int | None = None

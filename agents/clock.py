@@ -1,6 +1,6 @@
 """Time as the campaign sees it: all its sessions together, a soft end (the preset's) and a hard one (the brief's).
 
-While a person paused the campaign or is asked something it stands still (`Pauses`): nobody's thinking costs the night.
+While a user paused the campaign or is asked something it stands still (`Pauses`): nobody's thinking costs the night.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class Pauses:
-    """How long the campaign stood still for a person; several reasons at once count once. Thread-safe."""
+    """How long the campaign stood still for a user; several reasons at once count once. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -70,7 +70,7 @@ class Clock:
         self.hard = hard
 
     def extend(self, hard: float) -> None:
-        """The brief's own end moves; a preset's earlier end moves along, for the person asked for the time."""
+        """The brief's own end moves; a preset's earlier end moves along, for the user asked for the time."""
         self.hard = hard
         if self._soft is not None:
             self._soft = max(self._soft, hard)

@@ -1,4 +1,4 @@
-"""What a person wants from now on: parents to use or to leave, and lines that every later experiment hears.
+"""What a user wants from now on: parents to use or to leave, and lines that every later experiment hears.
 
 A direction stands until it is taken back. The campaign stores `Directions` with its facts, so that a resumed campaign
 still follows them. Pure.

@@ -14,7 +14,7 @@ class Spoke:
     """Somebody said something in an experiment's conversation."""
 
     experiment: str
-    source: str  # Researcher, Critic, Engineer, Debugger, Analyst, Lab, or the person's name
+    source: str  # Researcher, Critic, Engineer, Debugger, Analyst, Lab, or the user's name
     to: str  # the next speaker where it is known, or "all"
     text: str
 
@@ -94,7 +94,7 @@ class ApprovalClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One sentence for the person."""
+    """One sentence for the user."""
 
     text: str
 

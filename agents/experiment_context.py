@@ -23,7 +23,7 @@ class ExperimentContext:
     id: str
     number: int
     talk: Conversation
-    proposals: tuple[str, ...] = ()  # hypotheses that the person handed over
+    proposals: tuple[str, ...] = ()  # hypotheses that the user handed over
 
 
 def last(replies: Sequence[object], kind: type[T]) -> T:

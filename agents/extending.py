@@ -1,4 +1,4 @@
-"""Limits that the person changes while the campaign runs: stored first, so that a resumed campaign has them too."""
+"""Limits that the user changes while the campaign runs: stored first, so that a resumed campaign has them too."""
 
 from __future__ import annotations
 

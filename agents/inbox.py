@@ -1,4 +1,4 @@
-"""What the person says, on its way to the next speaker.
+"""What the user says, on its way to the next speaker.
 
 `say` and the commands may be called from any thread and never block; the campaign reads on its own loop.
 Every line the user types is queued here and later stored in the archive; wishes for all later experiments stand in
@@ -22,7 +22,7 @@ from move37.lab.archive.message import ANYBODY, PROPOSED, UNHEARD, Message, now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A person's answer to a request for approval, or a veto out of turn."""
+    """A user's answer to a request for approval, or a veto out of turn."""
 
     kind: Literal["approve", "veto"]
     reason: str = ""
@@ -47,7 +47,7 @@ class Inbox:
         self.interruptions = 0  # so far: a speaker compares it with what it was when the turn began
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
-    # What the person does ------------------------------------------------------------------------------------
+    # What the user does ------------------------------------------------------------------------------------
 
     def say(self, text: str, source: str = "person", *, to: str = "") -> None:
         """Put a line before the next speaker, or before the next turn of the agent `to`."""
@@ -124,7 +124,7 @@ class Inbox:
 
     @property
     def stopped(self) -> bool:
-        """Whether the person ended the campaign."""
+        """Whether the user ended the campaign."""
         return self._stopped
 
     def waiting(self, speaker: str = "") -> bool:
@@ -189,7 +189,7 @@ class Inbox:
                 self._changed.remove(entry)
 
     async def while_paused(self) -> None:
-        """Wait as long as the person paused the campaign."""
+        """Wait as long as the user paused the campaign."""
         while self._paused and not self._stopped:
             await self.changed(timeout=1.0)
 

@@ -6,6 +6,7 @@ tokens, everything else as labelled text, each with the speaker's name in its fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -44,14 +45,18 @@ class LanguageModel:
         self.client = client
         self.signature = signature
 
+    @functools.cached_property
+    def _count(self) -> Count:
+        """Looked at once: a client that cannot count may ask the network first, and each seat would wait for that."""
+        return counter(self.client)
+
     def sit(self, seat: Seat) -> Callable[[], LanguageModelAgent]:
         """What makes a fresh agent for each stage."""
         metered = Metered(self.client, seat)
         small = self.signature.partition(":")[0] in SMALL
         budget = seat.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
-        count = counter(self.client)
         asked = (lambda: PlanningClient(metered)) if seat.member.reply is Proposals else lambda: metered
-        return lambda: LanguageModelAgent(seat, asked(), budget=budget, count=count)
+        return lambda: LanguageModelAgent(seat, asked(), budget=budget, count=self._count)
 
     async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """One question outside of any experiment. Raises what the client raises."""
@@ -72,7 +77,7 @@ class LanguageModelAgent(AssistantAgent):
     """One role in one stage."""
 
     def __init__(self, seat: Seat, client: ClientWrapper, *, budget: int, count: Count) -> None:
-        tools = list(seat.tools) if client.model_info["function_calling"] else []
+        tools = list(seat.tools()) if client.model_info["function_calling"] else []
         super().__init__(
             seat.member.name,
             client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -100,7 +101,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
         failed=ctx.talk.failed,
         interruptions=lambda: campaign.inbox.interruptions,
         interjected=lambda: ctx.talk.interject(member.name),
-        tools=tools.for_role(member.name, ctx),
+        tools=functools.cache(lambda: tools.for_role(member.name, ctx)),
         context_tokens=campaign.limits.context_tokens,
     )
 

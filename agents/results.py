@@ -80,7 +80,7 @@ class NegotiationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeResult:
-    """The Engineer's file; None when no valid reply came or the person refused it."""
+    """The Engineer's file; None when no valid reply came or the user refused it."""
 
     candidate: Candidate | None
     reason: str = ""

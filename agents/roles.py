@@ -67,7 +67,7 @@ class Seat:
     before: Callable[[], Awaitable[None]]  # awaited before each answer: waits while paused, raises BudgetSpent
     after: Callable[[CallUsage], None]  # hears what each model call used
     failed: Callable[[Exception], None]  # hears what really happened: AutoGen passes on the text of an error alone
-    tools: Sequence[BaseTool[Any, Any]] = ()
+    tools: Callable[[], Sequence[BaseTool[Any, Any]]] = tuple  # what it may call, made when asked for
     context_tokens: int | None = None  # of a rendered context; None: by the model
     interruptions: Callable[[], int] = lambda: 0  # how often users have interrupted so far
     interjected: Callable[[], Sequence[str]] = tuple  # what they typed meanwhile, claimed by asking

@@ -111,7 +111,7 @@ def _ending(claim: Claim, metric: Metric) -> str:
 
 
 async def _vetoed(campaign: CampaignContext, experiment: Experiment) -> str:
-    """The person's reason against it, where the mode of approval asks: it is dear, and sealed text is opened."""
+    """The user's reason against it, where the mode of approval asks: it is dear, and sealed text is opened."""
     cost = sum(asking_seconds(q, seeds=_seeds(campaign), run_seconds=_pace(campaign, experiment)) for q in QUESTIONS)
     text = f"{experiment.id} is to be confirmed: at most {cost:.0f} core-seconds, and sealed text is opened"
     veto = await campaign.approvals.asked(experiment.id, "held_out", text, doubt="held_out")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def docker_settings(wanted: SandboxSettings) -> DockerSettings:
-    """The image and the runtime that the person named, else the backend's own choice."""
+    """The image and the runtime that the user named, else the backend's own choice."""
     from move37.sandbox.docker.settings import DockerSettings
 
     return DockerSettings(image=wanted.image or "", runtime=wanted.runtime or "")

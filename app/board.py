@@ -74,7 +74,7 @@ class Board:
             return text
 
     def pause(self, paused: bool) -> None:
-        """Whether the person paused the campaign."""
+        """Whether the user paused the campaign."""
         with self._lock:
             self.paused = paused
             self._tick()

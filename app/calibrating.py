@@ -21,7 +21,7 @@ from move37.lab.tasks.task import ScaledTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRequest:
-    """What the person asked for."""
+    """What the user asked for."""
 
     arms: tuple[str, ...] = calibrating.ARMS
     rates: tuple[float, ...] = calibrating.RATES
@@ -82,7 +82,7 @@ def as_record(found: ScaleCalibration) -> dict[str, Any]:
 
 
 def sentence(scale: Scale, found: ScaleCalibration, unit: str) -> str:
-    """For a person."""
+    """For a user."""
     edge = "; it is the end of the rates that were tried, a better one may lie beyond" if found.edge else ""
     return (
         f"{scale.words}: best rate {found.learning_rate:g}{edge}. One run scatters by {found.noise.run.sd:.4f} {unit} "

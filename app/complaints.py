@@ -1,4 +1,4 @@
-"""What pydantic says about a setting -> one line that names the place where the person wrote it. Pure."""
+"""What pydantic says about a setting -> one line that names the place where the user wrote it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def one_line(
     keys: type[BaseModel],
     sections: Mapping[str, type[BaseModel]],
 ) -> str:
-    """The first complaint, with the place where the person wrote the value.
+    """The first complaint, with the place where the user wrote the value.
 
     `variables` are the names in the environment, which alone tell a misspelt variable from a misspelt key.
     """

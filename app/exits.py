@@ -28,7 +28,7 @@ class Exit(IntEnum):
 
 
 class BadInput(Exception):
-    """What the person gave cannot be used; the message is one line that says what to do."""
+    """What the user gave cannot be used; the message is one line that says what to do."""
 
 
 class EnvironmentFault(Exception):

@@ -1,4 +1,4 @@
-"""The limits that a person types after /budget ("24 time 8h tokens 2m cost 5"), read and spelled. Pure."""
+"""The limits that a user types after /budget ("24 time 8h tokens 2m cost 5"), read and spelled. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where log events go: JSON lines in the home, readable lines on stderr. Events are in the past tense.
 
 `to_console` is called for every command, so that nothing is ever logged to stdout; `to_file` once a campaign owns its
-home. What other libraries log goes into the file alone: their tracebacks are of no use to the person at the screen.
+home. What other libraries log goes into the file alone: their tracebacks are of no use to the user at the screen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person at the table may look up without leaving it: `/status`, `/show`, `/diff`, `/why`. Reads only."""
+"""What a user in the conversation may look up without leaving it: `/status`, `/show`, `/diff`, `/why`. Reads only."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class MeasuredMixer:
     measurements: tuple[Measurement, ...] = ()
     baselines: tuple[MeasuredArm, ...] = ()  # measured under the same conditions
     verdict: Verdict | None = None
-    left_out: tuple[str, ...] = ()  # files of the person's corpus that were not read, each with the reason
+    left_out: tuple[str, ...] = ()  # files of the user's corpus that were not read, each with the reason
     locks_missing: int = 0  # locks around the gates that this system does not have
 
 
@@ -109,7 +109,7 @@ def named_baseline(task: Task, name: str) -> str:
 async def open_context(
     settings: Settings, task: Task, *, written_by: str = "person"
 ) -> AsyncIterator[MeasuringContext]:
-    """A sandbox for code of a person, the home's kept runs, and progress on a terminal's stderr."""
+    """A sandbox for code of a user, the home's kept runs, and progress on a terminal's stderr."""
     from move37.app.backends import docker_settings
     from move37.lab.measuring import MeasuringContext
     from move37.lab.standings import Standings

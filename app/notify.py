@@ -1,4 +1,4 @@
-"""Notices to the person's own command or webhook: a campaign ended, or waits for a word.
+"""Notices to the user's own command or webhook: a campaign ended, or waits for a word.
 
 Sent from a thread of its own, one after the other, each with a limit of seconds: what cannot be reached never slows or
 ends a campaign. The first failure is told, later ones are only logged. A webhook gets JSON by POST; a command gets the
@@ -62,7 +62,7 @@ def _call(argv: list[str], facts: dict[str, object]) -> None:
 
 
 class Notifier:
-    """Takes a campaign's events and tells the person's own command or webhook what needs them."""
+    """Takes a campaign's events and tells the user's own command or webhook what needs them."""
 
     def __init__(self, send: Send, campaign: int, on_failure: Callable[[str], None]) -> None:
         """`on_failure` hears one sentence, once, from another thread."""
@@ -106,7 +106,7 @@ class Notifier:
         while (facts := self._queue.get()) is not None:
             try:
                 self._send(facts)
-            except Exception as error:  # whatever a person's own place does, the campaign goes on
+            except Exception as error:  # whatever a user's own place does, the campaign goes on
                 log.info("notice_not_sent", error=type(error).__name__)
                 if not self._failed:
                     self._failed = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from move37.app.choices import Device
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
-from move37.lab.scale import CPU, Scale, of_facts
+from move37.lab.scale import CPU, of_facts
 from move37.lab.tasks import open_task
 from move37.lab.tasks.registry import kind_of
 
@@ -66,8 +66,3 @@ def device_of(settings: Settings) -> str:
             raise BadInput("--device cuda: NVIDIA's driver shows no GPU here; leave it out, or see `move37 doctor`")
         return "cpu"
     return f"cuda {found[0].name}"
-
-
-def scale_of(task: Task) -> Scale:
-    """Of the mixers; a program has none of its own, and counts as the default."""
-    return getattr(task, "scale", CPU)

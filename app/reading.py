@@ -1,4 +1,4 @@
-"""What reading commands share: the archive opened for reading, the campaign and the experiment that a person meant."""
+"""What reading commands share: the archive opened for reading, the campaign and the experiment that a user meant."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def conclude(home: Path, number: int) -> None:
 
 
 def next_commands(campaign: Campaign, experiments: tuple[Experiment, ...]) -> list[tuple[str, str]]:
-    """What a person may want to type now. Pure."""
+    """What a user may want to type now. Pure."""
     if campaign.status != "finished":
         return [("next", "move37 resume")]
     mine = [e for e in experiments if e.role is Role.CANDIDATE]

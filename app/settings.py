@@ -136,7 +136,7 @@ def unknown_variables() -> list[str]:
 
 
 def _scale(found: ScaleSection, flags: Mapping[str, Any]) -> Scale:
-    """A ready-made scale by its name, or the person's own sizes. Raises `BadInput` where both are asked for."""
+    """A ready-made scale by its name, or the user's own sizes. Raises `BadInput` where both are asked for."""
     sizes = found.model_dump(exclude={"name", "tokens"}, exclude_unset=True)
     name = found.name or (OWN if sizes else CPU.name)
     if name != OWN:

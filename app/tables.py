@@ -205,5 +205,5 @@ def conversation(lines: Iterable[Message]) -> RenderableType:
 
 
 def speaker(name: str, *, person: bool = False) -> tuple[str, str]:
-    """A name with its colour; a person's stands out."""
+    """A name with its colour; a user's stands out."""
     return one_line(name, 40), "bold white on blue" if person else f"bold {SPEAKERS.get(name, 'white')}"

@@ -1,4 +1,4 @@
-"""Events and campaigns in a person's words: one short text each, or nothing where a line would only be noise. Pure.
+"""Events and campaigns in a user's words: one short text each, or nothing where a line would only be noise. Pure.
 
 The same sentences stand in the live display, in the plain log and above the prompt of a chat.
 """
@@ -16,7 +16,7 @@ from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.summary import summarise
 
 SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
-OWN_WORDS = 1_000  # the same of what a person typed
+OWN_WORDS = 1_000  # the same of what a user typed
 PHASES = {
     "baselines": "measuring the baselines",
     "search": "searching",

@@ -171,13 +171,14 @@ def ladder_of(experiment: Experiment, metric: Metric, *, seeds: int = 5) -> tupl
     shut = [g.name for g in experiment.gates if g.passed is False]
     screened = [m for m in experiment.measurements if m.metric == metric.name and not m.fresh and m.is_sound]
     most = max((m.steps for m in screened), default=0)
+    whole = any(m.steps >= m.total_steps for m in screened)  # each scale has an end of its own
     steps = [
         _step("gates", "passes every gate", bool(experiment.gates) and not shut, bool(shut), ", ".join(shut),
               GATES_SECONDS),
         _step("screen", "is measured on one seed", bool(screened), gone and not screened, _best(screened, metric),
               SCREEN_SECONDS),
-        _step("climb", "is measured at all its steps", most >= 500 or (bool(screened) and most == 0),
-              gone and most < 500, f"{most} steps" if most else "", CLIMB_SECONDS),
+        _step("climb", "is measured at all its steps", whole, gone and not whole, f"{most} steps" if most else "",
+              CLIMB_SECONDS),
     ]  # fmt: skip
     return (*steps, *(_question(experiment, q, metric, seeds, gone) for q in QUESTIONS))
 

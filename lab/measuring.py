@@ -111,7 +111,7 @@ def kept(
 
 
 def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: int = 1) -> Verdict | None:
-    """What the common seeds say, at 95 %; None without one. Nobody chose these seeds but the person who asks."""
+    """What the common seeds say, at 95 %; None without one. Nobody chose these seeds but the user who asks."""
     one, two = (_by_seed(arm, metric) for arm in (ours, theirs))
     common = sorted(one.keys() & two.keys())
     if not common:

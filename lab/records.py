@@ -33,7 +33,7 @@ LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What the person wants and may spend."""
+    """What the user wants and may spend."""
 
     task: str = "mixers"  # as after --task; a test holds it equal to lab/tasks/registry.py
     text: str = ""  # the research direction, Markdown
@@ -290,7 +290,7 @@ class ExperimentStatus(StrEnum):
 
     RUNNING = "running"
     FAILED = "failed"  # a gate, the model's replies, a divergence or the training ended it
-    REJECTED = "rejected"  # the Critic, the Researcher or the person ended it before it was measured
+    REJECTED = "rejected"  # the Critic, the Researcher or the user ended it before it was measured
     MEASURED = "measured"
     PROMOTED = "promoted"  # went up at least one rung
     CONFIRMED = "confirmed"  # fresh seeds and held-out text
@@ -302,9 +302,6 @@ class Stage(StrEnum):
     HYPOTHESIS = "hypothesis"
     CANDIDATE = "candidate"
     GATES = "gates"
-    PROBES = "probes"  # rung 1
-    TRAIN = "train"  # rung 2 and up; one a seed and step count
-    VERDICT = "verdict"
     ANALYSIS = "analysis"
     MEMORY = "memory"
 
@@ -313,7 +310,7 @@ class Stage(StrEnum):
 class StageRecord:
     """One finished stage; `payload` is what it gave back, as JSON."""
 
-    stage: str  # a Stage, with a suffix where a rung has several steps: "train-100"
+    stage: str  # a Stage, or a name that says more: "lm@100" of a training, "verdict:lm@100"
     rung: int
     seed: int
     finished_at: str  # ISO 8601, UTC

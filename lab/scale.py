@@ -14,7 +14,7 @@ from typing import Any
 VOCABULARY = 256  # bytes
 PARAMETERS_AT_64 = 98_600  # of the whole network with 2 layers of width 64
 WARMUP_SHARE = 25  # one step in so many warms up
-OWN = "own"  # the name of a scale whose sizes the person gives
+OWN = "own"  # the name of a scale whose sizes the user gives
 FACT = "scale"  # the fact of a campaign that says at which one it runs
 
 
@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """For a user."""
         return (
             f"{self.name} ({self.layers} layers of width {self.width}, {self.heads} heads, "
             f"{self.batch} x {self.context} bytes a step, {self.steps:,} steps)"

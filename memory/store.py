@@ -28,7 +28,6 @@ class FieldIndex(Enum):
 
     KEYWORD = "keyword"
     INTEGER = "integer"
-    FLOAT = "float"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """What our own model clients share: the plumbing of AutoGen's `ChatCompletionClient` around one method, `answer`.
 
+Of the arguments of its `create` (tools, tool_choice, json_output, extra_create_args, cancellation_token) each client
+names what it reads and passes the others on.
 `LocalClient` is for clients that make replies themselves (replay), `ClientWrapper` for those that pass calls on and
 change something (repair, recorder). Every client says who signs: `signature`.
 """
@@ -8,12 +10,12 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from autogen_core import EVENT_LOGGER_NAME, CancellationToken
+from autogen_core import EVENT_LOGGER_NAME
 from autogen_core.logging import LLMCallEvent
 from autogen_core.models import (
     AssistantMessage,
@@ -68,24 +70,10 @@ class NamedClient(ChatCompletionClient):
     signature: str = "unknown"
 
     async def create_stream(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: JsonOutput = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
+        self, messages: Sequence[LLMMessage], **arguments: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """The whole answer as one piece: a structured reply is of no use in part."""
-        yield await self.create(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra_create_args=extra_create_args,
-            cancellation_token=cancellation_token,
-        )
+        """The whole answer as one piece: what streams before it validates may have to be taken back."""
+        yield await self.create(messages, **arguments)
 
 
 class LocalClient(NamedClient):
@@ -96,16 +84,7 @@ class LocalClient(NamedClient):
         """The reply's text. Raises an `AgentError` when there is none."""
         ...
 
-    async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: JsonOutput = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
+    async def create(self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **_: Any) -> CreateResult:
         """One reply; no tools, no usage."""
         text = await self.answer(messages, json_output)
         _events.info(

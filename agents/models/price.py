@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-AS_OF = "2025-09"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import structlog
-from autogen_core import CancellationToken
 from autogen_core.models import (
     AssistantMessage,
     ChatCompletionClient,
@@ -29,7 +28,6 @@ from autogen_core.models import (
     RequestUsage,
     UserMessage,
 )
-from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
@@ -42,6 +40,7 @@ from move37.agents.models.wire import EXCHANGE, REPLY_CAP, Exchange
 
 log = structlog.get_logger()
 
+Arguments = Mapping[str, Any]  # of `create`, passed on as they came
 LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the model
 LEAST_REPLY = 256  # tokens: below this a reply is not worth asking for, and the prompt is cut instead
 LOST_IN_A_ROW = 12  # lost calls without one answer between them: the endpoint, not the requests, is at fault
@@ -85,24 +84,16 @@ class StructuredOutputClient(ClientWrapper):
         self._lost = 0  # calls, since the last answer
 
     async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: JsonOutput = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
+        self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **arguments: Any
     ) -> CreateResult:
         """A reply that validates against `json_output`, or tool calls; usage counts every attempt.
 
         Raises `ModelReplyInvalid` with the last text, or `ModelUnavailable`.
         """
-        call = _Call(tools, tool_choice, extra_create_args, cancellation_token)
         named = spoken(messages)
         if isinstance(json_output, type) and issubclass(json_output, BaseModel):
-            return await self._valid(named, json_output, call)
-        return await self._asked(named, None, json_output, call, self._patience)
+            return await self._valid(named, json_output, arguments)
+        return await self._asked(named, None, json_output, arguments, self._patience)
 
     async def trial(self, *, seconds: float = 600.0) -> RequestUsage:
         """One small call: raises `ModelUnavailable` when no call can succeed. A server that starts is waited for.
@@ -110,15 +101,15 @@ class StructuredOutputClient(ClientWrapper):
         What it answers does not matter; a model that obeys badly is still a model. Returns what the call cost.
         """
         policy = replace(self._patience, outage_seconds=seconds, hiccups=1)
-        result = await self._asked(SMALL, Ready, None, _Call((), "auto", {}, None), policy)
+        result = await self._asked(SMALL, Ready, None, {}, policy)
         return result.usage
 
-    async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], call: _Call) -> CreateResult:
+    async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], arguments: Arguments) -> CreateResult:
         asked, spent = messages, RequestUsage(prompt_tokens=0, completion_tokens=0)
         text, problem = "", ""
         for attempt in range(self._patience.replies + 1):
             try:
-                result = await self._asked(asked, form, None, call, self._patience)
+                result = await self._asked(asked, form, None, arguments, self._patience)
             except ModelReplyInvalid as error:
                 raise ModelReplyInvalid(
                     str(error), text, prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens
@@ -150,7 +141,7 @@ class StructuredOutputClient(ClientWrapper):
         messages: Sequence[LLMMessage],
         form: type[BaseModel] | None,
         json_output: JsonOutput,
-        call: _Call,
+        arguments: Arguments,
         policy: RetryPolicy,
     ) -> CreateResult:
         """One answer. Outages, failures and prompts that are too long are dealt with here."""
@@ -159,7 +150,7 @@ class StructuredOutputClient(ClientWrapper):
             seen = Exchange()
             began = time.monotonic()
             try:
-                result = await self._once(messages, form, json_output, call, seen, tries.reply_cap)
+                result = await self._once(messages, form, json_output, arguments, seen, tries.reply_cap)
             except AgentError:
                 raise
             except Exception as error:
@@ -188,7 +179,7 @@ class StructuredOutputClient(ClientWrapper):
         """Whether the server answers something small: then its trouble is with one request, and not its own."""
         seen = Exchange()
         try:
-            await self._once(SMALL, Ready, None, _Call((), "auto", {}, None), seen, None)
+            await self._once(SMALL, Ready, None, {}, seen, None)
         except Exception as error:  # of any SDK, as in `_asked`
             return diagnose(error, seen).kind not in (Kind.HICCUP, Kind.OUTAGE)
         return True
@@ -198,26 +189,20 @@ class StructuredOutputClient(ClientWrapper):
         messages: Sequence[LLMMessage],
         form: type[BaseModel] | None,
         json_output: JsonOutput,
-        call: _Call,
+        arguments: Arguments,
         seen: Exchange,
         reply_cap: int | None,
     ) -> CreateResult:
-        extra = dict(call.extra)
+        extra = dict(arguments.get("extra_create_args", {}))
         if form is not None:
-            messages = instructed(messages, form, tools=bool(call.tools))
-            if not call.tools:  # decoding that is held to the form could not call a tool
+            messages = instructed(messages, form, tools=bool(arguments.get("tools")))
+            if not arguments.get("tools"):  # decoding that is held to the form could not call a tool
                 extra, json_output = self._constrained(extra, form)
         exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(reply_cap)
         try:
             async with asyncio.timeout(self._patience.call_seconds):
-                return await self.inner.create(
-                    messages,
-                    tools=call.tools,
-                    tool_choice=call.tool_choice,
-                    json_output=json_output,
-                    extra_create_args=extra,
-                    cancellation_token=call.cancellation_token,
-                )
+                changed = {"json_output": json_output, "extra_create_args": extra}
+                return await self.inner.create(messages, **{**arguments, **changed})
         finally:
             EXCHANGE.reset(exchange)
             REPLY_CAP.reset(cap)
@@ -291,40 +276,10 @@ class StructuredOutputClient(ClientWrapper):
             raise ModelUnavailable(f"{words}; so were the {self._lost} calls before it") from error
         raise ModelReplyInvalid(words) from error
 
-    async def create_stream(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: JsonOutput = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
-    ) -> AsyncGenerator[str | CreateResult, None]:
-        """As one piece: what streams before it validates may have to be taken back."""
-        yield await self.create(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra_create_args=extra_create_args,
-            cancellation_token=cancellation_token,
-        )
-
     @property
     def model_info(self) -> ModelInfo:
         """Of the inner client, with structured replies: this wrapper is what makes them."""
         return ModelInfo(**{**self.inner.model_info, "structured_output": True, "json_output": True})
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What AutoGen passes along, unchanged."""
-
-    tools: Sequence[Tool | ToolSchema]
-    tool_choice: Tool | Literal["auto", "required", "none"]
-    extra: Mapping[str, Any]
-    cancellation_token: CancellationToken | None
 
 
 @dataclass(slots=True)

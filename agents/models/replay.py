@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from autogen_core import CancellationToken, FunctionCall
+from autogen_core import FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo
-from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
@@ -108,27 +107,11 @@ class RecordingClient(ClientWrapper):
         if path.exists() and not (text := path.read_bytes()).endswith(b"\n"):
             path.write_bytes(text[: text.rfind(b"\n") + 1])
 
-    async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: JsonOutput = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
+    async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
         """The inner client's reply, written down."""
         key = _key()
         try:
-            result = await self.inner.create(
-                messages,
-                tools=tools,
-                tool_choice=tool_choice,
-                json_output=json_output,
-                extra_create_args=extra_create_args,
-                cancellation_token=cancellation_token,
-            )
+            result = await self.inner.create(messages, **arguments)
         except ModelReplyInvalid as error:
             self._write(key, reply=error.text, error=str(error))
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from move37.agents.search.genome import NORMED, PROJECTED, STREAMS, TAPS, Genome, Path
+from move37.agents.search.genome import PROJECTED, STREAMS, TAPS, Genome, Path
 from move37.agents.search.streams import treatments
 
 FAMILY_OPERATOR: Mapping[str, str] = {
@@ -32,10 +32,6 @@ FEED_OPERATOR: Mapping[str, tuple[str, ...]] = {
     "values": ("values_from_block",),
     "memory": ("keys_from_block", "values_from_block"),
 }
-STREAM_OPERATORS: tuple[str, ...] = (
-    *(f"{name}_{mix}" for name in STREAMS for mix in ("conv", "shift")),
-    *(f"{name}_norm" for name in NORMED),
-)
 
 
 def operators_in(genome: Genome) -> tuple[str, ...]:

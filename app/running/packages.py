@@ -1,4 +1,4 @@
-"""Packages for one program: wheels from the person's own index, unpacked on the host and sent along as files.
+"""Packages for one program: wheels from the user's own index, unpacked on the host and sent along as files.
 
 Nothing of a package runs on the host (wheels only, no build), and the sandbox stays without a network. What was fetched
 once is kept in the home's cache.

@@ -1,4 +1,4 @@
-"""What a program wrote: into the person's folder where they asked for it, and told by name where they did not."""
+"""What a program wrote: into the user's folder where they asked for it, and told by name where they did not."""
 
 from __future__ import annotations
 

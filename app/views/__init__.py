@@ -1,4 +1,4 @@
-"""View models: records -> what a person is shown, the same for terminal, HTML, Markdown, JSON and page. Typed, pure.
+"""View models: records -> what a user is shown, the same for terminal, HTML, Markdown, JSON and page. Typed, pure.
 
 Read `campaign.py` (everything gathered once from the archive), then `leaderboard.py`, `experiment.py`, `lineage.py`,
 `search.py` and `curves.py` (what is told), `numbers.py` and `words.py` (how it is said), `charts/` (Plotly),

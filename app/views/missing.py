@@ -13,7 +13,7 @@ NAMED = 3  # files that are named
 
 
 def left_out_text(left_out: Sequence[str]) -> str:
-    """Files of the person's own corpus that were not read, each with its reason; empty where there are none."""
+    """Files of the user's own corpus that were not read, each with its reason; empty where there are none."""
     if not left_out:
         return ""
     more = f"; and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""

@@ -1,4 +1,4 @@
-"""A campaign's night in a page: what was tried, what was learned, what waits for a person. Pure."""
+"""A campaign's night in a page: what was tried, what was learned, what waits for a user. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Night:
     learned: tuple[Told, ...]
     failed: tuple[Told, ...]
     principles: tuple[str, ...]
-    waiting: tuple[str, ...]  # what a person is asked for, or could do next
+    waiting: tuple[str, ...]  # what a user is asked for, or could do next
 
 
 def night_of(view: CampaignView, requests: Sequence[StoredRequest], *, running: bool) -> Night:

@@ -110,7 +110,7 @@ class Archive(ArchiveReader):
     ) -> Experiment:
         """Commit an experiment's row, or give back the one that is already there.
 
-        What a person said while no experiment was there belongs to the first candidate that begins after it.
+        What a user said while no experiment was there belongs to the first candidate that begins after it.
         """
         label = name.replace(" ", "_") if role is Role.BASELINE else f"{number:03d}"
         ident = f"c{campaign}-{label}"
@@ -169,7 +169,7 @@ class Archive(ArchiveReader):
                 db.execute("UPDATE experiments SET rung = max(rung, ?) WHERE id = ?", (reached, experiment))
 
     def begin_conversation(self, experiment: str, stage: str) -> None:
-        """Forget the agents' lines of an unfinished stage that is about to be repeated; a person's stay."""
+        """Forget the agents' lines of an unfinished stage that is about to be repeated; a user's stay."""
         with self.write(synced=False) as db:
             db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
 
@@ -179,7 +179,7 @@ class Archive(ArchiveReader):
             self._say(db, campaign, message)
 
     def heard(self, campaign: int, message: Message) -> None:
-        """A person's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
+        """A user's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
         with self.write() as db:
             found = db.execute(
                 "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"

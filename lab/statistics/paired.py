@@ -59,14 +59,3 @@ def interval(
     sd = math.sqrt((d0 * s0**2 + squares) / df)
     half = float(special.stdtrit(df, 0.5 + confidence / 2)) * sd / math.sqrt(n)
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n, sd=sd, df=df, confidence=confidence)
-
-
-def paired_interval(
-    candidate: Mapping[int, float],
-    baseline: Mapping[int, float],
-    *,
-    confidence: float = 0.95,
-    calibration: Calibration | None = None,
-) -> Interval | None:
-    """The interval of candidate - baseline over their common seeds; None with none of them (or one, uncalibrated)."""
-    return interval(differences(candidate, baseline), confidence=confidence, calibration=calibration)

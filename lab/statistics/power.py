@@ -49,18 +49,3 @@ def minimum_detectable_effect(
         else:
             high = middle
     return high
-
-
-def seeds_needed(effect: float, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95) -> int:
-    """The fewest seeds that find `effect` with `power_wanted`. Raises `ValueError` past 10,000."""
-    few, many = 1, 10_000
-
-    def enough(n: int) -> bool:
-        return power(effect, n=n, sd=sd, confidence=confidence) >= power_wanted
-
-    if not enough(many):
-        raise ValueError("an effect this small needs more than 10,000 seeds")
-    while many - few > 1:  # power grows with n: bisect
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many

@@ -56,7 +56,7 @@ class MixersTask:
 
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> MixersTask:
-        """Open (or build in `cache`) the pinned corpus, or the person's own, at a scale. Raises `BadCorpus`."""
+        """Open (or build in `cache`) the pinned corpus, or the user's own, at a scale. Raises `BadCorpus`."""
         text = open_corpus(cache, corpus)
         task = cls(corpus=text, scale=scale, total_steps=scale.steps, device=device)
         own = task.measured_by_the_lab

@@ -3,7 +3,7 @@
 Read in this order: `Corpus` (what the rest of the lab sees), `open_corpus` (cache or build), `_split`; which files
 there are, and which are text, stands in `texts.py`.
 The default is split by file, through a hash of the path, so that no file gives both training and validation text.
-A person's text is split by file where it has enough files, else by position.
+A user's text is split by file where it has enough files, else by position.
 
 Held-out text is sealed: only `open_held_out` reads it, and whoever calls that logs the opening before
 (`lab/archive/openings.py`; `move37 confirm` does).
@@ -43,7 +43,7 @@ _SPLITS = ("train", "validation", "held_out")
 class Corpus:
     """Text as bytes, memory-mapped."""
 
-    name: str  # "sympy 1.14.0", or the person's path
+    name: str  # "sympy 1.14.0", or the user's path
     sha256: str  # of the sources, which decides the split too
     train: Bytes  # [bytes]
     validation: Bytes  # [bytes]
@@ -52,7 +52,7 @@ class Corpus:
 
 
 def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
-    """The pinned corpus, or the person's own at `path`; built under `cache` once and verified at every opening.
+    """The pinned corpus, or the user's own at `path`; built under `cache` once and verified at every opening.
 
     Raises `BadCorpus`: unreadable, too small, not text, or the pinned sources differ from their checksum.
     """

@@ -13,7 +13,6 @@ Bytes = NDArray[np.uint8]
 
 BATCH = 16  # sequences a step
 LENGTH = 128  # bytes predicted a sequence
-WINDOW = LENGTH + 1  # the last byte is only ever a target
 
 SCREEN_WINDOWS = 512  # 65,536 predicted bytes: standard error of a paired difference .0057 bpb
 DECIDE_WINDOWS = 1536  # 196,608 predicted bytes: .0033 bpb

@@ -22,7 +22,7 @@ PINNED_VERSION = "1.14.0"
 # Over the path, size and content of every source file, in order: the same on every platform.
 PINNED_SHA256 = "0b75b5fdbeaea052b86800507c035911ff5a59a92a0ef0752c0f9cf361579012"
 
-LEAST_BYTES = 1_000_000  # a person's own text; one run of 500 steps draws 1.03 MB
+LEAST_BYTES = 1_000_000  # a user's own text; one run of 500 steps draws 1.03 MB
 LARGEST_BYTES = 2_000_000_000
 MOST_NAMED = 3  # files that a message names
 _BLOCK = 65_536  # bytes that are judged at once

@@ -24,7 +24,6 @@ RECIPE_FILES = (
 )
 REPOSITORY = "move37-sandbox"
 RECIPE_LABEL = "move37.recipe"
-VARIANT_LABEL = "move37.variant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ def wait_for(home: Path, stage: str, driver: subprocess.Popen[bytes]) -> None:
             return
         if any(key[0] == "c1-001" and key[1] == stage for key in stages(home)):
             return
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def descendants(session: int) -> list[str]:

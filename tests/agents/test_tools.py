@@ -11,7 +11,9 @@ from autogen_core import CancellationToken
 
 from move37.agents import campaign
 from move37.agents.context import CampaignContext
+from move37.agents.language_model import LanguageModel
 from move37.agents.open_experiment import open_experiment
+from move37.agents.roles import MEMBERS
 from move37.agents.tools import MOST_CALLS, for_role
 from move37.lab.records import ExperimentStatus, Role
 from move37.memory.records import Entry, Recollection
@@ -146,3 +148,38 @@ async def test_a_model_without_tools_is_given_none(tmp_path: Path) -> None:
     context, _ = a_context(tmp_path, client, budget=1)
     await campaign.run(context)
     assert not any(client.tools) and context.usage.tool_calls == 0
+
+
+async def test_a_model_is_asked_once_whether_it_counts_tokens(tmp_path: Path) -> None:
+    # OpenAI's client asks the network for a file first, and an event loop that waits for that waits with everybody.
+    asked: list[Any] = []
+
+    def offline(messages: Any, **_: Any) -> int:
+        asked.append(messages)
+        raise OSError("no network")
+
+    client = a_script()
+    client.count_tokens = offline  # type: ignore[method-assign]
+    context, _ = a_context(
+        tmp_path,
+        scientists=dict.fromkeys((m.name for m in MEMBERS), LanguageModel(client, signature="scripted")),
+        budget=2,
+    )
+    await campaign.run(context)
+    assert len(asked) == 1
+    assert all(e.measurements for e in context.archive.experiments())
+
+
+async def test_no_tools_are_made_where_nobody_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, str]] = []
+
+    def counted(role: str, ctx: Any) -> Any:
+        made.append((ctx.id, role))
+        return for_role(role, ctx)
+
+    monkeypatch.setattr("move37.agents.tools.for_role", counted)
+    client = a_script()
+    client.calls_tools = True
+    context, _ = a_context(tmp_path, client, budget=2)
+    await campaign.run(context)
+    assert set(made) == {(e, m.name) for e in ("c1-001", "c1-002") for m in MEMBERS}  # and of no baseline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from move37 import kernels
 
-Inputs = Mapping[str, Tensor | None]
+Inputs = dict[str, Any]  # keyword arguments of an operator: tensors, None, numbers
 
 # Relative root-mean-square error against the float64 reference: outputs, gradients, gradients of g and beta.
 LIMITS = {
@@ -26,8 +26,9 @@ LIMITS = {
 GATES = ("g", "gk", "beta")
 
 
-def relative_rms(found: Tensor, wanted: Tensor) -> float:
+def relative_rms(found: Tensor | None, wanted: Tensor | None) -> float:
     """|found - wanted| / |wanted|; below 1e-6 of wanted's own scale there is nothing to compare."""
+    assert found is not None and wanted is not None
     error = (found.double() - wanted.double()).square().mean().sqrt()
     return float(error / wanted.double().square().mean().sqrt().clamp(min=1e-6))
 
@@ -45,7 +46,7 @@ def heads(
     cosine: float = 0.0,
     state: bool = True,
     seed: int = 0,
-) -> dict[str, Tensor | None]:
+) -> Inputs:
     """Inputs of the delta family. `decay` multiplies the log decay; `cosine` correlates the keys."""
     r = torch.Generator().manual_seed(seed)
 
@@ -56,7 +57,7 @@ def heads(
     k = cosine**0.5 * F.normalize(common, dim=-1) + (1 - cosine) ** 0.5 * F.normalize(
         draw(batch, time, key_heads, width), dim=-1
     )
-    found: dict[str, Tensor | None] = {
+    found: Inputs = {
         "q": draw(batch, time, key_heads, width),
         "k": F.normalize(k, dim=-1),
         "v": draw(batch, time, value_heads, values),
@@ -79,7 +80,7 @@ def vector_heads(
     seed: int = 0,
     beta: float | Callable[[Tensor], Tensor] | None = None,
     cosine: float = 0.0,
-) -> dict[str, Tensor | None]:
+) -> Inputs:
     """Inputs of gated linear attention, and with `beta` of Kimi Delta Attention."""
     r = torch.Generator().manual_seed(seed)
     found = heads(time, beta=beta, decay=None, width=width, seed=seed, cosine=cosine)
@@ -128,7 +129,7 @@ def compare(
         assert relative_rms(grads[n], right) <= limit, (n, relative_rms(grads[n], right))
 
 
-def product_heads(time: int, steps: int, *, decay: float | None = 1.0, seed: int = 0) -> dict[str, Tensor | None]:
+def product_heads(time: int, steps: int, *, decay: float | None = 1.0, seed: int = 0) -> Inputs:
     """Inputs of the gated delta product: k, v and beta have `steps` rows a token."""
     found = heads(time * steps, decay=None, seed=seed)
     found["q"] = heads(time, seed=seed + 1)["q"]

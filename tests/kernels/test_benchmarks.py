@@ -11,7 +11,7 @@ import torch
 from move37 import kernels
 from move37.benchmarks.kernels_baseline import chunk_form
 from move37.benchmarks.kernels_cpu import inputs
-from tests.kernels.cases import relative_rms
+from tests.kernels.cases import Inputs, relative_rms
 from tests.kernels.test_triton import python
 
 
@@ -49,7 +49,8 @@ def test_a_row_that_breaks_is_a_row(capsys):
 
 @pytest.mark.parametrize("by_rows", (True, False))
 def test_what_we_compare_with_computes_the_same(by_rows):
-    ours, plain = inputs(1, 128, 2, 16, "cpu", torch.float32), inputs(1, 128, 2, 16, "cpu", torch.float32)
+    ours: Inputs = dict(inputs(1, 128, 2, 16, "cpu", torch.float32))
+    plain = inputs(1, 128, 2, 16, "cpu", torch.float32)
     o, _ = kernels.chunk_gated_delta_rule(**ours)
     wanted = chunk_form(**plain, by_rows=by_rows)
     assert relative_rms(o.detach(), wanted.detach()) < 1e-5

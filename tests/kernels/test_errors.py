@@ -84,7 +84,7 @@ def test_bounds_that_do_not_pack_are_refused(bounds):
 
 
 def test_an_unknown_implementation_is_refused():
-    with pytest.raises(errors.BadOption, match="reference, chunked, triton"), kernels.implementation("cuda"):
+    with pytest.raises(errors.BadOption, match="reference, chunked, triton"), kernels.implementation("cuda"):  # type: ignore[arg-type]
         pass
 
 
@@ -111,8 +111,8 @@ def test_what_is_no_tensor_or_no_target_is_named():
     x, none_due = torch.randn(2, 5, 8), torch.full((2, 5), -100)
     for call, name in (
         (lambda: kernels.chunk_gated_delta_rule(**good(g=[1.0])), "g is 'list'"),
-        (lambda: kernels.chunk_gla(x[:, :, None], x[:, :, None], x[:, :, None], None), "g is 'NoneType'"),
-        (lambda: kernels.causal_conv1d(x, None), "weight is 'NoneType'"),
+        (lambda: kernels.chunk_gla(x[:, :, None], x[:, :, None], x[:, :, None], None), "g is 'NoneType'"),  # type: ignore[arg-type]
+        (lambda: kernels.causal_conv1d(x, None), "weight is 'NoneType'"),  # type: ignore[arg-type]
         (lambda: kernels.fused_linear_cross_entropy_loss(x, none_due + 109, torch.randn(9, 8)), "target is '9..9'"),
     ):
         with pytest.raises(errors.BadOption, match=re.escape(name)):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from move37 import kernels
 from move37.kernels.ops.delta_product import naive
-from tests.kernels.cases import compare, heads, kda, product, product_heads, relative_rms, vector_heads
+from tests.kernels.cases import Inputs, compare, heads, kda, product, product_heads, relative_rms, vector_heads
 
 
 @pytest.mark.parametrize("time", (1, 8, 15, 16, 17, 33, 65, 150))
@@ -111,7 +111,7 @@ def test_gates_in_the_call_equal_gates_before_it(vector, bound):
         g = bound * torch.sigmoid(speed * (raw + bias))
     call = kernels.chunk_kda if vector else kernels.chunk_gated_delta_rule
     wanted, _ = call(**{**inputs, "g": g, "beta": 2 * logits.sigmoid()})
-    options = {"use_gate_in_kernel": True, "A_log": a_log, "dt_bias": bias.flatten(), "lower_bound": bound}
-    raw_gates = {"use_beta_sigmoid_in_kernel": True, "allow_neg_eigval": True}
-    o, _ = call(**{**inputs, "g": raw, "beta": logits}, **options, **raw_gates)
+    options: Inputs = {"use_gate_in_kernel": True, "A_log": a_log, "dt_bias": bias.flatten(), "lower_bound": bound}
+    options |= {"use_beta_sigmoid_in_kernel": True, "allow_neg_eigval": True}
+    o, _ = call(**{**inputs, "g": raw, "beta": logits}, **options)
     assert torch.allclose(o, wanted)

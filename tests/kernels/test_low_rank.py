@@ -62,7 +62,7 @@ def test_a_scale_of_one_is_what_rwkv_7_reads_with():
     inputs = low_rank_heads(12)
     o, last = kernels.chunk_rwkv7(inputs["q"], inputs["gk"], *(inputs[n] for n in "kvab"))
     wanted, _ = kernels.fused_recurrent_dplr_delta_rule(
-        *(inputs[n] for n in ("q", "k", "v", "a", "b", "gk")), scale=1.0
+        **{n: inputs[n] for n in ("q", "k", "v", "a", "b", "gk")}, scale=1.0
     )
     assert relative_rms(o, wanted) < 1e-10 and last is not None
 

@@ -51,12 +51,9 @@ def test_a_file_imports_only_what_the_sandbox_has(source):
         allowed.add("triton")
     at_import = ast.parse(source.read_text())
     for node in ast.walk(at_import):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        for name in names:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        for name in [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]:
             inside_a_function = node.col_offset > 0
             assert name.split(".")[0] in allowed or (name == "triton" and inside_a_function), (source, name)
 
@@ -103,7 +100,7 @@ SAME_ORDER = {  # flash-linear-attention 0.6.0's arguments, as far as they can b
 @pytest.mark.parametrize("name", sorted(set(kernels.__all__) - {"implementation"}))
 def test_a_function_says_in_its_first_line_what_it_computes_and_then_the_shapes(name):
     """From this, and the signature, a model that writes a mixer learns what there is."""
-    first, empty, shapes = inspect.getdoc(getattr(kernels, name)).splitlines()[:3]
+    first, empty, shapes = (inspect.getdoc(getattr(kernels, name)) or "").splitlines()[:3]
     assert len(first) > 40 and first.endswith(".") and not empty
     assert shapes.startswith("Shapes: ") and "->" in shapes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -37,7 +39,7 @@ def test_convolution_hands_its_state_on():
         head, state = kernels.causal_conv1d(x[:, :cut], w, output_final_state=True)
         tail, end = kernels.causal_conv1d(x[:, cut:], w, initial_state=state, output_final_state=True)
         assert torch.allclose(torch.cat((head, tail), 1), whole)
-        assert torch.equal(end, last)
+        assert end is not None and last is not None and torch.equal(end, last)
 
 
 def test_convolution_of_packed_sequences_does_not_mix_them():
@@ -76,7 +78,7 @@ def test_cross_entropy_of_nothing_is_zero():
 @pytest.mark.parametrize("name", ("conv", "norm", "l2", "loss"))
 def test_gradients_pass_a_numerical_check(name):
     target = torch.tensor([1, 0, 3])
-    calls = {
+    calls: dict[str, tuple[Callable[..., torch.Tensor], tuple[torch.Tensor, ...]]] = {
         "conv": (
             lambda x, w, b: kernels.causal_conv1d(x, w, b, activation="silu")[0],
             (draw(2, 5, 3), draw(3, 4), draw(3)),

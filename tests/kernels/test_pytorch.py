@@ -190,7 +190,7 @@ def test_what_waits_is_held_by_the_graph_alone():
     del loss
     gc.collect()
     own = {x.untyped_storage()._cdata for x in given.values()}
-    assert all(s() is None or s()._cdata in own for s in kept)
+    assert all((held := s()) is None or held._cdata in own for s in kept)
 
 
 @pytest.mark.parametrize("gradients", (True, False))
@@ -240,7 +240,7 @@ def test_a_second_derivative_is_refused_by_name(name):
     wanted = [x for x in given.values() if x.requires_grad]
     grads = torch.autograd.grad(total(EVERY[name].call(**given)), wanted, create_graph=True)
     with pytest.raises(NotImplementedError, match="second derivatives"):
-        sum(x.sum() for x in grads).backward()
+        torch.stack([x.sum() for x in grads]).sum().backward()
 
 
 def test_many_short_sequences_beside_a_long_one_cost_their_tokens():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def a_claim(*comparisons: Comparison, missing: dict[str, str] | None = None) -> 
 def an_experiment(**changes: Any) -> Experiment:
     fields: dict[str, Any] = {
         "id": "c1-001", "campaign": 1, "number": 1, "role": Role.CANDIDATE, "status": ExperimentStatus.PROMOTED,
-        "candidate": a_candidate(), "gates": (a_gate(),), "measurements": (a_measurement(steps=500),),
+        "candidate": a_candidate(), "gates": (a_gate(),), "measurements": (a_measurement(steps=500, total_steps=500),),
     }  # fmt: skip
     return Experiment(**(fields | changes))
 
@@ -100,6 +101,14 @@ def test_the_ladder_names_what_is_reached_what_failed_and_what_the_rest_costs() 
     claim = a_claim(a_comparison(), a_comparison(ABLATION, low=-0.01))
     states = {s.name: s.state for s in ladder_of(an_experiment(claim=claim), BITS_PER_BYTE)}
     assert (states[BASELINE], states[ABLATION], states[LONGER]) == ("reached", "failed", "open")
+
+
+@pytest.mark.parametrize("end", [0, 500, 30_000])  # a program has no steps; scales have as many as they name
+def test_the_climb_ends_where_the_schedule_of_the_scale_does(end: int) -> None:
+    for steps in {end // 5, end}:
+        measured = an_experiment(measurements=(a_measurement(steps=steps, total_steps=end),))
+        (climb,) = [s for s in ladder_of(measured, BITS_PER_BYTE) if s.name == "climb"]
+        assert climb.state == ("reached" if steps == end else "open")
 
 
 def test_a_refused_candidate_climbs_no_further() -> None:

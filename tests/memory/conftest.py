@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,16 +39,6 @@ def make_store(kind: str, folder: Path) -> Store:
     if kind == "server":
         return connect(os.environ["MOVE37_QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
     return open_local(folder if kind == "local" else None)
-
-
-@pytest.fixture
-def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is a RAM disk: the engine syncs often, and a killed process is the same on either."""
-    if not os.access("/dev/shm", os.W_OK) or shutil.disk_usage("/dev/shm").free < 2**29:
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="move37-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture(params=BACKENDS)

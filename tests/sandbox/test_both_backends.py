@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from move37.sandbox.job import MIB, Job, Status
 from move37.sandbox.process.backend import ProcessSandbox
+from move37.sandbox.process.zygote_process import ZygoteSettings
 from move37.sandbox.sandbox import Sandbox
 from tests.sandbox.attacks.backends import missing
 from tests.sandbox.jobs import QUICK, command, program
@@ -34,7 +35,7 @@ async def either(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
 
         opened = DockerSandbox(DockerSettings(warm=0))
     else:
-        opened = ProcessSandbox(1)
+        opened = ProcessSandbox(1, settings=ZygoteSettings(warm=False))
     yield opened
     await opened.close()
 

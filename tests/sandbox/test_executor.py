@@ -20,7 +20,7 @@ from docker.types import DeviceRequest
 from move37.sandbox.errors import RefusedRequest, SandboxUnavailable
 from move37.sandbox.executor import SandboxCodeExecutor, gpus_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("cold")]
 
 
 def python(code: str) -> CodeBlock:
@@ -93,14 +93,16 @@ async def test_a_timeout_has_their_code_and_word_even_when_signals_are_ignored(t
         assert time.monotonic() - started < 300
 
 
-async def test_cancelling_gives_their_words_and_ends_the_program(executor: SandboxCodeExecutor) -> None:
-    token = CancellationToken()
-    task = asyncio.create_task(run(executor, python("import time; time.sleep(60)"), token=token))
-    await asyncio.sleep(0.5)
-    token.cancel()
-    result = await task
-    assert (result.exit_code, result.output) == (1, "Code execution was cancelled.")
-    assert (await run(executor, python("print(1)"))).output == "1\n"
+async def test_cancelling_gives_their_words_and_ends_the_program(tmp_path: Path) -> None:
+    runs, token = threading.Event(), CancellationToken()
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", on_output=lambda *_: runs.set()) as executor:
+        code = "import time; print('runs', flush=True); time.sleep(60)"
+        task = asyncio.create_task(run(executor, python(code), token=token))
+        assert await asyncio.to_thread(runs.wait, 300)
+        token.cancel()
+        result = await task
+        assert result.exit_code == 1 and result.output.endswith("Code execution was cancelled.")
+        assert (await run(executor, python("print(1)"))).output == "1\n"
 
 
 async def test_output_is_cut_and_harmless(executor: SandboxCodeExecutor) -> None:

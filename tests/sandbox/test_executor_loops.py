@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock
 
@@ -17,6 +18,7 @@ def printed(executor: SandboxCodeExecutor, what: str) -> str:
     return asyncio.run(executor.execute_code_blocks([block], CancellationToken())).output
 
 
+@pytest.mark.usefixtures("cold")
 def test_one_executor_serves_several_event_loops(tmp_path: Path) -> None:
     """Opened in a loop, used in another, closed in a third."""
     executor = SandboxCodeExecutor(work_dir=tmp_path, bind_dir="/elsewhere", sandbox="process")

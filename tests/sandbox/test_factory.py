@@ -41,6 +41,7 @@ async def test_auto_refuses_code_of_a_model_and_says_what_to_do() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("cold")
 async def test_an_explicit_choice_is_kept() -> None:
     sandbox = await open_sandbox("process", trusted_source="model")
     assert sandbox.name == "process"

@@ -356,7 +356,7 @@ async def test_protections_are_tried_and_named(sandbox: ProcessSandbox) -> None:
 @linux
 async def test_without_namespaces_the_rest_still_holds() -> None:
     """A machine that forbids user namespaces: the list says so, files and network stay closed, survivors die."""
-    settings = ZygoteSettings(namespaces=False, cgroups=False)
+    settings = ZygoteSettings(namespaces=False, cgroups=False, warm=False)
     async with ProcessSandbox(1, settings=settings) as weak:
         lines = {line.name: line for line in await weak.protections()}
         assert not lines["process namespace"].active and "switched off" in lines["process namespace"].detail

@@ -12,8 +12,8 @@ from scipy import stats
 
 from move37.lab.statistics.many import adjusted_confidence, expected_maximum, expected_records, luck
 from move37.lab.statistics.noise import NOISE, Calibration
-from move37.lab.statistics.paired import differences, interval, paired_interval
-from move37.lab.statistics.power import minimum_detectable_effect, power, seeds_needed
+from move37.lab.statistics.paired import differences, interval
+from move37.lab.statistics.power import minimum_detectable_effect, power
 
 ACROSS_FAMILIES = NOISE["bits_per_byte"].across
 numbers = st.floats(-10, 10, allow_nan=False)
@@ -100,13 +100,13 @@ def test_a_confidence_outside_0_and_1_is_refused(confidence: float) -> None:
 
 def test_only_seeds_that_both_arms_have_are_paired() -> None:
     assert differences({1: 2.0, 2: 3.0, 9: 0.0}, {2: 1.0, 1: 1.5, 4: 0.0}) == (0.5, 2.0)
-    assert paired_interval({1: 2.0}, {2: 1.0}) is None
+    assert interval(differences({1: 2.0}, {2: 1.0})) is None
 
 
 def test_pairing_removes_what_seeds_share() -> None:
     shared = {seed: float(seed) for seed in range(6)}
     better = {seed: value - 0.1 for seed, value in shared.items()}
-    found = paired_interval(better, shared)
+    found = interval(differences(better, shared))
     assert found and found.high < 0 and found.mean == pytest.approx(-0.1)
 
 
@@ -158,11 +158,9 @@ def test_more_seeds_never_find_less(n: int, effect: float, sd: float) -> None:
     assert power(effect, n=n + 1, sd=sd) >= power(effect, n=n, sd=sd) - 1e-5  # the grid over sds
 
 
-def test_seeds_needed_is_the_inverse_of_the_detectable_effect() -> None:
-    effect = minimum_detectable_effect(7, sd=0.02)
-    assert seeds_needed(effect * 1.0001, sd=0.02) == 7
-    with pytest.raises(ValueError, match="more than 10,000"):
-        seeds_needed(1e-6, sd=1.0)
+def test_the_detectable_effect_is_found_with_the_power_that_was_asked_for() -> None:
+    for n in (2, 7, 30):
+        assert power(minimum_detectable_effect(n, sd=0.02), n=n, sd=0.02) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_a_calibration_counts_in_what_two_seeds_can_find() -> None:

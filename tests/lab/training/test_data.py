@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.training.data import BATCH, DECIDE_WINDOWS, SCREEN_WINDOWS, WINDOW, draw_batches, scoring_windows
+from move37.lab.training.data import BATCH, DECIDE_WINDOWS, LENGTH, SCREEN_WINDOWS, draw_batches, scoring_windows
 from move37.lab.training.schedule import FINAL_SHARE, TOTAL_STEPS, WARMUP_STEPS, learning_rate
 
 TEXT = np.random.default_rng(0).integers(0, 256, size=400_000, dtype=np.uint8)
@@ -16,7 +16,7 @@ TEXT = np.random.default_rng(0).integers(0, 256, size=400_000, dtype=np.uint8)
 def test_a_continued_training_sees_what_an_unbroken_one_saw() -> None:
     whole = draw_batches(TEXT, seed=3, start=0, stop=30)
     parts = [draw_batches(TEXT, seed=3, start=0, stop=10), draw_batches(TEXT, seed=3, start=10, stop=30)]
-    assert whole.shape == (30, BATCH, WINDOW)
+    assert whole.shape == (30, BATCH, LENGTH + 1)
     assert np.array_equal(whole, np.concatenate(parts))
 
 
@@ -28,13 +28,13 @@ def test_seeds_draw_different_batches() -> None:
 def test_every_window_is_a_piece_of_the_text(seed: int, step: int) -> None:
     short = np.arange(200, dtype=np.uint8)
     for window in draw_batches(short, seed=seed, start=step, stop=step + 1)[0]:
-        assert np.array_equal(window, np.arange(window[0], window[0] + WINDOW))
+        assert np.array_equal(window, np.arange(window[0], window[0] + LENGTH + 1))
 
 
 def test_what_decides_is_other_text_than_what_screens() -> None:
     numbered = np.arange(4_000_000, dtype=np.uint32)
     screen, decide = scoring_windows(numbered, fresh=False), scoring_windows(numbered, fresh=True)  # type: ignore[arg-type]
-    assert screen.shape == (SCREEN_WINDOWS, WINDOW) and decide.shape == (DECIDE_WINDOWS, WINDOW)
+    assert screen.shape == (SCREEN_WINDOWS, LENGTH + 1) and decide.shape == (DECIDE_WINDOWS, LENGTH + 1)
     assert not set(screen.ravel().tolist()) & set(decide.ravel().tolist())
     everything = np.concatenate([screen, decide]).ravel()
     assert len(np.unique(everything)) == len(everything), "windows are disjoint"
@@ -59,5 +59,5 @@ def test_what_decides_is_drawn_by_the_campaigns_secret_and_what_screens_is_not(o
     screen = scoring_windows(numbered, fresh=False)  # type: ignore[arg-type]
     assert np.array_equal(screen, scoring_windows(numbered, fresh=False, secret=one))  # type: ignore[arg-type]
     mine, theirs = (scoring_windows(numbered, fresh=True, secret=s) for s in (one, other))  # type: ignore[arg-type]
-    assert mine.shape == (DECIDE_WINDOWS, WINDOW) and not set(mine.ravel().tolist()) & set(screen.ravel().tolist())
+    assert mine.shape == (DECIDE_WINDOWS, LENGTH + 1) and not set(mine.ravel().tolist()) & set(screen.ravel().tolist())
     assert np.array_equal(mine, theirs) == (one == other)

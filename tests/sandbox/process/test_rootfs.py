@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are 
 SECRET = "OPENAI_API_KEY=secret"
 
 
-@pytest.fixture(params=[None, "/tmp", "/var/tmp"], ids=["elsewhere", "below /tmp", "below /var/tmp"])
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(params=["/tmp", "/var/tmp"])
+def project(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A project whose virtual environment is its own root: `python -m venv .`."""
-    root = tmp_path if request.param is None else Path(tempfile.mkdtemp(dir=request.param))
+    with tempfile.TemporaryDirectory(dir=request.param) as folder:
+        yield _fill(Path(folder))
+
+
+def _fill(root: Path) -> Path:
     root.chmod(0o755)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True)
     (root / ".env").write_text(SECRET)
