@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
+from move37.lab.numbers import DigitScale, effect_scale, scale_of
 from move37.lab.probes.run import CHANCE
 from move37.lab.records import Effect, Effects
 from move37.memory import render as remembered
@@ -46,15 +47,16 @@ def leaderboard(context: ResearchContext) -> list[ContextBlock]:
     for place, (steps, rows) in enumerate(sorted(context.leaderboard.items(), reverse=True)):
         where = f"At {steps} steps" if steps else "Measured"
         lines = [f"{where} ({metric.name}, {'higher' if metric.higher_is_better else 'lower'} is better):"]
-        lines += [leaderboard_row(n, row) for n, row in enumerate(rows, start=1)]
+        scale = scale_of(metric.name, [row.value for row in rows])
+        lines += [leaderboard_row(n, row, scale) for n, row in enumerate(rows, start=1)]
         short = "\n".join([lines[0], *lines[1:4]])
         found.append(ContextBlock(text="\n".join(lines), folded=short, rank=12 + place))
     return found
 
 
-def leaderboard_row(place: int, row: LeaderboardRow) -> str:
+def leaderboard_row(place: int, row: LeaderboardRow, scale: DigitScale) -> str:
     """One experiment's place."""
-    parts = [f"{place}. {row.experiment} {line(row.name)} {row.value:.3f}"]
+    parts = [f"{place}. {row.experiment} {line(row.name)} {scale.text(row.value)}"]
     parts += ["baseline"] if row.is_baseline else []
     parts += [f"{row.seeds} seeds"] if row.seeds > 1 else []
     parts += [_probe(name, value) for name, value in row.probes.items()]
@@ -96,7 +98,7 @@ def ledger_line(row: LedgerRow) -> str:
 
 def _folded(row: LedgerRow) -> str:
     effect = row.effects.parent or row.effects.family or row.effects.best
-    gain = f" {effect.value:+.3f} against {effect.rival}" if effect else ""
+    gain = f" {effect_scale(effect).signed(effect.value)} against {effect.rival}" if effect else ""
     gate = f" by {line(row.gate).partition(':')[0]}" if row.gate else ""
     return f"- {row.experiment} {line(row.name)}: {row.status}{gate}{gain}"
 
@@ -116,7 +118,8 @@ def effect(one: Effect) -> str:
     >>> effect(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
     '+0.069 +- 0.020'
     """
-    return f"{one.value:+.3f}" + ("" if one.standard_error is None else f" +- {one.standard_error:.3f}")
+    scale = effect_scale(one)
+    return scale.signed(one.value) + ("" if one.standard_error is None else f" +- {scale.text(one.standard_error)}")
 
 
 def sources(context: ResearchContext) -> list[ContextBlock]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import DigitScale
 from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Experiment, Metric
 from move37.lab.summary import summarise
 

@@ -14,10 +14,10 @@ from move37.app.views.cost import cost_section
 from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.ideas import ideas_section
 from move37.app.views.lineage import ancestor_of
-from move37.app.views.numbers import DigitScale, number
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
 from move37.app.views.spending import spending_section
 from move37.app.views.words import TEXTS, grouped_gates, sign_of, verdict_text, words_of
+from move37.lab.numbers import DigitScale, number
 from move37.lab.records import (
     SCREEN,
     Comparison,

@@ -9,9 +9,9 @@ from typing import Any
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import CurveLine, lines
 from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import DigitScale
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.live import Curve
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Role
 
 TOLD = 8  # lines of what was told and asked for

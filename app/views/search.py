@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from move37.app.views.campaign import CampaignView
+from move37.app.views.evidence import better_on_fresh_seeds, height, shown_by
 from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
 from move37.app.views.state import state_of
 from move37.app.views.words import ENDED
 from move37.lab.archive.codec import decode
-from move37.lab.claims import claim_text
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
 from move37.lab.summary import Summary
 
@@ -98,14 +98,15 @@ def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
     ahead: set[str] = set()
     shown: set[str] = set()
     confirmed: set[str] = set()
-    for at, e, verdict, status in sorted(_standings(view), key=lambda row: row[0]):
+    for at, e in sorted(_standings(view), key=lambda row: row[0]):
         if e.id not in candidates:
             continue
-        screened.add(e.id)
-        if verdict is not None:
-            (ahead.add if verdict.effect > 0 else ahead.discard)(e.id)
-            (shown.add if verdict.low is not None and verdict.low > 0 else shown.discard)(e.id)
-        if status is ExperimentStatus.CONFIRMED:
+        if e.measurements:
+            screened.add(e.id)
+        if e.verdict is not None:
+            (ahead.add if e.verdict.effect > 0 else ahead.discard)(e.id)
+        (shown.add if better_on_fresh_seeds(e) else shown.discard)(e.id)
+        if e.status is ExperimentStatus.CONFIRMED:
             confirmed.add(e.id)
         compute = math.fsum(spent for when, _, spent in spending if when <= at)
         counts = [len(s) for s in (screened, ahead, shown, confirmed)]
@@ -117,15 +118,21 @@ def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
     return found
 
 
-def _standings(view: CampaignView) -> Iterable[tuple[str, Experiment, Verdict | None, ExperimentStatus | None]]:
-    """When a verdict was stored, and which; a confirmed one's status with its last stage."""
+def _standings(view: CampaignView) -> Iterable[tuple[str, Experiment]]:
+    """When evidence was stored, and the experiment as far as it was measured, judged and asked by then."""
     for e in view.experiments:
-        for record in e.stages:
-            verdict = record.payload.get("verdict")
-            if verdict:
-                yield record.finished_at, e, decode(Verdict, verdict), None
-        if e.stages:
-            yield e.stages[-1].finished_at, e, None, e.status
+        then = replace(e, measurements=(), verdict=None, claim=None, status=ExperimentStatus.RUNNING)
+        for place, record in enumerate(e.stages):
+            payload, last = record.payload, place == len(e.stages) - 1
+            if payload.get("measurements"):
+                then = replace(then, measurements=e.measurements)
+            if payload.get("verdict"):
+                then = replace(then, verdict=decode(Verdict, payload["verdict"]))
+            if payload.get("claim"):
+                then = replace(then, claim=e.claim)
+            if last:
+                then = replace(then, status=e.status)
+            yield record.finished_at, then
 
 
 def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
@@ -225,12 +232,8 @@ def claim(view: CampaignView) -> str:
         ended = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
         return f"No candidate has a verdict: {ended}. Failures are results too; each says below why it ended."
     standing = [e for e in judged if e.claim is not None and e.claim.stands]
-    if standing:
-        return " ".join(f"{e.id} {e.name}: {claim_text(e.claim, view.metric)}" for e in standing if e.claim)
-    firm = [e for e in judged if e.verdict is not None and e.verdict.low is not None]
-    chosen = max(firm or judged, key=lambda e: _strength(e.verdict))
-    assert chosen.verdict is not None
-    return f"{chosen.id} {chosen.name}: {chosen.verdict.text}"
+    chosen = standing or [max(judged, key=lambda e: (height(e), _strength(e.verdict)))]
+    return " ".join(f"{e.id} {e.name}: {shown_by(e, view.metric)}" for e in chosen)
 
 
 def _strength(verdict: Verdict | None) -> float:
