@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
-from move37.lab.numbers import DigitScale, effect_scale, scale_of
+from move37.lab.numbers import DigitScale, effect_scale, effect_text, scale_of
 from move37.lab.probes.run import CHANCE
-from move37.lab.records import Effect, Effects
+from move37.lab.records import Effects
 from move37.memory import render as remembered
 
 NEW, OLD = 4, 40  # ledger rows that stand before, and behind, sources and recollections
@@ -109,17 +109,8 @@ def effects(known: Effects) -> str:
     seen: dict[str, str] = {}
     for words, one in named:
         if one is not None and one.rival not in seen:
-            seen[one.rival] = f"{effect(one)} against {words} {one.rival}"
+            seen[one.rival] = f"{effect_text(one)} against {words} {one.rival}"
     return ", ".join(seen.values())
-
-
-def effect(one: Effect) -> str:
-    """
-    >>> effect(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
-    '+0.069 +- 0.020'
-    """
-    scale = effect_scale(one)
-    return scale.signed(one.value) + ("" if one.standard_error is None else f" +- {scale.text(one.standard_error)}")
 
 
 def sources(context: ResearchContext) -> list[ContextBlock]:

@@ -13,7 +13,7 @@ from move37.agents.experiment_context import ExperimentContext, comparable
 from move37.agents.research_context import LedgerRow
 from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.effects import effect_between
-from move37.lab.numbers import scale_of
+from move37.lab.numbers import effect_text, scale_of
 from move37.lab.records import Experiment
 from move37.memory import render
 from move37.memory.records import MEMORY_KINDS
@@ -89,7 +89,7 @@ class Lookups:
         effect = effect_between(mine, theirs, self._ctx.campaign.task.metric)
         if effect is None:
             return f"{one} and {other} share no measurement under equal conditions."
-        return f"{blocks.effect(effect)} at {effect.steps} steps on text {effect.text}, {effect.seeds} seeds."
+        return f"{effect_text(effect)} at {effect.steps} steps on text {effect.text}, {effect.seeds} seeds."
 
     def _one(self, id: str) -> tuple[Experiment | None, str]:
         """An experiment by its id, or a baseline by its name; or a sentence with the ids that there are."""

@@ -83,6 +83,15 @@ def effect_scale(effect: Effect) -> DigitScale:
     return DigitScale.of((-half, half) if half else (0.0, effect.value))
 
 
+def effect_text(effect: Effect) -> str:
+    """
+    >>> effect_text(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
+    '+0.069 +- 0.020'
+    """
+    scale, error = effect_scale(effect), effect.standard_error
+    return scale.signed(effect.value) + ("" if error is None else f" +- {scale.text(error)}")
+
+
 def _spread(ordered: list[float]) -> float:
     """Of many between the quartiles, so that one bad value does not blur the rest; else between the ends."""
     quarter = len(ordered) // 4 if len(ordered) >= MANY else 0

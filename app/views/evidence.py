@@ -17,7 +17,7 @@ def evidence_section(experiment: Experiment, metric: Metric) -> Section:
     """Each rung of evidence; empty for baselines, and for programs, which are asked nothing beyond fresh seeds."""
     if not _has_ladder(experiment, metric):
         return Section(title="Evidence")
-    columns = (Column(""), Column("evidence"), Column("core s", True), Column("shown by"))
+    columns = (Column("shown"), Column("evidence"), Column("core s", True), Column("shown by"))
     rows = tuple(
         (
             Cell(*_SIGNS[step.state]),
@@ -27,7 +27,9 @@ def evidence_section(experiment: Experiment, metric: Metric) -> Section:
         )
         for step in ladder_of(experiment, metric)
     )
-    return Section(title="Evidence", table=Table(columns=columns, rows=rows), text=_standing(experiment, metric))
+    return Section(
+        title="Evidence", table=Table(columns=columns, rows=rows, stacks=True), text=_standing(experiment, metric)
+    )
 
 
 def _standing(experiment: Experiment, metric: Metric) -> str:

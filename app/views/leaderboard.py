@@ -164,7 +164,7 @@ def _group(
         Place(
             experiment=e,
             summary=s,
-            difference=_difference(e, rival, metric, terms),
+            difference=paired_difference(e, rival, metric, terms),
             verdict=_verdict(e, terms),
             others={n: o for n, o in summarise(e.measurements).items() if n != metric.name},
         )
@@ -198,9 +198,10 @@ def _rival(sound: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Exper
     return best[0] if best else None
 
 
-def _difference(
+def paired_difference(
     experiment: Experiment, rival: Experiment | None, metric: Metric, terms: ComparisonTerms
 ) -> Effect | None:
+    """The gain under exactly these terms; None against itself, and without a seed in common."""
     if rival is None or rival.id == experiment.id:
         return None
     ours, theirs = (

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from move37.app.views.campaign import CampaignView
-from move37.app.views.evidence import better_on_fresh_seeds, height, shown_by
+from move37.app.views.evidence import height, shown_by
 from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
 from move37.app.views.state import state_of
 from move37.app.views.words import ENDED
-from move37.lab.archive.codec import decode
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
 from move37.lab.summary import Summary
 
@@ -25,17 +24,6 @@ class SearchPoint:
     compute: float  # seconds of training and scoring that the campaign had spent by then
     value: float | None  # None: no number
     best: float | None  # best value so far
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateEvidence:
-    """How many candidates stood at each height of evidence when so much had been spent."""
-
-    compute: float  # seconds of training and scoring
-    screened: int
-    ahead: int  # of the best baseline on one seed
-    shown: int  # better on fresh seeds, the interval above zero
-    confirmed: int  # the whole claim stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +64,7 @@ def trials(view: CampaignView) -> list[SearchPoint]:
     terms = screening_terms(view)
     found: list[SearchPoint] = []
     compute, best, seen = 0.0, None, set()
-    for _, e, spent in sorted(_spending(view), key=lambda row: row[0]):
+    for _, e, spent in sorted(spending(view), key=lambda row: row[0]):
         compute += spent
         if e.role is not Role.CANDIDATE or e.id in seen:
             continue
@@ -89,53 +77,7 @@ def trials(view: CampaignView) -> list[SearchPoint]:
     return found
 
 
-def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
-    """Each time a candidate reached more, in the order of time."""
-    candidates = {e.id for e in view.candidates}
-    spending = sorted(_spending(view), key=lambda row: row[0])
-    found: list[CandidateEvidence] = []
-    screened: set[str] = set()
-    ahead: set[str] = set()
-    shown: set[str] = set()
-    confirmed: set[str] = set()
-    for at, e in sorted(_standings(view), key=lambda row: row[0]):
-        if e.id not in candidates:
-            continue
-        if e.measurements:
-            screened.add(e.id)
-        if e.verdict is not None:
-            (ahead.add if e.verdict.effect > 0 else ahead.discard)(e.id)
-        (shown.add if better_on_fresh_seeds(e) else shown.discard)(e.id)
-        if e.status is ExperimentStatus.CONFIRMED:
-            confirmed.add(e.id)
-        compute = math.fsum(spent for when, _, spent in spending if when <= at)
-        counts = [len(s) for s in (screened, ahead, shown, confirmed)]
-        found.append(
-            CandidateEvidence(
-                compute=compute, screened=counts[0], ahead=counts[1], shown=counts[2], confirmed=counts[3]
-            )
-        )
-    return found
-
-
-def _standings(view: CampaignView) -> Iterable[tuple[str, Experiment]]:
-    """When evidence was stored, and the experiment as far as it was measured, judged and asked by then."""
-    for e in view.experiments:
-        then = replace(e, measurements=(), verdict=None, claim=None, status=ExperimentStatus.RUNNING)
-        for place, record in enumerate(e.stages):
-            payload, last = record.payload, place == len(e.stages) - 1
-            if payload.get("measurements"):
-                then = replace(then, measurements=e.measurements)
-            if payload.get("verdict"):
-                then = replace(then, verdict=decode(Verdict, payload["verdict"]))
-            if payload.get("claim"):
-                then = replace(then, claim=e.claim)
-            if last:
-                then = replace(then, status=e.status)
-            yield record.finished_at, then
-
-
-def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
+def spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
     """When a stage was stored, whose it was, and the seconds behind its measurements."""
     for e in view.experiments:
         for record in e.stages:
@@ -143,6 +85,8 @@ def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
             if isinstance(runs, list) and runs:
                 spent = (float(m.get("train_seconds") or 0.0) + float(m.get("eval_seconds") or 0.0) for m in runs)
                 yield record.finished_at, e, math.fsum(spent)
+            if e.claim is not None and record.payload.get("claim"):
+                yield record.finished_at, e, e.claim.core_seconds  # one thread a training: as good as seconds
 
 
 def best_at(

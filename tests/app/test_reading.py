@@ -186,11 +186,11 @@ def test_no_number_is_ever_cut_whatever_the_width(finished: Path, width: int) ->
 
 def test_values_that_do_not_compare_stand_in_groups_of_their_own(move37: Move37, finished: Path) -> None:
     out = move37("--home", str(finished), "list").out
-    headings = ["after 500 steps, fresh seeds, deciding text", "after 500 steps, screened", "after 100 steps, screened"]
+    fresh, screened = "after 500 steps, 5 fresh seeds, deciding text", "after 500 steps, screened"
+    headings = [fresh, screened, "after 100 steps, screened"]
     places = [out.index(h) for h in headings]
     assert places == sorted(places)
-    fresh = out[places[0] : places[1]]
-    assert fresh.count("c1-") == 2  # those with fresh seeds alone
+    assert out[places[0] : places[1]].count("c1-") == 2  # those with fresh seeds alone
 
 
 def test_a_killed_campaign_does_not_say_that_it_runs(move37: Move37, tmp_path: Path) -> None:

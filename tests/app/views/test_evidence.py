@@ -14,9 +14,10 @@ from move37.app.tables import campaign_table
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.views.charts import evidence
 from move37.app.views.cost import cost_of, cost_section
+from move37.app.views.discoveries import evidence_over_compute
 from move37.app.views.evidence import claims_section, evidence_section, ladder_signs
 from move37.app.views.leaderboard import board_of
-from move37.app.views.search import claim, evidence_over_compute
+from move37.app.views.search import claim
 from move37.app.views.story import night_of
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, QUESTIONS, RUN_SECONDS, asking_seconds, claim_text, ladder_of, position, settled
