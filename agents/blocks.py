@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
+from move37.lab.numbers import DigitScale, effect_scale, effect_text, scale_of
 from move37.lab.probes.run import CHANCE
-from move37.lab.records import Effect, Effects
+from move37.lab.records import Effects
 from move37.memory import render as remembered
 
 NEW, OLD = 4, 40  # ledger rows that stand before, and behind, sources and recollections
@@ -46,15 +47,16 @@ def leaderboard(context: ResearchContext) -> list[ContextBlock]:
     for place, (steps, rows) in enumerate(sorted(context.leaderboard.items(), reverse=True)):
         where = f"At {steps} steps" if steps else "Measured"
         lines = [f"{where} ({metric.name}, {'higher' if metric.higher_is_better else 'lower'} is better):"]
-        lines += [leaderboard_row(n, row) for n, row in enumerate(rows, start=1)]
+        scale = scale_of(metric.name, [row.value for row in rows])
+        lines += [leaderboard_row(n, row, scale) for n, row in enumerate(rows, start=1)]
         short = "\n".join([lines[0], *lines[1:4]])
         found.append(ContextBlock(text="\n".join(lines), folded=short, rank=12 + place))
     return found
 
 
-def leaderboard_row(place: int, row: LeaderboardRow) -> str:
+def leaderboard_row(place: int, row: LeaderboardRow, scale: DigitScale) -> str:
     """One experiment's place."""
-    parts = [f"{place}. {row.experiment} {line(row.name)} {row.value:.3f}"]
+    parts = [f"{place}. {row.experiment} {line(row.name)} {scale.text(row.value)}"]
     parts += ["baseline"] if row.is_baseline else []
     parts += [f"{row.seeds} seeds"] if row.seeds > 1 else []
     parts += [_probe(name, value) for name, value in row.probes.items()]
@@ -96,7 +98,7 @@ def ledger_line(row: LedgerRow) -> str:
 
 def _folded(row: LedgerRow) -> str:
     effect = row.effects.parent or row.effects.family or row.effects.best
-    gain = f" {effect.value:+.3f} against {effect.rival}" if effect else ""
+    gain = f" {effect_scale(effect).signed(effect.value)} against {effect.rival}" if effect else ""
     gate = f" by {line(row.gate).partition(':')[0]}" if row.gate else ""
     return f"- {row.experiment} {line(row.name)}: {row.status}{gate}{gain}"
 
@@ -107,16 +109,8 @@ def effects(known: Effects) -> str:
     seen: dict[str, str] = {}
     for words, one in named:
         if one is not None and one.rival not in seen:
-            seen[one.rival] = f"{effect(one)} against {words} {one.rival}"
+            seen[one.rival] = f"{effect_text(one)} against {words} {one.rival}"
     return ", ".join(seen.values())
-
-
-def effect(one: Effect) -> str:
-    """
-    >>> effect(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
-    '+0.069 +- 0.020'
-    """
-    return f"{one.value:+.3f}" + ("" if one.standard_error is None else f" +- {one.standard_error:.3f}")
 
 
 def sources(context: ResearchContext) -> list[ContextBlock]:

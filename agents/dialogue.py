@@ -173,7 +173,7 @@ def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:
 
 
 def _plain(hypothesis: Hypothesis | None, measurements: tuple[Measurement, ...], reason: str, error: str) -> Analysis:
-    numbers = ", ".join(f"{m.metric} {m.value:.3f} at {m.steps} steps" for m in measurements) or "no measurement"
+    numbers = ", ".join(f"{m.metric} {m.value:.6g} at {m.steps} steps" for m in measurements) or "no measurement"
     return Analysis(
         expected=hypothesis.predicted_effect if hypothesis else "nothing was proposed",
         seen=f"{numbers}. {reason}".strip(),

@@ -97,6 +97,7 @@ class Notice:
     """One sentence for the user."""
 
     text: str
+    order: bool = False  # it repeats what somebody asked the campaign for
 
 
 Event = (

@@ -176,7 +176,7 @@ def _results(content: Results) -> str:
 
 def _numbers(found: Sequence[Measurement]) -> list[str]:
     return [
-        f"- {m.metric} {m.value:.4f} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}, text {m.text}"
+        f"- {m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}, text {m.text}"
         f"{', fresh seed' if m.fresh else ''}{', diverged' if m.diverged else ''}, {m.train_seconds:.0f} s"
         for m in found
     ]

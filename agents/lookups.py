@@ -13,6 +13,7 @@ from move37.agents.experiment_context import ExperimentContext, comparable
 from move37.agents.research_context import LedgerRow
 from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.effects import effect_between
+from move37.lab.numbers import effect_text, scale_of
 from move37.lab.records import Experiment
 from move37.memory import render
 from move37.memory.records import MEMORY_KINDS
@@ -67,7 +68,9 @@ class Lookups:
         found = ledger.leaderboard(comparable(self._ctx.campaign), self._ctx.campaign.task.metric)
         if steps not in found:
             return f"Nothing was measured at {steps} steps: there are {', '.join(map(str, found)) or 'no numbers yet'}."
-        return "\n".join(blocks.leaderboard_row(n, row) for n, row in enumerate(found[steps], start=1))
+        rows = found[steps]
+        scale = scale_of(self._ctx.campaign.task.metric.name, [row.value for row in rows])
+        return "\n".join(blocks.leaderboard_row(n, row, scale) for n, row in enumerate(rows, start=1))
 
     async def curves(self, id: str) -> str:
         """The training losses of one experiment, a few points of every run."""
@@ -86,7 +89,7 @@ class Lookups:
         effect = effect_between(mine, theirs, self._ctx.campaign.task.metric)
         if effect is None:
             return f"{one} and {other} share no measurement under equal conditions."
-        return f"{blocks.effect(effect)} at {effect.steps} steps on text {effect.text}, {effect.seeds} seeds."
+        return f"{effect_text(effect)} at {effect.steps} steps on text {effect.text}, {effect.seeds} seeds."
 
     def _one(self, id: str) -> tuple[Experiment | None, str]:
         """An experiment by its id, or a baseline by its name; or a sentence with the ids that there are."""
@@ -104,9 +107,9 @@ def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float 
     h, a = experiment.hypothesis, experiment.analysis
     lines += [f"Motivation: {blocks.line(h.motivation)}"] if h else []
     lines += [f"Predicted: {blocks.line(h.predicted_effect)}"] if h else []
-    lines += [f"Primary metric {value:.4f}"] if value is not None else []
+    lines += [f"Primary metric {value:.6g}"] if value is not None else []
     lines += [
-        f"{m.metric} {m.value:.4f} at {m.steps} steps, seed {m.seed}, text {m.text}" for m in experiment.measurements
+        f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, text {m.text}" for m in experiment.measurements
     ]
     lines += [f"Gate {g.name}: {blocks.line(g.message)}" for g in experiment.gates if g.passed is False]
     lines += [f"Seen: {blocks.line(a.seen)}", f"Why: {blocks.line(a.why)}", f"Next: {blocks.line(a.next)}"] if a else []
@@ -116,5 +119,5 @@ def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float 
 def _curve(run: Curve) -> str:
     every = max(1, len(run.steps) // POINTS)
     points = list(zip(run.steps, run.losses, strict=True))[::every]
-    told = ", ".join(f"{step}: {loss:.3f}" for step, loss in points)
+    told = ", ".join(f"{step}: {loss:.4g}" for step, loss in points)
     return f"{run.rung}, seed {run.seed}, rate {run.learning_rate:g}{', fresh' if run.fresh else ''}: {told}"

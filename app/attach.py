@@ -56,6 +56,7 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
             ident = controls.post(
                 campaign, kind, text=control_text(order), experiment=order.experiment or None, user=user
             )
+            watcher.own.add(ident)
             return await _answer(controls, ident)
 
         prompt = Prompt(
@@ -63,7 +64,7 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
             board,
             send=send,
             look_up=lambda order: look_up(order, home, board, screen),
-            on_interrupt=lambda: _interrupted(prompt, controls, campaign, user),
+            on_interrupt=lambda: watcher.own.add(_interrupted(prompt, controls, campaign, user)),
             history=home / "history",
         )
         with prompt:
@@ -102,16 +103,20 @@ async def _answer(controls: Controls, ident: int) -> str:
 _last_interrupt = 0.0
 
 
-def _interrupted(prompt: Prompt, controls: Controls, campaign: int, user: str) -> None:
-    """The first Ctrl-C asks whoever speaks to begin anew, a second one within three seconds ends the campaign."""
+def _interrupted(prompt: Prompt, controls: Controls, campaign: int, user: str) -> int:
+    """The first Ctrl-C asks whoever speaks to begin anew, a second one within three seconds ends the campaign.
+
+    The order's number.
+    """
     global _last_interrupt
     again, _last_interrupt = time.monotonic() - _last_interrupt < 3.0, time.monotonic()
     if again:
-        controls.post(campaign, ControlKind.STOP, user=user)
+        ident = controls.post(campaign, ControlKind.STOP, user=user)
         prompt.say("stopping: what is finished is kept, `move37 resume` goes on")
     else:
-        controls.post(campaign, ControlKind.INTERRUPT, user=user)
+        ident = controls.post(campaign, ControlKind.INTERRUPT, user=user)
         prompt.say("the speaker is interrupted and begins anew; Ctrl-C again ends the campaign, Ctrl-D only leaves")
+    return ident
 
 
 def start(home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str] = ()) -> int:

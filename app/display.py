@@ -19,9 +19,9 @@ from move37.agents.events import Event, TrainingUpdated
 from move37.app.board import Active, Board
 from move37.app.tables import gate_sign
 from move37.app.text import one_line, spark
-from move37.app.views.numbers import DigitScale
 from move37.app.views.words import direction
 from move37.app.wording import PHASES, budget_text
+from move37.lab.numbers import DigitScale
 
 ROWS = 6  # experiments at work that are shown
 SILENCE = 20.0  # seconds without a line, after which a plain log says what is running

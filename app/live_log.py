@@ -28,6 +28,7 @@ from move37.agents.events import (
 )
 from move37.lab.archive.controls import Control, Controls
 from move37.lab.archive.live import EVERY, Recorder
+from move37.lab.archive.message import now
 from move37.lab.errors import ArchiveError
 from move37.lab.records import ExperimentStatus
 
@@ -43,7 +44,7 @@ class LiveLog:
         self._recorder = Recorder(home, campaign)
         self._points: dict[tuple[str, str, int, float, bool], int] = {}
         self._active: dict[str, dict[str, str]] = {}
-        self._notices: list[str] = []
+        self._notices: list[dict[str, str]] = []
         self._recorder.close_requests("the campaign began anew")
         self._recorder.state(paused=False)  # a killed one may have been
 
@@ -88,8 +89,8 @@ class LiveLog:
                 )
             case ApprovalClosed():
                 self._recorder.close_request(event.experiment, event.answer)
-            case Notice():
-                self._notices = [*self._notices, event.text][-NOTICES:]
+            case Notice() if not event.order:  # orders stand in the archive, with their answers
+                self._notices = [*self._notices, {"at": now(), "text": event.text}][-NOTICES:]
                 self._recorder.state(notices=self._notices)
             case StageStarted() | StageFinished() | Spoke() | ExperimentUpdated():
                 self._activity(event)

@@ -34,7 +34,7 @@ from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.views.campaign import metric_of
 from move37.app.views.leaderboard import board_of
-from move37.lab.archive.controls import Control, ControlKind
+from move37.lab.archive.controls import TOLD_AS_LINES, Control
 from move37.lab.archive.store import Campaign
 from move37.lab.claims import unasked
 from move37.lab.records import Experiment, Role
@@ -159,9 +159,9 @@ class _Session:
     def _from_outside(self, control: Control) -> str:
         """An order of another process: carried out, shown here too, answered there."""
         answer = self._carry_out(order_of(control), user=control.user)
-        if control.kind not in (ControlKind.SAY, ControlKind.ASK, ControlKind.PROPOSE):  # those are told when stored
+        if control.kind not in TOLD_AS_LINES:  # those are told when stored
             said = f"/{control.kind.value} {control.experiment or ''} {control.text}"
-            self._event(Notice(text=one_line(f"{control.user}: {said}", 200)))
+            self._event(Notice(text=one_line(f"{control.user}: {said}", 200), order=True))
         return answer
 
     def _carry_out(self, order: Order, user: str = "person") -> str:

@@ -16,12 +16,12 @@ from rich.text import Text
 from move37.app.text import columns, counted, harmless, one_line
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
-from move37.app.views.evidence import ladder_signs
-from move37.app.views.numbers import DigitScale
+from move37.app.views.evidence import ladder_signs, shown_by
 from move37.app.views.shapes import Section, Table, Tone
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Experiment, GateResult, Metric, Role, Verdict
 from move37.lab.summary import Summary
 
@@ -34,14 +34,15 @@ SPEAKERS = {
     "Analyst": "blue",
     "Lab": "dim",
 }
+SIGNS = "Squares are the rungs of evidence: ■ reached, ✗ failed, □ not asked; `move37 show ID` names them."
 NAME = 18  # columns that a name needs to be told from others
-ROOM = 16  # columns that the words of evidence need
 
 
 def campaign_table(campaign: Campaign, experiments: Sequence[Experiment]) -> RenderableType:
     """Every experiment of a campaign in its groups, with what the numbers may say under it."""
     board = boards.board_of(experiments, metric_of(campaign))
-    notes = [Text(note, style="dim") for note in (*NOTES, caveat_of(campaign) or CAVEAT)]
+    signs = [SIGNS] if any(ladder_signs(e, board.metric) for e in experiments) else []
+    notes = [Text(note, style="dim") for note in (*NOTES, *signs, caveat_of(campaign) or CAVEAT)]
     cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened(campaign)]
     title = Text(campaign_title(campaign), style="bold")
     return Group(title, "", _Leaderboard(board.compact), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
@@ -64,7 +65,8 @@ class _Row:
         self.name = one_line(e.name, 60)
         self.style = "" if own else "bold"
         self.value = summary_text(place.summary, group.scale)
-        self.evidence = Text(one_line(f"{ladder_signs(e, metric)} {seeds_text(place.summary)}".strip()), style="dim")
+        own_seeds = "" if group.rests_on else seeds_text(place.summary)
+        self.evidence = Text(one_line(f"{ladder_signs(e, metric)} {own_seeds}".strip()), style="dim")
         if e.id == group.rival:
             self.effect = Text("rival", style="dim")
         elif place.verdict is not None and place.verdict.low is not None:
@@ -84,8 +86,16 @@ class _Leaderboard:
         for group in self._board.groups:
             rival = next((p.experiment for p in group.places if p.experiment.id == group.rival), None)
             against = f", against {one_line(rival.name, 40)}" if rival else ""
-            yield Text(f"{group.heading}{against} ({self._board.metric.unit})", style="italic dim")
+            yield Text(f"{_heading(group)}{against} ({self._board.metric.unit})", style="italic dim")
             yield from _lines([_Row(place, group, self._board.metric) for place in group.places], width)
+            yield Text("")
+        if self._board.claimed:
+            yield Text("claims", style="italic dim")
+            for e in self._board.claimed:
+                yield Text.assemble(
+                    (one_line(e.id), "bold"), " ", one_line(e.name, 60), no_wrap=True, overflow="ellipsis"
+                )
+                yield Padding(Text(harmless(shown_by(e, self._board.metric))), (0, 0, 0, 2))
             yield Text("")
         for heading, found in (("not measured yet", self._board.waiting), ("failed or rejected", self._board.ended)):
             if found:
@@ -94,28 +104,27 @@ class _Leaderboard:
                 yield Text("")
 
 
+def _heading(group: boards.Group) -> str:
+    """What all numbers of a group rest on is said once, above them."""
+    return boards.heading(group.terms, evidence=group.rests_on) if group.rests_on else group.heading
+
+
 def _lines(rows: Sequence[_Row], width: int) -> Iterator[RenderableType]:
     """One line a row where everything fits; else the numbers stand on lines of their own under the name."""
-    idents, values, effects = (max(t.cell_len for t in column) for column in _columns_of(rows))
-    rest = width - idents - values - effects - 6
-    if rest < NAME:
+    idents, values, effects, evidence = (max(t.cell_len for t in column) for column in _columns_of(rows))
+    rest = width - idents - values - effects - evidence - 8
+    if rest < min(NAME, max(columns(r.name) for r in rows)):
         for row in rows:
             yield Text.assemble(row.ident, " ", (row.name, row.style), no_wrap=True, overflow="ellipsis")
             yield from _packed([row.value, row.effect, row.evidence], width)
         return
     grid = RichTable.grid(padding=(0, 2, 0, 0))
-    for _ in range(2):
-        grid.add_column(no_wrap=True, overflow="ellipsis")
-    grid.add_column(no_wrap=True, min_width=values)
-    grid.add_column(no_wrap=True, min_width=effects)
-    with_evidence = rest >= NAME + ROOM
-    if with_evidence:
-        grid.add_column(overflow="ellipsis", no_wrap=True)
-    names = min(max((columns(r.name) for r in rows), default=0), rest - (ROOM + 2 if with_evidence else 0))
+    for least in (idents, 0, values, effects, evidence):  # the name alone gives way
+        grid.add_column(no_wrap=True, min_width=least)
     for row in rows:
         name = Text(row.name, style=row.style)
-        name.truncate(names, overflow="ellipsis")
-        grid.add_row(row.ident, name, row.value, row.effect, *([row.evidence] if with_evidence else []))
+        name.truncate(rest, overflow="ellipsis")
+        grid.add_row(row.ident, name, row.value, row.effect, row.evidence)
     yield grid
 
 
@@ -130,8 +139,8 @@ def _packed(parts: Sequence[Text], width: int) -> Iterator[Text]:
     yield line
 
 
-def _columns_of(rows: Sequence[_Row]) -> tuple[list[Text], list[Text], list[Text]]:
-    return [r.ident for r in rows], [r.value for r in rows], [r.effect for r in rows]
+def _columns_of(rows: Sequence[_Row]) -> tuple[list[Text], list[Text], list[Text], list[Text]]:
+    return [r.ident for r in rows], [r.value for r in rows], [r.effect for r in rows], [r.evidence for r in rows]
 
 
 def _states(found: Iterable[Experiment]) -> Iterator[RenderableType]:

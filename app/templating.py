@@ -20,7 +20,7 @@ from move37.app.views import words
 from move37.app.views.code import highlighted, highlighted_difference
 from move37.app.views.evidence import ladder_signs
 from move37.app.views.leaderboard import Group
-from move37.app.views.numbers import DigitScale
+from move37.lab.numbers import DigitScale
 from move37.lab.summary import Summary
 
 FOLDER = Path(__file__).parent / "templates"

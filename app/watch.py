@@ -23,8 +23,10 @@ from move37.agents.events import (
 )
 from move37.app.text import one_line
 from move37.app.wording import SPEECH
-from move37.lab.archive.live import LiveReader
+from move37.lab.archive.controls import TOLD_AS_LINES, Controls
+from move37.lab.archive.live import LiveReader, StoredNotice, notices_of
 from move37.lab.archive.lock import HomeLock
+from move37.lab.archive.message import now
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Experiment
 from move37.lab.tasks.task import Progress
@@ -37,7 +39,9 @@ class _Seen:
     stages: dict[str, str] = field(default_factory=dict)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
-    notices: list[str] = field(default_factory=list)
+    notices: list[StoredNotice] = field(default_factory=list)
+    orders: set[int] = field(default_factory=set)
+    since: str = ""  # what was told before this is old
     budget: BudgetUpdated | None = None
 
 
@@ -49,14 +53,20 @@ class Watcher:
         self._home = home
         self._archive = Archive.open(home, readonly=True)
         self._live = LiveReader(home)
+        self._controls = Controls(home)
+        self.own: set[int] = set()  # orders of whoever looks on: their answers are shown already
         self._campaign = campaign
-        self._seen = _Seen(lines=max(0, len(self._archive.lines(campaign=campaign)) - past))
+        lines = self._archive.lines(campaign=campaign)
+        self._seen = _Seen(lines=max(0, len(lines) - past))
+        if len(lines) > past:  # else all of it is told, from the beginning
+            self._seen.since = lines[-past].at if past else now()
         self._seen.experiments = {e.id: e for e in self._archive.experiments(campaign)}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._controls.close()
         self._live.close()
         self._archive.close()
 
@@ -82,7 +92,9 @@ class Watcher:
 
     def poll(self) -> list[Event]:
         """What is new since the last call, records first."""
-        return [*self._records(), *self._said(), *self._state(), *self._curves(), *self._requests()]
+        return [
+            *self._records(), *self._said(), *self._state(), *self._orders(), *self._curves(), *self._requests()
+        ]  # fmt: skip
 
     def _records(self) -> list[Event]:
         found: list[Event] = []
@@ -111,9 +123,26 @@ class Watcher:
         new = {ident: stage for ident, stage in stages.items() if self._seen.stages.get(ident) != stage}
         self._seen.stages = stages
         found += [StageStarted(experiment=ident, stage=stage) for ident, stage in new.items()]
-        told = [text for text in state.get("notices", []) if text not in self._seen.notices]
-        self._seen.notices = list(state.get("notices", []))
-        return [*found, *(Notice(text=text) for text in told)]
+        return [*found, *self._notices(state)]
+
+    def _notices(self, state: Any) -> list[Event]:
+        """Those that are new; at the first look those that are no older than the first line that is told."""
+        told = notices_of(state)
+        new = [n for n in told if n not in self._seen.notices and n.at >= self._seen.since]
+        self._seen.notices = list(told)
+        return [Notice(text=n.text) for n in new]
+
+    def _orders(self) -> list[Event]:
+        """What others asked the campaign for, with its answer; what they said is told as it is stored."""
+        found: list[Event] = []
+        for c in self._controls.of(self._campaign):
+            if c.answer is None or c.id in self._seen.orders:
+                continue
+            self._seen.orders.add(c.id)
+            if c.kind not in TOLD_AS_LINES and c.id not in self.own and c.at >= self._seen.since:
+                asked = one_line(f"{c.user}: /{c.kind.value} {c.experiment or ''} {c.text}", 120)
+                found.append(Notice(text=f"{asked} → {c.answer}", order=True))
+        return found
 
     def _curves(self) -> list[Event]:
         found: list[Event] = []

@@ -11,7 +11,7 @@ from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, Experi
 from move37.app.quantities import spell_count, spell_seconds
 from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
-from move37.app.views.numbers import DigitScale
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.summary import summarise
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from move37.lab.numbers import scale_of
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Measurement, Metric, Role
 
 BASELINE, FAMILY, ABLATION = "baseline", "family", "ablation"
@@ -147,11 +148,14 @@ def claim_lesson(claim: Claim, metric: Metric) -> str:
 
 def against(comparison: Comparison, metric: Metric) -> str:
     """A comparison in numbers."""
-    bounds = "no interval" if comparison.low is None else f"[{comparison.low:+.3f}, {comparison.high:+.3f}]"
-    text = f"{comparison.effect:+.3f} {bounds} {metric.unit} against {comparison.name}, {comparison.seeds} seeds"
+    scale = scale_of(metric.name, (0.0, comparison.effect, comparison.low, comparison.high))
+    bounds = scale.bounds(comparison.low, comparison.high, signed=True) or "no interval"
+    text = (
+        f"{scale.signed(comparison.effect)} {bounds} {metric.unit} against {comparison.name}, {comparison.seeds} seeds"
+    )
     if comparison.rates:
         text += f", each at its best rate there ({' and '.join(f'{rate:g}' for rate in comparison.rates)})"
-    return f"{text}; {comparison.note}" if comparison.note else text
+    return f"{text}; {comparison.note.removesuffix('.')}" if comparison.note else text
 
 
 def pairs_of(old: Claim, new: Claim) -> tuple[tuple[Comparison, Comparison, bool], ...]:
@@ -208,4 +212,4 @@ def _best(measurements: Sequence[Measurement], metric: Metric) -> str:
     if not values:
         return ""
     best = max(values) if metric.higher_is_better else min(values)
-    return f"{best:.3f} {metric.unit}"
+    return f"{scale_of(metric.name, values).text(best)} {metric.unit}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from move37.lab.comparisons import Rival, compare
 from move37.lab.effects import Conditions, conditions_of
+from move37.lab.numbers import DigitScale, scale_of
 from move37.lab.records import Comparison, Experiment, Measurement, Metric, Verdict
 from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
@@ -68,14 +69,15 @@ def screen_verdict(
 def _screen_text(
     metric: Metric, effect: float, baseline_name: str, *, steps: int, tried: int, seeds: int, known: Noise | None
 ) -> str:
+    scale = scale_of(metric.name, (0.0, effect))
     where = f" at {steps} steps" if steps else ""
     count = "one seed" if seeds == 1 else f"{seeds} seeds"
     lead = "ahead of" if effect > 0 else "level with" if effect == 0 else "behind"
-    text = f"Screened on {count}{where}: {abs(effect):.3f} {metric.unit} {lead} {baseline_name}"
+    text = f"Screened on {count}{where}: {scale.text(abs(effect))} {metric.unit} {lead} {baseline_name}"
     text += f"; {count} rank{'s' if seeds == 1 else ''}, {'it claims' if seeds == 1 else 'they claim'} nothing"
     if effect > 0 and known and tried > 1:
         lucky = luck(tried, known.run.sd / math.sqrt(seeds))
-        text += f" (the best of {tried} worthless candidates would lead by {lucky:.3f})"
+        text += f" (the best of {tried} worthless candidates would lead by {scale.text(lucky)})"
     return text + "."
 
 
@@ -131,25 +133,26 @@ def _confirm_text(
     metric: Metric, everyone: Sequence[Comparison], weakest: Comparison, told: Interval | None, confirmation: int
 ) -> str:
     """One sentence on the comparison that decides, and what must be known beside it."""
+    scale = scale_of(metric.name, [0.0, *(n for c in everyone for n in (c.effect, c.low, c.high))])
     if weakest.low is None or weakest.high is None or told is None:
         note = weakest.note or (
-            f"One fresh seed: {weakest.effect:+.3f} {metric.unit} against {weakest.name}; no interval."
+            f"One fresh seed: {scale.signed(weakest.effect)} {metric.unit} against {weakest.name}; no interval."
         )
         return f"{_undecided(weakest)}{note}"
     which = f"at the error that confirmation {confirmation} of this home may spend"
-    measured = f"{_bounds(weakest)} {metric.unit} on {weakest.seeds} fresh seeds, {which}"
+    measured = f"{_bounds(weakest, scale)} {metric.unit} on {weakest.seeds} fresh seeds, {which}"
     notes = "".join(f" {c.note}" for c in everyone if c.note)
     if weakest.low > 0:
         others = [c for c in everyone if c is not weakest]
         names = " and ".join([weakest.name, *(c.name for c in others)])
-        beside = "".join(f"; {_bounds(c)} against {c.name}" for c in others)
+        beside = "".join(f"; {_bounds(c, scale)} against {c.name}" for c in others)
         against = f" against {weakest.name}" if others else ""
         lacking = _LACKING if asks_questions(metric) else ""
         return f"Better than {names} here: {measured}{against}{beside}.{lacking}{notes}"
     if weakest.high < 0:
         return f"Worse than {weakest.name}: {measured}.{notes}"
     floor = minimum_detectable_effect(told.n, sd=told.sd, confidence=told.confidence, df=told.df)
-    could = f"; {told.n} seeds find {floor:.3f} or more in four of five cases" if 0.0 < floor < math.inf else ""
+    could = f"; {told.n} seeds find {scale.text(floor)} or more in four of five cases" if 0.0 < floor < math.inf else ""
     return f"Not distinguishable from {weakest.name}: {measured}{could}.{notes}"
 
 
@@ -159,8 +162,8 @@ def _undecided(weakest: Comparison) -> str:
     return "Undecided: " if weakest.note.startswith("no number") else ""
 
 
-def _bounds(comparison: Comparison) -> str:
-    return f"{comparison.effect:+.3f} [{comparison.low:+.3f}, {comparison.high:+.3f}]"
+def _bounds(comparison: Comparison, scale: DigitScale) -> str:
+    return f"{scale.signed(comparison.effect)} {scale.bounds(comparison.low, comparison.high, signed=True)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

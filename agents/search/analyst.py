@@ -12,6 +12,7 @@ from move37.agents.search.codegen import operators_of
 from move37.agents.search.grammar import from_json, operators_in
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
+from move37.lab.numbers import DigitScale, effect_scale, scale_of
 from move37.lab.records import Effect, GateResult, Measurement
 
 NOISES = 2.0  # what two runs that differ in the seed alone may differ by, in standard deviations of the noise
@@ -34,14 +35,22 @@ class Compared:
 
     def __str__(self) -> str:
         of = f" (mean of {self.seeds} seeds)" if self.seeds > 1 else " (one seed)"
-        text = f"{self.metric} {self.value:.3f}{f' at {self.steps} steps' if self.steps else ''}{of}"
+        scale = scale_of(self.metric, (self.value, self.reference))
+        text = f"{self.metric} {scale.text(self.value)}{f' at {self.steps} steps' if self.steps else ''}{of}"
         if self.reference is None:
             return text
         if self.gain is None:
             way = "higher" if self.value > self.reference else "lower" if self.value < self.reference else "different"
-            return f"{text}, {abs(self.value - self.reference):.3f} {way} than {self.rival} at {self.reference:.3f}"
+            apart = scale.text(abs(self.value - self.reference))
+            return f"{text}, {apart} {way} than {self.rival} at {scale.text(self.reference)}"
         way = "better" if self.gain > 0 else "worse" if self.gain < 0 else "different"
-        return f"{text}, {abs(self.gain):.3f} {way} than the best baseline {self.rival} at {self.reference:.3f}"
+        at = f"{self.rival} at {scale.text(self.reference)}"
+        return f"{text}, {scale.text(abs(self.gain))} {way} than the best baseline {at}"
+
+    @property
+    def scale(self) -> DigitScale:
+        """How its differences are written."""
+        return scale_of(self.metric, (0.0, self.gain))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +150,9 @@ def _seen(read: _Reading) -> str:
 
 
 def _told(effect: Effect) -> str:
-    error = "" if effect.standard_error is None else f" (standard error {effect.standard_error:.3f})"
-    return f"{effect.value:+.3f}{error}{f' at {effect.steps} steps' if effect.steps else ''}"
+    scale = effect_scale(effect)
+    error = "" if effect.standard_error is None else f" (standard error {scale.text(effect.standard_error)})"
+    return f"{scale.signed(effect.value)}{error}{f' at {effect.steps} steps' if effect.steps else ''}"
 
 
 def _why(view: View, read: _Reading) -> str:
@@ -170,9 +180,9 @@ def _against(view: View, main: Compared) -> str:
     noise = f" With {seeds} a difference below {may_differ:.2g} may be noise." if small else ""
     forecasts = view.hypothesis.forecasts if view.hypothesis else ()
     if not forecasts:
-        return f"The gain over {main.rival} is {main.gain:+.3f}.{noise}"
-    predicted = f"Predicted was a gain of {forecasts[0].effect:+.3f} over its parent"
-    return f"{predicted}, the gain over {main.rival} is {main.gain:+.3f}.{noise}"
+        return f"The gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
+    predicted = f"Predicted was a gain of {main.scale.signed(forecasts[0].effect)} over its parent"
+    return f"{predicted}, the gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
 
 
 def _next(view: View, read: _Reading) -> str:
@@ -221,5 +231,7 @@ def _symptoms(view: View, read: _Reading) -> list[str]:
     if main is not None and main.gain is not None:
         way = "ahead of" if main.gain > 0 else "behind"
         where = f" at {main.steps} steps" if main.steps else ""
-        found.append(f"{main.metric}{where} is {abs(main.gain):.3f} {way} the best baseline, {main.rival}.")
+        found.append(
+            f"{main.metric}{where} is {main.scale.text(abs(main.gain))} {way} the best baseline, {main.rival}."
+        )
     return found[:5]

@@ -20,6 +20,7 @@ from move37.agents.search.researcher import knowledge, parents, predicted
 from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
+from move37.lab.numbers import scale_of
 from move37.memory import render
 from move37.memory.records import DeadEnd, Newness
 
@@ -87,7 +88,10 @@ def _contradiction(view: View, genome: Genome | None) -> Critique | None:
         return None  # only its words are like those of what failed
     if genome is None and not dead.is_dead and dead.evidence < DEAD:
         return None
-    parts = [f"{o} was changed {n} times and lost {-gain:.3f} against its parents" for o, n, gain in lost]
+    parts = [
+        f"{o} was changed {n} times and lost {scale_of(view.metric, (0.0, gain)).text(-gain)} against its parents"
+        for o, n, gain in lost
+    ]
     parts += [render.dead_end(dead)] if dead.lost else []
     return Critique(accept=False, ground="contradiction", reason=f"It fails again: {'; '.join(parts)}.")
 

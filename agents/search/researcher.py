@@ -15,6 +15,7 @@ from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
 from move37.agents.search.wishes import recognise
 from move37.lab.forecasts import TENTH
+from move37.lab.numbers import scale_of
 from move37.memory.records import Recollection
 
 MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
@@ -162,7 +163,8 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
     for operator in [o for o in found.gained if o in view.context.operators][:2]:
         seen = view.context.operators[operator]
         times = "once" if seen.tried == 1 else f"{seen.tried} times"
-        parts.append(f"{operator} was changed {times} here, mean effect {seen.mean_effect:+.3f} against the parent.")
+        mean = scale_of(view.metric, (0.0, seen.mean_effect)).signed(seen.mean_effect)
+        parts.append(f"{operator} was changed {times} here, mean effect {mean} against the parent.")
     if asked := [o for o in found.gained if o in view.wishes.wanted]:
         parts.append(f"The user asked for {', '.join(asked)}.")
     if view.objections:

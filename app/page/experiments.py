@@ -12,7 +12,7 @@ from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import training
 from move37.app.views.code import highlighted_difference
-from move37.app.views.compare import comparison_of
+from move37.app.views.compare import comparison_of, oldest_first
 from move37.app.views.conversation import utterances
 from move37.app.views.experiment import detail_of
 from move37.app.views.lineage import ancestry, children
@@ -111,7 +111,7 @@ async def compare(page: Page, ids: str) -> None:
 
 
 def _compared(page: Page, view: CampaignView, ids: list[str], small: bool) -> None:
-    found = [e for i in ids if (e := view.find(i)) is not None]
+    found = oldest_first([e for i in ids if (e := view.find(i)) is not None])
     if not found:
         fragment(render("quiet.html", text="Choose two or more experiments."))
         return

@@ -11,9 +11,8 @@ from nicegui import app, ui
 
 from move37.app import templating
 from move37.app.page.hub import Hub, LiveFeed
-from move37.app.quantities import spell_count, spell_seconds
+from move37.app.page.standing import standing
 from move37.app.text import bare, one_line
-from move37.app.wording import PHASES
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.store import Campaign
 
@@ -27,6 +26,7 @@ SECTIONS = (
     ("memory", "Memory"),
 )
 EVERY = 1.0  # seconds between two looks of an open page
+HERE_IN_SIGHT = "document.querySelector('nav.pages a.here')?.scrollIntoView({inline: 'center', block: 'nearest'})"
 KEYS = "/ speaks · 1–7 change the page · p pauses · ? says this"
 
 
@@ -42,6 +42,7 @@ class Page:
         self._stop: Any = None
         self._go_on: Any = None
         self._bar: Any = None
+        self._waiting = 0  # requests that the title of the tab tells of
         self.focus: Callable[[], Any] = lambda: None  # what "/" does; set by pages that have a box
 
     @property
@@ -92,6 +93,8 @@ class Page:
                     link = ui.link(words, f"/c/{self.campaign}/{name}")
                     if name == self.section:
                         link.classes("here").props('aria-current="page"')
+            # On a phone the page that is looked at may stand out of sight in the row of pages.
+            ui.run_javascript(HERE_IN_SIGHT)
             self._bar = ui.linear_progress(value=0, show_value=False, size="3px").props("aria-label=progress")
         self._keys()
         self._show(live)
@@ -176,29 +179,18 @@ class Page:
             '<span class="dot {{ word }}"></span><b>{{ word }}</b> <span>{{ detail }}</span>'
         )
         self._status.set_content(html.render(word=word, detail=detail))
+        self._entitle(len(live.requests) if live.running else 0)
         self._bar.set_value(part)
         self._pause.set_visibility(live.running)
         self._stop.set_visibility(live.running)
         self._go_on.set_visibility(not live.running)
         self._pause.props(f"icon={'play_arrow' if word == 'paused' else 'pause'}")
 
-
-def standing(live: LiveFeed) -> tuple[str, str, float]:
-    """A word for where a campaign stands, what is spent and left, and the part of the budget that is done. Pure."""
-    state, brief = live.state, live.campaign.brief
-    done = int(state.get("done", 0))
-    parts = [f"{done} of {brief.budget}"] if state else []
-    if live.running and state.get("phase"):
-        parts.append(PHASES.get(str(state["phase"]), str(state["phase"])))
-    if live.running and state.get("seconds_left") is not None:
-        parts.append(f"{spell_seconds(float(state['seconds_left']))} left")
-    if state.get("tokens"):
-        parts.append(f"{spell_count(int(state['tokens']))} tokens")
-    if live.running:
-        word = "paused" if state.get("paused") else "running"
-    else:
-        word = "stopped" if live.campaign.status == "running" else live.campaign.status
-    return word, " · ".join(parts), min(1.0, done / brief.budget) if brief.budget else 0.0
+    def _entitle(self, waiting: int) -> None:
+        """Whoever works in another tab sees that something waits for a word."""
+        if waiting != self._waiting:
+            self._waiting = waiting
+            ui.page_title(f"({waiting}) Move 37" if waiting else "Move 37")
 
 
 async def ask(question: str, *, yes: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -13,6 +14,7 @@ from move37.app.page.frame import Page, content, experiment_link, fragment, rend
 from move37.app.text import bare
 from move37.app.views.story import night_of
 
+EXAMPLES = ("decay per channel", "forgets rare tokens", "state tracking beyond the training length")
 SECONDS = 60.0  # that a search in memory may take: the first one loads the encoder
 
 
@@ -43,6 +45,7 @@ async def memory(page: Page) -> None:
                 'outlined dense maxlength=400 autofocus aria-label="search memory"'
             )
             button = ui.button("Search")
+        examples = ui.element("div").classes("tools")
         place = fragment("")
 
     async def search() -> None:
@@ -55,6 +58,14 @@ async def memory(page: Page) -> None:
         button.enable()
         place.set_content(render("memory.html", found=found, problem=problem))
 
+    async def search_for(words: str) -> None:
+        field.set_value(words)
+        await search()
+
+    with examples:
+        fragment("<span class='quiet'>For example</span>")
+        for words in EXAMPLES:
+            ui.button(words, on_click=partial(search_for, words)).props("flat dense size=sm")
     button.on_click(search)
     field.on("keydown.enter", search)
     page.focus = lambda: field.run_method("focus")

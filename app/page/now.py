@@ -10,10 +10,12 @@ from move37.app.orders import HELP, LOOKUPS, VERBS, Order, control_kind, control
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
 from move37.app.page.hub import LiveFeed
 from move37.app.page.limits import open_limits
+from move37.app.page.standing import standing
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
 from move37.app.views.conversation import utterances
+from move37.app.views.evidence import shown_by
 from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.live import StoredRequest
@@ -75,7 +77,7 @@ class Now:
         order = _understood(text)
         kind = control_kind(order)
         if order.verb in LOOKUPS:
-            self._look_up(order.verb, order.text)
+            await self._look_up(order.verb, order.text)
         elif kind is None:
             if order.problem:
                 ui.notify(bare(order.problem), position="top", multi_line=True)
@@ -85,9 +87,12 @@ class Now:
         self._field.set_value("")
         await self.update()
 
-    def _look_up(self, verb: str, ident: str) -> None:
+    async def _look_up(self, verb: str, ident: str) -> None:
         if verb in ("show", "diff", "why"):
             ui.navigate.to(experiment_link(self._page.campaign) + ident)
+        elif verb == "status":
+            word, detail, _ = standing(await self._page.hub.live(self._page.campaign))
+            ui.notify(f"{word}: {detail}" if detail else word, position="top", multi_line=True)
         elif verb == "ideas":
             ui.navigate.to(f"/c/{self._page.campaign}/board")
         elif verb == "help":
@@ -117,16 +122,18 @@ class Now:
         view = await self._page.hub.view(self._page.campaign)
         self._draw_said(view)
         self._draw_requests(live, view)
-        state = (view, live.state, live.controls, live.running, live.curve_points)
+        state = (view, live.state, live.controls, live.running, live.curve_points, live.requests)
         if state != self._drawn:
             self._drawn = state
+            asked = {r.experiment for r in live.requests} if live.running else set()
             curves = await self._page.hub.curves(self._page.campaign) if live.running else ()
             self._running.set_content(
                 render(
                     "running.html",
-                    running=now.at_work(view, live.state, curves) if live.running else [],
-                    idle="Nothing runs now." if not live.running else "The campaign prepares.",
+                    running=now.at_work(view, live.state, curves, asked) if live.running else [],
+                    idle="Nothing runs now." if asked or not live.running else "The campaign prepares.",
                     leaders=now.leaders(view),
+                    claimed=[(e, shown_by(e, view.metric)) for e in view.candidates if e.claim is not None],
                     direction=direction(view.metric),
                     told=now.told(live.state, live.controls),
                     link=experiment_link(self._page.campaign),

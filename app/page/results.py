@@ -10,7 +10,19 @@ from nicegui import ui
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
 from move37.app.report.render import summary_of
 from move37.app.views.campaign import CampaignView
-from move37.app.views.charts import Chart, discoveries, gates, narrow, progress, standings, trade, training, tree
+from move37.app.views.charts import (
+    Chart,
+    discoveries,
+    evidence,
+    gates,
+    narrow,
+    progress,
+    standings,
+    trade,
+    training,
+    tree,
+)
+from move37.app.views.lineage import Descendant, descendants
 
 # Neither light nor dark: read on both.
 LOOK: dict[str, Any] = {
@@ -83,7 +95,8 @@ async def plots(page: Page) -> None:
     small = await is_narrow()
 
     def make(view: CampaignView) -> list[Chart]:
-        found = [*standings(view, 4), progress(view), discoveries(view), training(view), trade(view), gates(view)]
+        found = [*standings(view, 4), evidence(view), progress(view), discoveries(view), training(view), trade(view)]
+        found.append(gates(view))
         return [chart for chart in found if chart is not None]
 
     def show(charts: list[Chart]) -> None:
@@ -103,12 +116,18 @@ async def family(page: Page) -> None:
         place = ui.element("div")
     small = await is_narrow()
 
-    def show(chart: Chart | None) -> None:
+    def make(view: CampaignView) -> tuple[Chart | None, list[Descendant]]:
+        return tree(view), descendants([*view.ancestors.values(), *view.experiments])
+
+    def show(made: tuple[Chart | None, list[Descendant]]) -> None:
+        chart, found = made
         place.clear()
         with place:
             draw(chart, "No candidate has an ancestor yet.", small=small, opens=lambda args: _opened(page, args))
+            if found:
+                fragment(render("descent.html", found=found, link=experiment_link(page.campaign)))
 
-    await _redrawn(page, "tree", tree, show)
+    await _redrawn(page, "tree", make, show)
 
 
 def _opened(page: Page, args: Any) -> None:

@@ -19,11 +19,13 @@ from move37.app.quantities import spell_count, spell_seconds
 from move37.app.views.campaign import CampaignView, caveat_of, view_of
 from move37.app.views.charts import charts
 from move37.app.views.conversation import utterances
+from move37.app.views.evidence import claims_section
 from move37.app.views.experiment import detail_of
 from move37.app.views.ideas import pool_section
 from move37.app.views.leaderboard import board_of
 from move37.app.views.missing import missing_notes
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
+from move37.app.views.shapes import Section
 from move37.app.views.spending import spending_section
 from move37.app.views.words import CAVEAT, ENDED, NOTES, value_text
 
@@ -111,9 +113,14 @@ def summary_of(view: CampaignView) -> dict[str, Any]:
         "names": {e.id: e.name or e.id for e in view.experiments},
         "notes": (*NOTES, caveat_of(campaign) or CAVEAT, *missing_notes(campaign, view.experiments)),
         "shortened": view.shortened,
-        "sections": [s for s in (pool_section(view.experiments), spending_section(view.calls)) if s],
+        "sections": [s for s in _sections(view) if s],
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else "",
     }
+
+
+def _sections(view: CampaignView) -> tuple[Section, ...]:
+    claims = claims_section(view.experiments, view.metric)
+    return claims, pool_section(view.experiments), spending_section(view.calls)
 
 
 def _cards(view: CampaignView) -> list[tuple[str, str]]:

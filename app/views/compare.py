@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
-from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import DigitScale
+from move37.app.views.leaderboard import ComparisonTerms, board_of, heading, paired_difference
 from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
-from move37.lab.records import Experiment, Metric
+from move37.lab.claims import claim_lesson
+from move37.lab.numbers import DigitScale, effect_scale
+from move37.lab.records import Experiment, Metric, Role
 from move37.lab.summary import summarise
 
 
+def oldest_first(found: Sequence[Experiment]) -> list[Experiment]:
+    """Baselines, then candidates as they were tried: what came later is told as a change of what was there."""
+    return sorted(found, key=lambda e: (e.role is not Role.BASELINE, e.campaign, e.number, e.id))
+
+
 def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
-    """The primary metric by groups, the other metrics, and what each believed."""
+    """The primary metric by groups, each with its difference to the first; the other metrics; what each believed."""
+    believed = _beliefs(found, metric)
     heads = (Column(""), *(Column(e.name or e.id, True) for e in found))
     return [
         section
         for section in (
             Section(title=direction(metric), table=Table(columns=heads, rows=_groups(found, metric), stacks=True)),
             Section(title="Other metrics", table=Table(columns=heads, rows=_others(found, metric), stacks=True)),
-            Section(title="What was believed", table=Table(columns=_plain(heads), rows=_beliefs(found), stacks=True)),
+            Section(title="What was believed", table=Table(columns=_plain(heads), rows=believed, stacks=True)),
         )
         if section
     ]
@@ -47,14 +54,25 @@ def _groups(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
     for group in board_of(found, metric).groups:
         at = {p.experiment.id: p for p in group.places}
         best = next((p.experiment.id for p in group.places if not p.summary.diverged), "")
-        cells = [Cell(group.heading, "quiet")]
+        cells = [Cell(heading(group.terms, evidence=group.rests_on) if group.rests_on else group.heading, "quiet")]
         for e in found:
             place = at.get(e.id)
             value, bounds = value_text(place.summary if place else None, group.scale)
-            detail = f" {bounds} ({seeds_text(place.summary)})" if place else ""
-            cells.append(Cell(f"{value}{detail}", "strong" if e.id == best and len(at) > 1 else ""))
+            rests_on = f"({seeds_text(place.summary)})" if place and not group.rests_on else ""
+            parts = (value, bounds, rests_on, _difference(e, found[0], metric, group.terms) if place else "")
+            cells.append(Cell(" ".join(p for p in parts if p), "strong" if e.id == best and len(at) > 1 else ""))
         rows.append(tuple(cells))
     return tuple(rows)
+
+
+def _difference(e: Experiment, first: Experiment, metric: Metric, terms: ComparisonTerms) -> str:
+    """The gain over the first one at equal seeds, with its 95 % interval where the noise is known."""
+    effect = None if e.id == first.id else paired_difference(e, first, metric, terms)
+    if effect is None:
+        return ""
+    scale = effect_scale(effect)
+    bounds = scale.bounds(*(effect.interval() or (None, None)), signed=True)
+    return f"gain {scale.signed(effect.value)}{' ' if bounds else ''}{bounds}"
 
 
 def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:
@@ -67,12 +85,13 @@ def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
     return tuple(rows)
 
 
-def _beliefs(found: Sequence[Experiment]) -> tuple[tuple[Cell, ...], ...]:
+def _beliefs(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:
     said = (
         ("changes", [e.hypothesis.change if e.hypothesis else "" for e in found]),
         ("because", [e.hypothesis.motivation if e.hypothesis else "" for e in found]),
         ("seen", [e.analysis.seen if e.analysis else "" for e in found]),
         ("why", [e.analysis.why if e.analysis else "" for e in found]),
+        ("claim", [claim_lesson(e.claim, metric) if e.claim is not None else "" for e in found]),
         ("status", [e.status.value for e in found]),
     )
     return tuple((Cell(label, "quiet"), *(Cell(t) for t in texts)) for label, texts in said if any(texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,25 @@ def screened(curves: Sequence[Curve]) -> list[CurveLine]:
             if held is None or len(line.steps) > len(held.steps):
                 first[line.experiment] = line
     return list(first.values())
+
+
+def smoothed(losses: Sequence[float], width: int) -> list[float]:
+    """Each point as the mean of the `width` around it, of fewer towards the ends; as it is in a short curve."""
+    if len(losses) < 2 * width:
+        return list(losses)
+    half = width // 2
+    reach = [min(half, i, len(losses) - 1 - i) for i in range(len(losses))]
+    return [math.fsum(losses[i - r : i + r + 1]) / (2 * r + 1) for i, r in enumerate(reach)]
+
+
+def scatter(losses: Sequence[float], width: int) -> float:
+    """The standard deviation of single points around their mean of `width`, without the steep first eighth."""
+    late = [(a, b) for a, b in zip(losses, smoothed(losses, width), strict=True)][len(losses) // 8 :]
+    inner = late[width // 2 : len(late) - width // 2]
+    if len(inner) < 2:
+        return 0.0
+    squares = math.fsum((a - b) ** 2 for a, b in inner) / len(inner)
+    return math.sqrt(squares * width / (width - 1))  # a point is part of its own mean
 
 
 def band(found: Sequence[CurveLine]) -> Mapping[int, tuple[float, float]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
-from move37.lab.claims import QUESTIONS, claim_text, ladder_of, position
+from move37.lab.claims import BASELINE, QUESTIONS, WORDS, claim_lesson, claim_text, ladder_of, position
+from move37.lab.numbers import scale_of
 from move37.lab.records import Experiment, Metric, Role
 from move37.lab.tasks.registry import asks_questions
 
@@ -14,7 +17,7 @@ def evidence_section(experiment: Experiment, metric: Metric) -> Section:
     """Each rung of evidence; empty for baselines, and for programs, which are asked nothing beyond fresh seeds."""
     if not _has_ladder(experiment, metric):
         return Section(title="Evidence")
-    columns = (Column(""), Column("evidence"), Column("core s", True), Column("shown by"))
+    columns = (Column("shown"), Column("evidence"), Column("core s", True), Column("shown by"))
     rows = tuple(
         (
             Cell(*_SIGNS[step.state]),
@@ -24,7 +27,9 @@ def evidence_section(experiment: Experiment, metric: Metric) -> Section:
         )
         for step in ladder_of(experiment, metric)
     )
-    return Section(title="Evidence", table=Table(columns=columns, rows=rows), text=_standing(experiment, metric))
+    return Section(
+        title="Evidence", table=Table(columns=columns, rows=rows, stacks=True), text=_standing(experiment, metric)
+    )
 
 
 def _standing(experiment: Experiment, metric: Metric) -> str:
@@ -49,6 +54,54 @@ def ladder_signs(experiment: Experiment, metric: Metric) -> str:
 
 def _has_ladder(experiment: Experiment, metric: Metric) -> bool:
     return experiment.role is Role.CANDIDATE and asks_questions(metric) and bool(experiment.measurements)
+
+
+def shown_by(experiment: Experiment, metric: Metric) -> str:
+    """The strongest that was found about it, in a sentence: its claim's, where one was asked, else its verdict's."""
+    if experiment.claim is not None:
+        return claim_lesson(experiment.claim, metric)
+    return experiment.verdict.text if experiment.verdict is not None else ""
+
+
+def height(experiment: Experiment) -> int:
+    """How high its evidence stands, to put the strongest first.
+
+    4 a claim that stands, 3 better on fresh seeds by its claim or its verdict, 2 measured on fresh seeds, 1 screened.
+    """
+    claim, verdict = experiment.claim, experiment.verdict
+    if claim is not None and claim.stands:
+        return 4
+    if better_on_fresh_seeds(experiment):
+        return 3
+    return 2 if claim is not None or (verdict is not None and verdict.low is not None) else 1
+
+
+def better_on_fresh_seeds(experiment: Experiment) -> bool:
+    """Whether it beats every baseline that it was asked about; a claim, which is asked later, outweighs a verdict."""
+    claim, verdict = experiment.claim, experiment.verdict
+    if claim is not None and (asked := [c for c in claim.comparisons if c.question == BASELINE]):
+        return all(c.holds for c in asked)
+    return verdict is not None and verdict.low is not None and verdict.low > 0
+
+
+def claims_section(experiments: Sequence[Experiment], metric: Metric) -> Section:
+    """Every comparison of every claim that was asked; empty where none was."""
+    asked = [(e, c) for e in experiments if e.claim is not None for c in e.claim.comparisons]
+    columns = (
+        Column("experiment"), Column("question"), Column("rival"), Column("gain", True), Column("interval", True),
+        Column("seeds", True),
+    )  # fmt: skip
+    scale = scale_of(metric.name, [0.0, *(n for _, c in asked for n in (c.effect, c.low, c.high))])
+    rows = []
+    for e, c in asked:
+        tone: Tone = "good" if c.holds else "bad"
+        cells = (e.id, WORDS.get(c.question, c.question), c.name)
+        bounds = scale.bounds(c.low, c.high, signed=True) or "none"
+        numbers = (Cell(scale.signed(c.effect), tone), Cell(bounds, tone), Cell(str(c.seeds)))
+        rows.append((*(Cell(text) for text in cells), *numbers))
+    told = (f"{e.id} {e.name}: {claim_text(e.claim, metric)}" for e in experiments if e.claim is not None)
+    found = Table(columns=columns, rows=tuple(rows), stacks=True)
+    return Section(title="Claims", table=found if rows else None, text=" ".join(told))
 
 
 def claim_section(experiment: Experiment, metric: Metric) -> Section:

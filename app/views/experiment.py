@@ -14,10 +14,10 @@ from move37.app.views.cost import cost_section
 from move37.app.views.evidence import claim_section, evidence_section
 from move37.app.views.ideas import ideas_section
 from move37.app.views.lineage import ancestor_of
-from move37.app.views.numbers import DigitScale, number
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
 from move37.app.views.spending import spending_section
 from move37.app.views.words import TEXTS, grouped_gates, sign_of, verdict_text, words_of
+from move37.lab.numbers import DigitScale, number, scale_of
 from move37.lab.records import (
     SCREEN,
     Comparison,
@@ -60,8 +60,7 @@ def detail_of(view: CampaignView, experiment: Experiment) -> Detail:
 
 def _facts(e: Experiment, ancestor: Experiment | None) -> str:
     facts = [e.role.value, e.status.value, e.family, f"rung {e.rung}"]
-    if ancestor is not None:
-        facts.append(f"made from {ancestor.id}")
+    facts += [f"made from {ancestor.id}"] if ancestor is not None else []
     if others := [p for p in e.parents if ancestor is None or p != ancestor.id]:
         facts.append(f"also offered: {', '.join(others)}")
     if e.candidate:
@@ -113,7 +112,7 @@ def _hypothesis(h: Hypothesis | None) -> Section:
 
 def gates_table(gates: Iterable[GateResult]) -> Table:
     """Each gate: passed, the number, the limit, and the sentence."""
-    columns = (Column(""), Column("gate"), Column("value", True), Column("limit", True), Column("says"))
+    columns = (Column("passed"), Column("gate"), Column("value", True), Column("limit", True), Column("says"))
     rows = [
         (
             Cell(*sign_of(gate)),
@@ -124,14 +123,17 @@ def gates_table(gates: Iterable[GateResult]) -> Table:
         )
         for names, gate in grouped_gates(gates)
     ]
-    return Table(columns=columns, rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows), stacks=True)
 
 
 def measurements_table(measurements: Sequence[Measurement]) -> Table:
-    """Every run, each metric with the digits that its own spread is worth."""
+    """Every run with the digits of what it compares with: the runs of the same metric after the same steps."""
     names = ("value", "rung", "steps", "rate", "seed", "train s", "bytes/s")
-    columns = (Column("metric"), *(Column(n, True) for n in names), Column("note", False))
-    scales = {m.metric: DigitScale.of(o.value for o in measurements if o.metric == m.metric) for m in measurements}
+    columns = (Column("metric"), *(Column(n, True) for n in names), Column("note"))
+    groups = {(m.metric, m.steps): list[float]() for m in measurements}
+    for m in measurements:
+        groups[m.metric, m.steps].append(m.value)
+    scales = {terms: scale_of(terms[0], values) for terms, values in groups.items()}
     rows = []
     for m in measurements:
         notes = {
@@ -144,7 +146,7 @@ def measurements_table(measurements: Sequence[Measurement]) -> Table:
             "self-reported": m.self_reported,
             f"own backward: {m.custom_backward}": bool(m.custom_backward),
         }
-        cells = [scales[m.metric].text(m.value), str(m.rung), f"{m.steps:,}" if m.steps else "–"]
+        cells = [scales[m.metric, m.steps].text(m.value), str(m.rung), f"{m.steps:,}" if m.steps else "–"]
         cells += [f"{m.learning_rate:g}" if m.learning_rate else "–", str(m.seed), f"{m.train_seconds:.1f}"]
         cells += [f"{m.tokens_per_second:,.0f}" if m.tokens_per_second else "–"]
         note = Cell(", ".join(k for k, v in notes.items() if v), "quiet")
@@ -245,4 +247,4 @@ def _stages(e: Experiment) -> Section:
         )
         for s in e.stages
     )
-    return Section(title="Stages", table=Table(columns=columns, rows=rows))
+    return Section(title="Stages", table=Table(columns=columns, rows=rows, stacks=True))

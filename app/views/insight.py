@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from move37.agents.insight import ArchiveInsight, ArmGrowth
 from move37.app.text import counted
 from move37.app.views.charts.shared import BLUE, COLOURS, Chart, Figure, words
-from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
 from move37.lab.insight import SHOWN
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Metric
 from move37.lab.statistics.growth_laws import WORDS, GrowthLaw
 

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from move37.app.views.numbers import DigitScale
-from move37.app.views.words import ENDED, TEXTS
+from move37.app.views.words import ENDED, TEXTS, seeds_text
 from move37.lab.effects import effect_between
+from move37.lab.numbers import DigitScale
 from move37.lab.records import HELD_OUT, SCREEN, Effect, Experiment, Measurement, Metric, Role, Verdict
 from move37.lab.summary import Summary, summarise
 
@@ -51,6 +51,7 @@ class Group:
     heading: str
     places: tuple[Place, ...]  # best first
     rival: str  # experiment id of the best baseline here, or ""
+    rests_on: str  # what every number here rests on, or "" where that differs
     scale: DigitScale
 
 
@@ -62,6 +63,7 @@ class LeaderboardView:
     groups: tuple[Group, ...]  # strongest evidence first
     waiting: tuple[Experiment, ...] = ()  # without a number, and not ended
     ended: tuple[Experiment, ...] = ()  # failed or rejected, with or without a number
+    claimed: tuple[Experiment, ...] = ()  # of whom more was asked than to beat the baselines
 
     @property
     def compact(self) -> LeaderboardView:
@@ -90,11 +92,13 @@ def board_of(experiments: Sequence[Experiment], metric: Metric) -> LeaderboardVi
         for terms, runs in _by_terms(e.measurements, metric).items():
             found.setdefault(terms, []).append((e, summarise(runs)[metric.name]))
     measured = {e.id for places in found.values() for e, _ in places}
+    ordered = sorted(found, key=_strength, reverse=True)
     return LeaderboardView(
         metric=metric,
-        groups=tuple(_group(terms, found[terms], metric) for terms in sorted(found, key=_strength, reverse=True)),
+        groups=tuple(_group(terms, found[terms], metric, ordered) for terms in ordered),
         waiting=tuple(e for e in alive if e.id not in measured),
         ended=tuple(e for e in experiments if e.status in ENDED),
+        claimed=tuple(e for e in experiments if e.claim is not None),
     )
 
 
@@ -114,12 +118,26 @@ def summary_at(experiment: Experiment, metric: Metric, terms: ComparisonTerms) -
     return summary if summary is not None and math.isfinite(summary.mean) and not summary.diverged else None
 
 
-def heading(terms: ComparisonTerms, several_widths: bool = False) -> str:
-    """What the values of a group share, in words."""
-    parts = [f"after {terms.steps:,} steps" if terms.steps else "", "fresh seeds" if terms.fresh else "screened"]
-    if several_widths:
-        parts.append(f"width {terms.width}")
-    return ", ".join([p for p in parts if p] + ([TEXTS.get(terms.text, terms.text)] if terms.text != SCREEN else []))
+def heading(terms: ComparisonTerms, others: Iterable[ComparisonTerms] = (), *, evidence: str = "") -> str:
+    """What the values of a group share, in words: also what tells it from `others` on the same page.
+
+    `evidence`: what all of its numbers rest on, where that is known.
+    """
+    sorts = ("width", "scale", "device", "total_steps")
+    differs = [name for name in sorts if any(getattr(o, name) != getattr(terms, name) for o in others)]
+    words = {
+        "width": f"width {terms.width}",
+        "scale": f"scale {terms.scale}" if terms.scale else "scale unknown",
+        "device": f"on {terms.device}",
+        "total_steps": f"laid out for {terms.total_steps:,} steps",
+    }
+    parts = [
+        f"after {terms.steps:,} steps" if terms.steps else "",
+        evidence or ("fresh seeds" if terms.fresh else "screened"),
+        TEXTS.get(terms.text, terms.text) if terms.text != SCREEN else "",
+        *(words[name] for name in differs),
+    ]
+    return ", ".join(p for p in parts if p)
 
 
 def _by_terms(measurements: Iterable[Measurement], metric: Metric) -> dict[ComparisonTerms, list[Measurement]]:
@@ -134,14 +152,19 @@ def _strength(terms: ComparisonTerms) -> tuple[bool, bool, int, int]:
     return terms.text == HELD_OUT, terms.fresh, terms.steps, terms.width
 
 
-def _group(terms: ComparisonTerms, found: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Group:
+def _group(
+    terms: ComparisonTerms,
+    found: Sequence[tuple[Experiment, Summary]],
+    metric: Metric,
+    others: Sequence[ComparisonTerms],
+) -> Group:
     sound = [(e, s) for e, s in found if math.isfinite(s.mean) and not s.diverged]
     rival = _rival(sound, metric) if sound else None
     places = [
         Place(
             experiment=e,
             summary=s,
-            difference=_difference(e, rival, metric, terms),
+            difference=paired_difference(e, rival, metric, terms),
             verdict=_verdict(e, terms),
             others={n: o for n, o in summarise(e.measurements).items() if n != metric.name},
         )
@@ -155,7 +178,8 @@ def _group(terms: ComparisonTerms, found: Sequence[tuple[Experiment, Summary]], 
     numbers = [n for _, s in sound for n in (s.mean, s.low, s.high)]
     return Group(
         terms=terms,
-        heading=heading(terms),
+        heading=heading(terms, others),
+        rests_on=shared.pop() if len(shared := {seeds_text(s) for _, s in found}) == 1 else "",
         places=tuple(places),
         rival=rival.id if rival else "",
         scale=DigitScale.of(numbers),
@@ -174,9 +198,10 @@ def _rival(sound: Sequence[tuple[Experiment, Summary]], metric: Metric) -> Exper
     return best[0] if best else None
 
 
-def _difference(
+def paired_difference(
     experiment: Experiment, rival: Experiment | None, metric: Metric, terms: ComparisonTerms
 ) -> Effect | None:
+    """The gain under exactly these terms; None against itself, and without a seed in common."""
     if rival is None or rival.id == experiment.id:
         return None
     ours, theirs = (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from move37.lab.effects import base_of
-from move37.lab.records import Experiment, Role
+from move37.lab.numbers import effect_scale
+from move37.lab.records import Effect, Experiment, Role
 
 SHORT = 40_000  # characters up to which sources are compared
 
@@ -52,6 +54,39 @@ def children(ancestors: Mapping[str, str]) -> dict[str, list[str]]:
     for child, parent in ancestors.items():
         found.setdefault(parent, []).append(child)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descendant:
+    """One line of the family tree as a list."""
+
+    experiment: Experiment
+    depth: int  # generations below its oldest ancestor
+    gain: str  # over what it was made from, with its interval; empty where it was not measured beside it
+
+
+def descendants(experiments: Sequence[Experiment]) -> list[Descendant]:
+    """The family tree from the top: everybody stands under what they were made from, in the order of time."""
+    known = {e.id: e for e in experiments}
+    made_from = ancestry(experiments)
+    depth = depths(made_from, list(known))
+    below = children(made_from)
+    found: list[Descendant] = []
+    rest = [i for i in reversed(known) if depth[i] == 0 and below.get(i)]
+    while rest:
+        e = known[rest.pop()]
+        found.append(Descendant(experiment=e, depth=depth[e.id], gain=_gain(e.effects.parent if e.effects else None)))
+        rest += [c for c in reversed(below.get(e.id, ())) if depth[c] == depth[e.id] + 1]
+    return found
+
+
+def _gain(effect: Effect | None) -> str:
+    if effect is None:
+        return ""
+    scale = effect_scale(effect)
+    bounds = scale.bounds(*(effect.interval() or (None, None)), signed=True)
+    steps = f" after {effect.steps:,} steps" if effect.steps else ""
+    return f"{scale.signed(effect.value)}{' ' if bounds else ''}{bounds}{steps}"
 
 
 @lru_cache(maxsize=4_096)

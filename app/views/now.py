@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import CurveLine, lines
 from move37.app.views.leaderboard import board_of
-from move37.app.views.numbers import DigitScale
 from move37.lab.archive.controls import Control, ControlKind
-from move37.lab.archive.live import Curve
+from move37.lab.archive.live import Curve, notices_of
+from move37.lab.numbers import DigitScale
 from move37.lab.records import Role
 
 TOLD = 8  # lines of what was told and asked for
@@ -27,11 +27,15 @@ class AtWork:
     path: str  # of an SVG in a box of 100 by 30, or ""
 
 
-def at_work(view: CampaignView, state: Mapping[str, Any], curves: Sequence[Curve]) -> list[AtWork]:
-    """Who is at work, as the campaign last told."""
+def at_work(
+    view: CampaignView, state: Mapping[str, Any], curves: Sequence[Curve], waiting: Collection[str] = ()
+) -> list[AtWork]:
+    """Who is at work, as the campaign last told; not those that wait for a person's word."""
     names = {e.id: e.name for e in view.experiments}
     found = []
     for ident, facts in dict(state.get("active") or {}).items():
+        if ident in waiting:
+            continue
         stage, speaking = str(facts.get("stage", "")), str(facts.get("speaking", ""))
         runs = [line for line in lines(curves, {ident}) if len(line.steps) > 1]
         training = "@" in stage and runs
@@ -70,10 +74,12 @@ def leaders(view: CampaignView) -> list[tuple[str, str, str, str]]:
 
 
 def told(state: Mapping[str, Any], controls: Sequence[Control]) -> list[str]:
-    """The newest notices and orders with their answers, newest first."""
+    """The newest notices and orders with their answers, newest first; what is told again stands once."""
     asked = [
-        f"{c.user}: /{c.kind.value} {c.experiment or ''} {c.text[:80]} → {c.answer or 'passed on'}"
+        (c.at, f"{c.user}: /{c.kind.value} {c.experiment or ''} {c.text[:80]} → {c.answer or 'passed on'}")
         for c in controls
         if c.kind is not ControlKind.SAY
     ]
-    return [*reversed([str(n) for n in state.get("notices") or ()][-TOLD:]), *reversed(asked[-TOLD:])]
+    noticed = [(n.at, n.text) for n in notices_of(state)]
+    ordered = sorted([*noticed, *asked], key=lambda pair: pair[0])[::-1]
+    return list(dict.fromkeys(text for _, text in ordered))[: 2 * TOLD]

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from move37.app.views.campaign import CampaignView
+from move37.app.views.evidence import height, shown_by
 from move37.app.views.leaderboard import ComparisonTerms, summary_at, terms_of
 from move37.app.views.state import state_of
 from move37.app.views.words import ENDED
-from move37.lab.archive.codec import decode
-from move37.lab.claims import claim_text
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role, Verdict
 from move37.lab.summary import Summary
 
@@ -25,17 +24,6 @@ class SearchPoint:
     compute: float  # seconds of training and scoring that the campaign had spent by then
     value: float | None  # None: no number
     best: float | None  # best value so far
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateEvidence:
-    """How many candidates stood at each height of evidence when so much had been spent."""
-
-    compute: float  # seconds of training and scoring
-    screened: int
-    ahead: int  # of the best baseline on one seed
-    shown: int  # better on fresh seeds, the interval above zero
-    confirmed: int  # the whole claim stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +64,7 @@ def trials(view: CampaignView) -> list[SearchPoint]:
     terms = screening_terms(view)
     found: list[SearchPoint] = []
     compute, best, seen = 0.0, None, set()
-    for _, e, spent in sorted(_spending(view), key=lambda row: row[0]):
+    for _, e, spent in sorted(spending(view), key=lambda row: row[0]):
         compute += spent
         if e.role is not Role.CANDIDATE or e.id in seen:
             continue
@@ -89,46 +77,7 @@ def trials(view: CampaignView) -> list[SearchPoint]:
     return found
 
 
-def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
-    """Each time a candidate reached more, in the order of time."""
-    candidates = {e.id for e in view.candidates}
-    spending = sorted(_spending(view), key=lambda row: row[0])
-    found: list[CandidateEvidence] = []
-    screened: set[str] = set()
-    ahead: set[str] = set()
-    shown: set[str] = set()
-    confirmed: set[str] = set()
-    for at, e, verdict, status in sorted(_standings(view), key=lambda row: row[0]):
-        if e.id not in candidates:
-            continue
-        screened.add(e.id)
-        if verdict is not None:
-            (ahead.add if verdict.effect > 0 else ahead.discard)(e.id)
-            (shown.add if verdict.low is not None and verdict.low > 0 else shown.discard)(e.id)
-        if status is ExperimentStatus.CONFIRMED:
-            confirmed.add(e.id)
-        compute = math.fsum(spent for when, _, spent in spending if when <= at)
-        counts = [len(s) for s in (screened, ahead, shown, confirmed)]
-        found.append(
-            CandidateEvidence(
-                compute=compute, screened=counts[0], ahead=counts[1], shown=counts[2], confirmed=counts[3]
-            )
-        )
-    return found
-
-
-def _standings(view: CampaignView) -> Iterable[tuple[str, Experiment, Verdict | None, ExperimentStatus | None]]:
-    """When a verdict was stored, and which; a confirmed one's status with its last stage."""
-    for e in view.experiments:
-        for record in e.stages:
-            verdict = record.payload.get("verdict")
-            if verdict:
-                yield record.finished_at, e, decode(Verdict, verdict), None
-        if e.stages:
-            yield e.stages[-1].finished_at, e, None, e.status
-
-
-def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
+def spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
     """When a stage was stored, whose it was, and the seconds behind its measurements."""
     for e in view.experiments:
         for record in e.stages:
@@ -136,6 +85,8 @@ def _spending(view: CampaignView) -> Iterable[tuple[str, Experiment, float]]:
             if isinstance(runs, list) and runs:
                 spent = (float(m.get("train_seconds") or 0.0) + float(m.get("eval_seconds") or 0.0) for m in runs)
                 yield record.finished_at, e, math.fsum(spent)
+            if e.claim is not None and record.payload.get("claim"):
+                yield record.finished_at, e, e.claim.core_seconds  # one thread a training: as good as seconds
 
 
 def best_at(
@@ -225,12 +176,8 @@ def claim(view: CampaignView) -> str:
         ended = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
         return f"No candidate has a verdict: {ended}. Failures are results too; each says below why it ended."
     standing = [e for e in judged if e.claim is not None and e.claim.stands]
-    if standing:
-        return " ".join(f"{e.id} {e.name}: {claim_text(e.claim, view.metric)}" for e in standing if e.claim)
-    firm = [e for e in judged if e.verdict is not None and e.verdict.low is not None]
-    chosen = max(firm or judged, key=lambda e: _strength(e.verdict))
-    assert chosen.verdict is not None
-    return f"{chosen.id} {chosen.name}: {chosen.verdict.text}"
+    chosen = standing or [max(judged, key=lambda e: (height(e), _strength(e.verdict)))]
+    return " ".join(f"{e.id} {e.name}: {shown_by(e, view.metric)}" for e in chosen)
 
 
 def _strength(verdict: Verdict | None) -> float:

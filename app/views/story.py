@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
+from move37.app.views.evidence import height, shown_by
 from move37.app.views.leaderboard import board_of
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.words import ENDED
 from move37.lab.archive.live import StoredRequest
-from move37.lab.claims import unasked
+from move37.lab.claims import claim_lesson, unasked
 from move37.lab.records import Experiment
 
 MOST = 5  # experiments that are told of in each part
@@ -43,17 +45,24 @@ def night_of(view: CampaignView, requests: Sequence[StoredRequest], *, running: 
     order = {ident: i for i, ident in enumerate(board_of(view.candidates, view.metric).order)}
     ranked = sorted(view.candidates, key=lambda e: order[e.id])
     alive = [e for e in ranked if e.status not in ENDED and e.verdict is not None]
+    alive.sort(key=height, reverse=True)
     return Night(
         claim=claim(view),
         tried=tuple(_tried(view)),
-        best=tuple(_told(e, e.verdict.text if e.verdict else "") for e in alive[:MOST]),
-        learned=tuple(
-            _told(e, f"{e.analysis.why} Next: {e.analysis.next}") for e in ranked[: 3 * MOST] if e.analysis is not None
-        )[:MOST],
+        best=tuple(_told(e, shown_by(e, view.metric)) for e in alive[:MOST]),
+        learned=tuple(_told(e, _learned(e, view)) for e in ranked[: 3 * MOST] if e.analysis is not None)[:MOST],
         failed=tuple(_told(e, e.reason) for e in view.candidates if e.status in ENDED)[-MOST:],
         principles=tuple(p.text for p in view.principles[: 2 * MOST]),
         waiting=tuple(_waiting(view, requests, running=running)),
     )
+
+
+def _learned(e: Experiment, view: CampaignView) -> str:
+    """The analysis; what it would try next was tried where a claim was asked since."""
+    assert e.analysis is not None
+    if e.claim is not None:
+        return f"{e.analysis.why} Since then its claim was asked. {claim_lesson(e.claim, view.metric)}"
+    return f"{e.analysis.why} Next: {e.analysis.next}"
 
 
 def _tried(view: CampaignView) -> list[str]:
@@ -63,6 +72,9 @@ def _tried(view: CampaignView) -> list[str]:
         f"{len(view.candidates)} of {brief.budget} candidates of {len(families)} families: {counts or 'none yet'}.",
         f"{seconds_measured(view) / 60:.0f} minutes of training and scoring, all runs together.",
     ]
+    if asked := [e.claim for e in view.candidates if e.claim is not None]:
+        seconds = sum(c.core_seconds for c in asked)
+        said.append(f"{counted(len(asked), 'claim')} asked, {seconds / 60:.0f} core-minutes of trainings on top.")
     if refused := gate_counts(view.candidates):
         gates = ", ".join(f"{c.gate} ({c.ended} ended, {c.mended} mended)" for c in refused[:MOST])
         said.append(f"Gates refused: {gates}.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from move37.app.views.numbers import DigitScale
 from move37.app.views.shapes import Tone
+from move37.lab.numbers import DigitScale
 from move37.lab.records import DECIDE, HELD_OUT, Experiment, ExperimentStatus, GateResult, Metric, Verdict
 from move37.lab.summary import Summary
 

@@ -37,6 +37,9 @@ class ControlKind(StrEnum):
     BUDGET = "budget"  # text: new limits, as after /budget
 
 
+TOLD_AS_LINES = (ControlKind.SAY, ControlKind.ASK, ControlKind.PROPOSE)  # stored as lines of the conversation
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """One order and what became of it."""

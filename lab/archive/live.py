@@ -43,6 +43,25 @@ class StoredRequest:
     answer: str | None = None  # one sentence; None: it waits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNotice:
+    """One sentence that a campaign told whoever watched."""
+
+    at: str  # ISO 8601, UTC; "" where it was not written down
+    text: str
+
+
+def notices_of(state: Mapping[str, Any]) -> tuple[StoredNotice, ...]:
+    """The newest notices of a campaign's state, oldest first. Earlier versions stored sentences without a time."""
+    found = state.get("notices") or ()
+    return tuple(
+        StoredNotice(at=str(n.get("at", "")), text=str(n.get("text", "")))
+        if isinstance(n, dict)
+        else StoredNotice(at="", text=str(n))
+        for n in found
+    )
+
+
 class Recorder:
     """Written by the campaign's process alone, from any of its threads."""
 

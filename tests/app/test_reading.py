@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,11 +15,12 @@ from rich.console import Console
 from move37.app.reading import completions, pick_campaign, reading
 from move37.app.tables import campaign_table
 from move37.app.views.campaign import metric_of
+from move37.app.views.evidence import ladder_signs
 from move37.app.views.leaderboard import board_of
 from move37.app.views.words import value_text
 from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive
-from move37.lab.records import ExperimentStatus, Metric, Role
+from move37.lab.records import BITS_PER_BYTE, ExperimentStatus, Metric, Role
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_finished_experiment, a_measurement
@@ -142,6 +144,28 @@ def test_the_table_says_what_its_numbers_may_say(move37: Move37, finished: Path)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_neither_ids_nor_evidence_are_cut_where_names_are_long_and_evidence_differs(tmp_path: Path, width: int) -> None:
+    """At 80 columns rows once said "screened on", and "c1-ma…" cannot be typed."""
+    with Archive.open(tmp_path) as archive:
+        campaign = archive.begin_campaign(a_brief())
+        for number in range(1, 5):
+            ident = archive.begin_experiment(campaign.id, number, Role.CANDIDATE, name="kda_with_" * 6).id
+            m = a_measurement(value=2.5 + number / 100, steps=500, self_reported=number == 2)
+            more = [replace(m, seed=1, value=2.6)] if number == 3 else []
+            archive.finish_stage(
+                ident, "lm@500", {"measurements": [m, *more]}, rung=2, status=ExperimentStatus.MEASURED
+            )
+        screen = Console(file=io.StringIO(), width=width)
+        screen.print(campaign_table(campaign, archive.experiments(campaign.id)))
+    out = screen.file.getvalue()  # type: ignore[attr-defined]
+    flat = " ".join(out.split())
+    for words in ("screened on one seed, self-reported", "screened on 2 seeds"):
+        assert words in flat
+    assert all(f"c1-00{number} kda_with_" in flat for number in range(1, 5))
+    assert all(len(line) <= width for line in out.splitlines())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
 def test_no_number_is_ever_cut_whatever_the_width(finished: Path, width: int) -> None:
     with reading(finished) as archive:
         campaign = pick_campaign(archive)
@@ -152,20 +176,21 @@ def test_no_number_is_ever_cut_whatever_the_width(finished: Path, width: int) ->
     out = screen.file.getvalue()  # type: ignore[attr-defined]
     flat = " ".join(out.split())
     for group in groups:
+        assert f"{group.rests_on}, " in flat  # said once, in the heading
         for place in group.places:
             assert " ".join(part for part in value_text(place.summary, group.scale) if part) in flat
-            assert place.experiment.id in out
+            assert place.experiment.id in out and ladder_signs(place.experiment, BITS_PER_BYTE) in out
     assert "+0.0110 [-0.0120, +0.0340] of 12 tried" in flat
     assert all(len(line) <= width for line in out.splitlines())
 
 
 def test_values_that_do_not_compare_stand_in_groups_of_their_own(move37: Move37, finished: Path) -> None:
     out = move37("--home", str(finished), "list").out
-    headings = ["after 500 steps, fresh seeds, deciding text", "after 500 steps, screened", "after 100 steps, screened"]
+    fresh, screened = "after 500 steps, 5 fresh seeds, deciding text", "after 500 steps, screened"
+    headings = [fresh, screened, "after 100 steps, screened"]
     places = [out.index(h) for h in headings]
     assert places == sorted(places)
-    fresh = out[places[0] : places[1]]
-    assert fresh.count("c1-") == 2  # those with fresh seeds alone
+    assert out[places[0] : places[1]].count("c1-") == 2  # those with fresh seeds alone
 
 
 def test_a_killed_campaign_does_not_say_that_it_runs(move37: Move37, tmp_path: Path) -> None:

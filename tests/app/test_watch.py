@@ -28,7 +28,7 @@ from move37.app.live_log import LiveLog, serve_controls
 from move37.app.settings import load
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
-from move37.lab.archive.live import EVERY, LiveReader
+from move37.lab.archive.live import EVERY, LiveReader, StoredNotice, notices_of
 from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
 from move37.lab.tasks.task import Progress
@@ -44,6 +44,13 @@ def archive(tmp_path: Path) -> Archive:
 
 def said(archive: Archive, text: str, experiment: str | None = "c1-001") -> None:
     archive.say(1, Message(source="Critic", to="Lab", text=text, at=now(), experiment=experiment))
+
+
+def wait_for_the_next_millisecond() -> None:
+    """Times in the archive are told apart by it."""
+    at = now()
+    while now() == at:
+        pass
 
 
 def a_step(step: int, experiment: str = "c1-001", steps: int = 100) -> TrainingUpdated:
@@ -95,6 +102,54 @@ def test_events_reach_another_process_through_the_archive(tmp_path: Path, archiv
         live(ApprovalClosed(experiment=experiment.id, answer="approved"))
         live(StageFinished(experiment=experiment.id, stage="memory"))
         assert [type(e) for e in watcher.poll()] == [ApprovalClosed]
+
+
+def test_who_comes_back_hears_no_old_notices_and_new_ones_once(tmp_path: Path, archive: Archive) -> None:
+    """All of the last twenty notices were told again, behind the conversation, to whoever sat down."""
+    experiment = a_finished_experiment(archive, archive.campaign(1))
+    with LiveLog(tmp_path, 1) as live:
+        live(Notice(text="430 insights were put into memory."))
+        for number in range(5):
+            wait_for_the_next_millisecond()
+            said(archive, f"line {number}")
+        wait_for_the_next_millisecond()
+        live(Notice(text="the server is slow"))
+        with Watcher(tmp_path, 1, past=2) as back, Watcher(tmp_path, 1, past=50) as new:
+            told = [[e.text for e in w.poll() if isinstance(e, Notice)] for w in (back, new)]
+            assert told == [["the server is slow"], ["430 insights were put into memory.", "the server is slow"]]
+            live(Notice(text="the server is back"))
+            live(StageStarted(experiment=experiment.id, stage="gates"))
+            assert [e.text for e in back.poll() if isinstance(e, Notice)] == ["the server is back"]
+            assert [e for e in back.poll() if isinstance(e, Notice)] == []
+
+
+def test_what_others_ask_for_is_told_once_with_its_answer_and_ones_own_is_not(tmp_path: Path, archive: Archive) -> None:
+    a_finished_experiment(archive, archive.campaign(1))
+    with LiveLog(tmp_path, 1) as live, Controls(tmp_path) as controls, Watcher(tmp_path, 1, past=0) as watcher:
+        theirs, own, line, late = (
+            controls.post(1, kind, text=text, user=user)
+            for kind, text, user in (
+                (ControlKind.BUDGET, "24", "ada"),
+                (ControlKind.PIN, "gla", "bob"),
+                (ControlKind.SAY, "hello", "ada"),
+                (ControlKind.PAUSE, "", "ada"),
+            )
+        )
+        watcher.own.add(own)
+        assert [e for e in watcher.poll() if isinstance(e, Notice)] == []  # nothing is answered yet
+        for ident in (theirs, own, line):
+            controls.answer(ident, "done")
+        live(Notice(text="ada: /budget 24", order=True))  # as the campaign's own terminal shows it
+        assert [e.text for e in watcher.poll() if isinstance(e, Notice)] == ["ada: /budget 24 → done"]
+        controls.answer(late, "paused")
+        assert [e.text for e in watcher.poll() if isinstance(e, Notice)] == ["ada: /pause → paused"]
+
+
+def test_notices_of_an_earlier_version_are_read() -> None:
+    assert notices_of({"notices": ["old", {"at": "2026", "text": "new"}]}) == (
+        StoredNotice(at="", text="old"),
+        StoredNotice(at="2026", text="new"),
+    )
 
 
 def test_a_curve_keeps_every_tenth_step_and_its_end(tmp_path: Path, archive: Archive) -> None:

@@ -42,7 +42,7 @@ def trade(view: CampaignView) -> Chart | None:
     layout: Figure = {"height": 400, "yaxis": quality_axis(view.metric), "legend": LEGEND}
     layout["grid"] = {"rows": 1, "columns": len(sides), "subplots": [[f"x{a}y" for a in axes]], "xgap": 0.08}
     for axis, (title, cost, dear) in zip(axes, sides, strict=True):
-        layout[f"xaxis{axis}"] = {"title": {"text": title}} | ({"type": "log"} if "state" in title else {})
+        layout[f"xaxis{axis}"] = {"title": {"text": title}} | ({"type": "log", "dtick": 1} if "state" in title else {})
         data += _costs(found, cost, axis)
         points = [(x, view.metric.gain(c.value, 0.0)) for c in found if (x := cost(c))]
         kept = front(points, more_is_dear=dear)

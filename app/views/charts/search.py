@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import (
+    BAND,
     BLUE,
     COLOURS,
     GREEN,
@@ -21,9 +22,15 @@ from move37.app.views.charts.shared import (
     quality_axis,
     words,
 )
+from move37.app.views.discoveries import CandidateEvidence, binomial_range, evidence_over_compute
 from move37.app.views.leaderboard import heading
 from move37.app.views.lineage import ancestry, depths
-from move37.app.views.search import SearchPoint, best_at, evidence_over_compute, screening_terms, trials
+from move37.app.views.search import (
+    SearchPoint,
+    best_at,
+    screening_terms,
+    trials,
+)
 from move37.app.views.words import ENDED
 from move37.lab.records import Experiment, Role
 
@@ -94,14 +101,26 @@ def discoveries(view: CampaignView) -> Chart | None:
             ("confirmed: the whole claim stands", [s.confirmed for s in found], {"color": RED, "width": 3}),
         )
     ]
+    data = [*_by_luck(found), *data]
     layout = {
         "height": 360,
         "xaxis": {"title": {"text": "seconds of training and scoring"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "candidates"}, "rangemode": "tozero"},
-        "legend": LEGEND,
+        "legend": LEGEND | {"traceorder": "normal"},
     }
-    note = "Of worthless ideas half are ahead on one seed: only the lower lines say that something was found."
+    note = "The band is where the dotted line would lie in 95 of 100 searches whose ideas all equal the best baseline: "
+    note += "only the lines of fresh seeds and claims say that something was found."
     return Chart(title="Discoveries against compute", note=note, figure={"data": data, "layout": layout}, wide=True)
+
+
+def _by_luck(found: Sequence[CandidateEvidence]) -> list[Figure]:
+    """A band: how many of as many coins fall on one side."""
+    bounds = [binomial_range(s.screened) for s in found]
+    look = {"type": "scatter", "mode": "lines", "x": [s.compute for s in found], "hoverinfo": "skip"}
+    edge = look | {"line": {"width": 0, "shape": "hv"}}
+    low = edge | {"y": [b[0] for b in bounds], "showlegend": False}
+    high = {"y": [b[1] for b in bounds], "fill": "tonexty", "fillcolor": BAND, "name": "ahead by luck alone"}
+    return [low, edge | high]
 
 
 def campaigns_over_compute(views: Sequence[CampaignView]) -> list[Chart]:
@@ -120,8 +139,12 @@ def campaigns_over_compute(views: Sequence[CampaignView]) -> list[Chart]:
             "yaxis": quality_axis(mine[0].metric),
             "legend": LEGEND,
         }
-        title = f"{words(task)}: best so far, {where}"
-        charts.append(Chart(title=title, note="One seed each.", figure={"data": data, "layout": layout}, wide=True))
+        title, note = f"{words(task)}: best so far, {where}", "One seed each."
+        rival = best_at([b for v in mine for b in v.baselines], mine[0].metric, screening_terms(mine[0]))
+        if rival is not None and (noise := noise_of(mine[0].metric)):
+            layout["shapes"] = [band_shape("y", rival[1].mean - noise, rival[1].mean + noise)]
+            note += f" The band is the noise of {label(rival[0])}."
+        charts.append(Chart(title=title, note=note, figure={"data": data, "layout": layout}, wide=True))
     return charts
 
 

@@ -7,13 +7,14 @@ from collections.abc import Collection, Sequence
 
 from move37.app.text import one_line
 from move37.app.views.campaign import CampaignView
-from move37.app.views.charts.shared import COLOURS, LEGEND, ROLES, Chart, Figure, band_shape, label, noise_of
-from move37.app.views.curves import CurveLine, band, lines, screened
+from move37.app.views.charts.shared import BAND, COLOURS, LEGEND, ROLES, Chart, Figure, band_shape, label, noise_of
+from move37.app.views.curves import CurveLine, band, lines, scatter, screened, smoothed
 from move37.app.views.leaderboard import Group, Place, board_of
 from move37.app.views.words import direction, words_of
 from move37.lab.records import Metric
 
 LONGEST = 40  # rows of one chart of values
+BATCHES = 5  # stored points that a drawn one is the mean of
 DRAWN = 12  # curves that are drawn unless others are asked for
 
 
@@ -87,6 +88,11 @@ def training(view: CampaignView, experiments: Collection[str] | None = None) -> 
     names = {e.id: label(e) for e in view.experiments}
     mine = list(dict.fromkeys(line.experiment for line in found))
     data: list[Figure] = []
+    baselines = {e.id for e in view.baselines}
+    long = sorted((x for x in found if len(x.steps) >= 2 * BATCHES), key=lambda x: x.experiment not in baselines)
+    noisy = long[0] if long else None
+    if noisy is not None:
+        data += _batch_band(noisy)
     for i, ident in enumerate(mine):
         runs = [line for line in found if line.experiment == ident]
         colour = COLOURS[i % len(COLOURS)]
@@ -95,12 +101,35 @@ def training(view: CampaignView, experiments: Collection[str] | None = None) -> 
     layout = {
         "height": 420,
         "xaxis": {"title": {"text": "optimiser steps"}},
-        "yaxis": {"title": {"text": f"training loss, {view.metric.unit}"}},
+        "yaxis": {"title": {"text": f"training loss, {view.metric.unit}"}} | _sight(found),
         "legend": LEGEND,
         "hovermode": "closest",
     }
-    note = "As the training process reported it: no number that counts. A band spans the seeds of one experiment."
+    note = "As the training process reported it: no number that counts. A coloured band spans an experiment's seeds."
+    if noisy is not None:
+        whose = names.get(noisy.experiment, noisy.experiment)
+        note += f" Lines are means of {BATCHES} stored batches; the grey band is what such a mean of {whose} strays by,"
+        note += " whichever batches they are. A double click shows the first steps."
     return Chart(title="Training curves", note=note, figure={"data": data, "layout": layout}, wide=True)
+
+
+def _sight(found: Sequence[CurveLine]) -> Figure:
+    """The range without the first steps, whose fall would press all the rest into a line."""
+    begun = max(line.steps[-1] for line in found) / 8
+    drawn = [(s, x) for line in found for s, x in zip(line.steps, smoothed(line.losses, BATCHES), strict=True)]
+    late = [loss for step, loss in drawn if step >= begun]
+    if len(late) < 2 * BATCHES or min(late) == max(late):
+        return {}
+    low, high = min(late), max(late)
+    return {"range": [low - 0.05 * (high - low), high + 0.05 * (high - low)]}
+
+
+def _batch_band(line: CurveLine) -> list[Figure]:
+    """Around one line: how far a mean of as many batches strays by which batches they are."""
+    middle, half = smoothed(line.losses, BATCHES), 1.96 * scatter(line.losses, BATCHES) / math.sqrt(BATCHES)
+    look = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    low = look | {"x": list(line.steps), "y": [m - half for m in middle]}
+    return [low, low | {"y": [m + half for m in middle], "fill": "tonexty", "fillcolor": BAND}]
 
 
 def _curve(line: CurveLine, name: str, colour: str, *, first: bool) -> Figure:
@@ -111,7 +140,7 @@ def _curve(line: CurveLine, name: str, colour: str, *, first: bool) -> Figure:
         "legendgroup": line.experiment,
         "showlegend": first,
         "x": list(line.steps),
-        "y": list(line.losses),
+        "y": smoothed(line.losses, BATCHES),
         "line": {"color": colour, "width": 1.6, "dash": "dot" if line.fresh else "solid"},
         "hovertemplate": f"{name}, seed {line.seed}<br>%{{y:.4g}} at %{{x}}<extra></extra>",
     }

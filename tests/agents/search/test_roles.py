@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.messages import Results
@@ -13,6 +16,7 @@ from move37.agents.replies import Code, Critique, Fix, Proposals, Report
 from move37.agents.research_context import OperatorFacts, TaskCard
 from move37.agents.search import researcher
 from move37.agents.search.agent import SIGNATURE
+from move37.agents.search.analyst import Compared
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.grammar import BASELINES, from_json, operators_in
 from move37.lab.records import COMBINED_SCORE, Effect, Effects, GateResult, Measurement
@@ -329,9 +333,18 @@ def test_the_analyst_does_not_call_an_unknown_metric_better() -> None:
         baselines={"start": (measured("combined_score", 1.0), measured("valid", 1.0))},
     )
     report = ask(Report, opening(task=TaskCard(name="program:x", metric=COMBINED_SCORE)), results)
-    assert "valid 0.000 (one seed), 1.000 lower than start at 1.000" in report.seen
-    assert "0.500 worse than the best baseline start" in report.seen
-    assert any("combined_score is 0.500 behind the best baseline" in symptom for symptom in report.symptoms)
+    assert "valid 0.00 (one seed), 1.00 lower than start at 1.00" in report.seen
+    assert "0.50 worse than the best baseline start" in report.seen
+    assert any("combined_score is 0.50 behind the best baseline" in symptom for symptom in report.symptoms)
+
+
+@given(st.floats(1e-9, 1e9), st.floats(1.0001, 3.0))
+def test_what_the_analyst_says_of_a_score_of_any_size_can_be_read(value: float, factor: float) -> None:
+    """With three decimals a score of 1.661e-06 was 0.000, and so was what it was ahead by."""
+    mine = Compared(metric="score", value=value * factor, steps=0, seeds=1, rival="start", reference=value, gain=value)
+    numbers = [float(n.replace(",", "")) for n in re.findall(r"(?<![\w.])[\d,]*\d\.?\d*(?:e[+-]\d+)?", str(mine))]
+    assert len(numbers) == 3 and all(numbers) and numbers[0] > numbers[2]
+    assert float(mine.scale.signed(mine.gain).replace(",", "")) > 0
 
 
 def test_the_analyst_explains_a_failure() -> None:

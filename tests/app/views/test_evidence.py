@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from move37.app.report import html_of, markdown_of
+from move37.app.tables import campaign_table
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.views.charts import evidence
 from move37.app.views.cost import cost_of, cost_section
-from move37.app.views.evidence import evidence_section, ladder_signs
+from move37.app.views.discoveries import evidence_over_compute
+from move37.app.views.evidence import claims_section, evidence_section, ladder_signs
+from move37.app.views.leaderboard import board_of
 from move37.app.views.search import claim
+from move37.app.views.story import night_of
 from move37.lab.archive.store import Archive
-from move37.lab.claims import BASELINE, QUESTIONS, RUN_SECONDS, asking_seconds, ladder_of, position, settled
-from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Comparison, Experiment, ExperimentStatus
+from move37.lab.claims import BASELINE, QUESTIONS, RUN_SECONDS, asking_seconds, claim_text, ladder_of, position, settled
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Comparison, Experiment, ExperimentStatus, StageRecord
 from tests.app.campaigns import a_whole_campaign
 
 
@@ -88,3 +94,48 @@ def test_a_claim_that_stands_is_what_the_campaign_shows(view: CampaignView) -> N
     seen, now = with_claim(view, *(a_comparison(q) for q in QUESTIONS))
     assert claim(seen).startswith(f"{now.id} {now.name}: A discovery at this scale")
     assert "A discovery" not in claim(view)
+
+
+def refuted(view: CampaignView, *questions: str) -> tuple[CampaignView, Experiment]:
+    """A claim whose last question failed, stored after the verdict as `move37 confirm` stores it."""
+    asked = [a_comparison(q) for q in questions[:-1]] + [a_comparison(questions[-1], low=-0.03)]
+    seen, now = with_claim(view, *asked)
+    at = "2999-01-01T00:00:00.000+00:00"
+    stage = StageRecord(stage="claim", rung=0, seed=0, finished_at=at, payload={"claim": now.claim})
+    now = replace(now, stages=(*now.stages, stage))
+    return replace(seen, experiments=tuple(now if e.id == now.id else e for e in seen.experiments)), now
+
+
+@pytest.mark.parametrize("failed", range(1, len(QUESTIONS)))
+def test_a_claim_that_failed_late_is_told_wherever_the_campaign_is(view: CampaignView, failed: int) -> None:
+    """What five hours of questions showed stood on the candidate's own page alone; all else said "one seed"."""
+    seen, now = refuted(view, *QUESTIONS[: failed + 1])
+    assert now.claim is not None
+    says = claim_text(now.claim, BITS_PER_BYTE)
+    screen = Console(file=io.StringIO(), width=80)
+    screen.print(campaign_table(seen.campaign, seen.experiments))
+    terminal = " ".join(screen.file.getvalue().split())  # type: ignore[attr-defined]
+    night = night_of(seen, (), running=False)
+    for place in (claim(seen), night.claim, night.best[0].text, markdown_of(seen).replace("\\", ""), terminal):
+        assert says in place
+    assert "Shown: it beats the two best baselines on fresh seeds" in claim(seen) and now.id in claim(seen)
+    assert night.best[0].id == now.id and "1 claim asked" in " ".join(night.tried)
+    assert all("fresh seeds" not in t.text.partition("Next:")[2] for t in night.learned if t.id == now.id)
+    assert [e.id for e in board_of(seen.experiments, BITS_PER_BYTE).claimed] == [now.id]
+    section = claims_section(seen.experiments, BITS_PER_BYTE)
+    assert section.table is not None and len(section.table.rows) == failed + 1
+
+
+def test_a_claim_that_failed_at_once_hides_nobody_who_did_better(view: CampaignView) -> None:
+    seen, now = refuted(view, BASELINE)
+    assert now.id not in claim(seen) or "Not a discovery" in claim(seen)
+    assert not claims_section(view.experiments, BITS_PER_BYTE)
+
+
+def test_discoveries_count_who_was_measured_and_what_a_claim_showed(view: CampaignView) -> None:
+    before = evidence_over_compute(view)[-1]
+    measured = [e for e in view.candidates if e.measurements]
+    assert before.screened == len(measured) < len(view.candidates)
+    seen, _ = refuted(view, BASELINE, QUESTIONS[1])
+    after = evidence_over_compute(seen)[-1]
+    assert (after.shown, after.confirmed) == (before.shown + 1, before.confirmed)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.app.views.numbers import DigitScale, number
+from move37.lab.comparisons import Rival
+from move37.lab.numbers import DigitScale, effect_scale, number
+from move37.lab.records import Effect, Metric
+from move37.lab.verdicts import confirm_verdict, screen_verdict
+from tests.builders import a_measurement
 
 SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 
@@ -48,3 +54,31 @@ def test_differences_carry_their_sign_and_intervals_their_bounds() -> None:
     scale = DigitScale(3)
     assert scale.signed(0.01) == "+0.010" and scale.bounds(-0.01, 0.03, signed=True) == "[-0.010, +0.030]"
     assert scale.bounds(None, 1.0) == "" and scale.text(None) == "–"
+
+
+@given(st.floats(1e-9, 1e9), st.booleans())
+def test_a_verdict_about_a_metric_of_any_size_names_a_number_that_is_not_zero(effect: float, fresh: bool) -> None:
+    metric = Metric(name="score", unit="points", higher_is_better=True)
+    arms = [
+        [a_measurement(metric="score", value=v, seed=s, fresh=fresh, calibrated=False) for s in range(1 + 2 * fresh)]
+        for v in (2 * effect, effect)
+    ]
+    if fresh:
+        verdict = confirm_verdict(
+            metric=metric, candidate=arms[0], rivals=[Rival(id="b", name="b", measurements=arms[1])], tried=1,
+            confirmation=1,
+        )  # fmt: skip
+    else:
+        verdict = screen_verdict(
+            metric=metric, candidate=arms[0], baseline=arms[1], baseline_id="b", baseline_name="b", tried=1
+        )
+    assert verdict is not None
+    said = re.findall(r"([-+\d.,e]+)(?: \[[^]]*\])? points", verdict.text)
+    assert said and float(said[0].replace(",", "")) == pytest.approx(effect, rel=0.05)
+
+
+@given(st.floats(-5, 5, allow_subnormal=False), st.none() | st.floats(1e-6, 5))
+def test_an_effect_is_as_fine_as_its_error(value: float, error: float | None) -> None:
+    effect = Effect(rival="b", value=value, standard_error=error, steps=100, text="screen", seeds=1)
+    shown = float(effect_scale(effect).signed(value).replace(",", ""))
+    assert abs(shown - value) <= (error / 10 if error else abs(value) / 10)

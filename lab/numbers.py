@@ -1,10 +1,17 @@
-"""How numbers are written: as many digits as their spread makes worth reading, the same within one group. Pure."""
+"""How numbers are written: as many digits as their spread makes worth reading, the same within one group. Pure.
+
+Nothing that a person or a model reads of a task's metric has a fixed number of decimals: a score of 1.661e-06 would
+read as 0.000. Read `DigitScale.of`, then `scale_of`, which knows the noise of metrics whose noise was measured.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from move37.lab.records import Effect
+from move37.lab.statistics.noise import NOISE
 
 STEPS = 50  # parts of the spread that are told apart
 MANY = 8  # numbers from which on the quartiles say what the spread is
@@ -54,6 +61,35 @@ class DigitScale:
         if self.power:
             return f"{value / 10.0**self.power:{sign}.{self.places}f}e{self.power:+03d}"
         return f"{value:{sign},.{self.places}f}" if abs(value) >= 10_000 else f"{value:{sign}.{self.places}f}"
+
+
+def scale_of(metric: str, values: Iterable[float | None]) -> DigitScale:
+    """How sentences write a metric: by what its runs scatter by where that was measured, else as `values` need it.
+
+    A difference that stands alone is told apart from zero: (0.0, difference).
+
+    >>> scale_of("bits_per_byte", (0.0, 0.0335)).signed(0.0335), scale_of("score", (0.0, 1.661e-06)).signed(1.661e-06)
+    ('+0.034', '+1.66e-06')
+    """
+    known = NOISE.get(metric)
+    if known is not None:
+        return DigitScale.of((-1.96 * known.run.sd, 1.96 * known.run.sd))
+    return DigitScale.of(values)
+
+
+def effect_scale(effect: Effect) -> DigitScale:
+    """As fine as its standard error, where it has one."""
+    half = 1.96 * (effect.standard_error or 0.0)
+    return DigitScale.of((-half, half) if half else (0.0, effect.value))
+
+
+def effect_text(effect: Effect) -> str:
+    """
+    >>> effect_text(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
+    '+0.069 +- 0.020'
+    """
+    scale, error = effect_scale(effect), effect.standard_error
+    return scale.signed(effect.value) + ("" if error is None else f" +- {scale.text(error)}")
 
 
 def _spread(ordered: list[float]) -> float:

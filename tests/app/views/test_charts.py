@@ -1,0 +1,86 @@
+"""What every plot owes its reader: a band of noise, a range in which arms can be told apart, counts that are true."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.app.views.campaign import CampaignView, view_of
+from move37.app.views.charts import campaigns_over_compute, discoveries, progress, standings, trade, training
+from move37.app.views.charts.shared import BAND, Chart
+from move37.app.views.curves import scatter, smoothed
+from move37.app.views.discoveries import binomial_range
+from move37.lab.archive.live import Curve
+from move37.lab.archive.store import Archive
+from tests.app.campaigns import a_whole_campaign
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> CampaignView:
+    home: Path = tmp_path_factory.mktemp("charts")
+    a_whole_campaign(home)
+    with Archive.open(home, readonly=True) as archive:
+        found = view_of(archive, archive.campaign(1))
+    rng = np.random.default_rng(0)
+    steps = tuple(range(10, 510, 10))
+    curves = tuple(
+        Curve(
+            experiment=e.id, rung="lm@500", seed=0, steps=steps, losses=tuple(_losses(rng, steps)), learning_rate=0.01
+        )
+        for e in (*found.baselines[:3], *found.candidates[:2])
+    )
+    return replace(found, curves=curves)
+
+
+def _losses(rng: np.random.Generator, steps: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(2.4 + 40 / step + rng.normal(0, 0.2) for step in steps)
+
+
+def banded(chart: Chart) -> bool:
+    shapes = chart.figure["layout"].get("shapes", ())
+    return any(s["fillcolor"] == BAND for s in shapes) or any(t.get("fillcolor") == BAND for t in chart.figure["data"])
+
+
+def test_every_plot_of_values_has_a_band_of_noise(view: CampaignView) -> None:
+    made = [*standings(view, 9), progress(view), discoveries(view), training(view), trade(view)]
+    made += campaigns_over_compute([view, view])
+    assert len(made) > 6
+    for chart in made:
+        assert chart is not None and banded(chart), chart
+        assert "band" in chart.note.lower() or chart.title in ("Progress of the search", "Quality beside cost")
+
+
+def test_training_is_shown_where_arms_differ_and_the_band_is_as_wide_as_batches_scatter(view: CampaignView) -> None:
+    chart = training(view)
+    assert chart is not None
+    low, high = chart.figure["layout"]["yaxis"]["range"]
+    assert 1.8 < low < 2.5 and high < 3.6  # the fall from 6.4 would press the rest into a line
+    edges = [t["y"] for t in chart.figure["data"] if t["line"]["width"] == 0]
+    half = (edges[1][20] - edges[0][20]) / 2
+    assert half == pytest.approx(1.96 * 0.2 / math.sqrt(5), rel=0.4)
+    assert view.baselines[0].name in chart.note or "gated_delta" in chart.note
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=60), st.integers(2, 7))
+def test_a_smoothed_curve_keeps_its_ends_and_never_leaves_its_range(losses: list[float], width: int) -> None:
+    found = smoothed(losses, width)
+    assert len(found) == len(losses) and scatter(losses, width) >= 0.0
+    if losses:
+        assert (found[0], found[-1]) == (losses[0], losses[-1])
+        slack = 1e-9 * max(abs(x) for x in losses)
+        assert min(losses) - slack <= min(found) and max(found) <= max(losses) + slack
+
+
+@given(st.integers(0, 300))
+def test_the_band_of_luck_holds_what_it_says_and_no_more(count: int) -> None:
+    low, high = binomial_range(count)
+    chances = [math.comb(count, k) / 2**count for k in range(count + 1)]
+    assert low + high == count and math.fsum(chances[low : high + 1]) >= 0.95
+    if high > low + 1:
+        assert math.fsum(chances[low + 1 : high]) < 0.95
