@@ -6,9 +6,10 @@ user in `to_person`; it stays empty when nobody spoke.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, WrapValidator, model_validator
 
 from move37.lab.records import Analysis, Candidate, Forecast, Hypothesis
 
@@ -29,6 +30,17 @@ class Prediction(BaseModel):
         return Forecast(author=author, effect=min(max(self.effect, low), high), low=low, high=high)
 
 
+def _or_none(value: Any, read: Callable[[Any], Prediction | None]) -> Prediction | None:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+# A forecast without its range is none; the reply around it still counts.
+MaybePrediction = Annotated[Prediction | None, WrapValidator(_or_none)]
+
+
 class Proposal(BaseModel):
     """One hypothesis."""
 
@@ -38,7 +50,7 @@ class Proposal(BaseModel):
     motivation: str = Field(min_length=10, description="why this should work, citing what memory returned by its key")
     change: str = Field(min_length=5, description="what differs from the base, concretely")
     predicted_effect: str = Field(min_length=5, description="what will be seen, with a number where possible")
-    prediction: Prediction | None = Field(default=None, description="the gain over the base in the metric's unit")
+    prediction: MaybePrediction = Field(default=None, description="the gain over the base in the metric's unit")
     probe: str = Field(description="the probe or metric that should move")
     risk: str = Field(description="the most likely reason for failure")
     cites: list[str] = Field(default_factory=list, description="keys of the recollections and experiments used")
@@ -77,6 +89,12 @@ class RankedIdea(BaseModel):
     name: str
     reason: str = Field(description="one sentence")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """A place without a reason is still a place."""
+        return {"name": value, "reason": ""} if isinstance(value, str) else value
+
 
 class Critique(BaseModel):
     """The Critic's answer to a proposal."""
@@ -87,7 +105,7 @@ class Critique(BaseModel):
     )
     reason: str = Field(min_length=5, description="one or two sentences; what must change")
     ranking: list[RankedIdea] = Field(default_factory=list, description="every idea, the one to try first")
-    prediction: Prediction | None = Field(default=None, description="your own forecast of the first one's gain")
+    prediction: MaybePrediction = Field(default=None, description="your own forecast of the first one's gain")
     to_person: str = ""
 
 

@@ -15,6 +15,7 @@ from move37.lab.statistics.noise import NOISE
 
 STEPS = 50  # parts of the spread that are told apart
 MANY = 8  # numbers from which on the quartiles say what the spread is
+ROUNDING = 1e-12  # of a number: what lies nearer together differs by rounding alone
 ALONE = 4  # significant digits of a number without neighbours
 NONE = "–"
 
@@ -96,7 +97,8 @@ def _spread(ordered: list[float]) -> float:
     """Of many between the quartiles, so that one bad value does not blur the rest; else between the ends."""
     quarter = len(ordered) // 4 if len(ordered) >= MANY else 0
     inner = ordered[-1 - quarter] - ordered[quarter]
-    return inner or ordered[-1] - ordered[0]
+    spread = inner or ordered[-1] - ordered[0]
+    return spread if spread > ROUNDING * max(abs(ordered[0]), abs(ordered[-1])) else 0.0
 
 
 def number(value: float | None, digits: int = ALONE) -> str:

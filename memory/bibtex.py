@@ -1,11 +1,13 @@
 """BibTeX as people have it: BibDesk, BibSonomy, Mendeley, by hand. Every entry is read, or counted as not read.
 
-bibtexparser does the syntax and pylatexenc the accents and signs. What the parser refuses is tried once more after two
-mends that change no text: doubled commas, and braces that a cut-off file never closed.
+bibtexparser does the syntax and pylatexenc the accents and signs. What the parser refuses, or reads into one field with
+the next, is tried once more after mends that change no text: doubled and forgotten commas, comments between fields,
+braces that a cut-off file never closed.
 """
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,13 @@ _START = re.compile(r"^[ \t]*@[ \t]*(\w+)[ \t]*[{(]", re.MULTILINE)
 _COMMAS = re.compile(r",(?:\s*,)+")
 _FIELD = re.compile(r",\s*[\w.:+-]+\s*=")
 _TEX = re.compile(r"[\\{}~$]")
+_COMMENT = re.compile(r"(^|,)[ \t]*%[^\n]*$", re.MULTILINE)
+_NO_COMMA = re.compile(r"([}\"])([ \t]*\n\s*[\w.:+-]+\s*=\s*[{\"\d])")
+_SWALLOWED = re.compile(r"[}\"][ \t]*\n\s*[\w.:+-]+\s*=\s*[{\"]")
+_PIECE = re.compile(r"\"[^\"]*\"|\{[^{}]*\}|[^\s#\"{}]+")
+_JOINED = re.compile(rf"\s*(?:{_PIECE.pattern})(?:\s*#\s*(?:{_PIECE.pattern}))+\s*")
+_LINK = re.compile(r"\\href\s*\{[^{}]*\}")
+_TAG = re.compile(r"</?(?:i|b|em|strong|sub|sup|span|scp|jats:\w+|p)(?:\s[^<>]*)?>", re.IGNORECASE)
 
 
 def entries(key: str, text: str, name: str) -> tuple[tuple[Entry, ...], str]:
@@ -28,29 +37,35 @@ def entries(key: str, text: str, name: str) -> tuple[tuple[Entry, ...], str]:
     Raises:
         UnknownFormat: none did.
     """
-    there = sum(found[1].lower() not in NO_ENTRIES for found in _START.finditer(text))
     out: list[Entry] = []
-    for cite, fields in _parsed(text):
+    begun = {line for line, raw in _spans(text).items() if _kind(raw) not in NO_ENTRIES}
+    for line, cite, fields in _parsed(text):
         title = _plain(fields.get("title", ""))
         if title:
             out.append(_entry(key, len(out), cite, title, fields, name))
+            begun.discard(line)
+        else:
+            begun.add(line)
     if not out:
         raise UnknownFormat(f"{name} has no BibTeX entry with a title.")
-    total = max(there, len(out))
-    missing = f"{len(out)} of {total} entries read; the others have no title or are damaged" if len(out) < total else ""
-    return tuple(out), missing
+    lost = f"{len(out)} of {len(out) + len(begun)} entries read; the others have no title or are damaged"
+    return tuple(out), lost if begun else ""
 
 
-def _parsed(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """(key, fields) of each entry, in the file's order as far as the parser keeps it."""
+def _parsed(text: str) -> Iterator[tuple[int, str, Mapping[str, str]]]:
+    """(line, key, fields) of each entry, in the file's order as far as the parser keeps it."""
     library, spans = _library(text), _spans(text)
+    strings = {string.key.lower(): _joined(str(string.value), {}) for string in library.strings}
     blocks = [*library.entries, *library.failed_blocks]
     for block in sorted(blocks, key=lambda block: block.start_line or 0):
+        line = block.start_line or 0
         whole = getattr(block, "ignore_error_block", block)  # a key or a field that stands twice
-        if hasattr(whole, "fields"):
-            yield _named(whole)
-        elif (mended := _mended(spans.get(block.start_line, ""))) is not None:
-            yield from (_named(entry) for entry in _library(mended).entries)
+        read = [whole] if hasattr(whole, "fields") else []
+        if not read or any(_SWALLOWED.search(str(field.value)) for field in read[0].fields):
+            mended = _mended(spans.get(line, ""))
+            read = (_library(mended).entries if mended is not None else []) or read
+        for entry in read:
+            yield (line, *_named(entry, strings))
 
 
 def _spans(text: str) -> dict[int, str]:
@@ -61,6 +76,11 @@ def _spans(text: str) -> dict[int, str]:
     }
 
 
+def _kind(raw: str) -> str:
+    found = _START.match(raw)
+    return found[1].lower() if found else ""
+
+
 def _library(text: str) -> Any:
     import bibtexparser
 
@@ -68,16 +88,25 @@ def _library(text: str) -> Any:
     return bibtexparser.parse_string(text)
 
 
-def _named(entry: Any) -> tuple[str, Mapping[str, str]]:
+def _named(entry: Any, strings: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
     fields: dict[str, str] = {}
     for field in entry.fields:  # the first of two of a name holds
-        fields.setdefault(field.key.lower(), str(field.value))
+        fields.setdefault(field.key.lower(), _joined(str(field.value), strings))
     return entry.key, fields
 
 
+def _joined(value: str, strings: Mapping[str, str]) -> str:
+    """Pieces that a # joins, each a string or the name of one."""
+    if not _JOINED.fullmatch(value):
+        return value
+    pieces = [found[0] for found in _PIECE.finditer(value)]
+    return "".join(piece[1:-1] if piece[0] in '"{' else strings.get(piece.lower(), piece) for piece in pieces)
+
+
 def _mended(raw: str) -> str | None:
-    """Commas once, braces closed; None where that would swallow one field into another."""
-    single = _COMMAS.sub(",", raw)
+    """Commas once, comments out, braces closed; None where that would swallow one field into another."""
+    single = _COMMAS.sub(",", _COMMENT.sub(r"\1", raw))
+    single = _NO_COMMA.sub(r"\1,\2", single)
     open_braces = single.count("{") - single.count("}")
     if open_braces > 0:
         cut = single.rfind("{")
@@ -105,13 +134,14 @@ def _entry(key: str, number: int, cite: str, title: str, fields: Mapping[str, st
 
 
 def _plain(value: str) -> str:
-    """TeX's accents and signs as letters, braces gone, one line; formulas stay as they are."""
+    """TeX's accents and signs and HTML's tags as letters, braces gone, one line; formulas stay as they are."""
+    value = _TAG.sub("", html.unescape(value))
     if not _TEX.search(value):
         return " ".join(value.split())
     from pylatexenc.latex2text import LatexNodes2Text
 
     try:
-        text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(value)
+        text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(_LINK.sub("", value))
     except Exception:  # a parser's own errors are many, and a title in braces is still a title
         text = value
     return " ".join(re.sub(r"[{}]", "", text).split())

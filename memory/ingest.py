@@ -1,9 +1,10 @@
-"""A person's files become entries: our paper format, plain Markdown and text, PDF, BibTeX, the cognition JSON layout.
+"""A person's files become entries: our paper format, Markdown, text, PDF, BibTeX, RIS, CSL and cognition JSON.
 
 `read` takes one file, `read_all` a folder. Without a model the text is split and indexed as it stands, nothing is
 invented: no symptoms, no operators. With an `Extractor` (app/ passes one that asks the chosen model) the model's
-insights are validated first, and a reply that does not validate falls back to the split text. `bibtex.py` and
-`layout.py` read what their names say; reading our own export is `export.py`, checking the built-in base `papers.py`.
+insights are validated first, and a reply that does not validate falls back to the split text. `bibtex.py`,
+`references.py` and `layout.py` read what their names say; our own export is read by `export.py`, the built-in base
+checked by `papers.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from move37.memory import bibtex, layout
+from move37.memory import bibtex, layout, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 
 MAX_BYTES = 32 << 20
 CHUNK_WORDS = 220
-SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".json")
+SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
@@ -89,11 +90,15 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
         title, pages = pdf_text(path)
         text = "\n\n".join(pages)
         return FileRead(entries=_free(key, title.strip() or _first_line(text), text, path.name, extractor))
+    if suffix in (".bib", ".ris"):
+        text, said = _by_lines(path)
+        found, left_out = (bibtex.entries if suffix == ".bib" else references.ris)(key, text, path.name)
+        return FileRead(entries=found, left_out="; ".join(part for part in (left_out, said) if part))
     text = _decoded(path)
     if not text.strip():
         raise EmptyFile(f"{path.name} has no text.")
-    if suffix == ".bib":
-        found, left_out = bibtex.entries(key, text, path.name)
+    if suffix == ".json" and references.is_csl(text):
+        found, left_out = references.csl(key, text, path.name)
         return FileRead(entries=found, left_out=left_out)
     if suffix == ".json":
         return FileRead(entries=layout.insights(key, text, path.name))
@@ -103,13 +108,39 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
 
 
 def _decoded(path: Path) -> str:
-    """UTF-8, or UTF-16 that says so in its first bytes."""
+    """UTF-8, or UTF-16 or 32 that says so in its first bytes."""
     raw = path.read_bytes()
-    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8-sig")
     try:
-        return raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise Unreadable(f"{path.name} is not UTF-8 text; convert it first.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+
+
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def _by_lines(path: Path) -> tuple[str, str]:
+    """A list of references, which years of programs have written into: each line as UTF-8 or else as Windows wrote it;
+    and a sentence where it was the latter."""
+    try:
+        return _decoded(path), ""
+    except Unreadable:
+        lines = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return "\n".join(map(_line, lines)), "read as Windows-1252 where it is not UTF-8"
+
+
+def _line(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
 
 
 def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
@@ -126,6 +157,13 @@ def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tu
             yield path, read_file(path, key=key, extractor=extractor)
         except InvalidInput as error:
             yield path, error
+
+
+def of_other_kinds(folder: Path) -> Counter[str]:
+    """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
+    shown = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return Counter(path.suffix.lower() or "no suffix" for path in shown if path.suffix.lower() not in SUFFIXES)
 
 
 def _wanted(path: Path, folder: Path) -> bool:

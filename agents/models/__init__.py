@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from move37.agents.errors import BadModel
+from move37.agents.errors import AgentError, BadModel
 from move37.agents.models.assignment import HYBRID, Assignment, assigned
 from move37.agents.models.provider import REPLY_SECONDS, REPLY_TOKENS, ModelOptions, Provider, is_loopback
 from move37.agents.models.providers import PROVIDERS
@@ -113,7 +113,13 @@ def open_model(
     wanted, model, provider = options or ModelOptions(), parse(uri), provider_of(uri)
     if provider is None:
         raise BadModel("designer is a search and has no model client: agents/scientists.py opens it")
-    inner = provider.open(model.name, wanted)
+    try:
+        inner = provider.open(model.name, wanted)
+    except AgentError:
+        raise
+    except Exception as error:  # of an SDK: an address, a key or a proxy of the environment that it cannot use
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BadModel(f"{model} cannot be opened: {said}") from error
     if provider.name == "replay":
         return inner
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient

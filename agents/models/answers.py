@@ -1,163 +1,211 @@
 """The object in a model's text: found wherever it stands, mended where models usually break it, never a draft. Pure.
 
-    text -> what follows the last </think> -> every {...} in it -> the last one that validates against the form
+    text -> what follows the last </think> -> every {...} in it -> the last one that fits the form
 
-Mended: prose and fences around it, a wrapper with the form's name, an object inside a JSON string, Python's True, None
-and quotes, trailing commas, raw newlines in strings, a fenced file where a form wants `source`. Not guessed: a field
-that is missing.
+Mended: prose, fences and tags around it, what is no JSON (lenient.py), what has another shape (fitting.py), a file or
+edits that stand beside it where a form wants `source` (fences.py). Not guessed: a field that is missing, or the rest of
+a reply that was cut off.
 """
 
 from __future__ import annotations
 
-import ast
+import html
 import json
 import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-MOST_STARTS = 200  # braces in a reply at which an object is looked for
-MOST_UNCLOSED = 10  # braces without an end after which nothing is mended any more: each costs a walk to the end
-DEEPEST = 3  # wrappers around wrappers
+from move37.agents.models.fences import edits_in, file_in, is_python, plain_source
+from move37.agents.models.fitting import fitted, names_in
+from move37.agents.models.lenient import read, unescaped
+
+MOST_STARTS = 200  # brackets in a reply at which an object is looked for
+MOST_BROKEN = 10  # of them that are no value, after which nothing is mended any more: each costs a walk to the end
 _END_OF_THINKING = re.compile(
-    r"</think(?:ing)?>|</reasoning>|</thought>|\[/THINK\]|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>", re.I
+    r"</[\w:]*think(?:ing)?>|</(?:reasoning|thoughts?|scratchpad|reflection|analysis)>|\[/THINK\]|<\|end_of_thought\|>"
+    r"|◁/think▷|&lt;/think(?:ing)?&gt;|<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>",
+    re.I,
 )
 _THINKING = re.compile(
-    r"<think(?:ing)?>|<reasoning>|<thought>|\[THINK\]|<\|begin_of_thought\|>|<\|channel\|>analysis", re.I
+    r"<[\w:]*think(?:ing)?(?:\s[^<>]*)?>|<(?:reasoning|thoughts?|scratchpad)>|\[THINK\]|<\|begin_of_thought\|>|◁think▷"
+    r"|<\|channel\|>\s*analysis",
+    re.I,
 )
-_FENCE = re.compile(r"^```[\w+.-]*[ \t]*\n(.*?)^```[ \t]*$", re.S | re.M)
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\b(?:true|false|null|NaN|Infinity)\b', re.S)
-_PYTHON = {"true": "True", "false": "False", "null": "None", "NaN": "None", "Infinity": "None"}
+_END_OF_TURN = re.compile(r"<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn|return)\|>|<end_of_turn>|</s>")
+_PARAMETER = re.compile(
+    r"<parameter(?:=|\s+name=)[\"']?([\w.-]+)[\"']?>\n?(.*?)\n?</parameter>"
+    r"|<arg_key>([\w.-]+)</arg_key>\s*<arg_value>\n?(.*?)\n?</arg_value>",
+    re.S,
+)
 
 
-def validated(text: str, form: type[BaseModel]) -> tuple[BaseModel | None, str]:
-    """The reply in `text` as an instance of `form`; or None and what is wrong, for the model to read."""
-    whole = _json(text.strip())
-    if isinstance(whole, dict) and (reply := _fitting(whole, form)[0]) is not None:
-        return reply, ""  # markers inside its strings are its own
-    answer, thinking = _answer(text)
-    if thinking:
-        return None, "the reply ended inside its thinking, before an answer"
-    problem = "there is no JSON object in the reply"
-    found: BaseModel | None = None
-    for value in _objects(answer):
-        reply, why = _fitting(value, form)
-        found = reply or found
-        problem = why or problem
-    if found is None and (block := _fenced_file(answer, form)) is not None:
-        found = block
-    return (found, "") if found is not None else (None, problem)
+def validated(text: str, form: type[BaseModel], *, cut: bool = False) -> tuple[BaseModel | None, str]:
+    """The reply in `text` as an instance of `form`; or None and what is wrong, for the model to read.
 
-
-def _answer(text: str) -> tuple[str, bool]:
-    """What follows the thinking; and whether the thinking never ended."""
-    ends = list(_END_OF_THINKING.finditer(text))
-    rest = text[ends[-1].end() :] if ends else text
-    opened = _THINKING.match(rest.lstrip())
-    return rest, opened is not None
-
-
-def _fitting(value: Any, form: type[BaseModel], depth: int = 0) -> tuple[BaseModel | None, str]:
-    """`value`, or what it wraps, as the form; or what is wrong with `value` itself."""
-    problem = f"the object has none of the fields {', '.join(form.model_fields)}"
-    if (
-        isinstance(value, Mapping) and value.keys() & form.model_fields.keys()
-    ):  # where all may be left out, any would fit
-        try:
-            return form.model_validate(_unfenced(value)), ""
-        except ValidationError as error:
-            problem = "; ".join(_clause(item) for item in error.errors()[:5])
-    if depth < DEEPEST and isinstance(value, Mapping):
-        for inner in reversed([*value.values()]):  # a draft stands before what it became
-            unwrapped = _json(inner.strip()) if isinstance(inner, str) and inner.strip()[:1] == "{" else inner
-            if isinstance(unwrapped, Mapping):
-                reply, _ = _fitting(unwrapped, form, depth + 1)
-                if reply is not None:
-                    return reply, ""
+    `cut`: the reply ended at its limit of tokens, so that what has no end has lost it.
+    """
+    text = text.strip().strip("\ufeff\u200b").strip()
+    whole = _json(text)
+    if isinstance(whole, dict | list) and (reply := _fitting(whole, form)[0]) is not None:
+        return _with_file(reply, "", form, cut), ""  # markers inside its strings are its own
+    answer, thinking = _answer(text, form)
+    problem = (
+        "the reply ended inside its thinking, before an answer" if thinking else "there is no JSON object in the reply"
+    )
+    for written in _readings(answer):
+        reply, why = _last(written, form, cut)
+        problem = why if why and not thinking else problem
+        if reply is not None:
+            return reply, ""
     return None, problem
 
 
-def _unfenced(value: Any) -> Any:
-    """A file that was fenced inside its string."""
-    source = value.get("source") if isinstance(value, Mapping) else None
-    if isinstance(source, str) and (fence := _FENCE.fullmatch(source.strip())):
-        return {**value, "source": fence[1]}
-    return value
+def _last(text: str, form: type[BaseModel], cut: bool) -> tuple[BaseModel | None, str]:
+    """The last object of a text that fits, completed by the file beside it; or the file alone."""
+    found: BaseModel | None = None
+    problem = ""
+    for value in _objects(text, form, cut):
+        reply, why = _fitting(value, form)
+        found = reply or found
+        problem = why if isinstance(value, dict) else problem
+    if found is None and (fields := _spelled_out(text, form)):
+        found = _fitting(fields, form)[0]
+    if found is not None:
+        return _with_file(found, text, form, cut), ""
+    return _file(text, form, cut), problem
 
 
-def _fenced_file(text: str, form: type[BaseModel]) -> BaseModel | None:
-    """The one fenced block of a reply that holds no object, where the form is a file and nothing else is required."""
-    blocks = _FENCE.findall(text)
-    if "source" not in form.model_fields or len(blocks) != 1:
+def _spelled_out(text: str, form: type[BaseModel]) -> dict[str, str]:
+    """Fields that stand as tags or as lines that begin with their names; nothing where one that is needed is absent."""
+    names = "|".join(form.model_fields)
+    label = rf"^[ \t#>*-]*[*_`\"']*({names})[*_`\"']*[ \t]*[:：][*_`]*"
+    patterns = (rf"<({names})>\s*(.*?)\s*</\1>", rf"(?ms){label}[ \t]*(.*?)\s*(?={label}|\Z)")
+    needed = {name for name, field in form.model_fields.items() if field.is_required()}
+    for pattern in patterns:
+        found = {m[1].lower(): m[2] for m in re.finditer(pattern, text, re.S | re.I)}
+        if needed and needed <= found.keys():
+            return found
+    return {}
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text, and what it is where it was escaped once more."""
+    yield text
+    if "&quot;" in text:
+        yield html.unescape(text)
+    if re.search(r'[{\[]\s*(?:\\n\s*)?\\"', text):
+        yield unescaped(text)
+
+
+def _answer(text: str, form: type[BaseModel]) -> tuple[str, bool]:
+    """What follows the thinking, until the turn ends; and whether the thinking never ended."""
+    marked = bool(_END_OF_THINKING.search(text) or _THINKING.search(text) or _END_OF_TURN.search(text))
+    inside = _spans(text, form) if marked else []
+
+    def found(pattern: re.Pattern[str], start: int) -> list[re.Match[str]]:
+        return [m for m in pattern.finditer(text, start) if not any(a < m.start() < b for a, b in inside)]
+
+    ends = found(_END_OF_THINKING, 0)
+    start = ends[-1].end() if ends else 0
+    opened = next(iter(found(_THINKING, start)), None)
+    stop = opened.start() if opened else len(text)
+    over = next((m.start() for m in found(_END_OF_TURN, start) if text[start : m.start()].strip()), stop)
+    return text[start : min(stop, over)], opened is not None
+
+
+def _spans(text: str, form: type[BaseModel]) -> list[tuple[int, int]]:
+    """Where objects stand that have the form: a marker in one of their strings is the string's own."""
+    found, place, decoder = [], 0, json.JSONDecoder(strict=False)
+    for _ in range(MOST_STARTS):
+        place = text.find("{", place)
+        if place < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (RecursionError, ValueError):
+            place += 1
+            continue
+        if _fitting(value, form)[0] is not None:
+            found.append((place, end))
+        place = end
+    return found
+
+
+def _fitting(value: Any, form: type[BaseModel]) -> tuple[BaseModel | None, str]:
+    reply, problem = fitted(value, form)
+    source = getattr(reply, "source", None)
+    if reply is not None and isinstance(source, str) and source:
+        reply = reply.model_copy(update={"source": plain_source(source)})
+    return reply, problem
+
+
+def _with_file(reply: BaseModel, text: str, form: type[BaseModel], cut: bool) -> BaseModel:
+    """The reply with the file that stands beside its object, where the object has none."""
+    source = getattr(reply, "source", None)
+    if source is None or getattr(reply, "edits", None) or (source and ("\n" in source or is_python(source))):
+        return reply
+    if edits := edits_in(text):
+        return form.model_validate(reply.model_dump() | {"edits": edits, "source": ""})
+    beside = file_in(text, complete=not cut)
+    return reply.model_copy(update={"source": beside[0]}) if beside is not None and is_python(beside[0]) else reply
+
+
+def _file(text: str, form: type[BaseModel], cut: bool) -> BaseModel | None:
+    """A reply that holds no object: edits, or the one file; what it says beside the file is its diagnosis."""
+    if "source" not in form.model_fields:
         return None
+    edits, file = edits_in(text), file_in(text, complete=not cut)
+    said = re.sub(r"(?s)<{5,9} ?SEARCH.*>{5,9} ?REPLACE|^[ \t]*(?:```|~~~).*$", "", text).strip() if edits else ""
+    given: dict[str, Any] = {"edits": edits} if edits else {"source": file[0]} if file else {}
+    if not given:
+        return None
+    if "diagnosis" in form.model_fields:
+        given["diagnosis"] = said if edits else file[1] if file else ""
     try:
-        return form.model_validate({"source": blocks[0]})
+        return form.model_validate(given)
     except ValidationError:
         return None
 
 
-def _objects(text: str) -> Iterator[Any]:
-    """Every object that starts somewhere in `text`, outermost first; text that is one JSON string is read again."""
+def _objects(text: str, form: type[BaseModel], cut: bool) -> Iterator[Any]:
+    """Every object or list that starts somewhere in `text`, outermost first; text that is one string is read again."""
     inner = _json(text.strip())
     if isinstance(inner, str) and "{" in inner:
         text = inner
+    names = names_in(form)
+    if parameters := _PARAMETER.findall(text):
+        yield {key or other: _value(value or given) for key, value, other, given in parameters}
+    if re.match(rf"[\s`json]*[\"']?(?:{'|'.join(form.model_fields)})[\"']?\s*[:=]", text) and "}" in text:
+        text = "{" + text.lstrip(" \n`json")  # a server that had begun the object itself did not give its bracket
+    starts = re.compile(rf"[{{\[]|\b(?:dict|{form.__name__})\((?=\s*\w+\s*=)")
     decoder = json.JSONDecoder(strict=False)  # models put raw newlines into strings
-    place = tries = unclosed = 0
-    while (place := text.find("{", place)) >= 0 and tries < MOST_STARTS:
-        tries += 1
+    place = tries = broken = 0
+    while (start := starts.search(text, place)) and tries < MOST_STARTS:
+        tries, place = tries + 1, start.start()
         try:
-            value, place = decoder.raw_decode(text, place)
-            yield value
-            continue
+            value, end = decoder.raw_decode(text, place)
         except (RecursionError, ValueError):
-            pass
-        end = _closing(text, place) if unclosed < MOST_UNCLOSED else 0
-        unclosed += not end
-        value = _python(text[place:end]) if end else None
-        if isinstance(value, dict):
+            read_as = None
+            if broken < MOST_BROKEN:
+                read_as = read(text, place, complete=not cut) or read(text, place, names=names, complete=not cut)
+                broken += read_as is None
+            if read_as is None:
+                place += 1
+                continue
+            value, end = read_as
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value)):
             yield value
             place = end
         else:
             place += 1
 
 
-def _closing(text: str, start: int) -> int:
-    """The end of the braces that open at `start`; 0 when they never close. Strings do not count."""
-    depth, place, quote = 0, start, ""
-    while place < len(text):
-        char = text[place]
-        if quote:
-            if char == "\\":
-                place += 1
-            elif char == quote:
-                quote = ""
-        elif char == '"' or (char == "'" and text[place - 1] in "{[,: \n\t("):
-            quote = char
-        elif char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return place + 1
-        place += 1
-    return 0
-
-
-def _python(piece: str) -> Any:
-    """A dict as Python writes it, or JSON with trailing commas; None when it is neither."""
-
-    def spelled(found: re.Match[str]) -> str:
-        token = found[0]
-        return token.replace("\r", "\\r").replace("\n", "\\n") if token[0] in "\"'" else _PYTHON[token]
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd escapes
-            return ast.literal_eval(_TOKEN.sub(spelled, piece))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
+def _value(text: str) -> Any:
+    """A parameter's value: JSON where it is some, else its text."""
+    value = _json(text.strip())
+    return text if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)) else value
 
 
 def _json(text: str) -> Any:
@@ -165,8 +213,3 @@ def _json(text: str) -> Any:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
-
-
-def _clause(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the reply"
-    return f"{where}: {item['msg']}"

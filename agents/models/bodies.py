@@ -2,20 +2,24 @@
 
 Servers say "200" and mean an error, leave out what the SDKs rely on, and put an answer where nobody looks for it.
 `read` gives every answer one of two meanings: a completion in the form that the SDKs parse, or a failure with the
-status that it should have had and the server's own words. Read `read` first, then `_completion` (what is mended).
+status that it should have had and the server's own words. Read `read` first; what
+is mended: streams.py, completions.py.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from move37.agents.models.completions import Completion, completion_in
+from move37.agents.models.dialects import Dialect, written
+from move37.agents.models.streams import data_in, decoded
 
 NO_COMPLETION = 502  # an answer that is none: the endpoint is at fault, and may do better
 LONGEST_WORDS = 2_000  # characters of a server's words that are kept
-REASONING = ("reasoning_content", "reasoning", "thinking")
 _MESSAGE_KEYS = (
     "message",
     "msg",
@@ -32,6 +36,9 @@ _MESSAGE_KEYS = (
     "n_ctx",
     "n_prompt_tokens",
     "status",
+    "metadata",
+    "raw",
+    "innererror",
 )
 
 
@@ -43,7 +50,7 @@ class EndpointAnswer:
     data: Any = None  # a completion, ready for the SDK; None for a failure
     words: str = ""  # of a failure: the server's own
     cached_tokens: int = 0  # of the prompt
-    facts: Mapping[str, Any] = field(default_factory=dict)  # numbers that a failure states
+    after: str = ""  # how long to wait, where a failure's body says so outside its words
 
     @property
     def ok(self) -> bool:
@@ -51,27 +58,59 @@ class EndpointAnswer:
         return self.status < 300 and not self.words
 
 
-def read(status: int, content_type: str, body: bytes, *, proven: bool, tools: bool = False) -> EndpointAnswer:
-    """The meaning of an answer; `proven`: the endpoint has given a completion before, `tools`: it was offered some."""
-    text = body.decode("utf-8", errors="replace").strip()
+def read(
+    status: int,
+    content_type: str,
+    body: bytes,
+    *,
+    proven: bool,
+    tools: Collection[str] = (),
+    dialect: Dialect = "openai",
+    model: str = "",
+) -> EndpointAnswer:
+    """The meaning of an answer; `proven`: the endpoint has given a completion before, `tools`: those it was offered."""
+    text = decoded(body, content_type)
     try:
-        data = json.loads(text)
+        data = data_in(text)
     except ValueError:
         return _no_json(status, content_type, text, proven=proven)
     if status >= 300:
-        return EndpointAnswer(status=status, words=words_of(data), facts=_facts(data))
+        return EndpointAnswer(status=status, words=words_of(data), after=_wait_in(data))
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
-    if not isinstance(data, dict):
-        return EndpointAnswer(status=NO_COMPLETION, words=f"an answer that is no completion: {text[:200]}")
-    if (failure := _failure(data)) is not None:
+    found = completion_in(data, tools=tools)
+    failure = _failure(data, found) if isinstance(data, dict) else None
+    if failure is not None:
         return failure
-    return _completion(data, tools=tools)
+    if found is None:
+        kind = "a completion without choices" if isinstance(data, dict) and "choices" in data else ""
+        return EndpointAnswer(
+            status=NO_COMPLETION, words=kind or f"an answer that is no completion: {' '.join(text[:200].split())}"
+        )
+    if found.error and not found.text.strip():
+        return _failed(found.error, {})
+    return EndpointAnswer(status=200, data=written(found, dialect, model), cached_tokens=found.cached_tokens)
 
 
 def words_of(data: Any) -> str:
     """The server's words in an error's body, in a line; what it repeats of the request is left out."""
-    return " ".join(" ".join(_said(data)).split())[:LONGEST_WORDS]
+    return " ".join(_UNSEEN.sub(" ", " ".join(_said(data))).split())[:LONGEST_WORDS]
+
+
+_UNSEEN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
+_WAITS = re.compile(r"retry_?(?:after|delay|in)(_?seconds|_?ms)?|estimated_?time", re.I)
+
+
+def _wait_in(data: Any, depth: int = 0) -> str:
+    """A time to wait that stands as a number of its own in a failure's body."""
+    if depth > 5:
+        return ""
+    inside = data.values() if isinstance(data, dict) else data if isinstance(data, list) else []
+    for key, value in data.items() if isinstance(data, dict) else ():
+        named = _WAITS.fullmatch(str(key))
+        if named and isinstance(value, int | float | str) and not isinstance(value, bool):
+            return f"{value}ms" if (named[1] or "").lower().endswith("ms") else str(value)
+    return next((found for value in inside if (found := _wait_in(value, depth + 1))), "")
 
 
 def _said(data: Any) -> list[str]:
@@ -97,12 +136,13 @@ def _said(data: Any) -> list[str]:
 
 def _no_json(status: int, content_type: str, text: str, *, proven: bool) -> EndpointAnswer:
     page = "html" in content_type or text[:1] == "<"
+    line = " ".join(_UNSEEN.sub(" ", text[:LONGEST_WORDS]).split())
     if status >= 300:
-        return EndpointAnswer(status=status, words=_title(text) if page else text[:LONGEST_WORDS] or f"status {status}")
+        return EndpointAnswer(status=status, words=_title(text) if page else line or f"status {status}")
     if page:
         words = f"a web page instead of JSON ({_title(text)})"
         return EndpointAnswer(status=503 if proven else 404, words=words)
-    return EndpointAnswer(status=NO_COMPLETION, words=f"an answer that is no JSON: {text[:200] or 'nothing'}")
+    return EndpointAnswer(status=NO_COMPLETION, words=f"an answer that is no JSON: {line[:200] or 'nothing'}")
 
 
 def _title(text: str) -> str:
@@ -113,28 +153,41 @@ def _title(text: str) -> str:
     return " ".join(plain.split())[:200] or "empty"
 
 
-def _failure(data: Mapping[str, Any]) -> EndpointAnswer | None:
+def _failure(data: Mapping[str, Any], found: Completion | None) -> EndpointAnswer | None:
     """An error inside a 200, with the status that it should have had."""
     error = data.get("error") or data.get("errors")
     if data.get("type") == "error" or data.get("object") == "error":
         error = error or data
-    if not error and not (data.keys() & {"choices", "content", "message", "response"}):
-        error = data if words_of(data) else None
-    if not error:
+    if found is not None and found.text.strip() and not _states_one(error):
         return None
+    if found is None and not error and "choices" not in data:
+        error = data if words_of(data) else None
+    return _failed(error, data) if error else None
+
+
+def _states_one(error: Any) -> bool:
+    """Whether an error beside an answer is one; some servers always send the field."""
+    code = error.get("code") if isinstance(error, dict) else None
+    if code in (0, "0", 200, "200"):
+        return False
+    return bool(error) and words_of(error).lower() not in ("", "ok", "success", "none", "null")
+
+
+def _failed(error: Any, data: Mapping[str, Any]) -> EndpointAnswer:
     words = words_of(error) or "an error without words"
     inner = error if isinstance(error, dict) else {}
-    return EndpointAnswer(status=_meant(inner, data, words), words=words, facts=_facts(data))
+    return EndpointAnswer(status=_meant(inner, data, words), words=words, after=_wait_in([error, data]))
 
 
 _BY_WORDS = (
-    (402, r"insufficient_quota|billing|credit balance|payment"),
+    (400, r"context.?(?:length|size|window)|exceed.?context|prompt is too long"),
+    (402, r"insufficient_quota|billing|credit balance|payment|arrear|good standing|insufficient balance"),
     (401, r"api.?key|unauthori[sz]ed|authentication"),
     (529, r"overloaded"),
     (429, r"rate.?limit|too many requests|quota"),
     (503, r"loading|busy|capacity|unavailable|try again|temporar|starting"),
     (404, r"unexpected endpoint|not.?found|no such|unknown (?:endpoint|url|model)|does not exist"),
-    (400, r"invalid_request|context.?length|exceed.?context"),
+    (400, r"invalid_request"),
 )
 
 
@@ -150,91 +203,3 @@ def _meant(error: Mapping[str, Any], data: Mapping[str, Any], words: str) -> int
         if stated.isdecimal() and 400 <= int(stated) < 600:
             return int(stated)
     return next((status for status, pattern in _BY_WORDS if re.search(pattern, words, re.I)), NO_COMPLETION)
-
-
-def _facts(data: Any) -> dict[str, Any]:
-    error = data.get("error", data) if isinstance(data, dict) else {}
-    keys = ("n_ctx", "n_prompt_tokens", "retry_after")
-    return {key: error[key] for key in keys if isinstance(error, dict) and isinstance(error.get(key), int | float)}
-
-
-def _completion(data: dict[str, Any], *, tools: bool) -> EndpointAnswer:
-    usage = _counted(data)
-    if data.get("type") == "message" and isinstance(data.get("content"), list):  # Anthropic's
-        read_from_cache = _count(usage.get("cache_read_input_tokens"))
-        if usage:  # theirs are counted beside the prompt's, ours as part of it
-            written = _count(usage.get("cache_creation_input_tokens"))
-            usage["input_tokens"] = usage.get("input_tokens", 0) + read_from_cache + written
-        return EndpointAnswer(status=200, data=data, cached_tokens=read_from_cache)
-    if isinstance(data.get("message"), dict) and "choices" not in data:  # Ollama's
-        _message(data["message"], data.get("done_reason"), tools=tools)
-        for key in ("prompt_eval_count", "eval_count"):
-            data[key] = data.get(key) or 0
-        return EndpointAnswer(status=200, data=data)
-    choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return EndpointAnswer(status=NO_COMPLETION, words="a completion without choices")
-    choice = choices[0]
-    if not isinstance(choice.get("message"), dict):
-        choice["message"] = {"role": "assistant", "content": choice.get("text") or ""}
-    _message(choice["message"], choice.get("finish_reason"), tools=tools)
-    choice.setdefault("index", 0)
-    choice["finish_reason"] = choice.get("finish_reason") or "stop"
-    details = usage.get("prompt_tokens_details") or {}
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return EndpointAnswer(status=200, data=data, cached_tokens=_count(cached or usage.get("prompt_cache_hit_tokens")))
-
-
-def _counted(data: dict[str, Any]) -> dict[str, Any]:
-    """Usage whose counts are numbers: null, words and fractions are no reason to lose an answer."""
-    usage = data.get("usage")
-    if not isinstance(usage, dict):
-        data["usage"] = None
-        return {}
-    for key in ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"):
-        if key in usage:
-            usage[key] = _count(usage[key])
-    if "prompt_tokens" not in usage and "input_tokens" not in usage:
-        usage["prompt_tokens"] = usage["completion_tokens"] = 0
-    return usage
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value == value and abs(value) < 1e15 else 0
-
-
-def _message(message: dict[str, Any], finish: Any, *, tools: bool) -> None:
-    """One text where the SDK looks for it. Reasoning counts as the answer only when it ended and there is no other."""
-    message["role"] = message.get("role") or "assistant"
-    content = message.get("content")
-    if isinstance(content, list):
-        content = "".join(_part(part) for part in content)
-    elif isinstance(content, dict):
-        content = json.dumps(content)
-    message["content"] = content
-    calls = message.get("tool_calls")
-    if calls and tools:
-        return
-    message.pop("tool_calls", None)
-    called = message.pop("function_call", None) or next(
-        (c.get("function") for c in calls or [] if isinstance(c, dict)), None
-    )
-    if isinstance(called, dict) and not content:  # the form of the reply, taken for a function that was to be called
-        arguments = called.get("arguments") or ""
-        message["content"] = content = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    if not (content or "").strip() and finish != "length":
-        thought = next((message[k] for k in REASONING if isinstance(message.get(k), str) and message[k].strip()), None)
-        if thought is not None:
-            message["content"] = thought
-
-
-def _part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if (
-        isinstance(part, dict)
-        and part.get("type", "text") in ("text", "output_text")
-        and isinstance(part.get("text"), str)
-    ):
-        return str(part["text"])
-    return ""

@@ -102,24 +102,43 @@ def _limits(able: Capabilities, words: str) -> Iterable[Capabilities]:
     yield from (replace(able, limit=other) for other in others if other != able.limit)
 
 
+_MOST = (
+    r"\d+\s*>\s*(\d+)",
+    r"(?:at most|(?:less|lower) than or equal to|up to|maximum (?:of|is|value is)|limit of|<=)\s*`?(\d+)",
+    r"\[\s*\d+\s*,\s*(\d+)\s*\]",
+    r"tokens`?\s*>\s*(\d+)",
+)
+
+
 def _at_most(words: str) -> int | None:
     """The most tokens of a reply that the server says it allows."""
-    found = re.search(
-        r"\d+\s*>\s*(\d+)|(?:at most|less than or equal to|up to|maximum (?:of|is|value is))\s*(\d+)", words
-    )
-    return int(found[1] or found[2]) if found else None
+    if excluded := re.search(r"to (\d+) \(exclusive\)", words):
+        return int(excluded[1]) - 1
+    found = next((m for pattern in _MOST if (m := re.search(pattern, words, re.I))), None)
+    return int(found[1]) if found else None
+
+
+def is_reply_limit(words: str) -> bool:
+    """Whether a refusal is about the tokens that a reply was promised, and not about the prompt."""
+    return bool(_REPLY_LIMIT.search(words)) and not re.search(r"\binput|prompt|messages|context length", words, re.I)
+
+
+_REPLY_LIMIT = re.compile(
+    r"max(?:imum)?[_ ]?(?:completion[_ ]|new[_ ]|output[_ ]?)?tokens|num_predict|maximum output length", re.I
+)
 
 
 _CAUSES: tuple[_Cause, ...] = (
     _Cause(
         "schema",
         re.compile(
-            r"response_?format|json_?schema|json_?object|json.?mode|structured.?output|grammar|guided|schema|\bformat\b",
+            r"response_?format|json_?schema|json_?object|json.?mode|structured.?output|grammar|guided|schema|\bformat\b"
+            r"|requested parameters",
             re.I,
         ),
         _ways,
     ),
-    _Cause("limit", re.compile(r"max_(?:completion_|new_|output_)?tokens|num_predict", re.I), _limits),
+    _Cause("limit", _REPLY_LIMIT, _limits),
     _Cause("seed", re.compile(r"\bseed\b", re.I), lambda able, _: [replace(able, seed=False)]),
     _Cause("temperature", re.compile(r"\btemperature\b", re.I), lambda able, _: [replace(able, temperature=False)]),
     _Cause(
@@ -145,7 +164,7 @@ _CAUSES: tuple[_Cause, ...] = (
         "system",
         re.compile(
             r"system.{0,3}(?:role|message|prompt|instruction)|role.{0,20}system|developer.{0,12}(?:role|instruction|message)"
-            r"|only user.*assistant",
+            r"|only user.*assistant|messages\W*\d+\W*role|permitted: 'user', 'assistant'",
             re.I,
         ),
         lambda able, _: [replace(able, system=False), replace(able, alternate=True, system=False)],

@@ -13,23 +13,43 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import Enum
-from time import time
 
+from move37.agents.models.waits import retry_after
 from move37.agents.models.wire import Exchange, is_overflow
 
-OUTAGE = (408, 425, 429, 502, 503, 504, 521, 522, 523, 524, 529)
+OUTAGE = (408, 425, 429, 498, 502, 503, 504, 521, 522, 523, 524, 529)
+HICCUP = (409, 421, 423, 499)
 REFUSED = {
+    301: "the address has moved: check --base-url",
     401: "check the API key",
     402: "the account has no credit left: add some, or name another --model",
     403: "check the API key and what it may use",
     404: "check the model's name and --base-url",
     405: "check --base-url: the address takes no such request",
+    407: "the proxy of HTTP_PROXY or HTTPS_PROXY wants a password",
+    410: "check the model's name and --base-url",
+    451: "the provider does not serve this place: name another --model",
+    495: "check --base-url (http or https) and the server's certificate (SSL_CERT_FILE names the one to trust)",
 }
+_TLS = re.compile(r"certificate verify failed|WRONG_VERSION_NUMBER|record layer failure|hostname mismatch", re.I)
+_BY_WORDS = (  # what some servers answer with 400, 403, 422 or 429
+    (
+        402,
+        r"insufficient[_ ](?:quota|balance|credit)|credit balance is too low|billing hard limit|arrearage"
+        r"|good standing",
+    ),
+    (401, r"api.?key (?:is )?(?:not valid|invalid|expired)|(?:incorrect|invalid|no|missing) api.?key|api_key_invalid"),
+    (
+        404,
+        r"model_(?:not_found|decommissioned|not_exist)|not a valid model|invalid model\b|unknown model\b"
+        r"|model\b.{0,60}(?:does not exist|not exist\b|not found|decommissioned|no longer (?:supported|available))",
+    ),
+)
 _LOST = {"APIConnectionError", "TransportError", "ConnectError", "ConnectionError", "ReadError", "RemoteProtocolError"}
 _SLOW = {"APITimeoutError", "TimeoutError", "TimeoutException"}
-_NO_CREDIT = re.compile(r"insufficient_quota|exceeded your current quota|credit balance|billing", re.I)
+_ALONE_TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.I)  # for a minute's tokens: never passes
+_QUOTA = re.compile(r"exceeded your current quota|credit balance|billing", re.I)
 
 
 class Kind(Enum):
@@ -55,29 +75,41 @@ class Fault:
 def diagnose(error: Exception, seen: Exchange) -> Fault:
     """The fault behind an exception of an SDK; `seen`: what the endpoint's last answer to this call said."""
     status, words = _status(error) or (seen.status if seen.status >= 300 else 0), seen.words or _line(error)
-    if status and is_overflow(words) and status not in (*OUTAGE, *REFUSED):
+    after = retry_after(seen.retry_after, words)
+    if status == 413 or (
+        status and is_overflow(words) and (status not in (*OUTAGE, *REFUSED) or _ALONE_TOO_LARGE.search(words))
+    ):
         return Fault(kind=Kind.OVERFLOW, status=status, words=words)
-    return Fault(
-        kind=_kind(error, status, words), status=status, words=words, after=retry_after(seen.retry_after, words)
-    )
+    return Fault(kind=_kind(error, status, words, after), status=status, words=words, after=after)
 
 
-def _kind(error: Exception, status: int, words: str) -> Kind:
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if not status and isinstance(error.__cause__, Exception):
-        names |= {kind.__name__ for kind in type(error.__cause__).__mro__}
-    if status == 429 and _NO_CREDIT.search(words):
+def _kind(error: Exception, status: int, words: str, after: float | None) -> Kind:
+    names = {kind.__name__ for one in _causes(error) for kind in type(one).__mro__}
+    if _final(status, words, after) is not None:
         return Kind.REFUSED
     if status in OUTAGE:
         return Kind.HICCUP if status == 502 and words.startswith(("an answer", "a completion")) else Kind.OUTAGE
-    if status in REFUSED:
-        return Kind.REFUSED
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status not in HICCUP:
         return Kind.CALL
-    if status >= 500:
+    if status >= 400:
         return Kind.HICCUP
     slow = names & _SLOW and "ConnectTimeout" not in names
     return Kind.OUTAGE if names & _LOST and not slow else Kind.HICCUP
+
+
+def _final(status: int, words: str, after: float | None) -> int | None:
+    """The status whose advice helps where no patience does; None where it may."""
+    if not status:
+        return 495 if _TLS.search(words) else 301 if "redirect" in words.lower() else None
+    if status in (400, 403, 422, 429):
+        meant = next((meant for meant, pattern in _BY_WORDS if re.search(pattern, words, re.I)), None)
+        if meant is not None:
+            return meant
+    if status == 429:  # a limit of the minute links to the plans that have a higher one; it says how long it holds
+        return 402 if _QUOTA.search(words) and after is None else None
+    if 300 <= status < 400:
+        return 301
+    return status if status in REFUSED else None
 
 
 def pause(fault: Fault, failures: int, *, first: float, longest: float) -> float:
@@ -92,7 +124,8 @@ def sentence(signature: str, fault: Fault) -> str:
     words = fault.words[:300]
     said = f"{fault.status}: {words}" if fault.status else words
     if fault.kind is Kind.REFUSED:
-        advice = REFUSED.get(fault.status, REFUSED[402] if fault.status == 429 else "name another --model")
+        final = _final(fault.status, fault.words, fault.after)
+        advice = REFUSED.get(final or fault.status, "name another --model")
         return f"{signature} refuses us ({said}): {advice}"
     if fault.kind is Kind.CALL:
         return f"{signature} refused this request ({said})"
@@ -111,41 +144,23 @@ def _outage_advice(fault: Fault) -> str:
     return "check that the endpoint runs and that --base-url names it"
 
 
-def retry_after(header: str, words: str) -> float | None:
-    """Seconds from a Retry-After header (seconds, ms or a date), else from words like "try again in 6m0s"."""
-    if (header := header.strip()).endswith("ms") and _number(header[:-2]) is not None:
-        return (_number(header[:-2]) or 0.0) / 1000
-    if (value := _number(header)) is not None:
-        return value
-    if header:
-        try:
-            return max(0.0, parsedate_to_datetime(header).timestamp() - time())
-        except (ValueError, TypeError, OverflowError):
-            pass
-    found = re.search(
-        r"(?:try again|retry|wait)\D{0,24}?"
-        r"((?:\d+(?:\.\d+)?\s*(?:ms|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])\s*)+)",
-        words,
-        re.I,
-    )
-    return _spelled(found[1]) if found else None
-
-
-def _spelled(text: str) -> float:
-    units = {"ms": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|[hms])", text.lower())
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
-def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text) else None
-
-
 def _status(error: Exception) -> int:
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) and status > 0 else 0
 
 
 def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
+    """The words of the innermost cause: what an SDK wraps around them says only that the connection failed."""
+    said = [one for one in _causes(error) if str(one).strip()]
+    if not said:
+        return type(error).__name__
+    return f"{type(said[-1]).__name__}: {str(said[-1]).strip().splitlines()[0][:300]}"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in found and len(found) < 10:
+        found.append(one)
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return found

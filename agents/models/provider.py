@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
 REPLY_SECONDS = 300.0
+CONNECT_SECONDS = 20.0  # until a server takes the connection; its answer may take longer
 Effort = Literal["none", "minimal", "low", "medium", "high"]
 
 

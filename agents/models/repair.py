@@ -118,7 +118,7 @@ class StructuredOutputClient(ClientWrapper):
             if not isinstance(result.content, str):  # calls of tools
                 return result.model_copy(update={"usage": spent})
             text = result.content
-            reply, problem = validated(text, form)
+            reply, problem = validated(text, form, cut=result.finish_reason == "length")
             if reply is not None:
                 return result.model_copy(update={"content": reply.model_dump_json(), "usage": spent})
             if result.finish_reason == "length":

@@ -13,17 +13,19 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import structlog
 
 from move37.agents.models.bodies import EndpointAnswer, read
-from move37.agents.models.capabilities import Capabilities, adapt, alternatives, weaker_schema
+from move37.agents.models.capabilities import Capabilities, adapt, alternatives, is_reply_limit, weaker_schema
+from move37.agents.models.dialects import dialect_of
+from move37.agents.models.waits import waits_for
 
 log = structlog.get_logger()
 
-REFUSALS = (400, 404, 405, 413, 415, 422, 501)  # that may be about one part of the request
+REFUSALS = (400, 404, 405, 413, 415, 422, 424, 501)  # that may be about one part of the request
 MOST_TRIES = 12  # of one request, all changes together
 Send = Callable[..., Awaitable[Any]]
 
@@ -34,8 +36,7 @@ class Exchange:
 
     status: int = 0  # 0: no answer
     words: str = ""
-    retry_after: str = ""  # the header
-    facts: dict[str, Any] = field(default_factory=dict)
+    retry_after: str = ""  # how long to wait, as a header or the body says it
     cached_tokens: int = 0
 
 
@@ -72,7 +73,7 @@ class Endpoint:
         for _ in range(MOST_TRIES):
             sent = adapt(body, able)
             response = await plain(_with_body(request, sent), **options)
-            answer = await self._read(response, tools="tools" in sent)
+            answer = await self._read(response, request, sent)
             if answer.ok:
                 self._learn(began, able, body)
                 return _as_response(response, request, answer)
@@ -98,16 +99,22 @@ class Endpoint:
         found = alternatives(answer.words, body, able)
         if not found and not self.proven and answer.status in (400, 422):
             return weaker_schema(body, able)
-        return found if answer.status != 404 else []
+        # What is not there at all is not there in another way either; a router has no provider for what was asked.
+        return found if answer.status != 404 or "requested parameters" in answer.words else []
 
-    async def _read(self, response: Any, *, tools: bool) -> EndpointAnswer:
-        raw = await response.aread()
-        kind = response.headers.get("content-type", "")
-        answer = read(response.status_code, kind, raw, proven=self.proven, tools=tools)
+    async def _read(self, response: Any, request: Any, sent: dict[str, Any]) -> EndpointAnswer:
+        answer = read(
+            response.status_code,
+            response.headers.get("content-type", ""),
+            await response.aread(),
+            proven=self.proven,
+            tools=_offered(sent),
+            dialect=dialect_of(request.url.path),
+            model=str(sent.get("model", "")),
+        )
         if (seen := EXCHANGE.get()) is not None:
-            seen.status, seen.words, seen.facts = answer.status, answer.words, dict(answer.facts)
-            seen.retry_after = response.headers.get("retry-after-ms", "") and f"{response.headers['retry-after-ms']}ms"
-            seen.retry_after = seen.retry_after or response.headers.get("retry-after", "")
+            seen.status, seen.words = answer.status, answer.words
+            seen.retry_after = waits_for(response.headers) or answer.after
             seen.cached_tokens = answer.cached_tokens
         return answer
 
@@ -123,21 +130,35 @@ class Endpoint:
 
 def is_overflow(words: str) -> bool:
     """Whether a refusal says that the request is too long."""
+    if re.search(r"schema|nesting", words, re.I) or is_reply_limit(words):
+        return False
     return bool(_OVERFLOW.search(words))
 
 
 _OVERFLOW = re.compile(
     r"context.{0,12}(?:length|window|size|limit)|exceed.{0,3}context|prompt is too long|too many (?:input )?tokens"
-    r"|(?:input|prompt|request).{0,30}(?:too (?:long|large)|exceeds?)|maximum.{0,20}(?:input|prompt) tokens|n_ctx",
+    r"|(?:input|prompt|request).{0,30}(?:too (?:long|large)|exceeds?|longer than)|maximum.{0,20}(?:input|prompt) tokens"
+    r"|n_ctx|reduce (?:the|your) (?:length|message|prompt|input)|max(?:imum)?[ _](?:model|prompt|input|seq\w*)[ _]?len"
+    r"|inputs.{0,40}must (?:be|have)|input length should|expected maxLength|tokens must be reduced|max length",
     re.I,
 )
+
+
+def _offered(sent: dict[str, Any]) -> list[str]:
+    """The names of the tools in a request."""
+    return [
+        str((tool.get("function") or tool).get("name")) for tool in sent.get("tools") or [] if isinstance(tool, dict)
+    ]
 
 
 def _about_the_request(answer: EndpointAnswer) -> bool:
     if answer.status in REFUSALS:
         return True
-    # Servers that compile a schema into a grammar fail as if the fault were their own.
-    return answer.status == 500 and bool(re.search(r"grammar|json.?schema|response_?format", answer.words, re.I))
+    # Servers that compile a schema into a grammar, or a template into a prompt, fail as if the fault were their own.
+    return answer.status == 500 and bool(_OUR_WORDING.search(answer.words))
+
+
+_OUR_WORDING = re.compile(r"grammar|json.?schema|response_?format|raise_exception|jinja|chat.?template", re.I)
 
 
 def _alike(one: str, other: str) -> bool:

@@ -45,7 +45,7 @@ model, when one is chosen, and is otherwise split and indexed as it stands.
 def add(
     context: typer.Context,
     paper: Annotated[
-        Path | None, typer.Argument(help="A .md, .pdf, .bib, .txt or .json file.", metavar="PAPER")
+        Path | None, typer.Argument(help="A .md, .pdf, .bib, .ris, .txt or .json file.", metavar="PAPER")
     ] = None,
     builtin: Annotated[bool, typer.Option("--builtin", help="The built-in cognition base.")] = False,
     model: Annotated[
@@ -76,7 +76,8 @@ def add(
             typer.echo(f"{paper.name}: {len(found.entries)} insights, {count} of them new or changed", err=True)
 
 
-_IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt, .bib), cognition JSON, or an export (.jsonl).
+_IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt), references (.bib, .ris, CSL
+or cognition .json), or an export (.jsonl).
 
 \b
   move37 memory import papers/
@@ -119,7 +120,7 @@ class _Gathered:
 def _gathered(path: Path) -> _Gathered:
     """What a file or a folder holds; what cannot be read is said on stderr."""
     from move37.memory.export import read_lines
-    from move37.memory.ingest import FileRead, read_all, read_file
+    from move37.memory.ingest import FileRead, of_other_kinds, read_all, read_file
 
     out = _Gathered()
     if path.suffix == ".jsonl" and path.is_file():
@@ -138,6 +139,9 @@ def _gathered(path: Path) -> _Gathered:
             out.files += 1
         else:
             typer.echo(f"skipped {found.name}: {result}", err=True)
+    if path.is_dir() and (others := of_other_kinds(path)):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items())[:6])
+        typer.echo(f"left out: {kinds}{', ...' if len(others) > 6 else ''} (no kind that is read)", err=True)
     if not out.files:
         raise BadInput(f"{path} holds no file that can be imported")
     return out

@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfWriter
 
-from move37.memory import bibtex
+from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
-from move37.memory.ingest import MAX_BYTES, FileRead, _chunks, extraction_prompt, read, read_all, read_file
+from move37.memory.ingest import (
+    MAX_BYTES,
+    FileRead,
+    _chunks,
+    extraction_prompt,
+    of_other_kinds,
+    read,
+    read_all,
+    read_file,
+)
 from tests.memory.test_papers import GOOD
 
 COGNITION = {
@@ -160,6 +169,11 @@ ODD_BIBTEX = {
     "parentheses": "@article(p, title = {TITLE})",
     "the title twice": "@article{t, title = {TITLE}, title = {another}}",
     "capitals": "@ARTICLE{T, TITLE = {TITLE}}",
+    "a joined title": '@string{long = {TI}}\n@article{jt, title = long # "TLE"}',
+    "a comma forgotten": "@article{cf,\n title = {TITLE}\n year = {2020}\n}",
+    "comments between fields": "@article{cm, % one, with a comma\n title = {TITLE}, % two\n}",
+    "HTML": "@article{h, title = {&lt;i&gt;TIT</i>LE}}",
+    "a link": r"@article{l, title = {\href{http://x}{TITLE}}}",
     "never closed": "@article{n, year = 2020, title = {TITLE}",
 }
 
@@ -197,6 +211,78 @@ def test_an_unbalanced_entry_swallows_no_other_and_is_counted(tmp_path: Path):
 def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
     (entry,) = read(write(tmp_path, "refs.bib", f"@article{{a, title = {{{tex}}}}}"))
     assert entry.title == plain
+
+
+def test_an_entry_that_is_lost_is_counted_beside_one_that_is_commented_out(tmp_path: Path):
+    text = "% @article{old, title = {Old}}\n@article{lost, title {Lost}}\n@article{kept, title = {Kept}}\n"
+    found = read_file(write(tmp_path, "refs.bib", text))
+    assert found.entries[-1].title == "Kept" and found.left_out.startswith("2 of 3 entries")
+
+
+@pytest.mark.parametrize("suffix", ("bib", "ris"))
+def test_references_of_old_programs_are_read_line_by_line(suffix: str, tmp_path: Path):
+    lines = {
+        "bib": ["@article{a, title = {Größe}}", "@article{b, title = {Müller}}"],
+        "ris": ["TY  - JOUR\nTI  - Größe", "ER  -\nTY  - JOUR\nTI  - Müller"],
+    }[suffix]
+    path = tmp_path / f"refs.{suffix}"
+    path.write_bytes(lines[0].encode() + b"\r\n" + lines[1].encode("cp1252"))
+    found = read_file(path)
+    assert [entry.title for entry in found.entries] == ["Größe", "Müller"]
+    assert found.left_out == "read as Windows-1252 where it is not UTF-8"
+
+
+RIS = """TY  - JOUR
+AU  - Sun, Yutao
+TI  - Retentive Network: A
+  Successor to Transformer
+PY  - 2023/07/17/
+UR  - http://arxiv.org/abs/2307.08621
+AB  - Decay per head.
+ER  -
+
+TY  - BOOK
+AU  - Nobody
+ER  -
+"""
+CSL = [
+    {
+        "id": "sun2023",
+        "type": "article",
+        "title": "Retentive Network: A <i>Successor</i> to Transformer",
+        "author": [{"family": "Sun", "given": "Yutao"}],
+        "issued": {"date-parts": [["2023", 7, 17]]},
+        "URL": "http://arxiv.org/abs/2307.08621",
+        "abstract": "Decay per head.",
+    },
+    {"id": "x", "type": "book", "author": [{"literal": "Nobody"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), (("a.ris", RIS), ("a.json", json.dumps(CSL)), ("b.json", json.dumps({"items": CSL})))
+)
+def test_references_of_other_programs_are_read_and_counted(name: str, text: str, tmp_path: Path):
+    found = read_file(write(tmp_path, name, text))
+    (entry,) = found.entries
+    assert entry.title == "Retentive Network: A Successor to Transformer"
+    assert (entry.year, entry.arxiv, entry.insight) == (2023, "2307.08621", "Decay per head.")
+    assert found.left_out.startswith("1 of 2 entries")
+
+
+@given(st.text(alphabet="TYERABI  -\n19x", max_size=200))
+def test_no_text_breaks_the_reader_of_references(text: str):
+    try:
+        found, _ = references.ris("refs", text, "refs.ris")
+    except UnknownFormat:
+        return
+    assert all(entry.title for entry in found)
+
+
+def test_a_folder_says_what_kinds_it_passes_over(tmp_path: Path):
+    for name in ("a.md", "b.docx", "c.docx", "d", ".hidden.docx", "README.md"):
+        write(tmp_path, name, "text")
+    assert of_other_kinds(tmp_path) == {".docx": 2, "no suffix": 1}
 
 
 @given(st.text(max_size=300))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from move37.agents.models.provider import ModelOptions, Provider, check_address, info, key_for, no_key
+from move37.agents.models.provider import (
+    CONNECT_SECONDS,
+    ModelOptions,
+    Provider,
+    check_address,
+    info,
+    is_loopback,
+    key_for,
+    no_key,
+)
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -15,7 +24,7 @@ KEY = "ANTHROPIC_API_KEY"
 
 def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     check_address(options.base_url)
-    from anthropic import Anthropic
+    from anthropic import Anthropic, DefaultAsyncHttpxClient, Timeout
     from autogen_ext.models.anthropic import AnthropicChatCompletionClient
 
     from move37.agents.models.wire import Endpoint
@@ -24,7 +33,8 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     found = Anthropic(api_key=key)
     if not found.api_key and not found.auth_token:  # else it would only be missed in the first call
         raise no_key("anthropic", name, KEY)
-    wanted: dict[str, Any] = {"model": name, "timeout": options.reply_seconds, "max_retries": 0}
+    timeout = Timeout(options.reply_seconds, connect=CONNECT_SECONDS)
+    wanted: dict[str, Any] = {"model": name, "timeout": timeout, "max_retries": 0}
     if key is not None:
         wanted["api_key"] = key
     if options.base_url is not None:
@@ -34,6 +44,8 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     client: Any = AnthropicChatCompletionClient(
         **wanted, max_tokens=options.reply_tokens, model_info=info(structured=False, json=False)
     )
+    if options.base_url is not None and is_loopback(options.base_url):  # no proxy of the environment leads here
+        client._client = client._client.with_options(http_client=DefaultAsyncHttpxClient(trust_env=False))
     _adapt_to_sdk(client, options)
     Endpoint().connect(client._client._client)
     opened: ChatCompletionClient = client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from move37.agents.models.provider import ModelOptions, Provider, check_address, info, sampling
+from move37.agents.models.provider import ModelOptions, Provider, check_address, info, is_loopback, sampling
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     check_address(options.base_url)
     from autogen_ext.models.ollama import OllamaChatCompletionClient
+    from ollama import AsyncClient
 
     from move37.agents.models.wire import Endpoint
 
@@ -21,6 +22,8 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
         wanted["host"] = options.base_url
     wanted["options"] = {**sampling(options), "num_predict": options.reply_tokens}
     client: Any = OllamaChatCompletionClient(**wanted)
+    if options.base_url is None or is_loopback(options.base_url):  # no proxy of the environment leads to this machine
+        client._client = AsyncClient(host=options.base_url, trust_env=False)
     Endpoint().connect(client._client._client)
     opened: ChatCompletionClient = client
     return opened

@@ -6,7 +6,17 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from move37.agents.models.provider import ModelOptions, Provider, check_address, info, key_for, no_key, sampling
+from move37.agents.models.provider import (
+    CONNECT_SECONDS,
+    ModelOptions,
+    Provider,
+    check_address,
+    info,
+    is_loopback,
+    key_for,
+    no_key,
+    sampling,
+)
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -17,14 +27,14 @@ KEY = "OPENAI_API_KEY"
 def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     check_address(options.base_url)
     from autogen_ext.models.openai import OpenAIChatCompletionClient
-    from openai import OpenAIError
+    from openai import DefaultAsyncHttpxClient, OpenAIError, Timeout
 
     from move37.agents.models.capabilities import Capabilities
     from move37.agents.models.wire import Endpoint
 
     wanted: dict[str, Any] = {
         "model": name,
-        "timeout": options.reply_seconds,
+        "timeout": Timeout(options.reply_seconds, connect=CONNECT_SECONDS),
         "max_retries": 0,  # repair.py does that
         "max_tokens": options.reply_tokens,
         "include_name_in_message": False,  # speakers stand in the text, which no server drops
@@ -36,6 +46,8 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
         wanted["reasoning_effort"] = options.effort
     if options.base_url is not None:
         wanted["base_url"] = options.base_url
+        if is_loopback(options.base_url):  # no proxy of the environment leads to this machine
+            wanted["http_client"] = DefaultAsyncHttpxClient(trust_env=False)
         # A server of one's own may call its model by a file's path.
         warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
     if options.base_url is not None or not _known(name):

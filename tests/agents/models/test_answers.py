@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.models.answers import validated
-from move37.agents.replies import Code, Critique
+from move37.agents.replies import Code, Critique, Fix, Proposals
 
 FINAL = {"accept": False, "ground": "novelty", "reason": "it was tried before"}
 DRAFT = {"accept": True, "ground": "none", "reason": "a first impression"}
@@ -43,6 +44,50 @@ MENDED = {
     "a correction": f"```json\n{FIRST}\n```\nWait, it was tried.\n```json\n{GOOD}\n```",
     "a draft in the wrapper": json.dumps({"draft": DRAFT, "final": FINAL}),
     "a marker in a string": json.dumps(FINAL | {"reason": "it says </think> itself"}),
+    "comments": GOOD.replace('{"', '{ // a verdict\n"').replace(', "g', ', # why\n /* so */ "g'),
+    "keys without quotes": "{accept: false, ground: 'novelty', reason: 'it was tried before'}",
+    "an apostrophe in Python's quotes": "{'accept': False, 'ground': 'novelty', 'reason': 'it wasn't new'}",
+    "quotes in a string": GOOD.replace("it was", 'the "linear" one was'),
+    "curly quotes": "{“accept”: false, “ground”: “novelty”, “reason”: “it was tried”}",
+    "full-width punctuation": GOOD.replace(":", "：").replace(", ", "，"),
+    "hard and zero-width spaces": "\u200b" + GOOD.replace(" ", "\u00a0"),
+    "a forgotten comma": GOOD.replace('", "', '" "'),
+    "a forgotten bracket": GOOD[:-1],
+    "a bracket that the server had begun": GOOD[1:],
+    "pieces of a string": GOOD.replace("it was ", 'it was " + "'),
+    "a call in Python": "Critique(accept=False, ground='novelty', reason='it was tried')",
+    "equals signs": GOOD.replace('":', '" ='),
+    "keys in another case": json.dumps({k.upper(): v for k, v in FINAL.items()}),
+    "keys with their types": json.dumps({f"{k} (any)": v for k, v in FINAL.items()}),
+    "a choice in another case": GOOD.replace("novelty", "Novelty."),
+    "null for what may be left out": json.dumps(FINAL | {"ranking": None, "to_person": None, "prediction": None}),
+    "a list as text": json.dumps(FINAL | {"reason": ["it was tried", "before"]}),
+    "names as a ranking": json.dumps(FINAL | {"ranking": ["a", "b"]}),
+    "a ranking of one": json.dumps(FINAL | {"ranking": {"name": "a", "reason": "b"}}),
+    "a forecast that is none": json.dumps(FINAL | {"prediction": 0.02}),
+    "a forecast in words": json.dumps(FINAL | {"prediction": "about 0.02"}),
+    "half a character": GOOD.replace("tried", "tried \\ud83d"),
+    "a completion in the answer": json.dumps({"choices": [{"message": {"content": GOOD}}]}),
+    "a list in a wrapper": json.dumps({"critiques": [FINAL]}),
+    "Qwen's call": "<tool_call><function=Critique>"
+    + "".join(f"<parameter={k}>\n{json.dumps(v) if k == 'accept' else v}\n</parameter>" for k, v in FINAL.items())
+    + "</function></tool_call>",
+    "GLM's call": "<tool_call>Critique"
+    + "".join(
+        f"<arg_key>{k}</arg_key><arg_value>{str(v).lower() if k == 'accept' else v}</arg_value>"
+        for k, v in FINAL.items()
+    ),
+    "Mistral's call": f"[TOOL_CALLS]Critique[ARGS]{GOOD}",
+    "tags": "".join(f"<{k}>{str(v).lower() if k == 'accept' else v}</{k}>" for k, v in FINAL.items()),
+    "lines": "**accept**: false\n**ground**: novelty\n**reason**: it was tried before",
+    "entities": GOOD.replace('"', "&quot;"),
+    "escaped twice": GOOD.replace('"', '\\"'),
+    "a constrained channel": f"<|channel|>analysis<|message|>{FIRST}<|end|>"
+    f"<|channel|>final <|constrain|>json<|message|>{GOOD}",
+    "another turn after its end": f"{GOOD}<|eot_id|><|start_header_id|>user<|end_header_id|>{FIRST}",
+    "an answer before a thought without end": f"{GOOD}\n<think>{FIRST}",
+    "a thought with attributes": f'<think time="2">{FIRST}</think>{GOOD}',
+    "a thought that names its mark": f"<think>never write </think> here {FIRST}</think>{GOOD}",
 }
 
 
@@ -63,21 +108,70 @@ def test_a_missing_field_is_said_and_not_guessed() -> None:
     assert reply is None and "ground: Field required" in problem and "reason: Field required" in problem
 
 
-FILE = "import torch\n\n\nclass Mixer(torch.nn.Module):\n    pass\n"
+def test_what_was_cut_off_is_never_closed() -> None:
+    for length in range(2, len(GOOD)):
+        assert validated(GOOD[:length], Critique, cut=True)[0] is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"cites": "2312.06635, c1-001"}, {"predicted_effect": 0.0123}, {"base": None}, {"name": "x" * 80}]
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda idea: {"ideas": [idea]}, lambda idea: idea, lambda idea: [idea], lambda idea: {"ideas": idea}]
+)
+def test_an_idea_is_read_in_any_shape(change: dict[str, Any], wrap: Any) -> None:
+    words = dict.fromkeys(("motivation", "change", "predicted_effect", "probe", "risk"), "a longer memory")
+    reply, problem = validated(json.dumps(wrap({"name": "longer", "family": "gla"} | words | change)), Proposals)
+    assert isinstance(reply, Proposals), problem
+    assert reply.ideas[0].family == "gla" and reply.ideas[0].cites in ([], ["2312.06635", "c1-001"])
+
+
+FILE = 'import torch\n\n\nclass Mixer(torch.nn.Module):\n    """A "mixer"."""\n\n    names = {"a": \'b\\n\'}\n'
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        FILE,
+        f"<think>hm</think>{FILE}",
         f"Here is the file:\n```python\n{FILE}```\nIt is causal.",
+        f"Here is the file:\n~~~py\n{FILE}~~~",
+        f"```python title='mixer.py'\n{FILE}```",
+        f"```python\n{FILE}",
+        f"```python\r\n{FILE}```".replace("\n", "\r\n").replace("\r\r", "\r"),
+        f"1. File:\n\n   ```python\n{textwrap.indent(FILE, '   ')}   ```",
+        f"```python\n{FILE}```\nUse it:\n```python\nMixer()\n```\nInstall:\n```bash\npip install torch\n```",
         json.dumps({"source": f"```python\n{FILE}```"}),
+        json.dumps({"source": f"Here it is:\n```python\n{FILE}```\nIt is causal."}),
         json.dumps({"source": FILE, "notes": "</think>"}),
+        json.dumps({"code": FILE}),
+        json.dumps({"Source": FILE}),
+        json.dumps({"source": FILE.splitlines()}),
+        f'{{"notes": "x"}}\n```python\n{FILE}```',
+        f'{{"source": "see below"}}\n```python\n{FILE}```',
+        f'{{"source": "{FILE}", "notes": "not escaped at all"}}',
+        f'{{"source": `{FILE}`}}',
+        f"{{'source': r'''{FILE}'''}}",
+        f"<tool_call><function=Code><parameter=source>\n{FILE}</parameter></function></tool_call>",
     ],
 )
-def test_a_fenced_file_is_the_source(text: str) -> None:
+def test_a_file_is_the_source_however_it_is_handed_over(text: str) -> None:
     reply, problem = validated(text, Code)
     assert isinstance(reply, Code), problem
-    assert reply.source == FILE
+    assert reply.source.strip() == FILE.strip()
+
+
+def test_a_file_that_was_cut_off_is_none() -> None:
+    for text in (f"```python\n{FILE}", json.dumps({"source": FILE})[:80], FILE):
+        assert validated(text, Code, cut=True)[0] is None
+
+
+def test_edits_may_stand_as_blocks() -> None:
+    text = "It forgets.\n<<<<<<< SEARCH\n    pass\n=======\n    return x\n>>>>>>> REPLACE\n"
+    reply, _ = validated(text, Fix)
+    assert isinstance(reply, Fix)
+    assert [(e.search, e.replace) for e in reply.edits] == [("    pass\n", "    return x\n")]
+    assert reply.diagnosis == "It forgets."
 
 
 def test_two_files_are_none() -> None:

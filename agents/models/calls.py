@@ -1,0 +1,61 @@
+"""Calls of tools, as servers hand them over or leave them in the text that their model wrote. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_CALL_MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=|<\|tool_call|<｜tool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A tool that the model wants called."""
+
+    id: str
+    name: str
+    arguments: str  # JSON
+
+
+def marks_calls(text: str) -> bool:
+    """Whether a model marked something in its text as a call."""
+    return bool(_CALL_MARK.search(text))
+
+
+def call_of(call: Mapping[str, Any], place: int) -> ToolCall:
+    inner = call.get("function") if isinstance(call.get("function"), Mapping) else call
+    arguments = next((inner[k] for k in ("arguments", "input", "parameters", "args") if inner.get(k) is not None), {})
+    return ToolCall(
+        id=str(call.get("id") or call.get("call_id") or f"call_{place}"),
+        name=str(inner.get("name") or ""),
+        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+    )
+
+
+def calls_in(text: str, tools: Collection[str]) -> list[ToolCall]:
+    """Calls that a server left in the text, which its model had marked as calls."""
+    found, place, decoder = [], _CALL_MARK.search(text), json.JSONDecoder(strict=False)
+    at = place.start() if place else len(text)
+    while (at := text.find("{", at)) >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        before = re.findall(
+            r"(?:<function=|\[TOOL_CALLS\]|<\|tool_call_begin\|>)\s*(?:functions\.)?([\w.-]+)", text[:at]
+        )
+        if isinstance(value, dict) and not (isinstance(value.get("name"), str) and "." not in value) and before:
+            value = {"name": before[-1], "arguments": value}
+        call = call_of(value, len(found)) if isinstance(value, dict) else None
+        if call is not None and call.name in tools:
+            found.append(call)
+        at = end
+    for name, inside in re.findall(r"<function=([\w.-]+)>(.*?)</function>", text, re.S):
+        given = dict(re.findall(r"<parameter=([\w.-]+)>\n?(.*?)\n?</parameter>", inside, re.S))
+        if name in tools and given and not found:
+            found.append(ToolCall(id=f"call_{len(found)}", name=name, arguments=json.dumps(given)))
+    return found

@@ -1,0 +1,134 @@
+"""The values in a body: one JSON text, several, or the events of a stream that nobody asked for. Pure."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from move37.agents.models.lenient import read
+
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+MOST_BEFORE = 2_000  # characters before a JSON text: comments that keep a connection alive, a guard against scripts
+
+
+def decoded(body: bytes, content_type: str) -> str:
+    """The text of a body, by its mark, its header or its looks."""
+    if body[:2] == b"\x1f\x8b":  # packed, and the header forgot to say so
+        try:
+            body = gzip.decompress(body)
+        except (OSError, EOFError, zlib.error):
+            return ""
+    named = re.search(r"charset=[\"']?([\w.-]+)", content_type)
+    encoding = next((name for mark, name in _BOMS if body.startswith(mark)), named[1] if named else "utf-8")
+    try:
+        text = body.decode(encoding, errors="replace")
+    except LookupError:
+        text = body.decode("utf-8", errors="replace")
+    return text.strip().strip("\ufeff\0").strip()
+
+
+def data_in(text: str) -> Any:
+    """What a body says; several chunks of a stream as one completion. Raises `ValueError` when it is no JSON."""
+    try:
+        data = json.loads(text, strict=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except ValueError:
+        values = _events(text) if re.search(r"^data:", text, re.M) else _values(text)
+        if not values:
+            raise
+        data = values if len(values) > 1 else values[0]
+    if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
+        return data_in(data)
+    return _joined(data) if isinstance(data, list) and data else data
+
+
+def _joined(values: list[Any]) -> Any:
+    """Chunks as one completion; of other values the first object."""
+    chunks = [v for v in values if isinstance(v, Mapping) and _is_chunk(v)]
+    if chunks:
+        failed = next((v for v in values if isinstance(v, Mapping) and v.get("error") and not v.get("choices")), None)
+        whole = merged([*chunks, *(v for v in values if v == "[DONE]" or (isinstance(v, Mapping) and v.get("usage")))])
+        if failed is None and whole is None:
+            raise ValueError("a stream that broke off")
+        return failed or whole
+    objects = [v for v in values if isinstance(v, Mapping)]
+    parts = [v for v in objects if isinstance(v.get("message"), Mapping) and "done" in v]
+    if len(parts) > 1:  # Ollama's stream
+        text = "".join(str(part["message"].get("content") or "") for part in parts)
+        return parts[-1] | {"message": {"role": "assistant", "content": text}}
+    return objects[0] if objects else values
+
+
+def _is_chunk(value: Mapping[str, Any]) -> bool:
+    choices = value.get("choices")
+    return isinstance(choices, list) and any(isinstance(c, Mapping) and "delta" in c for c in choices)
+
+
+def _events(text: str) -> list[Any]:
+    found: list[Any] = []
+    for line in text.splitlines():
+        if line.startswith("data:"):
+            said = line[5:].strip()
+            try:
+                found.append(said if said == "[DONE]" else json.loads(said, strict=False))
+            except ValueError:
+                continue
+    return found
+
+
+def _values(text: str) -> list[Any]:
+    """JSON texts one after the other, whatever stands around them; or one object as Python shows it."""
+    start = re.search(r"[{\[]", text[:MOST_BEFORE])
+    if start is None or (
+        start.start() and not re.fullmatch(r"(?:\s*:[^\n]*\n)*\s*|\)\]\}',?\s*", text[: start.start()])
+    ):
+        return []
+    found, place, decoder = [], start.start(), json.JSONDecoder(strict=False)
+    while place < len(text) and text[place] in "{[":
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            break
+        found.append(value)
+        place += len(text[place:]) - len(text[place:].lstrip())
+    if not found and (shown := read(text, start.start())) is not None and not text[shown[1] :].strip():
+        return [shown[0]]
+    return found
+
+
+def merged(chunks: Sequence[Any]) -> dict[str, Any] | None:
+    """The chunks of a stream as one completion; None when they are none, or when the stream broke off."""
+    message: dict[str, Any] = {"content": ""}
+    calls: dict[int, dict[str, Any]] = {}
+    usage: Any = None
+    finish, seen, last = None, False, chunks[-1] if chunks else None
+    for chunk in chunks:
+        if not isinstance(chunk, Mapping):
+            continue
+        usage = chunk.get("usage") or usage
+        for choice in chunk.get("choices") or []:
+            delta = choice.get("delta") if isinstance(choice, Mapping) else None
+            if not isinstance(delta, Mapping) or choice.get("index", 0) not in (0, None):
+                continue
+            seen, finish = True, choice.get("finish_reason") or finish
+            for key, value in delta.items():
+                if isinstance(value, str) and key != "role":
+                    message[key] = f"{message.get(key) or ''}{value}"
+                elif isinstance(value, list) and key not in ("tool_calls",):
+                    message[key] = [*(message.get(key) or []), *value] if message.get(key) else value
+            for call in delta.get("tool_calls") or []:
+                kept = calls.setdefault(call.get("index") or 0, {"function": {"name": "", "arguments": ""}})
+                function = call.get("function") or {}
+                kept["id"] = call.get("id") or kept.get("id")
+                kept["function"]["name"] = function.get("name") or kept["function"]["name"]
+                kept["function"]["arguments"] += function.get("arguments") or ""
+    if not seen or (finish is None and last != "[DONE]"):
+        return None
+    if calls:
+        message["tool_calls"] = list(calls.values())
+    return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}

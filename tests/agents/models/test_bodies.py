@@ -1,0 +1,218 @@
+"""What servers put into an answer: every shape becomes one text, or the failure that was meant."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from move37.agents.models.bodies import read
+from move37.agents.models.dialects import Dialect, dialect_of
+from tests.agents.models.server import completion
+
+GOOD = '{"accept": false, "ground": "novelty", "reason": "it wäs tried"}'
+HALF = len(GOOD) // 2
+WHOLE = json.dumps(completion(GOOD)).encode()
+
+
+def text_of(body: bytes, content_type: str = "application/json", **given: Any) -> str:
+    answer = read(200, content_type, body, proven=True, **given)
+    assert answer.ok, answer.words
+    return str(answer.data["choices"][0]["message"]["content"])
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+CHUNKS = [chunk({"role": "assistant"}), chunk({"content": GOOD[:HALF]}), chunk({"content": GOOD[HALF:]}, "stop")]
+
+
+def events(*values: Any, before: str = "", end: str = "data: [DONE]\n\n") -> bytes:
+    return (before + "".join(f"data: {json.dumps(v)}\n\n" for v in values) + end).encode()
+
+
+ENCODED: dict[str, tuple[bytes, str]] = {
+    "a mark of its order": (b"\xef\xbb\xbf" + WHOLE, "application/json"),
+    "UTF-16": (json.dumps(completion(GOOD)).encode("utf-16"), "application/json"),
+    "Latin-1": (json.dumps(completion(GOOD), ensure_ascii=False).encode("latin-1"), "text/json; charset=iso-8859-1"),
+    "an unknown charset": (WHOLE, "application/json; charset=klingon"),
+    "packed, unsaid": (gzip.compress(WHOLE), "application/json"),
+    "garbage behind it": (WHOLE + b"\n\0\0", "application/json"),
+    "another value behind it": (WHOLE + b'\n{"done": true}', "application/json"),
+    "the same twice": (WHOLE + WHOLE, "application/json"),
+    "lines that keep alive": (b": OPENROUTER PROCESSING\n\n" * 3 + WHOLE, "application/json"),
+    "a guard against scripts": (b")]}'\n" + WHOLE, "application/json"),
+    "raw control signs": (WHOLE.replace(b"tiny", b"ti\tny"), "application/json"),
+    "as Python shows it": (str(completion(GOOD)).encode(), "application/json"),
+    "a JSON string": (json.dumps(WHOLE.decode()).encode(), "application/json"),
+    "a stream": (events(*CHUNKS), "text/event-stream"),
+    "a stream without its type": (events(*CHUNKS), "application/json"),
+    "a stream without its end": (events(*CHUNKS, end=""), "text/event-stream"),
+    "a stream with comments": (events(*CHUNKS, before=": hello\n\n"), "text/event-stream"),
+    "a stream of one whole": (events(completion(GOOD)), "text/event-stream"),
+    "lines of chunks": (b"\n".join(json.dumps(c).encode() for c in CHUNKS), "application/x-ndjson"),
+    "a list of chunks": (json.dumps(CHUNKS).encode(), "application/json"),
+    "Ollama's lines": (
+        b"\n".join(json.dumps({"message": {"content": c}, "done": c == "}"}).encode() for c in (GOOD[:-1], "}")),
+        "application/x-ndjson",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type"), ENCODED.values(), ids=ENCODED.keys())
+def test_a_body_is_read_however_it_is_written(body: bytes, content_type: str) -> None:
+    assert text_of(body, content_type) == GOOD
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return completion("") | {"choices": [{"message": fields, "finish_reason": "stop"}]}
+
+
+SHAPES: dict[str, Any] = {
+    "in data": {"code": 0, "msg": "ok", "data": completion(GOOD)},
+    "in result": {"success": True, "errors": [], "messages": [], "result": {"response": GOOD}},
+    "in response": {"response": completion(GOOD)},
+    "a string in body": {"statusCode": 200, "body": json.dumps(completion(GOOD))},
+    "generated_text": [{"generated_text": GOOD}],
+    "OpenAI's responses": {
+        "object": "response",
+        "output": [{"type": "reasoning"}, {"type": "message", "content": [{"type": "output_text", "text": GOOD}]}],
+    },
+    "Ollama's chat": {"message": {"role": "assistant", "content": GOOD}, "done": True, "eval_count": None},
+    "Ollama's generate": {"model": "x", "response": GOOD, "done": True},
+    "llama.cpp's own": {"content": GOOD, "stop": True, "tokens_predicted": 3},
+    "Gemini's own": {
+        "candidates": [
+            {"content": {"parts": [{"text": "hm", "thought": True}, {"text": GOOD}]}, "finishReason": "STOP"}
+        ]
+    },
+    "Anthropic's own": {
+        "type": "message",
+        "content": [{"type": "thinking", "thinking": "{}"}, {"type": "text", "text": GOOD}],
+        "usage": {"input_tokens": 1, "output_tokens": None},
+    },
+    "Cohere's own": {"message": {"content": [{"type": "text", "text": GOOD}]}, "finish_reason": "COMPLETE"},
+    "choices by number": {"choices": {"0": {"message": {"content": GOOD}}}},
+    "one choice": {"choices": {"message": {"content": GOOD}}},
+    "an empty first choice": {"choices": [{"message": {"content": ""}}, {"message": {"content": GOOD}}]},
+    "a message in words": {"choices": [{"message": GOOD}]},
+    "a delta": {"choices": [{"delta": {"content": GOOD}}]},
+    "messages": {"choices": [{"messages": [{"role": "assistant", "content": GOOD}]}]},
+    "a part's value": message(content=[{"type": "text", "text": {"value": GOOD}}]),
+    "parts in pieces": message(content=[{"type": "text", "text": GOOD[:HALF]}, GOOD[HALF:]]),
+    "a part's content": message(content=[{"type": "text", "content": GOOD}]),
+    **{
+        f"thoughts in {key}": message(content=None, **{key: GOOD})
+        for key in ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "thoughts")
+    },
+    "thoughts in details": message(content="", reasoning_details=[{"type": "reasoning.text", "text": GOOD}]),
+    "thoughts in blocks": message(content="", thinking_blocks=[{"type": "thinking", "thinking": GOOD}]),
+    "a thought in an object": message(content="", reasoning={"content": GOOD}),
+    "a draft in thoughts": message(content=GOOD, reasoning_content='{"accept": true}'),
+    "arguments as an object": message(
+        content=None, tool_calls=[{"function": {"name": "Critique", "arguments": json.loads(GOOD)}}]
+    ),
+    "a call beside words": message(content="So:", tool_calls=[{"function": {"name": "Critique", "arguments": GOOD}}]),
+    "calls that are none": message(content=GOOD, tool_calls="none"),
+    "an error that is none": completion(GOOD) | {"error": {"code": 0, "message": "success"}},
+    "odd fields": completion(GOOD) | {"id": 7, "created": "now", "model": None, "usage": [1]},
+    "an odd finish": completion(GOOD) | {"choices": [{"finish_reason": {"type": 1}, "message": {"content": GOOD}}]},
+}
+
+
+@pytest.mark.parametrize("data", SHAPES.values(), ids=SHAPES.keys())
+def test_an_answer_is_found_in_any_shape(data: Any) -> None:
+    assert json.loads(text_of(json.dumps(data).encode())) == json.loads(GOOD)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "ollama"])
+def test_every_sdk_gets_the_shape_that_it_parses(dialect: Dialect) -> None:
+    path = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}[dialect]
+    data = read(200, "", WHOLE, proven=True, dialect=dialect_of(path), model="m").data
+    said = {
+        "openai": lambda: data["choices"][0]["message"]["content"],
+        "anthropic": lambda: data["content"][0]["text"],
+        "ollama": lambda: data["message"]["content"],
+    }[dialect]()
+    assert said == GOOD and data["model"] == "m"
+
+
+CALLED: dict[str, dict[str, Any]] = {
+    "OpenAI's": {"tool_calls": [{"id": "a", "function": {"name": "recall", "arguments": '{"q": "gates"}'}}]},
+    "as an object": {"tool_calls": [{"function": {"name": "recall", "arguments": {"q": "gates"}}}]},
+    "Hermes'": {"content": '<tool_call>\n{"name": "recall", "arguments": {"q": "gates"}}\n</tool_call>'},
+    "Mistral's": {"content": '[TOOL_CALLS][{"name": "recall", "arguments": {"q": "gates"}}]'},
+    "Mistral's newer": {"content": '[TOOL_CALLS]recall[ARGS]{"q": "gates"}'},
+    "Llama's": {"content": '<|python_tag|>{"name": "recall", "parameters": {"q": "gates"}}'},
+    "Llama's own": {"content": '<function=recall>{"q": "gates"}</function>'},
+    "Qwen's": {
+        "content": "<tool_call>\n<function=recall>\n<parameter=q>\ngates\n</parameter>\n</function>\n</tool_call>"
+    },
+}
+
+
+@pytest.mark.parametrize("fields", CALLED.values(), ids=CALLED.keys())
+def test_a_call_that_was_offered_is_one_wherever_it_stands(fields: dict[str, Any]) -> None:
+    data = read(200, "", json.dumps(message(**fields)).encode(), proven=True, tools=["recall"]).data
+    call = data["choices"][0]["message"]["tool_calls"][0]["function"]
+    assert (call["name"], json.loads(call["arguments"])) == ("recall", {"q": "gates"})
+    assert data["choices"][0]["finish_reason"] == "tool_calls"
+
+
+BROKEN: dict[str, tuple[bytes, int]] = {
+    "cut off": (WHOLE[:90], 502),
+    "a stream that broke off": (events(*CHUNKS[:2], end=""), 502),
+    "an error in a stream": (events(CHUNKS[0], {"error": {"message": "overloaded", "code": 529}}), 529),
+    "an error in a choice": (
+        json.dumps({"choices": [{"error": {"code": 502, "message": "gone"}, "message": {"content": ""}}]}).encode(),
+        502,
+    ),
+    "an error that finishes": (
+        json.dumps({"choices": [{"finish_reason": "error", "message": {"content": ""}}]}).encode(),
+        502,
+    ),
+    "an error beside half an answer": (
+        json.dumps(completion("{") | {"error": {"code": 503, "message": "lost the worker"}}).encode(),
+        503,
+    ),
+    "no account": (json.dumps({"error": {"code": "Arrearage", "message": "not in good standing"}}).encode(), 402),
+    "too long": (json.dumps({"error": "Context size has been exceeded."}).encode(), 400),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_no_answer_has_the_status_that_was_meant(body: bytes, status: int) -> None:
+    answer = read(200, "application/json", body, proven=True)
+    assert (answer.ok, answer.status) == (False, status)
+    assert answer.words and "\n" not in answer.words
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "text", "error", "data", "usage", "tool_calls", "delta"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.integers(200, 599))
+def test_no_body_breaks_the_reader(value: Any, status: int) -> None:
+    answer = read(status, "application/json", json.dumps(value).encode(), proven=False, tools=["recall"])
+    assert answer.ok == (answer.data is not None)
+    assert answer.ok or answer.words or status >= 300
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(body: bytes) -> None:
+    assert not read(200, "application/json", body, proven=True).ok
