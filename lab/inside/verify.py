@@ -38,7 +38,7 @@ REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
-EXPECTED, SHARE = 5.0, 0.02  # checks in a training: so many on average, or this share of its steps
+EXPECTED, SHARE = 7.0, 0.02  # checks in a training: so many on average, or this share of its steps
 
 
 def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
