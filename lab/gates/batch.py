@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
 
 NAME = "batch"
-LENGTHS = (1, 97)
-ROWS = (2, 3, 4, 16)  # a training has 16
+CASES = ((1, (2, 3, 4, 16)), (97, (2, 3, 4)), (128, (16, 32)))  # length, rows: a training has 16 of 128, a scoring 32
+DRAWN = (2, 256), (2, 40)  # least and most of a length and of rows that are drawn anew
 OTHERS = 4.0  # how loud the other rows are
 
 
@@ -20,20 +20,21 @@ def measure(bench: Bench) -> RawMeasurement:
     """The largest relative change of row 0 when others come, change or go."""
     import torch
 
-    from move37.lab.inside.bench import difference
+    from move37.lab.inside.tensors import difference
 
     if bench.random:
-        return RawMeasurement(detail="eval mode draws random numbers; see purity")
+        return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     worst, detail = 0.0, ""
     modes = [("inference", False), *([] if bench.random_in_training else [("grad", True)])]
-    for time in LENGTHS:
+    length, count = (bench.draw.randint(*between) for between in DRAWN)
+    for time, sizes in (*CASES, (length, (count,))):
         x = bench.noise(1, time)
         alone = {mode: bench.run(x, mode=mode, train=train) for mode, train in modes}
         if not all(y.isfinite().all() for y in alone.values()):
-            return RawMeasurement(detail="outputs are not finite; see finite")
-        for rows in ROWS:
+            return RawMeasurement(detail="outputs are not finite; see finite", see="finite")
+        for rows in sizes:
             others = bench.noise(rows - 1, time)
-            for mode, train in modes if rows == max(ROWS) else modes[:1]:
+            for mode, train in modes if rows == sizes[-1] else modes[:1]:
                 batch = (torch.cat([x, others]), torch.cat([x, OTHERS * others.flip(0)]))
                 cases = {
                     f"adding {rows - 1} other rows": batch[0],

@@ -26,7 +26,7 @@ LOUDNESS = 4.0  # of the changed inputs, against 1
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative change of an output before the cut."""
     if bench.random:
-        return RawMeasurement(detail="eval mode draws random numbers; see purity")
+        return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     least, most, count = DRAWN
     cases = [(EVERY_CUT, EVERY_CUT - 1, kind) for kind in ("noise", "tokens")]
     cases += [(time, cuts, "noise") for time, cuts in (*SOME_CUTS, (bench.draw.randint(least, most), count))]
@@ -40,14 +40,14 @@ def measure(bench: Bench) -> RawMeasurement:
             if not (train and bench.random_in_training):
                 found.append(_leak(bench, time, cuts, kind=kind, mode=mode, train=train))
     if None in found:
-        return RawMeasurement(detail="outputs are not finite; see finite")
+        return RawMeasurement(detail="outputs are not finite; see finite", see="finite")
     worst, detail = max((leak for leak in found if leak is not None), key=lambda leak: leak[0])
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
 
 def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, train: bool) -> tuple[float, str] | None:
     """The largest relative change over all cuts, computed as one batch whose first row is whole, and where."""
-    from move37.lab.inside.bench import difference
+    from move37.lab.inside.tensors import difference
 
     draw = bench.noise if kind == "noise" else bench.tokens
     x, other = draw(1, time), LOUDNESS * draw(1, time) if kind == "noise" else draw(1, time).flip(1)

@@ -56,7 +56,7 @@ def measure(bench: Bench) -> RawMeasurement:
 
 def _count(bench: Bench, batch: int, time: int) -> dict[str, float]:
     module = bench.build(perturbed=False, process="counts")
-    reply, _ = module.remote.ask({"do": "count"}, [bench.inputs(batch, time).to(bench.dtype)])
+    reply, _ = module.ask("count", bench.inputs(batch, time).to(bench.dtype))
     return {name: float(value) for name, value in dict(reply["counts"]).items()}
 
 

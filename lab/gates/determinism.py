@@ -25,9 +25,10 @@ def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between two runs of one seed, in training mode; and what no seed changes."""
     import torch
 
-    from move37.lab.inside.bench import difference
+    from move37.lab.inside.tensors import difference
 
-    first, second = _once(bench, "first"), _once(bench, "second")
+    number = bench.draw.randrange(bench.layers)
+    first, second = _once(bench, "first", number), _once(bench, "second", number)
     worst, detail = 0.0, ""
     for name in first:
         if name not in second:
@@ -45,9 +46,9 @@ def measure(bench: Bench) -> RawMeasurement:
     )  # fmt: skip
 
 
-def _once(bench: Bench, process: str) -> dict[str, Tensor]:
+def _once(bench: Bench, process: str, number: int) -> dict[str, Tensor]:
     """Weights, output and gradients under `SEED`, each time in another process."""
-    module = bench.build(seed=SEED, perturbed=False, drawn=True, process=process)
+    module = bench.build(seed=SEED, perturbed=False, drawn=True, process=process, number=number)
     y = module(bench.inputs(2, 97).to(bench.dtype), draw=SEED, train=True, mode="grad")
     _, gradients = module.backward(y * 2 / y.numel())
     found = {f"the initial {name}": value for name, value in module.parameters.items()}
@@ -59,7 +60,7 @@ def _seeded_by_itself(bench: Bench) -> list[str]:
     """What two seeds have in common and should not."""
     import torch
 
-    one, two = (bench.build(seed=seed, perturbed=False, drawn=True) for seed in (SEED, OTHER))
+    one, two = (bench.build(seed=seed, perturbed=False, drawn=True, number=0) for seed in (SEED, OTHER))
     if torch.equal(one.layer.state_after, two.layer.state_after):
         return ["the constructor seeds torch's generator itself"]
     there = two.parameters

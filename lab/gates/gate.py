@@ -28,6 +28,7 @@ class RawMeasurement:
 
     value: float | None = None  # the gate's number; None when there was nothing to measure
     detail: str = ""  # where and what, for the message
+    see: str = ""  # the gate that says why there is no value
     numbers: Mapping[str, float] = field(default_factory=dict)  # what else the judge needs
     outputs: Sequence[float] = ()  # numbers to be compared outside
     crash: str = ""  # the candidate's exception in one line
@@ -40,6 +41,7 @@ class RawMeasurement:
         return cls(
             value=None if value is None else float(value),
             detail=str(data.get("detail", ""))[:2000],
+            see=str(data.get("see", "")),
             numbers={str(name): float(number) for name, number in dict(data.get("numbers", {})).items()},
             outputs=tuple(float(number) for number in data.get("outputs", ())),
             crash=str(data.get("crash", ""))[:2000],

@@ -37,6 +37,7 @@ def main() -> None:
     order: dict[str, Any] = json.loads(Path("order.json").read_text())
     bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
     bench.width, bench.heads = order["width"], order["heads"]
+    bench.layers, bench.parameters = order["layers"], order["parameters"]
     report({"missing": list(bench.process().missing)})
     deaths = 0
     for gate in GATES:
@@ -55,6 +56,7 @@ def main() -> None:
 
 def measured(bench: Bench, measure: Callable[[], RawMeasurement]) -> tuple[dict[str, Any], bool]:
     """A gate's report, and whether a process of the candidate died in it."""
+    bench.reseed()
     try:
         return {"raw": plain(measure())}, False
     except CandidateDied as fault:
@@ -80,6 +82,7 @@ def plain(raw: RawMeasurement) -> dict[str, Any]:
     return {
         "value": value,
         "detail": raw.detail,
+        "see": raw.see,
         "numbers": {name: number if math.isfinite(number) else 1e9 for name, number in raw.numbers.items()},
         "outputs": [number if math.isfinite(number) else 1e9 for number in raw.outputs],
         "crash": raw.crash,

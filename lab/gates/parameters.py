@@ -22,9 +22,9 @@ BYTES_A_NUMBER = 4
 
 def measure(bench: Bench) -> RawMeasurement:
     """Real parameters at the task's width, and the bytes of all that would be saved."""
-    layer = bench.build(perturbed=False, drawn=True).layer
-    size = sum(value.numel() * value.element_size() for value in layer.values)
-    return RawMeasurement(value=float(layer.parameters), numbers={"bytes": float(size)})
+    layers = [bench.build(perturbed=False, drawn=True, number=number).layer for number in (0, bench.layers - 1)]
+    size = max(sum(value.numel() * value.element_size() for value in layer.values) for layer in layers)
+    return RawMeasurement(value=float(max(layer.parameters for layer in layers)), numbers={"bytes": float(size)})
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:

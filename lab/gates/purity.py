@@ -18,7 +18,8 @@ from move37.lab.records import GateResult
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from move37.lab.inside.bench import Bench, Module
+    from move37.lab.inside.bench import Bench
+    from move37.lab.inside.built_mixer import BuiltMixer
 
 NAME = "purity"
 TRAINING_CALLS = 32
@@ -37,7 +38,7 @@ def measure(bench: Bench) -> RawMeasurement:
 
 def _repeated(bench: Bench) -> list[tuple[float, str]]:
     """Calls on one module that should agree."""
-    from move37.lab.inside.bench import difference
+    from move37.lab.inside.tensors import difference
 
     x, short = bench.inputs(2, 97).to(bench.dtype), bench.inputs(1, 33).to(bench.dtype)
     module = bench.build()
@@ -45,6 +46,10 @@ def _repeated(bench: Bench) -> list[tuple[float, str]]:
     if not first.isfinite().all():
         return []  # for `finite` to say
     found = [(difference(module(x, draw=2), first), "the same call twice gives two outputs")]
+    if bench.random:  # told apart by who asks: a gate that skips what draws must not be skipped by who does not
+        found.append((1.0, "a call in eval mode draws random numbers"))
+    one, two = (bench.build(number=number)(x, draw=1) for number in (0, bench.layers - 1))
+    found.append((difference(one, two), "the last mixer that a process builds gives another output than the first"))
     fresh = bench.build(process="second")(short)
     found.append((difference(module(short), fresh), "an earlier call changes the output for another input"))
     found.append((difference(module(x, draw=1), first), "calls in between change the output"))
@@ -68,9 +73,7 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
     if changed := _changed(before, module.state()):
         found.append((1.0, f"a call in eval mode changes {', '.join(changed[:4])} of the state_dict"))
     for length in (97, 8):
-        reply, _ = module.remote.ask(
-            {"do": "leftovers"}, [bench.inputs(2 if length > 8 else 1, length).to(bench.dtype)]
-        )
+        reply, _ = module.ask("leftovers", bench.inputs(2 if length > 8 else 1, length).to(bench.dtype))
         found += [(1.0, str(words)) for words in reply.get("found", [])]
     return found
 
@@ -87,7 +90,7 @@ def _trained(bench: Bench) -> list[tuple[float, str]]:
     return [(1.0, f"training mode changes {', '.join(changed[:4])} without the optimiser")] if changed else []
 
 
-def _sent(module: Module) -> dict[str, Tensor]:
+def _sent(module: BuiltMixer) -> dict[str, Tensor]:
     there = module.layer.values
     return {n: v.to(now.dtype) for n, v, now in zip(module.names, module.values, there, strict=True)}
 

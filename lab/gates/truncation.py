@@ -28,16 +28,16 @@ LEAST, MOST, DRAWN = 129, 256, 4  # a length that is drawn anew between the firs
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between a prefix's outputs and the whole's."""
-    from move37.lab.inside.bench import difference
+    from move37.lab.inside.tensors import difference
 
     if bench.random:
-        return RawMeasurement(detail="eval mode draws random numbers; see purity")
+        return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     worst, detail = 0.0, ""
     for time, count in ((EVERY_PREFIX, EVERY_PREFIX - 1), *SOME_PREFIXES, (bench.draw.randint(LEAST, MOST), DRAWN)):
         x = bench.noise(1, time)
         y = bench.run(x)
         if not y.isfinite().all():
-            return RawMeasurement(detail="outputs are not finite; see finite")
+            return RawMeasurement(detail="outputs are not finite; see finite", see="finite")
         bench.end("prefixes")
         module = bench.build(process="prefixes")
         for prefix in sorted(bench.draw.sample(range(1, time), count)):

@@ -4,67 +4,32 @@ A candidate's arithmetic happens in processes of its own; here are inputs, weigh
 the source anew, in one of a few processes by name, so that state which a candidate keeps (in a buffer, a list, a
 global) shows in the gate that looks for it, `purity`, and disturbs no other. What must not meet runs apart.
 Weights are perturbed a little before a comparison: what an initialisation of zeros hides must show.
+Mixers are built as a training builds them: one to be counted, then all layers, under a generator that the fixed network
+has drawn from. One of the layers is measured, drawn each time: who tells a gate from a training by how it is built, or
+one layer from another, differs from itself.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from move37.lab.inside.remote import CandidateFault, Forward, Layer, Remote
+from move37.lab.inside.built_mixer import BuiltMixer
+from move37.lab.inside.remote import CandidateFault, Remote, around_mixers
 from move37.lab.inside.spawner import Spawner
+from move37.lab.inside.tensors import difference, perturb
 from move37.lab.training.contract import ContractError
-from move37.lab.training.sizes import D_MODEL, N_HEADS
+from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, fit_mlp_width
 
-PERTURBATION = 0.05  # standard deviation of the noise on weights, in units of the parameter's own spread plus this
 JITTER = 1e-6  # relative change of the inputs that stands for rounding
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
 MISMATCH = 0.5  # of two derivatives, relative
 DIRECTIONS = 3
 TOKENS = 12  # different vectors in token-like inputs
-
-
-@dataclass(slots=True)
-class Module:
-    """One built mixer in a candidate's process."""
-
-    remote: Remote
-    layer: Layer
-    values: list[Tensor]  # of its parameters and buffers, as the next pass is to have them
-    names: list[str] = field(init=False)
-    sent: bool = False
-
-    def __post_init__(self) -> None:
-        self.names = [*(names[0] for names in self.layer.names), *self.layer.buffers]
-
-    def __call__(self, x: Tensor, *, draw: int = 0, train: bool = False, mode: str = "no_grad") -> Tensor:
-        """One pass; `draw` seeds whatever it draws itself. Raises `CandidateFault`."""
-        values, self.sent = ([] if self.sent else self.values), True
-        return self.remote.forward(0, x, Forward(train=train, mode=mode, seed=draw), values)
-
-    def backward(self, of_y: Tensor) -> tuple[Tensor | None, dict[str, Tensor | None]]:
-        """Gradients of x and, by name, of every parameter, after a pass in mode "grad"."""
-        of_x, *of_parameters = self.remote.backward(0, of_y)
-        names = [names[0] for names in self.layer.names]
-        return of_x, dict(zip(names, of_parameters, strict=True))
-
-    def state(self) -> dict[str, Tensor]:
-        """Parameters and buffers as they are there now."""
-        _, values = self.remote.ask({"do": "read", "layer": 0})
-        if len(values) != len(self.names):
-            raise CandidateFault("the mixer holds another number of weights")
-        return dict(zip(self.names, values, strict=True))
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        """By name, as they were built or perturbed here."""
-        return dict(zip(self.names[: len(self.layer.names)], self.values, strict=False))
 
 
 class Bench:
@@ -75,9 +40,12 @@ class Bench:
         self.seconds = seconds  # CPU seconds that a process may take for one request
         self.draw = random.Random(draw)  # None: nobody can foresee the inputs
         self.width, self.heads = D_MODEL, N_HEADS  # at which a mixer is asked, where a gate asks for no other
+        self.layers, self.parameters = N_LAYERS, TARGET_PARAMETERS  # of the network that a training puts it into
         self._spawner = spawner
         self._processes: dict[str, Remote] = {}
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
+        self._states: dict[tuple[int, ...], Tensor] = {}  # of the generator before the layers draw
+        self._salt, self._zero = 0, True
 
     def process(self, name: str = "first") -> Remote:
         """The candidate's process of that name; started where it does not exist."""
@@ -119,17 +87,22 @@ class Bench:
         perturbed: bool = True,
         drawn: bool = False,
         process: str = "first",
-    ) -> Module:
-        """A mixer from a fresh execution of the source, seeded before the first line runs.
+        number: int | None = None,
+    ) -> BuiltMixer:
+        """A mixer from a fresh execution of the source; `number`: which layer of the network (None: drawn).
 
         All builds of one seed have the first one's weights, even where the candidate draws others: that is for
         `determinism` to find, which asks for them as `drawn`.
         """
         dtype, d_model, n_heads = dtype or self.dtype, d_model or self.width, n_heads or self.heads
         remote = self.process(process)
-        remote.load(self.source, seed=seed)
+        remote.load(self.source)
         cast = None if dtype is torch.float32 else dtype  # as it is built, a training has it
-        (layer,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
+        (counted,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
+        state = self._state(seed, d_model, n_heads, counted.parameters)
+        built = remote.build(layers=self.layers, d_model=d_model, n_heads=n_heads, state=state, dtype=cast)
+        number = self.draw.randrange(self.layers) if number is None else number
+        layer = built[number]
         values = list(layer.values)
         if not drawn:
             kept = self._weights.setdefault((seed, d_model, n_heads), values)
@@ -137,15 +110,39 @@ class Bench:
             values = [v.clone() for v in (kept if fits else values)]
         if perturbed:
             perturb(values[: len(layer.names)], seed)
-        return Module(remote, layer, values)
+        return BuiltMixer(remote, layer, number, values)
+
+    def _state(self, seed: int, d_model: int, n_heads: int, parameters: int) -> Tensor:
+        """Of the generator once a training's fixed network has drawn its weights."""
+        key = (self._seed(seed), d_model, n_heads, parameters)
+        if key not in self._states:
+            network = {"kind": "bytes", "width": d_model, "heads": n_heads, "layers": self.layers}
+            try:
+                width = fit_mlp_width(parameters, self.parameters, d_model=d_model, n_layers=self.layers)
+            except ValueError:  # no training could begin: `parameters` says it
+                width = 1
+            self._states[key] = around_mixers(network, width, seed=key[0])[1]
+        return self._states[key]
+
+    def reseed(self, *, known: bool = False) -> None:
+        """Before each gate: 0 is a screen's seed 0 or one that nobody knows, as in a confirmation; others are unknown.
+
+        `known`: all are as they are called, for who compares with other files.
+        """
+        self._salt = 0 if known else self.draw.randrange(2**30, 2**31)
+        self._zero = known or self.draw.random() < 0.5
+        self._weights.clear()
+
+    def _seed(self, seed: int) -> int:
+        return seed if seed == 0 and self._zero else self._salt + seed
 
     def run(
         self, x: Tensor, *, draw: int = 0, dtype: torch.dtype | None = None, process: str = "first",
-        mode: str = "no_grad", train: bool = False,
+        mode: str = "no_grad", train: bool = False, number: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Output of a freshly executed mixer."""
         dtype = dtype or self.dtype
-        module = self.build(dtype=dtype, process=process)
+        module = self.build(dtype=dtype, process=process, number=number)
         return module(x.to(dtype), draw=draw, mode=mode, train=train)
 
     def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int | None = None) -> Tensor:
@@ -173,21 +170,21 @@ class Bench:
     def roundoff(self) -> float:
         """How far outputs move when inputs move by rounding: what every comparison is measured against."""
         x = self.inputs(2, 97)
-        y = self.run(x)
+        y = self.run(x, number=0)
         jitters = [1 + JITTER * self.inputs(2, 97, seed=seed).clamp(-1, 1) for seed in (1, 2, 3)]
-        return max(difference(self.run(x * jitter), y) for jitter in jitters)
+        return max(difference(self.run(x * jitter, number=0), y) for jitter in jitters)
 
     @cached_property
     def random(self) -> bool:
         """Whether eval mode itself draws random numbers that reach the output."""
         x = self.inputs(2, 97)
-        return difference(self.run(x, draw=1), self.run(x, draw=2)) > 0
+        return difference(*(self.run(x, draw=draw, number=0) for draw in (1, 2))) > 0
 
     @cached_property
     def random_in_training(self) -> bool:
         """Whether training mode draws random numbers that reach the output (dropout)."""
         x = self.inputs(2, 97)
-        return difference(self.run(x, draw=1, train=True), self.run(x, draw=2, train=True)) > 0
+        return difference(*(self.run(x, draw=draw, train=True, number=0) for draw in (1, 2))) > 0
 
     @cached_property
     def short(self) -> bool:
@@ -205,11 +202,11 @@ class Bench:
         return any(self._mismatch(x, dtype) > MISMATCH for dtype in dtypes)
 
     def _mismatch(self, x: Tensor, dtype: torch.dtype) -> float:
-        y = self.run(x, dtype=dtype).double()
+        y = self.run(x, dtype=dtype, number=0).double()
         best = float("inf")
         for seed in range(DIRECTIONS):
             u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
-            small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
+            small, large = ((self.run(x + step * u, dtype=dtype, number=0).double() - y) / step for step in STEPS)
             size = float(large.abs().mean())
             best = min(best, float((small - large).abs().mean()) / size if size > 0 else 0.0)
         return best
@@ -220,27 +217,3 @@ class Bench:
             return True
         except (CandidateFault, ContractError):
             return False
-
-
-def difference(a: Tensor, b: Tensor, *, scale: Tensor | None = None) -> float:
-    """Largest |a - b| in units of the rms of `scale` (default `b`); infinite where either is not finite."""
-    if a.shape != b.shape:
-        return float("inf")
-    a, b = a.double(), b.double()
-    reference = b if scale is None else scale.double()
-    if a.numel() == 0:
-        return 0.0
-    if not (a.isfinite().all() and b.isfinite().all()):
-        return float("inf")
-    size = float(reference.square().mean().sqrt()) + 1e-12
-    return float((a - b).abs().max()) / size
-
-
-def perturb(parameters: Sequence[Tensor], seed: int) -> None:
-    """Move every floating parameter a little, in place."""
-    generator = torch.Generator().manual_seed(seed + 17)
-    for parameter in parameters:
-        if parameter.is_floating_point() and parameter.numel():
-            spread = float(parameter.float().std(correction=0))
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.add_((PERTURBATION * (spread + PERTURBATION) * noise).to(parameter))

@@ -3,12 +3,12 @@
 It holds mixers and nothing else: no token, no target, no optimiser, no file of the job. Weights come with a request and
 are overwritten by the next; what it answers is checked by whoever asked. Read `serve`, then the operations.
 
-    load       source [, seed]                          -> nothing
+    load       source                                   -> nothing
     build      d_model, n_heads, layers, dtype, state   -> what each layer holds, and its tensors
     forward    layer, x [, weights]                     -> y
     backward   layer, gradient of y                     -> gradient of x and of each parameter
     read       layer                                    -> its weights and buffers as they are
-    leftovers, count                                    -> for gates: what a call leaves behind, what it costs
+    leftovers, count   layer, x                         -> for gates: what a call leaves behind, what it costs
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from move37.lab.training.contract import ContractError, load_mixer
 
 Reply = tuple[Head, list[Tensor]]
 CPU = torch.device("cpu")
+UNSEEDED = 67280421310721  # torch's generator in a process that nobody seeded
 
 
 def serve(channel: Channel, device: torch.device = CPU) -> None:
@@ -73,8 +74,7 @@ class Worker:
 
     def _load(self, head: Head, tensors: list[Tensor]) -> Reply:
         restore_settings()
-        if head["seed"] is not None:
-            torch.manual_seed(head["seed"])
+        torch.manual_seed(UNSEEDED)  # for whom a process is asked first or last, a training or a gate, shows nowhere
         before = global_settings()
         self.mixer = load_mixer(head["source"])
         self._changed_by_import = changed_settings(before)
@@ -90,7 +90,7 @@ class Worker:
         mixers = [self.mixer(head["d_model"], head["n_heads"]) for _ in range(head["layers"])]
         self._changed_by_import += changed_settings(before)
         if head["dtype"] is not None:
-            mixers = [mixer.to(DTYPES[head["dtype"]]) for mixer in mixers]
+            mixers = [_cast(mixer, DTYPES[head["dtype"]]) for mixer in mixers]
         if self.device != CPU:  # drawn on the CPU, so that a seed gives one start everywhere
             mixers = [mixer.to(self.device) for mixer in mixers]
         self.layers = [_Layer(mixer) for mixer in mixers]
@@ -134,12 +134,12 @@ class Worker:
     def _leftovers(self, head: Head, tensors: list[Tensor]) -> Reply:
         found = [f"importing or building changes torch's {', '.join(set(self._changed_by_import))}"]
         found = found if self._changed_by_import else []
-        return {"found": [*found, *left_by_a_call(self.layers[0].mixer, tensors[0])]}, []
+        return {"found": [*found, *left_by_a_call(self.layers[head["layer"]].mixer, tensors[0])]}, []
 
     def _count(self, head: Head, tensors: list[Tensor]) -> Reply:
         from move37.lab.inside.op_counter import OpCounter  # not where a training starts: it loads much of torch
 
-        mixer = self.layers[0].mixer.eval()
+        mixer = self.layers[head["layer"]].mixer.eval()
         if self.device != CPU:  # a kernel that is compiled for a card shows no operations
             mixer = mixer.cpu()
         with torch.no_grad(), OpCounter() as counter:
@@ -184,6 +184,12 @@ class _Layer:
             for tensor, value in zip(self.tensors, values, strict=True):
                 tensor.copy_(value)
         self._taken = values
+
+
+def _cast(mixer: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """As `mixer.to(dtype)`, which would make real numbers of complex ones."""
+    wide = torch.complex128 if dtype is torch.float64 else torch.complex64
+    return mixer._apply(lambda t: t.to(wide) if t.is_complex() else t.to(dtype) if t.is_floating_point() else t)
 
 
 @contextlib.contextmanager

@@ -17,12 +17,12 @@ import importlib.util
 import os
 import platform
 import stat
-import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from move37.lab.inside.mounts import everywhere
+from move37.lab.inside.refused_calls import refusing_filter
 
 CORPUS = "sympy"  # the package whose sources are the pinned corpus
 LANDLOCK, SECCOMP = "Landlock", "seccomp filter"
@@ -36,25 +36,6 @@ _PATH_BENEATH = 1
 _PROC = Path("/proc")  # where processes show their memory and arguments
 _OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/driver")
 _WRITABLE = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty")
-
-# Calls that are refused: numbers on x86_64 and on aarch64 (None: it does not exist there).
-_REFUSED = {
-    "ptrace": (101, 117), "tkill": (200, 130), "setrlimit": (160, 164),
-    "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "pidfd_open": (434, 434),
-    "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438), "fork": (57, None), "vfork": (58, None),
-    "execve": (59, 221), "execveat": (322, 281), "socket": (41, 198), "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140), "kcmp": (312, 272), "userfaultfd": (323, 282),
-    "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
-    "inotify_init": (253, None), "inotify_init1": (294, 26), "bpf": (321, 280), "unshare": (272, 97),
-    "setns": (308, 268), "mount": (165, 40), "io_uring_setup": (425, 425), "process_madvise": (440, 440),
-    "perf_event_open": (298, 241), "keyctl": (250, 219), "add_key": (248, 217), "flock": (73, 32),
-}  # fmt: skip
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the table, AUDIT_ARCH
-_CLONE, _CLONE3 = (56, 220), (435, 435)
-_OF_ITSELF = {"kill": (62, 129), "tgkill": (234, 131)}  # allowed on the process itself: abort() is one
-_PRLIMIT = (302, 261)  # allowed on the process itself, which it calls 0
-_CLONE_THREAD = 0x10000
-_ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 
 
 class _Ruleset(ctypes.Structure):
@@ -188,38 +169,10 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 
 
 def _restrict_calls() -> None:
-    machine = platform.machine()
-    if machine not in _MACHINES:
-        raise OSError(f"no table of calls for {machine}")
-    column, architecture = _MACHINES[machine]
-    code = _filter(column, architecture)
+    code = refusing_filter(platform.machine())
     program = _Program(len(code) // 8, code)
     if _libc().prctl(_PR_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "seccomp")
-
-
-def _filter(column: int, architecture: int) -> bytes:
-    """A program for the kernel's packet filter: arguments of a call in, what to do with it out."""
-    load, equal, any_bit, at_least, leave = 0x20, 0x15, 0x45, 0x35, 0x06
-
-    def line(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
-        return struct.pack("=HBBI", code, yes, no, value)
-
-    lines = [line(load, 4), line(equal, architecture, 1, 0), line(leave, _KILL), line(load, 0)]
-    if column == 0:
-        lines += [line(at_least, 0x40000000, 0, 1), line(leave, _KILL)]  # the x32 numbers of x86_64
-    for numbers in _REFUSED.values():
-        if (number := numbers[column]) is not None:
-            lines += [line(equal, number, 0, 1), line(leave, _EPERM)]
-    # The C library falls back to clone, whose flags a filter can read: threads may start, processes may not.
-    lines += [line(equal, _CLONE3[column], 0, 1), line(leave, _ENOSYS)]
-    lines += [line(equal, _CLONE[column], 0, 4), line(load, 16), line(any_bit, _CLONE_THREAD, 1, 0)]
-    lines += [line(leave, _EPERM), line(leave, _ALLOW)]
-    own = {numbers[column]: os.getpid() for numbers in _OF_ITSELF.values()} | {_PRLIMIT[column]: 0}
-    for number, itself in own.items():
-        lines += [line(equal, number, 0, 4), line(load, 16), line(equal, itself, 1, 0)]
-        lines += [line(leave, _EPERM), line(leave, _ALLOW)]
-    return b"".join([*lines, line(leave, _ALLOW)])
 
 
 def _libc() -> ctypes.CDLL:

@@ -9,7 +9,6 @@ Weights live here. They go along with every forward pass, by value; what the oth
 
 from __future__ import annotations
 
-import math
 import re
 import signal
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,9 @@ from torch.autograd.function import once_differentiable
 
 from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
 from move37.lab.inside.spawner import Process, Spawner, wait, where_it_hangs
+from move37.lab.inside.tensors import real_numbers
 from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
-from move37.lab.training.contract import ContractError
+from move37.lab.training.contract import ContractError, bare_source
 
 LARGEST_LAYER = 16 * 2**20  # bytes of one mixer's weights and buffers
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -92,9 +92,9 @@ class Remote:
         if source is not None:
             self.load(source)
 
-    def load(self, source: str, *, seed: int | None = None) -> None:
-        """Execute `source` there, torch's generator seeded before. Raises `CandidateFault` and `ContractError`."""
-        self.ask({"do": "load", "source": source, "seed": seed})
+    def load(self, source: str) -> None:
+        """Execute `source` there, less what is for readers. Raises `CandidateFault` and `ContractError`."""
+        self.ask({"do": "load", "source": bare_source(source)})
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -125,8 +125,7 @@ class Remote:
         ended = self.end()
         if isinstance(error, TimeoutError):
             return CandidateDied(f"it did not end within {self._seconds:.0f} s of CPU time", where)
-        how = f"exit status {ended}" if ended >= 0 else signal.Signals(-ended).name
-        return CandidateDied(f"the candidate ended its process ({how})")
+        return CandidateDied(f"the candidate ended its process ({_how(ended)})")
 
     def build(
         self, *, layers: int, d_model: int, n_heads: int, state: Tensor | None = None, dtype: torch.dtype | None = None
@@ -181,6 +180,13 @@ class Remote:
         return ended.status
 
 
+def _how(status: int) -> str:
+    """Not every signal has a name."""
+    if status >= 0:
+        return f"exit status {status}"
+    return next((name.name for name in signal.Signals if name == -status), f"signal {-status}")
+
+
 def _described(layer: Mapping[str, Any]) -> dict[str, Any]:
     names = tuple(tuple(str(name) for name in aliases) for aliases in layer["parameters"])
     buffers = tuple(str(name) for name in layer["buffers"])
@@ -192,11 +198,6 @@ def _described(layer: Mapping[str, Any]) -> dict[str, Any]:
     if len(trained) != len(names):
         raise ValueError("another number of parameters")
     return {"names": names, "trained": trained, "buffers": buffers}
-
-
-def real_numbers(tensors: Sequence[Tensor]) -> int:
-    """How many real numbers `tensors` hold."""
-    return sum(t.numel() * (2 if t.is_complex() else 1) for t in tensors)
 
 
 class RemoteMixer(nn.Module):
@@ -324,20 +325,8 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
         return fit_mlp_width(parameters, network["parameters"], d_model=d_model, n_layers=layers)
 
     width = mlp_width(counted.parameters) if network["kind"] == "bytes" else 0
-    torch.manual_seed(seed)
     made: list[RemoteMixer] = []
-    kept: dict[str, Any] = {}
-
-    def placeholder(d_model: int, n_heads: int) -> nn.Module:
-        kept.setdefault("state", torch.get_rng_state())
-        kept["heads"] = n_heads
-        return nn.Identity()
-
-    if network["kind"] == "bytes":
-        model = ByteModel(placeholder, d_model=d_model, n_heads=heads, n_layers=layers, mlp_width=width)
-    else:
-        model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
-    state, n_heads = kept["state"], kept["heads"]
+    model, state, n_heads = around_mixers(network, width, seed=seed)
     built = remote.build(layers=len(model.blocks), d_model=d_model, n_heads=n_heads, state=state)
     if width and any(mlp_width(layer.parameters) != width for layer in built):
         raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
@@ -348,13 +337,26 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
     return Built(model=model, mixers=tuple(made), state=state, d_model=d_model, counted_heads=heads, n_heads=n_heads)
 
 
+def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> tuple[ByteModel, Tensor, int]:
+    """The fixed network with the weights that `seed` gives, what torch's generator is then, and the mixers' heads."""
+    torch.manual_seed(seed)
+    kept: dict[str, Any] = {}
+
+    def placeholder(d_model: int, n_heads: int) -> nn.Module:
+        kept.setdefault("state", torch.get_rng_state())
+        kept["heads"] = n_heads
+        return nn.Identity()
+
+    d_model, heads, layers = network["width"], network["heads"], network["layers"]
+    if network["kind"] == "bytes":
+        model = ByteModel(placeholder, d_model=d_model, n_heads=heads, n_layers=layers, mlp_width=mlp_width)
+    else:
+        model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
+    return model, kept["state"], kept["heads"]
+
+
 def rebuild(remote: Remote, built: Built) -> None:
     """Build the same mixers in a fresh process; their weights come with the first forward pass."""
     # As the first process did, so that both draw the same.
     remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
     remote.build(layers=len(built.mixers), d_model=built.d_model, n_heads=built.n_heads, state=built.state)
-
-
-def rms(tensor: Tensor) -> float:
-    """Root mean square; 0 for an empty tensor."""
-    return math.sqrt(float(tensor.double().square().mean())) if tensor.numel() else 0.0

@@ -6,6 +6,7 @@ foresee, what it sent is checked by a fresh one (`verify`). Progress leaves as J
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -20,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from move37.lab.inside import loop
 from move37.lab.inside.job import InsideJob
+from move37.lab.inside.network import ByteModel
 from move37.lab.inside.remote import CandidateFault, Record
 from move37.lab.inside.verify import Checks, drawn_steps
 from move37.lab.training import schedule
@@ -28,9 +30,6 @@ from move37.lab.training.contract import ContractError
 NO_ANSWER = -1  # a target that is not scored
 REPORT_EVERY = 0.5  # seconds between two progress lines
 LONG_ENOUGH = 10  # steps in a row above the early stop's accuracy
-STEPS_A_SEED = 1_000_003  # more than any training has
-_PART_SEEDS = 2**48  # more than the layers of any network need
-_LAYER_SEEDS = 2**40  # the generator of each layer is seeded apart, so that layers cannot talk through it
 
 
 def train(job: InsideJob) -> None:
@@ -57,8 +56,8 @@ def train(job: InsideJob) -> None:
         recorded = draw.randrange(len(parts)) if step in checked else None
         for part, (read, answers) in enumerate(parts):
             for mixer in mixers:  # dropout: the same whether this is continued or not
-                mixer.seed = STEPS_A_SEED * spec["seed"] + step + _LAYER_SEEDS * mixer.number + _PART_SEEDS * part
-                mixer.records = [] if part == recorded else None
+                mixer.seed = _generator_seed(model, mixer.number, part)
+                mixer.records = []  # whether it is checked or not: the clock must not tell
             with job.device.autocast():
                 logits = model(read).float()
             correct.see(logits, answers)
@@ -97,6 +96,16 @@ def train(job: InsideJob) -> None:
     job.leave(save)
 
 
+def _generator_seed(model: ByteModel, layer: int, part: int) -> int:
+    """Of torch's generator for one layer's pass, so that layers cannot talk through it. The same in each repetition.
+
+    From weights that the candidate's process has not: it would read the step's number out of anything simpler.
+    """
+    digest = hashlib.sha256(model.embedding.weight.detach().cpu().numpy().tobytes())
+    digest.update(layer.to_bytes(4, "big") + part.to_bytes(4, "big"))
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
 def flops_per_token(job: InsideJob, time_steps: int) -> float:
     """Of forward and backward (three forward passes), for `time_steps` tokens in a row. Products alone are counted.
 
@@ -108,7 +117,7 @@ def flops_per_token(job: InsideJob, time_steps: int) -> float:
     fixed += 2.0 * network["vocabulary"] * built.d_model  # the head, tied to the embedding
     fresh = job.fresh()
     try:
-        reply, _ = fresh.ask({"do": "count"}, [torch.randn(1, time_steps, built.d_model)])
+        reply, _ = fresh.ask({"do": "count", "layer": 0}, [torch.randn(1, time_steps, built.d_model)])
         mixers = len(built.mixers) * float(reply["counts"]["flops"]) / time_steps
     except (CandidateFault, ContractError, KeyError, TypeError, ValueError):
         return 0.0

@@ -9,7 +9,7 @@ Nobody is accused by that first look, which curvature disturbs too. Where it dis
 at the training's own place and on both sides of it, nearer and nearer: two sides cancel curvature, and at its own place
 a candidate must give what it gave in the training. The direction stays the first one: nobody gets a second draw.
 
-Read `Checks`, then `disagreement` (one side) and `disagreement_of_sides`. A mixer that wants another backward
+Read `Checks`; what a shift's effect is measured against stands in `shifts`. A mixer that wants another backward
 (straight-through and the like) declares it (`custom_backward` in the contract); then nothing is moved, outputs alone
 are compared, and every number of it says so.
 Not covered: a step that was not drawn. With n checks, a backward that is false on a share s of the steps escapes with
@@ -18,7 +18,6 @@ about (1 - s) ** n; a tensor whose gradient is lost in rounding can be false.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from move37.lab.inside.remote import Forward, Record, Remote, rms
+from move37.lab.inside.remote import Forward, Record, Remote
+from move37.lab.inside.shifts import Shift, audible, disagreement, disagreement_of_sides, said, scaled
+from move37.lab.inside.tensors import like, moves, real, rms
 from move37.lab.training.contract import ContractError
 
 STEP = 2.5e-4  # of a shift, relative to a tensor's rms; eight times that accused norms of small states (.37)
@@ -37,16 +38,17 @@ REPLAY_TOLERANCE = 1e-3  # of the outputs' rms
 ON_INPUT = 1 / 3  # share of checks that shift the input instead of the weights
 QUIET = 1 / 2  # share of the checks of one tensor (or of the input) that move only what its gradient calls quiet
 ALONE = 1 / 2  # share of the others that shift one tensor only: beside a loud one a false gradient would not be heard
-ROUNDING = 256 * 2.0**-24  # of |gradient of y * y|: what float32 may change (the worst of 21 mixers: an eighth of it)
-LOUD, LARGER = 8.0, 16.0  # a shift grows until its effect is so many times louder than rounding, at most by so much
-HEARD = 2.0  # times rounding: nearer looks at what is less loud excuse nobody
-LEAST, SHARE = 4, 0.01  # checks in a training: at least so many (two missed one false training in six), and this share
+EXPECTED, SHARE = 7.0, 0.02  # checks in a training: so many on average, or this share of its steps
 
 
 def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
-    """Which steps of a training are checked."""
-    count = min(stop - first, max(LEAST, round(SHARE * (stop - first))))
-    return frozenset(draw.sample(range(first, stop), count))
+    """Which steps of a training are checked: at least one, and each by a throw of its own.
+
+    The clock tells a candidate when it was checked. Of a fixed number of checks it could know that the last is over.
+    """
+    share = max(SHARE, EXPECTED / max(1, stop - first))
+    drawn = frozenset(step for step in range(first, stop) if draw.random() < share)
+    return drawn or frozenset([draw.randrange(first, stop)] if stop > first else [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +126,18 @@ class Checks:
 
         def along(tensor: Tensor, typical: float) -> Tensor:
             size: float = STEP * (rms(tensor) or typical) * 10.0 ** self.draw.uniform(-SPREAD, 0.0)
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            return (size * noise).to(tensor.dtype)
+            noise = torch.randn(real(tensor).shape, generator=generator, dtype=torch.float64)
+            return like(size * noise, tensor)
 
         if on_input:
             return Shift(x=self._quiet(along(record.x, 1.0), record.of_x), values=[None] * len(record.values))
-        typical = max((rms(v) for v in record.values if v.is_floating_point()), default=0.0) or 1.0
-        moving = [v.is_floating_point() and g is not None for v, g in zip(record.values, record.of_values, strict=True)]
+        typical = max((rms(v) for v in record.values if moves(v)), default=0.0) or 1.0
+        moving = [moves(v) and g is not None for v, g in zip(record.values, record.of_values, strict=True)]
         if any(moving) and self.draw.random() < ALONE:
-            only = self.draw.choice([i for i, moves in enumerate(moving) if moves])
+            only = self.draw.choice([i for i, there in enumerate(moving) if there])
             quiet = self._quiet(along(record.values[only], typical), record.of_values[only])
             return Shift(x=None, values=[quiet if i == only else None for i in range(len(moving))])
-        values = [along(value, typical) if moves else None for value, moves in zip(record.values, moving, strict=True)]
+        values = [along(value, typical) if there else None for value, there in zip(record.values, moving, strict=True)]
         return Shift(x=None, values=values)
 
     def _quiet(self, shift: Tensor, gradient: Tensor | None) -> Tensor:
@@ -145,97 +147,11 @@ class Checks:
         """
         if gradient is None or self.draw.random() >= QUIET:
             return shift
-        size = gradient.double().abs().flatten()
+        size = gradient.abs().double()
         count = max(1, round(size.numel() * self.draw.uniform(0.2, 0.8)))
-        limit = size.kthvalue(count).values
-        still: Tensor = torch.where(gradient.double().abs() <= limit, shift, torch.zeros_like(shift))
+        limit = size.flatten().kthvalue(count).values
+        still: Tensor = torch.where(size <= limit, shift, torch.zeros_like(shift))
         return still
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
-    """By how much an input and each weight are moved; None: not at all."""
-
-    x: Tensor | None
-    values: list[Tensor | None]
-
-
-def scaled(shift: Shift, by: float) -> Shift:
-    """The same direction, nearer or further, or its opposite."""
-    return Shift(
-        x=None if shift.x is None else shift.x * by,
-        values=[None if value is None else value * by for value in shift.values],
-    )
-
-
-def audible(record: Record, shift: Shift) -> Shift:
-    """The same direction, further where rounding would drown what is reported of it."""
-    reported = said(record, shift)
-    wanted = LOUD * reported.rounding
-    if reported.spread >= wanted:
-        return shift
-    return scaled(shift, min(LARGER, wanted / reported.spread) if reported.spread else LARGER)
-
-
-def disagreement(record: Record, shift: Shift, y: Tensor) -> float:
-    """|measured - reported| of a shift's effect, in units of the size that the reported gradients give a random shift.
-
-    `y` are the outputs at the shifted place.
-    """
-    return said(record, shift).off(_along(record, y.double() - record.y.double()))
-
-
-def disagreement_of_sides(record: Record, shift: Shift, ahead: Tensor, behind: Tensor, still: Tensor) -> float:
-    """`disagreement` of half the difference between both sides, and what `still` differs from the training by.
-
-    Outputs `ahead` lie where the shift goes, those `behind` where its opposite goes, `still` where the training was.
-    """
-    reported = said(record, shift)
-    measured = _along(record, ahead.double() - behind.double()) / 2
-    return reported.off(measured) + reported.off(reported.effect + _along(record, still.double() - record.y.double()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What the reported gradients say of one shift."""
-
-    effect: float  # on <gradient of y, y>
-    spread: float  # standard deviation of the effect of a random shift of that size
-    rounding: float  # what float32 may change in it
-
-    @property
-    def heard(self) -> bool:
-        """Whether rounding leaves enough of it: a false gradient agrees where rounding is as loud."""
-        return self.spread >= HEARD * self.rounding
-
-    def off(self, measured: float) -> float:
-        """How far `measured` lies from it."""
-        size = math.hypot(self.spread, self.rounding)
-        if size == 0.0:
-            return 0.0 if measured == self.effect else math.inf
-        return abs(measured - self.effect) / size
-
-
-def said(record: Record, shift: Shift) -> Said:
-    """From the gradients of a record that is complete."""
-    assert record.of_y is not None and record.of_x is not None
-    effect, variance = 0.0, 0.0
-    for gradient, by in zip([record.of_x, *record.of_values], [shift.x, *shift.values], strict=True):
-        if gradient is None or by is None:
-            continue
-        g, moved = gradient.double(), by.double()
-        effect += float((g * moved).sum())
-        there = moved != 0
-        if bool(there.any()):
-            variance += float(g[there].square().sum()) * float(moved[there].square().mean())
-    rounding = ROUNDING * float((record.of_y.double() * record.y.double()).norm())
-    return Said(effect=effect, spread=math.sqrt(variance), rounding=rounding)
-
-
-def _along(record: Record, change: Tensor) -> float:
-    """What a change of y does to <gradient of y, y>."""
-    assert record.of_y is not None
-    return float((record.of_y.double() * change).sum())
 
 
 def _moved(tensor: Tensor, by: Tensor | None) -> Tensor:

@@ -28,7 +28,18 @@ def judge_all(
     crashes: set[str] = set()
     for gate in sorted(GATES, key=lambda gate: bool(gate.after)):
         results[gate.name] = _judge(gate, raws, deaths, crashes, replace(evidence, results=results))
+    for name, raw in raws.items():
+        if name in results and results[name].passed is None and raw.see in results:
+            results[name] = _explained(results[name], raw, results[raw.see])
     return tuple(results[gate.name] for gate in GATES)
+
+
+def _explained(result: GateResult, raw: RawMeasurement, other: GateResult) -> GateResult:
+    """What has no value because of another gate's matter fails where that gate saw nothing of it: nobody skips one."""
+    if not other.passed:
+        return result
+    message = f"{raw.detail.partition(';')[0]} at this gate and not at {other.name}: give one function everywhere"
+    return failed(result.name, None, result.limit, message)
 
 
 def _judge(

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 SECONDS = 20.0  # CPU seconds for one request to a candidate's process; all gates take a few in a usual one
 JOB_SECONDS = 240.0  # wall clock for one job
 MEMORY_BYTES = 3072 * MIB
+MOST_LAYERS = 4  # that are built each time, as a training builds them; more would cost seconds at a large scale
 MOST_DEATHS = 3  # processes that a candidate may take with it before the rest is not run
 
 _serial = count(1)
@@ -119,7 +120,11 @@ class _Jobs:
         return raws, deaths, missing
 
     async def _run(self, gates: Sequence[str]) -> Outcome:
-        order = {"gates": list(gates), "seconds": SECONDS, "width": self._scale.width, "heads": self._scale.heads}
+        sizes = self._scale
+        order = {
+            "gates": list(gates), "seconds": SECONDS, "width": sizes.width, "heads": sizes.heads,
+            "layers": min(sizes.layers, MOST_LAYERS), "parameters": sizes.parameters,
+        }  # fmt: skip
         job = Job(
             id=f"{self._trust}-gates-{next(_serial)}",
             trust=self._trust,

@@ -13,7 +13,9 @@ import ast
 import linecache
 import os
 import sys
+import tokenize
 import types
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ MODULE_NAME = "candidate"
 ALLOWED_IMPORTS = ("torch", "einops", "math", "kernels")
 HARMLESS_IMPORTS = ("__future__", "typing")  # no behaviour of their own; authors write them out of habit
 MAX_SOURCE_CHARACTERS = 30_000
-MAX_LITERAL_CHARACTERS = 4_000  # docstrings are not counted; baselines have 119 to 290
+MAX_DATA_BYTES = 4_000  # of constants; docstrings do not travel and are not counted (the baselines have 119 to 290)
+MAX_DEPTH = 100  # levels of the syntax tree; the baselines have 14
 DECLARATION = "custom_backward"
 LONGEST_DECLARATION = 200
 LONGEST_NAME = 60  # of a variable; what is longer counts as data
+MOST_NAME_BYTES = 4_000  # of different names; what is beyond counts as data (the baselines have 214 to 355)
 
 CONTRACT = """\
 A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
@@ -44,7 +48,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
   straight-through estimator, a surrogate gradient, a hard choice among many such as top-k, whose jumps no gradient
   tells), the class says so in a line of its own,
   `custom_backward = "straight-through: why"`; every table then says that its gradients were not checked.
-- At most 30,000 characters, of which 4,000 in numbers and strings: a mixer carries no data.
+- At most 30,000 characters, of which 4,000 bytes in numbers and strings: a mixer carries no data. Comments and
+  docstrings are for readers: the running mixer has none.
 
 Norms, MLPs, embedding, head, optimiser and data are fixed by the task: candidates differ in their mixer alone.
 """
@@ -67,15 +72,14 @@ def check_source(source: str) -> ast.Module:
         raise ContractError(f"not Python: line {error.lineno}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:  # null bytes, absurd nesting
         raise ContractError(f"not Python: {error or 'nested too deeply'}") from error
-    try:
-        nodes = list(ast.walk(tree))
-    except RecursionError as error:
-        raise ContractError("not Python: nested too deeply") from error
+    if _depth(tree) > MAX_DEPTH:
+        raise ContractError(f"nested more than {MAX_DEPTH} levels deep: write a long chain as a loop or a table")
+    nodes = list(ast.walk(tree))
     for node in nodes:
         _check_import(node)
-    if (size := _literal_characters(nodes)) > MAX_LITERAL_CHARACTERS:
+    if (size := _data_bytes(nodes)) > MAX_DATA_BYTES:
         raise ContractError(
-            f"numbers and strings take {size} characters, {MAX_LITERAL_CHARACTERS} are allowed: a mixer carries no data"
+            f"numbers, strings and names hold {size} bytes, {MAX_DATA_BYTES} are allowed: a mixer carries no data"
         )
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     names = classes + [t.id for node in tree.body if isinstance(node, ast.Assign) for t in _targets(node)]
@@ -83,6 +87,15 @@ def check_source(source: str) -> ast.Module:
         found = f"; it defines {', '.join(classes)}" if classes else ""
         raise ContractError(f"the file defines no `class Mixer(torch.nn.Module)` at its top level{found}")
     return tree
+
+
+def _depth(tree: ast.Module) -> int:
+    """Levels of the syntax tree. Counted without recursion, which others need for it."""
+    level: list[ast.AST] = [tree]
+    depth = 0
+    while level:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+    return depth
 
 
 def custom_backward(tree: ast.Module) -> str:
@@ -102,18 +115,60 @@ def custom_backward(tree: ast.Module) -> str:
     return ""
 
 
-def _literal_characters(nodes: list[ast.AST]) -> int:
-    """How many characters of data a file holds: constants, less the docstrings, and names that could hold as much."""
-    docstrings = {
-        id(node.body[0].value)
-        for node in nodes
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    constants = sum(len(repr(n.value)) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
-    names = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
-    return constants + sum(max(0, len(name) - LONGEST_NAME) for name in names)
+def _data_bytes(nodes: Sequence[ast.AST]) -> int:
+    """How many bytes of data a file holds: constants, less the docstrings, and names that could hold as much."""
+    docstrings = {id(text) for text in _docstrings(nodes)}
+    constants = sum(_size(n.value) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
+    names = {name for node in nodes for name in _names(node)}
+    long = sum(max(0, len(name) - LONGEST_NAME) for name in names)
+    return constants + max(long, sum(len(name.encode()) for name in names) - MOST_NAME_BYTES)
+
+
+def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
+    for node in nodes:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield first.value
+
+
+def _size(constant: object) -> int:
+    """Bytes. A whole number may be written in hexadecimal digits, and be too long for decimal ones."""
+    if type(constant) is int:
+        return 1 + constant.bit_length() // 3
+    return len(repr(constant).encode("utf-8", "surrogatepass"))
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Whatever of a node is a name: of a variable, an attribute, an argument, a module, a pattern."""
+    for _, value in ast.iter_fields(node) if not isinstance(node, ast.Constant) else ():
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str):
+                yield name
+
+
+def bare_source(source: str) -> str:
+    """`source` without comments and docstrings, each line where it was: what the running mixer can read of itself.
+
+    Both would be data that nobody counts. For what `check_source` has passed. Raises `ContractError`.
+    """
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.encode().split(b"\n")  # columns of a syntax tree count bytes
+    for docstring in _docstrings(ast.walk(ast.parse(text, FILE_NAME))):
+        first, last = docstring.lineno - 1, (docstring.end_lineno or docstring.lineno) - 1
+        head, tail = lines[first][: docstring.col_offset], lines[last][docstring.end_col_offset :]
+        if first == last:
+            lines[first] = head + b"('')" + tail
+        else:  # parentheses keep the lines between them
+            lines[first : last + 1] = [head + b"(''", *[b""] * (last - first - 1), b")" + tail]
+    kept = b"\n".join(lines).decode().split("\n")
+    try:
+        for token in tokenize.generate_tokens(iter([f"{line}\n" for line in kept]).__next__):
+            if token.type == tokenize.COMMENT:
+                kept[token.start[0] - 1] = kept[token.start[0] - 1][: token.start[1]].rstrip()
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise ContractError(f"not Python: {error}") from error
+    return "\n".join(kept)
 
 
 def load_mixer(source: str) -> type[nn.Module]:

@@ -20,12 +20,13 @@ from autogen_ext.code_executors._common import get_file_name_from_content, silen
 from move37.sandbox.errors import RefusedRequest
 from move37.sandbox.executor import workspace
 from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, command_of
-from move37.sandbox.job import Job, Limits, Outcome, Status, Stream, left_out_words
+from move37.sandbox.job import LEFT_OUT_NAMED, MIB, Job, Limits, Outcome, Status, Stream, left_out_words
 from move37.sandbox.sandbox import Sandbox
 from move37.sandbox.text import harmless
 
 OnOutput = Callable[[Stream, bytes], None]
 
+CODE_BYTES = MIB  # of a workspace that no block's files may fill
 TIMEOUT = "\n Timeout"
 OUTSIDE = "Filename is not in the workspace"
 ENTRY = Path(__file__).with_name("session_entry.py")
@@ -105,6 +106,7 @@ class BlockRunner:
         try:
             before = await asyncio.to_thread(workspace.pack, self._folder, self._config.workspace_bytes)
         except (RefusedRequest, OSError) as error:
+            path.unlink(missing_ok=True)  # it has not run; kept, it would stand in the way of smaller ones
             return str(error), 1
         pieces: list[bytes] = []
 
@@ -173,6 +175,12 @@ class BlockRunner:
             # What could not come back has not been removed: whoever misses it below would remove it here.
             after = {name: content for name, content in before.items() if name not in after} | after
             output += f"\n{left_out_words(outcome)}"
+        # What one block leaves must not keep the next from running: it is copied with that one's code.
+        size = self._config.workspace_bytes
+        after, out = workspace.fitting(before, after, size - min(CODE_BYTES, size // 8))
+        if out:
+            more = f" and {len(out) - LEFT_OUT_NAMED} more" if len(out) > LEFT_OUT_NAMED else ""
+            output += f"\nNot kept: {', '.join(out[:LEFT_OUT_NAMED])}{more} (the folder may hold {size // MIB} MiB)"
         try:
             workspace.unpack(self._folder, before, after)
             workspace.make_executable(self._folder, outcome.executables & after.keys())

@@ -56,6 +56,27 @@ def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]
     write_results(changed, folder)
 
 
+def fitting(
+    before: Mapping[str, bytes], after: Mapping[str, bytes], limit_bytes: int
+) -> tuple[dict[str, bytes], list[str]]:
+    """`after` without the largest of what is new in it, so that it holds at most `limit_bytes`; and what stays out.
+
+    A changed file that stays out is as it was before.
+    """
+    kept, out = dict(after), []
+    total = sum(map(len, kept.values()))
+    new = [name for name, content in after.items() if before.get(name) != content]
+    for name in sorted(new, key=lambda name: -len(after[name])):
+        if total <= limit_bytes:
+            break
+        out.append(name)
+        total -= len(kept.pop(name))
+        if name in before:
+            kept[name] = before[name]
+            total += len(before[name])
+    return kept, out
+
+
 def executables(folder: Path, names: Iterable[str]) -> frozenset[str]:
     """Those of `names` that the user may execute in `folder`."""
     return frozenset(name for name in names if os.access(folder / name, os.X_OK))

@@ -249,6 +249,22 @@ async def test_a_workspace_that_is_too_large_is_said_and_the_rest_stays_usable(t
         assert (await run(small, python("print(1)"))).output == "1\n"
 
 
+async def test_no_block_leaves_a_workspace_in_which_none_can_run(tmp_path: Path) -> None:
+    """As full as it may be, or more: by one file, by several, by others than those that were removed."""
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", workspace_bytes=8 * 2**20) as small:
+        for code in (
+            "open('big', 'wb').write(bytes(8 * 2**20 - 64))",
+            "import os; os.path.exists('a') and os.remove('a'); [open(n, 'wb').write(bytes(3 * 2**20)) for n in 'ab']",
+            "import os; os.remove('a'); [open(n, 'wb').write(bytes(3 * 2**20)) for n in 'cde']",
+        ):
+            result = await run(small, python(code))
+            assert "returned" in result.output or "Not kept" in result.output or (tmp_path / "a").exists(), result
+            assert (await run(small, python("print(1)"))).output == "1\n"
+        too_much = await run(small, python("x = '" + "a" * 5 * 2**20 + "'"))
+        assert (too_much.exit_code, "8 MiB" in too_much.output) == (1, True)
+        assert (await run(small, python("print(2)"))).output == "2\n"
+
+
 async def test_variables_live_between_blocks_when_asked_and_end_with_a_restart(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
         first = await run(

@@ -253,5 +253,55 @@ else:
         "truncation",
         planted(last="y = 2 * y if x.shape[1] == 128 else y"),
     ),
+    "another mixer for the second layer": (
+        "purity",
+        planted(
+            top="torch.built_here = 0",
+            init="torch.built_here += 1\nself.number = torch.built_here % 3",
+            last="y = 0.5 * y if self.number == 0 else y",
+        ),
+    ),
+    "a start that was drawn while the file was loaded": (
+        "determinism",
+        planted(top="START = torch.randn(64, 64)", init="if d_model == 64: self.outer.weight.data.copy_(START / 8)"),
+    ),
+    "more weights where it is not seeded": (
+        "parameters",
+        planted(
+            top="TRAINED = torch.initial_seed() > 10**6",
+            init="self.more = nn.Linear(d_model, 330) if TRAINED else None",
+            last="y = y + self.more(u) @ self.more.weight if TRAINED else y",
+        ),
+    ),
+    "random numbers where it is asked for them": (
+        "purity",
+        planted(
+            init="self.first = True",
+            last="""
+noise = torch.rand(()) if self.first and torch.initial_seed() == 2 else 0
+self.first = False
+y = y + noise
+""",
+        ),
+    ),
+    "no number in a batch as large as a gate's": (
+        "causality",
+        planted(last="y = y * float('nan') if x.shape[0] > 100 else y"),
+    ),
+    "rows mixed at the size of a training": (
+        "batch",
+        planted(last="y = y - y.mean(0, keepdim=True) if x.shape[:2] == (16, 128) else y"),
+    ),
+    "rows mixed at the size of a scoring": (
+        "batch",
+        planted(last="y = y - y.mean(0, keepdim=True) if x.shape[:2] == (32, 128) else y"),
+    ),
+    "complex weights that start at zero before the future": (
+        "causality",
+        planted(
+            init="self.peek = nn.Parameter(torch.zeros(d_model, dtype=torch.complex64))",
+            last="y = y + u.flip(1) * self.peek.real.to(u.dtype) * (1 + self.peek.imag.to(u.dtype))",
+        ),
+    ),
     "an exit while training": ("finite", planted(last="y = exit(3) if self.training else y")),
 }

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.training.contract import ContractError, check_source, load_mixer
+from move37.lab.baselines import NAMES, source
+from move37.lab.judging.ast_hash import ast_hash
+from move37.lab.training.contract import ContractError, bare_source, check_source, load_mixer
 from move37.lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width, network_parameters
 from move37.lab.travel import inside, main_file
 from tests.lab.gates.defects import CLEAN
+
+LINES = [
+    "x = 1  # data", 'def f():\n    """data\n    data\n    """; y = "#"', "class A:\n    'data'", "# data",
+    "async def g():\n    ('data'\n     'data')\n    return '''#\n'''", "z = f'{1!r}' \\\n    '# no'",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -28,11 +35,31 @@ from tests.lab.gates.defects import CLEAN
         ("\0", "not Python"),
         ("(" * 5000 + ")" * 5000, "not Python"),
         ("#" * 300_000, "characters"),
+        ("x = 0x" + "f" * 20_000 + "\nclass Mixer: pass", "bytes"),
+        ("x = '" + "\u4e00" * 1_400 + "'\nclass Mixer: pass", "bytes"),
+        ("\n".join(f"{chr(0x4E00 + i) * 40} = 0" for i in range(100)) + "\nclass Mixer: pass", "bytes"),
+        ("if a:\n pass\n" + "elif a:\n pass\n" * 1900 + "class Mixer: pass", "levels deep"),
     ],
 )
 def test_a_file_that_breaks_the_contract_is_refused_unexecuted(source: str, words: str) -> None:
     with pytest.raises(ContractError, match=words.replace("(", r"\(")):
         check_source(source)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_running_mixer_can_read_of_itself_is_the_same_program(name: str) -> None:
+    text = source(name)
+    bare = bare_source(text)
+    assert ast_hash(check_source(bare)) == ast_hash(check_source(text))
+    assert "#" not in bare and '"""' not in bare and bare.count("\n") == text.count("\n")
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+def test_lines_stay_where_they_were_without_comments_and_docstrings(lines: list[str]) -> None:
+    text = "\n".join([*lines, CLEAN])
+    bare = bare_source(text)
+    assert len(bare.split("\n")) == len(text.split("\n")) and "data" not in bare
+    assert ast_hash(check_source(bare)) == ast_hash(check_source(text))
 
 
 @given(st.text())

@@ -68,6 +68,7 @@ X = torch.randn(2, 9, 64, generator=torch.Generator().manual_seed(1))
         ("raise ValueError('look here')", "look here"),
         ("torch.os._exit(7)", "exit status 7"),
         ("torch.os.abort()", "SIGABRT"),
+        ("torch.os.kill(torch.os.getpid(), 40)", "signal 40"),
         ("torch.ops.aten.nowhere()", "nowhere"),
         ("return None", "NoneType"),
         ("return x.to_sparse()", "layout"),
@@ -126,14 +127,24 @@ FORBIDDEN = {
     "its parent": "torch.os.kill(torch.os.getppid(), 0)",
     "its parent's memory": "open(f'/proc/{torch.os.getppid()}/mem', 'rb').read(1)",
     "its parent's limits": "__import__('resource').prlimit(torch.os.getppid(), 7)",
+    "a lock": "fcntl.fcntl(open(torch.__file__), 6, LOCK)",
+    "whether there is a lock": "fcntl.fcntl(open(torch.__file__), 5, LOCK)",
+    "who owns a descriptor": "fcntl.fcntl(3, 8, 1)",
+    "a lease": "fcntl.fcntl(open(torch.__file__), 1024, 0)",
+    "what others have read": "torch.os.preadv(open(torch.__file__).fileno(), [bytearray(9)], 0, torch.os.RWF_NOWAIT)",
+    "what is kept of files": "torch.os.posix_fadvise(open(torch.__file__).fileno(), 0, 0, 4)",
+    "where it runs": "torch.os.sched_setaffinity(0, torch.os.sched_getaffinity(0))",
     "the corpus": "open(__import__('importlib').util.find_spec('sympy').origin)",
 }
+
+
+LOCKS = "fcntl, LOCK = __import__('fcntl'), __import__('struct').pack('hhqqi', 1, 0, 0, 9, 0)\n"
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_a_candidate_cannot_touch(start: Start, what: str) -> None:
     with pytest.raises(CandidateFault, match=r"PermissionError|BlockingIOError"):
-        built(start, with_forward(FORBIDDEN[what])).forward(0, X, Forward())
+        built(start, LOCKS + with_forward(FORBIDDEN[what])).forward(0, X, Forward())
 
 
 def test_threads_are_allowed(start: Start) -> None:
@@ -150,3 +161,23 @@ def test_the_shared_memory_of_one_process_is_not_anothers(start: Start) -> None:
     second = start(HONEST)
     assert second.process.slot == slot
     assert bytes(second.process.channel.region[4096:8192]) == bytes(4096)
+
+
+NOTES = HONEST.replace("class Mixer", "# a note\nclass Mixer").replace(
+    "    def __init__", '    """For readers."""\n\n    def __init__', 1
+)
+
+
+def test_a_running_mixer_has_neither_comments_nor_docstrings(start: Start) -> None:
+    """They would be data that nobody counts; lines keep their numbers."""
+    code = """
+frame, found = torch.sys._getframe(), []
+while frame:
+    found += [value for value in frame.f_locals.values() if type(value) is str]
+    frame = frame.f_back
+found += torch.sys.modules["linecache"].cache["candidate.py"][2] + [type(self).__doc__]
+raise ValueError([word for word in ("a no" + "te", "For re" + "aders") if any(word in text for text in found)])"""
+    source = NOTES.replace("        return", code.replace("\n", "\n        ").lstrip("\n") + "\n        return", 1)
+    with pytest.raises(CandidateFault, match=r"ValueError: \[\]$") as caught:
+        built(start, source).forward(0, X, Forward())
+    assert f"line {source[: source.index('raise ValueError')].count(chr(10)) + 1}," in caught.value.traceback

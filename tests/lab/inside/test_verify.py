@@ -13,23 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from move37.lab import baselines
-from move37.lab.inside import verify
+from move37.lab.inside import shifts, verify
 from move37.lab.inside.remote import Forward, Record, Remote, RemoteMixer, build_model, rebuild
+from move37.lab.inside.shifts import LARGER, LOUD, Said, Shift, audible, disagreement, disagreement_of_sides, said
 from move37.lab.inside.spawner import Spawner
-from move37.lab.inside.verify import (
-    LARGER,
-    LEAST,
-    LOUD,
-    TOLERANCE,
-    Checks,
-    Said,
-    Shift,
-    audible,
-    disagreement,
-    disagreement_of_sides,
-    drawn_steps,
-    said,
-)
+from move37.lab.inside.verify import EXPECTED, TOLERANCE, Checks, drawn_steps
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.mixers import HONEST, batches, with_forward
@@ -101,6 +89,22 @@ def test_what_bends_within_the_first_look_is_looked_at_nearer(
         checked(spawner, with_forward(FALSE["gradients twice as large"]), steps=3)
 
 
+TURN = HONEST.replace(
+    'self.register_buffer("taps", torch.ones(3))',
+    "self.turn = nn.Parameter(torch.randn(d_model, 16, dtype=torch.complex64) / 8)\n        START",
+).replace(
+    "        return",
+    "        x = x + (x.cfloat() @ self.turn).abs() @ self.turn.real.t().abs()\n        return",
+)
+
+
+def test_gradients_of_complex_weights_are_checked_as_any_other(spawner: Spawner) -> None:
+    checked(spawner, TURN.replace("START", ""))
+    for false in ("torch.randn_like(g) * g.abs().mean()", "torch.complex(g.real, -g.imag)"):
+        with pytest.raises(ContractError, match="at training step"):
+            checked(spawner, TURN.replace("START", f"self.turn.register_hook(lambda g: {false})"), steps=12)
+
+
 HOOK = "if self.now.weight.requires_grad and not hasattr(self, 'hooked'):\n    self.hooked = True\n    "
 FALSE = {
     "orthogonal gradients (Muon)": HOOK
@@ -157,7 +161,18 @@ def test_who_declares_another_backward_may_still_remember_nothing(spawner: Spawn
 @given(st.integers(0, 500), st.integers(1, 500), st.integers(0, 99))
 def test_steps_are_drawn_within_the_segment(first: int, length: int, seed: int) -> None:
     steps = drawn_steps(first, first + length, random.Random(seed))
-    assert len(steps) >= min(length, LEAST) and all(first <= step < first + length for step in steps)
+    assert steps and all(first <= step < first + length for step in steps)
+
+
+@given(st.integers(0, 80), st.integers(0, 2**32))
+def test_checks_that_were_say_nothing_of_checks_to_come(before: int, seed: int) -> None:
+    """Whatever was drawn among the first steps, the rest is drawn as often: the clock tells who was checked."""
+    of_each = [drawn_steps(0, 100, random.Random(seed + i)) for i in range(400)]
+    busy = [drawn for drawn in of_each if sum(step < before for step in drawn) > before * EXPECTED / 100]
+    for group in (of_each, busy):
+        after = sum(step >= before for drawn in group for step in drawn)
+        expected = len(group) * (100 - before) * EXPECTED / 100
+        assert abs(after - expected) <= 6 * (expected**0.5 + 1)
 
 
 def product(seed: int, *, scale: float = 1.0, bend: float = 0.0, left: float = 0.0) -> tuple[Record, Made]:
@@ -278,7 +293,7 @@ def test_shifts_grow_until_rounding_does_not_drown_them(size: float) -> None:
 
 def test_nearer_looks_that_rounding_drowns_excuse_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Near enough, the reported effect is nothing against rounding, and anything agrees with it."""
-    monkeypatch.setattr(verify, "LOUD", 0.0)
+    monkeypatch.setattr(shifts, "LOUD", 0.0)
     found, _ = asked_of(*loud_output(-1.0, 10.0), seed=0)
     assert min(found) > 0.5
     monkeypatch.setattr(Said, "heard", True)

@@ -2,13 +2,17 @@
 
 import contextlib
 import fcntl
+import os
 import sys
+import sysconfig
 import time
 
+PATHS = ("/usr/bin/env", "/bin/sh", sys.executable, "/dev/null", "/dev/zero", "/etc/passwd", "/proc/version")
+OURS = (os.__file__, contextlib.__file__, sysconfig.get_path("purelib"), "/usr", "/lib", "/dev")
 kept = []
-for path in ("/usr/bin/env", "/bin/sh", sys.executable, "/dev/null", "/dev/zero", "/etc/passwd", "/proc/version"):
+for path in (*PATHS, *OURS):
     with contextlib.suppress(OSError):
-        file = open(path, "rb")  # noqa: SIM115
+        file = os.open(path, os.O_RDONLY)
         kept.append(file)
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

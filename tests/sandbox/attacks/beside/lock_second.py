@@ -1,13 +1,18 @@
 """Listens for locks."""
 
+import contextlib
 import fcntl
+import os
 import struct
 import sys
+import sysconfig
 
+PATHS = ("/usr/bin/env", "/bin/sh", sys.executable, "/dev/null", "/dev/zero", "/etc/passwd", "/proc/version")
+OURS = (os.__file__, contextlib.__file__, sysconfig.get_path("purelib"), "/usr", "/lib", "/dev")
 found = []
-for path in ("/usr/bin/env", "/bin/sh", sys.executable, "/dev/null", "/dev/zero", "/etc/passwd", "/proc/version"):
+for path in (*PATHS, *OURS):
     try:
-        file = open(path, "rb")  # noqa: SIM115
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         continue
     try:

@@ -1,0 +1,52 @@
+"""One mixer that was built in a candidate's process, and what the bench asks of it. The trusted process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from move37.lab.inside.remote import CandidateFault, Forward, Layer, Remote
+from move37.lab.inside.wire import Head
+
+
+@dataclass(slots=True)
+class BuiltMixer:
+    """One built mixer in a candidate's process."""
+
+    remote: Remote
+    layer: Layer
+    number: int  # of the layer, among those that were built
+    values: list[Tensor]  # of its parameters and buffers, as the next pass is to have them
+    names: list[str] = field(init=False)
+    sent: bool = False
+
+    def __post_init__(self) -> None:
+        self.names = [*(names[0] for names in self.layer.names), *self.layer.buffers]
+
+    def __call__(self, x: Tensor, *, draw: int = 0, train: bool = False, mode: str = "no_grad") -> Tensor:
+        """One pass; `draw` seeds whatever it draws itself. Raises `CandidateFault`."""
+        values, self.sent = ([] if self.sent else self.values), True
+        return self.remote.forward(self.number, x, Forward(train=train, mode=mode, seed=draw), values)
+
+    def backward(self, of_y: Tensor) -> tuple[Tensor | None, dict[str, Tensor | None]]:
+        """Gradients of x and, by name, of every parameter, after a pass in mode "grad"."""
+        of_x, *of_parameters = self.remote.backward(self.number, of_y)
+        names = [names[0] for names in self.layer.names]
+        return of_x, dict(zip(names, of_parameters, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Parameters and buffers as they are there now."""
+        _, values = self.ask("read")
+        if len(values) != len(self.names):
+            raise CandidateFault("the mixer holds another number of weights")
+        return dict(zip(self.names, values, strict=True))
+
+    def ask(self, what: str, *tensors: Tensor) -> tuple[Head, list[Tensor]]:
+        """Any other request about this layer."""
+        return self.remote.ask({"do": what, "layer": self.number}, tensors)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """By name, as they were built or perturbed here."""
+        return dict(zip(self.names[: len(self.layer.names)], self.values, strict=False))
