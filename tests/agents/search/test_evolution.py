@@ -245,15 +245,6 @@ def test_what_has_shown_nothing_is_tried_less_than_what_was_never_tried() -> Non
     assert entered.count("residual_path") > 3 * (len(entered) - entered.count("residual_path")) / len(flat)
 
 
-def test_nothing_is_drawn_that_the_record_knows_to_lose() -> None:
-    """Half of the operators lost for certain, half gained a little: sketches with the former are passed over."""
-    rng = Random(7)
-    losers = {*rng.sample(OPERATORS, len(OPERATORS) // 2)}
-    record = {o: OperatorFacts(tried=9, mean_effect=-0.3 if o in losers else 0.02, sd=0.2) for o in OPERATORS}
-    entered = [o for n in range(60) for o in drawn(knowing(metric="accuracy", scale=0.1, record=record), n).gained]
-    assert sum(o in losers for o in entered) < len(entered) / 8
-
-
 def test_what_nobody_tried_is_expected_to_do_what_putting_in_does() -> None:
     known = knowing(metric="accuracy", scale=0.1, adding=-0.05)
     assert {*scores(known).values()} == {-0.05}
