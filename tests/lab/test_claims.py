@@ -21,8 +21,9 @@ from move37.lab.claims import (
     ladder_of,
     pairs_of,
     settled,
+    unasked,
 )
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role, Verdict
 from tests.builders import a_candidate, a_gate, a_measurement
 
 
@@ -86,6 +87,20 @@ def test_no_comparison_is_no_claim() -> None:
 def test_self_reported_numbers_are_named() -> None:
     claim = a_claim(*(a_comparison(q, self_reported=q == LONGER) for q in QUESTIONS))
     assert "Self-reported" in claim_text(claim, BITS_PER_BYTE)
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=3), max_size=4))
+def test_who_is_asked_beat_every_rival_and_the_clearest_comes_first(beaten: list[list[bool]]) -> None:
+    experiments = []
+    for number, holds in enumerate(beaten):
+        comparisons = tuple(a_comparison(low=0.01 if h else -0.01) for h in holds)
+        verdict = Verdict(
+            baseline="c1-gla", effect=0.05, low=0.01 * (number + 1), high=0.2, tried=4, text="", comparisons=comparisons
+        )
+        experiments.append(an_experiment(id=f"c1-{number:03d}", verdict=verdict))
+    asked = [e.id for e in unasked(experiments)]
+    assert asked == [f"c1-{n:03d}" for n, holds in reversed(list(enumerate(beaten))) if holds and all(holds)]
+    assert not unasked([replace(e, claim=a_claim()) for e in experiments])
 
 
 def test_a_claim_survives_the_archive() -> None:
