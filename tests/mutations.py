@@ -204,6 +204,27 @@ MUTATIONS = (
         new="        seeds.append(seed)",
         tests=("tests/lab/test_ladder.py",),
     ),
+    Mutation(
+        what="what the Critic forecast is not kept",
+        file="agents/dialogue.py",
+        old='        forecasts = (*forecasts, end.critique.prediction.forecast("Critic"))',
+        new="        pass",
+        tests=("tests/agents/test_dialogue.py",),
+    ),
+    Mutation(
+        what="one self-reported rival of two is not told",
+        file="lab/verdicts.py",
+        old="reported = any(c.self_reported for c in comparisons)",
+        new="reported = all(c.self_reported for c in comparisons)",
+        tests=("tests/lab/test_verdicts.py",),
+    ),
+    Mutation(
+        what="a ladder has a next step although one failed",
+        file="lab/claims.py",
+        old="next=still[0] if still and not failed else None",
+        new="next=still[0] if still else None",
+        tests=("tests/lab/test_claims.py",),
+    ),
 )
 
 

@@ -16,10 +16,12 @@ from move37.lab.claims import (
     LONGER,
     QUESTIONS,
     WORDS,
+    EvidenceStep,
     claim_lesson,
     claim_text,
     ladder_of,
     pairs_of,
+    position,
     settled,
     unasked,
 )
@@ -124,6 +126,15 @@ def test_the_climb_ends_where_the_schedule_of_the_scale_does(end: int) -> None:
         measured = an_experiment(measurements=(a_measurement(steps=steps, total_steps=end),))
         (climb,) = [s for s in ladder_of(measured, BITS_PER_BYTE) if s.name == "climb"]
         assert climb.state == ("reached" if steps == end else "open")
+
+
+@given(st.lists(st.sampled_from(["reached", "failed", "open"])))
+def test_a_position_names_the_next_step_unless_something_failed(states: list[str]) -> None:
+    ladder = [EvidenceStep(name=f"step {n}", words=f"step {n}", state=state) for n, state in enumerate(states)]
+    at = position(ladder)
+    still = [step for step in ladder if step.state == "open"]
+    assert (at.reached, len(at.failed), len(at.lacks)) == tuple(map(states.count, ("reached", "failed", "open")))
+    assert at.next == (still[0] if still and "failed" not in states else None)
 
 
 def test_a_refused_candidate_climbs_no_further() -> None:
