@@ -88,7 +88,7 @@ def _hypothesis(end: Settled, bases: dict[str, str], ctx: ExperimentContext) -> 
     if end.critique is not None and end.critique.prediction is not None:
         forecasts = (*forecasts, end.critique.prediction.forecast("Critic"))
     campaign = ctx.campaign
-    others = [e for e in comparable(campaign) if e.id != ctx.id]
+    others = comparable(campaign)
     gained, lost = changed(end.proposal, others, campaign.operators_of)
     fitted = record.operator_record(others, campaign.task.metric, campaign.operators_of)
     by_record = record.forecast(fitted, gained, lost, first.family)

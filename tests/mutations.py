@@ -176,6 +176,55 @@ MUTATIONS = (
         new='    return ""',
         tests=("tests/agents/test_hybrid.py",),
     ),
+    Mutation(
+        what="a token more than the limit may be used",
+        file="agents/budget.py",
+        old="spent.tokens >= budget.tokens",
+        new="spent.tokens > budget.tokens",
+        tests=("tests/agents/test_budget.py",),
+    ),
+    Mutation(
+        what="a climb costs its whole rung and not what it adds",
+        file="agents/time_left.py",
+        old="going * (rung.steps - below.steps)",
+        new="going * rung.steps",
+        tests=("tests/agents/test_promotion.py",),
+    ),
+    Mutation(
+        what="who beat one of its rivals is asked for a discovery",
+        file="lab/claims.py",
+        old="and all(c.holds for c in e.verdict.comparisons)",
+        new="and any(c.holds for c in e.verdict.comparisons)",
+        tests=("tests/lab/test_claims.py",),
+    ),
+    Mutation(
+        what="fresh seeds may have screened",
+        file="lab/ladder.py",
+        old="        if seed not in used:\n            seeds.append(seed)",
+        new="        seeds.append(seed)",
+        tests=("tests/lab/test_ladder.py",),
+    ),
+    Mutation(
+        what="what the Critic forecast is not kept",
+        file="agents/dialogue.py",
+        old='        forecasts = (*forecasts, end.critique.prediction.forecast("Critic"))',
+        new="        pass",
+        tests=("tests/agents/test_dialogue.py",),
+    ),
+    Mutation(
+        what="one self-reported rival of two is not told",
+        file="lab/verdicts.py",
+        old="reported = any(c.self_reported for c in comparisons)",
+        new="reported = all(c.self_reported for c in comparisons)",
+        tests=("tests/lab/test_verdicts.py",),
+    ),
+    Mutation(
+        what="a ladder has a next step although one failed",
+        file="lab/claims.py",
+        old="next=still[0] if still and not failed else None",
+        new="next=still[0] if still else None",
+        tests=("tests/lab/test_claims.py",),
+    ),
 )
 
 

@@ -32,7 +32,7 @@ def sources(room: str) -> list[Path]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_module_says_what_it_is_for(room: str) -> None:
-    silent = [str(p.relative_to(ROOT)) for p in sources(room) if p.read_text() and not ast.get_docstring(_tree(p))]
+    silent = [str(p.relative_to(ROOT)) for p in sources(room) if p.read_text() and not ast.get_docstring(house.tree(p))]
     assert not silent
 
 
@@ -74,7 +74,6 @@ def test_only_the_settings_read_the_environment() -> None:
         "lab/training/contract.py",
         "lab/gates/entry.py",
         "lab/probes/entry.py",
-        "app/running/figures_backend.py",
     }
     found = [
         str(path.relative_to(ROOT))
@@ -105,13 +104,9 @@ def test_foreign_text_cannot_reach_another_slot() -> None:
     assert "{{contract}} {{lessons}}" in filled
 
 
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
 def _imported(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(house.tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -167,7 +162,7 @@ def test_no_room_knows_a_task_by_its_name() -> None:
         name = str(path.relative_to(ROOT))
         if name.startswith(allowed):
             continue
-        for node in ast.walk(_tree(path)):
+        for node in ast.walk(house.tree(path)):
             texts = [c.value for c in _told_apart(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
             known = [kind.name for kind in TASKS]
             if any(text.rstrip(":") in known for text in texts):
@@ -193,7 +188,7 @@ def test_no_file_of_agents_and_app_names_one_tasks_metric_or_class() -> None:
         for path in sources(room):
             if "agents/search" in str(path):
                 continue
-            named = {name.id for name in ast.walk(_tree(path)) if isinstance(name, ast.Name)}
+            named = {name.id for name in ast.walk(house.tree(path)) if isinstance(name, ast.Name)}
             assert not named & {"BITS_PER_BYTE", "COMBINED_SCORE", "MixersTask", "ProgramTask"}, path
             modules = {module for top in (True, False) for _, module in house.own_imports(path, top=top)}
             assert not {m for m in modules if m.startswith(("lab.tasks.mixers", "lab.tasks.program"))}, path

@@ -16,13 +16,16 @@ from move37.lab.claims import (
     LONGER,
     QUESTIONS,
     WORDS,
+    EvidenceStep,
     claim_lesson,
     claim_text,
     ladder_of,
     pairs_of,
+    position,
     settled,
+    unasked,
 )
-from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role, Verdict
 from tests.builders import a_candidate, a_gate, a_measurement
 
 
@@ -88,6 +91,20 @@ def test_self_reported_numbers_are_named() -> None:
     assert "Self-reported" in claim_text(claim, BITS_PER_BYTE)
 
 
+@given(st.lists(st.lists(st.booleans(), max_size=3), max_size=4))
+def test_who_is_asked_beat_every_rival_and_the_clearest_comes_first(beaten: list[list[bool]]) -> None:
+    experiments = []
+    for number, holds in enumerate(beaten):
+        comparisons = tuple(a_comparison(low=0.01 if h else -0.01) for h in holds)
+        verdict = Verdict(
+            baseline="c1-gla", effect=0.05, low=0.01 * (number + 1), high=0.2, tried=4, text="", comparisons=comparisons
+        )
+        experiments.append(an_experiment(id=f"c1-{number:03d}", verdict=verdict))
+    asked = [e.id for e in unasked(experiments)]
+    assert asked == [f"c1-{n:03d}" for n, holds in reversed(list(enumerate(beaten))) if holds and all(holds)]
+    assert not unasked([replace(e, claim=a_claim()) for e in experiments])
+
+
 def test_a_claim_survives_the_archive() -> None:
     claim = a_claim(a_comparison(), a_comparison(ABLATION, low=None, high=None, note="diverged"))
     assert decode(Claim, encode(claim)) == claim
@@ -109,6 +126,15 @@ def test_the_climb_ends_where_the_schedule_of_the_scale_does(end: int) -> None:
         measured = an_experiment(measurements=(a_measurement(steps=steps, total_steps=end),))
         (climb,) = [s for s in ladder_of(measured, BITS_PER_BYTE) if s.name == "climb"]
         assert climb.state == ("reached" if steps == end else "open")
+
+
+@given(st.lists(st.sampled_from(["reached", "failed", "open"])))
+def test_a_position_names_the_next_step_unless_something_failed(states: list[str]) -> None:
+    ladder = [EvidenceStep(name=f"step {n}", words=f"step {n}", state=state) for n, state in enumerate(states)]
+    at = position(ladder)
+    still = [step for step in ladder if step.state == "open"]
+    assert (at.reached, len(at.failed), len(at.lacks)) == tuple(map(states.count, ("reached", "failed", "open")))
+    assert at.next == (still[0] if still and "failed" not in states else None)
 
 
 def test_a_refused_candidate_climbs_no_further() -> None:

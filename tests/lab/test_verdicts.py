@@ -132,6 +132,12 @@ def test_all_confirmations_of_a_home_share_one_error(looks: int) -> None:
     assert spent < 0.05 and spent + 0.05 * 6 / math.pi**2 / looks >= 0.05
 
 
+@pytest.mark.parametrize("told", [(True, False), (False, True), (False, False)])
+def test_one_self_reported_rival_of_two_is_enough_to_say_so(told: tuple[bool, bool]) -> None:
+    verdict = confirm(fresh([2.4] * 3), *(fresh([2.5] * 3, self_reported=t) for t in told))
+    assert verdict.self_reported == any(told) == ("self-reported" in verdict.text.lower())
+
+
 @given(st.booleans(), st.booleans())
 def test_a_verdict_over_self_reported_numbers_says_so(ours: bool, theirs: bool) -> None:
     arms = [fresh([2.4] * 3, self_reported=ours), fresh([2.5] * 3, self_reported=theirs)]

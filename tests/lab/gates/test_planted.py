@@ -1,6 +1,12 @@
-"""Every planted defect is caught by its gate and by no other; unusual mixers that are right pass all gates."""
+"""Every planted defect is caught by its gate and by no other; unusual mixers that are right pass all gates.
+
+Each is a second of all gates: one defect a gate and some of the others are fast tests, the rest slow ones.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import pytest
 
@@ -9,9 +15,16 @@ from tests.lab.gates.here import failing, gates_here, result
 from tests.lab.gates.honest import HONEST
 
 ONLY_OUTSIDE = {"a loop within a loop of plain Python"}  # shows in CPU seconds alone: test_run.py
+DEFECTS = sorted(PLANTED.keys() - ONLY_OUTSIDE)
+ONE_A_GATE = {PLANTED[defect][0]: defect for defect in DEFECTS}.values()
+SOME_HONEST = ("clean", "dropout in training", "a recurrence written as a loop", "softmax within a window of 32")
 
 
-@pytest.mark.parametrize("defect", sorted(PLANTED.keys() - ONLY_OUTSIDE))
+def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("defect", slow_but(DEFECTS, ONE_A_GATE))
 def test_a_planted_defect_fails_its_gate_and_only_it(defect: str) -> None:
     gate, source = PLANTED[defect]
 
@@ -21,7 +34,7 @@ def test_a_planted_defect_fails_its_gate_and_only_it(defect: str) -> None:
     assert len(result(checked, gate).message) > 15
 
 
-@pytest.mark.parametrize("mixer", HONEST)
+@pytest.mark.parametrize("mixer", slow_but(HONEST, SOME_HONEST))
 def test_an_unusual_mixer_that_is_right_passes_every_gate(mixer: str) -> None:
     checked = gates_here(HONEST[mixer])
 
