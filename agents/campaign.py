@@ -63,6 +63,7 @@ class _Campaign:
         self._vetoes: dict[str, str] = {}
         self._directions = from_facts(campaign.record.facts)
         self._phase = ""
+        self._walked: set[int] = set()  # numbers of candidates that this session began or took up again
         self._hurried = False  # whether it was said that the time left is for the best so far
 
     async def run(self) -> CampaignResult:
@@ -99,20 +100,30 @@ class _Campaign:
         await self._baselines(schedule.baseline_rungs[:1])
         need_a_baseline(campaign)
         everybody: list[str] = []
-        start = 1
-        while start <= campaign.record.brief.budget:  # again, where the budget grew while the last ones were confirmed
-            while start <= campaign.record.brief.budget:
-                numbers = range(start, min(start + schedule.generation, campaign.record.brief.budget + 1))
+        numbers = list(range(1, min(schedule.generation, campaign.record.brief.budget) + 1))
+        while numbers:  # again, where a limit was raised while the last ones were confirmed
+            while numbers:
                 everybody += await self._generation(numbers)
-                start = numbers.stop
+                numbers = self._open_numbers(schedule.generation)
             for own in baselines_of(campaign):
                 await campaign.sandbox.release(own.id)
             self._enter("confirm")
             for work in (promotion.tune, promotion.screen_again, promotion.confirm):
                 await work(campaign, everybody, self.seat)
             await standing_claims.confirm_standing(campaign, self.seat, self._limit)
+            numbers = self._open_numbers(schedule.generation)
 
-    async def _generation(self, numbers: range) -> list[str]:
+    def _open_numbers(self, most: int) -> list[int]:
+        """The next candidates: those that a limit held back come as soon as it is raised."""
+        campaign = self._context
+        if extend(campaign):
+            tell_budget(campaign, self._phase)
+        found = [n for n in range(1, campaign.record.brief.budget + 1) if n not in self._walked]
+        if self._limit() or self._time_is_for_the_best():
+            found = [n for n in found if begun(campaign, n)]
+        return found[:most]
+
+    async def _generation(self, numbers: Sequence[int]) -> list[str]:
         """Candidates side by side, then the ladder."""
         campaign = self._context
         self._enter("search")
@@ -167,7 +178,7 @@ class _Campaign:
 
     # Candidates ---------------------------------------------------------------------------------------------
 
-    async def _search(self, numbers: range) -> list[str]:
+    async def _search(self, numbers: Sequence[int]) -> list[str]:
         # Talking holds no training place: gates and trainings take the bench, and further experiments talk meanwhile.
         slots = asyncio.Semaphore(self._context.workers + self._context.talking)
         midway = reflection.Midway(self._context, numbers, self._limit)
@@ -187,6 +198,7 @@ class _Campaign:
             self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
         ):
             return ""  # nothing new is proposed; what is written goes on
+        self._walked.add(number)
         self._store_lines()
         experiment = begin(campaign, number)
         ctx, step = self.seat(experiment)

@@ -56,7 +56,7 @@ async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: L
 class Midway:
     """Reflects within a generation, each time `reflect_every` of its experiments have ended; its end is not for it."""
 
-    def __init__(self, campaign: CampaignContext, numbers: range, limit: Limit) -> None:
+    def __init__(self, campaign: CampaignContext, numbers: Sequence[int], limit: Limit) -> None:
         self._campaign, self._numbers, self._limit = campaign, numbers, limit
         self._ended: list[str] = []
         self._one = asyncio.Lock()  # at a time: each revision reads the one before it
