@@ -152,6 +152,8 @@ async def _setup(
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
     second = second_task(task, ground.cache, wanted.second_corpus, missing)
+    if left_out := tuple(getattr(getattr(second, "corpus", None), "left_out", ())):
+        ground.watch.notice(f"of the second corpus, {len(left_out)} files are no text and left out: {left_out[0]}")
     ablation = ablated(experiment, base_of(experiment, everybody))
     if ablation is None:
         missing[ABLATION] = "nothing in it is new against what it changes"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from move37.app.cli import COMMANDS, build
+from move37.app.cli import COMMANDS, GROUPS, build
 from move37.app.exits import Exit, status_of
 from move37.app.text import harmless
 
@@ -29,6 +29,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; every way out passes here."""
     _speak_any_locale()
+    if sys.stdout is None:  # it was closed: what is printed is asked for by nobody
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         answer = build()(args=list(arguments), prog_name="move37", standalone_mode=False)
         sys.stdout.flush()
@@ -53,6 +55,10 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)
+        if status is None and isinstance(error, OSError) and error.strerror:  # a path or a disk, hardly a fault of ours
+            where = f"{error.filename}: " if error.filename else "what was asked for cannot be written: "
+            _say(f"{where}{error.strerror}: name another place, or see that it can be used")
+            return Exit.ENVIRONMENT
         if status is None:
             traceback.print_exc()
             _say("this is a fault of move37 itself; nothing that was stored is lost, `move37 resume` goes on")
@@ -82,8 +88,11 @@ def _advice(message: str, arguments: Sequence[str]) -> str:
 
 def _asked(arguments: Sequence[str]) -> str:
     """The command that was meant, where there is one, for the hint."""
-    named = next((a for a in arguments if a in COMMANDS), "")
-    return f"{named} " if named else ""
+    place = next((i for i, a in enumerate(arguments) if a in (*COMMANDS, "reproduce")), None)
+    if place is None:
+        return ""
+    group = arguments[place] in GROUPS and arguments[place + 1 : place + 2]
+    return " ".join([arguments[place], *(group if group and group[0].isalpha() else ()), ""])
 
 
 def _say(message: str) -> None:

@@ -46,6 +46,8 @@ COMMANDS = (
     "doctor",
 )
 
+GROUPS = ("memory", "sandbox", "models")  # of commands
+
 _HELP = """An autonomous scientist for neural architectures.
 
 Agents negotiate a hypothesis, write a sequence mixer, debug it, train it in a sandbox beside seven baselines,

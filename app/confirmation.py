@@ -140,17 +140,27 @@ def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, Questione
 def told_on_stderr() -> ClaimWatch:
     """One line an event: for pipes, logs and whoever reads along."""
 
+    done, most = 0, ""
+
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+    def begins(plan: ConfirmationPlan, count: int) -> None:
+        nonlocal done, most
+        done, most = 0, f" of {count} at most"
+        say(f"confirmation {plan.confirmation} of this home: {len(plan.seeds)} fresh seeds, {count} runs at most")
+
+    def run(name: str, seed: int, kept: bool) -> None:
+        nonlocal done
+        done += 1
+        say(f"  run {done}{most}: {name}, seed {seed}: {'kept from earlier' if kept else 'training'}")
 
     def answers(c: Comparison, metric: Metric) -> None:
         say(f"{'holds' if c.holds else 'fails'}: {c.question}, {against(c, metric)}")
 
     return ClaimWatch(
-        begins=lambda plan, count: say(
-            f"confirmation {plan.confirmation} of this home: {len(plan.seeds)} fresh seeds, {count} runs at most"
-        ),
-        run=lambda name, seed, kept: say(f"  {name}, seed {seed}: {'kept from earlier' if kept else 'training'}"),
+        begins=begins,
+        run=run,
         answers=answers,
         notice=say,
     )

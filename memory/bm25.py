@@ -11,6 +11,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 
@@ -116,11 +117,16 @@ def _sparse(weights: dict[str, float]) -> Sparse:
     return Sparse(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))
 
 
-def shared(asked: str, found: str, *, limit: int = 5) -> tuple[str, ...]:
-    """Words of the question that stand in the text, longest first, in the question's own spelling."""
-    have = set(words(found))
+def spelled(asked: str) -> dict[str, str]:
+    """Stem -> the word of a question, in its own spelling."""
     out: dict[str, str] = {}
     for word in _WORD.findall(asked.lower()):
-        if word not in _STOP and len(word) > 2 and stem(word) in have:
+        if word not in _STOP and len(word) > 2:
             out.setdefault(stem(word), word)
-    return tuple(sorted(out.values(), key=lambda word: (-len(word), word))[:limit])
+    return out
+
+
+def shared(asked: Mapping[str, str], found: str, *, limit: int = 5) -> tuple[str, ...]:
+    """Words of the question (`spelled`) that stand in the text, longest first, in the question's own spelling."""
+    have = asked.keys() & set(words(found))
+    return tuple(sorted((asked[one] for one in have), key=lambda word: (-len(word), word))[:limit])

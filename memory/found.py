@@ -52,10 +52,10 @@ def rescored(found: Found, score: float) -> Found:
     return replace(found, score=float(score), why=f"judged {score:.3g} by the reranker")
 
 
-def explained(text: str, found: Found, places: Mapping[str, int]) -> Found:
-    """Which words and which meaning brought it back, and at which place in which list."""
+def explained(asked: Mapping[str, str], found: Found, places: Mapping[str, int]) -> Found:
+    """Which words (`bm25.spelled`) and which meaning brought it back, and at which place in which list."""
     parts = []
-    said = bm25.shared(text, stored(found.item))
+    said = bm25.shared(asked, stored(found.item))
     if said:
         parts.append("words " + ", ".join(said))
     if found.similarity is not None:

@@ -124,7 +124,9 @@ class Index:
         rows_of = {item.id: row for item, row in found if row is not None}
         sources = {item.id: item.key for item, _ in found}
         chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        return tuple(explained(text, items[id], rank.places(lists, id)) for id in chosen)
+        places = rank.places(lists, chosen)
+        asked = bm25.spelled(text)
+        return tuple(explained(asked, items[id], places[id]) for id in chosen)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -204,11 +206,12 @@ class Index:
                 best[hit.id] = max(best.get(hit.id, 0.0), hit.score / len(rows))
         chosen = sorted(best, key=lambda id: (-best[id], id))[:limit]
         points = self.store.fetch(name, chosen)
+        asked = bm25.spelled(text)
         out = []
         for id in chosen:
             if id in points:
                 found = replace(found_at(name, points[id]), score=best[id], similarity=best[id])
-                said = ", ".join(bm25.shared(text, stored(found.item))) or "no word"
+                said = ", ".join(bm25.shared(asked, stored(found.item))) or "no word"
                 out.append((replace(found, why=f"shares {said}"), best[id]))
         return out
 

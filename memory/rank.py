@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -86,9 +86,14 @@ def fuse(
     return tuple(Ranked(id, -score, cosines.get(id)) for score, id in scored[:limit])
 
 
-def places(lists: Mapping[str, Sequence[Hit]], id: str) -> dict[str, int]:
-    """At which place, from 1, an item stands in which list."""
-    return {name: place for name, hits in lists.items() for place, hit in enumerate(hits, 1) if hit.id == id}
+def places(lists: Mapping[str, Sequence[Hit]], ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Item -> list -> its place there, from 1."""
+    found: dict[str, dict[str, int]] = {id: {} for id in ids}
+    for name, hits in lists.items():
+        for place, hit in enumerate(hits, 1):
+            if hit.id in found:
+                found[hit.id][name] = place
+    return found
 
 
 def _most_words(
@@ -155,32 +160,30 @@ def mmr(
     one source (id -> paper) support each other in the lists, as they share their context, and would fill the answer:
     each one that is chosen lowers the rest.
     """
+    import numpy as np
+
+    if not order:
+        return ()
     sources = sources or {}
-    taken: Counter[str] = Counter()
+    ids = [id for id, _ in order]
+    scores = np.array([score for _, score in order])
+    papers = np.array([sources.get(id, id) for id in ids], dtype=object)
+    some = next(iter(vectors.values()), np.zeros(1, dtype=np.float32))
+    rows = np.stack([vectors.get(id, np.zeros_like(some)) for id in ids])  # without one: like nothing
+    low = min(0.0, float(scores.min()))  # a reranker's logits may all be negative
+    relevance = (scores - low) / (float(scores.max()) - low or 1.0)
+    nearest, left = np.zeros(len(ids)), np.ones(len(ids), dtype=bool)
     chosen: list[str] = []
-    left = list(order)
-    low = min((score for _, score in left if score < 0), default=0.0)  # a reranker's logits may all be negative
-    span = max((score for _, score in left), default=1.0) - low or 1.0
-    nearest = {id: 0.0 for id, _ in left}
-
-    def worth(item: tuple[str, float]) -> tuple[float, float]:
-        relevance = (item[1] - low) / span * SAME_SOURCE ** taken[sources.get(item[0], item[0])]
-        return diversity * relevance - (1 - diversity) * nearest[item[0]], item[1]
-
-    while left and len(chosen) < limit:
-        best = max(left, key=worth)
-        left.remove(best)
-        chosen.append(best[0])
-        taken[sources.get(best[0], best[0])] += 1
-        mine = vectors.get(best[0])
-        kept = []
-        for id, score in left:
-            other = vectors.get(id)
-            likeness = float(mine @ other) if mine is not None and other is not None else 0.0
-            nearest[id] = max(nearest[id], likeness)
-            if likeness < duplicate:
-                kept.append((id, score))
-        left = kept
+    while left.any() and len(chosen) < limit:
+        worth = np.where(left, diversity * relevance - (1 - diversity) * nearest, -np.inf)
+        ties = np.flatnonzero(worth == worth.max())
+        best = int(ties[np.argmax(scores[ties])])
+        chosen.append(ids[best])
+        relevance = np.where(papers == papers[best], relevance * SAME_SOURCE, relevance)
+        likeness = rows @ rows[best]
+        nearest = np.maximum(nearest, likeness)
+        left &= likeness < duplicate
+        left[best] = False
     return tuple(chosen)
 
 

@@ -48,7 +48,7 @@ def _copy_still(folder: Path, target: Path) -> None:
     try:
         lock.acquire(timeout=PATIENCE_S)
     except (Timeout, OSError) as error:  # the latter: a folder that may only be read, where nobody writes either
-        log.warning("copied_without_lock", folder=str(folder), error=str(error))
+        log.info("copied_without_lock", folder=str(folder), error=str(error))
     try:
         for child in sorted(folder.iterdir()):
             if child.is_dir() and ".aside-" not in child.name:

@@ -123,6 +123,8 @@ class StructuredOutputClient(ClientWrapper):
                 return result.model_copy(update={"content": reply.model_dump_json(), "usage": spent})
             if result.finish_reason == "length":
                 problem = f"the reply was cut off at its token limit; be shorter ({problem})"
+            elif result.finish_reason == "content_filter":
+                problem = f"the provider's filter withheld the reply ({problem})"
             log.warning("reply_invalid", role=role_of(form), model=self.signature, attempt=attempt, why=problem)
             asked = [
                 *messages,

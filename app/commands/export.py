@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import EnvironmentFault
 from move37.app.reading import pick_campaign, reading
 
 
@@ -43,7 +44,10 @@ def export(
     with reading(context.obj.home) as archive:
         view = view_of(archive, pick_campaign(archive, campaign))
     runs = runs_of(view)
-    for run in runs:
-        sink.send(run)
-    sink.close()
+    try:
+        for run in runs:
+            sink.send(run)
+        sink.close()
+    except OSError as error:
+        raise EnvironmentFault(f"{to} cannot be written ({error.strerror or error}): name another place") from error
     typer.echo(f"{len(runs)} experiments of campaign {view.campaign.id} are at {to}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import BadInput
 from move37.app.reading import print_json, reading
 from move37.lab.archive.codec import encode
 
@@ -39,6 +40,8 @@ def insight(
     from move37.app.terminal import console
     from move37.app.views.insight import as_markdown, insight_sections
 
+    if as_json and markdown:
+        raise BadInput("choose either --json or --markdown")
     with reading(context.obj.home) as archive:
         found, metric = of_home(archive, campaigns or [])
     if as_json:

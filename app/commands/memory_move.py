@@ -83,7 +83,7 @@ _CHECK = """Validate paper files of the cognition format; status 1 when there is
 """
 
 
-def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> None:
+def check(path: Annotated[Path, typer.Argument(help="A file or a folder.", metavar="PATH")]) -> None:
     """One line a problem."""
     from move37.memory.papers import parse
     from move37.memory.review import check_folder, problems
@@ -91,9 +91,15 @@ def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")]) -> 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
     if path.is_dir():
+        if not any(p.name != "README.md" for p in path.glob("*.md")):
+            raise BadInput(f"{path} holds no .md file: name a paper, or a folder of them")
         found = check_folder(path)
     else:
-        said = problems(parse(path.read_text(encoding="utf-8"), name=path.name), stem=path.stem)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path} cannot be read as UTF-8 text: name a paper in Markdown") from error
+        said = problems(parse(text, name=path.name), stem=path.stem)
         found = {path.name: said} if said else {}
     for name, lines in found.items():
         for line in lines:

@@ -39,7 +39,7 @@ def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="An observation or a question.", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option(help="Many queries, JSON Lines.", metavar="QUERIES.jsonl")] = None,
-    limit: Annotated[int, typer.Option(help="Hits for each query.", min=1, max=100)] = 6,
+    limit: Annotated[int, typer.Option(help="Hits for each query.", metavar="N", min=1, max=100)] = 6,
     as_json: JsonFlag = False,
 ) -> None:
     """Hybrid search over both collections."""
@@ -145,7 +145,7 @@ def _queries(path: Path) -> Iterator[tuple[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        raise BadInput(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): name another") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

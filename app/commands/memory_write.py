@@ -90,7 +90,7 @@ that cannot be read are named on stderr and skipped.
 
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    path: Annotated[Path, typer.Argument(help="A file or a folder.", metavar="PATH")],
     task: TaskOption = None,
 ) -> None:
     """Read first, then write in one go, so that the embedding sees large batches."""

@@ -19,7 +19,8 @@ def register(app: typer.Typer) -> None:
 _HELP = """Go on with the latest campaign that has not finished; no finished step is repeated.
 
 Task, seed and corpus are those it began with. Limits, budget and model too, unless you name others; they count all
-sessions together, so that a finished campaign goes on when it is given more.
+sessions together, so that a finished campaign goes on when it is given more. The defaults below are those of a new
+campaign; one that goes on keeps its own.
 
 \b
   move37 resume

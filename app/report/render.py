@@ -44,10 +44,14 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
     target = path.expanduser().absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file() and not target.is_dir():  # a pipe or a device is written to
+            target.write_text(text, encoding="utf-8")
+            return target
         # Written beside and renamed, so that a reader never sees half a page.
-        half = target.with_name(f".{target.name}.half")
+        real = target.resolve()
+        half = real.with_name(f".{real.name}.half")
         half.write_text(text, encoding="utf-8")
-        half.replace(target)
+        half.replace(real)
     except OSError as error:
         raise EnvironmentFault(
             f"the report cannot be written to {target} ({error.strerror}): choose another --out"

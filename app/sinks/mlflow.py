@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +23,13 @@ class MLflow:
     """A tracking server, or a folder."""
 
     def __init__(self, address: str) -> None:
-        self._client = MlflowClient(tracking_uri=address)
+        with _translated(f"MLflow cannot use {address}"):
+            self._client = MlflowClient(tracking_uri=address)
 
     def send(self, run: SinkRun) -> None:
         """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
-        try:
+        with _translated(f"MLflow does not take {run.id}"):
             self._send(run)
-        except Exception as error:
-            if not type(error).__module__.startswith(("mlflow", "requests", "urllib3")):
-                raise
-            raise EnvironmentFault(f"MLflow does not take {run.id} ({str(error).splitlines()[0]})") from error
 
     def _send(self, run: SinkRun) -> None:
         name = f"move37 campaign {run.campaign}"
@@ -53,6 +53,16 @@ class MLflow:
         """Each run is written when it is sent."""
 
 
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("mlflow", "requests", "urllib3")):
+            raise
+        raise EnvironmentFault(f"{what} ({str(error).splitlines()[0][:200]})") from error
+
+
 def _plain(metric: str) -> str:
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
 
@@ -62,5 +72,9 @@ def open_sink(name: str, place: str) -> Any:
     if "://" in place:
         if not place.startswith(("http://", "https://", "sqlite://", "file://")):
             raise BadInput(f"{place} is no tracking server's address: write http://HOST:PORT or a folder")
+        # Its own patience with a server that is not there is seven tries, of minutes, without a word.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         return MLflow(place)
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer versions want to be told that a folder is meant
     return MLflow(Path(place).expanduser().absolute().as_uri())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -66,10 +67,15 @@ class LogAudit:
 
 
 def read_log(text: str) -> tuple[LoggedRun, ...]:
-    """The runs of a table with a head, separated by tabs or commas. Raises `BadCandidate` in one line."""
-    first = text.splitlines()[0] if text.strip() else ""
-    reader = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in first else ",")
-    names = [n.strip().lower() for n in reader.fieldnames or ()]
+    """The runs of a table with a head, separated by tabs, commas or semicolons, or of objects, one a line.
+
+    Raises `BadCandidate` in one line.
+    """
+    try:
+        rows = _objects(text) if text.lstrip()[:1] in ("{", "[") else _table(text)
+    except csv.Error as error:
+        raise BadCandidate(f"the log is no table ({error}): give one with a head, a run a line") from error
+    names = list(dict.fromkeys(name for row in rows for name in row))
     column = next((n for n in VALUES if n in names), None)
     if column is None or "status" not in names:
         raise BadCandidate(
@@ -77,8 +83,7 @@ def read_log(text: str) -> tuple[LoggedRun, ...]:
         )
     sign = -1.0 if column in RISING else 1.0
     runs = []
-    for number, row in enumerate(reader, start=1):
-        cells = {(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
+    for number, cells in enumerate(rows, start=1):
         status = cells.get("status", "").lower()
         crashed = "crash" in status or "fail" in status
         value = math.nan if crashed else sign * _number(cells.get(column, ""))
@@ -87,6 +92,38 @@ def read_log(text: str) -> tuple[LoggedRun, ...]:
     if not any(math.isfinite(r.value) for r in runs):
         raise BadCandidate(f"the log holds no run with a number under `{column}`")
     return tuple(runs)
+
+
+def _table(text: str) -> list[dict[str, str]]:
+    first = text.lstrip("\n\r ").splitlines()[0] if text.strip() else ""
+    delimiter = max("\t,;", key=first.count)
+    reader = csv.DictReader(io.StringIO(text.lstrip("\n\r ")), delimiter=delimiter)
+    found = [
+        {(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
+        for row in reader
+    ]
+    return found or [{(n or "").strip().lower(): "" for n in reader.fieldnames or ()}]
+
+
+def _objects(text: str) -> list[dict[str, str]]:
+    """Rows as JSON: a list of objects, or one a line; a line that is none is passed over, as one cut off is."""
+    try:
+        whole = json.loads(text)
+        values = whole if isinstance(whole, list) else [whole]
+    except (ValueError, RecursionError):
+        values = [_value(line) for line in text.splitlines()]
+    return [
+        {str(k).strip().lower(): "" if v is None else str(v).strip() for k, v in value.items()}
+        for value in values
+        if isinstance(value, dict)
+    ]
+
+
+def _value(line: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAudit:

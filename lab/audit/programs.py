@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 from move37.lab.errors import BadCandidate
 
+SOURCES = ("program", "code", "source")  # of a record, as loops that write archives call it
 LARGEST_ARCHIVE = 256 * 2**20  # bytes
 LARGEST_PROGRAM = 2**20  # bytes of one Python file; longer ones are not read
 MOST_PROGRAMS = 5_000
@@ -43,32 +46,54 @@ def _from_file(path: Path, name: str) -> Program:
     try:
         if path.stat().st_size > LARGEST_PROGRAM:
             return Program(name=name, source=None, reason=f"over {LARGEST_PROGRAM // 2**20} MiB")
-        return Program(name=name, source=path.read_bytes().decode("utf-8"))
+        return Program(name=name, source=_python(path.read_bytes()))
     except OSError as error:
         return Program(name=name, source=None, reason=f"cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        return Program(name=name, source=None, reason="no UTF-8 text")
+    except (UnicodeDecodeError, SyntaxError, LookupError):
+        return Program(name=name, source=None, reason="no text in the encoding that it declares, or UTF-8")
+
+
+def _python(data: bytes) -> str:
+    """Python source as Python reads it: its mark, the encoding that it declares, any line ends."""
+    plain = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(plain).readline)
+    return plain.decode(encoding)
+
+
+def text_of(data: bytes) -> str:
+    """UTF-8, or UTF-16 that says so in its first bytes. Raises `UnicodeDecodeError`."""
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def _from_archive(path: Path) -> tuple[Program, ...]:
     try:
         if path.stat().st_size > LARGEST_ARCHIVE:
             raise BadCandidate(f"{path} is over {LARGEST_ARCHIVE // 2**20} MiB: give a part of it")
-        text = path.read_bytes().decode("utf-8")
+        text = text_of(path.read_bytes())
     except OSError as error:
         raise BadCandidate(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadCandidate(f"{path} is no UTF-8 text: name a folder of Python files, or an archive in JSON") from error
-    records = [r for r in _records(text) if isinstance(r, dict) and isinstance(r.get("program"), str)]
-    if not records:
+    found = [_from_record(number, r) for number, r in enumerate(_records(text), start=1)]
+    if not any(program.source for program in found):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BadCandidate(
+                f"{path} is no JSON, or ends too early ({str(error)[:100]}): give a whole archive, or --log for a log"
+            ) from error
         raise BadCandidate(
             f"{path} holds no record with a `program`: an archive is a list of objects with name, program"
         )
-    _count(len(records), path)
-    return tuple(
-        Program(name=str(r.get("name") or r.get("index") or number)[:120], source=r["program"])
-        for number, r in enumerate(records, start=1)
-    )
+    _count(len(found), path)
+    return tuple(found)
+
+
+def _from_record(number: int, record: Any) -> Program:
+    fields = record if isinstance(record, dict) else {}
+    name = str(fields.get("name") or fields.get("index") or fields.get("id") or number)[:120]
+    source = next((fields[key] for key in SOURCES if isinstance(fields.get(key), str) and fields[key].strip()), None)
+    return Program(name=name, source=source, reason="" if source else "its record has no program")
 
 
 def _records(text: str) -> Iterable[Any]:
@@ -77,10 +102,15 @@ def _records(text: str) -> Iterable[Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return _lines(text)
-    if isinstance(found, dict):
-        lists = [v for v in found.values() if isinstance(v, list)]
-        return lists[0] if lists and "program" not in found else [found]
-    return found if isinstance(found, list) else []
+    if isinstance(found, dict) and not found.keys() & set(SOURCES):
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in (found, *found.values())]
+        lists = [v for v in inner if isinstance(v, list) and any(isinstance(item, dict) for item in v)]
+        return max(lists, key=_programs, default=[])
+    return found if isinstance(found, list) else [found]
+
+
+def _programs(records: list[Any]) -> int:
+    return sum(isinstance(r, dict) and bool(r.keys() & set(SOURCES)) for r in records)
 
 
 def _lines(text: str) -> Iterable[Any]:

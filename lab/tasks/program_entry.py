@@ -53,7 +53,10 @@ def main(arguments: list[str]) -> None:
         _load("candidate_program", program)
     else:
         sys.argv = [str(folder / "evaluator.py")]
-        _evaluate(mode, _load("evaluator", folder / "evaluator.py"), program, here=here, out=out)
+        try:
+            _evaluate(mode, _load("evaluator", folder / "evaluator.py"), program, here=here, out=out)
+        except SystemExit as leaving:  # a status of 0 would read as done
+            raise RuntimeError(f"sys.exit({leaving.code!r}) was called before there was a score") from leaving
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a thread or child that was left behind must not hold the job, which has its answer
@@ -95,7 +98,9 @@ def _load(name: str, path: Path) -> ModuleType:
 
 
 def metrics(answer: Any) -> dict[str, float]:
-    """The real numbers among an evaluator's answer (a dict, or an object with one under `metrics`); the rest drops."""
+    """The real numbers among an evaluator's answer (a dict, an object with one under `metrics`, or the score alone)."""
+    if isinstance(answer, (int, float)) or getattr(answer, "shape", None) == ():
+        answer = {"combined_score": answer}
     found = answer if isinstance(answer, dict) else getattr(answer, "metrics", None)
     if not isinstance(found, dict):
         raise TypeError(f"the evaluator returned {type(answer).__name__}, not a dict of metrics")

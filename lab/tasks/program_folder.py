@@ -110,7 +110,8 @@ def tree_of_file(text: str, path: Path) -> ast.Module:
     try:
         return ast.parse(text)
     except SyntaxError as error:
-        raise BadTask(f"{path} is not Python: {error.msg} in line {error.lineno}") from error
+        where = f" in line {error.lineno}" if error.lineno else ""
+        raise BadTask(f"{path} is not Python: {error.msg}{where}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise BadTask(f"{path} is not Python: {error}") from error
 

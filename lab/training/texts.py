@@ -81,15 +81,23 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
         raise BadCorpus(f"cannot read the corpus {path}: {error.strerror}") from error
     if size > LARGEST_BYTES:
         raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
-    sources = [Source(key=p.name if p == path else p.relative_to(path).as_posix(), content=_read(p)) for p in found]
-    reasons = {s.key: _why_not_text(s.content) for s in sources}
+    sources, reasons = [], {}
+    for file in found:
+        key = file.name if file == path else file.relative_to(path).as_posix()
+        try:
+            sources.append(Source(key=key, content=_read(file)))
+            reasons[key] = _why_not_text(sources[-1].content)
+        except BadCorpus as error:
+            if file == path:
+                raise
+            reasons[key] = str(error)
     texts = [s for s in sources if not reasons[s.key]]
     left_out = tuple(f"{key}: {reason}" for key, reason in reasons.items() if reason)
-    if sources and not texts:
+    if found and not texts:
         shown = "; ".join(left_out[:MOST_NAMED])
         raise BadCorpus(f"the corpus {path} is not text ({shown}): give plain text files, not archives or binaries")
     if left_out:
-        log.warning("corpus_files_left_out", corpus=str(path), count=len(left_out), first=left_out[:MOST_NAMED])
+        log.info("corpus_files_left_out", corpus=str(path), count=len(left_out), first=left_out[:MOST_NAMED])
     size = sum(len(s.content) for s in texts)
     if size < LEAST_BYTES:
         raise BadCorpus(f"the corpus {path} has {size:,} bytes of text, at least {LEAST_BYTES:,} are needed")

@@ -9,10 +9,11 @@ from typing import cast
 import pytest
 
 from move37.agents.claiming import ClaimWatch
-from move37.app.confirmation import keep_lesson
+from move37.app.confirmation import keep_lesson, told_on_stderr
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, settled
+from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus
 from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus
 from move37.lab.tasks.task import QuestionedTask
@@ -122,3 +123,17 @@ def test_show_has_the_ladder_of_evidence(home: Path, move37: Move37) -> None:
 def test_an_unknown_family_is_wrong_use(move37: Move37) -> None:
     answer = move37("baseline", "perceptron")
     assert answer.status == 2 and "choose one of softmax" in answer.err
+
+
+def test_on_a_pipe_every_run_has_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = told_on_stderr()
+    watch.run("gla", 1, False)
+    watch.begins(ConfirmationPlan(confirmation=2, seeds=(1, 2), part="nothing"), 4)
+    watch.run("gla", 1, True)
+    watch.run("mamba2", 2, False)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "  run 1: gla, seed 1: training"
+    assert lines[2:] == [
+        "  run 1 of 4 at most: gla, seed 1: kept from earlier",
+        "  run 2 of 4 at most: mamba2, seed 2: training",
+    ]

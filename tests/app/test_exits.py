@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -61,6 +62,17 @@ def test_what_a_command_raises_becomes_one_line_and_a_status(
     answer = move37("anything")
     assert answer.status == status and answer.out == ""
     assert answer.err in ("", "move37: mend this\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.ELOOP])
+def test_a_path_that_cannot_be_used_is_one_line(move37: Move37, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def command(**_: object) -> None:
+        raise OSError(number, os.strerror(number), "/a/path")
+
+    monkeypatch.setattr(__main__, "build", lambda: command)
+    answer = move37("anything")
+    assert answer.status == Exit.ENVIRONMENT
+    assert answer.err.startswith(f"move37: /a/path: {os.strerror(number)}") and answer.err.count("\n") == 1
 
 
 def test_a_fault_of_ours_shows_its_trace_and_is_no_answer(move37: Move37, monkeypatch: pytest.MonkeyPatch) -> None:

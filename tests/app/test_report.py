@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -164,6 +166,19 @@ def test_the_report_is_written_where_it_is_asked_for(move37: Move37, tmp_path: P
     assert (tmp_path / "deep" / "r.html").read_text().startswith("<!doctype html>")
     answer = move37("--home", str(home), "report", "--out", "/proc/nowhere/r.html")
     assert answer.status == 3 and "--out" in answer.err
+
+
+def test_a_device_is_written_to_and_a_link_followed(move37: Move37, tmp_path: Path) -> None:
+    home, real, link, pipe = (tmp_path / name for name in ("home", "real.html", "link.html", "pipe"))
+    a_whole_campaign(home)
+    link.symlink_to(real)
+    assert move37("--home", str(home), "report", "--out", str(link)).status == 0
+    assert link.is_symlink() and real.read_text().startswith("<!doctype html>")
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert move37("--home", str(home), "report", "--markdown", "--out", str(pipe)).status == 0
+    said, _ = reader.communicate()
+    assert said.startswith(b"# ") and pipe.is_fifo()
 
 
 @given(st.text(max_size=300))

@@ -27,6 +27,7 @@ SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or 
         ([0.5], ["0.5000"]),
         ([12_345.0, 13_345.0], ["12,345", "13,345"]),
         ([0.0], ["0.000"]),
+        ([-29.677771854069828, -29.677771854069839], ["-29.68", "-29.68"]),  # rounding alone
     ],
 )
 def test_the_digits_follow_the_spread(values: list[float], shown: list[str]) -> None:

@@ -48,7 +48,8 @@ def test_a_word_that_is_repeated_counts_more_but_never_over_the_saturation():
 
 
 def test_shared_words_are_given_in_the_questions_spelling():
-    assert bm25.shared("Gates that forget slowly", "a gated layer forgets") == ("forget", "gates")
+    asked = bm25.spelled("Gates that forget slowly")
+    assert bm25.shared(asked, "a gated layer forgets") == ("forget", "gates")
 
 
 def test_a_layouts_labels_are_no_content_and_everything_else_is():

@@ -142,3 +142,35 @@ def test_equal_scores_are_ordered_by_id():
     lists = {"insight_words": [Hit("b", 1.0), Hit("a", 1.0)]}
     assert [item.id for item in rank.fuse(lists)] == ["a", "b"]
     assert rank.fuse(lists)[0].score == pytest.approx(1.0 - rank.MEANING)
+
+
+def slow_mmr(
+    order: list[tuple[str, float]], vectors: dict[str, np.ndarray], limit: int, sources: dict[str, str]
+) -> tuple[str, ...]:
+    """The meaning of `rank.mmr`, one item after the other."""
+    left, chosen = list(order), list[str]()
+    low = min(0.0, *(score for _, score in order))
+    span = max(score for _, score in order) - low or 1.0
+    relevance = {id: (score - low) / span for id, score in order}
+    nearest = {id: 0.0 for id, _ in order}
+    while left and len(chosen) < limit:
+        worth = {id: (rank.DIVERSITY * relevance[id] - (1 - rank.DIVERSITY) * nearest[id], score) for id, score in left}
+        best = max(left, key=lambda item: worth[item[0]])[0]
+        chosen.append(best)
+        likeness = {id: float(vectors[id] @ vectors[best]) for id, _ in left}
+        for id in likeness:
+            nearest[id] = max(nearest[id], likeness[id])
+            relevance[id] *= rank.SAME_SOURCE if sources[id] == sources[best] else 1.0
+        left = [(id, score) for id, score in left if id != best and likeness[id] < rank.DUPLICATE]
+    return tuple(chosen)
+
+
+@given(st.lists(st.floats(-1.0, 1.0, width=16), min_size=1, max_size=16), st.integers(0, 2**16), st.integers(1, 8))
+def test_the_fast_choice_is_the_slow_one(scores: list[float], seed: int, limit: int):
+    draw = np.random.default_rng(seed)
+    rows = draw.standard_normal((len(scores), 3)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    order = [(f"i{place}", score) for place, score in enumerate(scores)]
+    vectors = {id: row for (id, _), row in zip(order, rows, strict=True)}
+    sources = {id: f"paper{place % 3}" for place, (id, _) in enumerate(order)}
+    assert rank.mmr(order, vectors, limit=limit, sources=sources) == slow_mmr(order, vectors, limit, sources)

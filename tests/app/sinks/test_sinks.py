@@ -82,6 +82,13 @@ def test_a_place_that_is_none_is_wrong_use(move37: Move37, home: Path, place: st
     assert answer.status == 2 and answer.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("sink", ["tensorboard", "mlflow"])
+def test_a_place_that_is_a_file_is_one_sentence(move37: Move37, home: Path, tmp_path: Path, sink: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    answer = move37("--home", str(home), "export", "--to", f"{sink}:{tmp_path / 'file'}")
+    assert answer.status == 3 and answer.err.count("\n") == 1 and "Traceback" not in answer.err
+
+
 def test_a_missing_package_is_named(move37: Move37, home: Path) -> None:
     pytest.importorskip("plotly")
     try:

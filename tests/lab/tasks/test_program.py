@@ -9,7 +9,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,7 +138,8 @@ class TestRunning:
             ("return {'other': 1.0}", "no finite number under `combined_score`"),
             ("return {'combined_score': float('nan')}", "no finite number"),
             ("return {'combined_score': 'high'}", "no finite number"),
-            ("return 3.0", "not a dict of metrics"),
+            ("return [3.0]", "not a dict of metrics"),
+            ("import sys; sys.exit(0)", "before there was a score"),
             ("return None", "not a dict of metrics"),
             ("raise ValueError('bad circles')", "bad circles"),
             ("import os; os._exit(3)", "exit status 3"),
@@ -446,7 +449,6 @@ def test_plain_data_crosses_unchanged(data: object) -> None:
 
 
 def test_arrays_cross_bit_for_bit_and_objects_do_not() -> None:
-    import numpy as np
 
     array = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     back = decode(json.loads(json.dumps(encode({"points": array, "one": np.float64(0.1)}))))
@@ -455,6 +457,11 @@ def test_arrays_cross_bit_for_bit_and_objects_do_not() -> None:
         encode(np.array([object()]))
     with pytest.raises(ValueError, match="objects"):
         decode({"__ndarray__": "", "dtype": "O", "shape": [0]})
+
+
+@pytest.mark.parametrize("answer", [2, 2.0, np.float32(2.0), np.array(2.0)])
+def test_a_number_alone_is_the_score(answer: Any) -> None:
+    assert metrics(answer) == {"combined_score": 2.0}
 
 
 def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:
