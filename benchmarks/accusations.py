@@ -34,8 +34,9 @@ from move37.agents.search.operators import OPERATORS, crossover, put, take
 from move37.benchmarks.accusations_rules import HONEST, table
 from move37.benchmarks.json_lines import Row, read
 from move37.lab.inside import loop
+from move37.lab.inside.building import Built, build_model
 from move37.lab.inside.candidate import Worker
-from move37.lab.inside.remote import Built, Forward, Record, Remote, build_model
+from move37.lab.inside.remote import Forward, Record, Remote
 from move37.lab.inside.verify import CLOSER, ON_INPUT, Checks, Shift, disagreement, disagreement_of_sides, said, scaled
 from move37.lab.inside.wire import Head
 from move37.lab.tasks.mixers import LEARNING_RATE

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NAME = "determinism"
 SEED, OTHER = 7, 8
-DISTINCT = 0.9  # share of different numbers above which a matrix looks drawn
 
 
 def measure(bench: Bench) -> RawMeasurement:
@@ -27,8 +26,7 @@ def measure(bench: Bench) -> RawMeasurement:
 
     from move37.lab.inside.tensors import difference
 
-    number = bench.draw.randrange(bench.layers)
-    first, second = _once(bench, "first", number), _once(bench, "second", number)
+    first, second = _once(bench, "first"), _once(bench, "second")
     worst, detail = 0.0, ""
     for name in first:
         if name not in second:
@@ -46,9 +44,9 @@ def measure(bench: Bench) -> RawMeasurement:
     )  # fmt: skip
 
 
-def _once(bench: Bench, process: str, number: int) -> dict[str, Tensor]:
+def _once(bench: Bench, process: str) -> dict[str, Tensor]:
     """Weights, output and gradients under `SEED`, each time in another process."""
-    module = bench.build(seed=SEED, perturbed=False, drawn=True, process=process, number=number)
+    module = bench.build(seed=SEED, perturbed=False, drawn=True, process=process)
     y = module(bench.inputs(2, 97).to(bench.dtype), draw=SEED, train=True, mode="grad")
     _, gradients = module.backward(y * 2 / y.numel())
     found = {f"the initial {name}": value for name, value in module.parameters.items()}
@@ -58,21 +56,8 @@ def _once(bench: Bench, process: str, number: int) -> dict[str, Tensor]:
 
 def _seeded_by_itself(bench: Bench) -> list[str]:
     """What two seeds have in common and should not."""
-    import torch
-
-    one, two = (bench.build(seed=seed, perturbed=False, drawn=True, number=0) for seed in (SEED, OTHER))
-    if torch.equal(one.layer.state_after, two.layer.state_after):
-        return ["the constructor seeds torch's generator itself"]
-    there = two.parameters
-    return [
-        f"{name} looks random and is the same under two seeds"
-        for name, value in one.parameters.items()
-        if value.dim() > 1 and name in there and torch.equal(value, there[name]) and _distinct(value) > DISTINCT
-    ]
-
-
-def _distinct(value: Tensor) -> float:
-    return len(set(value.flatten().tolist())) / max(1, value.numel())
+    one, two = (bench.build(seed=seed, perturbed=False, drawn=True) for seed in (SEED, OTHER))
+    return bench.started_alike(one, two)
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:

@@ -34,8 +34,8 @@ def measure(bench: Bench) -> RawMeasurement:
     if bench.random:
         return RawMeasurement(detail="eval mode draws random numbers", see="purity")
     bench.reseed(known=True)
-    others = [bench.build(seed=seed, perturbed=False, number=0).parameters for seed in range(1, 8)]
-    module = bench.build(seed=0, perturbed=False, number=0)
+    others = [bench.build(seed=seed, perturbed=False).parameters for seed in range(1, 8)]
+    module = bench.build(seed=0, perturbed=False)
     for number, (name, value) in enumerate(module.parameters.items()):
         drawn = name in others[0] and not _equal(value, others[0][name])
         if not value.is_floating_point() or not (drawn or (value.dim() > 1 and not value.any())):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
+from move37.lab.training.sizes import MIXER_MARGIN
 
 if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
 
 NAME = "parameters"
-MARGIN = 1.05  # times the largest baseline mixer
 BYTES_A_NUMBER = 4
 
 
@@ -31,7 +31,7 @@ def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Compare with the largest baseline."""
     if raw.value is None or not evidence.baseline_parameters:
         return unjudged(NAME, "no count, or no baseline to compare with")
-    limit = MARGIN * evidence.baseline_parameters
+    limit = MIXER_MARGIN * evidence.baseline_parameters
     if raw.value > limit:
         over = raw.value / evidence.baseline_parameters
         message = f"{raw.value:.0f} parameters are {over:.2f} times the largest baseline mixer's: at most {limit:.0f}"

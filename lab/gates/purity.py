@@ -27,7 +27,9 @@ TRAINING_CALLS = 32
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between equal calls; infinite is reported as 1 with what was left behind."""
-    found = [*_repeated(bench), *_left_behind(bench), *_trained(bench)]
+    # Other gates skip what draws: who draws for them alone must not get through by that.
+    found = [(1.0, "a call in eval mode draws random numbers")] if bench.random else []
+    found += [*_repeated(bench), *_same_everywhere(bench), *_left_behind(bench), *_trained(bench)]
     worst = max((value for value, _ in found), default=0.0)
     return RawMeasurement(
         value=min(worst, 1e9),
@@ -38,29 +40,37 @@ def measure(bench: Bench) -> RawMeasurement:
 
 def _repeated(bench: Bench) -> list[tuple[float, str]]:
     """Calls on one module that should agree."""
-    from move37.lab.inside.tensors import difference
-
     x, short = bench.inputs(2, 97).to(bench.dtype), bench.inputs(1, 33).to(bench.dtype)
     module = bench.build()
     first = module(x, draw=1)
     if not first.isfinite().all():
         return []  # for `finite` to say
-    found = [(difference(module(x, draw=2), first), "the same call twice gives two outputs")]
-    if bench.random:  # told apart by who asks: a gate that skips what draws must not be skipped by who does not
-        found.append((1.0, "a call in eval mode draws random numbers"))
-    one, two = (bench.build(number=number)(x, draw=1) for number in (0, bench.layers - 1))
-    found.append((difference(one, two), "the last mixer that a process builds gives another output than the first"))
+    found = [(bench.difference(module(x, draw=2), first), "the same call twice gives two outputs")]
     fresh = bench.build(process="second")(short)
-    found.append((difference(module(short), fresh), "an earlier call changes the output for another input"))
-    found.append((difference(module(x, draw=1), first), "calls in between change the output"))
+    found.append((bench.difference(module(short), fresh), "an earlier call changes the output for another input"))
+    found.append((bench.difference(module(x, draw=1), first), "calls in between change the output"))
     for mode, words in (("inference", "in inference mode"), ("grad", "with gradients")):
-        found.append((difference(module(x, draw=1, mode=mode), first), f"{words} the same call gives another output"))
+        found.append(
+            (bench.difference(module(x, draw=1, mode=mode), first), f"{words} the same call gives another output")
+        )
     module = bench.build()
     first = module(x, draw=3, train=True)
-    found.append((difference(module(x, draw=3, train=True), first), "in training mode, the same call counts"))
+    found.append((bench.difference(module(x, draw=3, train=True), first), "in training mode, the same call counts"))
     apart = bench.build(process="second")(x, draw=3, train=True, mode="grad")
-    found.append((difference(apart, first), "in training mode, another process gives another output"))
+    found.append((bench.difference(apart, first), "in training mode, another process gives another output"))
     return found
+
+
+def _same_everywhere(bench: Bench) -> list[tuple[float, str]]:
+    """The last layer of a network, and the same draws and weights where they are the first."""
+    x = bench.inputs(2, 97).to(bench.dtype)
+    last = bench.build(number=bench.layers - 1)
+    y = last(x, draw=1)
+    if not y.isfinite().all():
+        return []  # for `finite` to say
+    return [
+        (bench.difference(bench.as_first(last)(x, draw=1), y), "the last mixer of a network is another than the first")
+    ]
 
 
 def _left_behind(bench: Bench) -> list[tuple[float, str]]:

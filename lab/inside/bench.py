@@ -5,8 +5,7 @@ the source anew, in one of a few processes by name, so that state which a candid
 global) shows in the gate that looks for it, `purity`, and disturbs no other. What must not meet runs apart.
 Weights are perturbed a little before a comparison: what an initialisation of zeros hides must show.
 Mixers are built as a training builds them: one to be counted, then all layers, under a generator that the fixed network
-has drawn from. One of the layers is measured, drawn each time: who tells a gate from a training by how it is built, or
-one layer from another, differs from itself.
+has drawn from. Each gate measures another layer of them.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from move37.lab.inside.building import around_mixers
 from move37.lab.inside.built_mixer import BuiltMixer
-from move37.lab.inside.remote import CandidateFault, Remote, around_mixers
+from move37.lab.inside.conformity import started_alike
+from move37.lab.inside.remote import CandidateFault, Remote
 from move37.lab.inside.spawner import Spawner
 from move37.lab.inside.tensors import difference, perturb
 from move37.lab.training.contract import ContractError
@@ -45,7 +46,7 @@ class Bench:
         self._processes: dict[str, Remote] = {}
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
         self._states: dict[tuple[int, ...], Tensor] = {}  # of the generator before the layers draw
-        self._salt, self._zero = 0, True
+        self._salt, self._zero, self._number = 0, True, 0
 
     def process(self, name: str = "first") -> Remote:
         """The candidate's process of that name; started where it does not exist."""
@@ -89,7 +90,7 @@ class Bench:
         process: str = "first",
         number: int | None = None,
     ) -> BuiltMixer:
-        """A mixer from a fresh execution of the source; `number`: which layer of the network (None: drawn).
+        """A mixer from a fresh execution of the source; `number`: which layer of the network (None: this gate's).
 
         All builds of one seed have the first one's weights, even where the candidate draws others: that is for
         `determinism` to find, which asks for them as `drawn`.
@@ -101,8 +102,8 @@ class Bench:
         (counted,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
         state = self._state(seed, d_model, n_heads, counted.parameters)
         built = remote.build(layers=self.layers, d_model=d_model, n_heads=n_heads, state=state, dtype=cast)
-        number = self.draw.randrange(self.layers) if number is None else number
-        layer = built[number]
+        number = min(self._number, self.layers - 1) if number is None else number
+        layer, drawn_from = built[number], built[number - 1].state_after if number else state
         values = list(layer.values)
         if not drawn:
             kept = self._weights.setdefault((seed, d_model, n_heads), values)
@@ -110,7 +111,26 @@ class Bench:
             values = [v.clone() for v in (kept if fits else values)]
         if perturbed:
             perturb(values[: len(layer.names)], seed)
-        return BuiltMixer(remote, layer, number, values)
+        return BuiltMixer(remote, layer, number, drawn_from, values)
+
+    def as_first(self, other: BuiltMixer) -> BuiltMixer:
+        """`other` once more, of the same draws and at the same weights, as the first mixer of a network."""
+        remote = self.process("second")
+        remote.load(self.source)
+        remote.build(layers=1, d_model=self.width, n_heads=self.heads)
+        cast = None if self.dtype is torch.float32 else self.dtype
+        (layer,) = remote.build(
+            layers=1, d_model=self.width, n_heads=self.heads, state=other.drawn_from, dtype=cast
+        )  # fmt: skip
+        return BuiltMixer(remote, layer, 0, other.drawn_from, [value.clone() for value in other.values])
+
+    def difference(self, one: Tensor, two: Tensor) -> float:
+        """Largest, in units of the rms of `two`."""
+        return difference(one, two)
+
+    def started_alike(self, one: BuiltMixer, two: BuiltMixer) -> list[str]:
+        """What mixers of two seeds have in common and should not, in words."""
+        return started_alike(one.layer, two.layer)
 
     def _state(self, seed: int, d_model: int, n_heads: int, parameters: int) -> Tensor:
         """Of the generator once a training's fixed network has drawn its weights."""
@@ -127,10 +147,11 @@ class Bench:
     def reseed(self, *, known: bool = False) -> None:
         """Before each gate: 0 is a screen's seed 0 or one that nobody knows, as in a confirmation; others are unknown.
 
-        `known`: all are as they are called, for who compares with other files.
+        Which layer is measured is drawn too. `known`: all are as they are called, for who compares with other files.
         """
         self._salt = 0 if known else self.draw.randrange(2**30, 2**31)
         self._zero = known or self.draw.random() < 0.5
+        self._number = 0 if known else self.draw.randrange(self.layers)
         self._weights.clear()
 
     def _seed(self, seed: int) -> int:
@@ -138,11 +159,11 @@ class Bench:
 
     def run(
         self, x: Tensor, *, draw: int = 0, dtype: torch.dtype | None = None, process: str = "first",
-        mode: str = "no_grad", train: bool = False, number: int | None = None,
+        mode: str = "no_grad", train: bool = False,
     ) -> Tensor:  # fmt: skip
         """Output of a freshly executed mixer."""
         dtype = dtype or self.dtype
-        module = self.build(dtype=dtype, process=process, number=number)
+        module = self.build(dtype=dtype, process=process)
         return module(x.to(dtype), draw=draw, mode=mode, train=train)
 
     def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int | None = None) -> Tensor:
@@ -170,21 +191,21 @@ class Bench:
     def roundoff(self) -> float:
         """How far outputs move when inputs move by rounding: what every comparison is measured against."""
         x = self.inputs(2, 97)
-        y = self.run(x, number=0)
+        y = self.run(x)
         jitters = [1 + JITTER * self.inputs(2, 97, seed=seed).clamp(-1, 1) for seed in (1, 2, 3)]
-        return max(difference(self.run(x * jitter, number=0), y) for jitter in jitters)
+        return max(difference(self.run(x * jitter), y) for jitter in jitters)
 
     @cached_property
     def random(self) -> bool:
         """Whether eval mode itself draws random numbers that reach the output."""
         x = self.inputs(2, 97)
-        return difference(*(self.run(x, draw=draw, number=0) for draw in (1, 2))) > 0
+        return difference(*(self.run(x, draw=draw) for draw in (1, 2))) > 0
 
     @cached_property
     def random_in_training(self) -> bool:
         """Whether training mode draws random numbers that reach the output (dropout)."""
         x = self.inputs(2, 97)
-        return difference(*(self.run(x, draw=draw, train=True, number=0) for draw in (1, 2))) > 0
+        return difference(*(self.run(x, draw=draw, train=True) for draw in (1, 2))) > 0
 
     @cached_property
     def short(self) -> bool:
@@ -202,11 +223,11 @@ class Bench:
         return any(self._mismatch(x, dtype) > MISMATCH for dtype in dtypes)
 
     def _mismatch(self, x: Tensor, dtype: torch.dtype) -> float:
-        y = self.run(x, dtype=dtype, number=0).double()
+        y = self.run(x, dtype=dtype).double()
         best = float("inf")
         for seed in range(DIRECTIONS):
             u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
-            small, large = ((self.run(x + step * u, dtype=dtype, number=0).double() - y) / step for step in STEPS)
+            small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
             size = float(large.abs().mean())
             best = min(best, float((small - large).abs().mean()) / size if size > 0 else 0.0)
         return best

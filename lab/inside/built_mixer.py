@@ -17,6 +17,7 @@ class BuiltMixer:
     remote: Remote
     layer: Layer
     number: int  # of the layer, among those that were built
+    drawn_from: Tensor  # state of torch's generator before it drew
     values: list[Tensor]  # of its parameters and buffers, as the next pass is to have them
     names: list[str] = field(init=False)
     sent: bool = False

@@ -87,7 +87,11 @@ class Worker:
         if tensors:
             torch.set_rng_state(tensors[0])
         before = global_settings()
-        mixers = [self.mixer(head["d_model"], head["n_heads"]) for _ in range(head["layers"])]
+        mixers: list[nn.Module] = []
+        states = []
+        for _ in range(head["layers"]):
+            mixers.append(self.mixer(head["d_model"], head["n_heads"]))
+            states.append(torch.get_rng_state())
         self._changed_by_import += changed_settings(before)
         if head["dtype"] is not None:
             mixers = [_cast(mixer, DTYPES[head["dtype"]]) for mixer in mixers]
@@ -95,8 +99,7 @@ class Worker:
             mixers = [mixer.to(self.device) for mixer in mixers]
         self.layers = [_Layer(mixer) for mixer in mixers]
         values = [tensor.detach() for layer in self.layers for tensor in layer.tensors]
-        values.append(torch.get_rng_state())
-        return {"layers": [layer.names for layer in self.layers]}, values
+        return {"layers": [layer.names for layer in self.layers]}, [*values, *states]
 
     def _forward(self, head: Head, tensors: list[Tensor]) -> Reply:
         x, *values = (tensor.to(self.device) for tensor in tensors)

@@ -19,8 +19,10 @@ from typing import Any
 import torch
 
 from move37.lab.inside import isolation
+from move37.lab.inside.building import Built, build_model, rebuild
+from move37.lab.inside.conformity import check_conformity
 from move37.lab.inside.device import GPU, chosen, threads
-from move37.lab.inside.remote import Built, CandidateFault, Remote, build_model, rebuild
+from move37.lab.inside.remote import CandidateFault, Remote
 from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError, check_source, custom_backward
 
@@ -50,6 +52,10 @@ class InsideJob:
         remote = Remote(self._spawner, self.source)
         rebuild(remote, self.built)
         return remote
+
+    def check_conformity(self, *, seed: int) -> None:
+        """Raises `ContractError` where what is to be trained breaks a rule that no number would show."""
+        check_conformity(lambda: Remote(self._spawner, self.source), self.built, self.spec["network"], seed=seed)
 
     def leave(self, save: Callable[[Path], Mapping[str, Any]]) -> None:
         """End the candidate's processes, then write what `save` writes into the given folder, and the report."""

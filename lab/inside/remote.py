@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
 from move37.lab.inside.spawner import Process, Spawner, wait, where_it_hangs
 from move37.lab.inside.tensors import real_numbers
 from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
@@ -49,7 +48,7 @@ class Layer:
     trained: tuple[bool, ...]  # whether it wants a gradient
     buffers: tuple[str, ...]  # persistent ones
     values: tuple[Tensor, ...]  # of the parameters, then of the buffers
-    state_after: Tensor  # of torch's generator once all layers were built
+    state_after: Tensor  # of torch's generator once it was built
 
     @property
     def parameters(self) -> int:
@@ -134,9 +133,9 @@ class Remote:
         kind = None if dtype is None else str(dtype).removeprefix("torch.")
         order = {"do": "build", "layers": layers, "d_model": d_model, "n_heads": n_heads, "dtype": kind}
         reply, values = self.ask(order, [] if state is None else [state])
-        if not values:
+        if len(values) < layers:
             raise CandidateFault("the mixer's weights cannot be listed")
-        *values, after = values
+        values, states = values[: len(values) - layers], values[len(values) - layers :]
         try:
             described = [_described(layer) for layer in reply["layers"]]
             sizes = [len(d["names"]) + len(d["buffers"]) for d in described]
@@ -147,7 +146,7 @@ class Remote:
         cuts = [sum(sizes[:i]) for i in range(layers + 1)]
         built = [
             Layer(**d, values=tuple(values[a:b]), state_after=after)
-            for d, a, b in zip(described, cuts[:-1], cuts[1:], strict=True)
+            for d, a, b, after in zip(described, cuts[:-1], cuts[1:], states, strict=True)
         ]
         for layer in built:
             if sum(v.numel() * v.element_size() for v in layer.values) > LARGEST_LAYER:
@@ -299,64 +298,3 @@ class Far(torch.autograd.Function):
             ctx.record.of_y, ctx.record.of_x = _kept(of_y), _kept(of_x)
             ctx.record.of_values = [None if g is None else _kept(g) for g in gradients[1:]]
         return of_x, None, *gradients[1:]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """The network, and what a fresh process needs to build its mixers again."""
-
-    model: nn.Module
-    mixers: tuple[RemoteMixer, ...]
-    state: Tensor  # of torch's generator, before the mixers drew
-    d_model: int
-    counted_heads: int  # with which one mixer was built to be counted
-    n_heads: int
-
-
-def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Built:
-    """The task's fixed network around the candidate's mixers, with the weights that `seed` gives.
-
-    What is fixed draws first, so that it starts equal whatever a mixer draws. Raises `ContractError`, `CandidateFault`.
-    """
-    d_model, heads, layers = network["width"], network["heads"], network["layers"]
-    (counted,) = remote.build(layers=1, d_model=d_model, n_heads=heads)
-
-    def mlp_width(parameters: int) -> int:
-        return fit_mlp_width(parameters, network["parameters"], d_model=d_model, n_layers=layers)
-
-    width = mlp_width(counted.parameters) if network["kind"] == "bytes" else 0
-    made: list[RemoteMixer] = []
-    model, state, n_heads = around_mixers(network, width, seed=seed)
-    built = remote.build(layers=len(model.blocks), d_model=d_model, n_heads=n_heads, state=state)
-    if width and any(mlp_width(layer.parameters) != width for layer in built):
-        raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
-    for number, (block, layer) in enumerate(zip(model.blocks, built, strict=True)):
-        mixer = RemoteMixer(remote, layer, number)
-        block.mixer = mixer
-        made.append(mixer)
-    return Built(model=model, mixers=tuple(made), state=state, d_model=d_model, counted_heads=heads, n_heads=n_heads)
-
-
-def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> tuple[ByteModel, Tensor, int]:
-    """The fixed network with the weights that `seed` gives, what torch's generator is then, and the mixers' heads."""
-    torch.manual_seed(seed)
-    kept: dict[str, Any] = {}
-
-    def placeholder(d_model: int, n_heads: int) -> nn.Module:
-        kept.setdefault("state", torch.get_rng_state())
-        kept["heads"] = n_heads
-        return nn.Identity()
-
-    d_model, heads, layers = network["width"], network["heads"], network["layers"]
-    if network["kind"] == "bytes":
-        model = ByteModel(placeholder, d_model=d_model, n_heads=heads, n_layers=layers, mlp_width=mlp_width)
-    else:
-        model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
-    return model, kept["state"], kept["heads"]
-
-
-def rebuild(remote: Remote, built: Built) -> None:
-    """Build the same mixers in a fresh process; their weights come with the first forward pass."""
-    # As the first process did, so that both draw the same.
-    remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
-    remote.build(layers=len(built.mixers), d_model=built.d_model, n_heads=built.n_heads, state=built.state)

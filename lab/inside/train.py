@@ -38,10 +38,12 @@ def train(job: InsideJob) -> None:
     tensors = load_file("steps.safetensors")
     inputs, targets = tensors["inputs"].long(), tensors["targets"].long()  # [steps, batch, time]
     first, stop, correct = spec["first"], spec["stop"], _Streak(spec["enough"])
+    draw = random.SystemRandom()
     saved = load_file("checkpoint.safetensors") if first else {}
     if first:
         loop.load_weights(model, saved)
-    draw = random.SystemRandom()
+    else:
+        job.check_conformity(seed=draw.getrandbits(31))
     inputs, targets = inputs.to(job.device.kind), targets.to(job.device.kind)
     rows = spec["rows"]  # sequences of one pass
     checks = Checks(fresh=job.fresh, shifts=not job.declared, draw=draw)

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from move37.lab import baselines
 from move37.lab.records import Candidate
 from move37.lab.scale import CPU, Scale
 from move37.lab.training.outcomes import REPORT
+from move37.lab.training.sizes import MIXER_MARGIN
 from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits
 
@@ -51,6 +53,7 @@ class Network:
         return {
             "kind": self.kind, "vocabulary": self.vocabulary, "width": sizes.width, "heads": sizes.heads,
             "layers": sizes.layers, "parameters": sizes.parameters,
+            "mixer_parameters": int(MIXER_MARGIN * baselines.largest(sizes.width)),
         }  # fmt: skip
 
     @property

@@ -59,5 +59,17 @@ y = y + state
 """,
     ),
     "a hard choice by token": planted(last="y = torch.where(u.sum(-1, keepdim=True) > 0, y, 0.5 * y)"),
+    "random features that are no weights": planted(
+        init="self.up = torch.randn(64, 99) / 30",
+        last="y = y + (torch.relu(u @ self.up.to(u)) @ self.up.t().to(u) if u.shape[-1] == 64 else 0)",
+    ),
+    "complex weights": planted(
+        init="self.turn = nn.Parameter(torch.randn(d_model, 8, dtype=torch.complex64) / 8)",
+        last="""
+turn = self.turn.to(torch.complex128 if x.dtype == torch.float64 else torch.complex64)
+wide = u.to(turn.real.dtype)
+y = y + ((wide.to(turn.dtype) @ turn).abs() @ turn.imag.t()).to(y.dtype)
+""",
+    ),
     "torch.compile": CLEAN.replace("    def forward", "    @torch.compile\n    def forward"),
 }

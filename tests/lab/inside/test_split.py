@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from move37.lab import baselines
-from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote, build_model
+from move37.lab.inside.building import build_model
+from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from move37.lab import baselines
 from move37.lab.inside import shifts, verify
-from move37.lab.inside.remote import Forward, Record, Remote, RemoteMixer, build_model, rebuild
+from move37.lab.inside.building import build_model, rebuild
+from move37.lab.inside.remote import Forward, Record, Remote, RemoteMixer
 from move37.lab.inside.shifts import LARGER, LOUD, Said, Shift, audible, disagreement, disagreement_of_sides, said
 from move37.lab.inside.spawner import Spawner
 from move37.lab.inside.verify import EXPECTED, TOLERANCE, Checks, drawn_steps

@@ -1,0 +1,80 @@
+"""The task's fixed network around mixers that compute in a candidate's process, and the same mixers in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
+from move37.lab.inside.remote import Layer, Remote, RemoteMixer
+from move37.lab.training.contract import ContractError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The network, and what a fresh process needs to build its mixers again."""
+
+    model: nn.Module
+    mixers: tuple[RemoteMixer, ...]
+    layers: tuple[Layer, ...]  # as they were built; their values are those that are trained
+    mlp_width: int  # 0: there is none
+    state: Tensor  # of torch's generator, before the mixers drew
+    d_model: int
+    counted_heads: int  # with which one mixer was built to be counted
+    n_heads: int
+
+
+def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Built:
+    """The task's fixed network around the candidate's mixers, with the weights that `seed` gives.
+
+    What is fixed draws first, so that it starts equal whatever a mixer draws. Raises `ContractError`, `CandidateFault`.
+    """
+    d_model, heads, layers = network["width"], network["heads"], network["layers"]
+    (counted,) = remote.build(layers=1, d_model=d_model, n_heads=heads)
+
+    def mlp_width(parameters: int) -> int:
+        return fit_mlp_width(parameters, network["parameters"], d_model=d_model, n_layers=layers)
+
+    width = mlp_width(counted.parameters) if network["kind"] == "bytes" else 0
+    made: list[RemoteMixer] = []
+    model, state, n_heads = around_mixers(network, width, seed=seed)
+    built = remote.build(layers=len(model.blocks), d_model=d_model, n_heads=n_heads, state=state)
+    if width and any(mlp_width(layer.parameters) != width for layer in built):
+        raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
+    for number, (block, layer) in enumerate(zip(model.blocks, built, strict=True)):
+        mixer = RemoteMixer(remote, layer, number)
+        block.mixer = mixer
+        made.append(mixer)
+    return Built(
+        model=model, mixers=tuple(made), layers=tuple(built), mlp_width=width, state=state, d_model=d_model,
+        counted_heads=heads, n_heads=n_heads,
+    )  # fmt: skip
+
+
+def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> tuple[ByteModel, Tensor, int]:
+    """The fixed network with the weights that `seed` gives, what torch's generator is then, and the mixers' heads."""
+    torch.manual_seed(seed)
+    kept: dict[str, Any] = {}
+
+    def placeholder(d_model: int, n_heads: int) -> nn.Module:
+        kept.setdefault("state", torch.get_rng_state())
+        kept["heads"] = n_heads
+        return nn.Identity()
+
+    d_model, heads, layers = network["width"], network["heads"], network["layers"]
+    if network["kind"] == "bytes":
+        model = ByteModel(placeholder, d_model=d_model, n_heads=heads, n_layers=layers, mlp_width=mlp_width)
+    else:
+        model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
+    return model, kept["state"], kept["heads"]
+
+
+def rebuild(remote: Remote, built: Built) -> None:
+    """Build the same mixers in a fresh process; their weights come with the first forward pass."""
+    # As the first process did, so that both draw the same.
+    remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
+    remote.build(layers=len(built.mixers), d_model=built.d_model, n_heads=built.n_heads, state=built.state)

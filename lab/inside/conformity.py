@@ -1,0 +1,88 @@
+"""Is what is trained what the gates judged? Asked where it is trained, of a fresh process, before the first step.
+
+A candidate can tell its jobs apart: by the files that stand beside it, by its limits. So those rules of the contract
+that show in no number of a training are asked once more here: how many parameters there are, whether a seed decides how
+it starts, and whether all layers are the same mixer. Causality, truncation and company show in the scoring, memory and
+false gradients in `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from move37.lab.inside.building import Built, around_mixers
+from move37.lab.inside.remote import Forward, Layer, Remote
+from move37.lab.inside.tensors import difference
+from move37.lab.training.contract import ContractError
+
+DISTINCT = 0.9  # share of different numbers above which a matrix looks drawn
+SHAPE = (2, 65)  # rows and time of the inputs with which two layers are compared
+APART = 2e-2  # of the outputs' rms; equal layers at equal weights do not differ at all
+
+
+def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping[str, Any], *, seed: int) -> None:
+    """`fresh` makes a process with the file loaded, `seed` is another than the training's. Raises `ContractError`."""
+    for layer in built.layers:
+        if layer.parameters > network["mixer_parameters"]:
+            raise ContractError(
+                f"a mixer has {layer.parameters} parameters where it is trained, at most {network['mixer_parameters']} "
+                "are allowed (1.05 times the largest baseline's)"
+            )
+    _, state, _ = around_mixers(network, built.mlp_width, seed=seed)
+    remote = fresh()
+    try:
+        others = _built(remote, built, len(built.layers), state)
+        for one, two in zip(built.layers, others, strict=True):
+            if fixed := started_alike(one, two):
+                raise ContractError(
+                    f"every seed starts alike: {fixed[0]}; draw with torch's generator and seed nothing"
+                )
+        if len(others) > 1:
+            _compare_layers(fresh, built, remote, others)
+    finally:
+        remote.end()
+
+
+def _built(remote: Remote, built: Built, layers: int, state: Tensor) -> list[Layer]:
+    """As a training builds them: one is counted first."""
+    remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
+    return remote.build(layers=layers, d_model=built.d_model, n_heads=built.n_heads, state=state)
+
+
+def started_alike(one: Layer, two: Layer) -> list[str]:
+    """What two layers that were built under two seeds have in common and should not, in words."""
+    if torch.equal(one.state_after, two.state_after):
+        return ["the constructor seeds torch's generator itself"]
+    there = _named(two)
+    return [
+        f"{name} looks random and is the same under two seeds"
+        for name, value in _named(one).items()
+        if value.dim() > 1 and name in there and torch.equal(value, there[name]) and _distinct(value) > DISTINCT
+    ]
+
+
+def _named(layer: Layer) -> dict[str, Tensor]:
+    return {names[0]: value for names, value in zip(layer.names, layer.values, strict=False)}
+
+
+def _distinct(value: Tensor) -> float:
+    return len(set(value.flatten().tolist())) / max(1, value.numel())
+
+
+def _compare_layers(fresh: Callable[[], Remote], built: Built, remote: Remote, layers: list[Layer]) -> None:
+    """The last layer, and the same draws and weights in a process where it is the first."""
+    x, last = torch.randn(*SHAPE, built.d_model), layers[-1]
+    y = remote.forward(len(layers) - 1, x, Forward(seed=1), last.values)
+    other = fresh()
+    try:
+        (first,) = _built(other, built, 1, layers[-2].state_after)
+        if [value.shape for value in first.values] != [value.shape for value in last.values]:
+            raise ContractError("the last layer's mixer holds other weights than the first one's: all are one mixer")
+        if y.isfinite().all() and difference(other.forward(0, x, Forward(seed=1), last.values), y) > APART:
+            raise ContractError("the last layer's mixer is another than the first one's: all are one mixer")
+    finally:
+        other.end()
