@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
-from move37.app.exits import BadInput
+from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.reading import print_json
 from move37.lab.archive.codec import encode
 from move37.lab.tasks.registry import DEFAULT, kind_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from move37.agents.comparing import ArmOutcome
     from move37.app.settings import Settings
 
@@ -32,10 +31,12 @@ _HELP = """Compare ways to search the grammar: the same baselines, the same numb
 Each arm and seed is a campaign: its candidates are screened at 100 steps, the six best trained at all, the best of them
 on fresh seeds against the two best baselines. Runs are kept, so that a killed comparison goes on where it was. Ended
 campaigns are kept too, of every budget; --law asks of them, and trains nothing, how the best effect grows with compute.
+--keep writes what each campaign found as a mixer's file, for `move37 measure` and `move37 mcp`.
 
 \b
   move37 compare --arms designer,random,tpe,keep-if-lower,no-memory --seeds 5
   move37 compare --arms designer,random --seeds 2 --budget 6 --json
+  move37 compare --arms designer --seeds 1 --budget 60 --keep found/
   move37 compare --law
 """
 
@@ -53,6 +54,9 @@ def compare(
     sandbox: SandboxName = None,
     runtime: Runtime = None,
     image: Image = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Write the best mixer of each campaign here.", metavar="DIR")
+    ] = None,
     law: Annotated[
         bool, typer.Option("--law", help="Only say which law of growth the kept campaigns support.")
     ] = False,
@@ -72,6 +76,8 @@ def compare(
     flags = given({"corpus": corpus, "workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     settings = context.obj.with_flags(**flags)
     outcomes = asyncio.run(_compare(settings, list(dict.fromkeys(chosen)), seeds, budget, fresh_seeds))
+    if keep is not None:
+        _keep(keep, outcomes)
     if as_json:
         print_json(as_record(outcomes))
     else:
@@ -137,6 +143,35 @@ def as_record(outcomes: tuple[ArmOutcome, ...]) -> dict[str, Any]:
     }
 
 
+def _keep(folder: Path, outcomes: tuple[ArmOutcome, ...]) -> None:
+    """Each campaign's best as a file of its own: arm, campaign."""
+    from move37.agents.search.codegen import emit
+    from move37.agents.search.grammar import from_json
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for outcome in outcomes:
+            if (genome := from_json(outcome.genome)) is not None:
+                name = f"{outcome.arm}-{outcome.seed}"
+                source = emit(genome, name=name.replace("-", "_"))
+                (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be written ({error.strerror})") from error
+
+
+def found_in_words(plan: str) -> str:
+    """What a campaign's best is: its family, and the operators that the family's baseline has not, or has beyond it."""
+    from move37.agents.search.grammar import BASELINES, from_json, operators_in
+
+    genome = from_json(plan)
+    if genome is None:
+        return "nothing that could be measured"
+    own, usual = operators_in(genome), operators_in(BASELINES[genome.family])
+    more, less = [o for o in own if o not in usual], [o for o in usual if o not in own]
+    told = [f"with {', '.join(more)}"] * bool(more) + [f"without {', '.join(less)}"] * bool(less)
+    return " ".join([genome.family, *told])
+
+
 def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.agents.comparing import summarise
     from move37.app.tables import table
@@ -148,12 +183,24 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
                Column("better", True), Column("core s", True))  # fmt: skip
     rows = []
     for s in summarise(outcomes):
-        bounds = "" if s.low is None else f"[{s.low:+.3f}, {s.high:+.3f}]"
-        cells = (s.arm, str(s.campaigns), f"{s.effect:+.3f}", bounds, f"{s.better:.0%}", f"{s.core_seconds:.0f}")
+        bounds, share = _bounds(s.low, s.high), f"{s.better:.0%}"
+        cells = (s.arm, str(s.campaigns), f"{s.effect:+.3f}", bounds, share, f"{s.core_seconds:.0f}")
         rows.append(tuple(Cell(c) for c in cells))
     screen = console()
     screen.print(table(Table(columns=columns, rows=tuple(rows))), "")
     screen.print(
         "Best of each campaign on fresh seeds, against the baseline that it beats least clearly; core-seconds are"
     )
-    screen.print("those of its own candidates. Better: beats both best baselines at the rule's own error.")
+    screen.print("those of its own candidates. Better: beats both best baselines at the rule's own error.", "")
+    columns = (Column("arm"), Column("campaign", True), Column(best, True), Column("interval", True), Column("against"),
+               Column("found"))  # fmt: skip
+    rows = []
+    for o in outcomes:
+        c = o.comparison
+        told = ("", "", "") if c is None else (f"{c.effect:+.3f}", _bounds(c.low, c.high), c.name)
+        rows.append(tuple(Cell(text) for text in (o.arm, str(o.seed), *told, found_in_words(o.genome))))
+    screen.print(table(Table(columns=columns, rows=tuple(rows))))
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
