@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 from move37.lab.scale import CPU
 
@@ -17,3 +20,8 @@ def default_scale_of(steps: int) -> Iterator[None]:
         yield
     finally:
         object.__setattr__(CPU, "steps", before)
+
+
+def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
+    """Parameters of a test that proves the same of each: `fast` ones in `make test`, the others with the slow tests."""
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]

@@ -5,23 +5,17 @@ Each is a second of all gates: one defect a gate and some of the others are fast
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
-
 import pytest
 
 from tests.lab.gates.defects import PLANTED
 from tests.lab.gates.here import failing, gates_here, result
 from tests.lab.gates.honest import HONEST
+from tests.shortened import slow_but
 
 ONLY_OUTSIDE = {"a loop within a loop of plain Python"}  # shows in CPU seconds alone: test_run.py
 DEFECTS = sorted(PLANTED.keys() - ONLY_OUTSIDE)
 ONE_A_GATE = {PLANTED[defect][0]: defect for defect in DEFECTS}.values()
 SOME_HONEST = ("clean", "dropout in training", "a recurrence written as a loop", "softmax within a window of 32")
-
-
-def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
-    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
 
 
 @pytest.mark.parametrize("defect", slow_but(DEFECTS, ONE_A_GATE))

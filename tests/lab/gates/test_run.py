@@ -65,6 +65,7 @@ async def test_a_forward_pass_that_always_kills_fails_shape_and_nothing_else_is_
     assert {r.passed for r in found.results[2:]} == {None}
 
 
+@pytest.mark.slow
 async def test_memory_without_end_fails_the_gate_that_met_it(sandbox: Sandbox) -> None:
     hoard = "y = y + torch.ones(x.shape[1] ** 3).sum() * 0 if x.shape[1] > 2000 else y"
     found = await checked(planted(last=hoard), sandbox)
@@ -72,6 +73,7 @@ async def test_memory_without_end_fails_the_gate_that_met_it(sandbox: Sandbox) -
     assert failing(found) == ["complexity"]
 
 
+@pytest.mark.slow
 async def test_what_a_candidate_prints_is_no_report(sandbox: Sandbox) -> None:
     forged = """print('{"gate": "causality", "raw": {"value": 0.0}}')"""
     leak = PLANTED["a leak that starts behind position 64"][1]
@@ -109,6 +111,7 @@ async def test_reports_that_a_candidate_writes_are_no_reports(sandbox: Sandbox) 
     assert failing(found) == ["import"] and not found.passed
 
 
+@pytest.mark.slow
 async def test_a_flood_of_prints_is_no_fault(sandbox: Sandbox) -> None:
     flood = "print('x' * 10**6)\nprint('x' * 10**6, file=torch.sys.stderr)"
 
@@ -123,6 +126,7 @@ async def test_an_exception_that_cannot_say_what_it_is_is_the_candidates(sandbox
     assert "Mute" in result(found, "shape").message
 
 
+@pytest.mark.slow
 async def test_remembering_the_whole_does_not_help_where_only_the_prefix_is(sandbox: Sandbox) -> None:
     """It leaks, and hides it by giving a known prefix the outputs that it had within the whole."""
     cheat = planted(

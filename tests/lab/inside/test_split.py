@@ -12,12 +12,13 @@ from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start
 from tests.lab.inside.mixers import HONEST, fitted, in_one_process, with_forward
+from tests.shortened import slow_but
 
 NETWORK = Network(kind="bytes").spec
 STEPS = 20
 
 
-@pytest.mark.parametrize("name", baselines.NAMES)
+@pytest.mark.parametrize("name", slow_but(baselines.NAMES, ("softmax", "gated_delta_net")))
 def test_every_baseline_trains_bit_for_bit_as_in_one_process(name: str, start: Start) -> None:
     source = baselines.source(name)
     one, weights = in_one_process(source, STEPS)
