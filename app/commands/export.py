@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from move37.app.exits import EnvironmentFault
 from move37.app.reading import pick_campaign, reading
 
 
@@ -39,11 +40,14 @@ def export(
     from move37.app.sinks.sink import runs_of
     from move37.app.views.campaign import view_of
 
-    sink = open_sink(to)
     with reading(context.obj.home) as archive:
         view = view_of(archive, pick_campaign(archive, campaign))
     runs = runs_of(view)
-    for run in runs:
-        sink.send(run)
-    sink.close()
+    try:
+        sink = open_sink(to)
+        for run in runs:
+            sink.send(run)
+        sink.close()
+    except OSError as error:
+        raise EnvironmentFault(f"nothing can be written to {to} ({error.strerror or error})") from error
     typer.echo(f"{len(runs)} experiments of campaign {view.campaign.id} are at {to}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.sinks.sink import SinkRun
+from move37.app.text import one_line
 
 BATCH = 500  # metrics of one request
 KEY = "move37.id"
@@ -20,16 +22,18 @@ class MLflow:
     """A tracking server, or a folder."""
 
     def __init__(self, address: str) -> None:
-        self._client = MlflowClient(tracking_uri=address)
+        """Raises `EnvironmentFault` when MLflow opens no such place."""
+        try:
+            self._client = MlflowClient(tracking_uri=address)
+        except Exception as error:
+            raise _refused(error, address) from error
 
     def send(self, run: SinkRun) -> None:
         """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
         try:
             self._send(run)
         except Exception as error:
-            if not type(error).__module__.startswith(("mlflow", "requests", "urllib3")):
-                raise
-            raise EnvironmentFault(f"MLflow does not take {run.id} ({str(error).splitlines()[0]})") from error
+            raise _refused(error, run.id) from error
 
     def _send(self, run: SinkRun) -> None:
         name = f"move37 campaign {run.campaign}"
@@ -53,6 +57,13 @@ class MLflow:
         """Each run is written when it is sent."""
 
 
+def _refused(error: Exception, what: str) -> Exception:
+    """What is to be raised instead of `error`: one sentence of MLflow's own, or a fault of ours as it is."""
+    if not type(error).__module__.startswith(("mlflow", "requests", "urllib3", "sqlalchemy")):
+        return error
+    return EnvironmentFault(f"MLflow does not take {what} ({one_line(str(error), 200)})")
+
+
 def _plain(metric: str) -> str:
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
 
@@ -63,4 +74,6 @@ def open_sink(name: str, place: str) -> Any:
         if not place.startswith(("http://", "https://", "sqlite://", "file://")):
             raise BadInput(f"{place} is no tracking server's address: write http://HOST:PORT or a folder")
         return MLflow(place)
+    # MLflow 3 refuses a folder unless this is set; a database needs its large package, a folder the small one.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     return MLflow(Path(place).expanduser().absolute().as_uri())
