@@ -26,14 +26,16 @@ class MLflow:
         try:
             self._client = MlflowClient(tracking_uri=address)
         except Exception as error:
-            raise _refused(error, address) from error
+            _refuse(error, address)
+            raise
 
     def send(self, run: SinkRun) -> None:
         """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
         try:
             self._send(run)
         except Exception as error:
-            raise _refused(error, run.id) from error
+            _refuse(error, run.id)
+            raise
 
     def _send(self, run: SinkRun) -> None:
         name = f"move37 campaign {run.campaign}"
@@ -57,11 +59,10 @@ class MLflow:
         """Each run is written when it is sent."""
 
 
-def _refused(error: Exception, what: str) -> Exception:
-    """What is to be raised instead of `error`: one sentence of MLflow's own, or a fault of ours as it is."""
-    if not type(error).__module__.startswith(("mlflow", "requests", "urllib3", "sqlalchemy")):
-        return error
-    return EnvironmentFault(f"MLflow does not take {what} ({one_line(str(error), 200)})")
+def _refuse(error: Exception, what: str) -> None:
+    """Raises `EnvironmentFault` with MLflow's own sentence; a fault of ours is left to whoever caught it."""
+    if type(error).__module__.startswith(("mlflow", "requests", "urllib3", "sqlalchemy")):
+        raise EnvironmentFault(f"MLflow does not take {what} ({one_line(str(error), 200)})") from error
 
 
 def _plain(metric: str) -> str:
