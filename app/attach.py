@@ -115,7 +115,7 @@ def _interrupted(prompt: Prompt, controls: Controls, campaign: int, user: str) -
         prompt.say("stopping: what is finished is kept, `move37 resume` goes on")
     else:
         ident = controls.post(campaign, ControlKind.INTERRUPT, user=user)
-        prompt.say("the speaker is interrupted and begins anew; Ctrl-C again ends the campaign, Ctrl-D only leaves")
+        prompt.say("whoever speaks begins anew; Ctrl-C again ends the campaign, Ctrl-D only leaves")
     return ident
 
 

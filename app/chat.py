@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import textwrap
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Send = Callable[[Order], Awaitable[str]]  # hands an order to the campaign; what the person is told
 LookUp = Callable[[Order], None]
 CUT = f"that was long: its first {LONGEST:,} characters are taken, the rest is not"
+ROWS = 4  # of one line of the bar
 _TAKES_ID = ("approve", "veto", "show", "diff", "why", "pin", "ban")
 
 
@@ -161,13 +163,20 @@ class Prompt:
             self.say(answer)
 
     def _bar(self) -> str:
+        width = max(20, self._screen.width - 2)
         lines = status_lines(self._board)
         for active in self._board.at_work_unasked()[-3:]:
             progress = active.progress
             loss = f"{progress.loss:.3f}" if progress and progress.loss is not None else ""
             curve = f"{spark(active.losses)} {loss} {progress.step}/{progress.steps}" if progress else active.speaking
-            lines.append(f"{active.id} {self._board.name(active.id)} {active.stage} {curve}")
-        return "\n".join(f" {one_line(line, max(20, self._screen.width - 2))}" for line in lines)
+            lines.append(one_line(f"{active.id} {active.stage} {curve} {self._board.name(active.id)}", width))
+        return "\n".join(f" {row}" for line in lines for row in rows(line, width))
+
+
+def rows(line: str, width: int) -> list[str]:
+    """A line of the bar on as many rows as its numbers and ids need, `ROWS` at most. Pure."""
+    found = textwrap.wrap(one_line(line), width)
+    return found if len(found) <= ROWS else [*found[: ROWS - 1], one_line(" ".join(found[ROWS - 1 :]), width)]
 
 
 def completions(text: str, idents: Iterable[str]) -> list[str]:

@@ -114,7 +114,7 @@ def panel(board: Board, width: int) -> RenderableType:
     running = board.at_work_unasked()
     if running:
         parts.append(_running(board, running))
-    parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in status_lines(board)]
+    parts += [Text(line) for line in status_lines(board)]
     return Group(*parts)
 
 

@@ -68,6 +68,7 @@ class OrderContext:
     search: bool = False  # no language model listens
     understood: tuple[str, ...] = ()  # words that a search acts on
     ignored: tuple[str, ...] = ()  # what it did not understand
+    asks: bool = False  # there is nothing but questions in it
     running: tuple[str, ...] = ()  # ids of experiments at work
     waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
     ideas: tuple[str, ...] = ()  # ids of the pool
@@ -216,6 +217,8 @@ def _search_says(at: OrderContext) -> str:
     """What a search will do about the words; nothing where a language model listens."""
     if not at.search:
         return ""
+    if at.asks:
+        return ". No language model listens, and a search answers no questions: /why ID, or say what it should try"
     if not at.understood:
         return ". No language model listens, and the search understood no word of that: it changes nothing"
     ignored = f" and did not understand {', '.join(repr(w) for w in at.ignored)}" if at.ignored else ""

@@ -17,15 +17,18 @@ def situation(board: Board, order: Order, *, search: bool, task: str, ideas: Seq
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     speaker = _speaker([active for active in running if active.id not in board.waiting])
-    asked = f"{', '.join(board.waiting)} waits for a word first" if board.waiting and not speaker else ""
+    wait = "waits" if len(board.waiting) == 1 else "wait"
+    asked = f"{', '.join(board.waiting)} {wait} for a word first" if board.waiting and not speaker else ""
     told = board.budget_now()
-    understood, ignored = _read(order.text, task) if search and order.verb in ("say", "ask", "propose") else ((), ())
+    spoken = search and order.verb in ("say", "ask", "propose")
+    understood, ignored, asks = _read(order.text, task) if spoken else ((), (), False)
     return OrderContext(
         speaker=speaker,
         busy="the baselines are trained first" if board.phase == "baselines" else asked,
         search=search,
         understood=understood,
         ignored=ignored,
+        asks=asks,
         running=tuple(active.id for active in running),
         waiting=tuple(board.waiting),
         ideas=tuple(ideas),
@@ -51,11 +54,12 @@ def _speaker(running: Sequence[Active]) -> str:
     return ""
 
 
-def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the search acts on, and the clauses in which it found nothing."""
-    from move37.agents.search.wishes import ignored, recognise, recognise_edits  # loaded when somebody speaks to it
+def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """What the search acts on, the clauses in which it found nothing, and whether the text only asks."""
+    # Loaded when somebody speaks to it.
+    from move37.agents.search.wishes import ignored, only_asks, recognise, recognise_edits
 
     program = kind_of(task).writes == "edits"
     wishes = recognise_edits(text) if program else recognise(text)
     understood = (*wishes.wanted, *(f"no {word}" for word in wishes.unwanted))
-    return understood, ignored(text, program=program)
+    return understood, ignored(text, program=program), only_asks(text)

@@ -45,7 +45,8 @@ def campaign_table(campaign: Campaign, experiments: Sequence[Experiment]) -> Ren
     notes = [Text(note, style="dim") for note in (*NOTES, *signs, caveat_of(campaign) or CAVEAT)]
     cuts = [Text.assemble(("shortened: ", "yellow"), (harmless(s), "dim")) for s in shortened(campaign)]
     title = Text(campaign_title(campaign), style="bold")
-    return Group(title, "", _Leaderboard(board.compact), *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
+    drawn = _Leaderboard(board.compact, runs=campaign.status == "running")
+    return Group(title, "", drawn, *(Padding(line, (0, 0, 0, 2)) for line in (*notes, *cuts)))
 
 
 def campaign_title(campaign: Campaign) -> str:
@@ -78,8 +79,9 @@ class _Row:
 class _Leaderboard:
     """Rich asks it how to be drawn once the width is known."""
 
-    def __init__(self, board: boards.LeaderboardView) -> None:
+    def __init__(self, board: boards.LeaderboardView, *, runs: bool) -> None:
         self._board = board
+        self._runs = runs
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -100,7 +102,7 @@ class _Leaderboard:
         for heading, found in (("not measured yet", self._board.waiting), ("failed or rejected", self._board.ended)):
             if found:
                 yield Text(heading, style="italic dim")
-                yield from _states(found)
+                yield from _states(found, runs=self._runs)
                 yield Text("")
 
 
@@ -143,13 +145,13 @@ def _columns_of(rows: Sequence[_Row]) -> tuple[list[Text], list[Text], list[Text
     return [r.ident for r in rows], [r.value for r in rows], [r.effect for r in rows], [r.evidence for r in rows]
 
 
-def _states(found: Iterable[Experiment]) -> Iterator[RenderableType]:
+def _states(found: Iterable[Experiment], *, runs: bool) -> Iterator[RenderableType]:
     grid = RichTable.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(ratio=1)
     for e in found:
         name = f"{one_line(e.name, 40)}: " if e.name else ""
-        grid.add_row(Text(e.id), Text.assemble(name, (one_line(state_text(e), 160), "dim")))
+        grid.add_row(Text(e.id), Text.assemble(name, (one_line(state_text(e, runs=runs), 160), "dim")))
     yield grid
 
 

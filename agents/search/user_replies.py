@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.view import View
-from move37.agents.search.wishes import Wishes, recognise, recognise_edits
+from move37.agents.search.wishes import Wishes, only_asks, recognise, recognise_edits
 
 _KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
 
@@ -13,6 +13,11 @@ def answered(view: View, *, will: str) -> str:
     """The answer to what the user said last; "" when nobody spoke. `will`: what is done about recognised words."""
     if not view.unanswered:
         return ""
+    if all(only_asks(line) for line in view.unanswered):
+        return (
+            "I am a search without a language model: I answer no questions, and a question orders nothing. /why ID "
+            "says what an experiment rests on; what you say as a wish, or /propose, is tried."
+        )
     wishes = Wishes()
     for line in view.unanswered:
         wishes = wishes.without(recognise_edits(line) if view.is_program else recognise(line))

@@ -108,6 +108,12 @@ def is_question(sentence: str) -> bool:
     return bool(_QUESTION.search(sentence.strip()))
 
 
+def only_asks(text: str) -> bool:
+    """Whether there is nothing but questions in it."""
+    found = _sentences(text)
+    return bool(found) and all(is_question(sentence) for sentence in found)
+
+
 def _sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text) if part.strip(" .;!?\n")]
 

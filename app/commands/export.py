@@ -40,11 +40,11 @@ def export(
     from move37.app.sinks.sink import runs_of
     from move37.app.views.campaign import view_of
 
-    sink = open_sink(to)
     with reading(context.obj.home) as archive:
         view = view_of(archive, pick_campaign(archive, campaign))
     runs = runs_of(view)
     try:
+        sink = open_sink(to)
         for run in runs:
             sink.send(run)
         sink.close()

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.sinks.sink import SinkRun
+from move37.app.text import one_line
 
 BATCH = 500  # metrics of one request
 KEY = "move37.id"
@@ -23,6 +24,7 @@ class MLflow:
     """A tracking server, or a folder."""
 
     def __init__(self, address: str) -> None:
+        """Raises `EnvironmentFault` when MLflow opens no such place."""
         with _translated(f"MLflow cannot use {address}"):
             self._client = MlflowClient(tracking_uri=address)
 
@@ -55,12 +57,13 @@ class MLflow:
 
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
+    """MLflow's own sentence as an `EnvironmentFault`; a fault of ours is left to whoever catches it."""
     try:
         yield
     except Exception as error:
-        if not type(error).__module__.startswith(("mlflow", "requests", "urllib3")):
+        if not type(error).__module__.startswith(("mlflow", "requests", "urllib3", "sqlalchemy")):
             raise
-        raise EnvironmentFault(f"{what} ({str(error).splitlines()[0][:200]})") from error
+        raise EnvironmentFault(f"{what} ({one_line(str(error), 200)})") from error
 
 
 def _plain(metric: str) -> str:
@@ -76,5 +79,6 @@ def open_sink(name: str, place: str) -> Any:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         return MLflow(place)
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer versions want to be told that a folder is meant
+    # MLflow 3 refuses a folder unless this is set; a database needs its large package, a folder the small one.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     return MLflow(Path(place).expanduser().absolute().as_uri())

@@ -61,9 +61,9 @@ def verdict_text(verdict: Verdict | None, scale: DigitScale) -> tuple[str, str, 
     return scale.signed(verdict.effect), bounds, tone
 
 
-def state_text(experiment: Experiment) -> str:
-    """Where it stands; why it ended, where it ended early."""
-    said = experiment.status.value
+def state_text(experiment: Experiment, *, runs: bool = True) -> str:
+    """Where it stands; why it ended, where it ended early. `runs`: the campaign does."""
+    said = experiment.status.value if runs or experiment.status is not ExperimentStatus.RUNNING else "not finished"
     return f"{said}: {experiment.reason}" if experiment.reason and experiment.status in ENDED else said
 
 

@@ -59,6 +59,8 @@ def test_where_no_language_model_listens_it_says_what_will_be_acted_on_and_what_
     answer = told("try a short convolution without rope, be bold", Inbox(), at)
     assert "No language model listens" in answer and "short_conv, no rotary" in answer and "'be bold'" in answer
     assert "changes nothing" in told("hello", Inbox(), OrderContext(search=True))
+    asked = told("why no short convolution?", Inbox(), OrderContext(search=True, asks=True, ignored=("why",)))
+    assert "answers no questions" in asked and "no word" not in asked
 
 
 def test_before_anybody_speaks_it_says_what_runs_first() -> None:

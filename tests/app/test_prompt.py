@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
@@ -16,7 +19,7 @@ from rich.console import Console
 
 from move37.agents.events import ApprovalRequested
 from move37.app.board import Board
-from move37.app.chat import CUT, Prompt
+from move37.app.chat import CUT, ROWS, Prompt, rows
 from move37.app.orders import LONGEST, Order
 from move37.lab.records import BITS_PER_BYTE
 
@@ -92,6 +95,20 @@ async def test_what_is_typed_reaches_the_campaign_and_what_is_pasted_too_long_is
         await chair.prompt.close()
     assert CUT[:40] in chair.screen.getvalue()
     assert (tmp_path / "history").stat().st_size < LONGEST + 500
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=300), st.integers(20, 120))
+def test_the_bar_is_as_wide_as_the_terminal_and_no_more_than_a_few_rows_a_line(text: str, width: int) -> None:
+    found = rows(text, width)
+    assert len(found) <= ROWS and all(len(row) <= width for row in found)
+
+
+@pytest.mark.parametrize("width", [38, 58, 78])
+def test_what_waits_can_be_read_whole_at_forty_columns(width: int) -> None:
+    line = "c1-001 waits: /approve c1-001 or /veto c1-001 REASON"
+    best = "best candidate gated_delta_net_with_floor 2.5102 after 500 steps, screened · best baseline mamba2 2.5253"
+    for text in (line, best):
+        assert " ".join(rows(text, width)) == text
 
 
 async def test_ctrl_c_interrupts_ctrl_d_leaves_and_the_bar_is_gone(tmp_path: Path) -> None:

@@ -195,7 +195,10 @@ def test_values_that_do_not_compare_stand_in_groups_of_their_own(move37: Move37,
 
 def test_a_killed_campaign_does_not_say_that_it_runs(move37: Move37, tmp_path: Path) -> None:
     a_whole_campaign(tmp_path, finished=False)
-    assert "Campaign 1 (stopped)" in move37("--home", str(tmp_path), "list").out
+    with Archive.open(tmp_path) as archive:
+        archive.begin_experiment(1, 99, Role.CANDIDATE)
+    out = move37("--home", str(tmp_path), "list").out
+    assert "Campaign 1 (stopped)" in out and "c1-099  not finished" in out and "running" not in out
     assert "stopped" in move37("--home", str(tmp_path), "report", "--markdown").out.splitlines()[2]
     with Archive.open(tmp_path):
         assert "Campaign 1 (running)" in move37("--home", str(tmp_path), "list").out

@@ -148,8 +148,17 @@ def test_a_typed_line_is_answered_with_the_words_it_acts_on() -> None:
 
 
 def test_a_line_without_words_of_the_grammar_is_answered_honestly() -> None:
-    offer = ask(Proposals, opening(), "what is the weather like?")
+    offer = ask(Proposals, opening(), "the weather is fine")
     assert "recognised no word" in offer.to_person and "search" in offer.to_person
+
+
+@pytest.mark.parametrize("question", ["what is the weather like?", "why do you not try a short convolution?"])
+def test_a_question_is_answered_as_one_and_orders_nothing(question: str) -> None:
+    """It was told that no word of it was known, which of a short convolution is not true."""
+    offer = ask(Proposals, opening(), question)
+    assert "answer no questions" in offer.to_person and "/propose" in offer.to_person
+    mixed = ask(Proposals, opening(), f"{question} use beta up to two")
+    assert "beta_two" in mixed.to_person and "answer no questions" not in mixed.to_person
 
 
 def test_a_handed_over_hypothesis_is_followed() -> None:

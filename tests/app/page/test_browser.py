@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from tests.app.page.conftest import CHROMIUM, chromium
+from tests.app.page.conftest import chromium, need_chromium
 
 
 @pytest.mark.page
 @pytest.mark.parametrize("dies", [False, True])
 def test_after_a_browser_no_event_loop_runs(dies: bool) -> None:
-    pytest.importorskip("playwright")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed")
+    need_chromium()
     with pytest.raises(RuntimeError, match="a test failed"), chromium() as opened:
         page = opened.new_page()
         page.goto("data:text/html,<p>here</p>")
@@ -23,3 +20,13 @@ def test_after_a_browser_no_event_loop_runs(dies: bool) -> None:
             opened.close()
         raise RuntimeError("a test failed")
     assert asyncio.run(asyncio.sleep(0, "free")) == "free"
+
+
+def test_without_a_browser_ci_fails_and_a_laptop_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{need_chromium.__module__}.CHROMIUM", "/nowhere/chromium")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"browser\.sh"):
+        need_chromium()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        need_chromium()
