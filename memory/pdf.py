@@ -8,8 +8,10 @@ A page without a text layer (a scan) gives no text; there is no OCR here.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 from move37.memory.errors import EmptyFile, Unreadable
@@ -27,6 +29,10 @@ def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
         Unreadable: damaged, encrypted, over the limits.
         EmptyFile: no page has text.
     """
+    with path.open("rb") as file:
+        if b"%PDF-" not in (head := file.read(1_024)):
+            what = "a web page" if b"<html" in head.lower() or b"<!doctype" in head.lower() else "no PDF"
+            raise Unreadable(f"{path.name} is {what}, whatever its name says; get the paper itself.")
     command = [sys.executable, "-m", "move37.memory.pdf", str(path.resolve())]
     try:
         done = subprocess.run(
@@ -43,10 +49,21 @@ def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
         reason = lines[-1][:200] if lines else f"status {done.returncode}"
         raise Unreadable(f"{path.name} cannot be read as PDF ({reason}); convert it to text first.")
     found = json.loads(done.stdout)
-    pages = tuple(page for page in found["pages"] if page.strip())
+    pages = tuple(page for page in map(_readable, found["pages"]) if page.strip())
     if not pages:
         raise EmptyFile(f"{path.name} has no text layer; run it through OCR first.")
     return found["title"], pages
+
+
+def _readable(page: str) -> str:
+    """Letters that were drawn as one, words that a line's end parted, and what no sign stands for."""
+    page = _JOINED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), page)
+    page = _PARTED.sub(r"\1\2", page)
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Co") else " " for c in page)
+
+
+_JOINED = re.compile("[\ufb00-\ufb06]")  # ff, fi, fl, ffi, ffl
+_PARTED = re.compile(r"([^\W\d_]{2})[-\u00ad\u2010][ \t]*\n[ \t]*([a-z\u00e0-\u00ff]{2})")
 
 
 def _main(path: str) -> None:

@@ -26,8 +26,10 @@ def marks_calls(text: str) -> bool:
 
 
 def call_of(call: Mapping[str, Any], place: int) -> ToolCall:
-    inner = call.get("function") if isinstance(call.get("function"), Mapping) else call
-    arguments = next((inner[k] for k in ("arguments", "input", "parameters", "args") if inner.get(k) is not None), {})
+    inner: Mapping[str, Any] = call["function"] if isinstance(call.get("function"), Mapping) else call
+    arguments: Any = next(
+        (inner[k] for k in ("arguments", "input", "parameters", "args") if inner.get(k) is not None), {}
+    )
     return ToolCall(
         id=str(call.get("id") or call.get("call_id") or f"call_{place}"),
         name=str(inner.get("name") or ""),
@@ -37,7 +39,8 @@ def call_of(call: Mapping[str, Any], place: int) -> ToolCall:
 
 def calls_in(text: str, tools: Collection[str]) -> list[ToolCall]:
     """Calls that a server left in the text, which its model had marked as calls."""
-    found, place, decoder = [], _CALL_MARK.search(text), json.JSONDecoder(strict=False)
+    found: list[ToolCall] = []
+    place, decoder = _CALL_MARK.search(text), json.JSONDecoder(strict=False)
     at = place.start() if place else len(text)
     while (at := text.find("{", at)) >= 0:
         try:

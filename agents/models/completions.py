@@ -57,7 +57,7 @@ def completion_in(data: Any, *, tools: Collection[str] = (), depth: int = 0) -> 
     if not isinstance(data, Mapping):
         return None
     if (found := _shaped(data)) is not None:
-        return _answered(replace(found, **_counts(data)), tools)
+        return _answered(_counted(found, data), tools)
     if depth >= DEEPEST:
         return None
     inside = (completion_in(data[key], tools=tools, depth=depth + 1) for key in _WRAPPERS if key in data)
@@ -182,10 +182,12 @@ def _finish(reason: Any, *, refused: bool) -> str:
 # Counts --------------------------------------------------------------------------------------------------------------
 
 
-def _counts(data: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens, where they are numbers: null, words and fractions are no reason to lose an answer."""
-    given = next((data[k] for k in ("usage", "usageMetadata") if isinstance(data.get(k), Mapping)), data)
-    usage = given.get("tokens") if isinstance(given.get("tokens"), Mapping) else given
+def _counted(found: Completion, data: Mapping[str, Any]) -> Completion:
+    """With its tokens, where they are numbers: null, words and fractions are no reason to lose an answer."""
+    given: Mapping[str, Any] = next(
+        (data[k] for k in ("usage", "usageMetadata") if isinstance(data.get(k), Mapping)), data
+    )
+    usage: Mapping[str, Any] = given["tokens"] if isinstance(given.get("tokens"), Mapping) else given
     prompt = _first(usage, "prompt_tokens", "input_tokens", "promptTokens", "promptTokenCount", "prompt_eval_count")
     reply = _first(
         usage, "completion_tokens", "output_tokens", "completionTokens", "candidatesTokenCount", "eval_count"
@@ -194,11 +196,12 @@ def _counts(data: Mapping[str, Any]) -> dict[str, int]:
     cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
     cached = cached or _first(usage, "prompt_cache_hit_tokens", "cachedContentTokenCount")
     beside = _count(usage.get("cache_read_input_tokens"))  # Anthropic counts them beside the prompt's
-    return {
-        "prompt_tokens": prompt + beside + _count(usage.get("cache_creation_input_tokens")),
-        "completion_tokens": reply,
-        "cached_tokens": cached or beside,
-    }
+    return replace(
+        found,
+        prompt_tokens=prompt + beside + _count(usage.get("cache_creation_input_tokens")),
+        completion_tokens=reply,
+        cached_tokens=cached or beside,
+    )
 
 
 def _first(usage: Mapping[str, Any], *keys: str) -> int:

@@ -150,7 +150,8 @@ def _mend(root: Any, error: Any) -> bool:
             return False
         del holder[key]  # as good as not said
         return True
-    new = _MENDERS.get(error["type"], lambda value, _: value)(value, error.get("ctx") or {})
+    mender = _MENDERS.get(error["type"])
+    new = value if mender is None else mender(value, error.get("ctx") or {})
     if new is value or (new == value and type(new) is type(value)):
         return False
     holder[key] = new

@@ -82,7 +82,8 @@ class _Reader:
         return word[0]
 
     def _object(self, opening: str, depth: int) -> dict[str, Any]:
-        closing, found = {"{": "}", "(": ")"}[opening], {}
+        closing = {"{": "}", "(": ")"}[opening]
+        found: dict[str, Any] = {}
         self.place += 1
         while True:
             self._space(",，;")
@@ -97,7 +98,8 @@ class _Reader:
             found[key] = self.value(depth + 1)
 
     def _list(self, opening: str, depth: int) -> Any:
-        closing, found, commas = {"[": "]", "(": ")"}[opening], [], 0
+        closing, commas = {"[": "]", "(": ")"}[opening], 0
+        found: list[Any] = []
         self.place += 1
         while True:
             before = self.place

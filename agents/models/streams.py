@@ -60,7 +60,7 @@ def _joined(values: list[Any]) -> Any:
     parts = [v for v in objects if isinstance(v.get("message"), Mapping) and "done" in v]
     if len(parts) > 1:  # Ollama's stream
         text = "".join(str(part["message"].get("content") or "") for part in parts)
-        return parts[-1] | {"message": {"role": "assistant", "content": text}}
+        return dict(parts[-1]) | {"message": {"role": "assistant", "content": text}}
     return objects[0] if objects else values
 
 

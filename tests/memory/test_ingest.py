@@ -23,6 +23,7 @@ from move37.memory.ingest import (
     read_all,
     read_file,
 )
+from move37.memory.pdf import _readable
 from tests.memory.test_papers import GOOD
 
 COGNITION = {
@@ -321,12 +322,26 @@ def test_a_pdfs_text_is_read_in_another_process(tmp_path: Path):
     assert entry.title == "A Title Line" and "Recall falls" in entry.insight
 
 
-@pytest.mark.parametrize("content", (b"%PDF-1.4\ngarbage", b"\x00\x01\x02", b"not a pdf at all"))
-def test_a_damaged_pdf_is_a_typed_error(content: bytes, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    (
+        (b"%PDF-1.4\ngarbage", "cannot be read as PDF"),
+        (b"\x00\x01\x02", "is no PDF"),
+        (b"%!PS-Adobe-3.0", "is no PDF"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+    ),
+)
+def test_a_damaged_pdf_is_a_typed_error(content: bytes, said: str, tmp_path: Path):
     path = tmp_path / "a.pdf"
     path.write_bytes(content)
-    with pytest.raises(Unreadable, match="cannot be read as PDF"):
+    with pytest.raises(Unreadable, match=said):
         read(path)
+
+
+def test_a_pdfs_letters_and_parted_words_are_put_together():
+    assert _readable("e\ufb03cient normali-\nsation\x0e of GPT-\n2 and Key-\nValue") == (
+        "efficient normalisation  of GPT-\n2 and Key-\nValue"
+    )
 
 
 def test_a_pdf_without_text_is_called_empty(tmp_path: Path):
