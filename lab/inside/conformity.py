@@ -16,10 +16,11 @@ from torch import Tensor
 
 from move37.lab.inside.building import Built, around_mixers
 from move37.lab.inside.remote import Forward, Layer, Remote
-from move37.lab.inside.tensors import difference
+from move37.lab.inside.tensors import difference, real
 from move37.lab.training.contract import ContractError
 
-DISTINCT = 0.9  # share of different numbers above which a matrix looks drawn
+DISTINCT = 0.9  # share of different numbers above which a matrix may have been drawn
+NEIGHBOURS = 0.75  # standard deviations between neighbours: 1.13 in a normal draw, 1.15 in a uniform one
 SHAPE = (2, 65)  # rows and time of the inputs with which two layers are compared
 APART = 2e-2  # of the outputs' rms; equal layers at equal weights do not differ at all
 
@@ -61,7 +62,7 @@ def started_alike(one: Layer, two: Layer) -> list[str]:
     return [
         f"{name} looks random and is the same under two seeds"
         for name, value in _named(one).items()
-        if value.dim() > 1 and name in there and torch.equal(value, there[name]) and _distinct(value) > DISTINCT
+        if name in there and torch.equal(value, there[name]) and looks_random(value)
     ]
 
 
@@ -69,8 +70,16 @@ def _named(layer: Layer) -> dict[str, Tensor]:
     return {names[0]: value for names, value in zip(layer.names, layer.values, strict=False)}
 
 
-def _distinct(value: Tensor) -> float:
-    return len(set(value.flatten().tolist())) / max(1, value.numel())
+def looks_random(value: Tensor) -> bool:
+    """Whether a matrix has hardly a number twice, and neighbours in no direction that are nearer than chance has them.
+
+    Ramps, rates, products of two of them, positions and bases are a design, not a draw.
+    """
+    numbers = real(value).double().squeeze()
+    if numbers.dim() < 2 or len(set(numbers.flatten().tolist())) <= DISTINCT * numbers.numel():
+        return False
+    apart = [float(numbers.diff(dim=axis).abs().mean()) for axis in range(numbers.dim())]
+    return min(apart) > NEIGHBOURS * float(numbers.std())
 
 
 def _compare_layers(fresh: Callable[[], Remote], built: Built, remote: Remote, layers: list[Layer]) -> None:

@@ -76,21 +76,31 @@ def fit(
 
 
 def packed(model: nn.Module, optimiser: torch.optim.AdamW, smooth: float) -> dict[str, Tensor]:
-    """Weights, moments and smoothed loss as named, unshared, contiguous tensors (safetensors refuses shared memory)."""
-    tensors = {MODEL + name: value.detach().clone().contiguous().cpu() for name, value in model.state_dict().items()}
+    """Weights, moments and smoothed loss as named, contiguous tensors.
+
+    A shared weight stands under its first name. Buffers stay out: nothing changes them, and a seed builds them again.
+    """
+    tensors = {MODEL + name: value.detach().clone().contiguous().cpu() for name, value in model.named_parameters()}
     for name, parameter in model.named_parameters():
-        held = optimiser.state.get(parameter, {})
-        if "exp_avg" in held:
-            tensors[MOMENT + name] = held["exp_avg"].clone().contiguous().cpu()
-            tensors[SQUARE + name] = held["exp_avg_sq"].clone().contiguous().cpu()
-            tensors[COUNT + name] = held["step"].clone()
+        moments = optimiser.state.get(parameter, {})
+        if "exp_avg" in moments:
+            tensors[MOMENT + name] = moments["exp_avg"].clone().contiguous().cpu()
+            tensors[SQUARE + name] = moments["exp_avg_sq"].clone().contiguous().cpu()
+            tensors[COUNT + name] = moments["step"].clone()
     tensors[SMOOTH] = torch.tensor(smooth, dtype=torch.float64)
     return tensors
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load the model's part of a checkpoint; names and shapes must be the model's own (`RuntimeError` otherwise)."""
-    model.load_state_dict({name[len(MODEL) :]: t for name, t in tensors.items() if name.startswith(MODEL)}, strict=True)
+    found = {name[len(MODEL) :]: t for name, t in tensors.items() if name.startswith(MODEL)}
+    first = {id(parameter): name for name, parameter in model.named_parameters()}
+    if missing := first.values() - found.keys():
+        raise RuntimeError(f"the checkpoint lacks {', '.join(sorted(missing)[:3])}")
+    held = model.state_dict(keep_vars=True)
+    constants = {name: value for name, value in held.items() if id(value) not in first}
+    shared = {name: found[first[id(value)]] for name, value in held.items() if id(value) in first}
+    model.load_state_dict(constants | found | shared, strict=True)
 
 
 def _load_moments(model: nn.Module, optimiser: torch.optim.AdamW, saved: Mapping[str, Tensor]) -> None:

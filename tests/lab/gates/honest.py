@@ -71,5 +71,21 @@ wide = u.to(turn.real.dtype)
 y = y + ((wide.to(turn.dtype) @ turn).abs() @ turn.imag.t()).to(y.dtype)
 """,
     ),
+    "keys that are signs, and a state that keeps them": planted(
+        top="from kernels import chunk_simple_gla",
+        last="""
+q, k, v = (part.unflatten(-1, (4, -1)) for part in (u, torch.tanh(u) + (u.sign() - torch.tanh(u)).detach(), gate))
+o, _ = chunk_simple_gla(q, k / 4, v, torch.full_like(q[..., 0], -0.1))
+y = y + o.flatten(-2)
+""",
+    ),
+    "one weight under two names": planted(
+        init="self.shared = nn.Parameter(torch.randn(d_model, d_model) / 8)\nself.again = self.shared",
+        last="y = y + torch.tanh(u @ self.shared) @ self.again.t()",
+    ),
+    "rates that were designed, as a column": planted(
+        init="self.rates = nn.Parameter(torch.sqrt(1 + 2 * torch.arange(d_model).float())[:, None] / 9)",
+        last="y = y + u * self.rates[:, 0].to(u.dtype)",
+    ),
     "torch.compile": CLEAN.replace("    def forward", "    @torch.compile\n    def forward"),
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from move37.lab import baselines
 from move37.lab.inside.building import build_model
-from move37.lab.inside.conformity import check_conformity
+from move37.lab.inside.conformity import check_conformity, looks_random
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start
@@ -78,3 +79,24 @@ def test_what_the_gates_would_refuse_is_not_trained(start: Start, kind: str) -> 
     assert source != HONEST
     with pytest.raises(ContractError, match=words):
         asked(start, source)
+
+
+ROOTS = torch.sqrt(1 + 2 * torch.arange(32.0))
+STARTS = {
+    "rates of a state": (ROOTS[:, None], False),
+    "a ramp for every channel": (torch.outer(torch.linspace(0.1, 3, 64), torch.linspace(1, 16, 16)), False),
+    "HiPPO": (torch.tril(torch.outer(ROOTS, ROOTS)), False),
+    "positions": (torch.sin(torch.arange(128.0)[:, None] * 100 ** -(torch.arange(32.0) / 32)), False),
+    "an identity": (torch.eye(64), False),
+    "a normal draw": (torch.randn(64, 16, generator=torch.Generator().manual_seed(0)), True),
+    "a uniform draw": (torch.rand(24, 24, generator=torch.Generator().manual_seed(0)), True),
+    "an orthogonal draw": (torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))[0], True),
+    "complex numbers": (torch.randn(16, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)), True),
+    "a kernel": (torch.randn(64, 1, 4, generator=torch.Generator().manual_seed(0)), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_designed_start_is_told_from_a_drawn_one(name: str) -> None:
+    value, drawn = STARTS[name]
+    assert looks_random(value) is drawn

@@ -49,8 +49,31 @@ def test_tied_weights_can_be_packed() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     model[2].weight = model[0].weight  # type: ignore[assignment]
     fitted, optimiser = run(model, 0, 2)
-    pointers = [t.data_ptr() for t in loop.packed(model, optimiser, fitted.smooth).values()]
+    saved = loop.packed(model, optimiser, fitted.smooth)
+    pointers = [t.data_ptr() for t in saved.values()]
     assert fitted.step == 2 and len(set(pointers)) == len(pointers)
+    # Once, or it would count twice.
+    assert sum(t.numel() for name, t in saved.items() if name.startswith(loop.MODEL)) == 4 * 4 + 4 + 4
+
+
+def test_tied_weights_are_tied_when_they_are_loaded_and_others_names_are_refused() -> None:
+    def tied() -> nn.Module:
+        model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+        model[2].weight = model[0].weight  # type: ignore[assignment]
+        return model
+
+    whole, first, second = tied(), tied(), tied()
+    first.load_state_dict(whole.state_dict())
+    run(whole, 0, 9)
+    fitted, optimiser = run(first, 0, 4)
+    saved = loop.packed(first, optimiser, fitted.smooth)
+    loop.load_weights(second, saved)
+    run(second, 4, 9, saved)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
+    loop.load_weights(second, saved | {"model.2.weight": saved["model.0.weight"]})  # as it was saved before
+    for odd in ({"model.3.weight": torch.ones(1)}, {"model.0.weight": torch.ones(4, 5)}):
+        with pytest.raises(RuntimeError):
+            loop.load_weights(second, saved | odd)
 
 
 def test_it_stops_when_it_is_told_that_this_is_enough() -> None:
