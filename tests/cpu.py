@@ -39,7 +39,8 @@ def processes() -> dict[tuple[int, str], tuple[int, float]]:
 
 def watch(root: int, out: Path) -> None:
     """Write "time seconds" of all that is or was below `root`, until it ends."""
-    ours, last = {root}, {}
+    ours = {root}
+    last: dict[tuple[int, str], float] = {}
     with out.open("w", buffering=1) as file:
         while (now := processes()) and any(pid == root for pid, _ in now):
             grown = True

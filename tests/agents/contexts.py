@@ -239,13 +239,11 @@ def a_context(
 
 def at_the_first_training(context: CampaignContext, act: Callable[[], None]) -> CampaignContext:
     """The same, in which `act` is called when the first candidate's training begins."""
-    heard, begun = context.on_event, []
+    heard, begun = context.on_event, StageStarted(experiment="c1-001", stage=SCREEN.name)
 
     def on_event(event: Event) -> None:
         heard(event)
-        is_training = isinstance(event, StageStarted) and event.stage == SCREEN.name
-        if is_training and event.experiment == "c1-001" and not begun:
-            begun.append(event)
+        if event == begun:
             act()
 
     return replace(context, on_event=on_event)
