@@ -7,9 +7,10 @@ run: install  ## a campaign in ./.move37: no key, GPU or server needed, at most 
 install:  ## fill .venv
 	@sh install.sh
 
+# Compiled files are kept, whatever the shell says: the tests start some hundred interpreters.
 test:  ## the fast tests, under five minutes
 	@sh install.sh test
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests -q -n auto -m "not slow and not docker and not llm and not attack and not page"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests -q -n auto -m "not slow and not docker and not llm and not attack and not page"
 
 test-all:  ## every test that this machine can run
 	@sh install.sh test

@@ -25,7 +25,6 @@ class StageStarted:
 
     experiment: str
     stage: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from move37.agents.approval import Approvals, Approve
 from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext
-from move37.agents.events import Event
+from move37.agents.events import Event, StageStarted
 from move37.agents.inbox import Inbox
 from move37.agents.language_model import LanguageModel
 from move37.agents.limits import ConversationLimits
@@ -28,6 +28,7 @@ from move37.lab.tasks.task import Baseline, Measured, Rung, Schedule
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Precedent, Recollection, RecordedPrinciple
 from tests.agents.scripted import Scripted, a_fix, a_proposal, a_report, accepted, some_code
 
+PATIENCE = 300  # seconds for what a busy machine may be slow at
 SCREEN = Rung(number=2, name="lm@100", steps=100, keep=2)
 TOP = Rung(number=2, name="lm@200", steps=200, keep=1)
 
@@ -206,7 +207,7 @@ def a_context(
     inbox: Inbox | None = None,
     **changes: Any,
 ) -> tuple[CampaignContext, list[Event]]:
-    """A room over a new campaign, or over the archive's last one."""
+    """The surroundings of a new campaign, or of the archive's last one."""
     events: list[Event] = []
     inbox = inbox or Inbox()
     task = task or Arithmetic()
@@ -234,3 +235,15 @@ def a_context(
         "limits": ConversationLimits(debug_attempts=2, refusals_tried=0.0),
     }
     return CampaignContext(**(fields | changes)), events
+
+
+def at_the_first_training(context: CampaignContext, act: Callable[[], None]) -> CampaignContext:
+    """The same, in which `act` is called when the first candidate's training begins."""
+    heard, begun = context.on_event, StageStarted(experiment="c1-001", stage=SCREEN.name)
+
+    def on_event(event: Event) -> None:
+        heard(event)
+        if event == begun:
+            act()
+
+    return replace(context, on_event=on_event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 from move37.agents import campaign
 from move37.agents.approval import Approvals
 from move37.agents.budget import Budget
+from move37.agents.clock import Clock
 from move37.agents.errors import ModelReplyInvalid
-from move37.agents.events import ApprovalRequested, GateChecked, Spoke, StageStarted
+from move37.agents.events import ApprovalRequested, GateChecked, Spoke
 from move37.agents.inbox import Inbox
 from move37.agents.limits import ConversationLimits
 from move37.lab.archive.store import Archive
@@ -23,27 +23,12 @@ from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, R
 from move37.lab.summary import summarise
 from move37.lab.tasks.task import Measured
 from move37.memory.errors import MemoryUnavailable
-from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
+from tests.agents.contexts import PATIENCE, Arithmetic, Remembered, a_context, a_script, at_the_first_training
 from tests.agents.scripted import a_fix, a_proposal, objection, offered, some_code
-
-HANGS = 120  # seconds after which a campaign that should end is called hanging: far beyond what a busy machine needs
 
 
 def candidates(archive: Archive) -> list[Experiment]:
     return [e for e in archive.experiments() if e.role is Role.CANDIDATE]
-
-
-def once_a_candidate_trains(act: Callable[[], Any]) -> Callable[[Any], None]:
-    """An `on_event` that acts when the first candidate's training begins, and never again."""
-    begun: list[str] = []
-
-    def told(event: Any) -> None:
-        if isinstance(event, StageStarted) and event.stage.startswith("lm") and event.experiment.startswith("c1-0"):
-            begun.append(event.experiment)
-            if len(begun) == 1:
-                act()
-
-    return told
 
 
 async def test_a_campaign_ends_with_exactly_its_budget_and_an_interval(tmp_path: Path) -> None:
@@ -269,17 +254,20 @@ async def test_the_token_limit_ends_the_campaign_as_finished_with_nothing_left_r
 
 async def test_the_time_limit_ends_a_training_that_is_under_way(tmp_path: Path) -> None:
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
-    context, _ = a_context(tmp_path, client, budget=2, spend=Budget(seconds=0.5))
-    ending = await asyncio.wait_for(campaign.run(context), HANGS)
+    seconds = [0.0]
+    clock = Clock(hard=10.0, now=lambda: seconds[0])
+    context, _ = a_context(tmp_path, client, budget=2, spend=Budget(seconds=10.0), clock=clock)
+    late = at_the_first_training(context, lambda: seconds.append(seconds.pop() + 11.0))
+    ending = await asyncio.wait_for(campaign.run(late), PATIENCE)
     assert ending.status == "finished" and "time" in ending.reason
-    assert all("not finished" in e.reason for e in candidates(context.archive))
+    ended = candidates(context.archive)
+    assert ended and all("not finished" in e.reason for e in ended)
 
 
 async def test_stop_leaves_a_campaign_that_can_be_resumed(tmp_path: Path) -> None:
     inbox = Inbox()
     context, _ = a_context(tmp_path, a_script(Code=some_code("SLOW = 1  # a Mixer")), inbox=inbox)
-    context = replace(context, on_event=once_a_candidate_trains(inbox.stop))
-    ending = await asyncio.wait_for(campaign.run(context), HANGS)
+    ending = await asyncio.wait_for(campaign.run(at_the_first_training(context, inbox.stop)), PATIENCE)
     assert ending.status == "stopped" and context.archive.campaigns()[0].status == "stopped"
 
 
@@ -287,8 +275,8 @@ async def test_a_veto_ends_the_newest_experiment_and_says_so(tmp_path: Path) -> 
     inbox = Inbox()
     client = a_script(Code=some_code("SLOW = 1  # a Mixer"))
     context, _ = a_context(tmp_path, client, inbox=inbox, budget=1)
-    context = replace(context, on_event=once_a_candidate_trains(lambda: inbox.veto("I know that one")))
-    await asyncio.wait_for(campaign.run(context), HANGS)
+    vetoed = at_the_first_training(context, lambda: inbox.veto("I know that one"))
+    await asyncio.wait_for(campaign.run(vetoed), PATIENCE)
     (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.REJECTED and "I know that one" in experiment.reason
     assert "/veto I know that one" in [line.text for line in context.archive.lines(experiment.id) if line.user]
@@ -307,7 +295,7 @@ async def test_an_approval_is_waited_for_and_a_veto_rejects(tmp_path: Path) -> N
 
     approvals = Approvals("hypotheses", inbox, answer, lambda line: context.archive.say(1, line))
     context = replace(context, on_event=answer, approvals=approvals)
-    await asyncio.wait_for(campaign.run(context), HANGS)
+    await asyncio.wait_for(campaign.run(context), PATIENCE)
     first, second = candidates(context.archive)
     assert [line.text for line in context.archive.lines(first.id) if line.user] == ["/approve"]
     assert [line.text for line in context.archive.lines(second.id) if line.user] == ["/veto too close to c1-001"]
@@ -327,7 +315,7 @@ async def test_auto_asks_about_a_hypothesis_only_where_the_critic_objected(tmp_p
             inbox.approve()
 
     approvals = Approvals("auto", inbox, answer, lambda line: context.archive.say(1, line))
-    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), HANGS)
+    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), PATIENCE)
     assert sum(isinstance(e, ApprovalRequested) for e in events) == objected
     assert candidates(context.archive)[0].measurements
 
@@ -397,12 +385,12 @@ async def test_nothing_moves_while_the_person_paused(tmp_path: Path) -> None:
     task = Arithmetic()
     context, _ = a_context(tmp_path, inbox=inbox, task=task, budget=1)
     running = asyncio.create_task(campaign.run(context))
-    await asyncio.wait_for(reached.wait(), 120)
+    await asyncio.wait_for(reached.wait(), PATIENCE)
     for _ in range(1_000):  # as often as it may want to take a turn
         await asyncio.sleep(0)
     assert task.measured == []
     inbox.resume()
-    await asyncio.wait_for(running, 120)
+    await asyncio.wait_for(running, PATIENCE)
     assert task.measured
 
 

@@ -36,7 +36,7 @@ def score(data):
     return {"combined_score": -abs(data["value"] - 7.0)}
 """
 STAGES = ("", "hypothesis", "candidate", "gates", "score", "verdict:score", "analysis", "memory")
-FAST = ("gates",)
+pytestmark = pytest.mark.slow  # two real commands each; within a process, test_campaign.py resumes after any stage
 PATIENCE = 300  # seconds for what a busy machine may be slow at
 
 
@@ -97,9 +97,7 @@ def descendants(session: int) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(
-    "stage", [pytest.param(s, marks=() if s in FAST else pytest.mark.slow, id=s or "first second") for s in STAGES]
-)
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage or "first second")
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: str) -> None:
     home = tmp_path / "home"
     driver = move37(home, "run", "--task", f"program:{folder}", "--budget", "2", "--sandbox", "process")
@@ -124,7 +122,6 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
         assert [c.status for c in archive.campaigns()] == ["finished"]
 
 
-@pytest.mark.slow
 def test_a_finished_campaign_is_not_resumed_again(tmp_path: Path, folder: Path) -> None:
     home = tmp_path / "home"
     run = move37(home, "run", "--task", f"program:{folder}", "--budget", "1", "--sandbox", "process")

@@ -9,10 +9,12 @@ from typing import Any
 
 from move37.agents import campaign
 from move37.agents.approval import Approvals
+from move37.agents.budget import Budget
+from move37.agents.clock import Clock, Pauses
 from move37.agents.events import ApprovalRequested
 from move37.agents.inbox import Inbox
 from move37.lab.records import ExperimentStatus, Role
-from tests.agents.contexts import a_context
+from tests.agents.contexts import PATIENCE, a_context
 
 
 def asking(tmp_path: Path, on_request: Any, *, timeout: float | None = 60.0, **changes: Any) -> Any:
@@ -49,33 +51,44 @@ async def test_two_requests_are_answered_by_their_ids(tmp_path: Path) -> None:
             inbox.approve(waiting[0])
 
     context = asking(tmp_path, answer, budget=2, workers=2)
-    await asyncio.wait_for(campaign.run(context), 120)
+    await asyncio.wait_for(campaign.run(context), PATIENCE)
     kept, refused = (context.archive.experiment(ident) for ident in waiting)
     assert kept.measurements and refused.status is ExperimentStatus.REJECTED and "not this one" in refused.reason
 
 
 async def test_a_night_without_anybody_goes_on(tmp_path: Path) -> None:
     context = asking(tmp_path, lambda *_: None, timeout=0.01, budget=2)
-    result = await asyncio.wait_for(campaign.run(context), 120)
+    result = await asyncio.wait_for(campaign.run(context), PATIENCE)
     assert result.status == "finished" and all(e.measurements for e in the_candidates(context))
 
 
 async def test_a_stop_while_the_last_experiment_waits_is_a_stop(tmp_path: Path) -> None:
     context = asking(tmp_path, lambda inbox, _: inbox.stop(), budget=1, workers=1)
-    result = await asyncio.wait_for(campaign.run(context), 120)
+    result = await asyncio.wait_for(campaign.run(context), PATIENCE)
     assert result.status == "stopped"
     assert [e.status for e in the_candidates(context)] == [ExperimentStatus.RUNNING]  # to be resumed
 
 
 async def test_nothing_that_waits_becomes_failed_by_the_time_limit(tmp_path: Path) -> None:
-    def later(inbox: Inbox, _: ApprovalRequested) -> None:
-        asyncio.get_running_loop().call_later(1.5, inbox.approve)
+    seconds = [0.0]
+    pauses = Pauses(now=lambda: seconds[0])
 
-    context = asking(tmp_path, later, budget=1, workers=1)
-    context.clock.hard = context.clock.seconds + 1.0
-    await asyncio.wait_for(campaign.run(context), 120)
+    def later(inbox: Inbox, _: ApprovalRequested) -> None:
+        async def after_a_night() -> None:
+            while not pauses.seconds:  # the request holds the clock once it waits
+                seconds[0] += 30_000.0
+                await asyncio.sleep(0)
+            inbox.approve()
+
+        nights.append(asyncio.create_task(after_a_night()))
+
+    nights: list[asyncio.Task[None]] = []
+    clock = Clock(hard=1.0, pauses=pauses, now=lambda: seconds[0])
+    context = asking(tmp_path, later, budget=1, workers=1, clock=clock, spend=Budget(seconds=1.0))
+    context.inbox.pauses = pauses
+    result = await asyncio.wait_for(campaign.run(context), PATIENCE)
     (only,) = the_candidates(context)
-    assert only.measurements or "time limit" not in only.reason
+    assert nights and only.measurements and "time limit" not in result.reason
 
 
 async def test_a_banned_family_is_no_parent_and_a_pinned_one_is(tmp_path: Path) -> None:

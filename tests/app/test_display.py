@@ -53,7 +53,7 @@ def everything(words: str = "words") -> list[Event]:
         Notice(text=words),
         a_budget(),
         ExperimentUpdated(experiment=an_experiment(name=words)),
-        StageStarted(experiment="c1-001", stage="hypothesis", detail=words),
+        StageStarted(experiment="c1-001", stage="hypothesis"),
         Spoke(experiment="c1-001", source="Researcher", to="Critic", text=words),
         Spoke(experiment="c1-001", source="person", to="Critic", text=words),
         ApprovalRequested(experiment="c1-001", kind="hypothesis", text=words),
