@@ -68,9 +68,11 @@ class Clock:
         self._began = now() - before - self._pauses.seconds  # what stood still before this clock began is not its own
         self._soft = soft
         self.hard = hard
+        if hard is not None:
+            self.extend(hard)
 
     def extend(self, hard: float) -> None:
-        """The brief's own end moves; a preset's earlier end moves along, for the user asked for the time."""
+        """The brief's own end moves; a preset's earlier end moves along: whoever names a time asked for it."""
         self.hard = hard
         if self._soft is not None:
             self._soft = max(self._soft, hard)

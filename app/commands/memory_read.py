@@ -169,7 +169,15 @@ def _hit(found: Found) -> dict[str, Any]:
         "title": getattr(found.item, "title", _name(found)),
         "name": _name(found),
         "operators": list(found.item.operators),
+        "says": _first(found, "insight", "lesson", "seen", "text"),
+        "remedy": _first(found, "remedy", "next"),
+        "source": _first(found, "source"),
     }
+
+
+def _first(found: Found, *fields: str) -> str:
+    """The first of these fields that an item of its kind has and that says something."""
+    return next((text for f in fields if (text := str(getattr(found.item, f, "") or ""))), "")
 
 
 def _name(found: Found) -> str:

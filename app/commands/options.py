@@ -42,7 +42,9 @@ SandboxName = Annotated[
     Backend | None,
     typer.Option("--sandbox", help="Where untrusted code runs.  [default: auto]"),
 ]
-Preset = Annotated[PresetName | None, typer.Option(help="quick ends within ten minutes.  [default: quick]")]
+Preset = Annotated[
+    PresetName | None, typer.Option(help="quick ends within ten minutes, or when --max-time does.  [default: quick]")
+]
 Corpus = Annotated[Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")]
 Scale = Annotated[
     ScaleWord | None,

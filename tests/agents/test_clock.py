@@ -52,3 +52,11 @@ def test_what_stood_still_before_this_clock_began_is_not_taken_off() -> None:
     clock = Clock(pauses=pauses, now=time)
     time.at += 5
     assert clock.seconds == 5.0
+
+
+@given(st.floats(1, 1e6), st.floats(1, 1e6))
+def test_a_time_that_somebody_named_is_the_one_that_holds(soft: float, hard: float) -> None:
+    """`--max-time 90m`, begun with or resumed with, left the quick preset's nine minutes: "`--max-time` gives more"."""
+    clock = Clock(soft=soft, hard=hard, now=lambda: 0.0)
+    assert clock.left == clock.hard_left == hard
+    assert Clock(soft=soft, now=lambda: 0.0).left == soft and Clock(now=lambda: 0.0).left is None
