@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from move37.agents.models.provider import (
     CONNECT_SECONDS,
@@ -45,7 +46,8 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
         **wanted, max_tokens=options.reply_tokens, model_info=info(structured=False, json=False)
     )
     if options.base_url is not None and is_loopback(options.base_url):  # no proxy of the environment leads here
-        client._client = client._client.with_options(http_client=DefaultAsyncHttpxClient(trust_env=False))
+        direct = {f"all://{urlsplit(options.base_url).hostname}": None}  # the SDK asks the environment by itself
+        client._client = client._client.with_options(http_client=DefaultAsyncHttpxClient(mounts=direct))
     _adapt_to_sdk(client, options)
     Endpoint().connect(client._client._client)
     opened: ChatCompletionClient = client

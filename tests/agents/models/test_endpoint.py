@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from itertools import pairwise
 from typing import Any
@@ -79,6 +80,12 @@ USABLE: dict[str, Any] = {
     "null error beside choices": completion(GOOD) | {"error": None},
     "only choices": {"choices": [{"message": {"role": "assistant", "content": GOOD}}]},
     "in a list": [completion(GOOD)],
+    "a stream that nobody asked for": b"".join(
+        f"data: {json.dumps({'choices': [{'delta': {'content': piece}, 'finish_reason': end}]})}\n\n".encode()
+        for piece, end in ((GOOD[:20], None), (GOOD[20:], "stop"))
+    ),
+    "packed without a word": gzip.compress(json.dumps(completion(GOOD)).encode()),
+    "Gemini's own": {"candidates": [{"content": {"parts": [{"text": GOOD}]}, "finishReason": "STOP"}]},
 }
 
 

@@ -126,3 +126,26 @@ async def test_a_real_small_model_gives_a_valid_reply_or_fails_as_ours() -> None
             assert Critique.model_validate_json(str(result.content)).reason
         assert client.total_usage().completion_tokens > 0
         await client.close()
+
+
+@pytest.mark.parametrize("uri", ["openai:tiny", "anthropic:tiny", "ollama:tiny"])
+async def test_a_server_on_this_machine_is_reached_past_a_proxy_and_read_in_another_provider_s_shape(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    odd = {"candidates": [{"content": {"parts": [{"text": GOOD}]}, "finishReason": "STOP"}]}
+    with answering((200, odd)) as (url, requests):
+        client = opened(url if uri.startswith("openai") else url.removesuffix("/v1"), uri)
+        result = await client.create(ASKED, json_output=Critique)
+        await client.close()
+    assert Critique.model_validate_json(str(result.content)).ground == "novelty"
+    assert len(requests) == 1 and (result.usage.prompt_tokens, result.usage.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("proxy", ["socks9://127.0.0.1:9", "http://[::1"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(BadModel) as caught:
+        open_model("openai:tiny", ModelOptions(base_url="https://models.example.org/v1", key="k"))
+    assert "openai:tiny cannot be opened" in str(caught.value) and "\n" not in str(caught.value)
