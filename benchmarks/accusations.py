@@ -37,7 +37,8 @@ from move37.lab.inside import loop
 from move37.lab.inside.building import Built, build_model
 from move37.lab.inside.candidate import Worker
 from move37.lab.inside.remote import Forward, Record, Remote
-from move37.lab.inside.verify import CLOSER, ON_INPUT, Checks, Shift, disagreement, disagreement_of_sides, said, scaled
+from move37.lab.inside.shifts import Shift, disagreement, disagreement_of_sides, said, scaled
+from move37.lab.inside.verify import CLOSER, ON_INPUT, Checks
 from move37.lab.inside.wire import Head
 from move37.lab.tasks.mixers import LEARNING_RATE
 from move37.lab.training import schedule

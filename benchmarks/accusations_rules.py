@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from move37.benchmarks.json_lines import Row
-from move37.lab.inside.verify import CLOSER, HEARD, LEAST
+from move37.lab.inside.shifts import HEARD
+from move37.lab.inside.verify import CLOSER, EXPECTED
 
 HONEST = "honest"
 
@@ -62,10 +63,10 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def accused_trainings(rows: Sequence[Row], rule: Callable[[Row], bool]) -> float:
-    """Chance that a training of the least checks in every layer is refused, a mean over mixers."""
+    """Chance that a training of as many checks as there are on average is refused, a mean over mixers."""
     layers = 1 + max((row["layer"] for row in rows), default=0)
     by_plan: dict[str, list[bool]] = {}
     for row in rows:
         by_plan.setdefault(row["plan"], []).append(rule(row))
-    chances = [1 - (1 - statistics.fmean(accused)) ** (LEAST * layers) for accused in by_plan.values()]
+    chances = [1 - (1 - statistics.fmean(accused)) ** (EXPECTED * layers) for accused in by_plan.values()]
     return statistics.fmean(chances) if chances else 0.0

@@ -18,7 +18,7 @@ from move37.lab.training.contract import ContractError
 class Built:
     """The network, and what a fresh process needs to build its mixers again."""
 
-    model: nn.Module
+    model: ByteModel
     mixers: tuple[RemoteMixer, ...]
     layers: tuple[Layer, ...]  # as they were built; their values are those that are trained
     mlp_width: int  # 0: there is none

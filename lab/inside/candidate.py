@@ -192,7 +192,10 @@ class _Layer:
 def _cast(mixer: nn.Module, dtype: torch.dtype) -> nn.Module:
     """As `mixer.to(dtype)`, which would make real numbers of complex ones."""
     wide = torch.complex128 if dtype is torch.float64 else torch.complex64
-    return mixer._apply(lambda t: t.to(wide) if t.is_complex() else t.to(dtype) if t.is_floating_point() else t)
+    cast: nn.Module = mixer._apply(  # type: ignore[no-untyped-call]
+        lambda t: t.to(wide) if t.is_complex() else t.to(dtype) if t.is_floating_point() else t
+    )
+    return cast
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from move37.benchmarks.accusations import FALSE, built, composition, kind, looks
 from move37.benchmarks.accusations_rules import RULES, accused_trainings, quantile, table
 from move37.benchmarks.json_lines import read
 from move37.lab.inside.remote import Record
-from move37.lab.inside.verify import ON_INPUT, Checks, Shift
+from move37.lab.inside.shifts import Shift
+from move37.lab.inside.verify import EXPECTED, ON_INPUT, Checks
 
 
 def row(one: list[float], both: list[float], loudness: float = 100.0, **changes: object) -> dict[str, object]:
@@ -65,7 +66,7 @@ def test_a_training_is_refused_by_any_of_its_checks() -> None:
     rows = [row([1.0], [], plan=plan) for plan in "aab"]
     assert accused_trainings(rows, lambda r: r["plan"] == "b") == pytest.approx(0.5)
     half = [row([1.0], [], layer=layer, step=layer) for layer in (0, 1)]
-    assert accused_trainings(half, lambda r: r["layer"] == 1) == pytest.approx(1 - 0.5**8)
+    assert accused_trainings(half, lambda r: r["layer"] == 1) == pytest.approx(1 - 0.5 ** (2 * EXPECTED))
 
 
 def test_the_table_has_every_kind_and_every_gradient(tmp_path: Path) -> None:
