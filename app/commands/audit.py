@@ -110,8 +110,7 @@ async def _audit(settings: Settings, programs: tuple[object, ...], seconds: floa
 
 def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
     from move37.app.text import harmless
-    from move37.lab.audit.logs import as_record, audit_log, log_text, read_log
-    from move37.lab.audit.programs import text_of
+    from move37.lab.audit.logs import as_record, audit_log, decoded, log_text, read_log
 
     if noise is not None and not noise > 0.0:
         raise BadInput(f"--noise {noise} is no standard deviation: it has to be above zero")
@@ -122,11 +121,7 @@ def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
         raise BadInput(f"{path} cannot be read ({error.strerror}): name the log of a loop") from error
     if len(data) > LARGEST_LOG:
         raise BadInput(f"{path} is over {LARGEST_LOG // 2**20} MiB: give a part of it")
-    try:
-        text = text_of(data)
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    found = audit_log(read_log(text), noise=noise)
+    found = audit_log(read_log(decoded(data)), noise=noise)
     if as_json is not None:
         _write(as_json, json.dumps(as_record(found), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
     if as_json is None or str(as_json) != "-":

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from move37.lab.audit.programs import text_of
 from move37.lab.errors import BadCandidate
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
@@ -64,6 +65,14 @@ class LogAudit:
     def survive(self) -> int:
         """Kept gains that a correction for all runs leaves."""
         return sum(g.survives for g in self.gains)
+
+
+def decoded(data: bytes) -> str:
+    """A log's text, whatever wrote it: UTF-8, UTF-16 that says so, or else a letter a byte."""
+    try:
+        return text_of(data)
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def read_log(text: str) -> tuple[LoggedRun, ...]:
