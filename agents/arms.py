@@ -55,9 +55,7 @@ class SearchSpace:
 
     starts: Mapping[str, Genome] = field(default_factory=lambda: BASELINES)
     unprimed: frozenset[str] = frozenset()  # operators whose prior the designer forgets
-    carried: frozenset[str] = (
-        frozenset()
-    )  # operators that come in by their own move alone, never with another's default
+    carried: frozenset[str] = frozenset()  # operators that come in by their own move alone, with no other's default
     metric: str = PRIOR_METRIC  # of the values that an arm is told; priors apply to their own metric only
     noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 

@@ -64,7 +64,7 @@ class _Campaign:
         self._directions = from_facts(campaign.record.facts)
         self._phase = ""
         self._walked: set[int] = set()  # numbers of candidates that this session began or took up again
-        self._hurried = False  # whether it was said that the time left is for the best so far
+        self._hurried = False  # the time left is for the best so far, which was said: until the user grants more
 
     async def run(self) -> CampaignResult:
         campaign = self._context
@@ -116,12 +116,17 @@ class _Campaign:
     def _open_numbers(self, most: int) -> list[int]:
         """The next candidates: those that a limit held back come as soon as it is raised."""
         campaign = self._context
-        if extend(campaign):
-            tell_budget(campaign, self._phase)
+        self._hear_budget()
         found = [n for n in range(1, campaign.record.brief.budget + 1) if n not in self._walked]
-        if self._limit() or self._time_is_for_the_best():
+        if found and (self._limit() or self._time_is_for_the_best()):
             found = [n for n in found if begun(campaign, n)]
         return found[:most]
+
+    def _hear_budget(self) -> None:
+        """Carry out what the user granted; whoever grants more lets candidates go on that time had held back."""
+        if extend(self._context):
+            self._hurried = False
+            tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:
         """Candidates side by side, then the ladder."""
@@ -225,9 +230,9 @@ class _Campaign:
     def _time_is_for_the_best(self) -> bool:
         campaign = self._context
         tried = sum(e.role is Role.CANDIDATE for e in campaign.archive.experiments(campaign.record.id))
-        if tried < (campaign.schedule.rungs[0].keep or 1) or time_left.another_candidate(campaign):
-            return False
         if not self._hurried:
+            if tried < (campaign.schedule.rungs[0].keep or 1) or time_left.another_candidate(campaign):
+                return False
             self._hurried = True
             campaign.on_event(Notice(text=f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"))
         return True
@@ -250,8 +255,7 @@ class _Campaign:
         while True:
             self._store_lines()
             self._store_directions()
-            if extend(campaign):
-                tell_budget(campaign, self._phase)
+            self._hear_budget()
             if (decision := campaign.inbox.take_decision(self._unasked)) is not None:
                 self._carry_out(decision)
             await campaign.inbox.changed(timeout=0.5)

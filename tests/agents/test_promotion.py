@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign, time_left
+from move37.agents.budget import BudgetChange
 from move37.agents.clock import Clock
 from move37.agents.events import Notice
+from move37.agents.inbox import Inbox
 from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Role
 from move37.lab.tasks.task import Measured, Rung, Schedule
 from tests.agents.contexts import Arithmetic, a_context
@@ -101,6 +103,21 @@ async def test_a_slow_machine_gets_fewer_candidates_and_still_a_confirmation(
     assert any(m.fresh for e in candidates for m in e.measurements)
     said = [e.text for e in events if isinstance(e, Notice) and "are tried" in e.text]
     assert said == ([f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"] if tried == 2 else [])
+
+
+async def test_who_grants_more_time_gets_the_candidates_that_time_had_held_back(tmp_path: Path) -> None:
+    inbox, said = Inbox(), list[str]()
+
+    def hear(event: Any) -> None:
+        if isinstance(event, Notice) and "are tried" in event.text:
+            said.append(event.text)
+            inbox.change_budget(BudgetChange(seconds=1000.0))
+
+    task = Scheduled(confirm_seeds=2)
+    clock = Clock(soft=19.3, now=lambda: 0.0)
+    context, _ = a_context(tmp_path, task=task, clock=clock, budget=4, workers=1, inbox=inbox, on_event=hear)
+    await campaign.run(context)
+    assert len(said) == 1 and sum(e.role is Role.CANDIDATE for e in everything(context)) == 4
 
 
 async def test_seeds_are_added_while_the_time_that_fresh_runs_took_allows(tmp_path: Path) -> None:
