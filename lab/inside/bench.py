@@ -199,14 +199,12 @@ class Bench:
     @cached_property
     def random(self) -> bool:
         """Whether eval mode itself draws random numbers that reach the output."""
-        x = self.inputs(2, 97)
-        return difference(*(self.run(x, draw=draw) for draw in (1, 2))) > 0
+        return difference(*(self.run(self.inputs(2, 97), draw=draw) for draw in (1, 2))) > 0
 
     @cached_property
     def random_in_training(self) -> bool:
         """Whether training mode draws random numbers that reach the output (dropout)."""
-        x = self.inputs(2, 97)
-        return difference(*(self.run(x, draw=draw, train=True) for draw in (1, 2))) > 0
+        return difference(*(self.run(self.inputs(2, 97), draw=draw, train=True) for draw in (1, 2))) > 0
 
     @cached_property
     def short(self) -> bool:
