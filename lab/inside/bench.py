@@ -21,7 +21,7 @@ from move37.lab.inside.built_mixer import BuiltMixer
 from move37.lab.inside.conformity import started_alike
 from move37.lab.inside.remote import CandidateFault, Remote
 from move37.lab.inside.spawner import Spawner
-from move37.lab.inside.tensors import difference, perturb
+from move37.lab.inside.tensors import difference, perturb, slopes_apart
 from move37.lab.training.contract import ContractError
 from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, fit_mlp_width
 
@@ -30,7 +30,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch
 STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
 MISMATCH = 0.5  # of two derivatives, relative
 DIRECTIONS = 3
-QUIET = 0.25  # share of the outputs by which two derivatives are compared: those that differ least
 TOKENS = 12  # different vectors in token-like inputs
 
 
@@ -227,7 +226,7 @@ class Bench:
         for seed in range(DIRECTIONS):
             u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
             small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
-            best = min(best, _apart(small, large))
+            best = min(best, slopes_apart(small, large))
         return best
 
     def _takes(self, x: Tensor) -> bool:
@@ -236,15 +235,3 @@ class Bench:
             return True
         except (CandidateFault, ContractError):
             return False
-
-
-def _apart(small: Tensor, large: Tensor) -> float:
-    """How far two estimates of one derivative differ, relative, where they differ least.
-
-    A hard choice jumps in some places, and in all later ones by what it has kept; rounding is everywhere.
-    """
-    quiet = torch.quantile(large.abs().flatten(), QUIET), torch.quantile((small - large).abs().flatten(), QUIET)
-    size, off = (float(q) for q in quiet)
-    if size == 0.0:
-        size, off = float(large.abs().mean()), float((small - large).abs().mean())
-    return off / size if size > 0 else 0.0

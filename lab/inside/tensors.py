@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 PERTURBATION = 0.05  # standard deviation of the noise on weights, in units of the parameter's own spread plus this
+QUIET = 0.25  # share of the outputs by which two derivatives are compared: those that differ least
 
 
 def moves(tensor: Tensor) -> bool:
@@ -60,3 +61,15 @@ def perturb(parameters: Sequence[Tensor], seed: int) -> None:
             spread = float(real(parameter).float().std(correction=0))
             noise = torch.randn(real(parameter).shape, generator=generator)
             parameter.add_(like(PERTURBATION * (spread + PERTURBATION) * noise, parameter))
+
+
+def slopes_apart(small: Tensor, large: Tensor) -> float:
+    """How far two estimates of one derivative differ, relative, where they differ least.
+
+    A hard choice jumps in some places, and in all later ones by what it has kept; rounding is everywhere.
+    """
+    quiet = torch.quantile(large.abs().flatten(), QUIET), torch.quantile((small - large).abs().flatten(), QUIET)
+    size, off = (float(q) for q in quiet)
+    if size == 0.0:
+        size, off = float(large.abs().mean()), float((small - large).abs().mean())
+    return off / size if size > 0 else 0.0
