@@ -143,33 +143,31 @@ def as_record(outcomes: tuple[ArmOutcome, ...]) -> dict[str, Any]:
     }
 
 
+def best_of(outcome: ArmOutcome) -> tuple[str, str]:
+    """What a campaign found, in words and as a mixer's file; no file where nothing could be measured.
+
+    In words it is its family, with the operators that the family's baseline lacks and without those that only that has.
+    """
+    from move37.agents.search import codegen, grammar
+
+    genome = grammar.from_json(outcome.genome)
+    if genome is None:
+        return "nothing that could be measured", ""
+    own, usual = (grammar.operators_in(g) for g in (genome, grammar.BASELINES[genome.family]))
+    more, less = [o for o in own if o not in usual], [o for o in usual if o not in own]
+    told = [f"with {', '.join(more)}"] * bool(more) + [f"without {', '.join(less)}"] * bool(less)
+    return " ".join([genome.family, *told]), codegen.emit(genome, name=f"{outcome.arm}_{outcome.seed}")
+
+
 def _keep(folder: Path, outcomes: tuple[ArmOutcome, ...]) -> None:
     """Each campaign's best as a file of its own: arm, campaign."""
-    from move37.agents.search.codegen import emit
-    from move37.agents.search.grammar import from_json
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for outcome in outcomes:
-            if (genome := from_json(outcome.genome)) is not None:
-                name = f"{outcome.arm}-{outcome.seed}"
-                source = emit(genome, name=name.replace("-", "_"))
-                (folder / f"{name}.py").write_text(source, encoding="utf-8")
+            if source := best_of(outcome)[1]:
+                (folder / f"{outcome.arm}-{outcome.seed}.py").write_text(source, encoding="utf-8")
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be written ({error.strerror})") from error
-
-
-def found_in_words(plan: str) -> str:
-    """What a campaign's best is: its family, and the operators that the family's baseline has not, or has beyond it."""
-    from move37.agents.search.grammar import BASELINES, from_json, operators_in
-
-    genome = from_json(plan)
-    if genome is None:
-        return "nothing that could be measured"
-    own, usual = operators_in(genome), operators_in(BASELINES[genome.family])
-    more, less = [o for o in own if o not in usual], [o for o in usual if o not in own]
-    told = [f"with {', '.join(more)}"] * bool(more) + [f"without {', '.join(less)}"] * bool(less)
-    return " ".join([genome.family, *told])
 
 
 def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
@@ -198,7 +196,7 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     for o in outcomes:
         c = o.comparison
         told = ("", "", "") if c is None else (f"{c.effect:+.3f}", _bounds(c.low, c.high), c.name)
-        rows.append(tuple(Cell(text) for text in (o.arm, str(o.seed), *told, found_in_words(o.genome))))
+        rows.append(tuple(Cell(text) for text in (o.arm, str(o.seed), *told, best_of(o)[0])))
     screen.print(table(Table(columns=columns, rows=tuple(rows))))
 
 
