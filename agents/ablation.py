@@ -63,7 +63,7 @@ def _genome(base: Experiment) -> Genome | None:
 
 
 def _without(genome: Genome, gained: tuple[str, ...], known: Collection[str]) -> Genome | None:
-    """The genome without `gained`, and without anything beyond the `known` operators of both; None where no order does it.
+    """The genome without `gained`, and without anything beyond the `known` operators of both; None where no order can.
 
     On the way a mixer may become too large, and then something gives way that belongs to neither; not in every order.
     """
