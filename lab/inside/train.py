@@ -21,7 +21,6 @@ from torch.nn.functional import cross_entropy
 
 from move37.lab.inside import loop
 from move37.lab.inside.job import InsideJob
-from move37.lab.inside.network import ByteModel
 from move37.lab.inside.remote import CandidateFault, Record
 from move37.lab.inside.verify import Checks, drawn_steps
 from move37.lab.training import schedule
@@ -56,9 +55,10 @@ def train(job: InsideJob) -> None:
         whole, due = targets[step - first], (targets[step - first] != NO_ANSWER).sum()
         parts = list(zip(inputs[step - first].split(rows), whole.split(rows), strict=True))
         recorded = draw.randrange(len(parts)) if step in checked else None
+        secret = hashlib.sha256(model.embedding.weight.detach().cpu().numpy().tobytes())
         for part, (read, answers) in enumerate(parts):
             for mixer in mixers:  # dropout: the same whether this is continued or not
-                mixer.seed = _generator_seed(model, mixer.number, part)
+                mixer.seed = _generator_seed(secret, mixer.number, part)
                 mixer.records = []  # whether it is checked or not: the clock must not tell
             with job.device.autocast():
                 logits = model(read).float()
@@ -98,12 +98,12 @@ def train(job: InsideJob) -> None:
     job.leave(save)
 
 
-def _generator_seed(model: ByteModel, layer: int, part: int) -> int:
+def _generator_seed(secret: hashlib._Hash, layer: int, part: int) -> int:
     """Of torch's generator for one layer's pass, so that layers cannot talk through it. The same in each repetition.
 
-    From weights that the candidate's process has not: it would read the step's number out of anything simpler.
+    `secret`: of weights that the candidate's process has not; it would read the step's number out of anything simpler.
     """
-    digest = hashlib.sha256(model.embedding.weight.detach().cpu().numpy().tobytes())
+    digest = secret.copy()
     digest.update(layer.to_bytes(4, "big") + part.to_bytes(4, "big"))
     return int.from_bytes(digest.digest()[:7], "big")
 
