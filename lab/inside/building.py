@@ -73,8 +73,14 @@ def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> t
     return model, kept["state"], kept["heads"]
 
 
-def rebuild(remote: Remote, built: Built) -> None:
-    """Build the same mixers in a fresh process; their weights come with the first forward pass."""
-    # As the first process did, so that both draw the same.
+def rebuild(remote: Remote, built: Built, *, layers: int | None = None, state: Tensor | None = None) -> list[Layer]:
+    """Build the same mixers in a fresh process; their weights come with the first forward pass.
+
+    `layers`: so many of them, `state`: drawn from this; None: as in the training.
+    """
+    # As the first process did, so that both draw the same: one is counted first.
     remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
-    remote.build(layers=len(built.mixers), d_model=built.d_model, n_heads=built.n_heads, state=built.state)
+    return remote.build(
+        layers=len(built.mixers) if layers is None else layers, d_model=built.d_model, n_heads=built.n_heads,
+        state=built.state if state is None else state,
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from move37.lab.inside.building import Built, around_mixers
+from move37.lab.inside.building import Built, around_mixers, rebuild
 from move37.lab.inside.remote import Forward, Layer, Remote
 from move37.lab.inside.tensors import difference, real
 from move37.lab.training.contract import ContractError
@@ -36,7 +36,7 @@ def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping
     _, state, _ = around_mixers(network, built.mlp_width, seed=seed)
     remote = fresh()
     try:
-        others = _built(remote, built, len(built.layers), state)
+        others = rebuild(remote, built, state=state)
         for one, two in zip(built.layers, others, strict=True):
             if fixed := started_alike(one, two):
                 raise ContractError(
@@ -46,12 +46,6 @@ def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping
             _compare_layers(fresh, built, remote, others)
     finally:
         remote.end()
-
-
-def _built(remote: Remote, built: Built, layers: int, state: Tensor) -> list[Layer]:
-    """As a training builds them: one is counted first."""
-    remote.build(layers=1, d_model=built.d_model, n_heads=built.counted_heads)
-    return remote.build(layers=layers, d_model=built.d_model, n_heads=built.n_heads, state=state)
 
 
 def started_alike(one: Layer, two: Layer) -> list[str]:
@@ -88,7 +82,7 @@ def _compare_layers(fresh: Callable[[], Remote], built: Built, remote: Remote, l
     y = remote.forward(len(layers) - 1, x, Forward(seed=1), last.values)
     other = fresh()
     try:
-        (first,) = _built(other, built, 1, layers[-2].state_after)
+        (first,) = rebuild(other, built, layers=1, state=layers[-2].state_after)
         if [value.shape for value in first.values] != [value.shape for value in last.values]:
             raise ContractError("the last layer's mixer holds other weights than the first one's: all are one mixer")
         if y.isfinite().all() and difference(other.forward(0, x, Forward(seed=1), last.values), y) > APART:
