@@ -20,8 +20,6 @@ def measure(bench: Bench) -> RawMeasurement:
     """The largest relative change of row 0 when others come, change or go."""
     import torch
 
-    from move37.lab.inside.tensors import difference
-
     if bench.random:
         return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     worst, detail = 0.0, ""
@@ -43,7 +41,7 @@ def measure(bench: Bench) -> RawMeasurement:
                 }
                 for case, rows_in in cases.items():
                     y = bench.run(rows_in, mode=mode, train=train, process="company")
-                    moved = difference(y[-1:] if case == "reversing the rows" else y[:1], alone[mode])
+                    moved = bench.difference(y[-1:] if case == "reversing the rows" else y[:1], alone[mode])
                     if moved > worst:
                         worst, detail = moved, f"{case} changes a row's output"
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)

@@ -47,8 +47,6 @@ def measure(bench: Bench) -> RawMeasurement:
 
 def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, train: bool) -> tuple[float, str] | None:
     """The largest relative change over all cuts, computed as one batch whose first row is whole, and where."""
-    from move37.lab.inside.tensors import difference
-
     draw = bench.noise if kind == "noise" else bench.tokens
     x, other = draw(1, time), LOUDNESS * draw(1, time) if kind == "noise" else draw(1, time).flip(1)
     rows = x.expand(1 + len(cuts), -1, -1).clone()
@@ -59,7 +57,7 @@ def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, tra
         return None
     worst, detail = 0.0, ""
     for row, cut in enumerate(cuts, start=1):
-        moved = difference(y[row, :cut], y[0, :cut], scale=y[0])
+        moved = bench.difference(y[row, :cut], y[0, :cut], scale=y[0])
         if moved > worst:
             first = int((y[row, :cut] - y[0, :cut]).abs().amax(dim=1).argmax())
             worst, detail = moved, f"inputs from position {cut} on reach the output at position {first} of {time}"

@@ -24,8 +24,6 @@ def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between two runs of one seed, in training mode; and what no seed changes."""
     import torch
 
-    from move37.lab.inside.tensors import difference
-
     first, second = _once(bench, "first"), _once(bench, "second")
     worst, detail = 0.0, ""
     for name in first:
@@ -34,7 +32,7 @@ def measure(bench: Bench) -> RawMeasurement:
         a, b = first[name], second[name]
         if torch.equal(a, b) or not (a.isfinite().all() and b.isfinite().all()):
             continue
-        moved = difference(b, a)
+        moved = bench.difference(b, a)
         if moved > worst:
             worst, detail = moved, name
     fixed = [] if worst else _seeded_by_itself(bench)

@@ -28,8 +28,6 @@ LEAST, MOST, DRAWN = 129, 256, 4  # a length that is drawn anew between the firs
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between a prefix's outputs and the whole's."""
-    from move37.lab.inside.tensors import difference
-
     if bench.random:
         return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     worst, detail = 0.0, ""
@@ -41,7 +39,7 @@ def measure(bench: Bench) -> RawMeasurement:
         bench.end("prefixes")
         module = bench.build(process="prefixes")
         for prefix in sorted(bench.draw.sample(range(1, time), count)):
-            moved = difference(module(x[:, :prefix].to(bench.dtype)), y[:, :prefix], scale=y)
+            moved = bench.difference(module(x[:, :prefix].to(bench.dtype)), y[:, :prefix], scale=y)
             if moved > worst:
                 worst, detail = moved, f"the first {prefix} of {time} tokens alone, in a process of their own,"
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)

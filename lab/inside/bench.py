@@ -124,9 +124,9 @@ class Bench:
         )  # fmt: skip
         return BuiltMixer(remote, layer, 0, other.drawn_from, [value.clone() for value in other.values])
 
-    def difference(self, one: Tensor, two: Tensor) -> float:
-        """Largest, in units of the rms of `two`."""
-        return difference(one, two)
+    def difference(self, one: Tensor, two: Tensor, *, scale: Tensor | None = None) -> float:
+        """Largest, in units of the rms of `scale` (default `two`)."""
+        return difference(one, two, scale=scale)
 
     def started_alike(self, one: BuiltMixer, two: BuiltMixer) -> list[str]:
         """What mixers of two seeds have in common and should not, in words."""
