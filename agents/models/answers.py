@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from move37.agents.models.fences import edits_in, file_in, is_python, plain_source
 from move37.agents.models.fitting import fitted, names_in
-from move37.agents.models.lenient import read, unescaped
+from move37.agents.models.lenient import read, strict, unescaped
 
 MOST_STARTS = 200  # brackets in a reply at which an object is looked for
 MOST_BROKEN = 10  # of them that are no value, after which nothing is mended any more: each costs a walk to the end
@@ -47,7 +47,7 @@ def validated(text: str, form: type[BaseModel], *, cut: bool = False) -> tuple[B
     `cut`: the reply ended at its limit of tokens, so that what has no end has lost it.
     """
     text = text.strip().strip("\ufeff\u200b").strip()
-    whole = _json(text)
+    whole = strict(text)
     if isinstance(whole, dict | list) and (reply := _fitting(whole, form)[0]) is not None:
         return _with_file(reply, "", form, cut), ""  # markers inside its strings are its own
     answer, thinking = _answer(text, form)
@@ -171,7 +171,7 @@ def _file(text: str, form: type[BaseModel], cut: bool) -> BaseModel | None:
 
 def _objects(text: str, form: type[BaseModel], cut: bool) -> Iterator[Any]:
     """Every object or list that starts somewhere in `text`, outermost first; text that is one string is read again."""
-    inner = _json(text.strip())
+    inner = strict(text.strip())
     if isinstance(inner, str) and "{" in inner:
         text = inner
     names = names_in(form)
@@ -204,12 +204,5 @@ def _objects(text: str, form: type[BaseModel], cut: bool) -> Iterator[Any]:
 
 def _value(text: str) -> Any:
     """A parameter's value: JSON where it is some, else its text."""
-    value = _json(text.strip())
+    value = strict(text.strip())
     return text if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)) else value
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None

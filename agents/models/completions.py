@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls
+from move37.agents.models.lenient import strict
 
 DEEPEST = 4  # wrappers around wrappers
 _WRAPPERS = ("data", "result", "response", "body", "output", "completion", "message")
@@ -47,10 +48,7 @@ class Completion:
 def completion_in(data: Any, *, tools: Collection[str] = (), depth: int = 0) -> Completion | None:
     """The completion in `data`, or in what it wraps; None where there is none. `tools`: the names that were offered."""
     if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return None
+        data = strict(data)
     if isinstance(data, list):
         inner = data[0] if len(data) == 1 else None
         return completion_in(inner, tools=tools, depth=depth + 1) if inner is not None and depth < DEEPEST else None
@@ -79,11 +77,9 @@ def _shaped(data: Mapping[str, Any]) -> Completion | None:
         first = data["candidates"][0]
         return _choice({"message": first.get("content") or {}, "finish_reason": first.get("finishReason")})
     if isinstance(output := data.get("output"), list):  # OpenAI's responses
-        parts = [
-            part for item in output if isinstance(item, Mapping) and item.get("type") == "message" for part in [item]
-        ]
-        content = [part for item in parts for part in item.get("content") or []]
-        calls = [item for item in output if isinstance(item, Mapping) and item.get("type") == "function_call"]
+        items = [item for item in output if isinstance(item, Mapping)]
+        content = [part for item in items if item.get("type") == "message" for part in item.get("content") or []]
+        calls = [item for item in items if item.get("type") == "function_call"]
         finish = (data.get("incomplete_details") or {}).get("reason")
         return _choice({"message": {"content": content, "tool_calls": calls}, "finish_reason": finish})
     message = data.get("message")
@@ -106,7 +102,8 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
     if not isinstance(message, Mapping):
         message = {"content": message}
     content = message.get("content", message.get("parts"))
-    called = [c for c in message.get("tool_calls") or [] if isinstance(c, Mapping)] if _is_list(message) else []
+    offered = message.get("tool_calls")
+    called = [c for c in offered if isinstance(c, Mapping)] if isinstance(offered, list) else []
     if isinstance(content, list):
         called += [part for part in content if isinstance(part, Mapping) and part.get("type") == "tool_use"]
     if isinstance(message.get("function_call"), Mapping):
@@ -121,10 +118,6 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
         finish=_finish(reason, refused=bool(message.get("refusal")) and not _text(content)),
         error=choice.get("error") or ("an answer that broke off" if str(reason).lower() == "error" else None),
     )
-
-
-def _is_list(message: Mapping[str, Any]) -> bool:
-    return isinstance(message.get("tool_calls"), list)
 
 
 def _answered(found: Completion, tools: Collection[str]) -> Completion:

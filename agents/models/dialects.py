@@ -5,10 +5,10 @@ A body holds nothing but what the SDK reads, so that an odd number or a null els
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from move37.agents.models.completions import Completion
+from move37.agents.models.lenient import strict
 
 Dialect = Literal["openai", "anthropic", "ollama"]
 
@@ -51,8 +51,5 @@ def written(completion: Completion, dialect: Dialect, model: str) -> dict[str, A
 
 
 def _object(arguments: str) -> Any:
-    try:
-        value = json.loads(arguments, strict=False)
-    except ValueError:
-        return {}
+    value = strict(arguments)
     return value if isinstance(value, dict) else {}

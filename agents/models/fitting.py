@@ -16,6 +16,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from move37.agents.models.lenient import strict
+
 DEEPEST = 4  # wrappers around wrappers
 ROUNDS = 6  # of mending: each may bring out what stood behind
 _ALSO = {  # names that models give to a field
@@ -112,12 +114,7 @@ def _item(annotation: Any) -> type[BaseModel] | None:
 
 def _unwritten(text: str) -> Any:
     """An object that was written into a string."""
-    if text.strip()[:1] not in ("{", "["):
-        return None
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
+    return strict(text) if text.strip()[:1] in ("{", "[") else None
 
 
 def _mended(value: Any, form: type[BaseModel]) -> tuple[BaseModel | None, str]:

@@ -8,6 +8,7 @@ or the end. Not read: what is cut off, unless `complete` says that nothing is mi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from typing import Any
@@ -28,6 +29,14 @@ _CODED = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})")
 
 class _Unreadable(ValueError):
     """It is no such text."""
+
+
+def strict(text: str) -> Any:
+    """What `text` is as JSON, raw lines in strings allowed; None where it is none."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read(text: str, start: int = 0, *, names: Collection[str] = (), complete: bool = False) -> tuple[Any, int] | None:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.models.bodies import read
-from move37.agents.models.dialects import Dialect, dialect_of
+from move37.agents.models.calls import ToolCall
+from move37.agents.models.completions import Completion, completion_in
+from move37.agents.models.dialects import Dialect, dialect_of, written
 from tests.agents.models.server import completion
 
 GOOD = '{"accept": false, "ground": "novelty", "reason": "it wäs tried"}'
@@ -67,6 +69,14 @@ ENCODED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("body", "content_type"), ENCODED.values(), ids=ENCODED.keys())
 def test_a_body_is_read_however_it_is_written(body: bytes, content_type: str) -> None:
     assert text_of(body, content_type) == GOOD
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "ollama"])
+def test_arguments_that_nest_without_end_are_no_arguments_and_lose_no_answer(dialect: Dialect) -> None:
+    deep = '{"a":' * 100_000
+    called = Completion(text="what was tried", calls=(ToolCall(id="1", name="recall", arguments=deep),))
+    assert "what was tried" in json.dumps(written(called, dialect, "m"))
+    assert completion_in(deep) is None
 
 
 def message(**fields: Any) -> dict[str, Any]:
