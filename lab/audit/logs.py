@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from move37.lab.audit.programs import text_of
+from move37.lab.audit.programs import json_lines, text_of
 from move37.lab.errors import BadCandidate
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
@@ -115,24 +115,17 @@ def _table(text: str) -> list[dict[str, str]]:
 
 
 def _objects(text: str) -> list[dict[str, str]]:
-    """Rows as JSON: a list of objects, or one a line; a line that is none is passed over, as one cut off is."""
+    """Rows as JSON: a list of objects, or one a line."""
     try:
         whole = json.loads(text)
         values = whole if isinstance(whole, list) else [whole]
     except (ValueError, RecursionError):
-        values = [_value(line) for line in text.splitlines()]
+        values = list(json_lines(text))
     return [
         {str(k).strip().lower(): "" if v is None else str(v).strip() for k, v in value.items()}
         for value in values
         if isinstance(value, dict)
     ]
-
-
-def _value(line: str) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAudit:

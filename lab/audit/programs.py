@@ -101,7 +101,7 @@ def _records(text: str) -> Iterable[Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return _lines(text)
+        return json_lines(text)
     if isinstance(found, dict) and not found.keys() & set(SOURCES):
         inner = [list(v.values()) if isinstance(v, dict) else v for v in (found, *found.values())]
         lists = [v for v in inner if isinstance(v, list) and any(isinstance(item, dict) for item in v)]
@@ -113,7 +113,8 @@ def _programs(records: list[Any]) -> int:
     return sum(isinstance(r, dict) and bool(r.keys() & set(SOURCES)) for r in records)
 
 
-def _lines(text: str) -> Iterable[Any]:
+def json_lines(text: str) -> Iterable[Any]:
+    """The value of each line; a line that is none is passed over, as one cut off is."""
     for line in text.splitlines():
         try:
             yield json.loads(line)
