@@ -149,7 +149,7 @@ def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tu
 
     The key is the stem; where two files share it, the path from the folder without its suffix.
     """
-    paths = sorted(path for path in folder.rglob("*") if _wanted(path, folder))
+    paths = sorted(path for path in _shown(folder) if path.suffix.lower() in SUFFIXES)
     stems = Counter(path.stem for path in paths)
     for path in paths:
         key = path.stem if stems[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
@@ -161,14 +161,16 @@ def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tu
 
 def of_other_kinds(folder: Path) -> Counter[str]:
     """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
-    shown = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return Counter(path.suffix.lower() or "no suffix" for path in shown if path.suffix.lower() not in SUFFIXES)
+    others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
+    return Counter(suffix or "no suffix" for suffix in others)
 
 
-def _wanted(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and path.name != "README.md" and not hidden and path.is_file()
+def _shown(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden and is no README.md."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.name != "README.md" and not hidden and path.is_file():
+            yield path
 
 
 def _free(key: str, title: str, text: str, name: str, extractor: Extractor | None) -> tuple[Entry, ...]:
