@@ -93,6 +93,16 @@ def effect_text(effect: Effect) -> str:
     return scale.signed(effect.value) + ("" if error is None else f" +- {scale.text(error)}")
 
 
+def effect_range(effect: Effect) -> str:
+    """The effect with its 95 % interval, where the noise is known.
+
+    >>> effect_range(Effect(rival="b", value=0.0691, standard_error=0.02, steps=100, text="screen", seeds=1))
+    '+0.069 [+0.030, +0.108]'
+    """
+    scale = effect_scale(effect)
+    return f"{scale.signed(effect.value)} {scale.bounds(*(effect.interval() or (None, None)), signed=True)}".rstrip()
+
+
 def _spread(ordered: list[float]) -> float:
     """Of many between the quartiles, so that one bad value does not blur the rest; else between the ends."""
     quarter = len(ordered) // 4 if len(ordered) >= MANY else 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from move37.lab.effects import base_of
-from move37.lab.numbers import effect_scale
+from move37.lab.numbers import effect_range
 from move37.lab.records import Effect, Experiment, Role
 
 SHORT = 40_000  # characters up to which sources are compared
@@ -83,10 +83,7 @@ def descendants(experiments: Sequence[Experiment]) -> list[Descendant]:
 def _gain(effect: Effect | None) -> str:
     if effect is None:
         return ""
-    scale = effect_scale(effect)
-    bounds = scale.bounds(*(effect.interval() or (None, None)), signed=True)
-    steps = f" after {effect.steps:,} steps" if effect.steps else ""
-    return f"{scale.signed(effect.value)}{' ' if bounds else ''}{bounds}{steps}"
+    return effect_range(effect) + (f" after {effect.steps:,} steps" if effect.steps else "")
 
 
 @lru_cache(maxsize=4_096)
