@@ -88,7 +88,7 @@ class _Leaderboard:
         for group in self._board.groups:
             rival = next((p.experiment for p in group.places if p.experiment.id == group.rival), None)
             against = f", against {one_line(rival.name, 40)}" if rival else ""
-            yield Text(f"{_heading(group)}{against} ({self._board.metric.unit})", style="italic dim")
+            yield Text(f"{group.full_heading}{against} ({self._board.metric.unit})", style="italic dim")
             yield from _lines([_Row(place, group, self._board.metric) for place in group.places], width)
             yield Text("")
         if self._board.claimed:
@@ -104,11 +104,6 @@ class _Leaderboard:
                 yield Text(heading, style="italic dim")
                 yield from _states(found, runs=self._runs)
                 yield Text("")
-
-
-def _heading(group: boards.Group) -> str:
-    """What all numbers of a group rest on is said once, above them."""
-    return boards.heading(group.terms, evidence=group.rests_on) if group.rests_on else group.heading
 
 
 def _lines(rows: Sequence[_Row], width: int) -> Iterator[RenderableType]:

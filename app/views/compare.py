@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
-from move37.app.views.leaderboard import ComparisonTerms, board_of, heading, paired_difference
+from move37.app.views.leaderboard import ComparisonTerms, board_of, paired_difference
 from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
 from move37.lab.claims import claim_lesson
-from move37.lab.numbers import DigitScale, effect_scale
+from move37.lab.numbers import DigitScale, effect_range
 from move37.lab.records import Experiment, Metric, Role
 from move37.lab.summary import summarise
 
@@ -54,7 +54,7 @@ def _groups(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
     for group in board_of(found, metric).groups:
         at = {p.experiment.id: p for p in group.places}
         best = next((p.experiment.id for p in group.places if not p.summary.diverged), "")
-        cells = [Cell(heading(group.terms, evidence=group.rests_on) if group.rests_on else group.heading, "quiet")]
+        cells = [Cell(group.full_heading, "quiet")]
         for e in found:
             place = at.get(e.id)
             value, bounds = value_text(place.summary if place else None, group.scale)
@@ -68,11 +68,7 @@ def _groups(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
 def _difference(e: Experiment, first: Experiment, metric: Metric, terms: ComparisonTerms) -> str:
     """The gain over the first one at equal seeds, with its 95 % interval where the noise is known."""
     effect = None if e.id == first.id else paired_difference(e, first, metric, terms)
-    if effect is None:
-        return ""
-    scale = effect_scale(effect)
-    bounds = scale.bounds(*(effect.interval() or (None, None)), signed=True)
-    return f"gain {scale.signed(effect.value)}{' ' if bounds else ''}{bounds}"
+    return "" if effect is None else f"gain {effect_range(effect)}"
 
 
 def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:

@@ -51,7 +51,8 @@ class Group:
     heading: str
     places: tuple[Place, ...]  # best first
     rival: str  # experiment id of the best baseline here, or ""
-    rests_on: str  # what every number here rests on, or "" where that differs
+    full_heading: str  # the same, with what every number here rests on
+    rests_on: str  # that, or "" where it differs
     scale: DigitScale
 
 
@@ -176,10 +177,13 @@ def _group(
     )
     places.sort(key=lambda p: p.experiment.id not in sound_ids)
     numbers = [n for _, s in sound for n in (s.mean, s.low, s.high)]
+    shared = {seeds_text(s) for _, s in found}
+    rests_on = shared.pop() if len(shared) == 1 else ""
     return Group(
         terms=terms,
         heading=heading(terms, others),
-        rests_on=shared.pop() if len(shared := {seeds_text(s) for _, s in found}) == 1 else "",
+        full_heading=heading(terms, others, evidence=rests_on),
+        rests_on=rests_on,
         places=tuple(places),
         rival=rival.id if rival else "",
         scale=DigitScale.of(numbers),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,3 +114,14 @@ def test_nothing_on_the_front_is_beaten_in_both(points: list[tuple[float, float]
     for cost, gain in kept:
         assert not any((c < cost if dear else c > cost) and g > gain for c, g in points)
     assert bool(kept) == bool(points)
+
+
+@pytest.mark.parametrize(
+    "differs", [{"width": 128}, {"scale": "4x128h4-16x256"}, {"device": "cuda H200"}, {"total_steps": 2000}]
+)
+def test_both_headings_of_a_group_tell_it_from_every_other(differs: dict[str, Any]) -> None:
+    one, other = an_experiment("e1", a_measurement()), an_experiment("e2", a_measurement(**differs))
+    groups = board_of([one, other], BITS_PER_BYTE).groups
+    assert len(groups) == 2
+    assert len({g.heading for g in groups}) == len({g.full_heading for g in groups}) == 2
+    assert all(g.rests_on and g.rests_on in g.full_heading for g in groups)
