@@ -14,6 +14,7 @@ from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Wor
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.reading import print_json
 from move37.lab.archive.codec import encode
+from move37.lab.numbers import scale_of
 from move37.lab.tasks.registry import DEFAULT, kind_of
 
 if TYPE_CHECKING:
@@ -176,13 +177,15 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.app.terminal import console
     from move37.app.views.shapes import Cell, Column, Table
 
-    best = f"best, {kind_of(DEFAULT).metric.unit}"
+    metric = kind_of(DEFAULT).metric
+    best = f"best, {metric.unit}"
+    scale = scale_of(metric.name, [o.comparison.effect for o in outcomes if o.comparison is not None])
     columns = (Column("arm"), Column("campaigns", True), Column(best, True), Column("95 %", True),
                Column("better", True), Column("core s", True))  # fmt: skip
     rows = []
     for s in summarise(outcomes):
-        bounds, share = _bounds(s.low, s.high), f"{s.better:.0%}"
-        cells = (s.arm, str(s.campaigns), f"{s.effect:+.3f}", bounds, share, f"{s.core_seconds:.0f}")
+        best_effect, bounds = scale.signed(s.effect), scale.bounds(s.low, s.high, signed=True)
+        cells = (s.arm, str(s.campaigns), best_effect, bounds, f"{s.better:.0%}", f"{s.core_seconds:.0f}")
         rows.append(tuple(Cell(c) for c in cells))
     screen = console()
     screen.print(table(Table(columns=columns, rows=tuple(rows))), "")
@@ -195,10 +198,6 @@ def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     rows = []
     for o in outcomes:
         c = o.comparison
-        told = ("", "", "") if c is None else (f"{c.effect:+.3f}", _bounds(c.low, c.high), c.name)
+        told = ("", "", "") if c is None else (scale.signed(c.effect), scale.bounds(c.low, c.high, signed=True), c.name)
         rows.append(tuple(Cell(text) for text in (o.arm, str(o.seed), *told, best_of(o)[0])))
     screen.print(table(Table(columns=columns, rows=tuple(rows))))
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
