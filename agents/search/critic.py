@@ -11,12 +11,10 @@ Read `critique`; a program's edits have their own rule, `_program`.
 
 from __future__ import annotations
 
-import math
-
 from move37.agents.replies import Critique, Prediction
 from move37.agents.search.evolution import SearchParent, change, scores
 from move37.agents.search.grammar import Genome, distance, from_json, operators_in
-from move37.agents.search.researcher import knowledge, parents, predicted
+from move37.agents.search.researcher import doubt, knowledge, parents, predicted
 from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
@@ -115,17 +113,16 @@ def _foreseen(view: View, genome: Genome | None) -> Critique | None:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(base.genome)}
     known = {o: record[o].mean_effect for o in now ^ before if o in record}
-    effect = change(
-        known, view.context.adding, gained=(now - before) & known.keys(), lost=(before - now) & known.keys()
-    )
-    sd = math.hypot(view.scatter, *(record[o].sd if o in record else view.scale for o in now ^ before))
+    gained, lost = (now - before) & known.keys(), (before - now) & known.keys()
+    effect, sd = change(known, view.context.adding, gained=gained, lost=lost), doubt(view, now ^ before)
     if effect > -FORESEEN * sd:
         return None
+    scale = scale_of(view.metric, (0.0, effect))
     return Critique(
         accept=False,
         ground="contradiction",
-        reason=f"By what was measured of {', '.join(sorted(known))} it is expected to lose {-effect:.3f} against "
-        f"{base.name}, give or take {sd:.3f}: three of four such changes lose.",
+        reason=f"By what was measured of {', '.join(sorted(known))} it is expected to lose {scale.text(-effect)} "
+        f"against {base.name}, give or take {scale.text(sd)}: three of four such changes lose.",
     )
 
 

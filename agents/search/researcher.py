@@ -101,10 +101,14 @@ def _own(recollection: Recollection) -> float:
 def predicted(view: View, gain: Mapping[str, float], *, gained: Collection[str], lost: Collection[str]) -> Prediction:
     """The sum of the changed operators' gains, as uncertain as they are and as effects scatter around such sums."""
     effect = change(gain, view.context.adding, gained=gained, lost=lost)
-    record = view.context.operators
-    doubts = (record[o].sd if o in record else view.scale for o in (*gained, *lost))
-    half = TENTH * math.hypot(view.scatter, *doubts)
+    half = TENTH * doubt(view, (*gained, *lost))
     return Prediction(effect=effect, low=effect - half, high=effect + half)
+
+
+def doubt(view: View, changed: Collection[str]) -> float:
+    """How far the effect of such a change may lie from the sum of its operators' gains, as a standard deviation."""
+    record = view.context.operators
+    return math.hypot(view.scatter, *(record[o].sd if o in record else view.scale for o in changed))
 
 
 def _proposal(view: View, found: Draw, gain: Mapping[str, float]) -> Proposal:
