@@ -36,7 +36,7 @@ from move37.lab.measuring import MeasuringContext
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.standings import Standings
 from move37.lab.tasks.registry import kind_of
-from move37.lab.tasks.task import QuestionedTask, Task, Variant
+from move37.lab.tasks.task import QuestionedTask, Task, Variant, left_out_of
 from move37.lab.verdicts import confirmations
 
 SECOND = "scipy"  # whose sources are the second corpus, unless the user names another
@@ -152,7 +152,7 @@ async def _setup(
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
     second = second_task(task, ground.cache, wanted.second_corpus, missing)
-    if left_out := tuple(getattr(getattr(second, "corpus", None), "left_out", ())):
+    if left_out := left_out_of(second):
         ground.watch.notice(f"of the second corpus, {len(left_out)} files are no text and left out: {left_out[0]}")
     ablation = ablated(experiment, base_of(experiment, everybody))
     if ablation is None:

@@ -14,7 +14,7 @@ from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.records import Brief
 from move37.lab.scale import FACT, as_fact
-from move37.lab.tasks.task import Schedule, Task
+from move37.lab.tasks.task import Schedule, Task, left_out_of
 
 
 def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
@@ -29,7 +29,7 @@ def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str,
         "task_digest": task.digest,
         FACT: as_fact(getattr(task, "scale", None)),
         places.DEVICE: getattr(task, "device", "cpu"),
-        "corpus_left_out": list(getattr(getattr(task, "corpus", None), "left_out", ())),
+        "corpus_left_out": list(left_out_of(task)),
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from move37.app import places
 from move37.app.exits import BadInput
 from move37.lab.records import Candidate, GateResult, Measurement, Verdict
+from move37.lab.tasks.task import left_out_of
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -57,7 +58,7 @@ async def measure_file(
         checked = await measuring.checked(context, candidate, name) if gated else None
         gates = checked.results if checked else ()
         missing = int(checked.facts.get("locks_missing", 0.0)) if checked else 0
-        left_out = tuple(getattr(getattr(task, "corpus", None), "left_out", ()))
+        left_out = left_out_of(task)
         if any(g.passed is False for g in gates):
             return MeasuredMixer(passed=False, gates=gates, locks_missing=missing, left_out=left_out)
         ours = await measuring.runs(context, candidate, name, rung=rung, seeds=seeds, rate=rate)

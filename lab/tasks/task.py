@@ -228,3 +228,8 @@ class QuestionedTask(Task, Protocol):
     def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
         """As that question wants it. Raises `BadTask` where it cannot be asked, and `BadCorpus`."""
         ...
+
+
+def left_out_of(task: object) -> tuple[str, ...]:
+    """Files of a task's corpus that were not read, each with its reason; none where it reads no corpus."""
+    return tuple(getattr(getattr(task, "corpus", None), "left_out", ()))
