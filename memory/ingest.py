@@ -167,10 +167,8 @@ def of_other_kinds(folder: Path) -> Counter[str]:
 
 def _shown(folder: Path) -> Iterator[Path]:
     """Every file below a folder that is not hidden and is no README.md."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.name != "README.md" and not hidden and path.is_file():
-            yield path
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
+    return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _free(key: str, title: str, text: str, name: str, extractor: Extractor | None) -> tuple[Entry, ...]:
