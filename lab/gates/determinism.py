@@ -2,6 +2,8 @@
 
 The same seed twice gives the same weights, outputs and gradients. Under two seeds the initial weights differ and so
 does torch's generator after them: a constructor that seeds for itself would start every fresh seed at its own choice.
+And under equal weights, mixers of two seeds give equal outputs: what else a constructor draws and keeps would be saved
+nowhere and counted nowhere, a reservoir of any size.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
 from move37.lab.records import GateResult
+from move37.lab.training.contract import REGISTER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +27,8 @@ def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between two runs of one seed, in training mode; and what no seed changes."""
     import torch
 
+    if bench.random:
+        return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     first, second = _once(bench, "first"), _once(bench, "second")
     worst, detail = 0.0, ""
     for name in first:
@@ -36,9 +41,10 @@ def measure(bench: Bench) -> RawMeasurement:
         if moved > worst:
             worst, detail = moved, name
     fixed = [] if worst else _seeded_by_itself(bench)
+    hidden = 0.0 if worst or fixed else _unregistered(bench)
     return RawMeasurement(
         value=min(worst, 1e9), detail=detail or "; ".join(fixed),
-        numbers=(bench.rounding if worst else {}) | {"fixed": float(len(fixed))},
+        numbers=(bench.rounding if worst or hidden else {}) | {"fixed": float(len(fixed)), "hidden": hidden},
     )  # fmt: skip
 
 
@@ -58,17 +64,32 @@ def _seeded_by_itself(bench: Bench) -> list[str]:
     return bench.started_alike(one, two)
 
 
+def _unregistered(bench: Bench) -> float:
+    """How far outputs of two seeds differ under the weights and buffers of the first."""
+    x = bench.inputs(2, 97).to(bench.dtype)
+    one = bench.build(seed=SEED)
+    other = bench.build(seed=OTHER, process="second")
+    if [a.shape for a in one.values] != [b.shape for b in other.values]:
+        return 1.0
+    y = one(x, draw=SEED)
+    other.values = [value.clone() for value in one.values]
+    return min(bench.difference(other(x, draw=SEED), y), 1e9) if y.isfinite().all() else 0.0  # `finite` says it
+
+
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """Two runs may differ by rounding alone."""
     limit = rounding_limit(raw)
     if raw.value is None:
         return unjudged(NAME, raw.detail, limit)
     if raw.value > limit:
-        message = f"one seed gives two results ({raw.detail}): draw with torch's default generator and seed nothing"
+        message = f"one seed gives two results ({raw.detail}): draw in __init__ with torch's generator, seed nothing"
         return failed(NAME, raw.value, limit, message)
     if raw.numbers.get("fixed"):
         message = f"every seed starts alike: {raw.detail}; draw with torch's default generator and seed nothing"
         return failed(NAME, 1.0, limit, message)
+    if (hidden := raw.numbers.get("hidden", 0.0)) > limit:
+        message = f"under the same weights a mixer of another seed gives another output: {REGISTER}"
+        return failed(NAME, hidden, limit, message)
     return passed(NAME, raw.value, limit, "one seed, one result")
 
 

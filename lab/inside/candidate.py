@@ -3,7 +3,7 @@
 It holds mixers and nothing else: no token, no target, no optimiser, no file of the job. Weights come with a request and
 are overwritten by the next; what it answers is checked by whoever asked. Read `serve`, then the operations.
 
-    load       source                                   -> nothing
+    load       source, seed                             -> nothing
     build      d_model, n_heads, layers, dtype, state   -> what each layer holds, and its tensors
     forward    layer, x [, weights]                     -> y
     backward   layer, gradient of y                     -> gradient of x and of each parameter
@@ -30,7 +30,6 @@ from move37.lab.training.contract import ContractError, load_mixer
 
 Reply = tuple[Head, list[Tensor]]
 CPU = torch.device("cpu")
-UNSEEDED = 67280421310721  # torch's generator in a process that nobody seeded
 
 
 def serve(channel: Channel, device: torch.device = CPU) -> None:
@@ -74,7 +73,7 @@ class Worker:
 
     def _load(self, head: Head, tensors: list[Tensor]) -> Reply:
         restore_settings()
-        torch.manual_seed(UNSEEDED)  # for whom a process is asked first or last, a training or a gate, shows nowhere
+        torch.manual_seed(head["seed"])
         before = global_settings()
         self.mixer = load_mixer(head["source"])
         self._changed_by_import = changed_settings(before)

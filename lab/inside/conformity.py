@@ -2,8 +2,8 @@
 
 A candidate can tell its jobs apart: by the files that stand beside it, by its limits. So those rules of the contract
 that show in no number of a training are asked once more here: how many parameters there are, whether a seed decides how
-it starts, and whether all layers are the same mixer. Causality, truncation and company show in the scoring, memory and
-false gradients in `verify`.
+it starts, whether all layers are the same mixer, and whether its named weights are all that it has. Causality,
+truncation and company show in the scoring, memory and false gradients in `verify`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from move37.lab.inside.building import Built, around_mixers, rebuild
 from move37.lab.inside.remote import Forward, Layer, Remote
 from move37.lab.inside.tensors import difference, real
-from move37.lab.training.contract import ContractError
+from move37.lab.training.contract import REGISTER, ContractError
 
 DISTINCT = 0.9  # share of different numbers above which a matrix may have been drawn
 NEIGHBOURS = 0.75  # standard deviations between neighbours: 1.13 in a normal draw, 1.15 in a uniform one
@@ -42,8 +42,7 @@ def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping
                 raise ContractError(
                     f"every seed starts alike: {fixed[0]}; draw with torch's generator and seed nothing"
                 )
-        if len(others) > 1:
-            _compare_layers(fresh, built, remote, others)
+        _compare(fresh, built, remote, others)
     finally:
         remote.end()
 
@@ -76,16 +75,25 @@ def looks_random(value: Tensor) -> bool:
     return min(apart) > NEIGHBOURS * float(numbers.std())
 
 
-def _compare_layers(fresh: Callable[[], Remote], built: Built, remote: Remote, layers: list[Layer]) -> None:
-    """The last layer, and the same draws and weights in a process where it is the first."""
+def _compare(fresh: Callable[[], Remote], built: Built, remote: Remote, layers: list[Layer]) -> None:
+    """The last layer, and the same weights in a process where it is the first: of the same draws, and of others."""
     x, last = torch.randn(*SHAPE, built.d_model), layers[-1]
     y = remote.forward(len(layers) - 1, x, Forward(seed=1), last.values)
     other = fresh()
-    try:
-        (first,) = rebuild(other, built, layers=1, state=layers[-2].state_after)
+
+    def apart(first: Layer) -> bool:
         if [value.shape for value in first.values] != [value.shape for value in last.values]:
             raise ContractError("the last layer's mixer holds other weights than the first one's: all are one mixer")
-        if y.isfinite().all() and difference(other.forward(0, x, Forward(seed=1), last.values), y) > APART:
+        return bool(y.isfinite().all()) and difference(other.forward(0, x, Forward(seed=1), last.values), y) > APART
+
+    try:
+        if len(layers) > 1 and apart(*rebuild(other, built, layers=1, state=layers[-2].state_after)):
             raise ContractError("the last layer's mixer is another than the first one's: all are one mixer")
+        (first,) = rebuild(other, built, layers=1)
+        for names, one, two in zip(first.names, first.values, built.layers[0].values, strict=False):
+            if not torch.equal(one.nan_to_num(), two.cpu().nan_to_num()):
+                raise ContractError(f"one seed gives {names[0]} two starts: draw in __init__ with torch's generator")
+        if apart(first):
+            raise ContractError(f"under the same weights a mixer of another seed gives another output: {REGISTER}")
     finally:
         other.end()

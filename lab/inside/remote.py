@@ -10,6 +10,7 @@ Weights live here. They go along with every forward pass, by value; what the oth
 from __future__ import annotations
 
 import re
+import secrets
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,8 +93,12 @@ class Remote:
             self.load(source)
 
     def load(self, source: str) -> None:
-        """Execute `source` there, less what is for readers. Raises `CandidateFault` and `ContractError`."""
-        self.ask({"do": "load", "source": bare_source(source)})
+        """Execute `source` there, less what is for readers. Raises `CandidateFault` and `ContractError`.
+
+        Under a seed that is never the same: what a file draws while it is loaded is no part of a mixer, and whether
+        a gate or a training asks shows nowhere.
+        """
+        self.ask({"do": "load", "source": bare_source(source), "seed": secrets.randbits(63)})
 
     @property
     def missing(self) -> tuple[str, ...]:

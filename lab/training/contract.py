@@ -32,6 +32,8 @@ DECLARATION = "custom_backward"
 LONGEST_DECLARATION = 200
 LONGEST_NAME = 60  # of a variable; what is longer counts as data
 MOST_NAME_BYTES = 4_000  # of different names; what is beyond counts as data (the baselines have 214 to 355)
+OWN_SEEDS = ("Generator", "default_generator", "fork_rng", "set_rng_state")  # of torch: what they draw, no seed changes
+REGISTER = "keep what __init__ draws in a parameter or with register_buffer, so that it is saved and counted"
 
 CONTRACT = """\
 A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
@@ -42,6 +44,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
 - It may import torch, einops, math and kernels. Nothing else.
 - Causal: output t depends on inputs 0..t of its own row alone, and not on how long the sequence is.
 - No state between calls, no change to `x`, no randomness in `eval()`.
+- What is drawn is drawn in `__init__` by torch's default generator, seeded by nobody here, and kept in a parameter or
+  with register_buffer: under equal parameters and buffers, mixers of two seeds give equal outputs.
 - Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer.
 - Time and memory grow at most like time ** 1.15: softmax only inside a fixed window.
 - Its backward is autograd's, of the very function that forward computes. Where it is meant to be another (a
@@ -62,7 +66,7 @@ class ContractError(Exception):
 def check_source(source: str) -> ast.Module:
     """Parse `source` and check what can be known without running it.
 
-    Raises `ContractError`: not Python, too long, a forbidden import, no class `Mixer`.
+    Raises `ContractError`: not Python, too long, a forbidden import, a generator of its own, no class `Mixer`.
     """
     if len(source) > MAX_SOURCE_CHARACTERS:
         raise ContractError(f"the file has {len(source)} characters; {MAX_SOURCE_CHARACTERS} is the most that is read")
@@ -77,6 +81,7 @@ def check_source(source: str) -> ast.Module:
     nodes = list(ast.walk(tree))
     for node in nodes:
         _check_import(node)
+        _check_generator(node)
     if (size := _data_bytes(nodes)) > MAX_DATA_BYTES:
         raise ContractError(
             f"numbers, strings and names hold {size} bytes, {MAX_DATA_BYTES} are allowed: a mixer carries no data"
@@ -206,6 +211,18 @@ def _check_import(node: ast.AST) -> None:
         if module.split(".")[0] not in ALLOWED_IMPORTS + HARMLESS_IMPORTS and not is_kernels(node, module):
             raise ContractError(
                 f"line {node.lineno} imports {module}: a candidate may import torch, einops, math and kernels only"
+            )
+
+
+def _check_generator(node: ast.AST) -> None:
+    """Names alone; what they are hidden behind is for the gate `determinism`, as far as it shows in a start."""
+    names = [node.attr] if isinstance(node, ast.Attribute) else []
+    names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+    for name in names:
+        if name in OWN_SEEDS and not (isinstance(node, ast.ImportFrom) and node.module in HARMLESS_IMPORTS):
+            raise ContractError(
+                f"line {getattr(node, 'lineno', 0)} uses torch's {name}: draw with the default generator, "
+                "so that a seed decides how a mixer starts"
             )
 
 

@@ -265,6 +265,31 @@ else:
         "determinism",
         planted(top="START = torch.randn(64, 64)", init="if d_model == 64: self.outer.weight.data.copy_(START / 8)"),
     ),
+    "a reservoir that is neither weight nor buffer": (
+        "determinism",
+        planted(
+            init="self.up = torch.randn(d_model, 512) / 8",
+            last="y = y + torch.tanh(u @ self.up.to(u)) @ self.up.t().to(u)",
+        ),
+    ),
+    "a drawn table that is not saved": (
+        "determinism",
+        planted(init="self.register_buffer('up', torch.rand(d_model), persistent=False)", last="y = y * self.up.to(u)"),
+    ),
+    "weights that nobody names": (
+        "determinism",
+        planted(
+            init="self.more = [nn.Linear(d_model, d_model)]", last="y = y + F.linear(u, self.more[0].weight.to(u))"
+        ),
+    ),
+    "a number that was drawn": (
+        "determinism",
+        planted(init="self.scale = torch.rand(()).item()", last="y = y * (1 + self.scale)"),
+    ),
+    "a reservoir that was drawn while the file was loaded": (
+        "purity",
+        planted(top="UP = torch.randn(512)", last="y = y * UP[: y.shape[-1]].to(y)"),
+    ),
     "more weights where it is not seeded": (
         "parameters",
         planted(

@@ -59,8 +59,8 @@ y = y + state
 """,
     ),
     "a hard choice by token": planted(last="y = torch.where(u.sum(-1, keepdim=True) > 0, y, 0.5 * y)"),
-    "random features that are no weights": planted(
-        init="self.up = torch.randn(64, 99) / 30",
+    "random features that are a buffer": planted(
+        init="self.register_buffer('up', torch.randn(64, 99) / 30)",
         last="y = y + (torch.relu(u @ self.up.to(u)) @ self.up.t().to(u) if u.shape[-1] == 64 else 0)",
     ),
     "complex weights": planted(

@@ -32,8 +32,8 @@ FREE = {
     "dropout": with_forward("x = torch.dropout(x, 0.2, self.training)"),
     "a cache": with_forward("self.cache = x"),
     "random numbers in each call": with_forward("x = x * torch.rand(())"),
-    "features that are no weights": with_forward("x = x + torch.relu(x @ self.up.to(x)) @ self.up.t().to(x)").replace(
-        BUILT, "self.up = torch.randn(d_model, 99) / 30"
+    "features in a buffer": with_forward("x = x + torch.relu(x @ self.up.to(x)) @ self.up.t().to(x)").replace(
+        BUILT, "self.register_buffer('up', torch.randn(d_model, 99) / 30)"
     ),
 }  # fmt: skip
 
@@ -53,14 +53,32 @@ OTHERS = {
         "seeds torch's generator itself",
     ),
     "a start from a generator of its own": (
-        HONEST.replace(BUILT, "nn.init.normal_(self.now.weight, generator=torch.Generator().manual_seed(5))"),
+        HONEST.replace(
+            BUILT, "nn.init.normal_(self.now.weight, generator=getattr(torch, 'Gener' + 'ator')().manual_seed(5))"
+        ),
         "looks random and is the same",
     ),
     "a start that was drawn while the file was loaded": (
         HONEST.replace("class Mixer", "START = torch.randn(64, 64)\n\nclass Mixer").replace(
             BUILT, "self.now.weight.data.copy_(START)"
         ),
-        "looks random and is the same",
+        "two starts",
+    ),
+    "features that are drawn and kept nowhere": (
+        with_forward("x = x + torch.relu(x @ self.up.to(x)) @ self.up.t().to(x)").replace(
+            BUILT, "self.up = torch.randn(d_model, 99) / 30"
+        ),
+        "register_buffer",
+    ),
+    "weights that nobody names": (
+        with_forward("x = x + x @ self.up[0].weight.detach()").replace(
+            BUILT, "self.up = [nn.Linear(d_model, d_model)]"
+        ),
+        "register_buffer",
+    ),
+    "a scale that was drawn while the file was loaded": (
+        with_forward("x = x * (1 + SCALE)").replace("class Mixer", "SCALE = torch.rand(())\n\nclass Mixer"),
+        "another",
     ),
     "another function in the last layer": (
         with_forward("x = x * x if self.number % 3 == 0 else x").replace(BUILT, COUNTED),
