@@ -38,6 +38,7 @@ campaigns are kept too, of every budget; --law asks of them, and trains nothing,
   move37 compare --arms designer,random,tpe,keep-if-lower,no-memory --seeds 5
   move37 compare --arms designer,random --seeds 2 --budget 6 --json
   move37 compare --arms designer --seeds 1 --budget 60 --keep found/
+  move37 compare --first 3 --seeds 2
   move37 compare --law
 """
 
@@ -48,6 +49,7 @@ def compare(
         str, typer.Option(help="Which, by comma: designer, no-memory, random, keep-if-lower, tpe.", metavar="ARMS")
     ] = "designer,random,tpe,keep-if-lower,no-memory",
     seeds: Annotated[int, typer.Option(help="Campaigns an arm.", metavar="K", min=1, max=100)] = 5,
+    first: Annotated[int, typer.Option(help="The first campaign's seed.", metavar="S", min=0, max=10_000)] = 0,
     budget: Annotated[int, typer.Option(help="Candidates a campaign.", metavar="N", min=1, max=10_000)] = 12,
     fresh_seeds: Annotated[int, typer.Option(help="For the best of each campaign.", metavar="F", min=2, max=50)] = 5,
     corpus: Corpus = None,
@@ -76,7 +78,9 @@ def compare(
         raise BadInput(f"no arm is called {', '.join(unknown) or 'nothing'}: choose from {', '.join(ARMS)}")
     flags = given({"corpus": corpus, "workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     settings = context.obj.with_flags(**flags)
-    outcomes = asyncio.run(_compare(settings, list(dict.fromkeys(chosen)), seeds, budget, fresh_seeds))
+    outcomes = asyncio.run(
+        _compare(settings, list(dict.fromkeys(chosen)), range(first, first + seeds), budget, fresh_seeds)
+    )
     if keep is not None:
         _keep(keep, outcomes)
     if as_json:
@@ -86,7 +90,7 @@ def compare(
 
 
 async def _compare(
-    settings: Settings, arms: list[str], seeds: int, budget: int, fresh_seeds: int
+    settings: Settings, arms: list[str], seeds: range, budget: int, fresh_seeds: int
 ) -> tuple[ArmOutcome, ...]:
     from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
@@ -103,7 +107,7 @@ async def _compare(
     outcomes: list[ArmOutcome] = []
     stored = Outcomes(settings.home / OUTCOMES)
     async with open_context(settings, task, written_by="grammar") as context:
-        for seed in range(seeds):
+        for seed in seeds:
             ground = await prepare(replace(context, on_run=tell_baseline), seed, fresh_seeds=fresh_seeds)
             ended = await asyncio.gather(
                 *(campaign(context, arm, ground, candidates=budget, on_done=tell) for arm in arms)

@@ -12,6 +12,7 @@ from move37.agents.search.grammar import BASELINES, from_json
 from move37.app.commands import compare
 from move37.app.exits import EnvironmentFault
 from move37.lab.records import Comparison
+from tests.app.conftest import Move37
 
 PLAN = (
     '{"conv":true,"floor":"none","gate":"full","heads":"same","out_norm":true,"paths":[{"beta":1,"decay":"default",'
@@ -60,3 +61,16 @@ def test_kept_files_are_the_mixers_that_were_found(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         compare._keep(tmp_path / "file", ())
+
+
+def test_a_comparison_goes_on_at_a_later_seed(monkeypatch: pytest.MonkeyPatch, move37: Move37) -> None:
+    asked: list[list[int]] = []
+
+    async def campaigns(_settings: object, _arms: list[str], seeds: range, *_more: int) -> tuple[ArmOutcome, ...]:
+        asked.append(list(seeds))
+        return tuple(an_outcome("designer", seed, PLAN) for seed in seeds)
+
+    monkeypatch.setattr(compare, "_compare", campaigns)
+    for more in ([], ["--first", "2"]):
+        assert move37("compare", "--arms", "designer", "--seeds", "2", *more).status == 0
+    assert asked == [[0, 1], [2, 3]]
