@@ -53,7 +53,7 @@ async def calibrate_scale(settings: Settings, wanted: CalibrationRequest) -> tup
     if not isinstance(task, ScaledTask):
         able = " or ".join(f"--task {kind.usage}" for kind in TASKS if kind.scales)
         raise BadInput(f"a {kind_of(settings.campaign.task).candidate} has no scale: {able} is what is calibrated")
-    if not task.refusal and task.calibration is None:
+    if task.calibrated and task.calibration is None:
         raise BadInput(f"scale {task.scale.name} was measured by the lab itself (docs/figures): nothing is to be done")
     arms = [b for b in task.baselines if b.name in wanted.arms]
     async with open_context(settings, task, written_by="grammar") as context:

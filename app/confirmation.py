@@ -22,7 +22,7 @@ from move37.app.reading import pick_experiment
 from move37.lab import machine
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.claims import QUESTIONS, SECOND_CORPUS, against
+from move37.lab.claims import MORE_SEEDS, QUESTIONS, SECOND_CORPUS, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.tasks.task import SECRET, QuestionedTask
@@ -108,7 +108,7 @@ async def reproduce_claim(
         missing = {q: "" for q in QUESTIONS if not asked[q]}
         second = None if SECOND_CORPUS in missing else claiming.second_task(task, cache, wanted.second_corpus, missing)
         base = FRESH_BASE + secrets.randbelow(2**30)
-        count = wanted.seeds or max((c.seeds for c in old.comparisons), default=SEEDS)
+        count = wanted.seeds or max((c.seeds // MORE_SEEDS.get(c.question, 1) for c in old.comparisons), default=SEEDS)
         task = task.drawn(base)
         plan = ConfirmationPlan(confirmation=old.confirmation, seeds=tuple(range(base, base + count)), part=old.part)
         async with open_context(settings, task, written_by="model") as context:

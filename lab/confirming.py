@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 from move37.lab import ladder
 from move37.lab.archive.openings import log_opening
 from move37.lab.archive.store import Archive
-from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, QUESTIONS, RETUNED, SECOND_CORPUS, settled
+from move37.lab.claims import (
+    ABLATION,
+    BASELINE,
+    FAMILY,
+    HELD_OUT,
+    MORE_SEEDS,
+    QUESTIONS,
+    RETUNED,
+    SECOND_CORPUS,
+    settled,
+)
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
 from move37.lab.records import SCREEN, Candidate, Claim, Comparison
@@ -105,7 +115,13 @@ def runs_planned(setup: Setup, plan: ConfirmationPlan) -> int:
     """How many trainings all questions take together, for a progress bar."""
     asked = [q for q in QUESTIONS if q not in setup.missing]
     arms = {q: 1 + len(_rivals(setup, q, ())) for q in asked}
-    return sum(count * (len(plan.seeds) + len(RETUNED.get(q, ()))) for q, count in arms.items())
+    return sum(count * (len(_seeds(plan, q)) + len(RETUNED.get(q, ()))) for q, count in arms.items())
+
+
+def _seeds(plan: ConfirmationPlan, question: str) -> tuple[int, ...]:
+    """Those of the plan, and those that follow them where a question wants more."""
+    more = len(plan.seeds) * (MORE_SEEDS.get(question, 1) - 1)
+    return (*plan.seeds, *range(max(plan.seeds) + 1, max(plan.seeds) + 1 + more))
 
 
 def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[Contender, ...]:
@@ -135,12 +151,13 @@ async def _ask(
     variant = setup.variant(question)
     context = setup.context(question, variant)
     candidate, spent = await _retuned(context, setup.candidate, question, variant)
-    ours = await _arm(context, candidate, variant, plan.seeds)
+    seeds = _seeds(plan, question)
+    ours = await _arm(context, candidate, variant, seeds)
     answers = []
     spent += _cost(ours)
     for known in rivals:
         rival, more = await _retuned(context, known, question, variant)
-        theirs = await _arm(context, rival, variant, plan.seeds)
+        theirs = await _arm(context, rival, variant, seeds)
         spent += more + _cost(theirs)
         answer = _answer(setup, plan, question, variant, ours, rival, theirs)
         if question in RETUNED:

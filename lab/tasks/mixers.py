@@ -60,8 +60,9 @@ class MixersTask:
         text = open_corpus(cache, corpus)
         task = cls(corpus=text, scale=scale, total_steps=scale.steps, device=device)
         own = task.measured_by_the_lab
-        found = None if own else task.calibrations(cache).find(scale)
-        return replace(task, calibrated=found is not None or (own and corpus is None), calibration=found)
+        known = own and corpus is None
+        found = None if known else task.calibrations(cache).find(scale)
+        return replace(task, calibrated=known or found is not None, calibration=found)
 
     def calibrations(self, cache: Path) -> Calibrations:
         """Where what was measured for this text and kind of device is kept."""

@@ -190,6 +190,11 @@ class ScaledTask(Task, Protocol):
         ...
 
     @property
+    def calibrated(self) -> bool:
+        """Whether the noise between seeds is known for its scale, data and device."""
+        ...
+
+    @property
     def calibration(self) -> ScaleCalibration | None:
         """What `move37 calibrate` measured here; None: nothing, or the lab itself did."""
         ...

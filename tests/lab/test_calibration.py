@@ -96,6 +96,18 @@ def test_nothing_is_promoted_at_a_scale_that_nobody_measured() -> None:
     assert measured.schedule("full").finalist_rates == (2.5e-3, 1e-2)
 
 
+def test_a_text_of_ones_own_is_calibrated_at_the_default_scale_too(tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("".join(f"line {n} of a text of one's own\n" for n in range(40_000)))
+    task = MixersTask.open(cache=tmp_path, corpus=text)
+    assert not task.calibrated and not task.refusal
+    found = replace(a_calibration(0.07), scale=CPU.key, steps=CPU.steps)
+    task.calibrations(tmp_path).put(found)
+    again = MixersTask.open(cache=tmp_path, corpus=text)
+    assert again.calibrated and again.calibration == found and again.learning_rate == found.learning_rate
+    assert again.digest == task.digest, "measurements that are there stay comparable"
+
+
 def test_rungs_are_shares_of_a_scales_steps() -> None:
     assert [r.name for r in a_task().schedule("quick").baseline_rungs if r.steps] == ["lm@100", "lm@200", "lm@500"]
     assert [r.steps for r in a_task(scale=SMALL).schedule("full").rungs if r.steps] == [400, 800, 2000]

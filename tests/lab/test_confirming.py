@@ -103,6 +103,9 @@ async def test_a_true_gain_stands_when_everything_holds(tmp_path: Path) -> None:
     further = [c for c in claim.comparisons if c.question in (HELD_OUT, SECOND_CORPUS, WIDER, LONGER)]
     assert {c.rival for c in further} == {"gla tuned"}, "further conditions are asked against the hardest rival"
     assert claim.core_seconds > 0 and lab.answers == list(claim.comparisons)
+    seeds = {c.question: c.seeds for c in claim.comparisons}
+    assert seeds.pop(SECOND_CORPUS) == 2 * len(PLAN.seeds), "its noise is larger, and nobody has measured it"
+    assert set(seeds.values()) == {len(PLAN.seeds)}
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
