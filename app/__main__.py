@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 import typer
 
-from move37.app.cli import COMMANDS, GROUPS, build
+from move37.app.cli import command
 from move37.app.exits import Exit, status_of
 from move37.app.text import harmless
+from move37.app.wrong_use import sentence
 
 # Typer carries its own copy of click; its base class is found through the one that Typer publishes.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
@@ -32,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     if sys.stdout is None:  # it was closed: what is printed is asked for by nobody
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
-        answer = build()(args=list(arguments), prog_name="move37", standalone_mode=False)
+        answer = command()(args=list(arguments), prog_name="move37", standalone_mode=False)
         sys.stdout.flush()
         return int(answer) if isinstance(answer, int) else Exit.DONE
     except (KeyboardInterrupt, typer.Abort):
@@ -50,8 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the command or a group of commands alone
             print(error.format_message())  # type: ignore[attr-defined]
             return Exit.DONE
-        message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined]
-        _say(f"{message}: {_advice(message, arguments)}")
+        _say(sentence(error))
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)
@@ -78,21 +78,6 @@ def _reader_left() -> int:
     # The reader of our output has gone (`| head`): nothing is wrong, and Python must not complain at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     return Exit.DONE
-
-
-def _advice(message: str, arguments: Sequence[str]) -> str:
-    if _asked(arguments) == "exec " and message.startswith("No such option"):
-        return "a program's own arguments come after --, as in `move37 exec FILE -- --epochs 3`"
-    return f"see `move37 {_asked(arguments)}--help`"
-
-
-def _asked(arguments: Sequence[str]) -> str:
-    """The command that was meant, where there is one, for the hint."""
-    place = next((i for i, a in enumerate(arguments) if a in (*COMMANDS, "reproduce")), None)
-    if place is None:
-        return ""
-    group = arguments[place] in GROUPS and arguments[place + 1 : place + 2]
-    return " ".join([arguments[place], *(group if group and group[0].isalpha() else ()), ""])
 
 
 def _say(message: str) -> None:

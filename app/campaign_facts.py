@@ -81,4 +81,5 @@ def direction_of(settings: Settings) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"--brief {path} cannot be read ({error}): give a Markdown file") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8 text"
+        raise BadInput(f"--brief {path} cannot be read ({why}): give a Markdown file") from error

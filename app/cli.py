@@ -1,15 +1,19 @@
 """The command line: global options here, one file a command group under `app/commands/`, called one deep.
 
+Global options may stand behind the command, too, where most people write them: `_also_behind` gives each command hidden
+copies of them, so that completion knows them there.
+
 Every command module exposes `register(app)`. They are imported when the command line is built, so none of them imports
 torch, a model or a database at module level; what a command needs it imports when it runs.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,8 +50,6 @@ COMMANDS = (
     "doctor",
 )
 
-GROUPS = ("memory", "sandbox", "models")  # of commands
-
 _HELP = """An autonomous scientist for neural architectures.
 
 Agents negotiate a hypothesis, write a sequence mixer, debug it, train it in a sandbox beside seven baselines,
@@ -72,6 +74,42 @@ def build() -> typer.Typer:
     for name in COMMANDS:
         import_module(f"move37.app.commands.{name}").register(app)
     return app
+
+
+def command() -> Any:
+    """What `build` describes, with the global options behind every command."""
+    root = typer.main.get_command(build())
+    mine = [param for param in root.params if param.name in ("home", "log_level", "show_version")]
+    _also_behind(root, mine)
+    return root
+
+
+def _also_behind(group: Any, options: list[Any]) -> None:
+    for below in group.commands.values():
+        if not below.context_settings.get("ignore_unknown_options"):  # what follows `bench NAME` is the benchmark's
+            below.params.extend(_behind(option) for option in options)
+        if hasattr(below, "commands"):
+            _also_behind(below, options)
+
+
+def _behind(option: Any) -> Any:
+    """A copy that is in no help page and no function's arguments; given, it is read over what stood before."""
+    own = copy(option)
+    own.hidden, own.expose_value = True, False
+    if option.name != "show_version":
+        own.callback = _read_again
+    return own
+
+
+def _read_again(context: Any, option: Any, value: Any) -> Any:
+    if value is not None and context.resilient_parsing:  # the shell asks for completions of what lies there
+        context.find_root().params[option.name] = value
+    elif value is not None:
+        from move37.app import logs
+
+        context.obj = context.obj.with_flags(**{option.name: value})
+        logs.to_console(context.obj.log_level)
+    return value
 
 
 def everywhere(

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from move37.app.wrong_use import plain
+
 
 def one_line(
     error: ValidationError,
@@ -48,5 +50,5 @@ def _words(annotation: Any) -> tuple[str, ...]:
 
 
 def _reason(first: Any) -> str:
-    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    message = plain(str(first["msg"]))
     return message[0].lower() + message[1:]

@@ -42,6 +42,7 @@ class LiveLog:
 
     def __init__(self, home: Path, campaign: int) -> None:
         self._recorder = Recorder(home, campaign)
+        self._open = True
         self._points: dict[tuple[str, str, int, float, bool], int] = {}
         self._active: dict[str, dict[str, str]] = {}
         self._notices: list[dict[str, str]] = []
@@ -52,13 +53,15 @@ class LiveLog:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._open = False
         self._try(lambda: self._recorder.close_requests("the campaign ended"))
         self._try(lambda: self._recorder.state(active={}, running=False))
         self._recorder.close()
 
     def __call__(self, event: Event) -> None:
-        """Store what others may want to see of it."""
-        self._try(lambda: self._take(event))
+        """Store what others may want to see of it; what comes after the end (a notice that failed) is for the screen."""
+        if self._open:
+            self._try(lambda: self._take(event))
 
     def paused(self, paused: bool) -> None:
         """Whether nothing new begins."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import shlex
 import subprocess
 import threading
@@ -35,6 +36,8 @@ def sender(target: str) -> Send:
         if not urlsplit(target).hostname:
             raise BadInput("--notify names an address without a host: write http://HOST/PATH or a command")
         return lambda facts: _post(target, facts)
+    if re.match(r"[\w+.-]+://", target):
+        raise BadInput("--notify knows http:// and https:// alone: write http://HOST/PATH or a command")
     try:
         argv = shlex.split(target)
     except ValueError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import typer
 from move37.app.exits import BadInput
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import FILE, Archive, Campaign
+from move37.lab.errors import UnknownExperiment
 from move37.lab.records import Experiment, Role
 
 
@@ -51,19 +54,34 @@ def as_it_stands(home: Path, campaign: Campaign) -> Campaign:
 
 
 def pick_experiment(archive: Archive, ident: str) -> Experiment:
-    """The experiment with this id; in the latest campaign also by its number ("3"), or a baseline by its name or what
-    follows the dash in its id.
+    """The experiment that was meant: by its id, however it is written ("C1-3", "1-003"); in the latest campaign also by
+    its number ("3"), a baseline also by its name or what follows the dash in its id.
 
-    Raises `UnknownExperiment`.
+    Raises `UnknownExperiment`, which names the nearest.
     """
-    latest = archive.campaigns()
-    if latest:
-        for experiment in archive.experiments(latest[-1].id):
-            by_number = experiment.role is Role.CANDIDATE and ident == str(experiment.number)
-            by_name = experiment.role is Role.BASELINE and ident in (experiment.name, experiment.id.partition("-")[2])
-            if by_number or by_name:
-                return experiment
-    return archive.experiment(ident)
+    asked, campaigns = ident.strip().lower(), archive.campaigns()
+    latest = archive.experiments(campaigns[-1].id) if campaigns else ()
+    for experiment in latest:
+        by_number = experiment.role is Role.CANDIDATE and asked.isdecimal() and int(asked) == experiment.number
+        by_name = experiment.role is Role.BASELINE and asked in (experiment.name, experiment.id.partition("-")[2])
+        if by_number or by_name:
+            return experiment
+    known = {e.id: e for e in archive.experiments()}
+    written = _written_out(asked)
+    if written in known:
+        return known[written]
+    names = {e.name: e.id for e in known.values()} | {ident.partition("-")[2]: ident for ident in known}
+    near = get_close_matches(written, known, n=3) or [
+        names[n] for n in get_close_matches(asked.partition("-")[2] or asked, names, n=3)
+    ]
+    meant = f"did you mean {', '.join(dict.fromkeys(near))}? All: `move37 list`" if near else "see `move37 list`"
+    raise UnknownExperiment(f"no experiment {ident!r} here: {meant}")
+
+
+def _written_out(ident: str) -> str:
+    """The id of a candidate as the archive writes it: "1-3" is c1-003."""
+    parts = re.fullmatch(r"c?0*(\d{1,6})-0*(\d{1,6})", ident)
+    return f"c{parts[1]}-{int(parts[2]):03d}" if parts else ident if ident.startswith("c") else f"c{ident}"
 
 
 def completions(context: typer.Context, incomplete: str) -> list[str]:

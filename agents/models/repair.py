@@ -163,14 +163,14 @@ class StructuredOutputClient(ClientWrapper):
                 elif (fault.kind is Kind.OUTAGE and not self._too_long_away(policy)) or (
                     fault.kind is Kind.REFUSED and self._may_be_lifted(policy, tries)
                 ):
-                    await self._wait(fault, tries)
+                    await self._wait(fault, tries, policy)
                 elif fault.kind is Kind.HICCUP and tries.hiccups < policy.hiccups:
                     tries.hiccups += 1
                     await self._sleep(pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0))
                 elif fault.kind is Kind.HICCUP and messages is not SMALL and not tries.serves_others:
                     tries.serves_others = await self._serves_others()
                     if not tries.serves_others:  # else it is asked once more: the trouble may have ended just now
-                        await self._wait(replace(fault, kind=Kind.OUTAGE), tries)
+                        await self._wait(replace(fault, kind=Kind.OUTAGE), tries, policy)
                 else:
                     self._give_up(fault, error)
                 continue
@@ -228,14 +228,17 @@ class StructuredOutputClient(ClientWrapper):
         share = min(0.75, 0.8 * window / prompt) if window and prompt and prompt > window else 0.75
         return list(self._shorter(messages, int(now * share)))
 
-    async def _wait(self, fault: Fault, tries: _Tries) -> None:
+    async def _wait(self, fault: Fault, tries: _Tries, policy: RetryPolicy) -> None:
         seconds = pause(fault, tries.outages, first=self._patience.first_pause, longest=self._patience.longest_pause)
         tries.outages += 1
         if self._away_since is None:
             self._away_since = time.monotonic()
         if tries.outages == 3 or (tries.outages < 3 and seconds >= 2.0 and not tries.told):
             tries.told = True
-            self.on_wait(f"{sentence(self.signature, fault)}. It is asked again, next in {max(1, round(seconds))} s.")
+            limit = "" if policy.outage_seconds is None else f", for at most {round(policy.outage_seconds / 60)} min"
+            self.on_wait(
+                f"{sentence(self.signature, fault)}. It is asked again, next in {max(1, round(seconds))} s{limit}."
+            )
         await self._sleep(seconds)
 
     def _too_long_away(self, policy: RetryPolicy) -> bool:

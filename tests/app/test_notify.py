@@ -87,7 +87,7 @@ def test_a_webhook_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert notifier._queue.qsize() > 0  # it was not waited for
 
 
-@pytest.mark.parametrize("target", ["http://", "https:///path", "say 'unclosed", "   "])
+@pytest.mark.parametrize("target", ["http://", "https:///path", "say 'unclosed", "   ", "ftp://host/path"])
 def test_what_is_no_place_is_said_before_anything_begins(target: str) -> None:
     with pytest.raises(BadInput, match="--notify"):
         sender(target)
