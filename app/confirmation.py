@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from move37.agents import claiming, remembering
 from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.search import operators_of
-from move37.app import places
+from move37.app import places, resuming
 from move37.app.exits import BadInput
 from move37.app.home_memory import memory_of
 from move37.app.measuring import open_context
@@ -44,6 +44,7 @@ async def confirm_experiment(
         campaign = archive.campaign(experiment.campaign)
         claiming.check(experiment, campaign)
         settings, task = _opened(settings, campaign)
+        settings = _where_it_ran(settings, campaign, watch)
         if campaign.facts.get("task_digest", task.digest) != task.digest:
             raise BadInput(
                 f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
@@ -135,6 +136,17 @@ def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, Questione
     settings, task = places.of_campaign(settings, campaign)
     assert isinstance(task, QuestionedTask)  # of every other no claim is made
     return settings, task
+
+
+def _where_it_ran(settings: Settings, campaign: Campaign, watch: ClaimWatch) -> Settings:
+    """In the sandbox of the campaign, unless the user names another; said where that decides something."""
+    backend, _ = resuming.sandbox(settings, campaign.facts)
+    began = campaign.facts.get("sandbox")
+    if began is not None and backend != began:
+        watch.notice(f"campaign {campaign.id} ran in the {began} sandbox; this runs in {backend}, which you named")
+    elif began is not None:
+        watch.notice(f"in the {began} sandbox, as campaign {campaign.id} was; --sandbox names another")
+    return replace(settings, sandbox=settings.sandbox.changed(backend=backend))
 
 
 def told_on_stderr() -> ClaimWatch:

@@ -59,7 +59,7 @@ class LiveLog:
         self._recorder.close()
 
     def __call__(self, event: Event) -> None:
-        """Store what others may want to see of it; what comes after the end (a notice that failed) is for the screen."""
+        """Store what others may want to see of it; what comes after the end, as a notice that failed, is not."""
         if self._open:
             self._try(lambda: self._take(event))
 

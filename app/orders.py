@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from move37.agents.budget import Expenses, refused
 from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
+from move37.app.ids import is_id, written_out
 from move37.app.limits import change_of, spelled
 from move37.app.text import one_line
 from move37.lab.archive.controls import Control, ControlKind
@@ -103,7 +104,7 @@ def _understood(text: str) -> Order:
         return _budget(rest)
     if verb == "ask":
         return _asked(rest, form)
-    if verb in ("approve", "veto") and _is_id(rest.split(" ")[0]):
+    if verb in ("approve", "veto") and is_id(rest.split(" ")[0]):
         ident, _, reason = rest.partition(" ")
         return Order(verb=verb, experiment=ident, text=reason.strip())
     return Order(verb=verb, text=rest)
@@ -125,14 +126,9 @@ def _budget(text: str) -> Order:
     return Order(verb="budget", text=text)
 
 
-def _is_id(word: str) -> bool:
-    """Whether it looks like an experiment's id, such as c1-003 or c2-gla."""
-    campaign, dash, rest = word.partition("-")
-    return bool(dash and rest) and campaign[:1] == "c" and campaign[1:].isdigit()
-
-
 def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, user: str = "person") -> str:
     """Hand an order to the campaign; gives back what the person is told. Never blocks."""
+    order = _whole_ids(order, at)
     match order.verb:
         case "say" | "ask":
             inbox.say(order.text, user, to=order.agent)
@@ -167,12 +163,21 @@ def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, 
     return order.problem
 
 
+def _whole_ids(order: Order, at: OrderContext) -> Order:
+    """The same order with the id that was meant: of two that wait, a number ends or lets go that one and no other."""
+    if order.verb in ("pin", "ban"):
+        word = order.experiment or order.text
+        known = [name for name in at.names if is_id(name)]
+        return replace(order, experiment="", text=written_out(word, known)) if is_id(word) else order
+    return replace(order, experiment=written_out(order.experiment, (*at.waiting, *at.running)))
+
+
 def _directed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
     word = order.experiment or order.text
     inbox.direct("pin" if order.verb == "pin" else "ban", word, user)
     what = one_line(word, 60)
     if at.names and word not in at.names:
-        known = ", ".join(name for name in at.names if not _is_id(name))
+        known = ", ".join(name for name in at.names if not is_id(name))
         what += f" (nothing here has that name; families and names are {one_line(known, 200)})"
     does = "is built on" if order.verb == "pin" else "is built on no more"
     return f"{what} {does}, from the next experiment on; /undo takes it back"
@@ -210,7 +215,7 @@ def _proposed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
 def is_idea(text: str) -> bool:
     """Whether it looks like the id of an idea, such as c1-003.2."""
     ident, dot, number = text.strip().rpartition(".")
-    return bool(dot) and number.isdigit() and " " not in ident and _is_id(ident)
+    return bool(dot) and number.isdigit() and " " not in ident and is_id(ident) and "-" in ident
 
 
 def _search_says(at: OrderContext) -> str:
@@ -230,6 +235,8 @@ def _answered(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
         return "nothing waits for your word"
     if order.experiment and order.experiment not in at.waiting:
         return f"{order.experiment} does not wait; these do: {', '.join(at.waiting)}"
+    if order.text and len(at.waiting) > 1 and not order.experiment:  # "/approve all", "/approve the second one"
+        return f"say which, /approve ID: {', '.join(at.waiting)} wait"
     inbox.approve(order.experiment, user)
     return f"{order.experiment or at.waiting[0]} goes on"
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from move37.app.text import one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Campaign
-from move37.lab.claims import WORDS, claim_text
+from move37.lab.claims import WORDS, against, claim_text, rates_of, refusal
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.tasks.registry import TaskKind, kind_of
 
@@ -44,7 +44,7 @@ def blocks_of(
         "## Ablation",
         _ablation(claim, metric, kind.candidate),
         "## What failed",
-        _failures(claim, others),
+        _failures(claim, others, metric),
         "## Cost",
         _cost(claim, others, tokens=tokens, dollars=dollars),
         "## Run it again",
@@ -64,7 +64,7 @@ def _question(experiment: Experiment, claim: Claim) -> str:
     told = [f"What is new: {_line(claim.part)}."]
     if hypothesis is not None:
         told.append(_line(hypothesis.motivation))
-        told.append(f"Predicted before it was run: {_line(hypothesis.predicted_effect)}.")
+        told.append(f"Predicted before it was run: {_line(hypothesis.predicted_effect).rstrip('.')}.")
         if hypothesis.cites:
             told.append(f"It rests on {_line(', '.join(hypothesis.cites))}.")
     return " ".join(told)
@@ -90,6 +90,7 @@ def _table(claim: Claim, metric: Metric) -> str:
     for c in claim.comparisons:
         bounds = "none" if c.low is None else f"{c.low:+.4f} to {c.high:+.4f} ({c.confidence:.1%})"
         told = "; self-reported" if c.self_reported else ""
+        told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
         cells = (
             WORDS.get(c.question, c.question), _line(c.name), f"{c.effect:+.4f}", f"{bounds}{told}", str(c.seeds),
             str(c.steps), str(c.width), c.text.replace("_", " "),
@@ -114,9 +115,9 @@ def _holds(comparison: Comparison) -> str:
     return "the part carries the gain" if comparison.holds else "that the part carries the gain is not shown"
 
 
-def _failures(claim: Claim, others: Sequence[Experiment]) -> str:
+def _failures(claim: Claim, others: Sequence[Experiment], metric: Metric) -> str:
     refuted = [c for c in claim.comparisons if not c.holds]
-    lines = [f"- {WORDS[c.question]}: not shown ({_line(c.note) or 'the interval holds zero'})." for c in refuted]
+    lines = [f"- {refusal(c)} ({_line(against(c, metric))})." for c in refuted]
     lines += [f"- {_line(m)}." for m in claim.missing]
     ended = [e for e in others if e.role is Role.CANDIDATE and e.status in _ENDED]
     lines += [f"- {e.id} {_line(e.name)}: {_line(e.reason, 160)}" for e in ended[:10]]

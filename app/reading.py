@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import typer
 
 from move37.app.exits import BadInput
+from move37.app.ids import written_out
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import FILE, Archive, Campaign
 from move37.lab.errors import UnknownExperiment
@@ -67,7 +67,7 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
         if by_number or by_name:
             return experiment
     known = {e.id: e for e in archive.experiments()}
-    written = _written_out(asked)
+    written = written_out(asked if asked.startswith("c") or asked.isdecimal() else f"c{asked}")
     if written in known:
         return known[written]
     names = {e.name: e.id for e in known.values()} | {ident.partition("-")[2]: ident for ident in known}
@@ -76,12 +76,6 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
     ]
     meant = f"did you mean {', '.join(dict.fromkeys(near))}? All: `move37 list`" if near else "see `move37 list`"
     raise UnknownExperiment(f"no experiment {ident!r} here: {meant}")
-
-
-def _written_out(ident: str) -> str:
-    """The id of a candidate as the archive writes it: "1-3" is c1-003."""
-    parts = re.fullmatch(r"c?0*(\d{1,6})-0*(\d{1,6})", ident)
-    return f"c{parts[1]}-{int(parts[2]):03d}" if parts else ident if ident.startswith("c") else f"c{ident}"
 
 
 def completions(context: typer.Context, incomplete: str) -> list[str]:

@@ -106,6 +106,15 @@ def with_model(settings: Settings, brief: Brief) -> Settings:
     )
 
 
+def approval(settings: Settings, facts: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Settings that ask for the user's word where it was asked for before, unless the user says otherwise."""
+    before = facts.get("approve", "never")
+    if "approve" in settings.flags or before in ("never", settings.campaign.approve):
+        return settings, ""
+    kept = replace(settings, campaign=settings.campaign.changed(approve=before))
+    return kept, f"It waits for your word as before (--approve {before}); --approve never lets everything go on."
+
+
 def sandbox(settings: Settings, facts: Mapping[str, Any]) -> tuple[Backend, str]:
     """The backend to go on with, and a sentence about it: the one it began with, unless the user names another."""
     began: Backend | None = facts.get("sandbox")

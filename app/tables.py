@@ -36,6 +36,7 @@ SPEAKERS = {
 }
 SIGNS = "Squares are the rungs of evidence: ■ reached, ✗ failed, □ not asked; `move37 show ID` names them."
 NAME = 18  # columns that a name needs to be told from others
+LEAST_TEXT = 15  # columns that a cell of words needs to be read
 
 
 def campaign_table(campaign: Campaign, experiments: Sequence[Experiment]) -> RenderableType:
@@ -166,15 +167,61 @@ def effect_text(verdict: Verdict | None, scale: DigitScale | None = None) -> Tex
 
 def table(found: Table) -> RenderableType:
     """Columns and rows; what a cell has besides (a traceback) stands under the table."""
-    made = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    details = [
+        Text(f"\n{one_line(row[1].text)}:\n{harmless(cell.detail)}", style="dim")
+        for row in found.rows
+        for cell in row
+        if cell.detail
+    ]
+    return Group(_Fitting(found), *details)
+
+
+class _Fitting:
+    """A table where every number and word fits; else a line or two a row, since a number that is cut is no number."""
+
+    def __init__(self, found: Table) -> None:
+        self._found = found
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fits = _least_width(self._found) <= options.max_width
+        if not fits and self._found.stacks:
+            yield from _lines_of(self._found)
+            return
+        made = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+        for i, column in enumerate(self._found.columns):
+            made.add_column(
+                column.name,
+                justify="right" if column.numeric else "left",
+                ratio=1 if i == len(self._found.columns) - 1 else None,
+                no_wrap=fits and column.numeric,
+            )
+        for row in self._found.rows:
+            made.add_row(*(Text(one_line(cell.text), style=STYLES[cell.tone]) for cell in row))
+        yield made
+
+
+def _least_width(found: Table) -> int:
+    """Where numbers stand whole and no text is squeezed below a few words."""
+    widths = []
     for i, column in enumerate(found.columns):
-        last = i == len(found.columns) - 1
-        made.add_column(column.name, justify="right" if column.numeric else "left", ratio=1 if last else None)
-    details = []
+        longest = max((columns(one_line(row[i].text)) for row in found.rows), default=0)
+        widths.append(max(columns(column.name), longest if column.numeric else min(longest, LEAST_TEXT)))
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _lines_of(found: Table) -> Iterator[RenderableType]:
+    """What a row is, its numbers with their names, and what is said about it below."""
     for row in found.rows:
-        made.add_row(*(Text(one_line(cell.text), style=STYLES[cell.tone]) for cell in row))
-        details += [Text(f"\n{one_line(row[1].text)}:\n{harmless(c.detail)}", style="dim") for c in row if c.detail]
-    return Group(made, *details)
+        line = Text()
+        for column, cell in zip(found.columns, row, strict=True):
+            text = one_line(cell.text)
+            if text and (column.numeric or column is not found.columns[-1]):
+                line.append("  " if line else "")
+                line.append(f"{column.name} " if column.numeric else "", "dim")
+                line.append(text, STYLES[cell.tone])
+        yield line
+        if (text := one_line(row[-1].text)) and not found.columns[-1].numeric:
+            yield Padding(Text(text, style=STYLES[row[-1].tone]), (0, 0, 0, 2))
 
 
 def section(found: Section) -> RenderableType:

@@ -109,6 +109,7 @@ async def resume_campaign(
             "put them back, or start a new campaign with `move37 run`"
         )
     task = task.drawn(chosen.facts.get(SECRET))
+    settings, asks = resuming.approval(settings, chosen.facts)
     backend, why = resuming.sandbox(settings, chosen.facts)
     settings = replace(settings, sandbox=settings.sandbox.changed(backend=backend))
     async with AsyncExitStack() as stack:
@@ -117,12 +118,13 @@ async def resume_campaign(
             facts = {
                 "sessions": int(chosen.facts.get("sessions", 0)) + 1,
                 "sandbox": kind_of_sandbox(outside.sandbox),
+                "approve": settings.campaign.approve,
                 "base_url": settings.models.base_url or chosen.facts.get("base_url"),
             }
             going = archive.update_campaign(chosen.id, status="running", brief=brief, **facts)
             if on_ready:
                 on_ready(going, task.schedule(brief.preset))
-            for sentence in (*resuming.changes(brief, chosen.brief), why):
+            for sentence in (*resuming.changes(brief, chosen.brief), why, asks):
                 tell(on_event, sentence)
             return await _session(settings, archive, going, task, outside, inbox, on_event, on_open)
 

@@ -131,7 +131,7 @@ def claim_text(claim: Claim, metric: Metric) -> str:
     reported = " Self-reported numbers are among them." if any(c.self_reported for c in claim.comparisons) else ""
     if failed:
         first = failed[0]
-        return f"Not a discovery: it is not shown that it {WORDS[first.question]} ({against(first, metric)}).{reported}"
+        return f"Not a discovery: {refusal(first)} ({against(first, metric)}).{reported}"
     if claim.missing:
         return f"Not a discovery yet: {'; '.join(claim.missing)}.{reported}"
     least = min(claim.comparisons, key=lambda c: c.low if c.low is not None else 0.0)
@@ -139,6 +139,14 @@ def claim_text(claim: Claim, metric: Metric) -> str:
         f"A discovery at this scale: {claim.part}. It holds in all {len(claim.comparisons)} comparisons, least clearly "
         f"where it {WORDS[least.question]} ({against(least, metric)}).{reported}"
     )
+
+
+def refusal(comparison: Comparison) -> str:
+    """What a comparison that does not hold says: an interval below zero shows the opposite, one around it nothing."""
+    words = WORDS.get(comparison.question, comparison.question)
+    if comparison.high is not None and comparison.high < 0:
+        return f"it loses where it was to be shown that it {words}"
+    return f"it is not shown that it {words}"
 
 
 def claim_lesson(claim: Claim, metric: Metric) -> str:
@@ -156,9 +164,16 @@ def against(comparison: Comparison, metric: Metric) -> str:
     text = (
         f"{scale.signed(comparison.effect)} {bounds} {metric.unit} against {comparison.name}, {comparison.seeds} seeds"
     )
-    if comparison.rates:
-        text += f", each at its best rate there ({' and '.join(f'{rate:g}' for rate in comparison.rates)})"
-    return f"{text}; {comparison.note.removesuffix('.')}" if comparison.note else text
+    if rates := rates_of(comparison):
+        text += f", each at its best rate there ({rates})"
+    note = comparison.note.removesuffix(".")
+    return f"{text}; {note[0].lower()}{note[1:]}" if note else text
+
+
+def rates_of(comparison: Comparison) -> str:
+    """Whose learning rate was which, where the question chose them anew; empty elsewhere."""
+    sides = zip(("its own", f"{comparison.name}'s"), comparison.rates, strict=False)
+    return ", ".join(f"{side} {rate:g}" for side, rate in sides)
 
 
 def pairs_of(old: Claim, new: Claim) -> tuple[tuple[Comparison, Comparison, bool], ...]:

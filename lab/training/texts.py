@@ -105,7 +105,8 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
 
 
 def _is_visible_file(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    """Whether a person who lists the folder would call it theirs: caches that Python compiles beside it are not."""
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
     return path.is_file() and not path.is_symlink() and not hidden
 
 

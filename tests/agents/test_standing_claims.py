@@ -206,7 +206,9 @@ async def test_what_a_claim_taught_reaches_memory_and_whoever_proposes_next(tmp_
     context, _ = a_campaign(tmp_path, task=a_task(tmp_path, gain=-0.3))
     await the_stage(context)
     (kept,) = context.memory.lessons
-    assert kept.lesson.startswith("Not a discovery: it is not shown that it beats the two best baselines")
+    assert kept.lesson.startswith(
+        "Not a discovery: it loses where it was to be shown that it beats the two best baselines"
+    )
     found = context.archive.experiment("c1-001")
     row = next(r for r in ledger.ledger(context.archive.experiments(), BITS_PER_BYTE) if r.experiment == found.id)
     assert row.claim == kept.lesson and f"Its claim: {row.claim}" in ledger_line(row)

@@ -93,9 +93,50 @@ def test_commands_reach_the_inbox() -> None:
     assert inbox.stopped
 
 
+TWO = OrderContext(running=("c1-004", "c1-012"), waiting=("c1-002", "c1-003"), names=("c1-003", "c1-gla", "gla"))
+
+
+@pytest.mark.parametrize("ident", ["3", "003", "1-3", "c1-3", "C1-003"])
+@pytest.mark.parametrize("verb", ["approve", "veto"])
+def test_of_two_that_wait_the_one_that_was_named_is_meant_however_it_is_written(verb: str, ident: str) -> None:
+    for sent in (lambda line: understand(line), _over_the_wire):
+        inbox = Inbox()
+        said = carry_out(sent(f"/{verb} {ident}"), inbox, TWO)
+        decision = inbox.take_decision()
+        assert decision is not None and (decision.kind, decision.experiment) == (verb, "c1-003")
+        assert said.startswith("c1-003")
+
+
+def _over_the_wire(line: str) -> Order:
+    order = understand(line)
+    kind = control_kind(order)
+    assert kind is not None
+    return order_of(
+        Control(
+            id=1,
+            campaign=1,
+            at="",
+            user="ada",
+            kind=kind,
+            experiment=order.experiment or None,
+            text=control_text(order),
+        )
+    )
+
+
+def test_what_is_pinned_or_banned_is_an_id_however_it_is_written() -> None:
+    inbox = Inbox()
+    for line in ("/pin 3", "/ban C1-GLA", "/ban softmax"):
+        carry_out(understand(line), inbox, TWO)
+    assert inbox.directions.pinned == ("c1-003",) and set(inbox.directions.banned) == {"c1-gla", "softmax"}
+
+
 @pytest.mark.parametrize(
     ("line", "at", "says"),
     [
+        ("/approve 9", TWO, "9 does not wait; these do: c1-002, c1-003"),
+        ("/veto 9 slow", TWO, "9 neither waits nor runs"),
+        ("/approve all", TWO, "say which, /approve ID: c1-002, c1-003 wait"),
         ("/approve", OrderContext(), "nothing waits"),
         ("/approve c1-009", BUSY, "c1-009 does not wait"),
         ("/veto", OrderContext(), "nothing runs or waits"),

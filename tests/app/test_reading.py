@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from move37.app.reading import completions, pick_campaign, reading
-from move37.app.tables import campaign_table
+from move37.app.tables import campaign_table, table
 from move37.app.views.campaign import metric_of
 from move37.app.views.evidence import ladder_signs
+from move37.app.views.experiment import measurements_table
 from move37.app.views.leaderboard import board_of
 from move37.app.views.words import value_text
 from move37.lab.archive.codec import encode
@@ -273,3 +274,17 @@ def test_a_damaged_archive_is_named_and_kept(move37: Move37, tmp_path: Path) -> 
     answer = move37("--home", str(home), "list")
     assert answer.status == 3 and answer.err.count("\n") == 1
     assert list(home.glob("*.damaged-*"))
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_numbers_of_a_table_are_whole_at_any_width_and_named_where_it_does_not_fit(width: int) -> None:
+    runs = [a_measurement(value=2.479 + n, steps=500, seed=n, train_seconds=14.9, tokens_seen=204_800) for n in (0, 1)]
+    found = measurements_table(runs)
+    screen = Console(width=width, file=io.StringIO(), force_terminal=False)
+    with screen.capture() as captured:
+        screen.print(table(found))
+    shown = captured.get()
+    for row in found.rows:
+        for column, cell in zip(found.columns, row, strict=True):
+            assert cell.text in shown or not column.numeric, (cell.text, shown)
+    assert "…" not in shown and ("value 2.479" in shown) == (width < 80)

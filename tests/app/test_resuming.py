@@ -74,3 +74,20 @@ def test_the_sandbox_is_the_one_it_began_in_unless_another_is_named(
 ) -> None:
     found, sentence = resuming.sandbox(given(**flags), facts)
     assert found == backend and said in sentence
+
+
+@pytest.mark.parametrize(
+    ("flags", "before", "then", "told"),
+    [
+        ({}, "hypotheses", "hypotheses", True),
+        ({}, "never", "never", False),
+        ({"approve": "never"}, "hypotheses", "never", False),
+        ({"approve": "code"}, "hypotheses", "code", False),
+    ],
+)
+def test_who_waited_for_a_word_waits_again_unless_another_mode_is_named(
+    flags: dict[str, Any], before: str, then: str, told: bool
+) -> None:
+    settings, sentence = resuming.approval(given(**flags), {"approve": before})
+    assert settings.campaign.approve == then and bool(sentence) == told
+    assert resuming.approval(given(), {})[0].campaign.approve == "never"  # of a campaign that is older than this

@@ -59,7 +59,6 @@ def a_step(step: int, experiment: str = "c1-001", steps: int = 100) -> TrainingU
     )
 
 
-
 def test_what_comes_after_the_end_is_not_stored_and_blames_no_disk(
     archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +67,7 @@ def test_what_comes_after_the_end_is_not_stored_and_blames_no_disk(
     live(Notice(text="a notice that failed"))
     assert [notice.text for notice in notices_of(LiveReader(tmp_path).state(1))] == ["in time"]
     assert "live" not in "".join(capsys.readouterr())
+
 
 def test_what_happens_is_told_once_and_nothing_of_before(tmp_path: Path, archive: Archive) -> None:
     experiment = a_finished_experiment(archive, archive.campaign(1))

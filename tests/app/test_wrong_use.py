@@ -101,7 +101,9 @@ def test_so_may_a_baseline(finished: Path, ident: str) -> None:
         assert pick_experiment(archive, ident).id == "c1-gla"
 
 
-@pytest.mark.parametrize(("ident", "near"), [("c1-0033", "c1-003"), ("gated_delta", "c1-gated_delta_net"), ("c2-003", "c1-003")])
+@pytest.mark.parametrize(
+    ("ident", "near"), [("c1-0033", "c1-003"), ("gated_delta", "c1-gated_delta_net"), ("c2-003", "c1-003")]
+)
 def test_the_nearest_ids_are_named(move37: Move37, finished: Path, ident: str, near: str) -> None:
     for name in ("show", "finalize", "paper", "confirm"):
         answer = move37(name, ident, "--home", str(finished))

@@ -15,6 +15,7 @@ from move37.lab.claims import (
     BASELINE,
     LONGER,
     QUESTIONS,
+    WIDER,
     WORDS,
     EvidenceStep,
     claim_lesson,
@@ -151,3 +152,13 @@ def test_a_repeated_claim_covers_the_old_effect_or_not(old: float, new: float, h
     ((_, _, covered),) = pairs_of(was, now)
     assert covered == (new - half <= old <= new + half)
     assert pairs_of(was, a_claim(a_comparison(ABLATION))) == ()
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_question_that_is_lost_is_told_from_one_that_is_open(effect: float, below: float, above: float) -> None:
+    found = a_comparison(WIDER, effect=effect, low=effect - below, high=effect + above, rates=(5e-3, 1e-2))
+    text = claim_text(a_claim(found), BITS_PER_BYTE)
+    assert ("it loses where it was to be shown that it holds at twice the width" in text) == (effect + above < 0)
+    assert ("it is not shown that it holds at twice the width" in text) == (effect - below <= 0 <= effect + above)
+    if not found.holds:
+        assert "its own 0.005, gla's 0.01" in text
