@@ -64,6 +64,8 @@ class _Campaign:
         self._directions = from_facts(campaign.record.facts)
         self._phase = ""
         self._walked: set[int] = set()  # numbers of candidates that this session began or took up again
+        self._granted = asyncio.Event()  # the user changed a limit
+        self._early: list[str] = []  # candidates that were tried while others climbed: they climb next
         self._hurried = False  # the time left is for the best so far, which was said: until the user grants more
 
     async def run(self) -> CampaignResult:
@@ -102,7 +104,7 @@ class _Campaign:
         everybody: list[str] = []
         numbers = list(range(1, min(schedule.generation, campaign.record.brief.budget) + 1))
         while numbers:  # again, where a limit was raised while the last ones were confirmed
-            while numbers:
+            while numbers or self._early:
                 everybody += await self._generation(numbers)
                 numbers = self._open_numbers(schedule.generation)
             for own in baselines_of(campaign):
@@ -125,15 +127,33 @@ class _Campaign:
     def _hear_budget(self) -> None:
         """Carry out what the user granted; whoever grants more lets candidates go on that time had held back."""
         if extend(self._context):
+            self._granted.set()
             self._hurried = False
             tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:
-        """Candidates side by side, then the ladder."""
-        campaign = self._context
+        """Candidates side by side, then the ladder; whoever is granted meanwhile is tried beside it and climbs next."""
+        rest = set(range(1, self._context.record.brief.budget + 1)) - self._walked - set(numbers)
         self._enter("search")
-        generation = await self._search(numbers)
+        generation, self._early = self._early, []
+        generation += await self._search(numbers)
         self._enter("climb")
+        climb = asyncio.ensure_future(self._climb(generation))
+        try:
+            while not climb.done() and not rest:  # else those that learn from this climb come next anyway
+                self._granted.clear()
+                self._early += await self._search(self._open_numbers(self._context.schedule.generation))
+                heard = asyncio.ensure_future(self._granted.wait())
+                await asyncio.wait({climb, heard}, return_when=asyncio.FIRST_COMPLETED)
+                heard.cancel()
+            await climb
+        finally:
+            climb.cancel()
+        await reflection.reflect(self._context, generation, self._limit)
+        return generation
+
+    async def _climb(self, generation: Sequence[str]) -> None:
+        campaign = self._context
         probed = time_left.holds_probes(campaign, generation)
         own, theirs = (
             promotion.above_screen(rungs, probed=probed)
@@ -145,8 +165,6 @@ class _Campaign:
             await baselines_done
         finally:
             baselines_done.cancel()
-        await reflection.reflect(campaign, generation, self._limit)
-        return generation
 
     def _enter(self, phase: str) -> None:
         self._phase = phase

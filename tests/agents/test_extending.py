@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from move37.agents import campaign
+from move37.agents import campaign, promotion
 from move37.agents.budget import Budget, BudgetChange, Expenses, refused
 from move37.agents.clock import Clock
 from move37.agents.events import BudgetUpdated, Event, Notice
@@ -41,6 +41,28 @@ async def test_more_candidates_are_tried_whenever_they_are_granted(tmp_path: Pat
     assert [e.number for e in tried] == [1, 2, 3, 4, 5]
     assert ending.status == "finished" and context.archive.campaigns()[0].brief.budget == 5
     assert len({(e.id, s.stage, s.rung, s.seed) for e in tried for s in e.stages}) == sum(len(e.stages) for e in tried)
+
+
+@pytest.mark.parametrize("phase", ["search", "climb"])
+async def test_who_is_granted_before_the_end_of_a_climb_does_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """A climb takes minutes: a raised budget was heard after it."""
+    inbox, promote, climbs = Inbox(), promotion.promote, list[list[str]]()
+    hear = when(phase, BudgetChange(candidates=3), inbox)
+    context, _ = a_context(tmp_path, budget=2, inbox=inbox, on_event=hear)
+
+    async def slow(campaign: Any, generation: Any, *rest: Any) -> None:
+        climbs.append(list(generation))
+        async with asyncio.timeout(60):
+            while not any(e.id == "c1-003" and e.measurements for e in context.archive.experiments(1)):
+                await asyncio.sleep(0.01)
+        await promote(campaign, generation, *rest)
+
+    monkeypatch.setattr(promotion, "promote", slow)
+    ending = await campaign.run(context)
+    assert ending.status == "finished"
+    assert climbs == [["c1-001", "c1-002"], ["c1-003"]], "and it climbs afterwards, once"
 
 
 @pytest.mark.parametrize("phase", ["search", "climb"])

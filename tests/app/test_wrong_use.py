@@ -101,9 +101,7 @@ def test_so_may_a_baseline(finished: Path, ident: str) -> None:
         assert pick_experiment(archive, ident).id == "c1-gla"
 
 
-@pytest.mark.parametrize(
-    ("ident", "near"), [("c1-0033", "c1-003"), ("gated_delta", "c1-gated_delta_net"), ("c2-003", "c1-003")]
-)
+@pytest.mark.parametrize(("ident", "near"), [("c1-0033", "c1-003"), ("softmx", "c1-softmax"), ("c2-003", "c1-003")])
 def test_the_nearest_ids_are_named(move37: Move37, finished: Path, ident: str, near: str) -> None:
     for name in ("show", "finalize", "paper", "confirm"):
         answer = move37(name, ident, "--home", str(finished))
@@ -116,6 +114,7 @@ def test_whatever_is_typed_for_an_id_is_an_experiment_or_one_line(finished: Path
     with reading(finished) as archive:
         known = {e.id for e in archive.experiments()}
         try:
-            assert pick_experiment(archive, ident).id in known
+            found = pick_experiment(archive, ident).id
         except UnknownExperiment as error:
-            assert "\n" not in str(error)
+            found = str(error)
+        assert found in known or (found.startswith("no experiment ") and "\n" not in found)
