@@ -163,7 +163,7 @@ def _keep(folder: Path, audited: tuple[Audited, ...]) -> None:
 
 
 def _print(audited: tuple[Audited, ...]) -> None:
-    from move37.app.tables import table
+    from move37.app.fitting import table
     from move37.app.terminal import console
     from move37.app.views.audit import headline, table_of
 

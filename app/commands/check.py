@@ -123,7 +123,7 @@ async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> C
 
 
 def _print(checked: Checked, file: Path) -> None:
-    from move37.app.tables import table
+    from move37.app.fitting import table
     from move37.app.terminal import console
     from move37.app.views.experiment import gates_table
     from move37.app.views.missing import locks_text

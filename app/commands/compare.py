@@ -177,7 +177,7 @@ def _keep(folder: Path, outcomes: tuple[ArmOutcome, ...]) -> None:
 
 def _print(outcomes: tuple[ArmOutcome, ...]) -> None:
     from move37.agents.comparing import summarise
-    from move37.app.tables import table
+    from move37.app.fitting import table
     from move37.app.terminal import console
     from move37.app.views.shapes import Cell, Column, Table
 

@@ -146,7 +146,7 @@ async def _measure(
 def _print(measured: MeasuredMixer, file: Path) -> None:
     from rich.text import Text
 
-    from move37.app.tables import table
+    from move37.app.fitting import table
     from move37.app.terminal import console
     from move37.app.text import harmless, one_line
     from move37.app.views.experiment import gates_table, measurements_table

@@ -23,6 +23,9 @@ from move37.lab.errors import LabError
 
 SECRET, TOKEN = "page.secret", "page.token"  # files of the home
 LARGEST = 1_000_000  # bytes of one message of a viewer
+# Seconds in which a page is built. The library's own three are too few beside a campaign on a busy machine: whoever
+# opened the leaderboard in that moment got an error 500.
+BUILT_WITHIN = 60.0
 
 
 def serve(home: Path, *, host: str, port: int, open_browser: bool) -> None:
@@ -75,28 +78,28 @@ def check_port(host: str, port: int) -> None:
 def routes(hub: Hub) -> None:
     """Every address of the page."""
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=BUILT_WITHIN)
     async def home() -> RedirectResponse | None:
         campaigns = await hub.campaigns()
         if campaigns:
             return RedirectResponse(f"/c/{campaigns[-1].id}/now")
         return RedirectResponse("/begin")
 
-    @ui.page("/begin")
+    @ui.page("/begin", response_timeout=BUILT_WITHIN)
     async def begin_page(campaign: int | None = None) -> None:
         _bare_frame()
         await begin.begin(hub, campaign)
 
-    @ui.page("/campaigns")
+    @ui.page("/campaigns", response_timeout=BUILT_WITHIN)
     async def campaigns_page() -> None:
         _bare_frame()
         await begin.campaigns(hub)
 
-    @ui.page("/c/{campaign}/e/{ident}")
+    @ui.page("/c/{campaign}/e/{ident}", response_timeout=BUILT_WITHIN)
     async def experiment_page(campaign: int, ident: str) -> None:
         await _framed(hub, campaign, "", lambda page: experiments.experiment(page, ident))
 
-    @ui.page("/c/{campaign}/compare")
+    @ui.page("/c/{campaign}/compare", response_timeout=BUILT_WITHIN)
     async def compare_page(campaign: int, ids: str = "") -> None:
         await _framed(hub, campaign, "compare", lambda page: experiments.compare(page, ids))
 
@@ -126,7 +129,7 @@ def routes(hub: Hub) -> None:
 
 
 def _section(hub: Hub, name: str, build: Callable[[Page], Awaitable[None]]) -> None:
-    @ui.page(f"/c/{{campaign}}/{name}")
+    @ui.page(f"/c/{{campaign}}/{name}", response_timeout=BUILT_WITHIN)
     async def section(campaign: int) -> None:
         await _framed(hub, campaign, name, build)
 

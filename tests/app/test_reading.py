@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
+from move37.app.fitting import table
 from move37.app.reading import completions, pick_campaign, reading
-from move37.app.tables import campaign_table, table
+from move37.app.tables import campaign_table
 from move37.app.views.campaign import metric_of
 from move37.app.views.evidence import ladder_signs
 from move37.app.views.experiment import measurements_table
