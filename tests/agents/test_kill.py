@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from move37.lab.archive.store import Archive
 from move37.lab.errors import ArchiveError
 from move37.lab.records import Experiment, ExperimentStatus, Role
+from tests.ending import wait_for_the_end_of
 
 PROGRAM = """\
 # EVOLVE-BLOCK-START
@@ -75,6 +75,7 @@ def stages(home: Path) -> dict[tuple[str, str, int, int], str]:
 
 
 def wait_for(home: Path, stage: str, driver: subprocess.Popen[bytes]) -> None:
+    """Asks again and again: SQLite tells no other process of a commit."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and driver.poll() is None:
         if not stage and read(home):  # a baseline has begun
@@ -96,18 +97,6 @@ def descendants(session: int) -> dict[int, str]:
     return found
 
 
-def wait_for_the_end_of(pid: int) -> None:
-    """Returns when that process has ended, or after `PATIENCE`."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        select.select([handle], [], [], PATIENCE)
-    finally:
-        os.close(handle)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage or "first second")
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: str) -> None:
@@ -119,7 +108,7 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
     driver.communicate()
     before = stages(home)
     for pid in descendants(driver.pid):
-        wait_for_the_end_of(pid)
+        wait_for_the_end_of(pid, seconds=PATIENCE)
     assert descendants(driver.pid) == {}
     again = move37(home, "resume", "--sandbox", "process")
     output, _ = again.communicate(timeout=PATIENCE)
