@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput, EnvironmentFault
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ many of the kept gains survive a correction.
 """
 
 
+@taking("workers", "sandbox", "runtime", "image")
 def audit(
-    context: typer.Context,
+    settings: Settings,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a file, an archive, or a log.")],
     log: Annotated[bool, typer.Option("--log", help="PATH is the log of a loop.")] = False,
     noise: Annotated[
@@ -51,10 +52,6 @@ def audit(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the judged files here.", metavar="DIR")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one program.", metavar="S", min=1.0)] = 120.0,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
 ) -> None:
     """Read, judge, write what was asked for, print the table."""
     if log:
@@ -63,8 +60,6 @@ def audit(
     from move37.app.views.audit import html_of, markdown_of, record_of
     from move37.lab.audit.programs import read_programs
 
-    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
-    settings: Settings = context.obj.with_flags(**flags)
     programs = read_programs(path)
     outputs = [p for p in (as_json, markdown, html) if p is not None and str(p) != "-"]
     _check_outputs(outputs)
