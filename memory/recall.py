@@ -25,7 +25,7 @@ from move37.memory.embedder import Embedder
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.filters import Terms, filters
 from move37.memory.found import KINDS
-from move37.memory.index import Index, Progress, Reranker
+from move37.memory.index import Index, Progress
 from move37.memory.outbox import Outbox, drain
 from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
@@ -46,7 +46,6 @@ def open_memory(
     api_key: str | None = None,
     embedding_model: str | None = None,
     embedder: Embedder | None = None,
-    reranker: Reranker | None = None,
     read_only: bool = False,
 ) -> Memory:
     """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet.
@@ -60,7 +59,6 @@ def open_memory(
         api_key=api_key,
         embedding_model=embedding_model,
         embedder=embedder,
-        reranker=reranker,
         read_only=read_only,
     )
 
@@ -76,14 +74,12 @@ class Memory:
         api_key: str | None = None,
         embedding_model: str | None = None,
         embedder: Embedder | None = None,
-        reranker: Reranker | None = None,
         read_only: bool = False,
     ) -> None:
         self.folder = home / "memory"
         self.url = url
         self._api_key = api_key
         self._embedder = embedder or open_embedder(embedding_model)
-        self._reranker = reranker
         self._read_only = read_only
         self._copied = False  # a copy is read, because another process writes
         self._index: Index | None = None
@@ -104,7 +100,6 @@ class Memory:
                     url=self.url,
                     api_key=self._api_key,
                     embedder=self._embedder,
-                    reranker=self._reranker,
                     outbox=self.outbox if self._read_only else None,
                 )
             if not self._copied:

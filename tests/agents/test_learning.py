@@ -88,7 +88,7 @@ async def test_the_third_researcher_is_told_what_the_first_two_experiments_taugh
     first, second, _ = candidates(context)
     (asked,) = [r for r in requests if role_of(r) == ("Researcher", 3)]
     text = text_of(asked)
-    effects = {e.id: effects_of(e, everything, BITS_PER_BYTE, steps=100).parent for e in (first, second)}
+    effects = {e.id: effects_of(e, everything, BITS_PER_BYTE).parent for e in (first, second)}
     for experiment in (first, second):
         effect = effects[experiment.id]
         assert effect is not None and effect.rival == "c1-linear"

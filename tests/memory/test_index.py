@@ -116,13 +116,6 @@ def test_one_ranking_spans_both_collections(index: Index):
     assert index.search("rotary phases beyond the trained length", limit=1)[0].key == "position"
 
 
-def test_a_reranker_has_the_last_word(index: Index):
-    fill(index)
-    index._reranker = lambda question, texts: [1.0 if "Rotary" in text else 0.0 for text in texts]
-    hits = index.search("parity", limit=2)
-    assert hits[0].key == "position" and "reranker" in hits[0].why
-
-
 @pytest.mark.parametrize("text", ("", "   ", "\n"))
 def test_an_empty_question_finds_nothing(index: Index, text: str):
     fill(index)
