@@ -11,7 +11,7 @@ without a role: `_User` and `_Lab`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -217,11 +217,6 @@ class _Chair(BaseChatAgent):
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         return (TextMessage, StructuredMessage[Precedents])
-
-    async def on_messages_stream(
-        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
-    ) -> AsyncGenerator[Any, None]:
-        yield await self.on_messages(messages, cancellation_token)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         return None
