@@ -143,12 +143,6 @@ class NamespaceIsolation:
                 syscalls.mount("none", str(path), None, syscalls.MS_REMOUNT | MOUNT_FLAGS, options)
         return child
 
-    def hand_over(self, folder: Path) -> None:
-        if self.user is not None:
-            for path, _, names in os.walk(folder):
-                for name in ("", *names):
-                    os.chown(os.path.join(path, name), self.user, self.user)
-
     def watch(self) -> str | None:
         if not self.support.spaces:
             return None
@@ -211,11 +205,7 @@ class NamespaceIsolation:
             empty(str(self.root))
         verify_empty([str(self.root)])
         self.user = next(self._users) if self._users is not None else None
-        for name, mode in (("work", 0o1777), *((name, 0o755) for name in OWN_FOLDERS)):
-            (self.root / name).mkdir()
-            (self.root / name).chmod(mode)
-            if self.user is not None and name != "work":
-                os.chown(self.root / name, self.user, self.user)
+        identity.make_folders(self.root, OWN_FOLDERS, self.user)
         if self.support.spaces:
             owner = "" if self.user is None else f",uid={self.user},gid={self.user}"
             syscalls.mount("shm", str(self.root / "shm"), "tmpfs", MOUNT_FLAGS, f"mode=1777{owner}")

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from move37.sandbox.worker.identity import acting_as
+from move37.sandbox.worker.identity import acting_as, hand_over
 from move37.sandbox.worker.isolation import Isolation, WaitingChild
 from move37.sandbox.worker.results import ResultFiles, gather, send_files
 from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
@@ -136,7 +136,7 @@ def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> int | None:
             pass
         raise
     if job["writable"]:
-        isolation.hand_over(work)
+        hand_over(work, isolation.user)
     return stdin
 
 
