@@ -24,6 +24,7 @@ MAX_PART = 200  # bytes of one component
 MAX_DEPTH = 16
 MAX_WALKED = 100_000
 MAX_LISTED = 100  # of those left out; the rest is a number
+PATTERN = set("*?[")  # signs of one: a file that happens to be called as one was not asked for by its name
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -80,7 +81,7 @@ def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Resul
     try:
         for name, info in walk(folder, found):
             if name not in skipped and name not in found.files and matches(name, wanted):
-                consider(name, info, path, name in wanted, found)
+                consider(name, info, path, name in wanted and not PATTERN & {*name}, found)
     finally:
         os.close(folder)
 
