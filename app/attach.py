@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from move37.app.board import Board
 from move37.app.chat import Prompt
 from move37.app.exits import BadInput, EnvironmentFault, Exit
+from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
 from move37.app.reading import has_archive, reading
@@ -48,7 +48,7 @@ def who() -> str:
 async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
     screen = console()
     with Watcher(home, campaign, past=past) as watcher, Controls(home) as controls:
-        board = Board(metric_of(watcher.campaign), watcher.known)
+        board = LiveState(metric_of(watcher.campaign), watcher.known)
 
         async def send(order: Order) -> str:
             kind = control_kind(order)

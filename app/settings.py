@@ -1,7 +1,7 @@
 """The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
 
 Read in this order: `app/sources.py` (every setting: name, bounds, default, meaning), `Settings` and its frozen slices
-(what the rooms get), `load`; durations ("10m") and counts ("50k") are read by `app/quantities.py`.
+(what the rooms get), `load`; durations ("10m") and counts ("50k") are read by `app/units.py`.
 Keys of model providers come from the environment alone, under the names that the providers themselves use.
 """
 
@@ -20,7 +20,6 @@ from pydantic_settings import SettingsError
 
 from move37.agents.limits import ConversationLimits
 from move37.app.choices import Backend, LogLevel
-from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.sources import (
     FILE,
@@ -33,6 +32,7 @@ from move37.app.sources import (
     WrittenMemory,
     WrittenModels,
 )
+from move37.app.validation_messages import one_line
 from move37.lab.scale import CPU, OWN, SCALES, Scale
 
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses

@@ -23,7 +23,7 @@ from pydantic_settings import (
 from move37.agents.limits import ConversationLimits
 from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
 from move37.app.exits import BadInput
-from move37.app.quantities import count, dollars, duration, seconds
+from move37.app.units import count, dollars, duration, seconds
 from move37.lab.scale import CPU
 from move37.lab.tasks.registry import DEFAULT, TASKS
 from move37.memory.records import MEMORY_KINDS, MemoryKind

@@ -125,7 +125,7 @@ def open_model(
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
     policy = RetryPolicy(replies=wanted.retries, call_seconds=wanted.reply_seconds)
-    client = StructuredOutputClient(inner, signature=str(model), patience=policy)
+    client = StructuredOutputClient(inner, signature=str(model), policy=policy)
     if on_wait is not None:
         client.on_wait = on_wait
     return client

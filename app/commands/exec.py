@@ -14,8 +14,8 @@ import typer
 
 from move37.app.commands.options import taking
 from move37.app.exits import BadInput
-from move37.app.quantities import seconds
 from move37.app.running.inputs import gather_input, standard_input
+from move37.app.units import seconds
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings

@@ -222,10 +222,10 @@ class NamespaceIsolation:
         pid = os.fork()
         if pid == 0:
             try:
-                furnish(self.root)
+                set_up(self.root)
                 # Its own process may open them; to us, as an ordinary user, the kernel would refuse it.
                 socket.send_fds(theirs, [b"1"], [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMES])
-                keep_house()
+                reap_orphans()
             finally:
                 os._exit(1)
         theirs.close()
@@ -241,7 +241,7 @@ def mount_job(root: Path) -> None:
     syscalls.mount("job", str(root), "tmpfs", MOUNT_FLAGS, "mode=755")
 
 
-def furnish(root: Path) -> None:
+def set_up(root: Path) -> None:
     """In the init of namespaces of a job: its namespaces, its /proc, its shared memory, its loopback device."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.unshare(SPACES)
@@ -262,7 +262,7 @@ def furnish(root: Path) -> None:
         fcntl.ioctl(probe, SIOCSIFFLAGS, request)
 
 
-def keep_house() -> None:
+def reap_orphans() -> None:
     """Reap whoever is orphaned, with no rights left and nothing open, until we are killed."""
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     signal.set_wakeup_fd(-1)

@@ -17,7 +17,7 @@ class HugePages:
     """Turns the warm heap into huge pages when nobody waits, so that a fork copies far fewer page tables.
 
     Measured: a fork of the warm zygote takes 5 ms and the end of its child 7, afterwards 1 and 3. All of it costs
-    0.4 s, which a single-use member must not pay. MADV_COLLAPSE needs Linux 6.1; elsewhere nothing happens.
+    0.4 s, which a container for a single job must not pay. MADV_COLLAPSE needs Linux 6.1; elsewhere nothing happens.
     """
 
     HUGE = 2 * 1024 * 1024

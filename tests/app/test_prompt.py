@@ -18,8 +18,8 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from rich.console import Console
 
 from move37.agents.events import ApprovalRequested
-from move37.app.board import Board
 from move37.app.chat import CUT, ROWS, Prompt, rows
+from move37.app.live_state import LiveState
 from move37.app.orders import LONGEST, Order
 from move37.lab.records import BITS_PER_BYTE
 
@@ -68,7 +68,7 @@ class Chair:
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.interrupted = asyncio.Event()
         self.output = Terminal(keys, self.screen)
-        board = Board(BITS_PER_BYTE)
+        board = LiveState(BITS_PER_BYTE)
         board.see(ApprovalRequested(experiment="c1-003", kind="hypothesis", text="a floor"))
         self.prompt = Prompt(
             Console(width=60, color_system=None),
