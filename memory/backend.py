@@ -1,4 +1,4 @@
-"""Which engine holds a home's memory, and how it is opened: to write, or to read beside somebody who writes."""
+"""Which engine holds a home's memory, and how it is opened: to write, or to read while another process writes."""
 
 from __future__ import annotations
 

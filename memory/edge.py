@@ -76,7 +76,7 @@ class EdgeStore:
             self._call(lambda p=place: write_synced(p, text), path)
 
     def _manifest(self, path: Path) -> dict[str, Any] | None:
-        """What was stamped; a manifest that is gone is put back from its copy beside the folder."""
+        """The stored manifest; a manifest that is gone is put back from its copy beside the folder."""
         own, second = path / MANIFEST, _second_manifest(path)
         if not own.exists() and second.exists() and (path / "segments").exists():
             log.warning("manifest_restored", path=str(own))
@@ -102,8 +102,8 @@ class EdgeStore:
         return shard
 
     def _set_aside(self, path: Path) -> None:
-        """A shard that nobody stamped: a creation that was cut off, which holds nothing and goes, or one that lost both
-        manifests, which is kept. Somebody may be creating it at this moment, so it is asked first whether it is free.
+        """A shard without a manifest: an interrupted creation, which is empty and is deleted, or one that lost both
+        manifests, which is kept. Another process may be creating it right now, so its lock is tried first.
         """
         if self._holds_nothing(path):
             shutil.rmtree(path)

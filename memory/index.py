@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BATCH = 256  # points in one write: enough for the embedder to see a large batch
 EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
 ASKED = 16  # passages of a question that are looked at
-ASKED_WORDS = 20  # of one in a search: each observation of a long question looks for its own passage
+ASKED_WORDS = 20  # of one passage: each observation of a long question is matched alone
 MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
 Progress = Callable[[int, int], None]  # done, of how many

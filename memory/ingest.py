@@ -1,6 +1,6 @@
 """A person's files become entries: our paper format, Markdown, text, PDF, BibTeX, RIS, CSL and cognition JSON.
 
-`read` takes one file, `read_all` a folder. Without a model the text is split and indexed as it stands, nothing is
+`read_file` takes one file, `read_all` a folder. Without a model the text is split and indexed as it stands, nothing is
 invented: no symptoms, no operators. With an `Extractor` (app/ passes one that asks the chosen model) the model's
 insights are validated first, and a reply that does not validate falls back to the split text. `bibtex.py`,
 `references.py` and `layout.py` read what their names say; our own export is read by `export.py`, the built-in base
@@ -65,11 +65,6 @@ class FileRead:
     left_out: str = ""  # what could not be read, in one sentence
 
 
-def read(path: Path, *, key: str | None = None, extractor: Extractor | None = None) -> tuple[Entry, ...]:
-    """The entries of one file: `read_file` without what was left out."""
-    return read_file(path, key=key, extractor=extractor).entries
-
-
 def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None = None) -> FileRead:
     """The entries of one file; `key` is its stem when not given.
 
@@ -109,7 +104,7 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
 
 
 def _decoded(path: Path) -> str:
-    """UTF-8, or UTF-16 or 32 that says so in its first bytes."""
+    """UTF-8, or UTF-16 or 32 with a byte order mark."""
     raw = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8-sig")
     try:

@@ -82,7 +82,7 @@ class Paper(BaseModel):
 
 
 def is_paper(text: str) -> bool:
-    """Is this Markdown one of our paper files (and not somebody's notes)?"""
+    """Is this Markdown one of our paper files (and not just notes)?"""
     return text.startswith("---\n") and "\narxiv:" in text.split("\n---", 1)[0] and "\n# Insight:" in text
 
 

@@ -3,7 +3,7 @@
     create -> _valid: ask, read the object, ask again with what was wrong   (answers.py)
            -> _asked: one answer, whatever the endpoint does                (faults.py, shrink.py; wire.py below it)
 
-An outage is waited out, for as long as the caller lets the task live: who waits is told once and told again when it is
+An outage is waited out, for as long as the caller lets the task live: `on_wait` is called once, and again when it is
 over. A server that keeps failing at a call is asked something small: fails it at that too, it is an outage; if not, the
 request is at fault and costs one call (`ModelReplyInvalid`), never the campaign. A key or a name that is wrong is
 `ModelUnavailable` at once; one that has worked may be a provider's mistake, and is tried for some minutes more.
@@ -61,7 +61,7 @@ class RetryPolicy:
 
 
 class StructuredOutputClient(ClientWrapper):
-    """See the module. `on_wait` hears a sentence when an outage begins and ends; `sleep` is there for tests."""
+    """See the module. `on_wait` gets a sentence when an outage begins and when it ends; `sleep` is there for tests."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 def orphans(containers: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Names of the containers whose owner has ended.
 
-    A label that cannot be read is nobody's; a container without our label is never touched.
+    A label that cannot be read counts as one whose owner has ended; a container without our label is never touched.
     """
     found = []
     for container in containers:

@@ -168,10 +168,10 @@ class NamespaceIsolation:
         assert isinstance(child, NamespacedChild)
         if self.namespaces:
             if "cpu_seconds" not in self._accounting.usage():
-                # Whoever is still there, and whoever the init has reaped; the job's first process reports for itself.
+                # Processes that still run, and those that the init has reaped; the job's first process reports its own.
                 others = [pid for pid in self._pids() if pid != child.pid]
                 self._beside = sum(map(processor_seconds, [*others, self.namespaces.pid]))
-            # The kernel kills everybody in the namespaces, and init is gone only when all of them are.
+            # The kernel kills every process in the namespaces; init ends only when all of them have.
             os.kill(self.namespaces.pid, signal.SIGKILL)
             ended = child.wait()
             os.waitpid(self.namespaces.pid, 0)
@@ -190,7 +190,7 @@ class NamespaceIsolation:
         return found
 
     def idle(self, reader: int) -> None:
-        """The zygote tidies its memory before it forks."""
+        """Nothing: the zygote collects its memory before it forks."""
 
     def clean(self) -> None:
         if self.support.spaces:
@@ -263,7 +263,7 @@ def set_up(root: Path) -> None:
 
 
 def reap_orphans() -> None:
-    """Reap whoever is orphaned, with no rights left and nothing open, until we are killed."""
+    """Reap orphans, with no capabilities and no open descriptors, until we are killed."""
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     signal.set_wakeup_fd(-1)
     # Blocked and fetched: a handler would make this process killable from inside.
@@ -293,7 +293,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def private(pid: int) -> int:
-    """Bytes that nobody else holds: what a fork of the zygote has touched itself."""
+    """Bytes of private memory: what a fork of the zygote has written to itself."""
     total = 0
     with contextlib.suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""How a container holds a job: PID 1 forks it, gives it a user of its own, and afterwards kills everybody else.
+"""How a container holds a job: PID 1 forks it, gives it a user of its own, and afterwards kills every other process.
 
 PID 1 is another user than any job (`identity`). What a job left is removed with the job's own rights and then looked
 for: if anything stayed, PID 1 ends, and the container with it.

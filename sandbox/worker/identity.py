@@ -64,7 +64,7 @@ def leave_root() -> None:
 
 
 def make_folders(root: Path, own: Iterable[str], user: int | None) -> None:
-    """`work`, and the job's `own`. Everybody may make files in a sticky folder, and nobody may replace those of others:
+    """`work`, and the job's `own`. In a sticky folder every user may make files, and none may replace those of others:
     the files that are sent."""
     for name, mode in (("work", 0o1777), *((name, 0o755) for name in own)):
         (root / name).mkdir()

@@ -1,8 +1,8 @@
 """What a job left in $MOVE37_OUT and in its folder: found, checked and sent, once everything of the job is dead.
 
 A file that cannot be sent (a link, a device, a name that no file may have, one too many) is left out by name, with the
-reason, and the rest comes back; only a file that was asked for by its very name is missed by everybody. Names and sizes
-are judged again by the host (`sandbox/result_validation.py`).
+reason, and the rest comes back; only where it was asked for by its very name the job counts as refused. Names and sizes
+are checked again by the host (`sandbox/result_validation.py`).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def consider(name: str, info: os.stat_result, folder: Path, asked_for: bool, fou
 
 
 def problem_of(name: str, info: os.stat_result) -> str | None:
-    """Why this can be nobody's result."""
+    """Why this file can never be a result; None when it can."""
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         return "has a name that is not UTF-8"
     if any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or letter == "\\" for letter in name):
