@@ -1,4 +1,4 @@
-"""A person at a campaign that runs in another process: look on, speak, leave, come back; several people at once.
+"""A user at a campaign that runs in another process: watch, speak, leave, come back; several users at once.
 
 `attach` shows what the `Watcher` sees and posts what is typed through `Controls`; the campaign answers each order.
 `start` begins a campaign in a process of its own, so that leaving the table (or closing the terminal) ends nothing.
@@ -33,7 +33,7 @@ EVERY = 0.5  # seconds between two looks
 
 
 def attach(home: Path, campaign: int, *, user: str = "", past: int = 20) -> Exit:
-    """Sit down at a running campaign until it ends or the person leaves. Raises the archive's own errors."""
+    """Attach to a running campaign until it ends or the user leaves. Raises the archive's own errors."""
     return asyncio.run(_attach(home, campaign, user or who(), past))
 
 

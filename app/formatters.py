@@ -54,10 +54,10 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
 
 def spoken(event: Spoke) -> Text:
     """Who says what to whom."""
-    person = event.source not in SPEAKERS
-    text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, person=person))
+    from_user = event.source not in SPEAKERS
+    text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, user=from_user))
     text.append(f" to {one_line(event.to, 40)}: ", style="dim")
-    limit = OWN_WORDS if person else None if event.to == "person" else LONGEST_SHOWN
+    limit = OWN_WORDS if from_user else None if event.to == "person" else LONGEST_SHOWN
     return text.append(one_line(event.text, limit))
 
 

@@ -32,7 +32,7 @@ FILE = Path("move37.toml")
 
 
 def _typed(read: Callable[[str], float]) -> Callable[[Any], Any]:
-    """What a person typed, read; a number of a TOML file is one."""
+    """What a user typed, read; a number of a TOML file is one."""
     return lambda value: read(value) if isinstance(value, str) else value
 
 

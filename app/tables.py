@@ -204,12 +204,12 @@ def conversation(lines: Iterable[Message]) -> RenderableType:
     """What was said, speaker by speaker."""
     parts: list[RenderableType] = []
     for line in lines:
-        head = Text.assemble(speaker(line.source, person=line.user), (f" to {one_line(line.to, 40)}", "dim"))
+        head = Text.assemble(speaker(line.source, user=line.user), (f" to {one_line(line.to, 40)}", "dim"))
         head.append(f"  {line.at[11:19]}", style="dim")
         parts += [head, Padding(Text(harmless(line.text)), (0, 0, 1, 2))]
     return Group(*parts) if parts else Text("nothing was said", style="dim")
 
 
-def speaker(name: str, *, person: bool = False) -> tuple[str, str]:
+def speaker(name: str, *, user: bool = False) -> tuple[str, str]:
     """A name with its colour; a user's stands out."""
-    return one_line(name, 40), "bold white on blue" if person else f"bold {SPEAKERS.get(name, 'white')}"
+    return one_line(name, 40), "bold white on blue" if user else f"bold {SPEAKERS.get(name, 'white')}"

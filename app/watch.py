@@ -87,7 +87,7 @@ class Watcher:
 
     @property
     def paused(self) -> bool:
-        """Whether a person paused it."""
+        """Whether a user paused it."""
         return bool(self._live.state(self._campaign).get("paused"))
 
     def poll(self) -> list[Event]:

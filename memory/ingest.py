@@ -1,4 +1,4 @@
-"""A person's files become entries: our paper format, Markdown, text, PDF, BibTeX, RIS, CSL and cognition JSON.
+"""A user's files become entries: our paper format, Markdown, text, PDF, BibTeX, RIS, CSL and cognition JSON.
 
 `read_file` takes one file, `read_all` a folder. Without a model the text is split and indexed as it stands, nothing is
 invented: no symptoms, no operators. With an `Extractor` (app/ passes one that asks the chosen model) the model's

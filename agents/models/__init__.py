@@ -5,7 +5,7 @@
     anthropic:NAME   Anthropic
     ollama:NAME      an Ollama server
     local:NAME       llama.cpp in a process of ours: a model that a package carries, or a GGUF file (models/local)
-    seat             somebody outside: a person or a program (`move37 answer`), a coding agent (`move37 mcp`)
+    seat             an external agent: a user or a program (`move37 answer`), a coding agent (`move37 mcp`)
     hybrid:URI       that model proposes plans of the grammar, the search does the rest (assignment.py)
     replay:FILE      the recorded replies of an earlier run (models/replay)
 

@@ -1,4 +1,4 @@
-"""`move37 measure FILE`: one mixer of the person's own through gates, training and scoring, beside a baseline."""
+"""`move37 measure FILE`: one mixer of the user's own through gates, training and scoring, beside a baseline."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def at_a_terminal() -> bool:
-    """Whether a person can type and see what is drawn."""
+    """Whether a user can type and see what is drawn."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

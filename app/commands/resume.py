@@ -40,7 +40,7 @@ campaign; one that goes on keeps its own.
 def resume(
     settings: Settings,
     campaign: Annotated[int | None, typer.Option(help="This campaign.", metavar="N", min=1)] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
+    chat: Annotated[bool, typer.Option("--chat", help="Take part in it, as `move37 chat`.")] = False,
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
     from move37.app import resuming
