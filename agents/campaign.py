@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResult:
-    """How a sitting ended."""
+    """How a session ended."""
 
     status: str  # finished or stopped
     reason: str  # one sentence
