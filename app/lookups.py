@@ -14,8 +14,7 @@ from move37.app.exits import BadInput
 from move37.app.live_state import LiveState
 from move37.app.orders import HELP, Order
 from move37.app.reading import pick_experiment, reading
-from move37.app.sections import experiment_sections
-from move37.app.tables import section
+from move37.app.tables import experiment_sections, section
 from move37.app.text import harmless, one_line
 from move37.app.views.campaign import view_of
 from move37.app.views.code import difference

@@ -36,7 +36,7 @@ class Search:
     signature = SIGNATURE
     uses_language = False
 
-    def sit(self, seat: Seat) -> Callable[[], SearchAgent]:
+    def agent_factory(self, seat: Seat) -> Callable[[], SearchAgent]:
         """What makes a fresh agent for each stage."""
         return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
 

@@ -36,7 +36,7 @@ class Outsider:
         self._earlier = earlier
         self._every_role = every_role
 
-    def sit(self, seat: Seat) -> Callable[[], OutsideAgent]:
+    def agent_factory(self, seat: Seat) -> Callable[[], OutsideAgent]:
         """What makes a fresh agent for each stage."""
         return lambda: OutsideAgent(seat, self.desk, earlier=self._earlier, every_role=self._every_role)
 

@@ -79,13 +79,12 @@ def audit(
 async def _audit(settings: Settings, programs: tuple[object, ...], seconds: float) -> tuple[Audited, ...]:
     import os
 
-    from move37.app.backends import docker_settings
     from move37.lab.audit import run
     from move37.sandbox.factory import open_sandbox
 
     workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
     sandbox = await open_sandbox(
-        settings.sandbox.backend, trusted_source="person", workers=workers, docker=docker_settings(settings.sandbox)
+        settings.sandbox.backend, trusted_source="person", workers=workers, docker=settings.sandbox.docker()
     )
     done = 0
 

@@ -103,12 +103,11 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
-    from move37.app.backends import docker_settings
     from move37.lab.tasks import open_gates
     from move37.sandbox.factory import open_sandbox
 
     wanted, run_gates = settings.sandbox, open_gates(settings.campaign.task, cache=settings.home)
-    docker = docker_settings(wanted)
+    docker = wanted.docker()
     sandbox = await open_sandbox(wanted.backend, trusted_source="person", workers=1, docker=docker)
     try:
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=())

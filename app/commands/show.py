@@ -81,7 +81,7 @@ def _print_plain(experiment: Experiment, lines: tuple[Message, ...], *, source: 
 
 
 def _print_view(view: CampaignView, experiment: Experiment, *, diff: bool) -> None:
-    from move37.app.sections import experiment_sections
+    from move37.app.tables import experiment_sections
     from move37.app.terminal import console
     from move37.app.views.experiment import detail_of
 
