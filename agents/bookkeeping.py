@@ -51,5 +51,5 @@ def need_a_baseline(campaign: CampaignContext) -> None:
     own = baselines_of(campaign)
     if own and all(e.status is ExperimentStatus.FAILED for e in own):
         raise BadTask(
-            f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): mend the task and run again"
+            f"no baseline of {campaign.task.name} could be measured ({own[0].reason}): correct the task and run again"
         )

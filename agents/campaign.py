@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResult:
-    """How a sitting ended."""
+    """How a session ended."""
 
     status: str  # finished or stopped
     reason: str  # one sentence
@@ -91,7 +91,7 @@ class _Campaign:
             self._store_lines()
             self._store_directions()
         if campaign.inbox.stopped:
-            return CampaignResult(status="stopped", reason="the person stopped it; `move37 resume` goes on")
+            return CampaignResult(status="stopped", reason="the user stopped it; `move37 resume` goes on")
         reason = self._limit() or "a limit is reached"
         close_unfinished(campaign, reason)
         return CampaignResult(status="finished", reason=reason)

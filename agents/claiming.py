@@ -19,7 +19,7 @@ from move37.agents.errors import NotConfirmable
 from move37.lab import ladder, measuring
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, WIDER
+from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, SEEDS, WIDER
 from move37.lab.confirming import (
     ConfirmationPlan,
     Contender,
@@ -41,7 +41,6 @@ from move37.lab.verdicts import confirmations
 
 SECOND = "scipy"  # whose sources are the second corpus, unless the user names another
 FRESH_BASE = 1_000_000  # fresh seeds of claims start beyond those of campaigns
-SEEDS = 5
 BEGUN, SETTLED = "claim:begun", "claim"  # stages: the plan is fixed; the claim is stored
 
 

@@ -4,14 +4,14 @@ All AutoGen quirks live here (measured with 0.7.5): a team is wedged after any e
 builds a new one; termination is checked between turns only, so no training runs inside a turn; structured messages
 have to be registered; a stream has to be read to its end. A stage opens with everything that it needs, as typed
 messages, so that no state of a team outlives it.
-Read `Conversation.hold` first; then `_Stage` (selector and termination over the same pure function) and the two chairs
-without a role: `_User` and `_Lab`.
+Read `Conversation.hold` first; then `_Stage` (selector and termination over the same pure function) and the two
+participants without a role: `_User` and `_Lab`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -211,24 +211,19 @@ class _StageOver(TerminationCondition):
         self._ended = False
 
 
-class _Chair(BaseChatAgent):
+class _Bystander(BaseChatAgent):
     """A participant without a role."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         return (TextMessage, StructuredMessage[Precedents])
 
-    async def on_messages_stream(
-        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
-    ) -> AsyncGenerator[Any, None]:
-        yield await self.on_messages(messages, cancellation_token)
-
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         return None
 
 
-class _User(_Chair):
-    """The user's chair: says what was typed, at the next turn, and never blocks the others."""
+class _User(_Bystander):
+    """The user in a team: says what was typed, at the next turn, and never blocks the others."""
 
     def __init__(self, stage: _Stage) -> None:
         super().__init__(USER, "The user who runs the campaign; may speak at any turn.")
@@ -239,7 +234,7 @@ class _User(_Chair):
         return Response(chat_message=TextMessage(content=text, source=self.name))
 
 
-class _Lab(_Chair):
+class _Lab(_Bystander):
     """Answers each proposal with its precedents, as data."""
 
     def __init__(self, answer: Answer, failed: Callable[[Exception], None]) -> None:

@@ -15,7 +15,7 @@ Kind = Literal["pin", "ban", "say"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
-    """One wish."""
+    """One preference."""
 
     kind: Kind
     text: str  # an experiment's id, a baseline's name or a family to pin or ban; a line to be heard
@@ -50,12 +50,12 @@ class Directions:
 
 
 def add(directions: Directions, direction: Direction) -> Directions:
-    """One wish more; the later one wins."""
+    """One preference more; the later one wins."""
     return replace(directions, standing=(*directions.standing, direction))
 
 
 def undo(directions: Directions) -> tuple[Directions, Direction | None]:
-    """The newest wish taken back, and which it was."""
+    """The newest preference taken back, and which it was."""
     if not directions.standing:
         return directions, None
     return replace(directions, standing=directions.standing[:-1]), directions.standing[-1]

@@ -1,7 +1,7 @@
 """What the user says, on its way to the next speaker.
 
 `say` and the commands may be called from any thread and never block; the campaign reads on its own loop.
-Every line the user types is queued here and later stored in the archive; wishes for all later experiments stand in
+Every line the user types is queued here and later stored in the archive; preferences for all later experiments stand in
 `directions` until they are taken back.
 """
 
@@ -75,13 +75,13 @@ class Inbox:
         self._decide(Decision(kind="veto", reason=reason, experiment=experiment, source=source))
 
     def direct(self, kind: Kind, text: str, source: str = "person") -> None:
-        """A wish for all later experiments: a parent to pin or ban, or a line that each of them hears."""
+        """A preference for all later experiments: a parent to pin or ban, or a line that each of them hears."""
         with self._lock:
             self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=now()))
         self._wake()
 
     def undo(self) -> Direction | None:
-        """Take the newest wish back; None when none stands."""
+        """Take the newest preference back; None when none stands."""
         with self._lock:
             self.directions, gone = undo(self.directions)
         self._wake()
@@ -151,7 +151,7 @@ class Inbox:
             (self._proposals if said.stage == PROPOSED else self._lines).append(said)
 
     def put_back_directions(self, stored: Directions) -> None:
-        """Wishes of earlier sessions, before those of this one."""
+        """Preferences of earlier sessions, before those of this one."""
         with self._lock:
             self.directions = Directions(standing=(*stored.standing, *self.directions.standing))
 

@@ -50,7 +50,7 @@ class LanguageModel:
         """Looked at once: a client that cannot count may ask the network first, and each seat would wait for that."""
         return counter(self.client)
 
-    def sit(self, seat: Seat) -> Callable[[], LanguageModelAgent]:
+    def agent_factory(self, seat: Seat) -> Callable[[], LanguageModelAgent]:
         """What makes a fresh agent for each stage."""
         metered = Metered(self.client, seat)
         small = self.signature.partition(":")[0] in SMALL

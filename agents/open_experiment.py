@@ -76,7 +76,7 @@ def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Li
     handed = tuple(handed_over(text, comparable(campaign)) for text in proposed)
     ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=handed)
     for member in MEMBERS:
-        talk.join(campaign.scientists[member.name].sit(_seat(ctx, member, limit)))
+        talk.join(campaign.scientists[member.name].agent_factory(_seat(ctx, member, limit)))
     return ctx, Steps(campaign.archive, ident, campaign.on_event, on_begin=talk.enter)
 
 

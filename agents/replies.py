@@ -136,7 +136,7 @@ class Fix(BaseModel):
     source: str = Field(default="", description="the whole corrected file, no Markdown fence; empty with edits")
     edits: list[Edit] = Field(default_factory=list, description="edits of the refused file, in order")
     learned: str = Field(default="", description="one sentence that would have avoided this")
-    give_up: bool = Field(default=False, description="true when it cannot be mended")
+    give_up: bool = Field(default=False, description="true when it cannot be repaired")
     to_person: str = ""
 
 

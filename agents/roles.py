@@ -74,11 +74,11 @@ class Seat:
 
 
 class Scientist(Protocol):
-    """Somebody who can fill a role."""
+    """What can fill a role: a language model, the search, or an external agent."""
 
     @property
     def signature(self) -> str:
-        """Who signs what it says."""
+        """The name that its messages are signed with."""
         ...
 
     @property
@@ -86,8 +86,8 @@ class Scientist(Protocol):
         """Whether a language model speaks: then several ideas are asked for at once."""
         ...
 
-    def sit(self, seat: Seat) -> Callable[[], BaseChatAgent]:
-        """What makes a fresh agent for each stage of that experiment."""
+    def agent_factory(self, seat: Seat) -> Callable[[], BaseChatAgent]:
+        """A factory: called once a stage, it makes a fresh agent for that experiment."""
         ...
 
     async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
@@ -95,5 +95,5 @@ class Scientist(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Release its resources."""
         ...

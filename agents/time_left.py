@@ -16,7 +16,7 @@ from move37.lab import ladder
 from move37.lab.records import Experiment
 from move37.lab.tasks.task import SECRET, Rung
 
-CONFIRM_COSTS = 1.2  # deciding reads three times the text that screening reads
+CONFIRM_COSTS = 1.2  # times a screening run: a confirmation scores three times as much text
 SPOKEN_FOR = "the time left belongs to the climb of the best and to fresh seeds. `--max-time` gives more."
 USEFUL_SEEDS = 3  # fresh seeds that are kept time for before anything optional begins
 

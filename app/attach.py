@@ -1,4 +1,4 @@
-"""A person at a campaign that runs in another process: look on, speak, leave, come back; several people at once.
+"""A user at a campaign that runs in another process: watch, speak, leave, come back; several users at once.
 
 `attach` shows what the `Watcher` sees and posts what is typed through `Controls`; the campaign answers each order.
 `start` begins a campaign in a process of its own, so that leaving the table (or closing the terminal) ends nothing.
@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from move37.app.board import Board
 from move37.app.chat import Prompt
 from move37.app.exits import BadInput, EnvironmentFault, Exit
+from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
 from move37.app.reading import has_archive, reading
@@ -33,7 +33,7 @@ EVERY = 0.5  # seconds between two looks
 
 
 def attach(home: Path, campaign: int, *, user: str = "", past: int = 20) -> Exit:
-    """Sit down at a running campaign until it ends or the person leaves. Raises the archive's own errors."""
+    """Attach to a running campaign until it ends or the user leaves. Raises the archive's own errors."""
     return asyncio.run(_attach(home, campaign, user or who(), past))
 
 
@@ -48,7 +48,7 @@ def who() -> str:
 async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
     screen = console()
     with Watcher(home, campaign, past=past) as watcher, Controls(home) as controls:
-        board = Board(metric_of(watcher.campaign), watcher.known)
+        board = LiveState(metric_of(watcher.campaign), watcher.known)
 
         async def send(order: Order) -> str:
             kind = control_kind(order)

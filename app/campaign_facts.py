@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import metadata
 
 from move37.app import places
 from move37.app.exits import BadInput
-from move37.app.settings import Settings
+from move37.app.settings import CampaignSettings, Settings
 from move37.lab import machine
 from move37.lab.archive.codec import encode
 from move37.lab.records import Brief
@@ -59,19 +60,15 @@ def _versions() -> dict[str, str]:
 def brief_of(settings: Settings, schedule: Schedule, text: str) -> Brief:
     """The brief of a new campaign."""
     wanted = settings.campaign
-    return Brief(
-        task=wanted.task,
-        text=text,
-        preset=wanted.preset,
-        budget=wanted.budget or schedule.candidates,
-        seed=wanted.seed,
-        max_seconds=wanted.max_time,
-        max_tokens=wanted.max_tokens,
-        max_cost=wanted.max_cost,
-        model=settings.models.model,
-        corpus=str(wanted.corpus) if wanted.corpus else None,
-        confirm=wanted.confirm,
-    )
+    named_alike = {f.name: getattr(wanted, f.name) for f in fields(Brief) if f.name in CampaignSettings.model_fields}
+    different = {
+        "text": text,
+        "budget": wanted.budget or schedule.candidates,
+        "max_seconds": wanted.max_time,
+        "model": settings.models.model,
+        "corpus": str(wanted.corpus) if wanted.corpus else None,
+    }
+    return Brief(**named_alike | different)
 
 
 def direction_of(settings: Settings) -> str:

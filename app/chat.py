@@ -1,6 +1,6 @@
-"""A person at the table: lines and slash commands, read without ever holding the agents up.
+"""The user's input during a campaign: lines and slash commands, read without ever blocking the agents.
 
-`Prompt` is the chair at a terminal (prompt_toolkit in an event loop of its own process, which need not be the
+`Prompt` reads from a terminal (prompt_toolkit in an event loop of its own process, which need not be the
 campaign's); `PipeSeat` reads lines from a stdin that is no terminal, in a thread, and the end of the pipe ends nothing.
 The language is `app/orders.py`.
 """
@@ -21,8 +21,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from move37.agents.events import ApprovalRequested, Event
-from move37.app.board import Board
 from move37.app.display import Plain, status_lines
+from move37.app.live_state import LiveState
 from move37.app.orders import AGENTS, LONGEST, LOOKUPS, VERBS, Order, understand
 from move37.app.text import harmless, one_line, spark
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
     from prompt_toolkit.document import Document
 
-Send = Callable[[Order], Awaitable[str]]  # hands an order to the campaign; what the person is told
+Send = Callable[[Order], Awaitable[str]]  # hands an order to the campaign; what the user is told
 LookUp = Callable[[Order], None]
 CUT = f"that was long: its first {LONGEST:,} characters are taken, the rest is not"
 ROWS = 4  # of one line of the bar
@@ -38,9 +38,9 @@ _TAKES_ID = ("approve", "veto", "show", "diff", "why", "pin", "ban")
 
 
 class PipeSeat(Plain):
-    """A chair for a stdin that is no terminal: events as plain lines, answers between them."""
+    """Input from a stdin that is no terminal: events as plain lines, answers between them."""
 
-    def __init__(self, screen: Console, board: Board, told: Callable[[Order], str], look_up: LookUp) -> None:
+    def __init__(self, screen: Console, board: LiveState, told: Callable[[Order], str], look_up: LookUp) -> None:
         super().__init__(screen, board)
         self._told = told
         self._look_up = look_up
@@ -75,12 +75,12 @@ def lines_of(descriptor: int) -> Iterator[bytes]:
 
 
 class Prompt:
-    """A chair at a terminal: a line to type on, with what runs now in the bar below it and everything else above."""
+    """Input at a terminal: a line to type on, with what runs now in the bar below it and everything else above."""
 
     def __init__(
         self,
         screen: Console,
-        board: Board,
+        board: LiveState,
         *,
         send: Send,
         look_up: LookUp,
@@ -94,7 +94,7 @@ class Prompt:
         self._on_interrupt = on_interrupt
         self._history = history
         self._task: asyncio.Task[None] | None = None
-        self.left = asyncio.Event()  # the person went away
+        self.left = asyncio.Event()  # the user has left
 
     def __enter__(self) -> Self:
         from prompt_toolkit.patch_stdout import patch_stdout
@@ -207,7 +207,7 @@ def history(path: Path | None) -> Any:
     return _History(str(path))
 
 
-def completer(board: Board) -> Any:
+def completer(board: LiveState) -> Any:
     """The same for prompt_toolkit."""
     from prompt_toolkit.completion import Completer, Completion
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from move37.agents import claiming, remembering
-from move37.agents.claiming import FRESH_BASE, SEEDS, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents.claiming import FRESH_BASE, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.search import operators_of
 from move37.app import places, resuming
 from move37.app.exits import BadInput
@@ -22,7 +22,7 @@ from move37.app.reading import pick_experiment
 from move37.lab import machine
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.claims import MORE_SEEDS, QUESTIONS, SECOND_CORPUS, against
+from move37.lab.claims import MORE_SEEDS, QUESTIONS, SECOND_CORPUS, SEEDS, against
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.tasks.task import SECRET, QuestionedTask

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from move37.agents.events import Event, TrainingUpdated
-from move37.app.board import Active, Board
+from move37.app.formatters import PHASES, budget_text
+from move37.app.live_state import Active, LiveState
 from move37.app.tables import gate_sign
 from move37.app.text import one_line, spark
 from move37.app.views.words import direction
-from move37.app.wording import PHASES, budget_text
 from move37.lab.numbers import DigitScale
 
 ROWS = 6  # experiments at work that are shown
@@ -41,7 +41,7 @@ class Display(Protocol):
     ) -> None: ...
 
 
-def choose(screen: Console, board: Board) -> Display:
+def choose(screen: Console, board: LiveState) -> Display:
     """Live on a terminal, plain lines otherwise."""
     return Live(screen, board) if screen.is_terminal else Plain(screen, board)
 
@@ -49,7 +49,7 @@ def choose(screen: Console, board: Board) -> Display:
 class Plain:
     """One line an event, with the seconds since the start."""
 
-    def __init__(self, screen: Console, board: Board) -> None:
+    def __init__(self, screen: Console, board: LiveState) -> None:
         self._screen = screen
         self._board = board
         self._began = self._last = time.monotonic()
@@ -75,7 +75,7 @@ class Plain:
 class Live:
     """Lines scroll above a panel that is drawn four times a second."""
 
-    def __init__(self, screen: Console, board: Board) -> None:
+    def __init__(self, screen: Console, board: LiveState) -> None:
         self._screen = screen
         self._board = board
         self._live = RichLive(
@@ -101,14 +101,14 @@ class Live:
         return panel(self._board, self._screen.width)
 
 
-def summary(board: Board) -> Text:
+def summary(board: LiveState) -> Text:
     """The trainings that run now, in one line."""
     moving = [(a.id, a.progress) for a in board.at_work() if a.progress is not None]
     words = [f"{ident} {p.step}/{p.steps}{'' if p.loss is None else f' at {p.loss:.2f}'}" for ident, p in moving]
     return Text(one_line(f"training: {', '.join(words[-ROWS:])}"), style="dim")
 
 
-def panel(board: Board, width: int) -> RenderableType:
+def panel(board: LiveState, width: int) -> RenderableType:
     """What runs now, the best so far, and what is left: at most ten lines."""
     parts: list[RenderableType] = [Text("─" * width, style="dim")]
     running = board.at_work_unasked()
@@ -118,7 +118,7 @@ def panel(board: Board, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def status_lines(board: Board) -> list[str]:
+def status_lines(board: LiveState) -> list[str]:
     """Best so far against the best baseline, and the budget; plain text, so that a toolbar can show it too."""
     lines = []
     said = [
@@ -134,7 +134,7 @@ def status_lines(board: Board) -> list[str]:
     return lines or ["starting"]
 
 
-def _running(board: Board, running: list[Active]) -> Table:
+def _running(board: LiveState, running: list[Active]) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, max_width=34, overflow="ellipsis")

@@ -6,18 +6,16 @@ working tree or the index of the repository.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from move37.app import templating
 from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.reading import as_csv
 from move37.app.views.campaign import CampaignView, caveat_of
 from move37.app.views.code import difference
 from move37.app.views.curves import lines
@@ -39,9 +37,9 @@ def files_of(view: CampaignView, experiment: Experiment) -> dict[str, str]:
         name: experiment.candidate.source,
         "README.md": _readme(view, experiment, name),
         "evidence/experiment.json": _json(show_row(experiment, view.metric)),
-        "evidence/measurements.csv": _csv(measurement_rows([experiment])),
-        "evidence/leaderboard.csv": _csv(board_rows(board_of(view.experiments, view.metric))),
-        "evidence/curves.csv": _csv(curve_rows(lines(view.curves, {experiment.id}))),
+        "evidence/measurements.csv": as_csv(measurement_rows([experiment])),
+        "evidence/leaderboard.csv": as_csv(board_rows(board_of(view.experiments, view.metric))),
+        "evidence/curves.csv": as_csv(curve_rows(lines(view.curves, {experiment.id}))),
     }
     ancestor = detail.ancestor
     if ancestor is not None and ancestor.candidate is not None:
@@ -134,15 +132,6 @@ class _Git:
             )
         except FileNotFoundError as error:
             raise EnvironmentFault("git is not installed: use --out") from error
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()
 
 
 def _json(value: object) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from move37.agents.budget import BudgetChange
-from move37.app.quantities import count, dollars, duration, spell_count, spell_seconds
 from move37.app.text import counted
+from move37.app.units import count, dollars, duration, spell_count, spell_seconds
 
 FORM = "/budget 24, /budget time 8h, /budget 24 time 8h tokens 2m cost 5"
 MOST = 1_000_000  # candidates; more is a slip of the hand

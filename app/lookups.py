@@ -9,13 +9,12 @@ from rich.console import Console, RenderableType
 from rich.syntax import Syntax
 from rich.text import Text
 
-from move37.app.board import Board
 from move37.app.display import doing, status_lines
 from move37.app.exits import BadInput
+from move37.app.live_state import LiveState
 from move37.app.orders import HELP, Order
 from move37.app.reading import pick_experiment, reading
-from move37.app.sections import experiment_sections
-from move37.app.tables import section
+from move37.app.tables import experiment_sections, section
 from move37.app.text import harmless, one_line
 from move37.app.views.campaign import view_of
 from move37.app.views.code import difference
@@ -25,7 +24,7 @@ from move37.lab.archive.store import Archive
 from move37.lab.errors import LabError
 
 
-def look_up(order: Order, home: Path, board: Board, screen: Console) -> None:
+def look_up(order: Order, home: Path, board: LiveState, screen: Console) -> None:
     """Print the answer to an order that only looks; one sentence where there is none."""
     try:
         for part in _ANSWERS[order.verb](order.text, home, board):
@@ -34,11 +33,11 @@ def look_up(order: Order, home: Path, board: Board, screen: Console) -> None:
         screen.print(Text(harmless(str(error)), style="bold"))
 
 
-def _help(_: str, home: Path, board: Board) -> list[RenderableType]:
+def _help(_: str, home: Path, board: LiveState) -> list[RenderableType]:
     return [Text(f"{form:<18} {meaning}") for form, meaning in HELP]
 
 
-def _status(_: str, home: Path, board: Board) -> list[RenderableType]:
+def _status(_: str, home: Path, board: LiveState) -> list[RenderableType]:
     running = [
         Text.assemble((active.id, "bold"), f" {one_line(board.name(active.id), 40)} {active.stage} ", doing(active))
         for active in board.at_work_unasked()
@@ -46,12 +45,12 @@ def _status(_: str, home: Path, board: Board) -> list[RenderableType]:
     return [*running, *(Text(line) for line in status_lines(board))]
 
 
-def _show(ident: str, home: Path, board: Board) -> list[RenderableType]:
+def _show(ident: str, home: Path, board: LiveState) -> list[RenderableType]:
     with reading(home) as archive:
         return list(experiment_sections(_detail(archive, ident)))
 
 
-def _diff(ident: str, home: Path, board: Board) -> list[RenderableType]:
+def _diff(ident: str, home: Path, board: LiveState) -> list[RenderableType]:
     with reading(home) as archive:
         detail = _detail(archive, ident)
     new, old = detail.experiment.candidate, detail.ancestor.candidate if detail.ancestor else None
@@ -63,7 +62,7 @@ def _diff(ident: str, home: Path, board: Board) -> list[RenderableType]:
     return [Syntax(text, "diff", theme="ansi_dark", background_color="default", word_wrap=True)]
 
 
-def _why(ident: str, home: Path, board: Board) -> list[RenderableType]:
+def _why(ident: str, home: Path, board: LiveState) -> list[RenderableType]:
     with reading(home) as archive:
         experiment = pick_experiment(archive, ident)
         said = [line for line in archive.lines(experiment.id) if line.source == "Critic"]
@@ -76,7 +75,7 @@ def _why(ident: str, home: Path, board: Board) -> list[RenderableType]:
     return [Text.assemble((f"{label}: ", "bold"), harmless(text)) for label, text in parts if text]
 
 
-def _ideas(_: str, home: Path, board: Board) -> list[RenderableType]:
+def _ideas(_: str, home: Path, board: LiveState) -> list[RenderableType]:
     with reading(home) as archive:
         found = pool_section(archive.experiments(archive.campaigns()[-1].id))
     return [section(found)] if found else [Text("no idea waits")]
@@ -87,7 +86,7 @@ def _detail(archive: Archive, ident: str) -> Detail:
     return detail_of(view_of(archive, archive.campaign(experiment.campaign)), experiment)
 
 
-_ANSWERS: dict[str, Callable[[str, Path, Board], list[RenderableType]]] = {
+_ANSWERS: dict[str, Callable[[str, Path, LiveState], list[RenderableType]]] = {
     "help": _help,
     "status": _status,
     "show": _show,

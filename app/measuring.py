@@ -111,7 +111,6 @@ async def open_context(
     settings: Settings, task: Task, *, written_by: str = "person"
 ) -> AsyncIterator[MeasuringContext]:
     """A sandbox for code of a user, the home's kept runs, and progress on a terminal's stderr."""
-    from move37.app.backends import docker_settings
     from move37.lab.measuring import MeasuringContext
     from move37.lab.standings import Standings
     from move37.sandbox.factory import open_sandbox
@@ -121,7 +120,7 @@ async def open_context(
         settings.sandbox.backend,
         trusted_source=written_by,  # type: ignore[arg-type]
         workers=workers,
-        docker=docker_settings(settings.sandbox),
+        docker=settings.sandbox.docker(),
     )
     try:
         yield MeasuringContext(

@@ -1,4 +1,4 @@
-"""What a person can say to a campaign: lines and slash commands, the same at a terminal, on a pipe and from the page.
+"""What a user can say to a campaign: lines and slash commands, the same at a terminal, on a pipe and from the page.
 
 `understand` reads a typed line; `carry_out` hands it to the campaign in this process and says what will happen;
 `order_of` and `control_of` translate to and from the table by which other processes speak to it. Pure, but for what
@@ -127,7 +127,7 @@ def _budget(text: str) -> Order:
 
 
 def carry_out(order: Order, inbox: Inbox, at: OrderContext = OrderContext(), *, user: str = "person") -> str:
-    """Hand an order to the campaign; gives back what the person is told. Never blocks."""
+    """Hand an order to the campaign; gives back the answer to the user. Never blocks."""
     order = _whole_ids(order, at)
     match order.verb:
         case "say" | "ask":

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from move37.app import models
-from move37.app.backends import docker_settings
 from move37.app.settings import Settings
 from move37.lab.records import Brief
 
@@ -56,7 +55,7 @@ async def open_outside(
         settings.sandbox.backend,
         trusted_source="model" if written_by_a_model else "grammar",
         workers=workers_of(settings),
-        docker=docker_settings(settings.sandbox),
+        docker=settings.sandbox.docker(),
     )
     stack.push_async_callback(sandbox.close)
     return Outside(models=opened, sandbox=sandbox, desk=desk)

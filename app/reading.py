@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,12 +93,19 @@ def completions(context: typer.Context, incomplete: str) -> list[str]:
     return [ident for ident in found if ident.startswith(incomplete)]
 
 
-def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows with the same keys, the first one naming the columns; nothing without rows."""
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys, the first one naming the columns; empty without rows."""
+    out = io.StringIO()
     if rows:
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    return out.getvalue()
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """`as_csv` on stdout."""
+    sys.stdout.write(as_csv(rows))
 
 
 def print_json(value: Any) -> None:

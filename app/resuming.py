@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from move37.app.choices import Backend
 from move37.app.exits import BadInput
-from move37.app.quantities import spell_count, spell_seconds
 from move37.app.settings import Settings
+from move37.app.units import spell_count, spell_seconds
 from move37.lab.records import Brief, ExperimentStatus, Role
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
 from move37.app import chat, display, logs
-from move37.app.board import Board
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
+from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.notify import Notifier, sender
 from move37.app.orders import Order, carry_out, is_idea, order_of
@@ -79,7 +79,7 @@ class _Session:
         self._screen = console()
         self._inbox = Inbox()
         self._display: display.Display | None = None
-        self._board: Board | None = None
+        self._board: LiveState | None = None
         self._live: LiveLog | None = None
         self._notifier: Notifier | None = None
         self._send = sender(settings.campaign.notify) if settings.campaign.notify else None
@@ -140,7 +140,7 @@ class _Session:
         self._greet(campaign)
         self._search = campaign.brief.model == "designer"
         self._task_name = campaign.brief.task
-        self._board = Board(metric_of(campaign), known)
+        self._board = LiveState(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
         self._display = self._open.enter_context(self._seat(self._board))
         if self._send is not None:
@@ -150,7 +150,7 @@ class _Session:
         )
         self._open.callback(serving.cancel)
 
-    def _seat(self, board: Board) -> display.Display:
+    def _seat(self, board: LiveState) -> display.Display:
         if not self._seated:
             return display.choose(self._screen, board)
         home, screen = self._settings.home, self._screen

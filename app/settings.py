@@ -1,7 +1,7 @@
 """The only reader of the environment and of TOML: flags beat MOVE37_* beats move37.toml beats the defaults.
 
 Read in this order: `app/sources.py` (every setting: name, bounds, default, meaning), `Settings` and its frozen slices
-(what the rooms get), `load`; durations ("10m") and counts ("50k") are read by `app/quantities.py`.
+(what the rooms get), `load`; durations ("10m") and counts ("50k") are read by `app/units.py`.
 Keys of model providers come from the environment alone, under the names that the providers themselves use.
 """
 
@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from move37.agents.limits import ConversationLimits
 from move37.app.choices import Backend, LogLevel
-from move37.app.complaints import one_line
 from move37.app.exits import BadInput
 from move37.app.sources import (
     FILE,
@@ -33,7 +32,11 @@ from move37.app.sources import (
     WrittenMemory,
     WrittenModels,
 )
+from move37.app.validation_messages import one_line
 from move37.lab.scale import CPU, OWN, SCALES, Scale
+
+if TYPE_CHECKING:
+    from move37.sandbox.docker.settings import DockerSettings
 
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
 # Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
@@ -58,6 +61,12 @@ class SandboxSettings(WrittenDocker):
     """Where code that we do not trust runs; runtime and image are Docker's."""
 
     backend: Backend = "auto"
+
+    def docker(self) -> DockerSettings:
+        """What the Docker backend is opened with."""
+        from move37.sandbox.docker.settings import DockerSettings
+
+        return DockerSettings(image=self.image or "", runtime=self.runtime or "")
 
 
 class MemorySettings(WrittenMemory):

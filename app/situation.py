@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from move37.agents.budget import Expenses
-from move37.app.board import Active, Board
+from move37.app.live_state import Active, LiveState
 from move37.app.orders import Order, OrderContext
 from move37.lab.records import Role
 from move37.lab.tasks.registry import kind_of
@@ -13,7 +13,7 @@ from move37.lab.tasks.registry import kind_of
 _SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
 
 
-def situation(board: Board, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
+def situation(board: LiveState, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     speaker = _speaker([active for active in running if active.id not in board.waiting])
@@ -38,8 +38,8 @@ def situation(board: Board, order: Order, *, search: bool, task: str, ideas: Seq
     )
 
 
-def _names(board: Board) -> tuple[str, ...]:
-    """What a wish may name."""
+def _names(board: LiveState) -> tuple[str, ...]:
+    """What a preference may name."""
     known = board.experiments.values()
     named = (e.name for e in known if e.role is Role.BASELINE)
     return tuple(dict.fromkeys([*board.experiments, *filter(None, (*(e.family for e in known), *named))]))
@@ -57,9 +57,9 @@ def _speaker(running: Sequence[Active]) -> str:
 def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
     """What the search acts on, the clauses in which it found nothing, and whether the text only asks."""
     # Loaded when somebody speaks to it.
-    from move37.agents.search.wishes import ignored, only_asks, recognise, recognise_edits
+    from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
 
     program = kind_of(task).writes == "edits"
-    wishes = recognise_edits(text) if program else recognise(text)
-    understood = (*wishes.wanted, *(f"no {word}" for word in wishes.unwanted))
+    preferences = recognise_edits(text) if program else recognise(text)
+    understood = (*preferences.wanted, *(f"no {word}" for word in preferences.unwanted))
     return understood, ignored(text, program=program), only_asks(text)

@@ -7,11 +7,11 @@ room the same models, with what only a reader can add.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,7 +23,7 @@ from pydantic_settings import (
 from move37.agents.limits import ConversationLimits
 from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
 from move37.app.exits import BadInput
-from move37.app.quantities import count, dollars, duration, seconds
+from move37.app.units import count, dollars, duration, seconds
 from move37.lab.scale import CPU
 from move37.lab.tasks.registry import DEFAULT, TASKS
 from move37.memory.records import MEMORY_KINDS, MemoryKind
@@ -31,20 +31,9 @@ from move37.memory.records import MEMORY_KINDS, MemoryKind
 FILE = Path("move37.toml")
 
 
-def _seconds(value: Any) -> Any:
-    return seconds(value) if isinstance(value, str) else value
-
-
-def _duration(value: Any) -> Any:
-    return duration(value) if isinstance(value, str) else value
-
-
-def _count(value: Any) -> Any:
-    return count(value) if isinstance(value, str) else value
-
-
-def _dollars(value: Any) -> Any:
-    return dollars(value) if isinstance(value, str) else value
+def _typed(read: Callable[[str], float]) -> Callable[[Any], Any]:
+    """What a user typed, read; a number of a TOML file is one."""
+    return lambda value: read(value) if isinstance(value, str) else value
 
 
 def _absolute(path: Path) -> Path:
@@ -61,11 +50,11 @@ def _task(name: str) -> str:
 
 
 YEAR = 366 * 86_400.0
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=YEAR, allow_inf_nan=False)]
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=YEAR, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_count), Field(gt=0, le=10**12)]
-Candidates = Annotated[int, BeforeValidator(_count), Field(gt=0, le=100_000)]
-Dollars = Annotated[float, BeforeValidator(_dollars), Field(gt=0, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_typed(seconds)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(_typed(duration)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=10**12)]
+Candidates = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=100_000)]
+Dollars = Annotated[float, BeforeValidator(_typed(dollars)), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # US dollars per million tokens
 Temperature = Annotated[float, Field(ge=0, le=5)]
 Text = Annotated[str, Field(min_length=1)]
@@ -132,7 +121,7 @@ class ScaleSection(Frozen):
     width: Annotated[int, Field(ge=4, le=8192)] = CPU.width
     layers: Annotated[int, Field(ge=1, le=256)] = CPU.layers
     heads: Annotated[int, Field(ge=1, le=256)] = CPU.heads
-    steps: Annotated[int, BeforeValidator(_count), Field(ge=1, le=10**8)] = CPU.steps
+    steps: Annotated[int, BeforeValidator(_typed(count)), Field(ge=1, le=10**8)] = CPU.steps
     context: Annotated[int, Field(ge=2, le=2**20)] = CPU.context
     batch: Annotated[int, Field(ge=1, le=65_536)] = CPU.batch
     micro_batch: Annotated[int, Field(ge=0, le=65_536)] = 0
@@ -183,7 +172,7 @@ class Sources(BaseSettings, WrittenCampaign, ConversationLimits, WrittenModels):
     model_config = SettingsConfigDict(
         env_prefix="MOVE37_", env_nested_delimiter="__", extra="forbid", env_ignore_empty=True
     )
-    context_tokens: Annotated[Count, Field(ge=1_000)] | None = None  # of `ConversationLimits`: here "8k" is read, too
+    _count = field_validator("context_tokens", mode="before")(_typed(count))  # of `ConversationLimits`
     home: Path = Path(".move37")
     log_level: LogLevel = "warning"
     sandbox: Backend = "auto"

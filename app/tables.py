@@ -18,6 +18,7 @@ from move37.app.text import columns, counted, harmless, one_line
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
 from move37.app.views.evidence import ladder_signs, shown_by
+from move37.app.views.experiment import Detail
 from move37.app.views.shapes import Section
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
 from move37.lab.archive.message import Message
@@ -191,12 +192,23 @@ def conversation(lines: Iterable[Message]) -> RenderableType:
     """What was said, speaker by speaker."""
     parts: list[RenderableType] = []
     for line in lines:
-        head = Text.assemble(speaker(line.source, person=line.user), (f" to {one_line(line.to, 40)}", "dim"))
+        head = Text.assemble(speaker(line.source, user=line.user), (f" to {one_line(line.to, 40)}", "dim"))
         head.append(f"  {line.at[11:19]}", style="dim")
         parts += [head, Padding(Text(harmless(line.text)), (0, 0, 1, 2))]
     return Group(*parts) if parts else Text("nothing was said", style="dim")
 
 
-def speaker(name: str, *, person: bool = False) -> tuple[str, str]:
+def speaker(name: str, *, user: bool = False) -> tuple[str, str]:
     """A name with its colour; a user's stands out."""
-    return one_line(name, 40), "bold white on blue" if person else f"bold {SPEAKERS.get(name, 'white')}"
+    return one_line(name, 40), "bold white on blue" if user else f"bold {SPEAKERS.get(name, 'white')}"
+
+
+def experiment_sections(detail: Detail) -> Iterator[RenderableType]:
+    """Head, sections, and what else may be asked for."""
+    e = detail.experiment
+    title = Text.assemble((e.id, "bold"), "  ", (one_line(e.name or "not named yet"), "bold cyan"))
+    reason = [Text(harmless(detail.reason), style="red")] if detail.reason else []
+    yield Group(title, Text(one_line(detail.facts), style="dim"), *reason, "")
+    yield from (section(part) for part in detail.sections)
+    hints = [f"move37 show {e.id} --{flag}" for flag in (*(("source", "diff") if e.candidate else ()), "chat")]
+    yield Text("  ".join(hints), style="dim")

@@ -63,9 +63,9 @@ def columns(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) != 0 for c in text)
 
 
-def spark(values: list[float], width: int = 16) -> str:
-    """A row of blocks, low to high, of the last `width` finite values."""
-    finite = [v for v in values if abs(v) < 1e30][-width:]  # nan compares false
+def spark(values: list[float]) -> str:
+    """A row of blocks, low to high, of the last 16 finite values."""
+    finite = [v for v in values if abs(v) < 1e30][-16:]  # nan compares false
     if not finite:
         return ""
     low, high = min(finite), max(finite)

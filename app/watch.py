@@ -21,8 +21,8 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.app.formatters import LONGEST_SHOWN
 from move37.app.text import one_line
-from move37.app.wording import SPEECH
 from move37.lab.archive.controls import TOLD_AS_LINES, Controls
 from move37.lab.archive.live import LiveReader, StoredNotice, notices_of
 from move37.lab.archive.lock import HomeLock
@@ -87,7 +87,7 @@ class Watcher:
 
     @property
     def paused(self) -> bool:
-        """Whether a person paused it."""
+        """Whether a user paused it."""
         return bool(self._live.state(self._campaign).get("paused"))
 
     def poll(self) -> list[Event]:
@@ -110,7 +110,7 @@ class Watcher:
         return [
             Spoke(experiment=line.experiment, source=line.source, to=line.to, text=line.text)
             if line.experiment
-            else Notice(text=f"{line.source}: {one_line(line.text, SPEECH)}")  # nobody has heard it yet
+            else Notice(text=f"{line.source}: {one_line(line.text, LONGEST_SHOWN)}")  # nobody has heard it yet
             for line in new
         ]
 

@@ -41,6 +41,7 @@ MORE_SEEDS: Mapping[str, int] = {SECOND_CORPUS: 2}
 # Question -> multiples of each arm's own learning rate, tried on the screening seed before any fresh one. What is best
 # falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91.
 RETUNED: Mapping[str, tuple[float, ...]] = {WIDER: (1.0, 0.5, 0.25)}
+SEEDS = 5  # fresh ones of a question, unless the user or the noise asks for more
 GATES_SECONDS, SCREEN_SECONDS, CLIMB_SECONDS = 2.0, 8.0, 30.0
 
 
@@ -187,7 +188,7 @@ def pairs_of(old: Claim, new: Claim) -> tuple[tuple[Comparison, Comparison, bool
     return tuple(found)
 
 
-def ladder_of(experiment: Experiment, metric: Metric, *, seeds: int = 5) -> tuple[EvidenceStep, ...]:
+def ladder_of(experiment: Experiment, metric: Metric) -> tuple[EvidenceStep, ...]:
     """Every rung of evidence for one experiment, from the gates to the last question, lowest first."""
     gone = experiment.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
     shut = [g.name for g in experiment.gates if g.passed is False]
@@ -202,10 +203,10 @@ def ladder_of(experiment: Experiment, metric: Metric, *, seeds: int = 5) -> tupl
         _step("climb", "is measured at all its steps", whole, gone and not whole, f"{most} steps" if most else "",
               CLIMB_SECONDS),
     ]  # fmt: skip
-    return (*steps, *(_question(experiment, q, metric, seeds, gone) for q in QUESTIONS))
+    return (*steps, *(_question(experiment, q, metric, gone) for q in QUESTIONS))
 
 
-def _question(experiment: Experiment, question: str, metric: Metric, seeds: int, gone: bool) -> EvidenceStep:
+def _question(experiment: Experiment, question: str, metric: Metric, gone: bool) -> EvidenceStep:
     claim, verdict = experiment.claim, experiment.verdict
     found: list[Comparison] = [c for c in (claim.comparisons if claim else ()) if c.question == question]
     if not found and question == BASELINE and verdict is not None:
@@ -214,7 +215,7 @@ def _question(experiment: Experiment, question: str, metric: Metric, seeds: int,
     detail = "; ".join(against(c, metric) for c in found)
     return _step(
         question, WORDS[question], held, (bool(found) and not held) or gone, detail,
-        asking_seconds(question, seeds=seeds, run_seconds=run_seconds(experiment, metric)),
+        asking_seconds(question, seeds=SEEDS, run_seconds=run_seconds(experiment, metric)),
     )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ async def _ask(
         rival, more = await _retuned(context, known, question, variant)
         theirs = await _arm(context, rival, variant, seeds)
         spent += more + _cost(theirs)
-        answer = _answer(setup, plan, question, variant, ours, rival, theirs)
+        answer = _answer(plan, question, variant, ours, rival, theirs)
         if question in RETUNED:
             answer = replace(answer, rates=(candidate.rate, rival.rate))
         setup.on_answer(answer)
@@ -168,7 +168,6 @@ async def _ask(
 
 
 def _answer(
-    setup: Setup,
     plan: ConfirmationPlan,
     question: str,
     variant: Variant,

@@ -52,27 +52,20 @@ class _Arm:
     noise: Noise | None  # known beforehand
 
 
-def effects_of(
-    experiment: Experiment,
-    others: Sequence[Experiment],
-    metric: Metric,
-    *,
-    steps: int | None = None,
-    text: str | None = None,
-) -> Effects:
+def effects_of(experiment: Experiment, others: Sequence[Experiment], metric: Metric) -> Effects:
     """`experiment` against its parent, its family's best baseline and the best baseline among `others`.
 
-    Each at the most steps that both have, on deciding text where both were scored on it; `steps` and `text` ask for
-    one point instead. None where there is no such rival, or no number under equal conditions.
+    Each at the most steps that both have, on deciding text where both were scored on it; None where there is no such
+    rival, or no number under equal conditions.
     """
     baselines = [e for e in others if e.role is Role.BASELINE and e.id != experiment.id]
     baselines = [e for e in baselines if e.campaign == experiment.campaign] or baselines
     family = [b for b in baselines if b.family == experiment.family]
     parent = base_of(experiment, others)
     return Effects(
-        parent=None if parent is None else effect_between(experiment, parent, metric, steps=steps, text=text),
-        family=_against_best(experiment, family, metric, steps, text),
-        best=_against_best(experiment, baselines, metric, steps, text),
+        parent=None if parent is None else effect_between(experiment, parent, metric),
+        family=_against_best(experiment, family, metric),
+        best=_against_best(experiment, baselines, metric),
     )
 
 
@@ -97,7 +90,10 @@ def effect_between(
     steps: int | None = None,
     text: str | None = None,
 ) -> Effect | None:
-    """The gain over `rival` under the richest conditions that both share; None without common ones."""
+    """The gain over `rival` under the richest conditions that both share; None without common ones.
+
+    `steps` and `text` ask for one point instead.
+    """
     ours, theirs = _arms(experiment.measurements, metric), _arms(rival.measurements, metric)
     common = [c for c in ours.keys() & theirs.keys() if steps in (None, c.steps) and text in (None, c.text)]
     if not common:
@@ -121,11 +117,9 @@ def conditions_of(measurement: Measurement) -> Conditions:
     )
 
 
-def _against_best(
-    experiment: Experiment, rivals: Sequence[Experiment], metric: Metric, steps: int | None, text: str | None
-) -> Effect | None:
+def _against_best(experiment: Experiment, rivals: Sequence[Experiment], metric: Metric) -> Effect | None:
     """Against the strongest rival where most is known: the most steps come first, then the smallest gain."""
-    found = [e for r in rivals if (e := effect_between(experiment, r, metric, steps=steps, text=text)) is not None]
+    found = [e for r in rivals if (e := effect_between(experiment, r, metric)) is not None]
     return max(found, key=lambda e: (e.steps, _TEXTS.index(e.text), -e.value), default=None)
 
 

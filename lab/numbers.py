@@ -1,6 +1,6 @@
 """How numbers are written: as many digits as their spread makes worth reading, the same within one group. Pure.
 
-Nothing that a person or a model reads of a task's metric has a fixed number of decimals: a score of 1.661e-06 would
+Nothing that a user or a model reads of a task's metric has a fixed number of decimals: a score of 1.661e-06 would
 read as 0.000. Read `DigitScale.of`, then `scale_of`, which knows the noise of metrics whose noise was measured.
 """
 

@@ -189,7 +189,7 @@ def kept(
             supports=now[p.id].supports if p.id in now else p.supports,
             contradicts=now[p.id].contradicts if p.id in now else p.contradicts,
             author=RECORD,
-            struck=_why_struck(p.id, now.get(p.id)),
+            struck=_why_struck(now.get(p.id)),
         )
         for p in before
         if p.author == RECORD and not p.struck and p.id not in found_ids
@@ -214,7 +214,7 @@ def _principle(ident: str, effect: OperatorEffect, metric: Metric, names: Mappin
     )
 
 
-def _why_struck(ident: str, effect: OperatorEffect | None) -> str:
+def _why_struck(effect: OperatorEffect | None) -> str:
     if effect is None:
         return "no experiment of the record bears on it any more"
     if effect.low <= 0 <= effect.high:

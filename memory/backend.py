@@ -1,4 +1,4 @@
-"""Which engine holds a home's memory, and how it is opened: to write, or to read beside somebody who writes."""
+"""Which engine holds a home's memory, and how it is opened: to write, or to read while another process writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import structlog
 
 from move37.memory.embedder import Embedder
 from move37.memory.errors import MemoryUnavailable
-from move37.memory.index import Index, Reranker
+from move37.memory.index import Index
 from move37.memory.migrate import upgrade
 from move37.memory.outbox import Outbox
 from move37.memory.schema import SCHEMA
@@ -45,7 +45,6 @@ def open_index(
     url: str | None,
     api_key: str | None,
     embedder: Embedder,
-    reranker: Reranker | None = None,
     outbox: Outbox | None = None,
 ) -> tuple[Index, bool]:
     """(the index, is it of a copy?). With an `outbox` it is for reading: a store that cannot be had (another process
@@ -55,22 +54,22 @@ def open_index(
         MemoryUnavailable, Mismatch: see `errors.py`.
     """
     try:
-        return _opened(open_store(folder, url=url, api_key=api_key), embedder, reranker), False
+        return _opened(open_store(folder, url=url, api_key=api_key), embedder), False
     except MemoryUnavailable:
         edge = folder / "edge"
         if outbox is None or url or not edge.is_dir():
             raise
         from move37.memory.snapshot import Snapshot  # start-up time: a server needs none of it
 
-        index = _opened(Snapshot(edge), embedder, reranker)
+        index = _opened(Snapshot(edge), embedder)
         index.put_lessons([lesson for _, lesson in outbox.waiting()])
         return index, True
 
 
-def _opened(store: Store, embedder: Embedder, reranker: Reranker | None) -> Index:
+def _opened(store: Store, embedder: Embedder) -> Index:
     """An index of this version's layout."""
     try:
-        index = Index(store, embedder, reranker=reranker)
+        index = Index(store, embedder)
         for name, schema in tuple(index.schemas.items()):
             if schema < SCHEMA:
                 upgrade(index, name, schema)

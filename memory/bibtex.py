@@ -1,7 +1,7 @@
 """BibTeX as people have it: BibDesk, BibSonomy, Mendeley, by hand. Every entry is read, or counted as not read.
 
 bibtexparser does the syntax and pylatexenc the accents and signs. What the parser refuses, or reads into one field with
-the next, is tried once more after mends that change no text: doubled and forgotten commas, comments between fields,
+the next, is tried once more after repairs that change no text: doubled and forgotten commas, comments between fields,
 braces that a cut-off file never closed.
 """
 
@@ -62,8 +62,8 @@ def _parsed(text: str) -> Iterator[tuple[int, str, Mapping[str, str]]]:
         whole = getattr(block, "ignore_error_block", block)  # a key or a field that stands twice
         read = [whole] if hasattr(whole, "fields") else []
         if not read or any(_SWALLOWED.search(str(field.value)) for field in read[0].fields):
-            mended = _mended(spans.get(line, ""))
-            read = (_library(mended).entries if mended is not None else []) or read
+            repaired = _repaired(spans.get(line, ""))
+            read = (_library(repaired).entries if repaired is not None else []) or read
         for entry in read:
             yield (line, *_named(entry, strings))
 
@@ -103,7 +103,7 @@ def _joined(value: str, strings: Mapping[str, str]) -> str:
     return "".join(piece[1:-1] if piece[0] in '"{' else strings.get(piece.lower(), piece) for piece in pieces)
 
 
-def _mended(raw: str) -> str | None:
+def _repaired(raw: str) -> str | None:
     """Commas once, comments out, braces closed; None where that would swallow one field into another."""
     single = _COMMAS.sub(",", _COMMENT.sub(r"\1", raw))
     single = _NO_COMMA.sub(r"\1,\2", single)

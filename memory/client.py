@@ -230,10 +230,6 @@ def _filter(where: Where | None) -> models.Filter | None:
     if where is None:
         return None
     must: list[Any] = [_any(name, values) for name, values in where.any_of.items()]
-    must += [
-        models.FieldCondition(key=name, range=models.Range(gte=low, lte=high))
-        for name, (low, high) in where.between.items()
-    ]
     must_not: list[Any] = [_any(name, values) for name, values in where.none_of.items()]
     return models.Filter(must=must or None, must_not=must_not or None)
 

@@ -72,15 +72,15 @@ class EdgeStore:
                 self._index_fields(self._shards[collection.name], collection)
         path = self._folder / collection.name
         text = json.dumps(manifest(collection))
-        for place in (path / MANIFEST, _twin(path)):
+        for place in (path / MANIFEST, _second_manifest(path)):
             self._call(lambda p=place: write_synced(p, text), path)
 
     def _manifest(self, path: Path) -> dict[str, Any] | None:
-        """What was stamped; a manifest that is gone is put back from its twin."""
-        own, twin = path / MANIFEST, _twin(path)
-        if not own.exists() and twin.exists() and (path / "segments").exists():
+        """The stored manifest; a manifest that is gone is put back from its copy beside the folder."""
+        own, second = path / MANIFEST, _second_manifest(path)
+        if not own.exists() and second.exists() and (path / "segments").exists():
             log.warning("manifest_restored", path=str(own))
-            self._call(lambda: write_synced(own, twin.read_text()), path)
+            self._call(lambda: write_synced(own, second.read_text()), path)
         if not own.exists():
             return None
         known: dict[str, Any] = self._call(lambda: json.loads(own.read_text()), path)
@@ -102,8 +102,8 @@ class EdgeStore:
         return shard
 
     def _set_aside(self, path: Path) -> None:
-        """A shard that nobody stamped: a creation that was cut off, which holds nothing and goes, or one that lost both
-        manifests, which is kept. Somebody may be creating it at this moment, so it is asked first whether it is free.
+        """A shard without a manifest: an interrupted creation, which is empty and is deleted, or one that lost both
+        manifests, which is kept. Another process may be creating it right now, so its lock is tried first.
         """
         if self._holds_nothing(path):
             shutil.rmtree(path)
@@ -223,7 +223,7 @@ class EdgeStore:
         if self._shards.pop(name, None) is not None:
             shared.release(self._folder / name, lambda shard: self._call(shard.close))
         shutil.rmtree(self._folder / name, ignore_errors=True)
-        _twin(self._folder / name).unlink(missing_ok=True)
+        _second_manifest(self._folder / name).unlink(missing_ok=True)
 
     def flush(self, name: str) -> None:
         """To the disk."""
@@ -266,6 +266,6 @@ class EdgeStore:
             raise translate(error, path or self._folder) from error
 
 
-def _twin(path: Path) -> Path:
+def _second_manifest(path: Path) -> Path:
     """The second manifest, beside the shard."""
     return path.with_name(f"{path.name}.{MANIFEST}")

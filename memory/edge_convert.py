@@ -62,9 +62,6 @@ def condition(engine: Any, where: Where | None) -> Any:
     if where is None:
         return None
     must = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.any_of.items()]
-    must += [
-        engine.FieldCondition(k, range=engine.RangeFloat(gte=low, lte=high)) for k, (low, high) in where.between.items()
-    ]
     must_not = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.none_of.items()]
     return engine.Filter(must=must, must_not=must_not)
 

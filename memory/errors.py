@@ -1,7 +1,7 @@
 """What can go wrong in the memory, as one tree.
 
     MemoryFault
-    |- InvalidInput           what was given cannot be taken in; the caller can mend it
+    |- InvalidInput           what was given cannot be taken in; the caller can correct it
     |  |- EmptyFile           nothing to read in it
     |  |- TooLarge            over the size that is read
     |  |- Unreadable          damaged, encrypted, or it takes too long

@@ -47,11 +47,6 @@ def found_at(name: str, point: Point) -> Found:
     return Found(id=point.id, kind=KINDS[name], score=0.0, item=record, why="", payload=point.payload)
 
 
-def rescored(found: Found, score: float) -> Found:
-    """By a reranker."""
-    return replace(found, score=float(score), why=f"judged {score:.3g} by the reranker")
-
-
 def explained(asked: Mapping[str, str], found: Found, places: Mapping[str, int]) -> Found:
     """Which words (`bm25.spelled`) and which meaning brought it back, and at which place in which list."""
     parts = []

@@ -25,7 +25,7 @@ from move37.memory.encoder import (
     unpacked,
 )
 from move37.memory.errors import NotFound
-from move37.memory.found import KINDS, Found, age_days, explained, found_at, rescored
+from move37.memory.found import KINDS, Found, age_days, explained, found_at
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import stored
 from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
@@ -38,20 +38,18 @@ if TYPE_CHECKING:
 BATCH = 256  # points in one write: enough for the embedder to see a large batch
 EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
 ASKED = 16  # passages of a question that are looked at
-ASKED_WORDS = 20  # of one in a search: each observation of a long question looks for its own passage
+ASKED_WORDS = 20  # of one passage: each observation of a long question is matched alone
 MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
-Reranker = Callable[[str, Sequence[str]], Sequence[float]]  # question, texts -> relevance of each, higher is better
 Progress = Callable[[int, int], None]  # done, of how many
 
 
 class Index:
     """The collections of a store."""
 
-    def __init__(self, store: Store, embedder: Embedder, *, reranker: Reranker | None = None) -> None:
+    def __init__(self, store: Store, embedder: Embedder) -> None:
         self.store = store
         self.embedder = embedder
-        self._reranker = reranker
         self.schemas: dict[str, int] = {}  # as stored; `migrate.upgrade` raises an older one
         for name in KINDS:
             self.schemas[name] = store.open(self.shape(name))
@@ -116,9 +114,6 @@ class Index:
         lists, home = self._lists(queries, where)
         pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
         found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
-        if self._reranker is not None and found:
-            judged = self._reranker(text, [stored(item.item) for item, _ in found])
-            found = [(rescored(item, score), row) for (item, row), score in zip(found, judged, strict=True)]
         found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
         items = {item.id: item for item, _ in found}
         rows_of = {item.id: row for item, row in found if row is not None}

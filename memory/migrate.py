@@ -1,4 +1,4 @@
-"""Moving house: from one schema to the next, and from one store to another.
+"""Migrations: from one schema to the next, and from one store to another.
 
 `upgrade` rewrites the payloads of an older schema one by one (each has its own number: a killed run goes on where it
 stopped) and stamps the collection last. `copy` brings the collections to another store in pages ordered by id,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -83,7 +82,7 @@ class Paper(BaseModel):
 
 
 def is_paper(text: str) -> bool:
-    """Is this Markdown one of our paper files (and not somebody's notes)?"""
+    """Is this Markdown one of our paper files (and not just notes)?"""
     return text.startswith("---\n") and "\narxiv:" in text.split("\n---", 1)[0] and "\n# Insight:" in text
 
 
@@ -176,20 +175,15 @@ def paper_files(folder: Path) -> list[Path]:
 
 
 def builtin_entries() -> tuple[Entry, ...]:
-    """Every insight of the built-in base.
+    """Every insight of the built-in base; the key is the file's stem.
 
     Raises:
         InvalidPaper: a file is broken.
     """
-    return entries_of(paper_files(BUILTIN), origin="builtin")
-
-
-def entries_of(paths: Sequence[Path], *, origin: str) -> tuple[Entry, ...]:
-    """Every insight of these paper files; the key is the file's stem."""
     return tuple(
         entry
-        for path in paths
-        for entry in parse(path.read_text(encoding="utf-8"), name=path.name).entries(origin=origin, key=path.stem)
+        for path in paper_files(BUILTIN)
+        for entry in parse(path.read_text(encoding="utf-8"), name=path.name).entries(origin="builtin", key=path.stem)
     )
 
 

@@ -152,11 +152,10 @@ def mmr(
     limit: int,
     sources: Mapping[str, str] | None = None,
     diversity: float = DIVERSITY,
-    duplicate: float = DUPLICATE,
 ) -> tuple[str, ...]:
     """Maximal marginal relevance over (id, score) pairs, best first; `vectors` are of length 1.
 
-    The first stays first. An item over `duplicate` to a chosen one is left out; one without a vector is kept. Items of
+    The first stays first. An item over `DUPLICATE` to a chosen one is left out; one without a vector is kept. Items of
     one source (id -> paper) support each other in the lists, as they share their context, and would fill the answer:
     each one that is chosen lowers the rest.
     """
@@ -170,7 +169,7 @@ def mmr(
     papers = np.array([sources.get(id, id) for id in ids], dtype=object)
     some = next(iter(vectors.values()), np.zeros(1, dtype=np.float32))
     rows = np.stack([vectors.get(id, np.zeros_like(some)) for id in ids])  # without one: like nothing
-    low = min(0.0, float(scores.min()))  # a reranker's logits may all be negative
+    low = min(0.0, float(scores.min()))  # where all are negative the nearest to zero is the best
     relevance = (scores - low) / (float(scores.max()) - low or 1.0)
     nearest, left = np.zeros(len(ids)), np.ones(len(ids), dtype=bool)
     chosen: list[str] = []
@@ -182,7 +181,7 @@ def mmr(
         relevance = np.where(papers == papers[best], relevance * SAME_SOURCE, relevance)
         likeness = rows @ rows[best]
         nearest = np.maximum(nearest, likeness)
-        left &= likeness < duplicate
+        left &= likeness < DUPLICATE
         left[best] = False
     return tuple(chosen)
 

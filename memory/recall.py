@@ -23,9 +23,9 @@ from move37.memory.builtin import load
 from move37.memory.embed import open_embedder
 from move37.memory.embedder import Embedder
 from move37.memory.errors import MemoryFault, MemoryUnavailable
-from move37.memory.filters import Terms, filters
+from move37.memory.filters import filters
 from move37.memory.found import KINDS
-from move37.memory.index import Index, Progress, Reranker
+from move37.memory.index import Index, Progress
 from move37.memory.outbox import Outbox, drain
 from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
@@ -46,7 +46,6 @@ def open_memory(
     api_key: str | None = None,
     embedding_model: str | None = None,
     embedder: Embedder | None = None,
-    reranker: Reranker | None = None,
     read_only: bool = False,
 ) -> Memory:
     """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet.
@@ -60,7 +59,6 @@ def open_memory(
         api_key=api_key,
         embedding_model=embedding_model,
         embedder=embedder,
-        reranker=reranker,
         read_only=read_only,
     )
 
@@ -76,14 +74,12 @@ class Memory:
         api_key: str | None = None,
         embedding_model: str | None = None,
         embedder: Embedder | None = None,
-        reranker: Reranker | None = None,
         read_only: bool = False,
     ) -> None:
         self.folder = home / "memory"
         self.url = url
         self._api_key = api_key
         self._embedder = embedder or open_embedder(embedding_model)
-        self._reranker = reranker
         self._read_only = read_only
         self._copied = False  # a copy is read, because another process writes
         self._index: Index | None = None
@@ -104,7 +100,6 @@ class Memory:
                     url=self.url,
                     api_key=self._api_key,
                     embedder=self._embedder,
-                    reranker=self._reranker,
                     outbox=self.outbox if self._read_only else None,
                 )
             if not self._copied:
@@ -118,41 +113,25 @@ class Memory:
         k: int = 6,
         budget_tokens: int = BUDGET_TOKENS,
         task: str | None = None,
-        families: Sequence[str] = (),
         kinds: Sequence[str] = tuple(KINDS.values()),
-        areas: Sequence[str] = (),
-        status: Sequence[str] = (),
-        min_rung: int | None = None,
-        years: tuple[int | None, int | None] | None = None,
         shown: Mapping[str, int] | None = None,
     ) -> tuple[Recollection, ...]:
         """The best items for an observation or a situation: whole ones, whose texts together fit the budget.
 
-        `task` keeps a task's own lessons and the papers about it; None searches everything. `areas` asks for papers of
-        these areas (without it a task gets none about search and science), `status` and `min_rung` filter experiments,
-        `years` (first, last; None is open) papers, `families` both. `shown` (key -> times) lowers what was shown.
+        `task` keeps a task's own lessons and the papers about it; None searches everything. `shown` (key -> times)
+        lowers what was shown.
 
         Raises:
             MemoryUnavailable, Mismatch: see `index`.
         """
-        where = filters(
-            Terms(
-                task=task,
-                kinds=tuple(kinds),
-                families=tuple(families),
-                areas=tuple(areas),
-                status=tuple(status),
-                min_rung=min_rung,
-                years=years,
-            )
-        )
+        where = filters(task, kinds)
         text = question(query)
         found = await self._run(lambda index: index.search(text, limit=k, where=where, shown=shown))
         return within(found, budget_tokens)
 
     async def is_new(self, text: str, *, task: str | None = None) -> Newness:
         """Nearest published insight, nearest own experiment, and how near. Papers count whatever their task."""
-        own = filters(Terms(task=task, kinds=("analysis",)))[ANALYSES]
+        own = filters(task)[ANALYSES]
         return await self._run(
             lambda index: novelty.newness(
                 [*index.near(COGNITION, text, limit=1), *index.near(ANALYSES, text, limit=1, where=own)]
@@ -170,7 +149,7 @@ class Memory:
     ) -> DeadEnd:
         """What was tried like it and how it fared against its parents. `gained` and `lost` are the operators that the
         proposal adds to and takes from its base; without them the likeness of the texts decides, and counts half."""
-        where = filters(Terms(task=task, kinds=("analysis",)))[ANALYSES]
+        where = filters(task)[ANALYSES]
 
         def ask(index: Index) -> DeadEnd:
             near = index.near(ANALYSES, text, limit=NEAR, where=where)
@@ -202,7 +181,7 @@ class Memory:
 
     async def principles(self, *, task: str | None = None) -> tuple[RecordedPrinciple, ...]:
         """All that hold for a task (None: all there are), the newest first."""
-        where = filters(Terms(task=task, kinds=("principle",)))[PRINCIPLES]
+        where = filters(task)[PRINCIPLES]
         found = await self._run(lambda index: [one.item for one in index.all(PRINCIPLES, where)])
         kept = [item for item in found if isinstance(item, RecordedPrinciple)]
         return tuple(sorted(kept, key=lambda one: (one.updated_at, one.id), reverse=True))

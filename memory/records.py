@@ -236,5 +236,5 @@ class DeadEnd:
 
     @property
     def evidence(self) -> float:
-        """0 nothing speaks against it .. 1 certain: how far the probability of a loss is above a coin's."""
+        """0 (no evidence) to 1 (certain): how far the probability of a loss is above one half, times two."""
         return max(0.0, 2.0 * self.posterior.below - 1.0) if self.posterior is not None else 0.0

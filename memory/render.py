@@ -1,4 +1,4 @@
-"""Records to text, for prompts, rerankers and people (pure). Nothing reads these texts back."""
+"""Records to text, for prompts and people (pure). Nothing reads these texts back."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Snapshot(EdgeStore):
 
     def close(self) -> None:
         """Close the shards and remove the copy."""
-        self._unoptimized.clear()  # a graph for a copy that goes away helps nobody
+        self._unoptimized.clear()  # no graph is built for a copy that will be deleted
         try:
             super().close()
         finally:
@@ -47,7 +47,7 @@ def _copy_still(folder: Path, target: Path) -> None:
     lock = writing_lock(folder)
     try:
         lock.acquire(timeout=PATIENCE_S)
-    except (Timeout, OSError) as error:  # the latter: a folder that may only be read, where nobody writes either
+    except (Timeout, OSError) as error:  # OSError: a read-only folder, which has no writer either
         log.info("copied_without_lock", folder=str(folder), error=str(error))
     try:
         for child in sorted(folder.iterdir()):

@@ -88,7 +88,6 @@ class Where:
 
     any_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     none_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
-    between: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  # inclusive, None is open
 
 
 class Store(Protocol):
@@ -149,7 +148,7 @@ class Store(Protocol):
 
     def optimize(self, name: str) -> None:
         """Build the graph over what was written since. It may take long (20 s for 4,000 experiments put at once), so
-        nobody waits for it but who closes a store or imports many files."""
+        it is called only when a store is closed or many files were imported."""
         ...
 
     def close(self) -> None:

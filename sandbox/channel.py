@@ -263,7 +263,7 @@ def _past_its_memory(job: Job) -> str:
 
 
 def judge(ended: _Ended, job: Job, refused: str | None, *, counted: bool) -> tuple[Status, int, str]:
-    """Status, exit code and the sentence for a person. `counted`: the kernel counts kills for memory."""
+    """Status, exit code and the sentence for the user. `counted`: the kernel counts kills for memory."""
     code = 128 + ended.signal if ended.signal else ended.exit_code
     if ended.reason == "timeout":
         return Status.TIMED_OUT, TIMED_OUT, _past_its_time(job)

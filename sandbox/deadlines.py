@@ -1,7 +1,7 @@
 """How long the host waits for a job: one rule for every backend, in one clock.
 
     until the program starts     the files and its standard input have to travel, and the worker to come up
-    while it runs                its own limit, which the worker keeps; a little more for the worker to say so
+    while it runs                its own limit, which the worker keeps; a little more for the worker to report it
     after its end                the results have to travel
 
 So time that the results take never counts as the program's. The clock decides only when the worker does not; what has

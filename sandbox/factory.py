@@ -1,6 +1,6 @@
 """Which backend runs a job: what the user asked for, what the machine has, and who wrote the code.
 
-`auto` takes Docker when its daemon answers and our image is there. Otherwise code that a person named (`check`,
+`auto` takes Docker when its daemon answers and our image is there. Otherwise code that the user named (`check`,
 `exec`) or that our own grammar generated runs in the process backend, with a warning; code that a language model wrote
 does so only after an explicit `process`. Nothing here builds an image.
 """

@@ -41,7 +41,7 @@ TICKET_SECONDS = 30.0  # a waiter that has not polled for so long has gone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuClaim:
-    """A holder (`devices` not empty) or somebody in the queue."""
+    """A holder (`devices` not empty) or a waiter in the queue."""
 
     id: str
     owner: str  # `move37.sandbox.process_identity`

@@ -82,11 +82,11 @@ class Outcome:
     peak_memory_bytes: int = 0  # 0 where the backend cannot tell
     backend: str = ""  # "docker", "docker+runsc", "process"
     image: str = ""  # digest of the image; empty without one
-    message: str = ""  # one sentence for a person when status is not DONE
+    message: str = ""  # one sentence for the user when status is not DONE
 
 
 def left_out_words(outcome: Outcome) -> str:
-    """One line for a person about results that did not come back; empty when all did."""
+    """One line for the user about results that did not come back; empty when all did."""
     if not outcome.left_out_count:
         return ""
     named = [f"{name} ({why})" for name, why in list(outcome.left_out.items())[:LEFT_OUT_NAMED]]

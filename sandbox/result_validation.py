@@ -1,7 +1,8 @@
 """Which names a job may send in and bring back: pure rules, asked by both ends of the wire.
 
 That a result is a regular file, has one name, and fits the cap is checked where the files are (`gather` in
-`sandbox/worker/results.py`); what the host is told is judged here once more, because a worker can be lied to.
+`sandbox/worker/results.py`); the host checks names and sizes again here, because a candidate may have tampered with
+what the worker reports.
 Not covered: what is in the files. They are bytes to be parsed against a schema, never unpickled or unpacked.
 """
 

@@ -16,7 +16,7 @@ class Sandbox(Protocol):
         ...
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
-        """Run `job` to its end; `on_output` hears stdout and stderr while it runs.
+        """Run `job` to its end; `on_output` is called with stdout and stderr while it runs.
 
         Cancelling the awaiting task kills the job and everything it started before `CancelledError` leaves.
         Raises `SandboxError` when the sandbox (not the job) broke.

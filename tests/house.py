@@ -6,8 +6,10 @@ Pure functions over the source text; tests/test_architecture.py holds the limits
 from __future__ import annotations
 
 import ast
+import io
 import re
 import statistics
+import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -156,10 +158,16 @@ def private_words() -> Counter[str]:
     return +found
 
 
-def comment_share() -> float:
-    """Lines that are a comment, of all lines that are not empty."""
-    lines = [line.strip() for p in sources() for line in p.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return sum(line.startswith("#") for line in lines) / len(lines)
+def comment_share() -> tuple[float, float]:
+    """Lines that are a comment, and lines that have one, of all lines that are not empty."""
+    whole, having, lines = 0, 0, 0
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        lines += sum(bool(line.strip()) for line in text.splitlines())
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            having += token.type == tokenize.COMMENT
+            whole += token.type == tokenize.COMMENT and token.line.strip().startswith("#")
+    return whole / lines, having / lines
 
 
 def main() -> None:
@@ -175,7 +183,7 @@ def main() -> None:
     print("function-level imports of our own rooms", len(function_level_imports()))
     print("knots of folders", knots())
     print("private words", dict(private_words().most_common()))
-    print(f"comments {comment_share():.1%}")
+    print("comments: {:.1%} of lines are one, {:.1%} have one".format(*comment_share()))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     anthropic:NAME   Anthropic
     ollama:NAME      an Ollama server
     local:NAME       llama.cpp in a process of ours: a model that a package carries, or a GGUF file (models/local)
-    seat             somebody outside: a person or a program (`move37 answer`), a coding agent (`move37 mcp`)
+    seat             an external agent: a user or a program (`move37 answer`), a coding agent (`move37 mcp`)
     hybrid:URI       that model proposes plans of the grammar, the search does the rest (assignment.py)
     replay:FILE      the recorded replies of an earlier run (models/replay)
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
 SEARCH = "designer"
-SEAT = "seat"  # somebody outside answers (agents/seat)
+SEAT = "seat"  # an external agent answers (agents/seat)
 
 __all__ = [
     "REPLY_SECONDS",
@@ -83,7 +83,7 @@ def provider_of(uri: str) -> Provider | None:
 
 
 def is_language_model(uri: str) -> bool:
-    """Whether what answers may be asked anything: neither the search, nor a recording, nor somebody outside."""
+    """Whether what answers may be asked anything: neither the search, nor a recording, nor an external agent."""
     return parse(uri).provider not in (SEARCH, SEAT, "replay")
 
 
@@ -107,8 +107,8 @@ def open_model(
 ) -> ChatCompletionClient:
     """The client that `uri` names; replies with a form (`json_output`) are valid, or an `AgentError` is raised.
 
-    `on_wait` hears a sentence when an outage begins and ends. The client may be shared by all roles and experiments
-    that ask with the same options. Raises `BadModel`.
+    `on_wait` is called with a sentence when an outage begins and ends. The client may be shared by all roles and
+    experiments that ask with the same options. Raises `BadModel`.
     """
     wanted, model, provider = options or ModelOptions(), parse(uri), provider_of(uri)
     if provider is None:
@@ -125,7 +125,7 @@ def open_model(
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
     policy = RetryPolicy(replies=wanted.retries, call_seconds=wanted.reply_seconds)
-    client = StructuredOutputClient(inner, signature=str(model), patience=policy)
+    client = StructuredOutputClient(inner, signature=str(model), policy=policy)
     if on_wait is not None:
         client.on_wait = on_wait
     return client

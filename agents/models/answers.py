@@ -1,8 +1,8 @@
-"""The object in a model's text: found wherever it stands, mended where models usually break it, never a draft. Pure.
+"""The object in a model's text: found wherever it stands, repaired where models usually break it, never a draft. Pure.
 
     text -> what follows the last </think> -> every {...} in it -> the last one that fits the form
 
-Mended: prose, fences and tags around it, what is no JSON (lenient.py), what has another shape (fitting.py), a file or
+Repaired: prose, fences and tags around it, what is no JSON (lenient.py), what has another shape (fitting.py), a file or
 edits that stand beside it where a form wants `source` (fences.py). Not guessed: a field that is missing, or the rest of
 a reply that was cut off.
 """
@@ -22,7 +22,7 @@ from move37.agents.models.fitting import fitted, names_in
 from move37.agents.models.lenient import read, strict, unescaped
 
 MOST_STARTS = 200  # brackets in a reply at which an object is looked for
-MOST_BROKEN = 10  # of them that are no value, after which nothing is mended any more: each costs a walk to the end
+MOST_BROKEN = 10  # of them that are no value, after which nothing is repaired any more: each costs a walk to the end
 _END_OF_THINKING = re.compile(
     r"</[\w:]*think(?:ing)?>|</(?:reasoning|thoughts?|scratchpad|reflection|analysis)>|\[/THINK\]|<\|end_of_thought\|>"
     r"|◁/think▷|&lt;/think(?:ing)?&gt;|<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>",

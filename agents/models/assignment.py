@@ -15,6 +15,7 @@ from move37.agents.errors import BadModel
 
 ROLES = ("Researcher", "Critic", "Engineer", "Debugger", "Analyst")
 DEFAULT = "default"
+SEARCH = "designer"
 HYBRID = "hybrid:"
 _WORDS = "|".join([*(role.lower() for role in ROLES), DEFAULT])
 _ENTRY = re.compile(rf"(?:^|,)\s*({_WORDS})\s*=", re.I)
@@ -37,15 +38,15 @@ def _proposing(text: str) -> str:
     uri = text.removeprefix(HYBRID).strip()
     if not uri or uri.startswith(HYBRID) or _ENTRY.match(uri):
         raise BadModel("hybrid: needs one model that proposes: write hybrid:local:NAME or hybrid:openai:NAME")
-    if uri == "designer":
+    if uri == SEARCH:
         raise BadModel("hybrid:designer is the search alone: write designer")
     return uri
 
 
-def assigned(text: str, *, default: str = "designer") -> Assignment:
+def assigned(text: str) -> Assignment:
     """Take a `--model` apart. Roles that it does not name have its default, else the search. Raises `BadModel`."""
     if text.strip().startswith(HYBRID):
-        return Assignment(models=dict.fromkeys(ROLES, default) | {ROLES[0]: _proposing(text.strip())})
+        return Assignment(models=dict.fromkeys(ROLES, SEARCH) | {ROLES[0]: _proposing(text.strip())})
     places = list(_ENTRY.finditer(text))
     if not places or places[0].start() != 0:
         if (odd := _LIKE_ENTRY.match(text)) and ":" not in text[: odd.end()]:
@@ -61,5 +62,5 @@ def assigned(text: str, *, default: str = "designer") -> Assignment:
         if odd := re.search(r",\s*([A-Za-z_]+)=(?=\w+:|designer)", uri):
             raise BadModel(f"there is no role {odd[1]!r}: name {', '.join(r.lower() for r in ROLES)} or default")
         found[role] = uri
-    rest = found.get(DEFAULT, default)
+    rest = found.get(DEFAULT, SEARCH)
     return Assignment(models={role: found.get(role.lower(), rest) for role in ROLES})

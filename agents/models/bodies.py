@@ -1,9 +1,9 @@
 """A server's answer, read before it is judged. Pure: status, headers and bytes in, a `Body` out.
 
-Servers say "200" and mean an error, leave out what the SDKs rely on, and put an answer where nobody looks for it.
+Servers say "200" and mean an error, leave out what the SDKs rely on, and put an answer into a field that no SDK reads.
 `read` gives every answer one of two meanings: a completion in the form that the SDKs parse, or a failure with the
 status that it should have had and the server's own words. Read `read` first; what
-is mended: streams.py, completions.py.
+is repaired: streams.py, completions.py.
 """
 
 from __future__ import annotations

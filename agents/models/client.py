@@ -139,7 +139,7 @@ class Nobody(LocalClient):
 
     async def answer(self, messages: Sequence[LLMMessage], json_output: JsonOutput) -> str:
         """Never. Raises `ModelUnavailable`."""
-        raise ModelUnavailable("nobody sits here")
+        raise ModelUnavailable("this client is never asked")
 
 
 class ClientWrapper(NamedClient):

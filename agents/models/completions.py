@@ -121,7 +121,7 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
 
 
 def _answered(found: Completion, tools: Collection[str]) -> Completion:
-    """With its text where the caller looks: a call that nobody offered, or a thought that ended, is the answer."""
+    """With its text where the caller looks: a call of an unknown tool, or a finished thought, is the answer."""
     calls = tuple(call for call in found.calls if call.name in tools)
     text = found.text
     if not calls and found.calls and "{" not in text:  # the form of the reply, taken for a function to be called

@@ -44,7 +44,7 @@ class Provider:
     open: Callable[[str, ModelOptions], ChatCompletionClient]  # what stands after it -> a client; raises BadModel
     form: str = "NAME"  # of what stands after the colon, for help
     key_variable: str = ""  # of the environment
-    address_variable: str = ""  # of the environment: where its server is, when nobody says
+    address_variable: str = ""  # of the environment: where its server is, unless the user names one
     local: bool = False  # costs nothing
 
 

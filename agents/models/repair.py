@@ -3,7 +3,7 @@
     create -> _valid: ask, read the object, ask again with what was wrong   (answers.py)
            -> _asked: one answer, whatever the endpoint does                (faults.py, shrink.py; wire.py below it)
 
-An outage is waited out, for as long as the caller lets the task live: who waits is told once and told again when it is
+An outage is waited out, for as long as the caller lets the task live: `on_wait` is called once, and again when it is
 over. A server that keeps failing at a call is asked something small: fails it at that too, it is an outage; if not, the
 request is at fault and costs one call (`ModelReplyInvalid`), never the campaign. A key or a name that is wrong is
 `ModelUnavailable` at once; one that has worked may be a provider's mistake, and is tried for some minutes more.
@@ -61,14 +61,14 @@ class RetryPolicy:
 
 
 class StructuredOutputClient(ClientWrapper):
-    """See the module. `on_wait` hears a sentence when an outage begins and ends; `sleep` is there for tests."""
+    """See the module. `on_wait` gets a sentence when an outage begins and when it ends; `sleep` is there for tests."""
 
     def __init__(
         self,
         inner: ChatCompletionClient,
         *,
         signature: str,
-        patience: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
         on_wait: Callable[[str], None] = lambda text: None,
         shorter: Shorter = shorter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -76,7 +76,7 @@ class StructuredOutputClient(ClientWrapper):
         super().__init__(inner)
         self.signature = signature
         self.on_wait = on_wait
-        self._patience = patience or RetryPolicy()
+        self._policy = policy or RetryPolicy()
         self._shorter = shorter
         self._sleep = sleep
         self._away_since: float | None = None  # monotonic: an outage goes on
@@ -93,23 +93,23 @@ class StructuredOutputClient(ClientWrapper):
         named = spoken(messages)
         if isinstance(json_output, type) and issubclass(json_output, BaseModel):
             return await self._valid(named, json_output, arguments)
-        return await self._asked(named, None, json_output, arguments, self._patience)
+        return await self._asked(named, None, json_output, arguments, self._policy)
 
     async def trial(self, *, seconds: float = 600.0) -> RequestUsage:
         """One small call: raises `ModelUnavailable` when no call can succeed. A server that starts is waited for.
 
         What it answers does not matter; a model that obeys badly is still a model. Returns what the call cost.
         """
-        policy = replace(self._patience, outage_seconds=seconds, hiccups=1)
+        policy = replace(self._policy, outage_seconds=seconds, hiccups=1)
         result = await self._asked(SMALL, Ready, None, {}, policy)
         return result.usage
 
     async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], arguments: Arguments) -> CreateResult:
         asked, spent = messages, RequestUsage(prompt_tokens=0, completion_tokens=0)
         text, problem = "", ""
-        for attempt in range(self._patience.replies + 1):
+        for attempt in range(self._policy.replies + 1):
             try:
-                result = await self._asked(asked, form, None, arguments, self._patience)
+                result = await self._asked(asked, form, None, arguments, self._policy)
             except ModelReplyInvalid as error:
                 raise ModelReplyInvalid(
                     str(error), text, prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens
@@ -202,7 +202,7 @@ class StructuredOutputClient(ClientWrapper):
                 extra, json_output = self._constrained(extra, form)
         exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(reply_cap)
         try:
-            async with asyncio.timeout(self._patience.call_seconds):
+            async with asyncio.timeout(self._policy.call_seconds):
                 changed = {"json_output": json_output, "extra_create_args": extra}
                 return await self.inner.create(messages, **{**arguments, **changed})
         finally:
@@ -229,7 +229,7 @@ class StructuredOutputClient(ClientWrapper):
         return list(self._shorter(messages, int(now * share)))
 
     async def _wait(self, fault: Fault, tries: _Tries, policy: RetryPolicy) -> None:
-        seconds = pause(fault, tries.outages, first=self._patience.first_pause, longest=self._patience.longest_pause)
+        seconds = pause(fault, tries.outages, first=self._policy.first_pause, longest=self._policy.longest_pause)
         tries.outages += 1
         if self._away_since is None:
             self._away_since = time.monotonic()

@@ -93,7 +93,7 @@ class Replay(LocalClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        """As whoever was recorded: structured replies, and tools."""
+        """As the recorded model: structured replies, and tools."""
         return ModelInfo(**{**super().model_info, "function_calling": True})
 
 

@@ -1,4 +1,4 @@
-"""The values in a body: one JSON text, several, or the events of a stream that nobody asked for. Pure."""
+"""The values in a body: one JSON text, several, or the events of a stream that was not requested. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_BEFORE = 2_000  # characters before a JSON text: comments that keep a conne
 
 def decoded(body: bytes, content_type: str) -> str:
     """The text of a body, by its mark, its header or its looks."""
-    if body[:2] == b"\x1f\x8b":  # packed, and the header forgot to say so
+    if body[:2] == b"\x1f\x8b":  # compressed, although the header does not say so
         try:
             body = gzip.decompress(body)
         except (OSError, EOFError, zlib.error):

@@ -1,4 +1,4 @@
-"""How long a server asks us to wait, in whichever way it says so. Pure, but for the clock that dates are read by."""
+"""How long a server asks us to wait, in every form that servers use. Pure, but for the clock that dates are read by."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Send = Callable[..., Awaitable[Any]]
 
 @dataclass(slots=True)
 class Exchange:
-    """What the last answer to a call said; filled in by the endpoint, read by whoever made the call."""
+    """What the last answer to a call said; filled in by the endpoint, read by the caller."""
 
     status: int = 0  # 0: no answer
     words: str = ""

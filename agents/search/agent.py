@@ -6,8 +6,7 @@ experiment number, round), so that a repeated stage repeats its answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
@@ -37,7 +36,7 @@ class Search:
     signature = SIGNATURE
     uses_language = False
 
-    def sit(self, seat: Seat) -> Callable[[], SearchAgent]:
+    def agent_factory(self, seat: Seat) -> Callable[[], SearchAgent]:
         """What makes a fresh agent for each stage."""
         return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
 
@@ -80,12 +79,6 @@ class SearchAgent(BaseChatAgent):
         self._heard.append(reply)
         message = StructuredMessage[self._reply](content=reply, source=self.name)  # type: ignore[name-defined]
         return Response(chat_message=message)
-
-    async def on_messages_stream(
-        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
-    ) -> AsyncGenerator[Any, None]:
-        """In one piece."""
-        yield await self.on_messages(messages, cancellation_token)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Forget the stage."""

@@ -78,7 +78,7 @@ def _unfair(genome: Genome | None) -> Critique | None:
 
 def _contradiction(view: View, genome: Genome | None) -> Critique | None:
     dead = _dead_end(view)
-    asked = {*view.wishes.wanted}
+    asked = {*view.preferences.wanted}
     if genome is not None and asked & {*operators_in(genome)}:
         return None  # the user wants it tried again
     lost = _lost_operators(view, genome)
@@ -109,7 +109,7 @@ def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, f
 def _foreseen(view: View, genome: Genome | None) -> Critique | None:
     """Where the record knows enough of the change to expect a loss; what nobody tried is taken for neutral here."""
     base, record = _base(view), view.context.operators
-    if genome is None or base is None or {*view.wishes.wanted} & {*operators_in(genome)}:
+    if genome is None or base is None or {*view.preferences.wanted} & {*operators_in(genome)}:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(base.genome)}
     known = {o: record[o].mean_effect for o in now ^ before if o in record}
@@ -141,12 +141,12 @@ def _user(view: View, genome: Genome | None) -> Critique | None:
     """Only right after the user spoke: later the Researcher has answered as well as it could."""
     if not view.unanswered or genome is None:
         return None
-    present, wishes = {*operators_in(genome)}, view.wishes
-    missing = bool(wishes.wanted) and not present & {*wishes.wanted}
-    if not missing and not present & {*wishes.unwanted}:
+    present, preferences = {*operators_in(genome)}, view.preferences
+    missing = bool(preferences.wanted) and not present & {*preferences.wanted}
+    if not missing and not present & {*preferences.unwanted}:
         return None
-    wanted = f" with one of {', '.join(wishes.wanted)}" if missing else ""
-    unwanted = f" without {', '.join(wishes.unwanted)}" if wishes.unwanted else ""
+    wanted = f" with one of {', '.join(preferences.wanted)}" if missing else ""
+    unwanted = f" without {', '.join(preferences.unwanted)}" if preferences.unwanted else ""
     return Critique(accept=False, ground="other", reason=f"The user asked for a mixer{wanted}{unwanted}.")
 
 

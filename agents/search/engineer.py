@@ -10,9 +10,9 @@ from move37.agents.search import program
 from move37.agents.search.codegen import emit, genome_of
 from move37.agents.search.grammar import Genome, canonical, from_json, operators_in
 from move37.agents.search.operators import put, take
+from move37.agents.search.preferences import Preferences, recognise
 from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
-from move37.agents.search.wishes import Wishes, recognise
 
 BLOCKS = ("block_before", "block_beside", "block_after")
 # What is taken out first when a gate refuses: the parts that could have caused it, most likely first.
@@ -112,19 +112,19 @@ def repair(view: View) -> Fix:
     )
 
 
-def _last_wishes(view: View) -> Wishes:
-    wishes = Wishes()
+def _last_wishes(view: View) -> Preferences:
+    preferences = Preferences()
     for line in view.unanswered:
-        wishes = wishes.without(recognise(line))
-    return wishes
+        preferences = preferences.without(recognise(line))
+    return preferences
 
 
-def _wished(genome: Genome, wishes: Wishes, view: View) -> Genome:
+def _wished(genome: Genome, preferences: Preferences, view: View) -> Genome:
     rng = view.rng("wish")
-    for operator in wishes.wanted:
+    for operator in preferences.wanted:
         if operator not in operators_in(genome):
             genome = put(operator, genome, rng) or genome
-    for operator in wishes.unwanted:
+    for operator in preferences.unwanted:
         genome = take(operator, genome, rng) or genome
     return canonical(genome)
 

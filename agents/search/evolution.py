@@ -1,4 +1,4 @@
-"""The search itself, pure: from parents, the archive's record, memory's advice and the user's wishes to one new
+"""The search itself, pure: from parents, the archive's record, memory's advice and the user's preferences to one new
 genome.
 
 An operator's score is its mean gain over the parents that it was put into, shrunk towards the grammar's prior as
@@ -23,7 +23,7 @@ from move37.agents.research_context import OperatorFacts
 from move37.agents.search.catalogue import prior_gains
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.agents.search.operators import OPERATORS, REPEATABLE, crossover, put, take
-from move37.agents.search.wishes import Wishes
+from move37.agents.search.preferences import Preferences
 
 PRIOR_WEIGHT = 2.0  # experiments that the prior counts for
 CROSSOVER_CHANCE = 0.35
@@ -53,8 +53,8 @@ class Knowledge:
     record: Mapping[str, OperatorFacts] = field(default_factory=dict)  # what was measured of operators
     adding: float = 0.0  # what putting in any operator does, in the metric's unit: what is expected of an untried one
     advice: Mapping[str, float] = field(default_factory=dict)  # operator -> factor, from recollections
-    direction: Wishes = field(default_factory=Wishes)  # the brief's words: they weigh, and rule out
-    wishes: Wishes = field(default_factory=Wishes)  # the user's words: one of them is put in, and they rule out
+    direction: Preferences = field(default_factory=Preferences)  # the brief's words: they weigh, and rule out
+    preferences: Preferences = field(default_factory=Preferences)  # the user's: one is put in, and they rule out
     avoid: frozenset[str] = frozenset()  # operators that an objection named
     tried: frozenset[Genome] = frozenset()
     baselines: frozenset[Genome] = frozenset(BASELINES.values())  # measured anyway: never drawn
@@ -121,7 +121,7 @@ def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, bold
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
     gain = _beliefs(known)
     pool = list(parents) or _strangers(gain, rng)
-    banned = {*known.wishes.unwanted, *known.direction.unwanted, *known.avoid} - {*known.wishes.wanted}
+    banned = {*known.preferences.unwanted, *known.direction.unwanted, *known.avoid} - {*known.preferences.wanted}
     taken = known.tried | known.baselines
     for attempt in range(TRIES):
         # After many collisions the neighbourhood is exhausted: go further.
@@ -156,7 +156,7 @@ def _drawn(
     put_in: list[str] = []
     taken_out: list[str] = []
     failed: list[str] = []
-    wanted = [o for o in known.wishes.wanted if o not in operators_in(genome)]
+    wanted = [o for o in known.preferences.wanted if o not in operators_in(genome)]
     if wanted:
         asked = rng.choice(wanted)
         if (moved := put(asked, genome, rng)) is not None:
@@ -211,7 +211,7 @@ def _move(
 
 def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
     present = {*operators_in(genome)}
-    asked = {*known.wishes.wanted}
+    asked = {*known.preferences.wanted}
     return not present & {*banned} and (not asked or bool(present & asked))
 
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.replies import Code, Fix, Proposal, Proposals
+from move37.agents.search.preferences import Preferences, recognise_edits
 from move37.agents.search.program_edits import KINDS, WEIGHTS, ProgramEdit, apply, mutate, region
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
-from move37.agents.search.wishes import Wishes, recognise_edits
 
 ALL_IT_CAN = "a search that changes numbers and deletes, copies or swaps statements; that is all it can do"
 TRIES = 100
@@ -49,10 +49,10 @@ def propose(view: View) -> Proposals:
 
 def _weights(view: View) -> tuple[float, ...]:
     """What the user asked for weighs ten times, what was ruled out a thousandth."""
-    wishes = Wishes()
+    preferences = Preferences()
     for line in view.said:
-        wishes = wishes.without(recognise_edits(line))
-    factor = dict.fromkeys(wishes.wanted, 10.0) | dict.fromkeys(wishes.unwanted, 1e-3)
+        preferences = preferences.without(recognise_edits(line))
+    factor = dict.fromkeys(preferences.wanted, 10.0) | dict.fromkeys(preferences.unwanted, 1e-3)
     return tuple(weight * factor.get(kind, 1.0) for kind, weight in zip(KINDS, WEIGHTS, strict=True))
 
 

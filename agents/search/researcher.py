@@ -11,9 +11,9 @@ from move37.agents.search.catalogue import CATALOGUE, PRIOR_METRIC
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
+from move37.agents.search.preferences import recognise
 from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
-from move37.agents.search.wishes import recognise
 from move37.lab.forecasts import TENTH
 from move37.lab.numbers import scale_of
 from move37.memory.records import Recollection
@@ -60,8 +60,8 @@ def knowledge(view: View) -> Knowledge:
         adding=view.context.adding,
         advice=advice(view.context.recollections),
         direction=view.direction,
-        wishes=view.wishes,
-        avoid=frozenset(avoid - {*view.wishes.wanted}) if view.objections else frozenset(),
+        preferences=view.preferences,
+        avoid=frozenset(avoid - {*view.preferences.wanted}) if view.objections else frozenset(),
         tried=tried(view),
     )
 
@@ -169,7 +169,7 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
         times = "once" if seen.tried == 1 else f"{seen.tried} times"
         mean = scale_of(view.metric, (0.0, seen.mean_effect)).signed(seen.mean_effect)
         parts.append(f"{operator} was changed {times} here, mean effect {mean} against the parent.")
-    if asked := [o for o in found.gained if o in view.wishes.wanted]:
+    if asked := [o for o in found.gained if o in view.preferences.wanted]:
         parts.append(f"The user asked for {', '.join(asked)}.")
     if view.objections:
         parts.append(f"Drawn anew after the objection on {view.objections[-1].ground}.")
@@ -186,13 +186,13 @@ def _prediction(view: View, found: Draw, expected: float) -> str:
 
 def _answer(view: View, genome: Genome) -> str:
     present = {*operators_in(genome)}
-    kept = [o for o in view.wishes.wanted if o in present]
-    refused = [o for o in view.wishes.unwanted if o in present]
+    kept = [o for o in view.preferences.wanted if o in present]
+    refused = [o for o in view.preferences.unwanted if o in present]
     parts = [f"This proposal has {', '.join(kept)}."] if kept else []
-    if view.wishes.wanted and not kept:
+    if view.preferences.wanted and not kept:
         parts.append("None of the wanted ones could be put into these parents and kept valid.")
     parts += [f"I could not take out {', '.join(refused)}."] if refused else []
-    if view.wishes.unwanted and not refused:
+    if view.preferences.unwanted and not refused:
         parts.append("It has none of the unwanted ones.")
     return answered(view, will=" ".join(parts))
 

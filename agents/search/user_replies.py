@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from move37.agents.search.catalogue import CATALOGUE
+from move37.agents.search.preferences import Preferences, only_asks, recognise, recognise_edits
 from move37.agents.search.view import View
-from move37.agents.search.wishes import Wishes, only_asks, recognise, recognise_edits
 
 _KNOWN = "delta rule, gated delta, decay, beta, short or long convolution, window, router, gate, norm, rotary, heads"
 
@@ -16,26 +16,26 @@ def answered(view: View, *, will: str) -> str:
     if all(only_asks(line) for line in view.unanswered):
         return (
             "I am a search without a language model: I answer no questions, and a question orders nothing. /why ID "
-            "says what an experiment rests on; what you say as a wish, or /propose, is tried."
+            "says what an experiment rests on; what you say as a preference, or /propose, is tried."
         )
-    wishes = Wishes()
+    preferences = Preferences()
     for line in view.unanswered:
-        wishes = wishes.without(recognise_edits(line) if view.is_program else recognise(line))
-    if view.is_program and not wishes:
+        preferences = preferences.without(recognise_edits(line) if view.is_program else recognise(line))
+    if view.is_program and not preferences:
         return (
             "I am a search without a language model: for a program I can only change numbers and delete, copy or swap "
             "statements, so I cannot act on what you said."
         )
-    if not wishes:
+    if not preferences:
         return (
             "I am a search without a language model and recognised no word of the grammar in that, so I do nothing. "
             f"Words that I know: {_KNOWN}."
         )
     parts = []
-    if wishes.wanted:
-        parts.append(f"you want {', '.join(wishes.wanted)}")
-    if wishes.unwanted:
-        parts.append(f"you do not want {', '.join(wishes.unwanted)}")
+    if preferences.wanted:
+        parts.append(f"you want {', '.join(preferences.wanted)}")
+    if preferences.unwanted:
+        parts.append(f"you do not want {', '.join(preferences.unwanted)}")
     words = "; ".join(parts)
     if view.is_program:
         return (

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from move37.agents.messages import Opening, PrecedentFacts, Precedents, Refused, Results
 from move37.agents.replies import Critique, Proposal, Proposals
 from move37.agents.research_context import ResearchContext
-from move37.agents.search.wishes import Wishes, recognise
+from move37.agents.search.preferences import Preferences, recognise
 from move37.lab.principles import WIDTHS
 from move37.lab.records import Hypothesis
 from move37.lab.statistics.noise import effect_noise
@@ -59,15 +59,15 @@ class View:
         return (*self.context.proposals, *self.context.said, *self.lines)
 
     @property
-    def wishes(self) -> Wishes:
+    def preferences(self) -> Preferences:
         """The user's lines, a later one overruling an earlier one."""
-        wishes = Wishes()
+        preferences = Preferences()
         for line in self.said:
-            wishes = wishes.without(recognise(line))
-        return wishes
+            preferences = preferences.without(recognise(line))
+        return preferences
 
     @property
-    def direction(self) -> Wishes:
+    def direction(self) -> Preferences:
         """The brief's words."""
         return recognise(self.context.direction)
 

@@ -1,4 +1,4 @@
-"""A turn as text, for a person or a program that answers it."""
+"""A turn as text, for a user or a program that answers it."""
 
 from __future__ import annotations
 

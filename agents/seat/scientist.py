@@ -7,8 +7,7 @@ With `every_role` all five are asked: that is `--model seat`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
@@ -37,7 +36,7 @@ class Outsider:
         self._earlier = earlier
         self._every_role = every_role
 
-    def sit(self, seat: Seat) -> Callable[[], OutsideAgent]:
+    def agent_factory(self, seat: Seat) -> Callable[[], OutsideAgent]:
         """What makes a fresh agent for each stage."""
         return lambda: OutsideAgent(seat, self.desk, earlier=self._earlier, every_role=self._every_role)
 
@@ -120,12 +119,6 @@ class OutsideAgent(BaseChatAgent):
             lesson=first.lesson,
             symptoms=list(first.symptoms),
         )
-
-    async def on_messages_stream(
-        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
-    ) -> AsyncGenerator[Any, None]:
-        """In one piece."""
-        yield await self.on_messages(messages, cancellation_token)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Forget the stage."""

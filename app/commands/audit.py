@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput, EnvironmentFault
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ many of the kept gains survive a correction.
 """
 
 
+@taking("workers", "sandbox", "runtime", "image")
 def audit(
-    context: typer.Context,
+    settings: Settings,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a file, an archive, or a log.")],
     log: Annotated[bool, typer.Option("--log", help="PATH is the log of a loop.")] = False,
     noise: Annotated[
@@ -51,10 +52,6 @@ def audit(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the judged files here.", metavar="DIR")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one program.", metavar="S", min=1.0)] = 120.0,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
 ) -> None:
     """Read, judge, write what was asked for, print the table."""
     if log:
@@ -63,8 +60,6 @@ def audit(
     from move37.app.views.audit import html_of, markdown_of, record_of
     from move37.lab.audit.programs import read_programs
 
-    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
-    settings: Settings = context.obj.with_flags(**flags)
     programs = read_programs(path)
     outputs = [p for p in (as_json, markdown, html) if p is not None and str(p) != "-"]
     _check_outputs(outputs)
@@ -84,13 +79,12 @@ def audit(
 async def _audit(settings: Settings, programs: tuple[object, ...], seconds: float) -> tuple[Audited, ...]:
     import os
 
-    from move37.app.backends import docker_settings
     from move37.lab.audit import run
     from move37.sandbox.factory import open_sandbox
 
     workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
     sandbox = await open_sandbox(
-        settings.sandbox.backend, trusted_source="person", workers=workers, docker=docker_settings(settings.sandbox)
+        settings.sandbox.backend, trusted_source="person", workers=workers, docker=settings.sandbox.docker()
     )
     done = 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput
 from move37.app.reading import print_json
 from move37.lab.tasks.registry import DEFAULT, kind_of
@@ -34,17 +34,11 @@ candidates get. Runs are kept in the home for one corpus and one kind of machine
 """
 
 
+@taking("corpus", "scale", "device", "workers", "sandbox", "runtime", "image")
 def baseline(
-    context: typer.Context,
+    settings: Settings,
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="softmax, linear, retention, ssd, gla, delta, ...")],
     trials: Annotated[int | None, typer.Option(help="[default: 12]", metavar="N", min=1, max=500)] = None,
-    corpus: Corpus = None,
-    scale: Scale = None,
-    device: Device = None,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tune and print."""
@@ -54,14 +48,8 @@ def baseline(
     known = families()
     if family not in known:
         raise BadInput(f"no family is called {family!r}: choose one of {', '.join(known)}")
-    flags = given(
-        {
-            "corpus": corpus, "scale": scale, "device": device, "workers": workers, "sandbox": sandbox,
-            "runtime": runtime, "image": image,
-        }
-    )  # fmt: skip
     with watching() as watch:
-        tuned = asyncio.run(_tune(context.obj.with_flags(**flags), family, trials, watch))
+        tuned = asyncio.run(_tune(settings, family, trials, watch))
     if tuned is None:
         raise BadInput(f"no variant of {family} could be measured here: see `move37 check`")
     if as_json:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Workers, given
+from move37.app.commands.options import taking
 from move37.app.reading import print_json
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -27,10 +30,9 @@ comes. Kept in the home for one text, one kind of machine and one device. Runs a
 """
 
 
+@taking("scale", "device", "corpus", "workers", "sandbox", "runtime", "image")
 def calibrate(
-    context: typer.Context,
-    scale: Scale = None,
-    device: Device = None,
+    settings: Settings,
     arms: Annotated[
         str | None, typer.Option(help="Baselines, two at least.  [default: three]", metavar="NAME,...")
     ] = None,
@@ -38,18 +40,11 @@ def calibrate(
         str | None, typer.Option(help="Learning rates.  [default: 0.005,0.01,0.02]", metavar="RATE,...")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="[default: 5]", metavar="N", min=3, max=100)] = None,
-    corpus: Corpus = None,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure, keep, print."""
     from move37.app.calibrating import as_record, asked, calibrate_scale, sentence
 
-    named = {"scale": scale, "device": device, "corpus": corpus, "workers": workers, "sandbox": sandbox}
-    settings = context.obj.with_flags(**given({**named, "runtime": runtime, "image": image}))
     wanted = asked(arms, rates, seeds)
     found, metric = asyncio.run(calibrate_scale(settings, wanted))
     if as_json:

@@ -1,4 +1,4 @@
-"""`move37 chat`: the same campaign as `run`, with a person at the table."""
+"""`move37 chat`: the same campaign as `run`, with the user taking part."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from move37.app.commands.run import campaign
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("chat", help=_HELP, short_help="Run a campaign with you at the table.")(campaign(seated=True))
+    app.command("chat", help=_HELP, short_help="Run a campaign and take part in it.")(campaign(seated=True))
 
 
-_HELP = """Run a campaign with you at the table: type at any moment, the next speaker answers.
+_HELP = """Run a campaign and take part in it: type at any moment, the next speaker answers.
 
 Type /help at the prompt for what else you can do: propose, approve, veto, pin, ban, pause, look things up. At a
 terminal the campaign runs in a process of its own: Ctrl-D leaves, `move37 attach` comes back. Lines may also come

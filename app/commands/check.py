@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Image, Runtime, SandboxName, Task, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput, Exit
 from move37.app.reading import print_json
 from move37.lab.records import Candidate, GateResult
@@ -40,19 +40,13 @@ It is executed in the sandbox, never here. Exit status 0: no gate fails; 1: one 
 """
 
 
+@taking("task", "sandbox", "runtime", "image")
 def check(
-    context: typer.Context,
+    settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The candidate.")],
-    task: Task = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, run the gates, print; the exit status is the answer."""
-
-    flags = given({"task": task, "sandbox": sandbox, "runtime": runtime, "image": image})
-    settings = context.obj.with_flags(**flags)
     source = read_source(file)
     checked = asyncio.run(_check(source, file, settings))
     if as_json:
@@ -109,12 +103,11 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
-    from move37.app.backends import docker_settings
     from move37.lab.tasks import open_gates
     from move37.sandbox.factory import open_sandbox
 
     wanted, run_gates = settings.sandbox, open_gates(settings.campaign.task, cache=settings.home)
-    docker = docker_settings(wanted)
+    docker = wanted.docker()
     sandbox = await open_sandbox(wanted.backend, trusted_source="person", workers=1, docker=docker)
     try:
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Image, Runtime, SandboxName, Workers, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.reading import print_json
 from move37.lab.archive.codec import encode
@@ -43,8 +43,9 @@ campaigns are kept too, of every budget; --law asks of them, and trains nothing,
 """
 
 
+@taking("corpus", "workers", "sandbox", "runtime", "image")
 def compare(
-    context: typer.Context,
+    settings: Settings,
     arms: Annotated[
         str, typer.Option(help="Which, by comma: designer, no-memory, random, keep-if-lower, tpe.", metavar="ARMS")
     ] = "designer,random,tpe,keep-if-lower,no-memory",
@@ -52,11 +53,6 @@ def compare(
     first: Annotated[int, typer.Option(help="The first campaign's seed.", metavar="S", min=0, max=10_000)] = 0,
     budget: Annotated[int, typer.Option(help="Candidates a campaign.", metavar="N", min=1, max=10_000)] = 12,
     fresh_seeds: Annotated[int, typer.Option(help="For the best of each campaign.", metavar="F", min=2, max=50)] = 5,
-    corpus: Corpus = None,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Write the best mixer of each campaign here.", metavar="DIR")
     ] = None,
@@ -70,14 +66,12 @@ def compare(
     from move37.agents.arms import ARMS
 
     if law:
-        _law(context.obj.home, as_json=as_json, markdown=markdown)
+        _law(settings.home, as_json=as_json, markdown=markdown)
         return
     chosen = [a.strip() for a in arms.split(",") if a.strip()]
     unknown = [a for a in chosen if a not in ARMS]
     if unknown or not chosen:
         raise BadInput(f"no arm is called {', '.join(unknown) or 'nothing'}: choose from {', '.join(ARMS)}")
-    flags = given({"corpus": corpus, "workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
-    settings = context.obj.with_flags(**flags)
     outcomes = asyncio.run(
         _compare(settings, list(dict.fromkeys(chosen)), range(first, first + seeds), budget, fresh_seeds)
     )

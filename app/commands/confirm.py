@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Image, Runtime, SandboxName, Workers, given
+from move37.app.commands.options import taking
 from move37.app.exits import Exit
 from move37.app.reading import print_json
 from move37.lab.archive.codec import encode
 
 if TYPE_CHECKING:
+    from move37.app.settings import Settings
     from move37.lab.records import Claim, Experiment, Metric
 
 Seeds = Annotated[
@@ -52,8 +53,9 @@ Everything is read from the archive. Exit status 0: every old effect is covered;
 """
 
 
+@taking("workers", "sandbox", "runtime", "image")
 def confirm(
-    context: typer.Context,
+    settings: Settings,
     ident: Annotated[str, typer.Argument(metavar="ID", help="A candidate, as `move37 list` names it.")],
     seeds: Seeds = None,
     trials: Annotated[
@@ -61,10 +63,6 @@ def confirm(
     ] = None,
     second_corpus: Second = None,
     everything: Annotated[bool, typer.Option("--all", help="Ask the rest after a failure too.")] = False,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the questions, print the claim; the exit status is the answer."""
@@ -72,10 +70,9 @@ def confirm(
     from move37.app.confirmation import confirm_experiment
     from move37.app.progress import watching
 
-    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     wanted = ConfirmationRequest(seeds=seeds, trials=trials, second_corpus=second_corpus, everything=everything)
     with watching() as watch:
-        found = asyncio.run(confirm_experiment(context.obj.with_flags(**flags), ident, wanted, watch))
+        found = asyncio.run(confirm_experiment(settings, ident, wanted, watch))
     experiment, claim, metric = found
     if as_json:
         print_json(as_record(claim, metric))
@@ -85,15 +82,12 @@ def confirm(
         raise typer.Exit(Exit.NO)
 
 
+@taking("workers", "sandbox", "runtime", "image")
 def reproduce(
-    context: typer.Context,
+    settings: Settings,
     ident: Annotated[str, typer.Argument(metavar="ID", help="An experiment with a claim.")],
     seeds: Seeds = None,
     second_corpus: Second = None,
-    workers: Workers = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the comparisons again, print old beside new; the exit status is the answer."""
@@ -102,10 +96,9 @@ def reproduce(
     from move37.app.progress import watching
     from move37.lab.claims import pairs_of
 
-    flags = given({"workers": workers, "sandbox": sandbox, "runtime": runtime, "image": image})
     wanted = ConfirmationRequest(seeds=seeds, second_corpus=second_corpus)
     with watching() as watch:
-        old, new, metric = asyncio.run(reproduce_claim(context.obj.with_flags(**flags), ident, wanted, watch))
+        old, new, metric = asyncio.run(reproduce_claim(settings, ident, wanted, watch))
     pairs = pairs_of(old, new)
     if as_json:
         print_json(

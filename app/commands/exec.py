@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from move37.app.commands.options import Image, Runtime, SandboxName
-from move37.app.commands.options import given as flags_given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput
-from move37.app.quantities import seconds
 from move37.app.running.inputs import gather_input, standard_input
+from move37.app.units import seconds
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
 
 MIB = 1024 * 1024
 DEFAULT_SECONDS = 3600.0
@@ -46,15 +48,13 @@ def register(app: typer.Typer) -> None:
     app.command("exec", help=HELP, short_help="Run a Python file in the sandbox.")(exec_file)
 
 
+@taking("sandbox", "runtime", "image")
 def exec_file(
-    context: typer.Context,
+    settings: Settings,
     file: Annotated[str, typer.Argument(help="The program; - reads it from standard input.", metavar="FILE|-")],
     arguments: Annotated[
         list[str] | None, typer.Argument(help="The program's own arguments, after --.", metavar="[-- ARGUMENTS]")
     ] = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     gpu: Annotated[int, typer.Option(help="GPUs that it gets for itself.", metavar="N", min=0)] = 0,
     memory: Annotated[str, typer.Option(help="Of all its processes: 512m, 2g.", metavar="SIZE")] = "2g",
     timeout: Annotated[
@@ -91,7 +91,6 @@ def exec_file(
 
     limit, memory_bytes, variables = _positive_seconds(timeout), parse_size(memory), parse_env(env or [])
     results.check_out(out, force=force)
-    settings = context.obj.with_flags(**flags_given({"sandbox": sandbox, "runtime": runtime, "image": image}))
     script, files = gather_input(file, given or [])
     request = ExecRequest(
         argv=("python", script, *(arguments or ())),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from move37.app.commands import options as o
+from move37.app.commands.options import taking
 from move37.app.exits import EnvironmentFault
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -27,25 +30,14 @@ campaign of an outsider is taken up again, else one begins.
 """
 
 
+@taking("task", "budget", "max_time", "brief", "seed", "preset", "corpus", "workers", "sandbox", "runtime", "image")
 def mcp(
-    context: typer.Context,
-    task: o.Task = None,
-    budget: o.Budget = None,
-    max_time: o.MaxTime = None,
-    brief: o.BriefFile = None,
-    seed: o.Seed = None,
-    preset: o.Preset = None,
-    corpus: o.Corpus = None,
-    workers: o.Workers = None,
-    sandbox: o.SandboxName = None,
-    runtime: o.Runtime = None,
-    image: o.Image = None,
+    settings: Settings,
     port: Annotated[
         int | None, typer.Option(help="HTTP on 127.0.0.1 instead of stdio.", metavar="PORT", min=0, max=65535)
     ] = None,
 ) -> None:
     """Serve until the client leaves, or until it is ended."""
-    settings = context.obj.with_flags(**o.given({n: v for n, v in context.params.items() if n != "port"}))
     from move37.app.session import check_home
 
     check_home(settings.home)

@@ -1,4 +1,4 @@
-"""`move37 measure FILE`: one mixer of the person's own through gates, training and scoring, beside a baseline."""
+"""`move37 measure FILE`: one mixer of the user's own through gates, training and scoring, beside a baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37.app.commands.options import Corpus, Device, Image, Runtime, SandboxName, Scale, Task, given
+from move37.app.commands.options import taking
 from move37.app.exits import BadInput, Exit
 from move37.app.reading import print_json
 
@@ -35,8 +35,9 @@ Exit status 0: measured; 1: a gate refuses it, or its training fails.
 """
 
 
+@taking("task", "corpus", "scale", "device", "sandbox", "runtime", "image")
 def measure(
-    context: typer.Context,
+    settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The mixer.")],
     against: Annotated[
         str | None, typer.Option(help="A baseline to train on the same seeds.", metavar="NAME", show_default=False)
@@ -49,25 +50,11 @@ def measure(
         int | None, typer.Option(help="The seeds 0 to K-1 instead.", metavar="K", show_default=False)
     ] = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="Skip the gates.")] = False,
-    task: Task = None,
-    corpus: Corpus = None,
-    scale: Scale = None,
-    device: Device = None,
-    sandbox: SandboxName = None,
-    runtime: Runtime = None,
-    image: Image = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, check the input, measure, print; the exit status is the answer."""
     from move37.app.commands.check import read_source
 
-    flags = given(
-        {
-            "task": task, "corpus": corpus, "scale": scale, "device": device, "sandbox": sandbox, "runtime": runtime,
-            "image": image,
-        }
-    )  # fmt: skip
-    settings: Settings = context.obj.with_flags(**flags)
     if seed is not None and seeds is not None:
         raise BadInput("choose either --seed S or --seeds K")
     if seed is not None and not 0 <= seed < 2**31:

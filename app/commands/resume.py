@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from move37.app.commands import options as o
+from move37.app.commands.options import OPTIONS, at_a_terminal, taking
 from move37.app.exits import Exit
 from move37.app.reading import pick_campaign, reading
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
+
+AS_IT_BEGAN = {"task", "brief", "seed", "preset", "corpus", "negotiation_rounds", "debug_attempts"}
 
 
 def register(app: typer.Typer) -> None:
@@ -31,33 +36,16 @@ campaign; one that goes on keeps its own.
 """
 
 
+@taking(*(name for name in OPTIONS if name not in AS_IT_BEGAN))
 def resume(
-    context: typer.Context,
+    settings: Settings,
     campaign: Annotated[int | None, typer.Option(help="This campaign.", metavar="N", min=1)] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="With you at the table.")] = False,
-    approve: o.Approve = None,
-    approval_timeout: o.ApprovalTimeout = None,
-    notify: o.Notify = None,
-    confirm: o.Confirm = None,
-    budget: o.Budget = None,
-    max_time: o.MaxTime = None,
-    max_tokens: o.MaxTokens = None,
-    max_cost: o.MaxCost = None,
-    model: o.Model = None,
-    base_url: o.BaseUrl = None,
-    scale: o.Scale = None,
-    device: o.Device = None,
-    workers: o.Workers = None,
-    sandbox: o.SandboxName = None,
-    runtime: o.Runtime = None,
-    image: o.Image = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Take part in it, as `move37 chat`.")] = False,
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
     from move37.app import resuming
     from move37.app.session import conduct
 
-    flags = {n: v for n, v in context.params.items() if n not in ("campaign", "chat")}
-    settings = context.obj.with_flags(**o.given(flags))
     with reading(settings.home) as archive:
         found = archive.campaigns()
         unfinished = [c for c in found if c.status != "finished"]
@@ -69,7 +57,7 @@ def resume(
             f"`move37 resume --budget {wanted.brief.budget + 4}`, or start another with `move37 run`"
         )
         return Exit.DONE
-    if chat and o.at_a_terminal():
+    if chat and at_a_terminal():
         from move37.app.attach import attach, start
 
         return attach(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
 
-from move37.app.commands import options as o
+from move37.app.commands.options import OPTIONS, at_a_terminal, taking
+
+if TYPE_CHECKING:
+    from move37.app.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,34 +32,9 @@ _HELP = """Run a campaign on its own, then print the leaderboard and write the r
 def campaign(*, seated: bool) -> Callable[..., int]:
     """The function behind run and chat. Everything is checked before anything is created."""
 
-    def command(
-        context: typer.Context,
-        task: o.Task = None,
-        model: o.Model = None,
-        base_url: o.BaseUrl = None,
-        budget: o.Budget = None,
-        max_time: o.MaxTime = None,
-        max_tokens: o.MaxTokens = None,
-        max_cost: o.MaxCost = None,
-        brief: o.BriefFile = None,
-        seed: o.Seed = None,
-        preset: o.Preset = None,
-        corpus: o.Corpus = None,
-        scale: o.Scale = None,
-        device: o.Device = None,
-        approve: o.Approve = None,
-        approval_timeout: o.ApprovalTimeout = None,
-        notify: o.Notify = None,
-        confirm: o.Confirm = None,
-        negotiation_rounds: o.NegotiationRounds = None,
-        debug_attempts: o.DebugAttempts = None,
-        workers: o.Workers = None,
-        sandbox: o.SandboxName = None,
-        runtime: o.Runtime = None,
-        image: o.Image = None,
-    ) -> int:
-        settings = context.obj.with_flags(**o.given(context.params))
-        if seated and o.at_a_terminal():
+    @taking(*OPTIONS)
+    def command(settings: Settings) -> int:
+        if seated and at_a_terminal():
             from move37.app.attach import attach, start
 
             return attach(settings.home, start(settings.home, "run", settings.flags))

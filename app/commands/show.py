@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from move37.lab.records import Experiment
 
 
-def _experiments(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids of the latest campaign that begin so, for the shell."""
-
-    return completions(context, incomplete)
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("show", help=_HELP, short_help="Show one experiment.")(show)
@@ -47,7 +41,7 @@ def show(
     context: typer.Context,
     ident: Annotated[
         str,
-        typer.Argument(metavar="ID", help="An experiment, as `move37 list` names it.", autocompletion=_experiments),
+        typer.Argument(metavar="ID", help="An experiment, as `move37 list` names it.", autocompletion=completions),
     ],
     chat: Annotated[bool, typer.Option("--chat", help="The conversation instead.")] = False,
     source: Annotated[bool, typer.Option("--source", help="The candidate's code alone, as it is.")] = False,
@@ -87,7 +81,7 @@ def _print_plain(experiment: Experiment, lines: tuple[Message, ...], *, source: 
 
 
 def _print_view(view: CampaignView, experiment: Experiment, *, diff: bool) -> None:
-    from move37.app.sections import experiment_sections
+    from move37.app.tables import experiment_sections
     from move37.app.terminal import console
     from move37.app.views.experiment import detail_of
 

@@ -21,7 +21,7 @@ from move37.app.views.compare import campaigns_table
 from move37.lab.errors import LabError
 from move37.lab.tasks.registry import DEFAULT, usage
 
-SHOWN = 12  # campaigns that are laid beside each other
+SHOWN = 12  # campaigns that are compared
 
 
 async def begin(hub: Hub, campaign: int | None) -> None:
@@ -41,16 +41,16 @@ async def begin(hub: Hub, campaign: int | None) -> None:
         for field in fields.values():
             field.props("outlined dense").classes("w-full")
         button = ui.button("Go on" if old else "Begin")
-        said = fragment("")
+        status = fragment("")
 
         async def go() -> None:
             button.disable()
-            said.set_content(render("quiet.html", text="Starting … the first sign comes within a minute."))
+            status.set_content(render("quiet.html", text="Starting … the first sign comes within a minute."))
             try:
                 number = await _started(hub.home, old.id if old else None, {k: f.value for k, f in fields.items()})
                 ui.navigate.to(f"/c/{number}/now")
             except (BadInput, EnvironmentFault, LabError, OSError) as error:
-                said.set_content(render("problem.html", text=bare(str(error))))
+                status.set_content(render("problem.html", text=bare(str(error))))
                 button.enable()
 
         button.on_click(go)

@@ -104,13 +104,13 @@ async def compare(page: Page, ids: str) -> None:
     def show() -> None:
         place.clear()
         with place:
-            _compared(page, view, list(picked.value or []), small)
+            _compared(view, list(picked.value or []), small)
 
     picked.on_value_change(show)
     show()
 
 
-def _compared(page: Page, view: CampaignView, ids: list[str], small: bool) -> None:
+def _compared(view: CampaignView, ids: list[str], small: bool) -> None:
     found = oldest_first([e for i in ids if (e := view.find(i)) is not None])
     if not found:
         fragment(render("quiet.html", text="Choose two or more experiments."))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from move37.app.page.frame import Page, content, fragment, render
 from move37.app.page.hub import Hub
+from move37.app.reading import as_csv
 from move37.app.report import html_of, markdown_of
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import lines
@@ -49,13 +48,3 @@ async def made(hub: Hub, campaign: int, name: str) -> tuple[str, str] | None:
         return None
     rows = await hub.rendered(f"rows:{stem}", campaign, ROWS[stem][1])
     return ("text/csv", as_csv(rows)) if kind == "csv" else ("application/json", json.dumps(rows, ensure_ascii=False))
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys, the first one naming the columns; empty without rows."""
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()

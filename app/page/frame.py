@@ -64,7 +64,7 @@ class Page:
         return answer
 
     def every(self, update: Callable[[], Awaitable[None]], seconds: float = EVERY) -> None:
-        """Call `update` now and then, as long as somebody looks."""
+        """Call `update` periodically, as long as the page is open."""
         ui.timer(seconds, update)
 
     # The frame -------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Page:
             elif key == "?":
                 ui.notify(KEYS, position="top")
 
-        ui.keyboard(on_key=pressed)  # silent while somebody types in a field
+        ui.keyboard(on_key=pressed)  # not while the user types in a field
 
     async def _refresh(self) -> None:
         self._show(await self.hub.live(self.campaign))
@@ -187,7 +187,7 @@ class Page:
         self._pause.props(f"icon={'play_arrow' if word == 'paused' else 'pause'}")
 
     def _entitle(self, waiting: int) -> None:
-        """Whoever works in another tab sees that something waits for a word."""
+        """The tab's title shows how many requests wait for an answer."""
         if waiting != self._waiting:
             self._waiting = waiting
             ui.page_title(f"({waiting}) Move 37" if waiting else "Move 37")

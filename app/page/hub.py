@@ -1,4 +1,4 @@
-"""One reader of the archive for all viewers: it looks once a second, and what did not change is not read again.
+"""One reader of the archive for all viewers: it reads at most once a second, and unchanged records are not read again.
 
 Everything that touches SQLite or renders runs in one worker thread, so that twenty viewers cost one; pages ask for
 `view`, `live` and `rendered`, and compare `Hub.stamp(campaign)` to know whether to draw again.

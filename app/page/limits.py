@@ -9,8 +9,8 @@ from nicegui import ui
 
 from move37.app.limits import change_of
 from move37.app.page.frame import Page, fragment, render
-from move37.app.quantities import spell_count, spell_seconds
 from move37.app.text import bare
+from move37.app.units import spell_count, spell_seconds
 from move37.lab.archive.controls import ControlKind
 from move37.lab.records import Brief
 

@@ -1,4 +1,4 @@
-"""Now: the conversation as it happens with a box to speak, what waits for a word, what is at work."""
+"""Now: the live conversation with an input box, requests that wait for approval, and running experiments."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Now:
 
 
 def _understood(text: str) -> Order:
-    """As at the terminal, where a line has one line; here a wish or a proposal may have several."""
+    """As at the terminal, but a preference or a proposal may have several lines here."""
     if text.strip() and not text.startswith("/"):
         return Order(verb="say", text=text.strip())
     word, _, rest = text.partition(" ")

@@ -61,7 +61,7 @@ async def is_narrow() -> bool:
 def draw(
     chart: Chart | None, empty: str = "", *, small: bool = False, opens: Callable[[Any], None] | None = None
 ) -> Any:
-    """A chart with its words; what stands there while there is nothing to draw. `opens` hears a mark being chosen."""
+    """A chart with its caption, or `empty` while there is nothing to draw. `opens` is called when a mark is clicked."""
     chart = narrow(chart) if chart is not None and small else chart
     with ui.element("figure").classes("chart") as place:
         if chart is None:

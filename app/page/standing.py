@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from move37.app.formatters import PHASES
 from move37.app.page.hub import LiveFeed
-from move37.app.quantities import spell_count, spell_seconds
-from move37.app.wording import PHASES
+from move37.app.units import spell_count, spell_seconds
 
 
 def standing(live: LiveFeed) -> tuple[str, str, float]:

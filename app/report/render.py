@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.app import templating
 from move37.app.exits import EnvironmentFault
-from move37.app.quantities import spell_count, spell_seconds
+from move37.app.units import spell_count, spell_seconds
 from move37.app.views.campaign import CampaignView, caveat_of, view_of
 from move37.app.views.charts import charts
 from move37.app.views.conversation import utterances

@@ -72,10 +72,9 @@ def run(request: ExecRequest) -> int:
 
 
 async def _run(request: ExecRequest, printer: Printer) -> Outcome:
-    from move37.app.backends import docker_settings
     from move37.sandbox.factory import open_sandbox
 
-    docker = docker_settings(request.sandbox)
+    docker = request.sandbox.docker()
     sandbox: Sandbox = await open_sandbox(request.sandbox.backend, trusted_source="person", single=True, docker=docker)
     try:
         more = packages(request.pip, request.cache, docker=sandbox.name.startswith("docker"))

@@ -53,9 +53,9 @@ def evidence_over_compute(view: CampaignView) -> list[CandidateEvidence]:
     return found
 
 
-def binomial_range(count: int, share: float = 0.95) -> tuple[int, int]:
-    """Between how many heads `count` fair coins end in at least `share` of all cases, the same to both sides."""
-    tail, below, least = (1.0 - share) / 2, 0.0, 0
+def binomial_range(count: int) -> tuple[int, int]:
+    """Between how many heads `count` fair coins end in at least 95 % of all cases, the same to both sides."""
+    tail, below, least = 0.025, 0.0, 0
     for heads in range(count + 1):
         below += math.comb(count, heads) / 2**count
         if below > tail:

@@ -30,7 +30,7 @@ class AtWork:
 def at_work(
     view: CampaignView, state: Mapping[str, Any], curves: Sequence[Curve], waiting: Collection[str] = ()
 ) -> list[AtWork]:
-    """Who is at work, as the campaign last told; not those that wait for a person's word."""
+    """What is being worked on, as the campaign last reported; not what waits for the user's answer."""
     names = {e.id: e.name for e in view.experiments}
     found = []
     for ident, facts in dict(state.get("active") or {}).items():

@@ -32,7 +32,7 @@ class GateCount:
 
     gate: str
     ended: int  # experiments that it ended
-    mended: int  # refusals that the Debugger mended
+    repaired: int  # refusals that the Debugger repaired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +100,15 @@ def best_at(
 def gate_counts(experiments: Sequence[Experiment]) -> list[GateCount]:
     """Which gates refused candidates, and what became of it; most frequent first."""
     ended: Counter[str] = Counter()
-    mended: Counter[str] = Counter()
+    repaired: Counter[str] = Counter()
     for e in experiments:
         if e.role is Role.CANDIDATE:
             last = {g.name for g in e.gates if g.passed is False}
             ended.update(last)
-            mended.update(_refusals(e) - last)
-    return [GateCount(gate=gate, ended=ended[gate], mended=mended[gate]) for gate, _ in (ended + mended).most_common()]
+            repaired.update(_refusals(e) - last)
+    return [
+        GateCount(gate=gate, ended=ended[gate], repaired=repaired[gate]) for gate, _ in (ended + repaired).most_common()
+    ]
 
 
 def _refusals(experiment: Experiment) -> set[str]:

@@ -76,7 +76,7 @@ def _tried(view: CampaignView) -> list[str]:
         seconds = sum(c.core_seconds for c in asked)
         said.append(f"{counted(len(asked), 'claim')} asked, {seconds / 60:.0f} core-minutes of trainings on top.")
     if refused := gate_counts(view.candidates):
-        gates = ", ".join(f"{c.gate} ({c.ended} ended, {c.mended} mended)" for c in refused[:MOST])
+        gates = ", ".join(f"{c.gate} ({c.ended} ended, {c.repaired} repaired)" for c in refused[:MOST])
         said.append(f"Gates refused: {gates}.")
     if view.tokens:
         said.append(f"{view.tokens:,} tokens, {view.cost:.2f} dollars.")

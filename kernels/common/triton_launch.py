@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import triton
@@ -40,12 +41,22 @@ class LaunchPlan:
         return self.first.shape[0] - 1
 
 
-def plan(batch: int, time: int, cu_seqlens: Tensor | None, chunk: int, device: torch.device) -> LaunchPlan:
-    """The plan for [batch, time], or for sequences packed between `cu_seqlens`. Nothing is read back from the device.
+def chunk_size(time: int, width: int) -> int:
+    """C: 64 fills the tensor cores; wider heads leave room for 32; short sequences need no more than they have."""
+    largest = 32 if width > 128 else 64
+    return largest if time >= largest else min(largest, block(time))
+
+
+def plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
+    """The plan for q [B, T, H, K] and v [B, T, HV, V], or for sequences packed between `cu_seqlens`.
+
+    Nothing is read back from the device.
 
     How many chunks packed sequences have is known there only: the table has room for the most there can be, and what is
     left over has no rows.
     """
+    batch, time, device = v.shape[0], v.shape[1], q.device
+    chunk = chunk_size(time, q.shape[3])
     if cu_seqlens is None:
         capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
         # What is made during a capture belongs to that graph and must not be handed to others.
@@ -87,6 +98,24 @@ def summed(gradient: Tensor, like: Tensor) -> Tensor:
         return gradient
     grouped = gradient.view(*like.shape[:3], -1, like.shape[3])
     return torch.sum(grouped, 3).to(like.dtype)
+
+
+def contiguous(*tensors: Any) -> Any:
+    """Each in one piece; None stays None."""
+    return tuple(None if x is None else x.contiguous() for x in tensors)
+
+
+def kernel_sizes(q: Tensor, v: Tensor, cut: LaunchPlan) -> dict[str, Any]:
+    """The compile-time numbers that all kernels of a family take."""
+    return {
+        "H": q.shape[2],
+        "HV": v.shape[2],
+        "K": q.shape[3],
+        "V": v.shape[3],
+        "C": cut.chunk,
+        "BK": block(q.shape[3]),
+        "PRECISION": precision(q.dtype),
+    }
 
 
 def configs(*choices: tuple[dict[str, int], int, int]) -> list[triton.Config]:

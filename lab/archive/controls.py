@@ -10,8 +10,6 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Self
 
 from move37.lab.archive.message import now
 from move37.lab.archive.shared import SharedConnection
@@ -55,22 +53,8 @@ class Control:
     answer: str | None = None  # one sentence; None: not carried out yet
 
 
-class Controls:
+class Controls(SharedConnection):
     """The orders of one home. Any number of processes may post; the campaign alone takes and answers."""
-
-    def __init__(self, home: Path) -> None:
-        """Raises `ArchiveError` when there is no archive in `home`."""
-        self._shared = SharedConnection(home)
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._shared.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def post(
         self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str = "person"
@@ -78,7 +62,7 @@ class Controls:
         """Ask for something; returns the order's id. Raises `ValueError` for a text that is too long."""
         if len(text) > LONGEST:
             raise ValueError(f"{len(text):,} characters are too many: write at most {LONGEST:,}")
-        with self._shared.write() as db:
+        with self.write() as db:
             cursor = db.execute(
                 "INSERT INTO controls (campaign, at, user, kind, experiment, text) VALUES (?, ?, ?, ?, ?, ?)",
                 (campaign, now(), user, kind.value, experiment, text),
@@ -88,9 +72,9 @@ class Controls:
     def take(self, campaign: int) -> tuple[Control, ...]:
         """The orders that nobody has taken, oldest first; each is given out once."""
         waiting = "SELECT 1 FROM controls WHERE campaign = ? AND taken_at IS NULL LIMIT 1"
-        if not self._shared.read("controls", waiting, (campaign,)):
+        if not self.read("controls", waiting, (campaign,)):
             return ()
-        with self._shared.write() as db:
+        with self.write() as db:
             rows = db.execute(
                 "SELECT * FROM controls WHERE campaign = ? AND taken_at IS NULL ORDER BY id", (campaign,)
             ).fetchall()
@@ -99,18 +83,18 @@ class Controls:
 
     def answer(self, ident: int, text: str) -> None:
         """Say what became of an order; the first answer stays."""
-        with self._shared.write() as db:
+        with self.write() as db:
             db.execute("UPDATE controls SET answer = ? WHERE id = ? AND answer IS NULL", (text, ident))
 
     def find(self, ident: int) -> Control | None:
         """One order."""
-        rows = self._shared.read("controls", "SELECT * FROM controls WHERE id = ?", (ident,))
+        rows = self.read("controls", "SELECT * FROM controls WHERE id = ?", (ident,))
         return _control(rows[0]) if rows else None
 
     def of(self, campaign: int, *, after: int = 0) -> tuple[Control, ...]:
         """All orders of a campaign behind the id `after`, oldest first."""
         sql = "SELECT * FROM controls WHERE campaign = ? AND id > ? ORDER BY id"
-        return tuple(_control(row) for row in self._shared.read("controls", sql, (campaign, after)))
+        return tuple(_control(row) for row in self.read("controls", sql, (campaign, after)))
 
 
 def _control(row: sqlite3.Row) -> Control:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from move37.lab.archive.message import now
 from move37.lab.archive.shared import SharedConnection
@@ -62,29 +62,19 @@ def notices_of(state: Mapping[str, Any]) -> tuple[StoredNotice, ...]:
     )
 
 
-class Recorder:
+class Recorder(SharedConnection):
     """Written by the campaign's process alone, from any of its threads."""
 
     def __init__(self, home: Path, campaign: int) -> None:
         """Raises `ArchiveError` when there is no archive in `home`."""
-        self._shared = SharedConnection(home)
+        super().__init__(home)
         self._campaign = campaign
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._shared.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def point(
         self, experiment: str, rung: str, seed: int, step: int, loss: float, *, rate: float = 0.0, fresh: bool = False
     ) -> None:
         """One point of a curve; a step that is there already is overwritten, as a repeated run does."""
-        with self._shared.write() as db:
+        with self.write() as db:
             db.execute(
                 "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (experiment, rung, seed, rate, int(fresh), step, loss),
@@ -92,14 +82,14 @@ class Recorder:
 
     def state(self, **facts: Any) -> None:
         """Facts about this moment (phase, done, seconds_left, paused, ...), over those told before."""
-        with self._shared.write() as db:
+        with self.write() as db:
             row = db.execute("SELECT state FROM live WHERE campaign = ?", (self._campaign,)).fetchone()
             known = (json.loads(row[0]) if row else {}) | facts
             db.execute("INSERT OR REPLACE INTO live VALUES (?, ?, ?)", (self._campaign, now(), json.dumps(known)))
 
     def ask(self, experiment: str, kind: str, text: str, *, until: str | None = None) -> None:
         """A question is open from now on."""
-        with self._shared.write() as db:
+        with self.write() as db:
             db.execute(
                 "INSERT INTO requests (campaign, experiment, kind, text, at, until) VALUES (?, ?, ?, ?, ?, ?)",
                 (self._campaign, experiment, kind, text, now(), until),
@@ -107,7 +97,7 @@ class Recorder:
 
     def close_request(self, experiment: str, answer: str) -> None:
         """Whatever was asked about `experiment` is answered."""
-        with self._shared.write() as db:
+        with self.write() as db:
             db.execute(
                 "UPDATE requests SET answer = ? WHERE campaign = ? AND experiment = ? AND answer IS NULL",
                 (answer, self._campaign, experiment),
@@ -115,30 +105,20 @@ class Recorder:
 
     def close_requests(self, answer: str) -> None:
         """Nothing waits any more: a campaign begins, or ends."""
-        with self._shared.write() as db:
+        with self.write() as db:
             db.execute("UPDATE requests SET answer = ? WHERE campaign = ? AND answer IS NULL", (answer, self._campaign))
 
 
-class LiveReader:
+class LiveReader(SharedConnection):
     """Curves, requests and the state of a home's campaigns; all empty for an archive that is older than they are."""
 
     def __init__(self, home: Path) -> None:
         """Raises `ArchiveError` when there is no archive in `home`."""
-        self._shared = SharedConnection(home, readonly=True)
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._shared.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().__init__(home, readonly=True)
 
     def curves(self, campaign: int) -> tuple[Curve, ...]:
         """The curves of a campaign's experiments, in the order in which the experiments began."""
-        rows = self._shared.read(
+        rows = self.read(
             "curves",
             "SELECT c.* FROM curves c JOIN experiments e ON e.id = c.experiment WHERE e.campaign = ?"
             " ORDER BY e.role, e.number, c.rung, c.seed, c.rate, c.fresh, c.step",
@@ -164,12 +144,12 @@ class LiveReader:
     def points(self, campaign: int) -> int:
         """How many points the curves of a campaign have: it grows while something trains."""
         sql = "SELECT count(*) FROM curves c JOIN experiments e ON e.id = c.experiment WHERE e.campaign = ?"
-        rows = self._shared.read("curves", sql, (campaign,))
+        rows = self.read("curves", sql, (campaign,))
         return int(rows[0][0]) if rows else 0
 
     def state(self, campaign: int) -> Mapping[str, Any]:
         """What was last told, with the time it was told as "at"; empty when nothing was."""
-        rows = self._shared.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))
+        rows = self.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))
         return dict(json.loads(rows[0]["state"]), at=rows[0]["at"]) if rows else {}
 
     def requests(self, campaign: int) -> tuple[StoredRequest, ...]:
@@ -177,5 +157,5 @@ class LiveReader:
         sql = "SELECT * FROM requests WHERE campaign = ? AND answer IS NULL ORDER BY id"
         return tuple(
             StoredRequest(experiment=r["experiment"], kind=r["kind"], text=r["text"], at=r["at"], until=r["until"])
-            for r in self._shared.read("requests", sql, (campaign,))
+            for r in self.read("requests", sql, (campaign,))
         )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from move37.lab.errors import BadCandidate
+from move37.lab.tasks.program_folder import decoded
 
 SOURCES = ("program", "code", "source")  # of a record, as loops that write archives call it
 LARGEST_ARCHIVE = 256 * 2**20  # bytes
@@ -46,18 +45,11 @@ def _from_file(path: Path, name: str) -> Program:
     try:
         if path.stat().st_size > LARGEST_PROGRAM:
             return Program(name=name, source=None, reason=f"over {LARGEST_PROGRAM // 2**20} MiB")
-        return Program(name=name, source=_python(path.read_bytes()))
+        return Program(name=name, source=decoded(path.read_bytes()))
     except OSError as error:
         return Program(name=name, source=None, reason=f"cannot be read: {error.strerror}")
     except (UnicodeDecodeError, SyntaxError, LookupError):
         return Program(name=name, source=None, reason="no text in the encoding that it declares, or UTF-8")
-
-
-def _python(data: bytes) -> str:
-    """Python source as Python reads it: its mark, the encoding that it declares, any line ends."""
-    plain = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(plain).readline)
-    return plain.decode(encoding)
 
 
 def text_of(data: bytes) -> str:

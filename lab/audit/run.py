@@ -58,7 +58,7 @@ async def audit(
     on_done: Callable[[Audited], None] | None = None,
 ) -> tuple[Audited, ...]:
     """Judge all programs, `workers` at a time, in their own order. Raises `SandboxError` where the sandbox is ours to
-    mend; whatever a program does, the others are judged."""
+    repair; whatever a program does, the others are judged."""
     places = asyncio.Semaphore(workers)
 
     async def one(number: int, program: Program) -> Audited:

@@ -51,7 +51,7 @@ def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """A row may move by rounding alone."""
     limit = rounding_limit(raw)
     if evidence.failed("purity"):
-        return unjudged(NAME, "not judged while equal calls differ: mend purity first", limit)
+        return unjudged(NAME, "not judged while equal calls differ: correct purity first", limit)
     if raw.value is None:
         return unjudged(NAME, raw.detail, limit)
     if raw.value > limit:

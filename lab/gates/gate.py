@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
 ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding
-SHORT_LIMIT = 0.2  # for a candidate that computes in eight bits: `dtype` fails it anyway
+SHORT_LIMIT = 0.2  # tolerance for a candidate that computes in bfloat16 internally, which the gate `dtype` rejects
 AMPLIFICATION = 20.0  # how much more than its own rounding a candidate may differ
 
 

@@ -50,7 +50,7 @@ def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     limit = rounding_limit(raw)
     for other, why in _EXPLAINED.items():
         if evidence.failed(other):
-            return unjudged(NAME, f"not judged while {why}: mend {other} first", limit)
+            return unjudged(NAME, f"not judged while {why}: correct {other} first", limit)
     if raw.value is None:
         return unjudged(NAME, raw.detail, limit)
     if raw.value > limit:

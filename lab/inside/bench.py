@@ -69,7 +69,7 @@ class Bench:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """float32, unless the candidate runs only in another: that is for `dtype` to say, and for nobody else."""
+        """float32, or the first dtype in which the candidate runs; only the gate `dtype` reports that as a failure."""
         for dtype in DTYPES.values():
             try:
                 self.build(dtype=dtype)(self.inputs(2, 64).to(dtype))

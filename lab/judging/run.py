@@ -17,6 +17,7 @@ from move37.lab import baselines
 from move37.lab.errors import MeasurementBroken
 from move37.lab.gates.gate import GateEvidence, RawMeasurement
 from move37.lab.gates.registry import NAMES
+from move37.lab.job_bundle import inside, main_file
 from move37.lab.judging.ast_hash import ast_hash
 from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.judging.judging import FATAL, judge_all, refused
@@ -25,7 +26,6 @@ from move37.lab.records import Candidate
 from move37.lab.scale import CPU, Scale
 from move37.lab.training.contract import FILE_NAME, ContractError, check_source
 from move37.lab.training.sizes import fit_mlp_width
-from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits, Outcome
 from move37.sandbox.sandbox import Sandbox
 

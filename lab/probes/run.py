@@ -20,7 +20,7 @@ from move37.lab.probes.probe import IGNORE, Probe
 from move37.lab.probes.word_problem import S3_FAR
 from move37.lab.records import Candidate, Measurement
 from move37.lab.training.jobs import Network, Tokens
-from move37.lab.training.runs import OnLoss, train
+from move37.lab.training.runs import train
 from move37.lab.training.score import score
 from move37.sandbox.sandbox import Sandbox
 
@@ -33,7 +33,7 @@ WALL_SECONDS = 400.0  # twenty times what the slowest baseline needs on an idle 
 
 
 async def run_probe(
-    probe: Probe, candidate: Candidate, *, experiment: str, seed: int, sandbox: Sandbox, on_loss: OnLoss | None = None,
+    probe: Probe, candidate: Candidate, *, experiment: str, seed: int, sandbox: Sandbox
 ) -> tuple[Measurement | None, str, dict[str, str]]:  # fmt: skip
     """The accuracy of `candidate` on `probe`, or None and its fault; and which sandbox ran it."""
     network = Network(kind="probe", vocabulary=probe.vocabulary, total_steps=probe.steps, enough=probe.enough)
@@ -47,7 +47,7 @@ async def run_probe(
     trained = await train(
         candidate, network, draw, experiment=experiment, seed=seed, stop=probe.steps,
         learning_rate=probe.learning_rate, most_parameters=MOST_PARAMETERS, wall_seconds=WALL_SECONDS,
-        sandbox=sandbox, checkpoints=None, on_loss=on_loss,
+        sandbox=sandbox, checkpoints=None,
     )  # fmt: skip
     where = {"backend": trained.backend, "image": trained.image}
     if trained.weights is None and not trained.diverged:

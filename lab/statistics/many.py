@@ -25,14 +25,14 @@ def confirmation_error(k: int) -> float:
     return ERROR * 6.0 / (math.pi * k) ** 2
 
 
-def adjusted_confidence(tried: int, confidence: float = 0.95) -> float:
-    """The confidence each of `tried` intervals needs so that all hold together (Sidak 1967): confidence^(1/tried).
+def adjusted_confidence(tried: int) -> float:
+    """The confidence each of `tried` intervals needs so that all hold together with .95 (Sidak 1967): .95^(1/tried).
 
     Holds for independent and for positively dependent estimates; a shared baseline makes them the latter.
     """
     if tried < 1:
         raise ValueError("at least one was tried")
-    return float(confidence ** (1.0 / tried))
+    return float(0.95 ** (1.0 / tried))
 
 
 @functools.cache

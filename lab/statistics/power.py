@@ -12,6 +12,7 @@ import math
 import numpy as np
 from scipy import special
 
+POWER = 0.8  # of a smallest effect that can be seen
 MOST_SDS = 100.0  # effects beyond so many standard deviations are not asked for
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
 
@@ -33,18 +34,16 @@ def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: flo
 
 
 @functools.cache
-def minimum_detectable_effect(
-    n: int, *, sd: float, power_wanted: float = 0.8, confidence: float = 0.95, df: float | None = None
-) -> float:
-    """The smallest effect that `n` seeds find with `power_wanted`, in the unit of `sd`; infinite where none is."""
+def minimum_detectable_effect(n: int, *, sd: float, confidence: float = 0.95, df: float | None = None) -> float:
+    """The smallest effect that `n` seeds find in four of five cases, in the unit of `sd`; infinite where none is."""
     if sd <= 0.0 and n > 1:
         return 0.0
     low, high = 0.0, MOST_SDS * sd
-    if power(high, n=n, sd=sd, confidence=confidence, df=df) < power_wanted:
+    if power(high, n=n, sd=sd, confidence=confidence, df=df) < POWER:
         return math.inf
     for _ in range(40):  # power grows with the effect: bisect
         middle = (low + high) / 2
-        if power(middle, n=n, sd=sd, confidence=confidence, df=df) < power_wanted:
+        if power(middle, n=n, sd=sd, confidence=confidence, df=df) < POWER:
             low = middle
         else:
             high = middle

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
 # A loss well above a uniform guess, after the first fifty steps, does not come back.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
-MARGIN = 1.02  # times the scale's parameters: the 1 % of the fit, and what buffers a mixer keeps
+MARGIN = 1.02  # times the scale's parameters: 1 % for rounding the MLP's width, 1 % for a mixer's buffers
 
 
 async def probed(candidate: Candidate, *, experiment: str, rung: Rung, seed: int, sandbox: Sandbox) -> Measured:

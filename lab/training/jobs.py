@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from move37.lab import baselines
+from move37.lab.job_bundle import inside, main_file
 from move37.lab.records import Candidate
 from move37.lab.scale import CPU, Scale
 from move37.lab.training.outcomes import REPORT
 from move37.lab.training.sizes import MIXER_MARGIN
-from move37.lab.travel import inside, main_file
 from move37.sandbox.job import MIB, Job, Limits
 
 CHECKPOINT, SCORES = "checkpoint.safetensors", "scores.safetensors"

@@ -33,7 +33,7 @@ LARGEST_LINE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCost:
-    """What the segment that ended at `steps` cost, measured outside. An earlier segment stands in its own rung."""
+    """Cost of the last training segment (to `steps`), measured outside; each rung's record has its own segment."""
 
     steps: int = 0
     wall_seconds: float = 0.0

@@ -28,7 +28,6 @@ def fit_mlp_width(
     mixer_parameters: int,
     target_parameters: int = TARGET_PARAMETERS,
     *,
-    vocab: int = VOCAB,
     d_model: int = D_MODEL,
     n_layers: int = N_LAYERS,
 ) -> int:
@@ -36,10 +35,10 @@ def fit_mlp_width(
 
     Raises `ValueError` when even that misses the target by more than 1 %: the mixer is too large or the target is.
     """
-    rest = network_parameters(mixer_parameters, 1, vocab=vocab, d_model=d_model, n_layers=n_layers)
+    rest = network_parameters(mixer_parameters, 1, d_model=d_model, n_layers=n_layers)
     per_unit = n_layers * 2 * d_model
     width = max(1, 1 + round((target_parameters - rest) / per_unit))
-    total = network_parameters(mixer_parameters, width, vocab=vocab, d_model=d_model, n_layers=n_layers)
+    total = network_parameters(mixer_parameters, width, d_model=d_model, n_layers=n_layers)
     if abs(total - target_parameters) > TOLERANCE * target_parameters:
         raise ValueError(
             f"a mixer of {mixer_parameters} parameters makes a network of {total}, not of {target_parameters}: "

@@ -36,7 +36,7 @@ from move37.sandbox.process_identity import current
 
 log = structlog.get_logger()
 
-LEAST_HELD = 12  # seven baselines and the four best that take turns must not throw each other's containers out
+LEAST_HELD = 12  # containers: seven baselines and four promoted candidates alternate, and must not evict each other
 TRIES = 3  # containers that may turn out to be dead before a job is given up
 
 
@@ -113,7 +113,7 @@ class DockerSandbox:
 
     @asynccontextmanager
     async def _slot(self, trust: str, shape: Shape) -> AsyncIterator[Slot]:
-        """The candidate's slot, with everybody else of the same candidate outside."""
+        """The candidate's slot, locked: jobs of one candidate run one after another."""
         while True:
             if self._closed:
                 raise SandboxUnavailable("This sandbox was closed; open another one.")
@@ -121,7 +121,7 @@ class DockerSandbox:
             slot.waiting_jobs += 1
             try:
                 async with slot.lock:
-                    # While we waited the candidate may have been released: what it had is gone, and nobody's any more.
+                    # The candidate may have been released while we waited: then its slot was replaced.
                     if self._slots.get((trust, shape)) is not slot:
                         continue
                     yield slot
@@ -150,7 +150,7 @@ class DockerSandbox:
         return slot.container
 
     def _make_space(self) -> None:
-        """Candidates that nobody released: the ones unused for longest lose their containers."""
+        """Evict the containers that were unused for longest, of candidates that were never released."""
         held = [slot for slot in self._slots.values() if slot.container is not None and not slot.waiting_jobs]
         held.sort(key=lambda slot: slot.used)
         for slot in held[: max(0, len(held) - self._most_held + 1)]:
@@ -164,7 +164,7 @@ class DockerSandbox:
             self._remove_soon(container)
 
     def _remove_soon(self, container: WorkerContainer) -> None:
-        """Nobody waits for the daemon to take a container apart but `close`, and a job whose GPU it holds."""
+        """Remove in the background; only `close`, and a job that needs its GPU, wait for the daemon to finish."""
         task = asyncio.create_task(container.remove())
         self._removals.add(task)
         task.add_done_callback(self._removals.discard)

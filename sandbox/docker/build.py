@@ -56,7 +56,7 @@ Say = Callable[[str], None]
 def build(
     engine: Engine, *, base: str = DEFAULT_BASE, variant: Variant = "cpu", cache: Path, force: bool = False, say: Say
 ) -> Image:
-    """Build our image unless the same recipe is built already; `cache` keeps the wheels, `say` hears the progress.
+    """Build our image unless the same recipe is built already; `cache` keeps the wheels, `say` gets the progress.
 
     Raises `SandboxError` of the kind that names what to do.
     """

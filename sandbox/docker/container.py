@@ -203,10 +203,10 @@ class WorkerContainer:
 
     def _complaint(self) -> str:
         lines = self._complaints.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:300] if lines else "it said nothing"
+        return lines[-1][:300] if lines else "no output"
 
     def _hang_up(self) -> None:
-        """Before the container is removed: the daemon waits for whoever does not read what the container said."""
+        """Close the stream before the container is removed: the daemon waits for readers of its output."""
         with suppress(OSError):
             self.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self.writer.close()

@@ -52,7 +52,7 @@ def recipe(files: Sequence[Path] = RECIPE_FILES) -> str:
 def judge_image(name: str, attributes: Mapping[str, Any] | None, wanted: str, variant: Variant = "cpu") -> Image:
     """Decide from what the engine says about `name` whether it serves; pure. Raises `ImageMissing`.
 
-    Only our own tags are held to the recipe: an image that a person names is their choice.
+    Only our own tags are held to the recipe: an image that the user names is their choice.
     """
     build = "move37 sandbox build" + (" --cuda" if variant == "cuda" else "")
     if attributes is None:

@@ -160,7 +160,7 @@ def _device_requests(devices: tuple[str, ...]) -> list[Mapping[str, Any]]:
 
 
 def _tmpfs_options(size_bytes: int) -> str:
-    # exec: Triton loads what it has compiled, and shell blocks run their own files. noexec would stop nobody:
+    # exec: Triton loads what it has compiled, and shell blocks run their own files. noexec would not stop an attacker:
     # a program can execute a memfd.
     # The number of files has a limit of its own: empty ones take no room, but the kernel's memory.
     return f"rw,exec,nosuid,nodev,size={size_bytes},nr_inodes={MAX_INODES},mode=1777,uid=65534,gid=65534"

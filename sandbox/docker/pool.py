@@ -96,7 +96,7 @@ class Pool:
                     self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds
                 )
         except Exception as error:
-            # Whoever waits hears it; with nobody waiting the next claim tries again.
+            # A waiting claim gets the error; without one the next claim tries again.
             if (promise := self._next_waiting(shape)) is not None:
                 promise.set_exception(error)
             else:

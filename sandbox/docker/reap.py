@@ -7,24 +7,22 @@ daemon that was itself killed left over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
 
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
-from move37.sandbox.process_identity import ProcessIdentity, is_dead, parse
+from move37.sandbox.process_identity import is_dead, parse
 
 log = structlog.get_logger()
 
 
-def orphans(
-    containers: Iterable[Mapping[str, Any]], dead: Callable[[ProcessIdentity], bool] = is_dead
-) -> tuple[str, ...]:
-    """Names of the containers whose owner has ended. Pure but for `dead`.
+def orphans(containers: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Names of the containers whose owner has ended.
 
-    A label that cannot be read is nobody's; a container without our label is never touched.
+    A label that cannot be read counts as one whose owner has ended; a container without our label is never touched.
     """
     found = []
     for container in containers:
@@ -32,7 +30,7 @@ def orphans(
         if ROLE_LABEL not in labels:
             continue
         owner = parse(labels.get(OWNER_LABEL, ""))
-        if owner is None or dead(owner):
+        if owner is None or is_dead(owner):
             found.append(name_of(container))
     return tuple(found)
 

@@ -82,7 +82,7 @@ def profile() -> dict[str, Any]:
     rules.append(_when("clone", _masked(0, NAMESPACE_FLAGS, 0)))
     # glibc falls back to clone, whose flags can be looked at, only when clone3 seems not to exist.
     rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS})
-    # Nobody touches the limits, the priority or the processors of another process: 0 is the caller itself.
+    # A process may change limits, priority and processors of itself (0) only.
     rules.append(_when("prlimit64", _equal(0, 0)))
     rules.append(_when("sched_setaffinity", _equal(0, 0)))
     rules.append(_when("setpriority", _equal(0, 0), _equal(1, 0)))

@@ -1,4 +1,4 @@
-"""What a person may set about the Docker backend; plain data, read by whoever builds a `DockerSandbox`."""
+"""The settings of the Docker backend; plain data."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class BlockRunner:
         after = {name: content for name, content in outcome.files.items() if name not in (ENTRY_NAME, STATE_NAME)}
         self._state = outcome.files.get(STATE_NAME, self._state)
         if outcome.left_out_count:
-            # What could not come back has not been removed: whoever misses it below would remove it here.
+            # A file that could not come back was not deleted by the block, so it is not deleted here either.
             after = {name: content for name, content in before.items() if name not in after} | after
             output += f"\n{left_out_words(outcome)}"
         # What one block leaves must not keep the next from running: it is copied with that one's code.

@@ -230,7 +230,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         if inspect.iscoroutinefunction(self._approval):
             answer = await self._approval(request)
         else:
-            # In a thread: a person who thinks must not stop the agents.
+            # In a thread: a user who takes their time must not stop the agents.
             answer = await asyncio.to_thread(self._approval, request)
             if inspect.isawaitable(answer):
                 answer = await answer

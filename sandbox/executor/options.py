@@ -1,4 +1,4 @@
-"""What a `SandboxCodeExecutor` can be told, what it refuses on purpose, and what it gives back."""
+"""The options of a `SandboxCodeExecutor`, what it refuses on purpose, and its result."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
 
 
 def open_to_all(reasons: dict[str, str]) -> bool:
-    """Whether nobody could still read this interpreter where there is no view to show it in."""
+    """Whether user `nobody` can read this interpreter without a root file system of our making."""
     for folder in rootfs.interpreter_folders():
         for parent in (folder, *folder.parents):
             if not parent.stat().st_mode & 0o001:
@@ -100,7 +100,7 @@ def try_spaces(kind: str) -> str | None:
 
 
 def enter_user_namespace() -> None:
-    """Every capability, but only over what we make ourselves; we are called nobody in it."""
+    """Every capability, but only over what we make ourselves; our user is `nobody` in it."""
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")

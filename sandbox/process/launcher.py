@@ -2,7 +2,7 @@
 
     launcher   the process that the host knows. Sees the host's files, makes the cgroup and a folder to mount on,
                removes both at the end, also when the host is killed (it then gets SIGTERM from the kernel)
-     '- supervisor   PID 1 of a pid namespace: its death takes everything with it. Speaks with the host
+     '- supervisor   PID 1 of a pid namespace: its death takes everything with it. Talks to the host
          |- zygote   torch imported; forks, reaps, and never sees a job
          '- init     of the namespaces of the next job (namespaces.py)
 
@@ -96,7 +96,7 @@ def supervise(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, 
         syscalls.unshare(syscalls.SPACES)
         if support.spaces == "root":
             os.setgroups([])
-        if not rootfs.build(scratch, uid=os.getuid(), gid=os.getgid()):
+        if not rootfs.build(scratch):
             support = replace(support, filter=support.private_filter)
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         rootfs.leave_old_root()

@@ -143,12 +143,6 @@ class NamespaceIsolation:
                 syscalls.mount("none", str(path), None, syscalls.MS_REMOUNT | MOUNT_FLAGS, options)
         return child
 
-    def hand_over(self, folder: Path) -> None:
-        if self.user is not None:
-            for path, _, names in os.walk(folder):
-                for name in ("", *names):
-                    os.chown(os.path.join(path, name), self.user, self.user)
-
     def watch(self) -> str | None:
         if not self.support.spaces:
             return None
@@ -174,10 +168,10 @@ class NamespaceIsolation:
         assert isinstance(child, NamespacedChild)
         if self.namespaces:
             if "cpu_seconds" not in self._accounting.usage():
-                # Whoever is still there, and whoever the init has reaped; the job's first process reports for itself.
+                # Processes that still run, and those that the init has reaped; the job's first process reports its own.
                 others = [pid for pid in self._pids() if pid != child.pid]
                 self._beside = sum(map(processor_seconds, [*others, self.namespaces.pid]))
-            # The kernel kills everybody in the namespaces, and init is gone only when all of them are.
+            # The kernel kills every process in the namespaces; init ends only when all of them have.
             os.kill(self.namespaces.pid, signal.SIGKILL)
             ended = child.wait()
             os.waitpid(self.namespaces.pid, 0)
@@ -196,7 +190,7 @@ class NamespaceIsolation:
         return found
 
     def idle(self, reader: int) -> None:
-        """The zygote tidies its memory before it forks."""
+        """Nothing: the zygote collects its memory before it forks."""
 
     def clean(self) -> None:
         if self.support.spaces:
@@ -211,11 +205,7 @@ class NamespaceIsolation:
             empty(str(self.root))
         verify_empty([str(self.root)])
         self.user = next(self._users) if self._users is not None else None
-        for name, mode in (("work", 0o1777), *((name, 0o755) for name in OWN_FOLDERS)):
-            (self.root / name).mkdir()
-            (self.root / name).chmod(mode)
-            if self.user is not None and name != "work":
-                os.chown(self.root / name, self.user, self.user)
+        identity.make_folders(self.root, OWN_FOLDERS, self.user)
         if self.support.spaces:
             owner = "" if self.user is None else f",uid={self.user},gid={self.user}"
             syscalls.mount("shm", str(self.root / "shm"), "tmpfs", MOUNT_FLAGS, f"mode=1777{owner}")
@@ -232,10 +222,10 @@ class NamespaceIsolation:
         pid = os.fork()
         if pid == 0:
             try:
-                furnish(self.root)
+                set_up(self.root)
                 # Its own process may open them; to us, as an ordinary user, the kernel would refuse it.
                 socket.send_fds(theirs, [b"1"], [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMES])
-                keep_house()
+                reap_orphans()
             finally:
                 os._exit(1)
         theirs.close()
@@ -251,7 +241,7 @@ def mount_job(root: Path) -> None:
     syscalls.mount("job", str(root), "tmpfs", MOUNT_FLAGS, "mode=755")
 
 
-def furnish(root: Path) -> None:
+def set_up(root: Path) -> None:
     """In the init of namespaces of a job: its namespaces, its /proc, its shared memory, its loopback device."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.unshare(SPACES)
@@ -272,8 +262,8 @@ def furnish(root: Path) -> None:
         fcntl.ioctl(probe, SIOCSIFFLAGS, request)
 
 
-def keep_house() -> None:
-    """Reap whoever is orphaned, with no rights left and nothing open, until we are killed."""
+def reap_orphans() -> None:
+    """Reap orphans, with no capabilities and no open descriptors, until we are killed."""
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     signal.set_wakeup_fd(-1)
     # Blocked and fetched: a handler would make this process killable from inside.
@@ -303,7 +293,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def private(pid: int) -> int:
-    """Bytes that nobody else holds: what a fork of the zygote has touched itself."""
+    """Bytes of private memory: what a fork of the zygote has written to itself."""
     total = 0
     with contextlib.suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

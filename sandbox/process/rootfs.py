@@ -62,12 +62,12 @@ def is_virtual(prefix: Path) -> bool:
 
 
 def readable() -> list[str]:
-    """What a job may read and run, by path; also what Landlock is told where there is no view."""
+    """What a job may read and run, by path; also the list for Landlock where there are no namespaces."""
     virtual = [str(prefix / "pyvenv.cfg") for prefix in prefixes() if is_virtual(prefix)]
     return [*SYSTEM, *map(str, interpreter_folders()), *virtual, *(f"/etc/{name}" for name in ETC)]
 
 
-def build(root: str, *, uid: int, gid: int) -> bool:
+def build(root: str) -> bool:
     """Make the view at `root` and move into it; whether any file in it is one that others can lock or watch too.
 
     In a mount namespace of our own; raises `OSError`.
@@ -121,7 +121,7 @@ def leave_old_root() -> None:
 def _show_folder(path: str, root: str) -> bool:
     """Show a folder of the host, read-only; whether its files are the very ones that others see.
 
-    An overlay has files of its own over the same content: nobody outside can hear of a lock or an access through it.
+    An overlay has files of its own over the same content: no process outside sees a lock or an access through it.
     """
     target = root + path
     os.makedirs(target, mode=0o755, exist_ok=True)
@@ -168,7 +168,7 @@ def _make_devices(root: str) -> bool:
         try:
             os.mknod(f"{root}/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(1, number))
             os.chmod(f"{root}/dev/{name}", 0o666)
-            # A tmpfs of an ordinary user's holds device files that nobody can open.
+            # A tmpfs of an ordinary user's holds device files that cannot be opened.
             os.close(os.open(f"{root}/dev/{name}", os.O_RDONLY))
         except OSError:
             with contextlib.suppress(FileNotFoundError):

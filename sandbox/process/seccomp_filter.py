@@ -56,7 +56,7 @@ def compile_filter(*, sockets: bool, shared: bool) -> bytes:
     """The filter as instructions of 8 bytes each.
 
     `sockets`: False refuses every socket but pairs, for a job that has no network namespace of its own.
-    `shared`: files are seen that others see too, so that nobody may watch or lock them.
+    `shared`: the job sees files that other processes see too, so it may not watch or lock them.
     Raises `OSError` with what to install when libseccomp is not there.
     """
     try:

@@ -101,7 +101,7 @@ class Zygote:
             self.beside += usage.ru_utime + usage.ru_stime
 
     def sweep(self) -> None:
-        """Without a spaces: kill all descendants. Orphans have become our children, so a few rounds find everybody."""
+        """Without namespaces: kill all descendants. Orphans have become our children, so a few rounds find them all."""
         while True:
             for pid in descendants() if LINUX else [self.job_pid]:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

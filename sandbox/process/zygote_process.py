@@ -46,12 +46,10 @@ class ZygoteNotDelivered(Exception):
 class ZygoteSettings:
     """How the zygotes of one sandbox are started."""
 
-    warm: bool = (
-        True  # torch is imported before the first job; not for a sandbox that has one job, which may not need it
-    )
+    warm: bool = True  # import torch before the first job; False for a sandbox with one job, which may not need it
     prefix: tuple[str, ...] = ()  # a command that starts ours, such as one that becomes a user of less rights
-    namespaces: bool = True  # False and
-    cgroups: bool = True  # False show in tests what is left where a machine forbids them
+    namespaces: bool = True  # False: run without; tests imitate machines that forbid namespaces
+    cgroups: bool = True  # False: run without; tests imitate machines that forbid control groups
 
 
 class ZygoteProcess:
@@ -189,7 +187,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _drain(process: asyncio.subprocess.Process) -> None:
-    """What libraries say while they are imported; nobody needs it once the greeting is here."""
+    """Read and drop stderr: after the greeting only import warnings of libraries arrive here."""
     assert process.stderr is not None
     while await process.stderr.read(READ_BYTES):
         pass

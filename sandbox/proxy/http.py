@@ -1,4 +1,4 @@
-"""The little of HTTP/1.1 that the proxy speaks: one request in, one head out, one head of an answer in.
+"""The part of HTTP/1.1 that the proxy implements: one request in, one head out, one head of an answer in.
 
 A request is refused when any two readers could disagree about where it ends: control characters, a header twice, a
 length that is not plain digits, a transfer encoding. Nothing of its headers is sent on.

@@ -1,6 +1,6 @@
 """Which requests to the Docker engine may pass. Pure.
 
-Whoever may create any container is root on the host, so nothing of a request is sent on as it came. The path is one of
+A client that may create any container is root on the host, so no request is passed on as it came. The path is one of
 a few whose every letter is known, each with the query keys that we use; target, headers and body that the engine reads
 are our own text of what was understood. The body of a create request has to be one that `isolation.create_body` makes:
 it is read back into a shape and limits, built again from those, and must be equal; a field that we never write, in
@@ -35,7 +35,7 @@ from move37.sandbox.process_identity import parse
 
 MAX_BODY_BYTES = 256 * 1024
 
-# Older versions of the interface read some of the same words differently; newer ones than these nobody has looked at.
+# Older versions of the API read some of the same fields differently; newer ones were not reviewed.
 _VERSION = r"(?:/v1\.(?:4[1-9]|5[0-4]))?"
 _NAME = rf"{NAME_PREFIX}[0-9a-f]{{16}}"
 _IMAGE = r"(?:move37-sandbox:(?:cpu|cuda)|sha256:[0-9a-f]{64})"

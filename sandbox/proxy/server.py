@@ -139,7 +139,7 @@ async def pass_on(answer: EngineAnswer, source: asyncio.StreamReader, sink: asyn
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Bytes, until the source ends; then the sink hears the end too."""
+    """Copy bytes until the source ends, then close the sink."""
     with suppress(ConnectionError):
         while data := await source.read(CHUNK):
             sink.write(data)

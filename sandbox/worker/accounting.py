@@ -68,7 +68,7 @@ class Accounting:
         self._sampled = 0
 
     def sample(self) -> int:
-        """Bytes that the job holds now; 0 where nobody counts."""
+        """Bytes that the job holds now; 0 without a control group."""
         now = self.counters.memory_bytes()
         if now is None or self._held is None:
             return 0
@@ -120,7 +120,7 @@ def socket_bytes(folder: Path) -> int:
 
 
 def _no_sockets(folder: Path) -> bool:
-    """Whether the kernel's sums say so; False where it does not tell."""
+    """Whether the kernel counts no socket; False where it cannot be read."""
     try:
         lines = [line.split() for name in SUMS for line in (folder / name).read_text().splitlines()]
     except (OSError, UnicodeDecodeError):

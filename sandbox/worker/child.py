@@ -81,7 +81,7 @@ def rehearse() -> None:
     """Whatever no job can change, before there is one; and once through what each job goes through.
 
     A child copies every page that it is the first to write to, 3 us each: the two thousand that all jobs write to are
-    copied while nobody waits.
+    copied before a job waits for them.
     """
     program.open_streams()
     program.fresh_randomness()
@@ -162,7 +162,7 @@ def environment_of(root: str, threads: int) -> dict[str, str]:
 
 
 def compile_cache(root: str) -> str:
-    """Where torch keeps what it compiled: with the job, so that nobody can leave something in it for the next."""
+    """Where torch keeps what it compiled: with the job, so that no job can leave something in it for the next."""
     return f"{root}/tmp/torchinductor"
 
 

@@ -1,6 +1,6 @@
 """Removes what a job left behind, however it nested, named and locked it; and says when something stayed.
 
-Whoever cleans decides what that means: a container or a zygote in which a trace of a job stayed must not see another
+The caller decides what to do then: a container or a zygote in which a trace of a job stayed must not see another
 one (`Leftover` ends it).
 """
 
@@ -32,10 +32,10 @@ def verify_empty(folders: Iterable[str]) -> None:
 
 
 def empty(path: str) -> None:
-    """Remove what is below a folder as far as this user may; what belongs to somebody else stays.
+    """Remove what is below a folder as far as this user may; what belongs to another user stays.
 
     Not `rmtree`: a job can nest folders until its recursion, or the length of a path, ends. Here a folder's folders
-    are moved up, under names that nobody can guess, before it is removed.
+    are moved up, under names that cannot be guessed, before it is removed.
     """
     with contextlib.suppress(OSError):
         # Its owner may have closed it to itself.

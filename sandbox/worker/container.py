@@ -1,4 +1,4 @@
-"""How a container holds a job: PID 1 forks it, gives it a user of its own, and afterwards kills everybody else.
+"""How a container holds a job: PID 1 forks it, gives it a user of its own, and afterwards kills every other process.
 
 PID 1 is another user than any job (`identity`). What a job left is removed with the job's own rights and then looked
 for: if anything stayed, PID 1 ends, and the container with it.
@@ -112,12 +112,6 @@ class ContainerIsolation:
         self._own_cpu = time.process_time()
         return child
 
-    def hand_over(self, folder: Path) -> None:
-        if self.user is not None:
-            for path, _, names in os.walk(folder):
-                for name in ("", *names):
-                    os.chown(os.path.join(path, name), self.user, self.user)
-
     def watch(self) -> str | None:
         held = self._accounting.sample()
         if (waiting := socket_bytes(Path("/proc/self/net"))) and held + waiting > self._memory_bytes:
@@ -159,12 +153,7 @@ class ContainerIsolation:
     def _make_folders(self) -> None:
         self.user = next(self._users) if self._users is not None else None
         self.root.mkdir(exist_ok=os.getpid() != 1)
-        # Everybody may make files in a sticky folder, and nobody may replace those of others: the files that are sent.
-        for name, mode in (("work", 0o1777), *((name, 0o755) for name in OWN_FOLDERS)):
-            (self.root / name).mkdir()
-            (self.root / name).chmod(mode)
-            if self.user is not None and name != "work":
-                os.chown(self.root / name, self.user, self.user)
+        identity.make_folders(self.root, OWN_FOLDERS, self.user)
 
     def idle(self, reader: int) -> None:
         if self.huge_pages.done() or readable(reader, QUIET_SECONDS):

@@ -14,10 +14,10 @@ LINUX = sys.platform == "linux"
 
 
 class HugePages:
-    """Turns the warm heap into huge pages when nobody waits, so that a fork copies far fewer page tables.
+    """Turns the warm heap into huge pages while no job waits, so that a fork copies far fewer page tables.
 
     Measured: a fork of the warm zygote takes 5 ms and the end of its child 7, afterwards 1 and 3. All of it costs
-    0.4 s, which a single-use member must not pay. MADV_COLLAPSE needs Linux 6.1; elsewhere nothing happens.
+    0.4 s, which a container for a single job must not pay. MADV_COLLAPSE needs Linux 6.1; elsewhere nothing happens.
     """
 
     HUGE = 2 * 1024 * 1024
@@ -50,7 +50,7 @@ class HugePages:
         return not LINUX or self._left == []
 
     def a_little(self) -> None:
-        """Before a fork, for those who never have a quiet moment; nothing before the third job."""
+        """Two regions before a fork, for a worker that is never idle; none before the third job."""
         self._forks += 1
         if self._forks > 2:
             self.some(2)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -61,6 +61,24 @@ def leave_root() -> None:
     become(SUPERVISOR)
     syscalls.set_capabilities(sum(1 << right for right in KEPT))
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
+
+
+def make_folders(root: Path, own: Iterable[str], user: int | None) -> None:
+    """`work`, and the job's `own`. In a sticky folder every user may make files, and none may replace those of others:
+    the files that are sent."""
+    for name, mode in (("work", 0o1777), *((name, 0o755) for name in own)):
+        (root / name).mkdir()
+        (root / name).chmod(mode)
+        if user is not None and name != "work":
+            os.chown(root / name, user, user)
+
+
+def hand_over(folder: Path, user: int | None) -> None:
+    """Let the job own everything below `folder`."""
+    if user is not None:
+        for path, _, names in os.walk(folder):
+            for name in ("", *names):
+                os.chown(os.path.join(path, name), user, user)
 
 
 def become(user: int) -> None:

@@ -32,10 +32,6 @@ class Isolation(Protocol):
         """A fresh root and a child, with these limits on both."""
         ...
 
-    def hand_over(self, folder: Path) -> None:
-        """Let the job own everything below `folder`."""
-        ...
-
     def watch(self) -> str | None:
         """Asked every 50 ms; "memory" ends the job."""
         ...

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from move37.sandbox.worker.identity import acting_as
+from move37.sandbox.worker.identity import acting_as, hand_over
 from move37.sandbox.worker.isolation import Isolation, WaitingChild
 from move37.sandbox.worker.results import ResultFiles, gather, send_files
 from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
@@ -60,7 +60,7 @@ class OutputRelay:
         self.open = {child.stdout: b"1", child.stderr: b"2"}
 
     def run(self) -> str | None:
-        """The reason why the job must end now; None when it ended by itself. Its time goes on while nobody reads."""
+        """Why the job must end now; None when it ended by itself. Its time runs on while the host does not read."""
         now = time.monotonic()
         deadline, look = now + float(self.job["limits"]["wall_seconds"]), now + LOOK_SECONDS
         while self.child.poll() is None:
@@ -87,7 +87,7 @@ class OutputRelay:
     def _cancelled(self) -> bool:
         kind, payload = self.wire.receive()
         if kind != b"C":
-            raise Gone  # the host speaks nonsense: give up rather than guess
+            raise Gone  # a frame that the protocol does not allow here: give up rather than guess
         return bool(json.loads(payload)["id"] == self.job["id"])
 
     def pass_on(self, descriptor: int) -> bool:
@@ -108,7 +108,7 @@ class OutputRelay:
         return True
 
     def rest(self) -> None:
-        """What still stands in the pipes once everybody is dead; survivors that we cannot kill are not awaited."""
+        """Read what is left in the pipes after all processes were killed; does not wait for survivors."""
         for descriptor in list(self.open):
             os.set_blocking(descriptor, False)
             while descriptor in self.open and self.pass_on(descriptor):
@@ -136,7 +136,7 @@ def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> int | None:
             pass
         raise
     if job["writable"]:
-        isolation.hand_over(work)
+        hand_over(work, isolation.user)
     return stdin
 
 

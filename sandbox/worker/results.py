@@ -1,8 +1,8 @@
 """What a job left in $MOVE37_OUT and in its folder: found, checked and sent, once everything of the job is dead.
 
 A file that cannot be sent (a link, a device, a name that no file may have, one too many) is left out by name, with the
-reason, and the rest comes back; only a file that was asked for by its very name is missed by everybody. Names and sizes
-are judged again by the host (`sandbox/result_validation.py`).
+reason, and the rest comes back; only where it was asked for by its very name the job counts as refused. Names and sizes
+are checked again by the host (`sandbox/result_validation.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ MAX_PART = 200  # bytes of one component
 MAX_DEPTH = 16
 MAX_WALKED = 100_000
 MAX_LISTED = 100  # of those left out; the rest is a number
+PATTERN = set("*?[")  # signs of one: a file that happens to be called as one was not asked for by its name
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -80,7 +81,7 @@ def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Resul
     try:
         for name, info in walk(folder, found):
             if name not in skipped and name not in found.files and matches(name, wanted):
-                consider(name, info, path, name in wanted, found)
+                consider(name, info, path, name in wanted and not PATTERN & {*name}, found)
     finally:
         os.close(folder)
 
@@ -113,7 +114,7 @@ def consider(name: str, info: os.stat_result, folder: Path, asked_for: bool, fou
 
 
 def problem_of(name: str, info: os.stat_result) -> str | None:
-    """Why this can be nobody's result."""
+    """Why this file can never be a result; None when it can."""
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         return "has a name that is not UTF-8"
     if any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or letter == "\\" for letter in name):

@@ -98,10 +98,9 @@ class _MountAttributes(ctypes.Structure):
     )
 
 
-def make_read_only(target: str, *, devices: bool = False) -> None:
-    """The mount at `target` and all below it: read-only, no setuid, and no device files unless asked for."""
-    flags = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (0 if devices else MOUNT_ATTR_NODEV)
-    attributes = _MountAttributes(set=flags)
+def make_read_only(target: str) -> None:
+    """The mount at `target` and all below it: read-only, no setuid, no device files."""
+    attributes = _MountAttributes(set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     syscall(
         NR_MOUNT_SETATTR,

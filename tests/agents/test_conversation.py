@@ -49,7 +49,7 @@ def a_conversation(
             after=lambda _: None,
             failed=talk.failed,
         )
-        talk.join(LanguageModel(client, signature="scripted").sit(seat))
+        talk.join(LanguageModel(client, signature="scripted").agent_factory(seat))
     return talk, said
 
 

@@ -1,4 +1,4 @@
-"""What a person wants from now on stands until it is taken back, and the later wish wins."""
+"""What a person wants from now on stands until it is taken back, and the later preference wins."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ KINDS = st.sampled_from(["pin", "ban", "say"])
 WISHES = st.lists(st.builds(Direction, kind=KINDS, text=st.sampled_from(["gla", "mamba2", "c1-001"])), max_size=12)
 
 
-def after(wishes: list[Direction]) -> Directions:
+def after(preferences: list[Direction]) -> Directions:
     directions = Directions()
-    for wish in wishes:
-        directions = add(directions, wish)
+    for preference in preferences:
+        directions = add(directions, preference)
     return directions
 
 
 @given(WISHES)
-def test_no_word_is_both_pinned_and_banned_and_the_later_wish_wins(wishes: list[Direction]) -> None:
-    found = after(wishes)
+def test_no_word_is_both_pinned_and_banned_and_the_later_wish_wins(preferences: list[Direction]) -> None:
+    found = after(preferences)
     assert not set(found.pinned) & set(found.banned)
-    for wish in [w for w in wishes if w.kind != "say"][-1:]:
-        assert wish.text in (found.pinned if wish.kind == "pin" else found.banned)
+    for preference in [w for w in preferences if w.kind != "say"][-1:]:
+        assert preference.text in (found.pinned if preference.kind == "pin" else found.banned)
 
 
 @given(WISHES)
-def test_undo_takes_back_exactly_the_newest(wishes: list[Direction]) -> None:
-    found, gone = undo(after(wishes))
-    assert found == after(wishes[:-1]) and gone == (wishes[-1] if wishes else None)
+def test_undo_takes_back_exactly_the_newest(preferences: list[Direction]) -> None:
+    found, gone = undo(after(preferences))
+    assert found == after(preferences[:-1]) and gone == (preferences[-1] if preferences else None)
 
 
 @given(WISHES)
-def test_a_resumed_campaign_follows_them(wishes: list[Direction]) -> None:
-    assert from_facts({"directions": encode(after(wishes))}) == after(wishes)
+def test_a_resumed_campaign_follows_them(preferences: list[Direction]) -> None:
+    assert from_facts({"directions": encode(after(preferences))}) == after(preferences)
     assert from_facts({}) == Directions()
 
 

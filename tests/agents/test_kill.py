@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from move37.lab.archive.store import Archive
 from move37.lab.errors import ArchiveError
 from move37.lab.records import Experiment, ExperimentStatus, Role
+from tests.ending import wait_for_the_end_of
 
 PROGRAM = """\
 # EVOLVE-BLOCK-START
@@ -73,6 +75,7 @@ def stages(home: Path) -> dict[tuple[str, str, int, int], str]:
 
 
 def wait_for(home: Path, stage: str, driver: subprocess.Popen[bytes]) -> None:
+    """Asks again and again: SQLite tells no other process of a commit."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and driver.poll() is None:
         if not stage and read(home):  # a baseline has begun
@@ -82,17 +85,15 @@ def wait_for(home: Path, stage: str, driver: subprocess.Popen[bytes]) -> None:
         time.sleep(0.03)
 
 
-def descendants(session: int) -> list[str]:
-    """Command lines of every process that the driver started (it leads its own session; workers may lead theirs)."""
-    found = []
+def descendants(session: int) -> dict[int, str]:
+    """Id -> command line of every process of the driver that has not ended (it leads a session of its own)."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                environment = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                if int(environment[3]) == session:
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except (OSError, IndexError):
-                continue
+            with suppress(OSError):  # it ended meanwhile
+                state, _, _, its_session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+                if int(its_session) == session and state != "Z":
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     return found
 
 
@@ -106,10 +107,9 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, folder: Path, stage: s
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     before = stages(home)
-    deadline = time.monotonic() + PATIENCE
-    while descendants(driver.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert descendants(driver.pid) == []
+    for pid in descendants(driver.pid):
+        wait_for_the_end_of(pid, seconds=PATIENCE)
+    assert descendants(driver.pid) == {}
     again = move37(home, "resume", "--sandbox", "process")
     output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output.decode()

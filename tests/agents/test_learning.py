@@ -20,7 +20,7 @@ from move37.agents.models import ModelOptions, open_model, signature
 from move37.agents.rendering import front
 from move37.agents.replies import Principles
 from move37.agents.roles import MEMBERS
-from move37.lab.effects import effects_of
+from move37.lab.effects import effect_between
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
 from tests.agents.contexts import Arithmetic, a_context
 from tests.agents.models.server import completion, serving
@@ -88,7 +88,8 @@ async def test_the_third_researcher_is_told_what_the_first_two_experiments_taugh
     first, second, _ = candidates(context)
     (asked,) = [r for r in requests if role_of(r) == ("Researcher", 3)]
     text = text_of(asked)
-    effects = {e.id: effects_of(e, everything, BITS_PER_BYTE, steps=100).parent for e in (first, second)}
+    (linear,) = [e for e in everything if e.id == "c1-linear"]
+    effects = {e.id: effect_between(e, linear, BITS_PER_BYTE, steps=100) for e in (first, second)}
     for experiment in (first, second):
         effect = effects[experiment.id]
         assert effect is not None and effect.rival == "c1-linear"

@@ -1,4 +1,4 @@
-"""A person at the campaign: several requests at once, wishes that last, and a stop at the worst moment."""
+"""A person at the campaign: several requests at once, preferences that last, and a stop at the worst moment."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from move37.agents.events import ApprovalRequested, StageStarted
 from move37.agents.inbox import Inbox
-from move37.app.board import Board
 from move37.app.chat import PipeSeat, completions, history, lines_of
+from move37.app.live_state import LiveState
 from move37.app.orders import (
     HELP,
     LONGEST,
@@ -210,7 +210,7 @@ def test_a_wish_that_names_nothing_here_is_said_to() -> None:
 
 
 def test_a_line_while_all_wait_for_a_word_says_so() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
     at = situation(board, understand("be bold"), search=False, task="mixers")
     assert at.speaker == "the Researcher of c1-001"
@@ -284,7 +284,7 @@ def test_a_pipe_is_read_to_its_end_and_ends_nothing(monkeypatch: pytest.MonkeyPa
             done.set()
         return answer
 
-    with PipeSeat(Console(file=out), Board(BITS_PER_BYTE), hand_over, lambda order: looked.append(order.verb)):
+    with PipeSeat(Console(file=out), LiveState(BITS_PER_BYTE), hand_over, lambda order: looked.append(order.verb)):
         assert done.wait(10.0)
     heard = [said.text for said in inbox.take_lines()]
     assert heard == ["first", "\ufffd\ufffd second", "last without newline"]

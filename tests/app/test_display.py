@@ -22,8 +22,8 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app.board import Board
 from move37.app.display import Live, Plain, panel, status_lines
+from move37.app.live_state import LiveState
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Progress
 from tests.app.campaigns import HOSTILE
@@ -75,7 +75,7 @@ def seen(events: list[Event], *, terminal: bool) -> str:
     screen = Console(
         file=out, force_terminal=terminal, width=100, markup=False, emoji=False, highlight=False, color_system=None
     )
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     with (Live if terminal else Plain)(screen, board) as show:
         for event in events:
             show(event)
@@ -100,7 +100,7 @@ def test_foreign_text_commands_no_display(terminal: bool) -> None:
 
 
 def test_the_panel_shows_the_curve_and_what_is_left() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(a_budget())
     board.see(StageStarted(experiment="c1-001", stage="lm@100"))
     for step, loss in ((10, 4.0), (20, 3.5), (30, 3.0)):
@@ -113,14 +113,14 @@ def test_the_panel_shows_the_curve_and_what_is_left() -> None:
 
 
 def test_a_new_seed_begins_a_new_curve() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(progress(10, 4.0))
     board.see(progress(5, 5.0, seed=1))
     assert board.at_work()[0].losses == [5.0]
 
 
 def test_a_gate_seen_again_begins_the_next_attempt() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     for name in ("import", "shape", "import"):
         board.see(GateChecked(experiment="c1-001", gate=a_gate(name=name)))
     assert [g.name for g in board.at_work()[0].gates] == ["import"]
@@ -134,7 +134,7 @@ def test_the_best_is_never_a_failure_or_a_divergence() -> None:
             id="c", status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=2.0, diverged=True),)
         ),
     }
-    board = Board(BITS_PER_BYTE, runs.values())
+    board = LiveState(BITS_PER_BYTE, runs.values())
     assert [(role, e.id, value) for role, e, value, _ in board.leaders()] == [(Role.CANDIDATE, "a", "2.700")]
     assert "lower is better" in status_lines(board)[0]
 
@@ -145,13 +145,13 @@ def test_leaders_are_compared_at_equal_steps() -> None:
     baseline = an_experiment(
         id="c1-gla", role=Role.BASELINE, status=ExperimentStatus.MEASURED, measurements=(a_measurement(value=3.0),)
     )
-    board = Board(BITS_PER_BYTE, [candidate, baseline])
+    board = LiveState(BITS_PER_BYTE, [candidate, baseline])
     where = "after 100 steps, screened"
     assert [(value, place) for _, _, value, place in board.leaders()] == [("3.100", where), ("3.000", where)]
 
 
 def test_the_time_goes_on_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(a_budget())
     board.budget_at -= 30.0
     now = board.budget_now()
@@ -164,9 +164,9 @@ def test_the_time_stands_still_while_it_is_paused_or_somebody_is_asked(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr("move37.app.board.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("move37.app.live_state.time.monotonic", lambda: clock[0])
     asked = ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor")
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(a_budget())
 
     def gone(seconds: float) -> float:
@@ -187,7 +187,7 @@ def test_the_time_stands_still_while_it_is_paused_or_somebody_is_asked(
 
 
 def test_who_waits_for_a_word_is_not_said_to_speak_next() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
     board.see(Spoke(experiment="c1-001", source="Critic", to="Lab", text="accepted"))
     assert [a.id for a in board.at_work_unasked()] == ["c1-001"]
@@ -197,7 +197,7 @@ def test_who_waits_for_a_word_is_not_said_to_speak_next() -> None:
 
 
 def test_the_last_words_of_an_ended_experiment_do_not_bring_it_back() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     board.see(ExperimentUpdated(experiment=an_experiment(status=ExperimentStatus.MEASURED)))
     board.see(Spoke(experiment=an_experiment().id, source="Analyst", to="Lab", text="nothing gained"))
     assert board.at_work() == []
@@ -205,12 +205,12 @@ def test_the_last_words_of_an_ended_experiment_do_not_bring_it_back() -> None:
 
 def test_a_very_long_line_of_a_person_does_not_fill_the_screen() -> None:
     spoke = Spoke(experiment="c1-001", source="ada", to="Critic", text="paste me " * 900)
-    text = Board(BITS_PER_BYTE).see(spoke)
+    text = LiveState(BITS_PER_BYTE).see(spoke)
     assert text is not None and 900 < len(text) < 1_100
 
 
 def test_an_ended_experiment_leaves_the_panel() -> None:
-    board = Board(BITS_PER_BYTE)
+    board = LiveState(BITS_PER_BYTE)
     for event in everything():
         board.see(event)
     assert board.at_work() == []

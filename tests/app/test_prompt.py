@@ -18,8 +18,8 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from rich.console import Console
 
 from move37.agents.events import ApprovalRequested
-from move37.app.board import Board
 from move37.app.chat import CUT, ROWS, Prompt, rows
+from move37.app.live_state import LiveState
 from move37.app.orders import LONGEST, Order
 from move37.lab.records import BITS_PER_BYTE
 
@@ -41,16 +41,34 @@ class Terminal(Vt100_Output):
         self._keys.send_text("\x1b[20;1R")
 
 
+class Screen(io.StringIO):
+    """What was drawn, and an event for what is to be drawn."""
+
+    def shown(self, text: str) -> asyncio.Event:
+        """Set when that text was drawn."""
+        self._awaited, self._event = text, asyncio.Event()
+        self.write("")
+        return self._event
+
+    def write(self, text: str, /) -> int:
+        written = super().write(text)
+        if self._awaited and self._awaited in self.getvalue():
+            self._event.set()
+        return written
+
+    _awaited = ""
+
+
 class Chair:
     """A prompt on a terminal of 60 columns, and what came of what was typed."""
 
     def __init__(self, keys: PipeInput, history: Path) -> None:
         self.keys = keys
-        self.screen = io.StringIO()
+        self.screen = Screen()
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.interrupted = asyncio.Event()
         self.output = Terminal(keys, self.screen)
-        board = Board(BITS_PER_BYTE)
+        board = LiveState(BITS_PER_BYTE)
         board.see(ApprovalRequested(experiment="c1-003", kind="hypothesis", text="a floor"))
         self.prompt = Prompt(
             Console(width=60, color_system=None),
@@ -71,9 +89,7 @@ class Chair:
 
     async def bar(self) -> None:
         """Returns when the bar is there."""
-        async with asyncio.timeout(PATIENCE):
-            while "c1-003" not in self.screen.getvalue():
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(self.screen.shown("c1-003").wait(), PATIENCE)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,11 +20,11 @@ from move37.memory.ingest import (
     _chunks,
     extraction_prompt,
     of_other_kinds,
-    read,
     read_all,
     read_file,
 )
 from move37.memory.pdf import _readable
+from move37.memory.records import Entry
 from tests.memory.test_papers import GOOD
 
 COGNITION = {
@@ -33,6 +34,10 @@ COGNITION = {
     "ALGORITHMIC_INNOVATION": "**Core**: multiply the state by a gate.",
     "IMPLEMENTATION_GUIDANCE": "Start the gates near one.",
 }
+
+
+def read(path: Path, **how: Any) -> tuple[Entry, ...]:
+    return read_file(path, **how).entries
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -112,7 +112,7 @@ def test_a_second_insight_of_one_paper_waits_for_another_paper():
     assert rank.mmr(order, {}, limit=3, sources=sources) == ("a1", "b", "a2"), "later, but before what is far worse"
 
 
-def test_negative_scores_of_a_reranker_keep_their_order():
+def test_negative_scores_keep_their_order():
     assert rank.mmr([("bad", -9.0), ("good", -1.0), ("fair", -4.0)], {}, limit=3) == ("good", "fair", "bad")
 
 

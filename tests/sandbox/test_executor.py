@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -86,11 +85,10 @@ async def test_nothing_is_written_through_a_link_in_the_folder(executor: Sandbox
 
 async def test_a_timeout_has_their_code_and_word_even_when_signals_are_ignored(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, timeout=1, sandbox="process") as short:
-        started = time.monotonic()
         code = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('x')\ntime.sleep(900)"
-        result = await run(short, python(code))
+        async with asyncio.timeout(300):
+            result = await run(short, python(code))
         assert result.exit_code == 124 and result.output == "x\n\n Timeout"
-        assert time.monotonic() - started < 300
 
 
 async def test_cancelling_gives_their_words_and_ends_the_program(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,20 +152,39 @@ async def test_fake_gpus_are_leased_and_given_back(tmp_path: Path):
     assert pool.held() == ()
 
 
+class Watched(Leases):
+    """Leases of one GPU that tell when somebody has asked for it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder=folder, devices=devices(1))
+        self._asked = asyncio.Event()
+
+    def _try(self, id: str, count: int, uuids: Sequence[str]) -> tuple[str, ...]:
+        found = super()._try(id, count, uuids)
+        self._asked.set()
+        return found
+
+    async def asked(self) -> None:
+        """Returns when somebody has asked once more."""
+        self._asked.clear()
+        await self._asked.wait()
+
+
 async def test_a_waiter_gets_the_fake_gpu_when_it_comes_free(tmp_path: Path):
-    pool = Leases(folder=tmp_path, devices=devices(1))
+    pool = Watched(tmp_path)
     async with await pool.acquire(1, wait_seconds=1):
         waiting = asyncio.create_task(pool.acquire(1, wait_seconds=20))
-        await asyncio.sleep(0.4)
+        await pool.asked()
+        await pool.asked()
         assert not waiting.done()
     assert (await waiting).devices == ("GPU-0",)
 
 
 async def test_whoever_gives_up_leaves_the_queue(tmp_path: Path):
-    pool = Leases(folder=tmp_path, devices=devices(1))
+    pool = Watched(tmp_path)
     async with await pool.acquire(1, wait_seconds=1):
         waiting = asyncio.create_task(pool.acquire(1, wait_seconds=20))
-        await asyncio.sleep(0.1)
+        await pool.asked()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -91,7 +91,8 @@ def gates(view: CampaignView) -> Chart | None:
     if not found:
         return None
     names = [words(words_of(c.gate)) for c in found]
-    bars = [("ended the experiment", RED, [c.ended for c in found]), ("mended", GREEN, [c.mended for c in found])]
+    most = max(c.ended + c.repaired for c in found)
+    bars = [("ended the experiment", RED, [c.ended for c in found]), ("repaired", GREEN, [c.repaired for c in found])]
     data = [
         {"type": "bar", "orientation": "h", "name": name, "x": values, "y": names, "marker": {"color": colour}}
         for name, colour, values in bars
@@ -100,7 +101,7 @@ def gates(view: CampaignView) -> Chart | None:
         "height": 160 + 30 * len(names),
         "barmode": "stack",
         "margin": {"l": 10, "t": 30},
-        "xaxis": {"title": {"text": "candidates"}, "dtick": 1 if max(c.ended + c.mended for c in found) < 15 else None},
+        "xaxis": {"title": {"text": "candidates"}, "dtick": 1 if most < 15 else None},
         "legend": LEGEND,
     }
     note = "Gates are programs that run before any training time is spent."

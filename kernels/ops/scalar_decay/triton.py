@@ -6,7 +6,6 @@ Kept for the backward pass: gamma and X, small beside what they cost; U, W, R an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import triton
@@ -14,7 +13,16 @@ from torch import Tensor
 
 from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import LaunchPlan, block, key_gradient, plan, precision, summed
+from move37.kernels.common.triton_launch import (
+    LaunchPlan,
+    block,
+    chunk_size,
+    contiguous,
+    kernel_sizes,
+    key_gradient,
+    plan,
+    summed,
+)
 from move37.kernels.errors import BadDtype
 from move37.kernels.ops.norms.triton import l2norm
 from move37.kernels.ops.scalar_decay import triton_backward as backward_kernels
@@ -51,12 +59,6 @@ def delta(
     return o, final if want_state else None
 
 
-def chunk_size(time: int, width: int) -> int:
-    """C: 64 fills the tensor cores; wider heads leave room for 32; short sequences need no more than they have."""
-    largest = 32 if width > 128 else 64
-    return largest if time >= largest else min(largest, block(time))
-
-
 def _forward(
     q: Tensor,
     k: Tensor,
@@ -70,12 +72,12 @@ def _forward(
     keep: bool,
 ) -> tuple[Tensor, ...]:
     """-> o, the final state or nothing, and with `keep` gamma and X, where there are such."""
-    q, k, v, g, beta, state = _contiguous(q, k, v, g, beta, state)
-    cut = _plan(q, v, cu_seqlens)
+    q, k, v, g, beta, state = contiguous(q, k, v, g, beta, state)
+    cut = plan(q, v, cu_seqlens)
     made = _states(q, k, v, g, beta, state, want_state, cut, {})
     o = torch.empty_like(v)
     forward_kernels.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
-        q, k, made["r"], made["s"], g, o, cut.row, cut.size, scale, **_sizes(q, v, cut), DECAY=g is not None
+        q, k, made["r"], made["s"], g, o, cut.row, cut.size, scale, **kernel_sizes(q, v, cut), DECAY=g is not None
     )
     final = made["final"]
     kept = [made[name] for name in ("gamma", "x")] if keep else []
@@ -84,8 +86,8 @@ def _forward(
 
 def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     *tensors, cu_seqlens, scale, want_state, _ = arguments
-    q, k, v, g, beta, state = _contiguous(*tensors)
-    cut = _plan(q, v, cu_seqlens)
+    q, k, v, g, beta, state = contiguous(*tensors)
+    cut = plan(q, v, cu_seqlens)
     do = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
     dfinal = gradients[1].contiguous() if gradients[1] is not None and want_state else None
     left = iter(kept)
@@ -129,27 +131,6 @@ _delta = Operator(
 )
 
 
-def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
-    return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
-
-
-def _contiguous(*tensors: Any) -> Any:
-    return tuple(None if x is None else x.contiguous() for x in tensors)
-
-
-def _sizes(q: Tensor, v: Tensor, cut: LaunchPlan) -> dict[str, Any]:
-    """The compile-time numbers that all kernels of the family take."""
-    return {
-        "H": q.shape[2],
-        "HV": v.shape[2],
-        "K": q.shape[3],
-        "V": v.shape[3],
-        "C": cut.chunk,
-        "BK": block(q.shape[3]),
-        "PRECISION": precision(q.dtype),
-    }
-
-
 def _states(
     q: Tensor,
     k: Tensor,
@@ -163,7 +144,7 @@ def _states(
 ) -> Made:
     """gamma and X, unless they are `known`; -W, R, the states before all chunks, and the final one if wanted."""
     batch, time, heads, values = v.shape
-    width, sizes = q.shape[3], _sizes(q, v, cut)
+    width, sizes = q.shape[3], kernel_sizes(q, v, cut)
     gamma, x, u, w, r = known.get("gamma"), known.get("x"), v, None, v
     if g is not None and not known:
         gamma = torch.empty(batch, time, heads, dtype=torch.float32, device=q.device)
@@ -200,7 +181,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """The gradients in the shapes of their inputs."""
     batch, time, heads, values = v.shape
-    sizes = _sizes(q, v, cut)
+    sizes = kernel_sizes(q, v, cut)
     decay, erase = {"DECAY": g is not None}, {"ERASE": beta is not None}
     per_chunk, table, bv = (cut.chunks, heads), (cut.row, cut.size), {"BV": min(64, block(values))}
     local_dr, dr = torch.empty_like(v), torch.empty_like(v)

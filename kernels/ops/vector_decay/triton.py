@@ -14,7 +14,16 @@ from torch import Tensor
 
 from move37.kernels.common.operator import Arguments, Operator, needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import LaunchPlan, block, key_gradient, plan, precision, summed
+from move37.kernels.common.triton_launch import (
+    LaunchPlan,
+    block,
+    chunk_size,
+    contiguous,
+    kernel_sizes,
+    key_gradient,
+    plan,
+    summed,
+)
 from move37.kernels.errors import BadDtype
 from move37.kernels.ops.vector_decay import triton_backward as backward_kernels
 from move37.kernels.ops.vector_decay import triton_forward as forward_kernels
@@ -45,12 +54,6 @@ def vector(
     return o, final if want_state else None
 
 
-def chunk_size(time: int, width: int) -> int:
-    """C: 64 fills the tensor cores; wider heads leave room for 32; short sequences need no more than they have."""
-    largest = 32 if width > 128 else 64
-    return largest if time >= largest else min(largest, block(time))
-
-
 def _forward(
     q: Tensor,
     k: Tensor,
@@ -64,12 +67,12 @@ def _forward(
     keep: bool,
 ) -> tuple[Tensor, ...]:
     """-> o, the final state or nothing, and with `keep` X, where there is one."""
-    q, k, v, g, beta, state = _contiguous(q, k, v, g, beta, state)
-    cut = _plan(q, v, cu_seqlens)
+    q, k, v, g, beta, state = contiguous(q, k, v, g, beta, state)
+    cut = plan(q, v, cu_seqlens)
     made = _states(q, k, v, g, beta, state, scale, want_state, cut, None)
     o = torch.empty_like(v)
     forward_kernels.outputs[lambda meta: (cut.chunks, v.shape[2], triton.cdiv(v.shape[3], meta["BV"]))](
-        q, made["r"], made["G"], made["a"], made["s"], o, cut.row, cut.size, scale, **_sizes(q, v, cut)
+        q, made["r"], made["G"], made["a"], made["s"], o, cut.row, cut.size, scale, **kernel_sizes(q, v, cut)
     )
     final = q.new_empty(0) if made["final"] is None else made["final"]
     return o, final, *((made["x"],) if keep and beta is not None else ())
@@ -77,8 +80,8 @@ def _forward(
 
 def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     *tensors, cu_seqlens, scale, want_state, _ = arguments
-    q, k, v, g, beta, state = _contiguous(*tensors)
-    cut = _plan(q, v, cu_seqlens)
+    q, k, v, g, beta, state = contiguous(*tensors)
+    cut = plan(q, v, cu_seqlens)
     do = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
     dfinal = gradients[1].contiguous() if gradients[1] is not None and want_state else None
     made = _states(q, k, v, g, beta, state, scale, False, cut, kept[0] if kept else None)
@@ -118,26 +121,6 @@ _vector = Operator(
 )
 
 
-def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
-    return plan(v.shape[0], v.shape[1], cu_seqlens, chunk_size(v.shape[1], q.shape[3]), q.device)
-
-
-def _contiguous(*tensors: Any) -> Any:
-    return tuple(None if x is None else x.contiguous() for x in tensors)
-
-
-def _sizes(q: Tensor, v: Tensor, cut: LaunchPlan) -> dict[str, Any]:
-    return {
-        "H": q.shape[2],
-        "HV": v.shape[2],
-        "K": q.shape[3],
-        "V": v.shape[3],
-        "C": cut.chunk,
-        "BK": block(q.shape[3]),
-        "PRECISION": precision(q.dtype),
-    }
-
-
 def _without(sizes: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: size for name, size in sizes.items() if name not in names}
 
@@ -155,7 +138,7 @@ def _states(
     x: Tensor | None,
 ) -> Made:
     """G, A, X (unless it is known), -W, R, the states before all chunks, and the final one if wanted."""
-    heads, values, sizes, table = v.shape[2], v.shape[3], _sizes(q, v, cut), (cut.row, cut.size)
+    heads, values, sizes, table = v.shape[2], v.shape[3], kernel_sizes(q, v, cut), (cut.row, cut.size)
     G, erase = torch.empty_like(g, dtype=torch.float32), beta is not None
     narrow = _without(sizes, "V")
     forward_kernels.cumulate[(cut.chunks, heads)](g, G, *table, **_without(narrow, "H", "PRECISION"))
@@ -196,7 +179,7 @@ def _gradients(
     cut: LaunchPlan,
 ) -> tuple[Tensor | None, ...]:
     """The gradients in the shapes of their inputs."""
-    heads, values, sizes, table = v.shape[2], v.shape[3], _sizes(q, v, cut), (cut.row, cut.size)
+    heads, values, sizes, table = v.shape[2], v.shape[3], kernel_sizes(q, v, cut), (cut.row, cut.size)
     flag, bv, per_chunk = {"ERASE": beta is not None}, {"BV": min(64, block(values))}, (cut.chunks, heads)
     G, r, s = made["G"], made["r"], made["s"]
     own = _without(sizes, "H", "K", "BK")

@@ -39,7 +39,7 @@ class Opened:
         assert isinstance(client, StructuredOutputClient)
         self.pauses: list[float] = []
         self.told: list[str] = []
-        client._patience = RetryPolicy(replies=1, call_seconds=20, **policy)
+        client._policy = RetryPolicy(replies=1, call_seconds=20, **policy)
         client._sleep = self._sleep
         client.on_wait = self.told.append
         self.client = client

@@ -22,7 +22,7 @@ GOOD = json.dumps({"accept": False, "ground": "novelty", "reason": "it was tried
 def opened(base_url: str, uri: str = "openai:tiny", **options: Any) -> StructuredOutputClient:
     client = open_model(uri, ModelOptions(base_url=base_url, **options))
     assert isinstance(client, StructuredOutputClient)
-    client._patience = RetryPolicy(replies=1, hiccups=1, first_pause=0.01, outage_seconds=0.0)
+    client._policy = RetryPolicy(replies=1, hiccups=1, first_pause=0.01, outage_seconds=0.0)
     return client
 
 

@@ -31,13 +31,13 @@ class Refused(Exception):
         self.status_code = status
 
 
-def repaired(inner: Texts, **patience: Any) -> tuple[StructuredOutputClient, list[float]]:
+def repaired(inner: Texts, **policy: Any) -> tuple[StructuredOutputClient, list[float]]:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    return StructuredOutputClient(inner, signature="openai:test", patience=RetryPolicy(**patience), sleep=sleep), pauses
+    return StructuredOutputClient(inner, signature="openai:test", policy=RetryPolicy(**policy), sleep=sleep), pauses
 
 
 async def test_an_invalid_reply_is_shown_to_the_model_with_its_error() -> None:

@@ -1,4 +1,4 @@
-"""The search: repeatable, never twice the same, heeding wishes, and faster than chance on a planted landscape."""
+"""The search: repeatable, never twice the same, heeding preferences, and faster than chance on a planted landscape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.evolution import Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, crossover, put, take
-from move37.agents.search.wishes import Wishes, recognise
+from move37.agents.search.preferences import Preferences, recognise
 from move37.lab.records import BITS_PER_BYTE
 
 PARENTS = tuple(SearchParent(id=n, name=n, genome=BASELINES[n]) for n in ("gated_delta", "ssd"))
@@ -56,7 +56,7 @@ def test_what_was_tried_and_the_baselines_are_never_drawn(seed: int) -> None:
 @given(st.integers(min_value=0, max_value=10**6), st.sampled_from(["beta_two", "long_conv", "hierarchical_router"]))
 @settings(max_examples=40, deadline=None)
 def test_a_wish_of_the_person_is_in_the_draw(seed: int, operator: str) -> None:
-    found = drawn(knowing(wishes=Wishes(wanted=(operator,), unwanted=("short_conv", "rotary"))), seed)
+    found = drawn(knowing(preferences=Preferences(wanted=(operator,), unwanted=("short_conv", "rotary"))), seed)
     present = operators_in(found.genome)
     assert operator in present and "rotary" not in present and "short_conv" not in present
 
@@ -160,8 +160,10 @@ def test_the_search_reaches_what_chance_reaches_in_a_third_of_the_evaluations() 
 
 def test_words_of_the_grammar_are_recognised_and_nothing_else() -> None:
     assert recognise("Use the gated delta rule with beta up to two").wanted == ("gated_delta_rule", "beta_two")
-    assert recognise("gated linear attention, but without conv") == Wishes(wanted=("gla",), unwanted=("short_conv",))
-    assert recognise("a hyena-like long convolution") == Wishes(wanted=("long_conv",))
+    assert recognise("gated linear attention, but without conv") == Preferences(
+        wanted=("gla",), unwanted=("short_conv",)
+    )
+    assert recognise("a hyena-like long convolution") == Preferences(wanted=("long_conv",))
     assert recognise("avoid routers").unwanted
     assert "decay_init_long" in recognise("Try decays.").wanted
     assert not recognise("Good morning, how is it going?")
@@ -178,7 +180,7 @@ def test_what_operators_are_called_leads_back_to_them() -> None:
 
 
 def test_a_later_line_overrules_an_earlier_one() -> None:
-    assert recognise("use rope").without(recognise("no rope")) == Wishes(unwanted=("rotary",))
+    assert recognise("use rope").without(recognise("no rope")) == Preferences(unwanted=("rotary",))
 
 
 @given(st.sets(st.sampled_from(sorted(CATALOGUE))), st.integers(min_value=0, max_value=5), st.floats(-0.2, 0.2))

@@ -90,8 +90,8 @@ def test_a_user_is_told_what_it_cannot_do() -> None:
 
 
 def test_the_kinds_of_edits_that_a_user_names_are_drawn_and_those_ruled_out_are_not() -> None:
-    wish = ("please swap statements, no numbers",)
-    asked = [ask(Proposals, opening(number=n, proposals=wish)) for n in range(12)]
+    preference = ("please swap statements, no numbers",)
+    asked = [ask(Proposals, opening(number=n, proposals=preference)) for n in range(12)]
     assert "swap" in asked[0].to_person and "do not want literal" in asked[0].to_person
     plans = [idea.plan for offer in asked for idea in offer.ideas]
     kinds = [edit["kind"] for plan in plans if plan for edit in json.loads(plan)["edits"]]

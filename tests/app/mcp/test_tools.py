@@ -60,8 +60,15 @@ def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
 class Agent:
     """The SDK's client, with answers as data and refusals as text."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lab: Laboratory | None = None) -> None:
         self.client = client
+        self._lab = lab
+
+    @property
+    def lab(self) -> Laboratory:
+        """What is behind the tools, where it is in this process."""
+        assert self._lab is not None
+        return self._lab
 
     async def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
         result = await self.client.call_tool(tool, arguments)
@@ -99,7 +106,7 @@ def source(number: int) -> str:
 async def an_agent(home: Path, **flags: Any) -> AsyncIterator[Agent]:
     lab = Laboratory(load({"home": home, "budget": "3", **flags}))
     async with Client(build(lab)) as client:
-        yield Agent(client)
+        yield Agent(client, lab)
 
 
 async def test_three_experiments_with_a_cut_in_the_middle(tmp_path: Path) -> None:
@@ -115,8 +122,8 @@ async def test_three_experiments_with_a_cut_in_the_middle(tmp_path: Path) -> Non
         assert [e["id"] for e in status["experiments"]][:2] == [first, second]
         await agent("analyse", experiment=second, **LESSON)
         await agent.whole(3)
-        while (status := await agent("status"))["state"] != "ended":
-            await asyncio.sleep(0.05)
+        assert await agent.lab.until(lambda: agent.lab.ended or agent.lab.trouble, 60)
+        status = await agent("status")
         assert status["budget"]["proposals_left"] == 0 and status["next"] == ["status()"]
         assert "ended" in await agent.refused("propose", name="more", base="linear", change="another one", **WORDS)
         board = await agent("leaderboard")

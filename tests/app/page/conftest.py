@@ -74,7 +74,7 @@ def answers(address: str) -> bool:
 
 
 def wait_for(happens: Callable[[], Any], seconds: float) -> Any:
-    """What `happens` gives, as soon as it gives something. Fails when it never does."""
+    """What `happens` gives, as soon as it gives something: for another process's archive or port, which tell nobody."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := happens():

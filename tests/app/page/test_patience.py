@@ -22,8 +22,8 @@ def test_no_page_is_given_up_after_the_three_seconds_of_the_library(
         patience[path] = response_timeout
         return lambda build: build
 
-    monkeypatch.setattr(server.ui, "page", page)
-    monkeypatch.setattr(server.app, "exception_handler", lambda error: lambda handler: handler)
+    monkeypatch.setattr("move37.app.page.server.ui.page", page)
+    monkeypatch.setattr("move37.app.page.server.app.exception_handler", lambda error: lambda handler: handler)
     hub = Hub(tmp_path)
     server.routes(hub)
     hub.close()

@@ -56,7 +56,7 @@ def test_a_candidate_stands_when_it_was_first_screened(tmp_path: Path) -> None:
 
 
 def test_gates_are_counted_by_what_became_of_them(view: CampaignView) -> None:
-    counts = {c.gate: (c.ended, c.mended) for c in gate_counts(view.candidates)}
+    counts = {c.gate: (c.ended, c.repaired) for c in gate_counts(view.candidates)}
     assert counts == {"causality": (2, 0), "purity": (1, 0), "dtype": (0, 2)}
     assert outcomes(view.candidates) == {"failed": 4, "rejected": 1, "measured": 4, "promoted": 3}
 

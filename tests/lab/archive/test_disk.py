@@ -36,7 +36,7 @@ def test_an_order_that_cannot_be_stored_says_so(tmp_path: Path) -> None:
     with Archive.open(tmp_path) as archive:
         archive.begin_campaign(Brief())
     with Controls(tmp_path) as controls:
-        connection = controls._shared._db
+        connection = controls._db
         controls.post(1, ControlKind.PAUSE)
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
         with pytest.raises(ArchiveUnwritable, match="is the disk full"):

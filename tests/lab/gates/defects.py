@@ -142,8 +142,8 @@ y = y + F.conv1d(F.pad(u.transpose(1, 2), (time - 1, 0)), kernel, groups=u.shape
             last="""
 total = 0.0
 for i in range(x.shape[1]):
-    for j in range(i):
-        total += (i % 7) * (j % 5) - (i + j) % 3  # far above what a busy machine adds to either side
+    for j in range(i * i // 1024):  # cubic: long sequences cost ten times the short ones, whatever a busy machine adds
+        total += j
 y = y + 0.0 * total
 """
         ),

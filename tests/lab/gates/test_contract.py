@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.baselines import NAMES, source
+from move37.lab.job_bundle import inside, main_file
 from move37.lab.judging.ast_hash import ast_hash
 from move37.lab.training.contract import ContractError, bare_source, check_source, load_mixer
 from move37.lab.training.sizes import TARGET_PARAMETERS, fit_mlp_width, network_parameters
-from move37.lab.travel import inside, main_file
 from tests.lab.gates.defects import CLEAN
 
 LINES = [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,10 +176,9 @@ class TestRunning:
         endless = PROGRAM.replace(
             "return 4.0", "import subprocess, time\n    subprocess.Popen(['sleep', '900'])\n    time.sleep(900)"
         )
-        begun = time.monotonic()
-        got = await measured(a_task(tmp_path, wall_seconds=2.0), cell, tmp_path, endless)
+        async with asyncio.timeout(300.0):
+            got = await measured(a_task(tmp_path, wall_seconds=2.0), cell, tmp_path, endless)
         assert "did not end within" in got.failure
-        assert time.monotonic() - begun < 300.0
 
     async def test_a_flood_of_metrics_is_cut_and_their_names_are_text(
         self, cell: ProcessSandbox, tmp_path: Path

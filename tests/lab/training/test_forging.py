@@ -157,7 +157,7 @@ async def test_reading_the_future_in_forward_is_found(cell: ProcessSandbox, tmp_
     assert not got.measurements and got.failure.startswith("reads the future")
 
 
-async def test_the_corpus_is_not_in_the_room(cell: ProcessSandbox, tmp_path: Path) -> None:
+async def test_the_candidate_cannot_read_the_corpus(cell: ProcessSandbox, tmp_path: Path) -> None:
     """torch brings sympy, whose sources are the pinned corpus, held-out text among them."""
     peek = lying(
         "import torch\n",

@@ -149,12 +149,11 @@ async def test_output_is_heard_while_the_job_runs(sandbox):
 
 
 async def test_time_is_kept_outside(sandbox):
-    began = time.monotonic()
     deaf = "for n in {1, 2, 15}: signal.signal(n, signal.SIG_IGN)"
     code = f"import signal, time\n{deaf}\ntime.sleep(600)"
-    outcome = await sandbox.run(a_job(code, wall_seconds=0.5))
+    async with asyncio.timeout(120):
+        outcome = await sandbox.run(a_job(code, wall_seconds=0.5))
     assert outcome.status is Status.TIMED_OUT and outcome.exit_code == 124
-    assert time.monotonic() - began < 120
 
 
 async def test_a_worker_that_forgets_the_time_loses_its_container(sandbox, monkeypatch):

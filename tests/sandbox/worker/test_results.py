@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from move37.sandbox.result_validation import fault
@@ -26,6 +26,7 @@ def folders(root: Path) -> Path:
 
 
 @settings(max_examples=80, deadline=None)
+@example({"*": "link"})
 @given(
     st.dictionaries(st.text(LETTERS, min_size=1, max_size=60), st.sampled_from(["file", "link", "pipe"]), max_size=8)
 )

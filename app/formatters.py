@@ -8,14 +8,14 @@ from __future__ import annotations
 from rich.text import Text
 
 from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, ExperimentUpdated, GateChecked, Notice, Spoke
-from move37.app.quantities import spell_count, spell_seconds
 from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
+from move37.app.units import spell_count, spell_seconds
 from move37.lab.numbers import DigitScale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.summary import summarise
 
-SPEECH = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
+LONGEST_SHOWN = 360  # characters of an utterance that the display shows; `move37 show ID --chat` has all of it
 OWN_WORDS = 1_000  # the same of what a user typed
 PHASES = {
     "baselines": "measuring the baselines",
@@ -33,14 +33,14 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
         case Spoke():
             return spoken(event)
         case GateChecked() if event.gate.passed is False:
-            words = f" gate {one_line(event.gate.name)}: {one_line(event.gate.message, SPEECH)}"
+            words = f" gate {one_line(event.gate.name)}: {one_line(event.gate.message, LONGEST_SHOWN)}"
             return Text.assemble((event.experiment, "bold"), (" ✗", "bold red"), words)
         case ExperimentUpdated():
             return moved(event.experiment, before, metric)
         case BudgetUpdated() if event.phase != phase:
             return Text.assemble(("── ", "dim"), (PHASES.get(event.phase, event.phase), "bold"), (" ──", "dim"))
         case ApprovalRequested():
-            ask = f" {event.kind}: {one_line(event.text, SPEECH)}"
+            ask = f" {event.kind}: {one_line(event.text, LONGEST_SHOWN)}"
             return Text.assemble(
                 ("▶ your word, please ", "bold black on yellow"),
                 f" {event.experiment}",
@@ -54,10 +54,10 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
 
 def spoken(event: Spoke) -> Text:
     """Who says what to whom."""
-    person = event.source not in SPEAKERS
-    text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, person=person))
+    from_user = event.source not in SPEAKERS
+    text = Text.assemble((event.experiment, "dim"), " ", speaker(event.source, user=from_user))
     text.append(f" to {one_line(event.to, 40)}: ", style="dim")
-    limit = OWN_WORDS if person else None if event.to == "person" else SPEECH
+    limit = OWN_WORDS if from_user else None if event.to == "person" else LONGEST_SHOWN
     return text.append(one_line(event.text, limit))
 
 
@@ -72,7 +72,7 @@ def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | 
         head.append(f"{one_line(now.name, 60)} ", style="cyan")
     if now.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED):
         head.append(f"{now.status.value}: ", style="red")
-        return head.append(one_line(now.reason, SPEECH))
+        return head.append(one_line(now.reason, LONGEST_SHOWN))
     head.append(f"{now.status.value} ", style="green")
     summary = summarise(now.measurements).get(metric.name)
     scale = DigitScale.of([summary.mean, summary.low, summary.high]) if summary else None

@@ -24,8 +24,8 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.app.formatters import event_text
 from move37.app.views.leaderboard import Group, Place, board_of
-from move37.app.wording import event_text
 from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
 from move37.lab.tasks.task import Progress
 
@@ -44,7 +44,7 @@ class Active:
     speaking: str = ""
 
 
-class Board:
+class LiveState:
     """The state of one session. May be told from any thread."""
 
     def __init__(self, metric: Metric, known: Iterable[Experiment] = ()) -> None:

@@ -1,5 +1,5 @@
-"""The search understands the grammar's words, or says that it does not; a question, a negation and a later wish count
-for what they are."""
+"""The search understands the grammar's words, or says that it does not; a question, a negation and a later preference
+count for what they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.search.catalogue import CATALOGUE
-from move37.agents.search.wishes import Wishes, ignored, is_question, recognise
+from move37.agents.search.preferences import Preferences, ignored, is_question, recognise
 
 WORDS = {"conv": ("a short convolution", "short_conv"), "gate": ("an output gate", "output_gate")}
 
@@ -92,4 +92,4 @@ def test_what_was_not_understood_is_named(line: str, silent: tuple[str, ...]) ->
 
 @given(st.text(max_size=120))
 def test_any_text_is_read(text: str) -> None:
-    assert isinstance(recognise(text), Wishes) and isinstance(ignored(text), tuple)
+    assert isinstance(recognise(text), Preferences) and isinstance(ignored(text), tuple)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.app.quantities import count, dollars, seconds, spell_count, spell_seconds
+from move37.app.units import count, dollars, seconds, spell_count, spell_seconds
 
 
 @pytest.mark.parametrize(

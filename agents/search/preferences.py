@@ -58,7 +58,7 @@ EDITS = {  # of a program, with what people call them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Preferences:
     """Operators that a text asks for, and those that it rules out, in the order of the text."""
 
     wanted: tuple[str, ...] = ()
@@ -67,27 +67,27 @@ class Wishes:
     def __bool__(self) -> bool:
         return bool(self.wanted or self.unwanted)
 
-    def without(self, other: Wishes) -> Wishes:
-        """These wishes where a later text (`other`) says nothing else."""
+    def without(self, other: Preferences) -> Preferences:
+        """These preferences where a later text (`other`) says nothing else."""
         said = {*other.wanted, *other.unwanted}
-        return Wishes(
+        return Preferences(
             wanted=(*(o for o in self.wanted if o not in said), *other.wanted),
             unwanted=(*(o for o in self.unwanted if o not in said), *other.unwanted),
         )
 
 
-def recognise(text: str) -> Wishes:
+def recognise(text: str) -> Preferences:
     """The grammar's words in `text`: operator names as such, and what people call them.
 
-    A negation turns what follows it in its clause around, and nothing else; two of them cancel; of two wishes about the
+    A negation turns what follows it in its clause around, and nothing else; two of them cancel; of two about the
     same operator the later one counts; a question asks for nothing. It understands nothing else.
     """
-    return _wishes(text, _named)
+    return _preferences(text, _named)
 
 
-def recognise_edits(text: str) -> Wishes:
+def recognise_edits(text: str) -> Preferences:
     """The same for a program: which kinds of edits are asked for, and which are ruled out."""
-    return _wishes(text, _named_edits)
+    return _preferences(text, _named_edits)
 
 
 def ignored(text: str, *, program: bool = False) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text) if part.strip(" .;!?\n")]
 
 
-def _wishes(text: str, named: Callable[[str], list[tuple[int, str]]]) -> Wishes:
+def _preferences(text: str, named: Callable[[str], list[tuple[int, str]]]) -> Preferences:
     found: dict[str, bool] = {}  # operator -> whether it is wanted, in the order of the last words about it
     for sentence in _sentences(text):
         if is_question(sentence):
@@ -127,7 +127,7 @@ def _wishes(text: str, named: Callable[[str], list[tuple[int, str]]]) -> Wishes:
         for start, operator in sorted(named(sentence)):
             found.pop(operator, None)
             found[operator] = not any(begin <= start < end for begin, end in ruled_out)
-    return Wishes(
+    return Preferences(
         wanted=tuple(o for o, wanted in found.items() if wanted),
         unwanted=tuple(o for o, wanted in found.items() if not wanted),
     )
