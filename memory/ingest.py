@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.memory import bibtex, layout, references
+from move37.memory.embedder import whole
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
@@ -34,6 +35,8 @@ CHUNK_WORDS = 220
 SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
+_FRONT = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*\n", re.DOTALL)  # of Obsidian, Jekyll, Quarto
+_FRONT_TITLE = re.compile(r"^title:[ \t]*(\S.*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
 
 
@@ -75,7 +78,29 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     Raises:
         BadInput: missing, empty, over 32 MiB, damaged, or of no known format (each its own class).
     """
-    key = key or path.stem
+    found = _read(path, _printable(key or path.stem), extractor)
+    return replace(found, entries=tuple(map(_storable, found.entries)))
+
+
+def _printable(name: str) -> str:
+    """A file's name as a key: on Linux it is bytes, and may hold lines and what is no UTF-8."""
+    plain = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else "_" for c in plain)
+
+
+def _storable(entry: Entry) -> Entry:
+    """Halves of characters, which JSON can spell and a broken font can draw, are no text that anybody can store."""
+    changed: dict[str, Any] = {}
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if isinstance(value, str) and whole(value) != value:
+            changed[field.name] = whole(value)
+        elif isinstance(value, tuple) and any(isinstance(part, str) and whole(part) != part for part in value):
+            changed[field.name] = tuple(whole(part) for part in value)
+    return replace(entry, **changed) if changed else entry
+
+
+def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
     if not path.is_file():
         raise InvalidInput(f"{path} is no file.")
     size = path.stat().st_size
@@ -104,7 +129,11 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
         return FileRead(entries=layout.insights(key, text, path.name))
     if suffix == ".md" and is_paper(text):
         return FileRead(entries=parse(text, name=path.name).entries(origin=PERSON, key=key))
-    return FileRead(entries=_free(key, _first_line(text), text, path.name, extractor))
+    title = ""
+    if suffix == ".md" and (front := _FRONT.match(text)) and text[front.end() :].strip():
+        named = _FRONT_TITLE.search(front[1])
+        title, text = named[1].strip().strip("\"'") if named else "", text[front.end() :]
+    return FileRead(entries=_free(key, title or _first_line(text), text, path.name, extractor))
 
 
 def _decoded(path: Path) -> str:
@@ -162,7 +191,9 @@ def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tu
 def of_other_kinds(folder: Path) -> Counter[str]:
     """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
     others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
-    return Counter(suffix or "no suffix" for suffix in others)
+    counted = Counter(suffix or "no suffix" for suffix in others)
+    odd = sum(1 for path in folder.rglob("*") if not path.is_file() and not path.is_dir())
+    return counted + Counter({"no file (pipe, or link to nothing)": odd})
 
 
 def _shown(folder: Path) -> Iterator[Path]:

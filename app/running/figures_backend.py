@@ -13,7 +13,7 @@ FigureCanvas = FigureCanvasAgg
 _shown = 0
 
 
-class FigureManager(FigureManagerBase):
+class FigureManager(FigureManagerBase):  # type: ignore[misc]  # Matplotlib is not installed here
     """What `figure.show()` asks: one figure, which stays open."""
 
     def show(self) -> None:

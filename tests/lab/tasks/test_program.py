@@ -6,11 +6,10 @@ import json
 import math
 import sys
 import time
-from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -481,6 +480,10 @@ def test_a_number_alone_is_the_score(answer: Any) -> None:
     assert metrics(answer) == {"combined_score": 2.0}
 
 
+class Score(NamedTuple):
+    combined_score: float
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -488,7 +491,7 @@ def test_a_number_alone_is_the_score(answer: Any) -> None:
         (2.0, {"ignored": 1}),
         {"metrics": {"combined_score": 2}},
         {"metrics": SimpleNamespace(combined_score=2)},
-        namedtuple("Score", "combined_score")(2),
+        Score(2),
         SimpleNamespace(combined_score=2, word="x"),
     ],
 )
