@@ -20,8 +20,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.memory import bibtex, layout, references
+from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embedder import whole
-from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -78,14 +79,8 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     Raises:
         BadInput: missing, empty, over 32 MiB, damaged, or of no known format (each its own class).
     """
-    found = _read(path, _printable(key or path.stem), extractor)
+    found = _read(path, printable(key or path.stem), extractor)
     return replace(found, entries=tuple(map(_storable, found.entries)))
-
-
-def _printable(name: str) -> str:
-    """A file's name as a key: on Linux it is bytes, and may hold lines and what is no UTF-8."""
-    plain = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else "_" for c in plain)
 
 
 def _storable(entry: Entry) -> Entry:
@@ -116,10 +111,10 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
         text = "\n\n".join(pages)
         return FileRead(entries=_free(key, title.strip() or _first_line(text), text, path.name, extractor))
     if suffix in (".bib", ".ris"):
-        text, said = _by_lines(path)
+        text, said = by_lines(path)
         found, left_out = (bibtex.entries if suffix == ".bib" else references.ris)(key, text, path.name)
         return FileRead(entries=found, left_out="; ".join(part for part in (left_out, said) if part))
-    text = _decoded(path)
+    text = decoded(path)
     if not text.strip():
         raise EmptyFile(f"{path.name} has no text.")
     if suffix == ".json" and references.is_csl(text):
@@ -134,42 +129,6 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
         named = _FRONT_TITLE.search(front[1])
         title, text = named[1].strip().strip("\"'") if named else "", text[front.end() :]
     return FileRead(entries=_free(key, title or _first_line(text), text, path.name, extractor))
-
-
-def _decoded(path: Path) -> str:
-    """UTF-8, or UTF-16 or 32 that says so in its first bytes."""
-    raw = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8-sig")
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{path.name} is not UTF-8 text; convert it first.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-
-
-_MARKS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-
-
-def _by_lines(path: Path) -> tuple[str, str]:
-    """A list of references, which years of programs have written into: each line as UTF-8 or else as Windows wrote it;
-    and a sentence where it was the latter."""
-    try:
-        return _decoded(path), ""
-    except Unreadable:
-        lines = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    return "\n".join(map(_line, lines)), "read as Windows-1252 where it is not UTF-8"
-
-
-def _line(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
 
 
 def read_all(folder: Path, *, extractor: Extractor | None = None) -> Iterator[tuple[Path, FileRead | InvalidInput]]:

@@ -105,14 +105,14 @@ def cover(place: str, own: str) -> None:
     """In the namespaces of a job: /tmp or /dev/shm is its own; an interpreter that lives below it stays where it is."""
     below = [(str(path), os.open(path, os.O_PATH)) for path in interpreter_folders() if path.is_relative_to(place)]
     virtual = [prefix / "pyvenv.cfg" for prefix in prefixes() if is_virtual(prefix) and prefix.is_relative_to(place)]
-    settings = {path: path.read_bytes() for path in virtual}
+    settings = {file: file.read_bytes() for file in virtual}
     syscalls.mount(own, place, None, syscalls.MS_BIND)
     for path, descriptor in below:
         os.makedirs(path, exist_ok=True)
         syscalls.mount(f"/proc/self/fd/{descriptor}", path, None, syscalls.MS_BIND)
         os.close(descriptor)
-    for path, content in settings.items():
-        path.write_bytes(content)
+    for file, content in settings.items():
+        file.write_bytes(content)
 
 
 def leave_old_root() -> None:

@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -45,6 +46,7 @@ def test_the_file_has_one_json_object_a_line(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr() == ("", "")
 
 
+@cache
 def _logged() -> dict[str, set[str]]:
     """Event -> the facts that every place which logs it gives."""
     found: dict[str, set[str]] = {}
