@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +19,23 @@ from move37.app.text import one_line
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SIGNS = {"debug": "·", "info": "·", "warning": "!", "error": "✗", "critical": "✗"}
+# What a user may read of an event at the screen; the file keeps the event itself. Others are shown with their facts.
+SENTENCES = {
+    "container_not_removed": "a container of the sandbox stays behind ({error}): `move37 sandbox clean` removes it",
+    "controls_not_read": "orders from outside cannot be read now ({error})",
+    "gpu_leases_unreadable": "the table of GPU leases in {path} is damaged and begun anew",
+    "job_retried": "the sandbox broke under a job, which is run again in {pause:.0f} s: {why}",
+    "lesson_not_queued": "what {experiment} taught cannot be kept now ({error}); the archive has it",
+    "lesson_waits": "what {experiment} taught waits for the memory ({error})",
+    "live_view_not_stored": "the live view cannot be written ({error}); the campaign goes on without it",
+    "manifest_restored": "the memory's {path} was gone and is restored from its twin",
+    "memory_falls_back": "the memory runs without its engine: {reason}",
+    "not_optimized": "the index of {collection} is built at the next close ({error})",
+    "queued_lesson_unreadable": "a waiting lesson in {path} is damaged and left out ({error})",
+    "sandbox_without_docker": "the process sandbox is used: {why}",
+    "shard_set_aside": "a part of the memory in {path} is set aside as {aside}: {reason}",
+    "shard_unreadable": "a part of the memory in {path} cannot be read ({error})",
+}
 FILE = Path("logs") / "move37.jsonl"
 
 
@@ -86,6 +104,9 @@ def _as_json(event: Mapping[str, Any], level: str) -> str:
 
 
 def _readable(event: Mapping[str, Any], level: str) -> str:
+    if (sentence := SENTENCES.get(str(event.get("event", "")))) is not None:
+        with suppress(KeyError, ValueError, TypeError):  # facts of another program's event of that name
+            return f"{_SIGNS.get(level, '·')} {one_line(sentence.format_map(event), 300)}"
     facts = " ".join(f"{k}={one_line(str(v), 200)}" for k, v in event.items() if k not in ("event", "at", "exception"))
     name = one_line(str(event.get("event", "")).replace("_", " "))
     return f"{_SIGNS.get(level, '·')} {name}{': ' if facts else ''}{facts}"

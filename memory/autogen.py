@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import threading
 import uuid
 from collections.abc import Mapping
@@ -25,19 +26,20 @@ from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
 from move37.memory.embed import open_embedder, passages
-from move37.memory.embedder import Embedder
+from move37.memory.embedder import Embedder, whole
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
 HEADING = "Relevant memory content:"
 ASKED = 16  # passages of a question that are looked at
 _VECTOR = "text"
+_SIMPLE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class QdrantMemoryConfig(BaseModel):
     """Where the memory lies and how it answers."""
 
-    collection_name: str = Field(default="memory_store", min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
+    collection_name: str = Field(default="memory_store", min_length=1, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
     path: str | None = Field(
         default=None, description="folder of the embedded engine; ./qdrant_memory without path and url"
     )
@@ -47,7 +49,7 @@ class QdrantMemoryConfig(BaseModel):
         default=None, description="a sentence-transformers model's name or folder; None: the one that a package carries"
     )
     k: int = Field(default=3, ge=1, description="results of a query")
-    score_threshold: float | None = Field(default=None, description="least cosine of a result")
+    score_threshold: float | None = Field(default=None, allow_inf_nan=False, description="least cosine of a result")
     allow_reset: bool = Field(default=True, description="false: reset() raises RuntimeError")
 
     @model_validator(mode="after")
@@ -170,7 +172,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _query(self, text: str, where: Mapping[str, str | int] | None) -> list[MemoryContent]:
         rows = self._embedder.embed(passages(text)[:ASKED] or (text,))
-        condition = Where(any_of={f"metadata.{name}": (value,) for name, value in where.items()}) if where else None
+        condition = Where(any_of={_path(name): (_asked(value),) for name, value in where.items()}) if where else None
         with self._lock:
             store = self._opened()
             ask = Nearest(using=_VECTOR, vector=rows)
@@ -218,7 +220,21 @@ def _stored(content: MemoryContent) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"Only JSON can be kept: {error}") from error
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     simple = {key: item for key, item in metadata.items() if isinstance(item, str | bool) or _small(item)}
+    simple = {whole(key): whole(item) if isinstance(item, str) else item for key, item in simple.items()}
     return text, {**kept, "mime_type": mime.value, "metadata": simple}
+
+
+def _path(name: str) -> str:
+    """Where a metadata key lies, in the engine's words. Raises `ValueError` for a key that it has no words for."""
+    if not name or '"' in name or "\\" in name:
+        raise ValueError(f"No item can be asked for by the metadata key {name!r}.")
+    return f"metadata.{name}" if _SIMPLE.fullmatch(name) else f'metadata."{whole(name)}"'
+
+
+def _asked(value: str | int) -> str | int:
+    if not isinstance(value, str | int):
+        raise ValueError(f"Only texts, whole numbers and booleans can be asked for, not {value!r}.")
+    return whole(value) if isinstance(value, str) else value
 
 
 def _small(value: object) -> bool:

@@ -24,10 +24,17 @@ _FIELD = re.compile(r",\s*[\w.:+-]+\s*=")
 _TEX = re.compile(r"[\\{}~$]")
 _COMMENT = re.compile(r"(^|,)[ \t]*%[^\n]*$", re.MULTILINE)
 _NO_COMMA = re.compile(r"([}\"])([ \t]*\n\s*[\w.:+-]+\s*=\s*[{\"\d])")
+_NO_KEY = re.compile(r"^([ \t]*@[ \t]*\w+[ \t]*[{(])(\s*[\w.:+-]+\s*=)")
+_KEY_AND_NO_COMMA = re.compile(r"^([ \t]*@[ \t]*\w+[ \t]*[{(][ \t]*[^\s,={}]+)([ \t]*\n\s*[\w.:+-]+\s*=)")
 _SWALLOWED = re.compile(r"[}\"][ \t]*\n\s*[\w.:+-]+\s*=\s*[{\"]")
 _PIECE = re.compile(r"\"[^\"]*\"|\{[^{}]*\}|[^\s#\"{}]+")
 _JOINED = re.compile(rf"\s*(?:{_PIECE.pattern})(?:\s*#\s*(?:{_PIECE.pattern}))+\s*")
 _LINK = re.compile(r"\\href\s*\{[^{}]*\}")
+# Macros whose argument, or whose own name, is the text; others that the parser does not know it leaves out.
+_SHAPE = re.compile(
+    r"\\(?:text\w+|emph|mbox|hbox|uppercase|lowercase|MakeUppercase|MakeLowercase|underline|protect)\s*\{"
+)
+_NAMES = re.compile(r"\\((?:La|Bib|Lua|Xe|pdf)?TeX|LaTeXe|METAFONT)\b(?:\s*\{\})?")
 _TAG = re.compile(r"</?(?:i|b|em|strong|sub|sup|span|scp|jats:\w+|p)(?:\s[^<>]*)?>", re.IGNORECASE)
 
 
@@ -107,6 +114,8 @@ def _repaired(raw: str) -> str | None:
     """Commas once, comments out, braces closed; None where that would swallow one field into another."""
     single = _COMMAS.sub(",", _COMMENT.sub(r"\1", raw))
     single = _NO_COMMA.sub(r"\1,\2", single)
+    single = _NO_KEY.sub(r"\1,\2", single)
+    single = _KEY_AND_NO_COMMA.sub(r"\1,\2", single)
     open_braces = single.count("{") - single.count("}")
     if open_braces > 0:
         cut = single.rfind("{")
@@ -140,8 +149,9 @@ def _plain(value: str) -> str:
         return " ".join(value.split())
     from pylatexenc.latex2text import LatexNodes2Text
 
+    value = _NAMES.sub(lambda found: f"{{{found[1]}}}", _SHAPE.sub("{", _LINK.sub("", value)))
     try:
-        text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(_LINK.sub("", value))
+        text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(value)
     except Exception:  # a parser's own errors are many, and a title in braces is still a title
         text = value
     return " ".join(re.sub(r"[{}]", "", text).split())

@@ -219,9 +219,13 @@ class EdgeStore:
             self._update(name, self._engine.UpdateOperation.delete_points(list(ids)))
 
     def drop(self, name: str) -> None:
-        """Close the shard and remove its folder."""
+        """Close the shard and remove its folder; what another memory of this process has open is emptied instead."""
+        if not (alone := shared.alone(self._folder / name)):
+            self.delete(name, [point.id for point in self.scan(name)])
         if self._shards.pop(name, None) is not None:
             shared.release(self._folder / name, lambda shard: self._call(shard.close))
+        if not alone:
+            return
         shutil.rmtree(self._folder / name, ignore_errors=True)
         _second_manifest(self._folder / name).unlink(missing_ok=True)
 

@@ -39,6 +39,11 @@ class Embedder(Protocol):
         ...
 
 
+def whole(text: str) -> str:
+    """Without halves of characters (an argument that is no UTF-8, JSON that spells one), which no encoder reads."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def weights_digest(files: Sequence[Path]) -> str:
     """Names the weights in these files: other weights of the same name have another one. 90 MB take .1 s."""
     whole = hashlib.sha256()

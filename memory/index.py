@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from move37.memory import bm25, rank
 from move37.memory.embed import passages
-from move37.memory.embedder import Embedder
+from move37.memory.embedder import Embedder, whole
 from move37.memory.encoder import (
     DIRECTION,
     centroid,
@@ -108,6 +108,7 @@ class Index:
         """Hybrid search: one hit an item, best first. `where` names the collections to search, each with its filter;
         `meaning` is the weight of the dense half (1: it alone, 0: words alone); `shown` lowers what was shown before,
         by key. An empty text finds nothing."""
+        text = whole(text)
         queries = self._queries(bm25.content(text) or text, meaning)
         if not queries or limit <= 0:
             return ()
@@ -190,6 +191,7 @@ class Index:
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
         """The nearest items by meaning alone, with the cosine of the whole text and their nearest passage, 0..1."""
+        text = whole(text)
         pieces = passages(text)[:ASKED]
         if not pieces:
             return []
@@ -233,6 +235,7 @@ class Index:
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
 
     def _named(self, name: str, id: str) -> list[Point]:
+        id = whole(id)
         direct = list(self.store.fetch(name, [id]).values()) if _is_uuid(id) else []
         return direct or list(self.store.scan(name, where=Where(any_of={"key": (id,)})))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.memory import bibtex, layout, references
-from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.decoding import by_lines, decoded, printable
+from move37.memory.embedder import whole
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -35,6 +37,8 @@ ASKED_CHARACTERS = 24_000  # of one text, that a model is asked about
 SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
+_FRONT = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*\n", re.DOTALL)  # of Obsidian, Jekyll, Quarto
+_FRONT_TITLE = re.compile(r"^title:[ \t]*(\S.*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
 
 
@@ -71,7 +75,23 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     Raises:
         BadInput: missing, empty, over 32 MiB, damaged, or of no known format (each its own class).
     """
-    key = key or path.stem
+    found = _read(path, printable(key or path.stem), extractor)
+    return replace(found, entries=tuple(map(_storable, found.entries)))
+
+
+def _storable(entry: Entry) -> Entry:
+    """Halves of characters, which JSON can spell and a broken font can draw, are no text that anybody can store."""
+    changed: dict[str, Any] = {}
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if isinstance(value, str) and whole(value) != value:
+            changed[field.name] = whole(value)
+        elif isinstance(value, tuple) and any(isinstance(part, str) and whole(part) != part for part in value):
+            changed[field.name] = tuple(whole(part) for part in value)
+    return replace(entry, **changed) if changed else entry
+
+
+def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
     if not path.is_file():
         raise InvalidInput(f"{path} is no file.")
     size = path.stat().st_size
@@ -87,10 +107,10 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
         text = "\n\n".join(pages)
         return FileRead(entries=_free(key, title.strip() or _first_line(text), text, path.name, extractor))
     if suffix in (".bib", ".ris"):
-        text, said = _by_lines(path)
+        text, said = by_lines(path)
         found, left_out = (bibtex.entries if suffix == ".bib" else references.ris)(key, text, path.name)
         return FileRead(entries=found, left_out="; ".join(part for part in (left_out, said) if part))
-    text = _decoded(path)
+    text = decoded(path)
     if not text.strip():
         raise EmptyFile(f"{path.name} has no text.")
     if suffix == ".json" and references.is_csl(text):
@@ -100,43 +120,11 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
         return FileRead(entries=layout.insights(key, text, path.name))
     if suffix == ".md" and is_paper(text):
         return FileRead(entries=parse(text, name=path.name).entries(origin=PERSON, key=key))
-    return FileRead(entries=_free(key, _first_line(text), text, path.name, extractor))
-
-
-def _decoded(path: Path) -> str:
-    """UTF-8, or UTF-16 or 32 with a byte order mark."""
-    raw = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8-sig")
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{path.name} is not UTF-8 text; convert it first.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-
-
-_MARKS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-
-
-def _by_lines(path: Path) -> tuple[str, str]:
-    """A list of references, which years of programs have written into: each line as UTF-8 or else as Windows wrote it;
-    and a sentence where it was the latter."""
-    try:
-        return _decoded(path), ""
-    except Unreadable:
-        lines = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    return "\n".join(map(_line, lines)), "read as Windows-1252 where it is not UTF-8"
-
-
-def _line(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
+    title = ""
+    if suffix == ".md" and (front := _FRONT.match(text)) and text[front.end() :].strip():
+        named = _FRONT_TITLE.search(front[1])
+        title, text = named[1].strip().strip("\"'") if named else "", text[front.end() :]
+    return FileRead(entries=_free(key, title or _first_line(text), text, path.name, extractor))
 
 
 def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
@@ -158,7 +146,9 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
 def of_other_kinds(folder: Path) -> Counter[str]:
     """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
     others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
-    return Counter(suffix or "no suffix" for suffix in others)
+    counted = Counter(suffix or "no suffix" for suffix in others)
+    odd = sum(1 for path in folder.rglob("*") if not path.is_file() and not path.is_dir())
+    return counted + Counter({"no file (pipe, or link to nothing)": odd})
 
 
 def _shown(folder: Path) -> Iterator[Path]:

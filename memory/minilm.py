@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embedder import DEFAULT, weights_digest
+from move37.memory.embedder import DEFAULT, weights_digest, whole
 from move37.memory.errors import BackendMissing
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class MiniLM:
         import numpy as np
 
         self._load()
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch([whole(text) for text in texts])]
         out = np.empty((len(ids), self.dimension), dtype=np.float32)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for start in range(0, len(order), self.batch):

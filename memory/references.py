@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,8 +13,12 @@ from move37.memory.errors import UnknownFormat
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.records import Entry
 
-_LINE = re.compile(r"^([A-Z][A-Z0-9]) {1,2}- ?(.*)$")
-_TITLES = ("TI", "T1", "CT")
+_LINE = re.compile(r"^[ \t]*([A-Z][A-Z0-9])[ \t]{1,2}[-\u2010-\u2014][ \t]?(.*)$")
+_PUBMED = re.compile(
+    r"^([A-Z]{2,4}) {0,2}- (.*)$"
+)  # the tag is four signs wide, and an abstract's own words are indented
+_TITLES = ("TI", "T1", "CT", "BT")
+_BEGINS = ("TY", "PMID")  # of PubMed, which has no TY and no ER
 _TAG = re.compile(r"<[^<>]+>")
 
 
@@ -63,12 +68,13 @@ def _references(text: str) -> Iterator[dict[str, list[str]]]:
     """Tag -> values of each reference, from its TY to its ER or the next TY; a line without a tag goes on."""
     fields: dict[str, list[str]] = {}
     last = ""
+    tagged = _PUBMED if re.search(r"^PMID- ", text, re.MULTILINE) else _LINE
     for line in text.splitlines():
-        found = _LINE.match(line.strip("\ufeff"))
-        if found and found[1] in ("TY", "ER"):
+        found = tagged.match(line.strip("\ufeff"))
+        if found and found[1] in (*_BEGINS, "ER"):
             if fields:
                 yield fields
-            fields, last = ({"TY": [found[2]]} if found[1] == "TY" else {}), ""
+            fields, last = ({found[1]: [found[2].strip()]} if found[1] in _BEGINS else {}), ""
         elif found:
             last = found[1]
             fields.setdefault(last, []).append(found[2].strip())
@@ -84,7 +90,7 @@ def _of_ris(fields: Mapping[str, list[str]]) -> dict[str, str]:
 
     return {
         "title": _plain(first(*_TITLES)),
-        "cite": first("ID", "DO", "AN"),
+        "cite": first("ID", "DO", "AN", "PMID"),
         "year": first("PY", "Y1", "DA"),
         "abstract": _plain(first("AB", "N2")),
         "keywords": ", ".join(fields.get("KW", [])),
@@ -123,7 +129,11 @@ def _of_csl(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _said(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    """Text; Crossref's lists of one text too, and numbers."""
+    if isinstance(value, list):
+        return " ".join(_said(part) for part in value)
+    plain = isinstance(value, int | float) and math.isfinite(value)
+    return value if isinstance(value, str) else str(value) if plain else ""
 
 
 def _plain(text: str) -> str:

@@ -25,6 +25,13 @@ def acquire(folder: Path, make: Callable[[], Any]) -> Any:
         return held[0]
 
 
+def alone(folder: Path) -> bool:
+    """Whether at most one user has the folder's engine."""
+    with _lock:
+        held = _open.get(folder.resolve())
+        return held is None or held[1] <= 1
+
+
 def release(folder: Path, close: Callable[[Any], None]) -> None:
     """One user less; the last one closes."""
     with _lock:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embedder import weights_digest
+from move37.memory.embedder import weights_digest, whole
 from move37.memory.errors import BackendMissing
 
 if TYPE_CHECKING:
@@ -62,7 +62,11 @@ class Transformer:
             return np.empty((0, self.dimension), dtype=np.float32)
         with self._lock:  # the tokenizer pads a batch in place
             rows = self._loaded.encode(
-                list(texts), batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+                [whole(text) for text in texts],
+                batch_size=BATCH,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
             )
         out: Floats = np.asarray(rows, dtype=np.float32)
         return out

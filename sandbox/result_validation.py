@@ -8,7 +8,9 @@ Not covered: what is in the files. They are bytes to be parsed against a schema,
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +19,8 @@ from move37.sandbox.text import harmless
 DRIVES = os.name == "nt"  # where C:x is a place outside
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+NO_LINK_NO_WAIT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def fault(name: str) -> str | None:
@@ -44,19 +48,36 @@ def check_name(name: str) -> None:
         raise ValueError(problem)
 
 
-def write_results(files: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write results below `folder`, never through a symbolic link that lies there already.
+def write_results(files: Mapping[str, bytes], folder: Path) -> dict[str, str]:
+    """Write results below `folder`; those that cannot be written, each with the reason, while the rest is.
 
-    Raises `ValueError` for a bad name or a link in the way, `OSError` when the disk refuses.
+    Never through a symbolic link that lies there already, nor into a pipe or a device, which could hold us for ever.
+    Raises `OSError` when the disk is full or refuses everything.
     """
-    written = []
+    refused: dict[str, str] = {}
     root = folder.resolve()
     for name, content in sorted(files.items()):
-        check_name(name)
-        target = root.joinpath(*PurePosixPath(name).parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.parent.resolve() != target.parent or target.is_symlink():
-            raise ValueError(f"the result {name!r} would pass through a symbolic link in {folder}")
-        target.write_bytes(content)
-        written.append(target)
-    return written
+        if (problem := fault(name)) is None:
+            try:
+                problem = _write(root.joinpath(*PurePosixPath(name).parts), content)
+            except OSError as error:
+                if error.errno in DISK_REFUSES:
+                    raise
+                problem = f"cannot be written ({error.strerror})"
+        if problem is not None:
+            refused[name] = problem
+    return refused
+
+
+def _write(target: Path, content: bytes) -> str | None:
+    """Why the file cannot stand there, or None once it does. Raises `OSError`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.parent.resolve() != target.parent or target.is_symlink():
+        return "would pass through a symbolic link"
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | NO_LINK_NO_WAIT, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "would be written into a pipe or a device"
+        file.truncate()
+        file.write(content)
+    return None

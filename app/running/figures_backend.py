@@ -10,14 +10,33 @@ from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 FigureCanvas = FigureCanvasAgg
-FigureManager = FigureManagerBase
 _shown = 0
+
+
+class FigureManager(FigureManagerBase):  # type: ignore[misc]  # Matplotlib is not installed here
+    """What `figure.show()` asks: one figure, which stays open."""
+
+    def show(self) -> None:
+        """Write it."""
+        _write(self)
 
 
 def show(*args: Any, **kwargs: Any) -> None:
     """Write every open figure to $MOVE37_OUT as figure-1.png, figure-2.png, ... and close it."""
-    global _shown
     for manager in Gcf.get_all_fig_managers():
-        _shown += 1
-        manager.canvas.figure.savefig(os.path.join(os.environ["MOVE37_OUT"], f"figure-{_shown}.png"))
+        _write(manager)
         Gcf.destroy(manager)
+
+
+def _write(manager: FigureManagerBase) -> None:
+    """Under the next name that neither the program nor a process of it has taken."""
+    global _shown
+    while True:
+        _shown += 1
+        path = os.path.join(os.environ["MOVE37_OUT"], f"figure-{_shown}.png")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            continue
+        manager.canvas.figure.savefig(path)
+        return

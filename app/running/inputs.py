@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from move37.app.exits import BadInput
 
@@ -38,11 +39,11 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
             files[target] = _read(source)
             places[source.resolve()] = target
     if file == "-":
-        files["stdin.py"] = sys.stdin.buffer.read()
+        files["stdin.py"] = _all_of(sys.stdin.buffer, "standard input") if sys.stdin else b""
         return "stdin.py", files
     path = Path(file)
-    if not path.is_file():
-        raise BadInput(f"{file} {'is a folder' if path.is_dir() else 'does not exist'}: name a Python file, or - ")
+    if not path.is_file() and not path.is_fifo():  # a shell's <(...) is a pipe
+        raise BadInput(f"{file} {_why_no_file(path)}: name a Python file, or -")
     if (place := places.get(path.resolve())) is not None:
         return place, files
     if problem := fault(path.name):
@@ -58,16 +59,29 @@ def standard_input() -> bytes:
     """What is piped or redirected to us, all of it; nothing from a terminal. Says so when a pipe stays silent."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):  # closed
+    except (AttributeError, OSError, ValueError):  # closed
         return b""
     if sys.stdin.isatty() or not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return b""
     if not stat.S_ISREG(mode) and not select.select([sys.stdin], [], [], PATIENCE)[0]:
         print("move37: reading standard input to its end first; `</dev/null` if there is none", file=sys.stderr)
-    data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    return _all_of(sys.stdin.buffer, "standard input")
+
+
+def _all_of(source: BinaryIO, name: str) -> bytes:
+    try:
+        data = source.read(MAX_STDIN_BYTES + 1)
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read: {error.strerror}") from error
     if len(data) > MAX_STDIN_BYTES:
-        raise BadInput(f"standard input has more than {MAX_STDIN_BYTES // MIB} MiB: give it as a file with --in")
+        raise BadInput(f"{name} has more than {MAX_STDIN_BYTES // MIB} MiB: give it as a file with --in")
     return data
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder"
+    return "is neither a file nor a folder" if path.exists() else "does not exist"
 
 
 def _below(name: str) -> Iterator[tuple[Path, str]]:
@@ -77,7 +91,7 @@ def _below(name: str) -> Iterator[tuple[Path, str]]:
         yield root, root.name
         return
     if not root.is_dir():
-        raise BadInput(f"--in {name} does not exist")
+        raise BadInput(f"--in {name} {_why_no_file(root)}")
     prefix = "" if name.endswith(("/", os.sep)) or root.name in ("", "..") else root.name + "/"
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - SKIPPED)
@@ -89,6 +103,9 @@ def _below(name: str) -> Iterator[tuple[Path, str]]:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.is_fifo():
+            with path.open("rb") as pipe:
+                return _all_of(pipe, str(path))
         return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error

@@ -28,6 +28,7 @@ class Printer:
         self._thread = threading.Thread(target=self._write, daemon=True, name="exec-output")
         self._thread.start()
         self.gone = threading.Event()
+        self.fault = ""  # why output could not be written; the program runs on
         self.tail = b""  # the end of stderr
 
     def hear(self, stream: Stream, data: bytes) -> None:
@@ -63,9 +64,11 @@ class Printer:
             try:
                 self._targets[stream].buffer.write(data)
                 self._targets[stream].buffer.flush()
-            except BrokenPipeError:
-                self.gone.set()
-                # Python must not complain at exit.
+            except OSError as error:
+                # Python must not complain at exit, and another disk's fullness ends no program.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._targets[stream].fileno())
-                return
+                if isinstance(error, BrokenPipeError):
+                    self.gone.set()
+                    return
+                self.fault = self.fault or error.strerror or str(error)
             self._ends_line = data.endswith(b"\n")

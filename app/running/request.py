@@ -27,6 +27,10 @@ INTERRUPTED = 130
 MIB = 1024 * 1024
 LOOKED_AT = 16 * MIB  # of results that only their names are wanted of
 FIGURES = "move37_figures"  # the module that writes shown figures
+_DRAWS = re.compile(rb"matplotlib|pylab|seaborn|\.plot\b")  # what may end in a figure that is shown
+_NO_SCREEN = re.compile(
+    rb"No module named '(?:_?tkinter|PyQt\w*|PySide\w*|gi|wx)'|Cannot load backend|qt binding", re.I
+)
 _MISSING = re.compile(rb"No module named '([A-Za-z_]\w*)[\w.]*'")
 
 
@@ -89,7 +93,7 @@ def job_of(request: ExecRequest, more: Mapping[str, bytes]) -> Job:
 
     name = f"exec-{uuid4().hex[:12]}"
     files, env = {**request.files, **more}, dict(request.env)
-    if any(b"matplotlib" in content for path, content in request.files.items() if path.endswith(".py")):
+    if any(_DRAWS.search(content) for path, content in request.files.items() if path.endswith(".py")):
         backend = Path(__file__).with_name("figures_backend.py")
         files[f"{FIGURES}.py"] = backend.read_bytes()
         env.setdefault("MPLBACKEND", f"module://{FIGURES}")
@@ -130,18 +134,25 @@ def _conclude(request: ExecRequest, outcome: Outcome, printer: Printer) -> int:
     if request.out is None:
         if told := results.gone(_written(outcome)):
             printer.say(told)
-        return outcome.exit_code
+        return _status(outcome, printer)
     kept = results.returned(outcome.files, hidden=request.hidden)
     withheld = dict.fromkeys(outcome.files.keys() - kept.keys(), "hidden: --hidden returns it")
+    try:
+        withheld |= results.write(kept, outcome.executables, request.out)
+    except OSError as error:
+        printer.say(f"results could not be written to {request.out}: {error}")
+        return OUR_FAULT
     count = len(withheld) + outcome.left_out_count
     if told := left_out_words(replace(outcome, left_out={**withheld, **outcome.left_out}, left_out_count=count)):
         printer.say(told)
-    try:
-        results.write(kept, outcome.executables, request.out)
-    except (OSError, ValueError) as error:
-        printer.say(f"results could not be written to {request.out}: {error}")
-        return OUR_FAULT
-    return outcome.exit_code
+    return _status(outcome, printer)
+
+
+def _status(outcome: Outcome, printer: Printer) -> int:
+    """The program's own; ours where it ended well and its output could not be written."""
+    if printer.fault:
+        printer.say(f"output could not be written: {printer.fault}")
+    return outcome.exit_code or (OUR_FAULT if printer.fault else 0)
 
 
 def _written(outcome: Outcome) -> dict[str, int]:
@@ -153,6 +164,8 @@ def _written(outcome: Outcome) -> dict[str, int]:
 
 def _hint(request: ExecRequest, tail: bytes) -> str:
     """What a program that did not find a module may have meant; empty where nothing is known."""
+    if b"matplotlib" in tail and _NO_SCREEN.search(tail):
+        return "there is no screen: leave matplotlib.use(...) out, and what is shown is written as figure-1.png"
     found = _MISSING.search(tail)
     if found is None:
         return ""

@@ -31,16 +31,17 @@ def returned(files: Mapping[str, bytes], *, hidden: bool) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if hidden or not is_hidden(name)}
 
 
-def write(files: Mapping[str, bytes], executables: Iterable[str], out: Path) -> None:
-    """Raises `OSError` and `ValueError` with what is in the way."""
+def write(files: Mapping[str, bytes], executables: Iterable[str], out: Path) -> dict[str, str]:
+    """The files that cannot be written, with the reason. Raises `OSError` when none can."""
     from move37.sandbox.result_validation import write_results
 
     out.mkdir(parents=True, exist_ok=True)
-    write_results(files, out)
+    refused = write_results(files, out)
     for name in executables:
-        if name in files:
+        if name in files and name not in refused:
             path = out / name
             os.chmod(path, path.stat().st_mode | 0o111)
+    return refused
 
 
 def gone(files: Mapping[str, int]) -> str:

@@ -38,6 +38,7 @@ from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
 from move37.sandbox.sandbox import Sandbox
 
 LARGEST_SHOWN = 20_000  # characters of a file in the contract
+MOST_NAMED = 5  # of other numbers, where the score is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,8 @@ class ProgramTask:
         outcomes, numbers, failure = await self._scored(candidate, experiment=experiment, seed=seed, sandbox=sandbox)
         score = numbers.pop(self.metric.name, math.nan)
         if not failure and not math.isfinite(score):
-            failure = f"the evaluator gave no finite number under `{self.metric.name}`"
+            given = f"; it gave {', '.join(list(numbers)[:MOST_NAMED])}" if numbers else ""
+            failure = f"the evaluator gave no finite number under `{self.metric.name}`{given}"
         where = {"backend": outcomes[-1].backend, "image": outcomes[-1].image}
         if failure:
             return Measured(measurements=(), failure=failure, sandbox=where)

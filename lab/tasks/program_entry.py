@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -28,6 +29,7 @@ from types import ModuleType
 from typing import Any
 
 ARRAY = "__ndarray__"
+SCORE = "combined_score"
 MOST_METRICS = 64
 LONGEST_NAME = 64  # characters of a metric's name
 _ARRAY_KINDS = "biuf"  # booleans, integers, floats: kinds whose bytes carry no object
@@ -57,21 +59,23 @@ def main(arguments: list[str]) -> None:
             _evaluate(mode, _load("evaluator", folder / "evaluator.py"), program, here=here, out=out)
         except SystemExit as leaving:  # a status of 0 would read as done
             raise RuntimeError(f"sys.exit({leaving.code!r}) was called before there was a score") from leaving
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or replaced by the code
+            stream.flush()
     os._exit(0)  # a thread or child that was left behind must not hold the job, which has its answer
 
 
 def _evaluate(mode: str, evaluator: ModuleType, program: Path, *, here: Path, out: Path) -> None:
+    ours = os.getpid()
     if mode == "run":
-        answer = _awaited(evaluator.run(str(program)))
-        (out / "data.json").write_text(json.dumps(encode(answer)))
+        answer = encode(_awaited(evaluator.run(str(program))))
     elif mode == "evaluate":
-        answer = _awaited(evaluator.evaluate(str(program)))
-        (out / "metrics.json").write_text(json.dumps(metrics(answer)))
+        answer = metrics(_awaited(evaluator.evaluate(str(program))))
     else:
-        data = decode(json.loads((here / "data.json").read_text()))
-        (out / "metrics.json").write_text(json.dumps(metrics(_awaited(evaluator.score(data)))))
+        answer = metrics(_awaited(evaluator.score(decode(json.loads((here / "data.json").read_text())))))
+    if os.getpid() != ours:
+        os._exit(0)  # a child that came back from the same call: the answer is its parent's to give
+    (out / ("data.json" if mode == "run" else "metrics.json")).write_text(json.dumps(answer))
 
 
 def _awaited(answer: Any) -> Any:
@@ -98,11 +102,17 @@ def _load(name: str, path: Path) -> ModuleType:
 
 
 def metrics(answer: Any) -> dict[str, float]:
-    """The real numbers among an evaluator's answer (a dict, an object with one under `metrics`, or the score alone)."""
+    """The real numbers among an evaluator's answer: a dict, an object with fields, one of these under `metrics`, the
+    score alone, or any of them first in a tuple.
+    """
+    if type(answer) is tuple and answer:
+        answer = answer[0]
     if isinstance(answer, (int, float)) or getattr(answer, "shape", None) == ():
-        answer = {"combined_score": answer}
-    found = answer if isinstance(answer, dict) else getattr(answer, "metrics", None)
-    if not isinstance(found, dict):
+        answer = {SCORE: answer}
+    found = _fields(answer)
+    if found is not None and SCORE not in found:
+        found = _fields(found.get("metrics")) or found
+    if found is None:
         raise TypeError(f"the evaluator returned {type(answer).__name__}, not a dict of metrics")
     numbers: dict[str, float] = {}
     for name, value in found.items():
@@ -115,13 +125,22 @@ def metrics(answer: Any) -> dict[str, float]:
     return numbers
 
 
+def _fields(answer: Any) -> dict[Any, Any] | None:
+    if isinstance(answer, dict):
+        return answer
+    if hasattr(answer, "_asdict"):
+        return dict(answer._asdict())
+    named = {name: getattr(answer, name) for name in (SCORE, "metrics") if hasattr(answer, name)}
+    return {**getattr(answer, "__dict__", {}), **named} if named else None
+
+
 def encode(data: Any) -> Any:
     """Plain data as JSON-able data. Raises `TypeError` on anything that is not numbers, text, lists, dicts, arrays."""
     if data is None or isinstance(data, (bool, int, float, str)):
         return data
     if isinstance(data, (list, tuple)):
         return [encode(item) for item in data]
-    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
+    if isinstance(data, dict) and ARRAY not in data and all(isinstance(key, str) for key in data):
         return {key: encode(value) for key, value in data.items()}
     dtype = getattr(data, "dtype", None)
     if getattr(dtype, "kind", "") in _ARRAY_KINDS and hasattr(data, "tobytes"):

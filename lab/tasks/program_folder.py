@@ -118,29 +118,36 @@ def tree_of_file(text: str, path: Path) -> ast.Module:
 
 def wall_seconds_of(tree: ast.Module, path: Path) -> float:
     """The evaluator's own `WALL_SECONDS = number`, else the default. Raises `BadTask` where it is no such number."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == LIMIT for t in node.targets):
-            value = node.value.value if isinstance(node.value, ast.Constant) else None
-            if type(value) not in (int, float) or not 0 < value <= LONGEST_SECONDS:  # type: ignore[operator]
-                raise BadTask(f"{path}: write {LIMIT} as a number of seconds between 0 and {LONGEST_SECONDS:.0f}")
-            return float(value)  # type: ignore[arg-type]
-    return WALL_SECONDS
+    if (given := _assigned(tree, LIMIT)) is None:
+        return WALL_SECONDS
+    value = given.value if isinstance(given, ast.Constant) else None
+    if type(value) not in (int, float) or not 0 < value <= LONGEST_SECONDS:  # type: ignore[operator]
+        raise BadTask(f"{path}: write {LIMIT} as a number of seconds between 0 and {LONGEST_SECONDS:.0f}")
+    return float(value)  # type: ignore[arg-type]
 
 
 def environment_of(tree: ast.Module, path: Path) -> dict[str, str]:
     """The evaluator's own `ENVIRONMENT = {"NAME": "value"}`. Raises `BadTask` where it is no such dict."""
+    if (given := _assigned(tree, ENVIRONMENT)) is None:
+        return {}
+    try:
+        value = ast.literal_eval(given)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(_is_variable(n) and type(v) is str for n, v in value.items()):
+        raise BadTask(f"{path}: write {ENVIRONMENT} as a dict of names and strings; MOVE37_ and LD_ names are ours")
+    return value
+
+
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    """What the top level assigns to a name first, with an annotation or without."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == ENVIRONMENT for t in node.targets):
-            try:
-                value = ast.literal_eval(node.value)
-            except ValueError:
-                value = None
-            if not isinstance(value, dict) or not all(_is_variable(n) and type(v) is str for n, v in value.items()):
-                raise BadTask(
-                    f"{path}: write {ENVIRONMENT} as a dict of names and strings; MOVE37_ and LD_ names are ours"
-                )
-            return value
-    return {}
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return node.value
+    return None
 
 
 def _is_variable(name: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from move37.sandbox.job import MIB, Outcome, Status
@@ -10,6 +11,7 @@ from move37.sandbox.job import MIB, Outcome, Status
 LONGEST_TRACEBACK = 4000  # characters kept, from the end
 LONGEST_SENTENCE = 300
 REPORT = "report.json"
+_TRACEBACK = re.compile(r"(?:Traceback|  \+ Exception Group Traceback) \(most recent call last\)")
 _NOISE = ("Warning:", "warnings.warn", "resource_tracker", "was never awaited", "Exception ignored in")
 
 
@@ -75,9 +77,11 @@ def last_useful_line(errors: str) -> str:
     What an interpreter says while it ends (unawaited coroutines, leaked semaphores) comes after the reason.
     """
     lines = errors.splitlines()
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    starts = [i for i, line in enumerate(lines) if _TRACEBACK.match(line)]
     if starts:
-        after = [line for line in lines[starts[-1] + 1 :] if line.strip() and not line.startswith((" ", "\t", "|"))]
+        # Of a group of exceptions, what it says itself; its members come after, each behind a frame.
+        rest = [line[4:] if line.startswith("  | ") else line for line in lines[starts[-1] + 1 :]]
+        after = [line for line in rest if line.strip() and not line.startswith((" ", "\t", "|", "+-"))]
         if after:
             return after[0].strip()
     said = [line.strip() for line in lines if line.strip()]

@@ -69,8 +69,11 @@ def pinned_files() -> list[Source]:
 def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
     """The files of text, and what is left out with its reason."""
     try:
+        passed: dict[str, str] = {}
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if _is_visible_file(p, path))
+            seen = sorted(p for p in path.rglob("*") if not _is_hidden(p, path))
+            passed = {p.relative_to(path).as_posix(): why for p in seen if (why := _why_passed_over(p))}
+            found = [p for p in seen if p.is_file() and not p.is_symlink()]
         elif path.is_file():
             found = [path]
         else:  # a pipe or a device cannot be read again by `resume`, and may have no end
@@ -81,7 +84,7 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
         raise BadCorpus(f"cannot read the corpus {path}: {error.strerror}") from error
     if size > LARGEST_BYTES:
         raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
-    sources, reasons = [], {}
+    sources, reasons = [], passed
     for file in found:
         key = file.name if file == path else file.relative_to(path).as_posix()
         try:
@@ -93,7 +96,7 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
             reasons[key] = str(error)
     texts = [s for s in sources if not reasons[s.key]]
     left_out = tuple(f"{key}: {reason}" for key, reason in reasons.items() if reason)
-    if found and not texts:
+    if left_out and not texts:
         shown = "; ".join(left_out[:MOST_NAMED])
         raise BadCorpus(f"the corpus {path} is not text ({shown}): give plain text files, not archives or binaries")
     if left_out:
@@ -104,10 +107,16 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
     return texts, left_out
 
 
-def _is_visible_file(path: Path, root: Path) -> bool:
-    """Whether a person who lists the folder would call it theirs: caches that Python compiles beside it are not."""
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
-    return path.is_file() and not path.is_symlink() and not hidden
+def _is_hidden(path: Path, root: Path) -> bool:
+    """Whether a person who lists the folder would not call it theirs; nor are caches that Python compiles beside it."""
+    return any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
+
+
+def _why_passed_over(path: Path) -> str:
+    """What is neither read nor a folder; empty for the others. A link could lead out of the folder, or in a circle."""
+    if path.is_symlink():
+        return "it is a link: put the file itself there"
+    return "" if path.is_file() or path.is_dir() else "it is no plain file"
 
 
 def _why_not_text(content: bytes) -> str:
@@ -125,9 +134,11 @@ def _why_not_text(content: bytes) -> str:
         bad = int(_CONTROL[block].sum())
         if bad > max(1, len(block) // 100):
             zeros = int((block == 0).sum())
+            where = f" at byte {first:,}" if first else ""
+            if zeros == bad > len(block) * 3 // 4:  # UTF-32 of plain text, or nothing at all
+                return f"it is not text{where}: mostly NUL bytes (a sparse file, or UTF-32: convert it to UTF-8)"
             if zeros > len(block) // 4:
                 return "it looks like UTF-16 or UTF-32: convert it to UTF-8"
-            where = f" at byte {first:,}" if first else ""
             return f"it is not text{where}: {bad} of {len(block)} bytes are control characters"
     return ""
 

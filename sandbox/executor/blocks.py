@@ -30,7 +30,8 @@ CODE_BYTES = MIB  # of a workspace that no block's files may fill
 TIMEOUT = "\n Timeout"
 OUTSIDE = "Filename is not in the workspace"
 ENTRY = Path(__file__).with_name("session_entry.py")
-ENTRY_NAME, STATE_NAME = "move37_session_entry.py", "move37_session_state"  # beside the code, never in `work_dir`
+ENTRY_NAME, STATE_NAME = "move37_session_entry.py", "move37_session_state"
+OURS = (ENTRY_NAME, STATE_NAME, f"{STATE_NAME}.new")  # beside the code, never in `work_dir`
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,9 +131,12 @@ class BlockRunner:
         except ValueError as error:
             raise ValueError(OUTSIDE) from error
         name = name or f"tmp_code_{sha256(code.encode()).hexdigest()}.{language}"
+        if name in OURS:
+            raise ValueError(f"{name} is a name of ours")
         if (self._folder / name).is_dir():
             raise ValueError(f"{name} is a folder")
-        workspace.unpack(self._folder, {}, {name: code.encode()})
+        if refused := workspace.unpack(self._folder, {}, {name: code.encode()}):
+            raise ValueError(refused[name])
         return self._folder / name
 
     def _job(self, command: str, path: Path, before: Mapping[str, bytes]) -> Job:
@@ -169,7 +173,7 @@ class BlockRunner:
     def _conclude(self, outcome: Outcome, before: Mapping[str, bytes], output: str) -> tuple[str, int]:
         if outcome.status is Status.RESULTS_REFUSED:
             return f"{output}\n{outcome.message}", outcome.exit_code or 1
-        after = {name: content for name, content in outcome.files.items() if name not in (ENTRY_NAME, STATE_NAME)}
+        after = {name: content for name, content in outcome.files.items() if name not in OURS}
         self._state = outcome.files.get(STATE_NAME, self._state)
         if outcome.left_out_count:
             # A file that could not come back was not deleted by the block, so it is not deleted here either.
@@ -179,17 +183,26 @@ class BlockRunner:
         size = self._config.workspace_bytes
         after, out = workspace.fitting(before, after, size - min(CODE_BYTES, size // 8))
         if out:
-            more = f" and {len(out) - LEFT_OUT_NAMED} more" if len(out) > LEFT_OUT_NAMED else ""
-            output += f"\nNot kept: {', '.join(out[:LEFT_OUT_NAMED])}{more} (the folder may hold {size // MIB} MiB)"
+            output += f"\nNot kept: {listed(out)} (the folder may hold {size // MIB} MiB)"
         try:
-            workspace.unpack(self._folder, before, after)
-            workspace.make_executable(self._folder, outcome.executables & after.keys())
-        except (ValueError, OSError) as error:
+            refused = workspace.unpack(self._folder, before, after)
+            workspace.make_executable(self._folder, outcome.executables & after.keys() - refused.keys())
+        except OSError as error:
             return f"{output}\nWhat the code wrote cannot be kept: {error}", outcome.exit_code or 1
+        code = outcome.exit_code
+        if refused:
+            output += f"\nNot kept: {listed([f'{name} ({why})' for name, why in refused.items()])}"
+            code = code or 1
         if outcome.truncated:
             output += f"\nThe output was cut after {self._config.output_bytes} bytes."
         if outcome.status is Status.TIMED_OUT:
             output += TIMEOUT
         elif outcome.status is Status.OUT_OF_MEMORY:
             output += f"\n{outcome.message}"
-        return output, outcome.exit_code
+        return output, code
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(names) - LEFT_OUT_NAMED} more" if len(names) > LEFT_OUT_NAMED else ""
+    return ", ".join(names[:LEFT_OUT_NAMED]) + more

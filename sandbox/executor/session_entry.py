@@ -36,13 +36,19 @@ def main(state: str, block: str) -> None:
 
 
 def _load(state: str) -> dict[str, Any]:
+    """What earlier blocks left; what cannot be read (a class of a file that is gone) must not stop every later one."""
     if not os.path.exists(state):
         return {}
-    with open(state, "rb") as file:
-        return dict(cloudpickle.load(file))
+    try:
+        with open(state, "rb") as file:
+            return dict(cloudpickle.load(file))
+    except Exception as error:
+        sys.stderr.write(f"the variables of earlier blocks are lost: {type(error).__name__}: {error}\n")
+        return {}
 
 
 def _save(state: str, variables: dict[str, Any]) -> None:
+    """Whole or not at all: what stood there stays when the disk is full or the time is up in the middle."""
     kept, lost = {}, []
     for name, value in variables.items():
         try:
@@ -51,8 +57,12 @@ def _save(state: str, variables: dict[str, Any]) -> None:
             lost.append(name)
         else:
             kept[name] = value
-    with open(state, "wb") as file:
-        cloudpickle.dump(kept, file)  # in one go: what two variables share stays shared
+    try:
+        with open(f"{state}.new", "wb") as file:
+            cloudpickle.dump(kept, file)  # in one go: what two variables share stays shared
+        os.replace(f"{state}.new", state)
+    except OSError as error:
+        sys.stderr.write(f"nothing of this block is kept for the next: {error.strerror}\n")
     if lost:
         sys.stderr.write(f"not kept for the next block: {', '.join(lost)}\n")
 

@@ -1,13 +1,13 @@
 """A folder of the host that travels into a job and back: what AutoGen's executor mounts, ours copies.
 
 `pack` reads it, `unpack` writes back what a job changed. Symbolic links are neither followed nor written through, so
-that nothing outside the folder is read into a job or overwritten from one. Names that a job may not have stay at home,
-and are named. Not covered: modes other than
-the executable bit, times, empty folders.
+that nothing outside the folder is read into a job or overwritten from one. Names that a job may not have, and what is
+closed to us, stay at home. Not covered: modes other than the executable bit, times, empty folders.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -28,32 +28,38 @@ def pack(folder: Path, limit_bytes: int) -> dict[str, bytes]:
             path = Path(place, name)
             if path.is_symlink() or not path.is_file():
                 continue
-            total += path.stat().st_size
+            relative = path.relative_to(folder).as_posix()
+            try:
+                total += path.stat().st_size
+                content = path.read_bytes() if total <= limit_bytes and fault(relative) is None else b""
+            except OSError:  # closed to us, or gone since: somebody else's, and no reason to run nothing
+                continue
             if total > limit_bytes:
                 raise RefusedRequest(
                     f"{folder} holds more than {limit_bytes // MIB} MiB, which is copied for each block of code: "
                     "give the executor a work_dir of its own"
                 )
-            relative = path.relative_to(folder).as_posix()
             if fault(relative) is None:
-                found[relative] = path.read_bytes()
+                found[relative] = content
     return found
 
 
-def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+def unpack(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, str]:
     """Make `folder` what a job left: what it removed is removed first, then new and changed files are written.
 
-    A folder where a file stood, or a file where a folder stood, takes its place. Raises `ValueError` for a name that
-    would leave the folder or pass through a link, `OSError` when the disk refuses.
+    A folder where a file stood, or a file where a folder stood, takes its place, unless there is something in the way
+    that the job could not know of. What cannot be written comes back, with the reason. Raises `OSError` when the disk
+    refuses.
     """
     for name in before.keys() - after.keys():
         path = folder / name
-        if path.parent.resolve() == folder.resolve() / Path(name).parent:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # by now something else stands there
+            if path.parent.resolve() == folder.resolve() / Path(name).parent:
+                path.unlink(missing_ok=True)
     changed = {name: content for name, content in after.items() if before.get(name) != content}
     for name in changed:
         _make_way(folder, name)
-    write_results(changed, folder)
+    return write_results(changed, folder)
 
 
 def fitting(
@@ -99,5 +105,5 @@ def _make_way(folder: Path, name: str) -> None:
         if parent.is_file() and not parent.is_symlink():
             parent.unlink()
     inside = target.parent.resolve() == folder.resolve() / Path(name).parent
-    if inside and target.is_dir() and not target.is_symlink():
+    if inside and target.is_dir() and not target.is_symlink() and not any(names for _, _, names in os.walk(target)):
         shutil.rmtree(target)

@@ -254,8 +254,8 @@ def set_up(root: Path) -> None:
     for path in rootfs.MASKED_FOLDERS:
         if os.path.isdir(path):
             syscalls.mount("none", path, "tmpfs", flags | syscalls.MS_RDONLY, "size=4k,mode=555")
-    syscalls.mount(str(root / "shm"), "/dev/shm", None, syscalls.MS_BIND)
-    rootfs.cover_tmp(str(root / "tmp"))
+    rootfs.cover("/dev/shm", str(root / "shm"))
+    rootfs.cover("/tmp", str(root / "tmp"))
     socket.sethostname("sandbox")
     with contextlib.suppress(OSError), socket.socket() as probe:
         request = struct.pack("16sh14x", b"lo", IFF_UP)

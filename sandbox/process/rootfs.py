@@ -101,14 +101,18 @@ def build(root: str) -> bool:
     return any(shared)
 
 
-def cover_tmp(own: str) -> None:
-    """In the namespaces of a job: /tmp is its own; an interpreter that lives below /tmp stays where it is."""
-    below = [(str(path), os.open(path, os.O_PATH)) for path in interpreter_folders() if path.is_relative_to("/tmp")]
-    syscalls.mount(own, "/tmp", None, syscalls.MS_BIND)
+def cover(place: str, own: str) -> None:
+    """In the namespaces of a job: /tmp or /dev/shm is its own; an interpreter that lives below it stays where it is."""
+    below = [(str(path), os.open(path, os.O_PATH)) for path in interpreter_folders() if path.is_relative_to(place)]
+    virtual = [prefix / "pyvenv.cfg" for prefix in prefixes() if is_virtual(prefix) and prefix.is_relative_to(place)]
+    settings = {file: file.read_bytes() for file in virtual}
+    syscalls.mount(own, place, None, syscalls.MS_BIND)
     for path, descriptor in below:
         os.makedirs(path, exist_ok=True)
         syscalls.mount(f"/proc/self/fd/{descriptor}", path, None, syscalls.MS_BIND)
         os.close(descriptor)
+    for file, content in settings.items():
+        file.write_bytes(content)
 
 
 def leave_old_root() -> None:
@@ -161,7 +165,7 @@ def _make_etc(root: str) -> None:
 
 def _make_devices(root: str) -> bool:
     """Whether one of them is the host's own file."""
-    os.makedirs(f"{root}/dev/shm")
+    os.makedirs(f"{root}/dev/shm", exist_ok=True)  # an interpreter may live below it
     os.mkdir(f"{root}{SPARE_DEVICES}", 0o711)
     nodes = []
     for name, number in DEVICES.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ MAX_PART = 200  # bytes of one component
 MAX_DEPTH = 16
 MAX_WALKED = 100_000
 MAX_LISTED = 100  # of those left out; the rest is a number
-PATTERN = set("*?[")  # signs of one: a file that happens to be called as one was not asked for by its name
+_PATTERN = re.compile(r"[*?[]")  # a file may be called like a pattern; nobody asked for it by its name
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -81,7 +82,7 @@ def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Resul
     try:
         for name, info in walk(folder, found):
             if name not in skipped and name not in found.files and matches(name, wanted):
-                consider(name, info, path, name in wanted and not PATTERN & {*name}, found)
+                consider(name, info, path, name in wanted and not _PATTERN.search(name), found)
     finally:
         os.close(folder)
 
@@ -138,7 +139,11 @@ def walk(folder: int, found: ResultFiles, prefix: str = "", depth: int = 1) -> I
             if found.walked == MAX_WALKED + 1:
                 found.leave_out("...", f"and what follows: more than {MAX_WALKED} names are not looked at")
             return
-        info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        try:
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:  # of a folder that may be listed and not entered
+            found.leave_out(prefix + name, f"cannot be looked at ({error.strerror})")
+            continue
         if not stat.S_ISDIR(info.st_mode):
             yield prefix + name, info
             continue

@@ -209,6 +209,42 @@ def test_a_figure_that_is_shown_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_no_figure_takes_the_place_of_a_file_and_one_that_is_shown_alone_is_written(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "p.py").write_text(
+        "import os\nopen(os.environ['MOVE37_OUT'] + '/figure-1.png', 'w').write('mine')\n"
+        "from pylab import *\nf = figure(); f.show(); show()\n"
+    )
+    assert move37("p.py", "--out", "out", cwd=tmp_path).returncode == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"figure-{n}.png" for n in (1, 2, 3)]
+    assert (tmp_path / "out" / "figure-1.png").read_text() == "mine"
+
+
+ODD_STREAMS = {
+    "closed input": ("{} p.py <&-", 0, b"1\n", b""),
+    "closed input for the program": ("{} - <&-", 0, b"", b""),
+    "a program from a pipe": ("cat p.py | {} /dev/stdin", 0, b"1\n", b""),
+    "full output": ("{} p.py >/dev/full", 125, b"", b"output could not be written: No space left"),
+    "closed output": ("{} p.py >&-", 0, b"", b""),
+    "endless program": ("yes | {} -", 2, b"", b"has more than 64 MiB"),
+    "a device as the program": ("{} /dev/null", 2, b"", b"neither a file nor a folder"),
+    "a device as input": ("{} p.py --in /dev/zero", 2, b"", b"neither a file nor a folder"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_STREAMS)
+def test_odd_streams_end_in_a_status_and_at_most_a_line(kind: str, tmp_path: Path) -> None:
+    line, status, output, words = ODD_STREAMS[kind]
+    (tmp_path / "p.py").write_text("print(1)")
+    environment = os.environ | {"MOVE37_SANDBOX": "process", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = line.format(f"{sys.executable} -m move37 exec")
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, env=environment, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (status, output), done.stderr
+    assert words in done.stderr and done.stderr.count(b"\n") == bool(words)
+
+
 @pytest.mark.parametrize("name", [".git/config", "a/.hidden", ".x", "a/.b/c"])
 def test_hidden_names(name: str) -> None:
     assert is_hidden(name) and returned({name: b"", "seen": b""}, hidden=False) == {"seen": b""}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from string import Formatter
 
 import pytest
 import structlog
@@ -41,3 +44,33 @@ def test_the_file_has_one_json_object_a_line(tmp_path: Path, capsys: pytest.Capt
     assert lines[0]["event"] == "job_finished" and lines[0]["level"] == "info" and lines[0]["at"]
     assert lines[1]["logger"] == "autogen_core" and "ValueError" in lines[1]["exception"]
     assert capsys.readouterr() == ("", "")
+
+
+@cache
+def _logged() -> dict[str, set[str]]:
+    """Event -> the facts that every place which logs it gives."""
+    found: dict[str, set[str]] = {}
+    for room in ("agents", "app", "lab", "memory", "sandbox"):
+        for path in Path(logs.__file__).parents[1].joinpath(room).rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or not call.args:
+                    continue
+                event = call.args[0]
+                if call.func.attr == "warning" and isinstance(event, ast.Constant) and isinstance(event.value, str):
+                    facts = {word.arg for word in call.keywords if word.arg}
+                    found[event.value] = found.get(event.value, facts) & facts
+    return found
+
+
+@pytest.mark.parametrize("event", logs.SENTENCES)
+def test_what_a_user_may_meet_is_a_sentence_over_facts_that_are_there(
+    event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {name: name for _, name, _, _ in Formatter().parse(logs.SENTENCES[event]) if name}
+    assert facts.keys() <= _logged()[event]
+    logs.to_console("warning")
+    structlog.get_logger().warning(event, **(facts | {"pause": 2.0}))
+    said = capsys.readouterr().err
+    assert said.startswith("! ") and "=" not in said and said.count("\n") == 1
+    structlog.get_logger().warning(event)
+    assert capsys.readouterr().err.startswith(f"! {event.replace('_', ' ')}") or not facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -140,6 +141,38 @@ async def test_collections_of_one_path_are_apart_and_filters_hold(tmp_path: Path
     (only,) = (await memory.query("one", where={"category": "y"})).results
     assert only.content == "one again"
     await other.close()
+
+
+@pytest.mark.parametrize("name", ["a.b", "with blank", "größe", "half \ud800", "plain"])
+async def test_an_item_is_found_by_any_key_of_its_metadata(memory: QdrantMemory, name: str):
+    await memory.add(text("one", **{name: "half \udce9"}))
+    await memory.add(text("one", **{name: "else"}))
+    found = await memory.query("one", where={name: "half \udce9"})
+    assert [item.content for item in found.results] == ["one"]
+
+
+@pytest.mark.parametrize("where", [{"": 1}, {'a"b': 1}, {"a": None}, {"a": 1.5}])
+async def test_what_cannot_be_asked_for_is_a_value_error(memory: QdrantMemory, where: dict[str, Any]):
+    await memory.add(text("one"))
+    with pytest.raises(ValueError, match="asked for"):
+        await memory.query("one", where=where)
+
+
+async def test_a_reset_leaves_another_memory_of_the_same_folder_usable(memory: QdrantMemory, tmp_path: Path):
+    other = QdrantMemory(QdrantMemoryConfig(path=str(tmp_path), collection_name=memory.collection_name))
+    await memory.add(text("one"))
+    assert len((await other.query("one")).results) == 1
+    await memory.reset()
+    assert (await other.query("one")).results == [] and (await memory.query("one")).results == []
+    await other.add(text("two"))
+    assert [item.content for item in (await memory.query("two")).results] == ["two"]
+    await other.close()
+
+
+@pytest.mark.parametrize("wrong", [{"collection_name": ".."}, {"collection_name": "."}, {"score_threshold": math.nan}])
+def test_a_collection_is_a_folder_of_its_own_and_a_threshold_a_number(wrong: dict[str, Any]):
+    with pytest.raises(ValueError):
+        QdrantMemoryConfig(**wrong)
 
 
 def test_a_place_is_either_a_path_or_a_url():

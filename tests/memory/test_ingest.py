@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,8 @@ def test_bibtex_gives_an_entry_for_each_title(tmp_path: Path):
 
 
 ODD_BIBTEX = {
+    "no key and no comma": "@article{title = {TITLE}, year = 2000}",
+    "no comma behind the key": "@article{key\n  title = {TITLE},\n  year = 2000\n}",
     "BibSonomy": "@article{vae, added-at = {2020-01-01}, title = {TITLE}, year = 2013}",
     "BibDesk": "@article{bib, date-added = {2020}, bdsk-url-1 = {http://x}, title = {TITLE}}",
     "Mendeley": "@inproceedings{m, mendeley-tags = {a,b}, title = {TITLE}}",
@@ -212,6 +215,7 @@ def test_an_unbalanced_entry_swallows_no_other_and_is_counted(tmp_path: Path):
         (r"Erd{\H{o}}s {\"o} \'e {\aa}", "Erdős ö é å"),
         (r"{$\alpha$}-decay", r"$\alpha$-decay"),
         (r"A {BERT} \& more", "A BERT & more"),
+        (r"\texttt{torch} in \LaTeX{} and \textsc{C\'e} \mbox{x}", "torch in LaTeX and Cé x"),
     ),
 )
 def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
@@ -236,6 +240,54 @@ def test_references_of_old_programs_are_read_line_by_line(suffix: str, tmp_path:
     found = read_file(path)
     assert [entry.title for entry in found.entries] == ["Größe", "Müller"]
     assert found.left_out == "read as Windows-1252 where it is not UTF-8"
+
+
+ODD_RIS = {
+    "indented": " TY  - JOUR\n TI  - One\n ER  -\n TY  - JOUR\n TI  - Two\n ER  -\n",
+    "tabs": "TY\t-\tJOUR\nTI\t-\tOne\nER\t-\nTY\t-\tJOUR\nTI\t-\tTwo\n",
+    "long dashes": "TY  – JOUR\nTI  – One\nER  –\nTY  — JOUR\nTI  — Two\n",
+    "a book's own title": "TY  - BOOK\nBT  - One\nER  -\nTY  - BOOK\nTI  - Two\nBT  - The book\n",
+    "PubMed": "PMID- 1\nTI  - One\nFAU - A, B\n\nPMID- 2\nTI  - Two\nAB  - GPT\n      LSTM- like\n",
+    "words before a dash": "TY  - JOUR\nTI  - One\nAB  - text\nAI-based, GPT - like\nER  -\nTY  - JOUR\nTI  - Two\n",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_RIS)
+def test_odd_ris_loses_no_reference(kind: str, tmp_path: Path):
+    found = read_file(write(tmp_path, "refs.ris", ODD_RIS[kind]))
+    assert [entry.title for entry in found.entries] == ["One", "Two"] and found.left_out == ""
+    if kind == "words before a dash":
+        assert found.entries[0].insight == "text AI-based, GPT - like"
+
+
+@pytest.mark.parametrize("value", [["One"], "One"])
+def test_crossrefs_titles_are_lists(value: Any, tmp_path: Path):
+    items = [{"type": "article", "title": value, "DOI": "x", "URL": "u", "abstract": float("nan"), "id": 5}]
+    (entry,) = read(write(tmp_path, "refs.json", json.dumps(items)))
+    assert (entry.title, entry.name, entry.insight) == ("One", "5", "One")
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "two\nlines", "bell\x07", "plain"])
+@pytest.mark.parametrize("suffix", [".md", ".json"])
+def test_whatever_a_file_is_called_and_spells_it_can_be_stored(name: str, suffix: str, tmp_path: Path):
+    text = {".md": "# Title\n\nbody", ".json": '[{"type": "x", "title": "T\\ud800", "DOI": "d", "URL": "u"}]'}[suffix]
+    (tmp_path / f"{name}{suffix}").write_text(text)
+    ((_, found),) = read_all(tmp_path)
+    assert isinstance(found, FileRead)
+    (entry,) = found.entries
+    for said in (entry.key, entry.title, entry.insight):
+        assert said.encode() and (said == entry.insight or said.isprintable())
+
+
+def test_front_matter_gives_the_title_and_is_no_text(tmp_path: Path):
+    (entry,) = read(write(tmp_path, "note.md", '---\ntitle: "A: b"\ntags: [x\n---\nBody text.\n'))
+    assert (entry.title, entry.insight) == ("A: b", "Body text.")
+
+
+def test_pipes_and_links_to_nothing_in_a_folder_are_counted(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere")
+    assert sum(of_other_kinds(tmp_path).values()) == 2 and not list(read_all(tmp_path))
 
 
 RIS = """TY  - JOUR

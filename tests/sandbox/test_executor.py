@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -236,6 +237,36 @@ async def test_a_folder_may_take_a_files_place_and_a_file_a_folders(tmp_path: Pa
         back = "import shutil; shutil.rmtree('thing'); open('thing', 'w').write('again')"
         assert (await run(odd, python(back))).exit_code == 0
         assert (tmp_path / "thing").read_text() == "again"
+
+
+async def test_what_stands_in_the_folder_and_cannot_travel_costs_only_its_own_name(tmp_path: Path) -> None:
+    """Pipes, links, folders of links: never written into, never removed, and no block hangs or is lost by them."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "link").symlink_to("/nowhere/at/all")
+    (tmp_path / os.fsdecode(b"caf\xe9")).write_text("x")
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", delete_tmp_files=True) as odd:
+        code = "import os\nfor n in ('pipe', 'link', 'full', 'good'): open(n, 'w').write('mine')\n"
+        both = "os.mkdir(os.environ['MOVE37_OUT'] + '/good'); open(os.environ['MOVE37_OUT'] + '/good/x', 'w')"
+        result = await run(odd, python(code + both))
+        assert result.exit_code == 1 and all(f"{n} (" in result.output for n in ("pipe", "link", "full"))
+        assert (await run(odd, python("print('goes on')"))).output == "goes on\n"
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink() and (tmp_path / "full/link").is_symlink()
+    assert (tmp_path / "good").is_dir() or (tmp_path / "good").read_text() == "mine"
+
+
+async def test_a_session_goes_on_without_what_it_cannot_read_back(tmp_path: Path) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
+        made = "open('helper.py', 'w').write('class A: pass')\nimport helper\na, x = helper.A(), 1"
+        assert (await run(session, python(made))).exit_code == 0
+        assert (
+            "variables of earlier blocks are lost"
+            in (await run(session, python("import os; os.remove('helper.py')"), python("y = 2"))).output
+        )
+        assert (await run(session, python("print(y)"))).output == "2\n"
+        refused = await run(session, python("# filename: move37_session_entry.py\nprint(1)"))
+        assert refused.exit_code == 1 and "of ours" in refused.output
 
 
 async def test_a_workspace_that_is_too_large_is_said_and_the_rest_stays_usable(tmp_path: Path) -> None:

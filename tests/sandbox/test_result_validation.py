@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -39,12 +42,33 @@ def test_ordinary_names_have_none(name: str) -> None:
     assert fault(name) is None
 
 
-def test_results_are_not_written_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "link").symlink_to(tmp_path / "outside")
-    (tmp_path / "out" / "file").symlink_to(tmp_path / "outside" / "victim")
-    for name in ("link/x", "file"):
-        with pytest.raises(ValueError, match="symbolic link"):
-            write_results({name: b"x"}, tmp_path / "out")
-    assert not list((tmp_path / "outside").iterdir())
+def test_one_odd_result_is_left_out_with_its_reason_and_the_rest_is_written(tmp_path: Path) -> None:
+    """Through a link, into a pipe or socket, where a folder stands or a file should be one, under two roles."""
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    outside.mkdir()
+    out.mkdir()
+    (out / "link").symlink_to(outside)
+    (out / "file").symlink_to(outside / "victim")
+    os.mkfifo(out / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(out / "socket"))
+    (out / "folder").mkdir()
+    odd = ["link/x", "file", "pipe", "pipe/x", "socket", "folder", "a/b", "../up", "n\nl"]
+    refused = write_results(dict.fromkeys(["a", "good", "sub/good", *odd], b"x"), out)
+    assert sorted(refused) == sorted(odd) and all(refused.values())
+    assert [(out / name).read_bytes() for name in ("a", "good", "sub/good")] == [b"x"] * 3
+    assert not list(outside.iterdir()) and not (tmp_path / "up").exists()
+
+
+def test_a_shorter_result_replaces_a_longer_one(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"longer")
+    assert write_results({"x": b"new"}, tmp_path) == {} and (tmp_path / "x").read_bytes() == b"new"
+
+
+def test_a_full_disk_is_an_error_and_no_odd_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space"):
+        write_results({"x": b"y"}, tmp_path)

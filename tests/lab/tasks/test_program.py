@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -313,6 +313,20 @@ FORMS = {
     "a child left behind": (
         f"import subprocess\ndef evaluate(path):\n    subprocess.Popen(['sleep', '999'])\n    {SCORE}\n"
     ),
+    "a child that comes back too": (
+        "import os, time\ndef evaluate(path):\n    if os.fork() == 0:\n        time.sleep(0)\n        return 666\n"
+        "    os.wait()\n    return 1.5\n"
+    ),
+    "a closed output": f"import sys\ndef evaluate(path):\n    sys.stdout.close()\n    {SCORE}\n",
+    "no error stream": f"import sys\ndef evaluate(path):\n    sys.stderr = None\n    {SCORE}\n",
+    "its own environment, with a type": (
+        "import os\nENVIRONMENT: dict[str, str] = {'LEVEL': '3'}\n"
+        f"def evaluate(path):\n    assert os.environ['LEVEL'] == '3'\n    {SCORE}\n"
+    ),
+    "fields of a data class": (
+        "import dataclasses\n@dataclasses.dataclass\nclass R:\n    combined_score: float = 1.5\n"
+        "def evaluate(path):\n    return R()\n"
+    ),
     "an object with metrics": (
         "class Result:\n    metrics = {'combined_score': 1.5}\ndef evaluate(path):\n    return Result()\n"
     ),
@@ -456,11 +470,38 @@ def test_arrays_cross_bit_for_bit_and_objects_do_not() -> None:
         encode(np.array([object()]))
     with pytest.raises(ValueError, match="objects"):
         decode({"__ndarray__": "", "dtype": "O", "shape": [0]})
+    with pytest.raises(TypeError):
+        encode({"__ndarray__": "what stands for an array"})
 
 
 @pytest.mark.parametrize("answer", [2, 2.0, np.float32(2.0), np.array(2.0)])
 def test_a_number_alone_is_the_score(answer: Any) -> None:
     assert metrics(answer) == {"combined_score": 2.0}
+
+
+class Score(NamedTuple):
+    combined_score: float
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ({"combined_score": 2}, "notes"),
+        (2.0, {"ignored": 1}),
+        {"metrics": {"combined_score": 2}},
+        {"metrics": SimpleNamespace(combined_score=2)},
+        Score(2),
+        SimpleNamespace(combined_score=2, word="x"),
+    ],
+)
+def test_a_score_is_found_in_what_evaluators_give(answer: Any) -> None:
+    assert metrics(answer) == {"combined_score": 2.0}
+
+
+@pytest.mark.parametrize("answer", [None, "2", [2], (x for x in [2]), (), object(), dict])
+def test_what_holds_no_score_is_named(answer: Any) -> None:
+    with pytest.raises(TypeError, match="not a dict of metrics"):
+        metrics(answer)
 
 
 def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:

@@ -107,6 +107,24 @@ def test_binaries_hidden_files_and_links_in_a_folder_are_left_out(tmp_path: Path
     assert len(corpus.train) + len(corpus.validation) < LEAST_BYTES
 
 
+def test_links_and_pipes_in_a_folder_are_named_with_why_they_were_passed_over(tmp_path: Path) -> None:
+    root = tmp_path / "text"
+    write_text(root / "a.txt", LEAST_BYTES)
+    (root / "sub").mkdir()
+    (root / "sub" / "circle").symlink_to(root)
+    (root / "link.txt").symlink_to(root / "a.txt")
+    os.mkfifo(root / "pipe")
+    (root / "sparse").write_bytes(bytes(100_000))
+    left_out = dict(line.split(": ", 1) for line in open_corpus(tmp_path / "cache", root).left_out)
+    assert left_out.keys() == {"link.txt", "pipe", "sparse", "sub/circle"}
+    assert "link" in left_out["link.txt"] and "plain file" in left_out["pipe"] and "NUL" in left_out["sparse"]
+    only_links = tmp_path / "links"
+    only_links.mkdir()
+    (only_links / "a.txt").symlink_to(root / "a.txt")
+    with pytest.raises(BadCorpus, match="link"):
+        open_corpus(tmp_path / "cache", only_links)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     path = write_text(tmp_path / "book.txt", LEAST_BYTES)

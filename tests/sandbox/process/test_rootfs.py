@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are 
 SECRET = "OPENAI_API_KEY=secret"
 
 
-@pytest.fixture(params=["/tmp", "/var/tmp"])
+@pytest.fixture(params=["/tmp", "/var/tmp", "/dev/shm"])
 def project(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A project whose virtual environment is its own root: `python -m venv .`."""
     with tempfile.TemporaryDirectory(dir=request.param) as folder:
@@ -42,16 +42,18 @@ async def test_a_project_that_is_its_own_environment_is_not_shown(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(project / "bin/python"))
     source = f"""
-import os, sys
+import os, subprocess, sys
 found = []
 for folder, _, names in os.walk({str(project)!r}):
     found += [n for n in names if n in (".env", "private.py", "archive.sqlite")]
 open("/tmp/own", "w").close()
-print(sys.prefix, found)
+open("/dev/shm/own", "w").close()
+again = subprocess.run([sys.executable, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
+print(sys.prefix, found, again.stdout)
 """
     async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as sandbox:
         outcome = await sandbox.run(program(source))
-    assert outcome.stdout.decode().split() == [str(project), "[]"], outcome
+    assert outcome.stdout.decode().split() == [str(project), "[]", str(project)], outcome
 
 
 def test_of_a_prefix_only_what_an_interpreter_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,10 +50,38 @@ def test_every_file_comes_or_is_named(tmp_path_factory, kinds: dict[str, str]) -
     assert all(made[name] == "file" for name in found.files) and found.refused is None
 
 
+def test_a_folder_that_may_be_listed_and_not_entered_costs_only_what_is_in_it(tmp_path: Path, monkeypatch) -> None:
+    """As root one enters everything, so the kernel's answer is given here."""
+    out = folders(tmp_path)
+    for name in ("closed/in", "open/in", "last"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("x")
+    real, closed = os.stat, (out / "closed").stat().st_ino
+
+    def stat(path, *, dir_fd=None, **more):
+        if dir_fd is not None and os.fstat(dir_fd).st_ino == closed:
+            raise PermissionError(13, "Permission denied")
+        return real(path, dir_fd=dir_fd, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = gather(tmp_path, job("*"))
+    assert sorted(found.files) == ["last", "open/in"]
+    assert found.left_out == [("closed/in", "cannot be looked at (Permission denied)")]
+
+
 def test_a_file_that_was_asked_for_by_name_is_missed(tmp_path: Path) -> None:
     (folders(tmp_path) / "weights").symlink_to("/etc/passwd")
     found = gather(tmp_path, job("weights"))
     assert found.refused == "weights is a link" and not found.files
+
+
+def test_a_file_called_like_the_pattern_was_not_asked_for_by_name(tmp_path: Path) -> None:
+    out = folders(tmp_path)
+    for name in ("*", "[a]", "?"):
+        (out / name).symlink_to("/etc/passwd")
+    (out / "good").write_text("x")
+    found = gather(tmp_path, job("*", "[a]", "?"))
+    assert (found.refused, list(found.files), found.left_out_count) == (None, ["good"], 3)
 
 
 def test_the_limit_leaves_out_what_is_too_large_and_takes_the_rest(tmp_path: Path) -> None:
