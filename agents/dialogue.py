@@ -20,7 +20,7 @@ from move37.agents.precedents import changed, resolved
 from move37.agents.replies import Code, Proposals, Report
 from move37.agents.research_context import ResearchContext
 from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationResult
-from move37.agents.search.plans import CODE_GENERATOR, file_of_plan
+from move37.agents.search.plans import CODE_GENERATOR, family_of_file, file_of_plan
 from move37.agents.team import Settled, negotiation, settled, single
 from move37.lab.effects import effects_of
 from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
@@ -117,7 +117,8 @@ async def write(ctx: ExperimentContext, agreed: NegotiationResult) -> CodeResult
             problem = str(error)
             continue
         author = campaign.scientists["Engineer"].signature
-        return await _approved(ctx, Candidate(source=source, author=author, family=agreed.hypothesis.family))
+        family = family_of_file(source) or agreed.hypothesis.family
+        return await _approved(ctx, Candidate(source=source, author=author, family=family))
     return CodeResult(candidate=None, reason=f"the Engineer wrote no file: {problem}")
 
 

@@ -17,6 +17,7 @@ from move37.agents.search.block import forward, init
 from move37.agents.search.fragments import BEFORE, LONG, ROTATE, STEPPED, WINDOWED, indent, method
 from move37.agents.search.genome import Feeds, Place
 from move37.agents.search.grammar import Genome, SmallBlock, from_json, operators_in
+from move37.lab.judging.ast_hash import ast_hash
 
 _HEADER = re.compile(r"^# genome: (\{.*\})$", re.MULTILINE)
 FUNCTIONS = {  # call -> the function's text, in the order of a file
@@ -60,10 +61,22 @@ def emit(genome: Genome, *, name: str, motivation: str = "") -> str:
     return f"{doc}\n\n# genome: {genome.to_json()}\n\n{_imports(body)}\n\n\n{body}\n"
 
 
+@lru_cache(maxsize=1024)
 def genome_of(source: str) -> Genome | None:
-    """The genome in a file's header, or None: not ours, or damaged."""
+    """The genome in a file's header, or None: not ours, damaged, or code that is no longer what the header says.
+
+    A header is a comment. Who edits a file of ours keeps it, and who wants an easy ablation writes one: it counts only
+    where the file is what the genome is turned into, but for names, comments and docstrings.
+    """
     found = _HEADER.search(source)
-    return from_json(found.group(1)) if found else None
+    genome = from_json(found.group(1)) if found else None
+    if genome is None:
+        return None
+    try:
+        own = ast_hash(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return genome if own == ast_hash(ast.parse(emit(genome, name=""))) else None
 
 
 @lru_cache(maxsize=1024)

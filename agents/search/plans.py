@@ -38,6 +38,12 @@ def family_of_plan(plan: str) -> str:
     return genome.family if genome is not None else ""
 
 
+def family_of_file(source: str) -> str:
+    """The family of a file that is a mixer of the grammar; "" for any other, whose author has to say it."""
+    genome = genome_of(source)
+    return genome.family if genome is not None else ""
+
+
 def file_of_plan(plan: str, *, name: str, motivation: str) -> str | None:
     """The Python file of a plan; None when it is no plan of the grammar."""
     genome = from_json(plan) if plan else None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from move37.agents.search import operators_of
 from move37.agents.search.codegen import emit, genome_of
 from move37.agents.search.grammar import BASELINES, Genome, Path, operators_in
+from move37.agents.search.plans import family_of_file
 from move37.agents.search.size import REFERENCE_SHAPES, head_count, parameters
 from move37.lab import baselines
 from move37.lab.training.contract import load_mixer
@@ -71,6 +72,20 @@ def test_every_family_builds_and_its_file_is_its_plan(genome: Genome) -> None:
     assert genome_of(source) == genome
     assert operators_of(source) == operators_in(genome)
     assert built(genome)(torch.randn(2, 9, 64)).shape == (2, 9, 64)
+
+
+@pytest.mark.parametrize("genome", [*BASELINES.values(), WIDEST], ids=[*BASELINES, "widest"])
+def test_a_header_counts_only_where_the_file_is_what_it_says(genome: Genome) -> None:
+    source, other = emit(genome, name="x"), emit(BASELINES["linear" if genome.family != "linear" else "ssd"], name="x")
+    renamed = source.replace("self.out ", "self.last ").replace("self.out(", "self.last(")
+    assert renamed != source and genome_of(renamed) == genome
+    edited = source.replace("return self.out(", "return 0.5 * self.out(")
+    assert edited != source and genome_of(edited) is None, "somebody edited it and kept the header"
+    header = next(line for line in source.splitlines() if line.startswith("# genome: "))
+    lying = "\n".join(header if line.startswith("# genome: ") else line for line in other.splitlines())
+    assert genome_of(lying) is None and family_of_file(lying) == ""
+    assert genome_of(header) is None and genome_of(f"{header}\ndef (") is None
+    assert family_of_file(source) == genome.family
 
 
 def test_a_window_sees_exactly_its_last_positions() -> None:
