@@ -105,11 +105,15 @@ def _read_again(context: Any, option: Any, value: Any) -> Any:
     if value is not None and context.resilient_parsing:  # the shell asks for completions of what lies there
         context.find_root().params[option.name] = value
     elif value is not None:
-        from move37.app import logs
-
         context.obj = context.obj.with_flags(**{option.name: value})
-        logs.to_console(context.obj.log_level)
+        _log_to_console(context.obj.log_level)
     return value
+
+
+def _log_to_console(level: str) -> None:
+    from move37.app import logs
+
+    logs.to_console(level)
 
 
 def everywhere(
@@ -129,11 +133,10 @@ def everywhere(
     """Read the settings once; every command finds them in `context.obj`."""
     if context.resilient_parsing:
         return
-    from move37.app import logs
     from move37.app.settings import load, unknown_variables
 
     settings = load({"home": home, "log_level": log_level})
-    logs.to_console(settings.log_level)
+    _log_to_console(settings.log_level)
     for sentence in unknown_variables():
         typer.echo(f"move37: {sentence}", err=True)
     context.obj = settings
