@@ -58,7 +58,7 @@ def test_what_a_command_raises_becomes_one_line_and_a_status(
 
         return command
 
-    monkeypatch.setattr(__main__, "build", build)
+    monkeypatch.setattr(__main__, "command", build)
     answer = move37("anything")
     assert answer.status == status and answer.out == ""
     assert answer.err in ("", "move37: mend this\n")
@@ -69,14 +69,14 @@ def test_a_path_that_cannot_be_used_is_one_line(move37: Move37, monkeypatch: pyt
     def command(**_: object) -> None:
         raise OSError(number, os.strerror(number), "/a/path")
 
-    monkeypatch.setattr(__main__, "build", lambda: command)
+    monkeypatch.setattr(__main__, "command", lambda: command)
     answer = move37("anything")
     assert answer.status == Exit.ENVIRONMENT
     assert answer.err.startswith(f"move37: /a/path: {os.strerror(number)}") and answer.err.count("\n") == 1
 
 
 def test_a_fault_of_ours_shows_its_trace_and_is_no_answer(move37: Move37, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(__main__, "build", lambda: lambda **_: 1 / 0)
+    monkeypatch.setattr(__main__, "command", lambda: lambda **_: 1 / 0)
     answer = move37("anything")
     assert answer.status == Exit.ENVIRONMENT
     assert "ZeroDivisionError" in answer.err and "move37 resume" in answer.err
