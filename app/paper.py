@@ -142,10 +142,15 @@ def _again(experiment: Experiment, campaign: Campaign) -> str:
         f"{k} {v}" for k, v in sorted(experiment.environment.items()) if k in ("torch", "move37", "python")
     )
     machine = experiment.environment.get("machine", "a machine that the archive does not name")
+    brief = campaign.brief
+    search = f"--preset {brief.preset} --budget {brief.budget} --seed {brief.seed}"
+    if experiment.candidate is not None and "over MCP" in experiment.candidate.author:
+        found = f"It came from a client of `move37 mcp {search}`, whose proposals no seed repeats."
+    else:
+        found = f"The search that found it: `move37 run {search} --model {_line(brief.model)}`."
     return (
-        f"From the archive alone: `move37 reproduce {experiment.id}`. The search that found it: `move37 run --preset "
-        f"{campaign.brief.preset} --budget {campaign.brief.budget} --seed {campaign.brief.seed} --model "
-        f"{_line(campaign.brief.model)}`. Measured on {_line(machine)}, {_line(versions or 'versions not recorded')}."
+        f"From the archive alone: `move37 reproduce {experiment.id}`. {found} "
+        f"Measured on {_line(machine)}, {_line(versions or 'versions not recorded')}."
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from move37.app import paper
 from move37.lab.archive.store import Archive
 from move37.lab.claims import ABLATION, BASELINE, settled
 from move37.lab.records import Comparison
@@ -40,6 +42,17 @@ def test_a_paper_holds_the_claim_and_foreign_text_stays_text(tmp_path: Path, mov
     assert "<script" not in text.partition("```python")[0] and "<script" not in page and "gla</td>" not in page
     assert page.count("<tr>") == 1 + 2
     assert move37("--home", str(tmp_path / "home"), "paper", "1").out == text
+
+
+def test_a_paper_says_how_its_candidate_was_found(tmp_path: Path) -> None:
+    a_home(tmp_path / "home")
+    with Archive.open(tmp_path / "home") as archive:
+        found, campaign = archive.experiment("c1-001"), archive.campaign(1)
+    assert found.candidate is not None
+    assert "`move37 run --preset" in paper._again(found, campaign)
+    handed = replace(found, candidate=replace(found.candidate, author="seat (over MCP)"))
+    assert "`move37 mcp --preset" in paper._again(handed, campaign)
+    assert "move37 run" not in paper._again(handed, campaign)
 
 
 def test_without_a_claim_there_is_no_paper(tmp_path: Path, move37: Move37) -> None:
