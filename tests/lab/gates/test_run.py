@@ -151,6 +151,7 @@ return out
     assert "causality" in failing(found)
 
 
+@pytest.mark.slow
 async def test_the_second_of_two_equal_mixers_is_not_new(sandbox: Sandbox) -> None:
     first = await checked(CLEAN, sandbox)
     assert first.fingerprint is not None

@@ -14,6 +14,7 @@ from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Measured, Rung
 from move37.lab.training.corpus import Corpus
 from move37.sandbox import ProcessSandbox
+from tests.shortened import slow_but
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,6 +68,15 @@ async def bits(cell: ProcessSandbox, folder: Path, source: str) -> float:
     return got.measurements[0].value
 
 
+_HONEST_BITS: list[float] = []  # the same in each test: nothing but the seed decides it
+
+
+async def honest_bits(cell: ProcessSandbox, folder: Path) -> float:
+    if not _HONEST_BITS:
+        _HONEST_BITS.append(await bits(cell, folder, HONEST))
+    return _HONEST_BITS[0]
+
+
 async def test_an_honest_candidate_gets_its_number_and_everything_beside_it(
     cell: ProcessSandbox, tmp_path: Path
 ) -> None:
@@ -85,14 +95,14 @@ async def test_the_same_seed_gives_the_same_number(cell: ProcessSandbox, tmp_pat
 
 async def test_printing_a_forged_result_changes_nothing(cell: ProcessSandbox, tmp_path: Path) -> None:
     forged = lying('import torch\nprint(\'{"step": 6, "loss": 0.0}\\n{"bits_per_byte": 0.1}\\n[[[[\' * 50)\n')
-    assert await bits(cell, tmp_path, forged) == pytest.approx(await bits(cell, tmp_path / "h", HONEST), abs=1e-6)
+    assert await bits(cell, tmp_path, forged) == pytest.approx(await honest_bits(cell, tmp_path / "h"), abs=1e-6)
 
 
 async def test_patching_the_loss_gains_nothing(cell: ProcessSandbox, tmp_path: Path) -> None:
     patched = lying(
         "import torch\ntorch.nn.functional.cross_entropy = lambda *a, **k: torch.zeros((), requires_grad=True)\n"
     )
-    assert await bits(cell, tmp_path, patched) >= await bits(cell, tmp_path / "h", HONEST) - 1e-6
+    assert await bits(cell, tmp_path, patched) >= await honest_bits(cell, tmp_path / "h") - 1e-6
 
 
 PATCHES = {
@@ -109,11 +119,11 @@ PATCHES = {
 }
 
 
-@pytest.mark.parametrize("what", PATCHES)
+@pytest.mark.parametrize("what", slow_but(PATCHES, ("the judge's loss", "more steps", "the checks")))
 async def test_patching_our_own_code_gains_nothing(cell: ProcessSandbox, tmp_path: Path, what: str) -> None:
     """All of it runs in another process."""
     patched = await bits(cell, tmp_path, lying(f"import torch\n{PATCHES[what]}\n"))
-    assert patched == await bits(cell, tmp_path / "h", HONEST)
+    assert patched == await honest_bits(cell, tmp_path / "h")
 
 
 SEARCH = """
@@ -172,6 +182,7 @@ async def test_the_candidate_cannot_read_the_corpus(cell: ProcessSandbox, tmp_pa
     assert not got.failure, got.failure
 
 
+@pytest.mark.slow
 async def test_turning_the_clock_back_does_not_make_a_training_shorter(cell: ProcessSandbox, tmp_path: Path) -> None:
     slow = lying(
         "import torch\n"
@@ -268,6 +279,7 @@ async def test_gradients_of_ones_own_are_refused_unless_declared_and_then_said(
     assert m.custom_backward == "orthogonal"
 
 
+@pytest.mark.slow
 async def test_a_leak_at_one_position_is_found_at_every_scoring(cell: ProcessSandbox, tmp_path: Path) -> None:
     """Position 2 alone sees the next byte: all lengths are cut, so it cannot slip through."""
     leak = HONEST.replace(
