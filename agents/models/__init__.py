@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from move37.agents.errors import AgentError, BadModel
-from move37.agents.models.assignment import HYBRID, Assignment, assigned
+from move37.agents.models.assignment import HYBRID, SEARCH, Assignment, assigned
 from move37.agents.models.provider import REPLY_SECONDS, REPLY_TOKENS, ModelOptions, Provider, is_loopback
 from move37.agents.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
-SEARCH = "designer"
 SEAT = "seat"  # an external agent answers (agents/seat)
 
 __all__ = [

@@ -216,12 +216,16 @@ def _check_import(node: ast.AST) -> None:
 
 def _check_generator(node: ast.AST) -> None:
     """Names alone; what they are hidden behind is for the gate `determinism`, as far as it shows in a start."""
-    names = [node.attr] if isinstance(node, ast.Attribute) else []
-    names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+    if isinstance(node, ast.Attribute):
+        names = [node.attr]
+    elif isinstance(node, ast.ImportFrom) and node.module not in HARMLESS_IMPORTS:
+        names = [alias.name for alias in node.names]
+    else:
+        return
     for name in names:
-        if name in OWN_SEEDS and not (isinstance(node, ast.ImportFrom) and node.module in HARMLESS_IMPORTS):
+        if name in OWN_SEEDS:
             raise ContractError(
-                f"line {getattr(node, 'lineno', 0)} uses torch's {name}: draw with the default generator, "
+                f"line {node.lineno} uses torch's {name}: draw with the default generator, "
                 "so that a seed decides how a mixer starts"
             )
 
