@@ -9,7 +9,6 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-FigureCanvas = FigureCanvasAgg
 _shown = 0
 
 
@@ -19,6 +18,12 @@ class FigureManager(FigureManagerBase):  # type: ignore[misc]  # Matplotlib is n
     def show(self) -> None:
         """Write it."""
         _write(self)
+
+
+class FigureCanvas(FigureCanvasAgg):  # type: ignore[misc]
+    """pyplot takes the manager that its canvas names."""
+
+    manager_class = FigureManager
 
 
 def show(*args: Any, **kwargs: Any) -> None:
