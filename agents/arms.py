@@ -6,8 +6,8 @@
     keep-if-lower   one champion, one random move, kept if a single run is lower
     tpe             Optuna's TPE over the family and every operator
 
-Each sees the same baselines and its own history, and gives the next genome. Not here: conversation, papers and halving,
-which belong to a campaign; these are the searches themselves.
+Each sees the same baselines and its own history, and gives the next genome. Not here: conversation and papers, which
+belong to a campaign; these are the searches themselves.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ class Tried:
     genome: Genome
     value: float | None  # in the metric's unit, lower is better
     base: Genome | None = None  # what it was made from
+    gain: float | None = None  # over the best baseline at the most steps that it was trained for; None: not known
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sorts the best first: by gain, as a campaign's parents are; where none is known, by value."""
+        return (-self.gain if self.gain is not None else 0.0, self.value if self.value is not None else math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +118,7 @@ class Designer:
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
-        ranked = sorted((t for t in tried if t.value is not None), key=lambda t: t.value or math.inf)
+        ranked = sorted((t for t in tried if t.value is not None), key=lambda t: t.rank)
         parents: list[SearchParent] = []
         pool = list(enumerate(ranked))
         while pool and len(parents) < 2:

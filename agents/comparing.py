@@ -1,8 +1,8 @@
 """Searches side by side at equal compute: the same baselines, the same number of runs, the same fresh seeds at the end.
 
-Read `prepare` (the baselines of one seed, trained once for all arms), `campaign` (one arm: screen, climb, fresh seeds
-against the two best baselines), then `summarise` (over the seeds of an arm) and `laws` (over all budgets that were ever
-compared in a home). A killed one finds what it finished.
+Read `prepare` (the baselines of one seed, trained once for all arms), `campaign` (one arm: rounds of screening and
+climbing as a campaign's generations are, then fresh seeds against the two best baselines), then `summarise` (over the
+seeds of an arm) and `laws` (over all budgets that were ever compared in a home). A killed one finds what it finished.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -29,6 +29,9 @@ from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
 
 CLIMBERS = 6  # of the screen that are measured at all steps: 100 steps rank poorly, and a climb costs as few screens
+ROUNDS = (
+    3  # after each, its share of the climbers climbs, so that later candidates are made from what held at all steps
+)
 FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
 CANDIDATES, FRESH_SEEDS = 12, 5
 OUTCOMES = "comparisons.jsonl"  # in a home
@@ -39,7 +42,8 @@ class Ground:
     """What all arms of one seed share."""
 
     seed: int
-    values: Mapping[str, float]  # family -> screened bits per byte of its baseline
+    values: Mapping[str, float]  # family -> screened value of its baseline
+    whole: Mapping[str, float]  # the same after all steps
     rivals: tuple[Rival, ...]  # the two best, with their fresh runs
     fresh_seeds: tuple[int, ...]
 
@@ -114,15 +118,18 @@ async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FR
         return one, await runs(context, own[name], name, rung=top, seeds=(seed,), rate=rate)
 
     arms = dict(zip(own, await asyncio.gather(*(both(name) for name in own)), strict=True))
-    values = {own[n].family: v for n, (first, _) in arms.items() if (v := _value(first, metric.name)) is not None}
-    whole = {n: last.measurements for n, (_, last) in arms.items()}
-    best = ladder.best_baselines(whole, metric=metric, steps=top.steps)
+    values, whole = (
+        {own[n].family: v for n, pair in arms.items() if (v := _value(pair[at], metric.name)) is not None}
+        for at in (0, 1)
+    )
+    measured = {n: last.measurements for n, (_, last) in arms.items()}
+    best = ladder.best_baselines(measured, metric=metric, steps=top.steps)
     seeds = tuple(range(FRESH + 100 * seed, FRESH + 100 * seed + fresh_seeds))
     fresh = await asyncio.gather(
         *(runs(context, own[n], n, rung=top, seeds=seeds, rate=rate, fresh=True) for n in best)
     )
     rivals = tuple(Rival(id=n, name=n, measurements=a.measurements) for n, a in zip(best, fresh, strict=True))
-    return Ground(seed=seed, values=values, rivals=rivals, fresh_seeds=seeds)
+    return Ground(seed=seed, values=values, whole=whole, rivals=rivals, fresh_seeds=seeds)
 
 
 async def campaign(
@@ -133,28 +140,36 @@ async def campaign(
     candidates: int = CANDIDATES,
     on_done: Callable[[str, int, int], None] | None = None,
 ) -> ArmOutcome:
-    """One arm from the baselines to fresh seeds: `candidates` screening runs, `CLIMBERS` whole ones."""
+    """One arm from the baselines to fresh seeds: `candidates` screening runs and `CLIMBERS` whole ones, in rounds."""
     schedule, metric, seed = context.task.schedule("quick"), context.task.metric, ground.seed
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
-    tried = [Tried(genome=genome, value=ground.values.get(family)) for family, genome in BASELINES.items()]
-    reference = min(ground.values.values(), default=math.nan)
+    screened, whole = (min(values.values(), default=math.nan) for values in (ground.values, ground.whole))
+    tried = [
+        Tried(genome=genome, value=ground.values.get(family), gain=_gain(whole, ground.whole.get(family)))
+        for family, genome in BASELINES.items()
+    ]
     search, rng = ARMS[arm](seed), Random(f"compare:{arm}:{seed}")
     spent, curve = 0.0, []
-    for number in range(candidates):
-        proposed = search.propose(tried, rng)
-        if proposed is None:
-            break
-        found = await _run(context, proposed.genome, screen, (seed,), rate)
-        spent += _cost(found)
-        tried.append(Tried(genome=proposed.genome, value=_value(found, metric.name), base=proposed.base))
-        best = min((t.value for t in tried[len(BASELINES) :] if t.value is not None), default=math.nan)
-        curve.append((spent, reference - best))
-        if on_done is not None:
-            on_done(arm, seed, number + 1)
-    ranked = sorted((t for t in tried[len(BASELINES) :] if t.value is not None), key=lambda t: t.value or math.inf)
-    climbed = [(t.genome, await _run(context, t.genome, top, (seed,), rate)) for t in ranked[:CLIMBERS]]
-    spent += sum(_cost(a) for _, a in climbed)
-    sound = [(g, v) for g, a in climbed if (v := _value(a, metric.name)) is not None]
+    climbed: dict[Genome, float | None] = {}
+    for past in range(ROUNDS):
+        for number in range(candidates * past // ROUNDS, candidates * (past + 1) // ROUNDS):
+            proposed = search.propose(tried, rng)
+            if proposed is None:
+                break
+            found = await _run(context, proposed.genome, screen, (seed,), rate)
+            spent, value = spent + _cost(found), _value(found, metric.name)
+            tried.append(Tried(genome=proposed.genome, value=value, base=proposed.base, gain=_gain(screened, value)))
+            best = min((t.value for t in tried[len(BASELINES) :] if t.value is not None), default=math.nan)
+            curve.append((spent, screened - best))
+            if on_done is not None:
+                on_done(arm, seed, number + 1)
+        waiting = [t for t in tried[len(BASELINES) :] if t.value is not None and t.genome not in climbed]
+        for t in sorted(waiting, key=lambda t: t.value or math.inf)[: CLIMBERS // ROUNDS]:
+            found = await _run(context, t.genome, top, (seed,), rate)
+            spent += _cost(found)
+            climbed[t.genome] = _value(found, metric.name)
+            tried[tried.index(t)] = replace(t, gain=_gain(whole, climbed[t.genome]))
+    sound = [(genome, value) for genome, value in climbed.items() if value is not None]
     if not sound:
         return ArmOutcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))
     genome = min(sound, key=lambda entry: entry[1])[0]
@@ -224,6 +239,11 @@ async def _run(
 def _value(arm: MeasuredArm, metric: str) -> float | None:
     sound = [m for m in arm.measurements if m.metric == metric and m.is_sound]
     return None if arm.failure or not sound or _diverged(arm.measurements) else sound[0].value
+
+
+def _gain(reference: float, value: float | None) -> float:
+    """Over the best baseline at equal steps; who was not measured or diverged there comes last."""
+    return -math.inf if value is None or math.isnan(reference) else reference - value
 
 
 def _diverged(measurements: Sequence[Measurement]) -> bool:

@@ -140,3 +140,39 @@ def test_a_law_is_of_one_corpus_and_of_the_newest_campaign_of_each_seed_and_budg
     found = laws([*kept, an_ending("designer", 9, 6, None)])
     assert found["random"].campaigns == found["designer"].campaigns == 25
     assert found["designer"].supported == "linear" and found["random"].supported in ("", "flat")
+
+
+async def test_later_rounds_are_made_from_what_held_at_all_steps_and_everyone_climbs_once(tmp_path: Path) -> None:
+    # At all steps one family is far ahead, and the screen shows little of it.
+    def deceptive(source: str, rung: Rung, seed: int) -> float:
+        genome = genome_of(source)
+        family = genome.family if genome is not None else source.removeprefix("baseline ")
+        slow = family == "delta"
+        return (
+            (2.0 if slow else 2.5)
+            if rung.steps == TOP.steps
+            else (2.6 if slow else 2.7) + noise(source, seed, sd=0.001)
+        )
+
+    task = GrammarTask(deceptive)
+    context = a_context(tmp_path, task)
+    ground = await prepare(context, 0, fresh_seeds=2)
+    assert min(ground.whole, key=lambda f: ground.whole[f]) == "delta" and len(ground.whole) == len(BASELINES)
+    shared = len(task.measured)
+    await campaign(context, "designer", ground, candidates=12)
+    runs = task.measured[shared:]
+    steps = [rung for _, rung, _ in runs]
+    tops = [i for i, rung in enumerate(steps) if rung == TOP.steps][:CLIMBERS]
+    assert tops == [4, 5, 10, 11, 16, 17]  # two after every four
+    whole = [runs[i][0] for i in tops]
+    assert len(set(whole)) == len(whole)
+
+
+def test_who_was_trained_longer_counts_by_what_it_gained_there() -> None:
+    genome = next(iter(BASELINES.values()))
+    led, held, lost, diverged = (
+        Tried(genome=genome, value=v, gain=g) for v, g in ((2.5, 0.01), (2.6, 0.04), (2.4, -0.02), (2.3, float("-inf")))
+    )
+    assert sorted((led, held, lost, diverged), key=lambda t: t.rank) == [held, led, lost, diverged]
+    plain = [Tried(genome=genome, value=v) for v in (2.6, 2.4)]
+    assert sorted(plain, key=lambda t: t.rank) == plain[::-1]
