@@ -29,11 +29,11 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """Compare ways to search the grammar: the same baselines, the same number of runs, the same fresh seeds.
 
-Each arm and seed is a campaign: its candidates are screened at 100 steps and six of them trained at all, in three rounds;
-the best of these is measured on fresh seeds against the two best baselines. Runs are kept, so that a killed comparison
-goes on where it was. Ended campaigns are kept too, of every budget; --law asks of them, and trains nothing, how the best
-effect grows with compute.
---keep writes what each campaign found as a mixer's file, for `move37 measure` and `move37 mcp`.
+Each arm and seed is a campaign: its candidates are screened at 100 steps and six of them trained at all, in three
+rounds; the best of these is measured on fresh seeds against the two best baselines. Runs are kept, so that a killed
+comparison goes on where it was. Ended campaigns are kept too, of every budget; --law asks of them, and trains nothing,
+how the best effect grows with compute. --keep writes what each campaign found as a mixer's file, for `move37 measure`
+and `move37 mcp`.
 
 \b
   move37 compare --arms designer,random,tpe,keep-if-lower,no-memory --seeds 5
