@@ -31,9 +31,12 @@ SENTENCES = {
     "manifest_restored": "the memory's {path} was gone and is restored from its twin",
     "memory_falls_back": "the memory runs without its engine: {reason}",
     "not_optimized": "the index of {collection} is built at the next close ({error})",
+    "parcel_refused": "a part of an import is left in {path}: {error}",
+    "parcel_unreadable": "a part of an import in {path} is damaged and left out ({error}): import it again",
     "queued_lesson_unreadable": "a waiting lesson in {path} is damaged and left out ({error})",
     "sandbox_without_docker": "the process sandbox is used: {why}",
     "shard_set_aside": "a part of the memory in {path} is set aside as {aside}: {reason}",
+    "text_embedded_in_part": "of a long text {embedded} of {passages} passages are searchable; all of it is kept",
     "shard_unreadable": "a part of the memory in {path} cannot be read ({error})",
 }
 FILE = Path("logs") / "move37.jsonl"

@@ -3,37 +3,39 @@
 It behaves as AutoGen's own vector memories do (text, Markdown and JSON objects; the last message asks; what is found
 becomes one system message; every result's metadata has `score` and `id`), with four differences on purpose: JSON comes
 back as it was given, metadata keeps its types, an item that already stands in the context is not added again, and the
-recalled text is fenced and labelled as data. Images, bytes and what is no JSON raise `ValueError`. The engine of one
-folder is shared inside a process, so that a copy made from `dump_component()` may live beside its original.
+recalled text is fenced and labelled as data. A text of more than `max_passages` passages is kept in whole, but only as
+many of them are embedded, evenly spread, so that `add` ends; the log and each result that is such a text say so.
+Images, bytes and what is no JSON raise `ValueError`. The engine of one folder is shared inside a process, so that a
+copy made from `dump_component()` may live beside its original.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import re
 import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from autogen_core import CancellationToken, Component, Image
-from autogen_core.memory import Memory, MemoryContent, MemoryMimeType, MemoryQueryResult, UpdateContextResult
+import structlog
+from autogen_core import CancellationToken, Component
+from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
-from move37.memory.embed import open_embedder, passages
-from move37.memory.embedder import Embedder, whole
+from move37.memory.autogen_items import IN_PART, content_of, key_path, stored, value_asked
+from move37.memory.embed import open_embedder, passages, spread
+from move37.memory.embedder import Embedder
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
+log = structlog.get_logger()
 HEADING = "Relevant memory content:"
 ASKED = 16  # passages of a question that are looked at
 _VECTOR = "text"
-_SIMPLE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class QdrantMemoryConfig(BaseModel):
@@ -50,6 +52,9 @@ class QdrantMemoryConfig(BaseModel):
     )
     k: int = Field(default=3, ge=1, description="results of a query")
     score_threshold: float | None = Field(default=None, allow_inf_nan=False, description="least cosine of a result")
+    max_passages: int = Field(
+        default=256, ge=1, description="passages of one item that are embedded, of 70 words at most; 256 take some 10 s"
+    )
     allow_reset: bool = Field(default=True, description="false: reset() raises RuntimeError")
 
     @model_validator(mode="after")
@@ -82,7 +87,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
         Raises:
             ValueError: an image, bytes, JSON that is no object, or metadata that is no JSON.
         """
-        text, payload = _stored(content)
+        text, payload = stored(content)
         await asyncio.to_thread(self._add, text, payload)
 
     async def query(
@@ -97,7 +102,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
         `where` keeps items whose metadata have these values; other keywords are other engines' and do nothing here.
         """
-        text = query if isinstance(query, str) else _stored(query)[0]
+        text = query if isinstance(query, str) else stored(query)[0]
         return MemoryQueryResult(results=await asyncio.to_thread(self._query, text, where))
 
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
@@ -164,7 +169,12 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
         )
 
     def _add(self, text: str, payload: dict[str, Any]) -> None:
-        rows = self._embedder.embed(passages(text) or (text,))
+        pieces = passages(text) or (text,)
+        chosen = spread(pieces, self._config.max_passages)
+        if len(chosen) < len(pieces):
+            log.warning("text_embedded_in_part", embedded=len(chosen), passages=len(pieces))
+            payload = payload | {IN_PART: f"{len(chosen)} of {len(pieces)}"}
+        rows = self._embedder.embed(chosen)
         with self._lock:
             self._opened().upsert(
                 self.collection_name, [Point(id=str(uuid.uuid4()), dense={_VECTOR: rows}, payload=payload)]
@@ -172,7 +182,9 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _query(self, text: str, where: Mapping[str, str | int] | None) -> list[MemoryContent]:
         rows = self._embedder.embed(passages(text)[:ASKED] or (text,))
-        condition = Where(any_of={_path(name): (_asked(value),) for name, value in where.items()}) if where else None
+        condition = (
+            Where(any_of={key_path(name): (value_asked(value),) for name, value in where.items()}) if where else None
+        )
         with self._lock:
             store = self._opened()
             ask = Nearest(using=_VECTOR, vector=rows)
@@ -180,7 +192,7 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
             points = store.fetch(self.collection_name, [hit.id for hit in hits])
         least = -math.inf if self._config.score_threshold is None else self._config.score_threshold
         scored = [(hit.id, min(hit.score / len(rows), 1.0)) for hit in hits if hit.id in points]
-        return [_content(id, score, points[id].payload) for id, score in scored if score >= least]
+        return [content_of(id, score, points[id].payload) for id, score in scored if score >= least]
 
     def _clear(self) -> None:
         with self._lock:
@@ -198,50 +210,3 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
             if self._store is not None:
                 self._store.close()
                 self._store = None
-
-
-def _stored(content: MemoryContent) -> tuple[str, dict[str, Any]]:
-    """The text to embed, and the payload that gives the item back as it was."""
-    try:
-        mime = MemoryMimeType(content.mime_type)
-    except ValueError:
-        raise ValueError(f"Unsupported content type: {content.mime_type}") from None
-    value = content.content
-    if isinstance(value, Image | bytes) or mime in (MemoryMimeType.IMAGE, MemoryMimeType.BINARY):
-        raise ValueError(f"Unsupported content type: {mime.value} content cannot be converted to text")
-    if mime is MemoryMimeType.JSON and not isinstance(value, dict):
-        raise ValueError("JSON content must be a dict")
-    if mime is not MemoryMimeType.JSON and not isinstance(value, str):
-        raise ValueError(f"{mime.value} content must be a string")
-    metadata = dict(content.metadata or {})
-    try:
-        kept = {"content": json.dumps(value, allow_nan=False), "metadata_json": json.dumps(metadata, allow_nan=False)}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Only JSON can be kept: {error}") from error
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    simple = {key: item for key, item in metadata.items() if isinstance(item, str | bool) or _small(item)}
-    simple = {whole(key): whole(item) if isinstance(item, str) else item for key, item in simple.items()}
-    return text, {**kept, "mime_type": mime.value, "metadata": simple}
-
-
-def _path(name: str) -> str:
-    """Where a metadata key lies, in the engine's words. Raises `ValueError` for a key that it has no words for."""
-    if not name or '"' in name or "\\" in name:
-        raise ValueError(f"No item can be asked for by the metadata key {name!r}.")
-    return f"metadata.{name}" if _SIMPLE.fullmatch(name) else f'metadata."{whole(name)}"'
-
-
-def _asked(value: str | int) -> str | int:
-    if not isinstance(value, str | int):
-        raise ValueError(f"Only texts, whole numbers and booleans can be asked for, not {value!r}.")
-    return whole(value) if isinstance(value, str) else value
-
-
-def _small(value: object) -> bool:
-    return isinstance(value, int) and abs(value) < 2**53
-
-
-def _content(id: str, score: float, payload: Mapping[str, Any]) -> MemoryContent:
-    mime = MemoryMimeType(payload["mime_type"])
-    metadata = json.loads(payload["metadata_json"]) | {"mime_type": mime.value, "score": score, "id": id}
-    return MemoryContent(content=json.loads(payload["content"]), mime_type=mime, metadata=metadata)

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.memory import bibtex, layout, references
 from move37.memory.decoding import by_lines, decoded, printable
+from move37.memory.embed import length, words_of
 from move37.memory.embedder import whole
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
 from move37.memory.guard import fenced
@@ -39,7 +41,8 @@ Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced 
 
 _FRONT = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*\n", re.DOTALL)  # of Obsidian, Jekyll, Quarto
 _FRONT_TITLE = re.compile(r"^title:[ \t]*(\S.*)$", re.MULTILINE)
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n\s*\n|(?<=[\u3002\uff01\uff1f])")  # the last three: Chinese, Japanese
+_HEADING = re.compile(r"^#{1,6}[^\S\n]+(\S[^\n]*)$", re.MULTILINE)
 
 
 class Extracted(BaseModel):
@@ -209,24 +212,35 @@ def extraction_prompt(text: str) -> str:
 
 
 def _chunks(text: str) -> Iterator[tuple[str, str]]:
-    """(heading, words) pieces of at most about CHUNK_WORDS words; every word of the text is in one of them."""
+    """(heading, words) pieces of at most about CHUNK_WORDS words; no sign of the text is lost."""
     marks = list(_HEADING.finditer(text))
     spans = [("", text[: marks[0].start()] if marks else text)]
     ends = [mark.start() for mark in marks[1:]] + [len(text)] * bool(marks)
-    spans += [(mark[1], text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    spans += [(mark[1].strip(), text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
     for heading, body in spans:
         words: list[str] = []
-        for sentence in re.split(r"(?<=[.!?])\s+|\n\s*\n", body):
-            part = sentence.split()
-            if words and len(words) + len(part) > CHUNK_WORDS:
+        size = 0
+        for part in map(words_of, _SENTENCE.split(body)):
+            more = sum(map(length, part))
+            if words and size + more > CHUNK_WORDS:
                 yield heading, " ".join(words)
-                words = []
-            words += part
-            while len(words) > 2 * CHUNK_WORDS:
-                yield heading, " ".join(words[:CHUNK_WORDS])
-                words = words[CHUNK_WORDS:]
+                words, size = [], 0
+            words, size = words + part, size + more
+            while size > 2 * CHUNK_WORDS:
+                taken = _first(words, CHUNK_WORDS)
+                yield heading, " ".join(words[:taken])
+                size -= sum(map(length, words[:taken]))
+                words = words[taken:]
         if words:
             yield heading, " ".join(words)
+
+
+def _first(words: Sequence[str], size: int) -> int:
+    """How many of the words, one at least, have at most this size together."""
+    for number, total in enumerate(accumulate(map(length, words))):
+        if total > size:
+            return max(number, 1)
+    return len(words)
 
 
 def _first_line(text: str) -> str:

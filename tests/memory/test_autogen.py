@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
+import structlog
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core import ComponentModel, Image
 from autogen_core.memory import Memory, MemoryContent, MemoryMimeType
@@ -19,6 +21,7 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from PIL import Image as Picture
 
 from move37.memory.autogen import QdrantMemory, QdrantMemoryConfig
+from move37.memory.embed import passages
 
 
 def text(content: str, **metadata: object) -> MemoryContent:
@@ -178,6 +181,41 @@ def test_a_collection_is_a_folder_of_its_own_and_a_threshold_a_number(wrong: dic
 def test_a_place_is_either_a_path_or_a_url():
     with pytest.raises(ValueError, match="not both"):
         QdrantMemoryConfig(path="a", url="http://127.0.0.1:6333")
+
+
+class Counted:
+    """A stand-in embedder that counts what it is given."""
+
+    name, dimension, digest = "counted", 4, ""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """[len(texts), 4]."""
+        self.given.append(len(texts))
+        return np.full((len(texts), 4), 0.5, dtype=np.float32)
+
+
+@pytest.mark.parametrize("most", (1, 256))
+@pytest.mark.parametrize(
+    "content", ("word " * 200_000, "\u754c" * 200_000, "x" * 1_000_000, "a, b; " * 100_000, "\n" * 1_000_000, "short")
+)
+async def test_a_text_of_any_size_is_kept_whole_and_embedded_in_bounded_time(
+    memory: QdrantMemory, content: str, most: int
+):
+    memory._config.max_passages = most
+    memory._embedder = counted = Counted()
+    with structlog.testing.capture_logs() as logged:
+        await memory.add(text(content))
+    all_of_it = max(len(passages(content)), 1)
+    said = f"{most} of {all_of_it}" if all_of_it > most else None
+    assert counted.given == [min(most, all_of_it)]
+    (found,) = (await memory.query("word")).results
+    assert found.content == content and found.metadata is not None
+    assert found.metadata.get("embedded_passages") == said
+    warned = [line for line in logged if line["event"] == "text_embedded_in_part"]
+    assert [f"{line['embedded']} of {line['passages']}" for line in warned] == ([said] if said else [])
 
 
 async def test_an_assistant_agent_hears_it(memory: QdrantMemory):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.memory import open_memory
-from move37.memory.embed import LARGE, Default, open_embedder, passages
+from move37.memory.embed import LARGE, Default, open_embedder, passages, spread
 from move37.memory.embedder import DEFAULT
 from move37.memory.errors import BackendMissing, OtherModel
 from move37.memory.minilm import MiniLM
@@ -127,8 +127,44 @@ def test_searching_imports_neither_torch_nor_transformers():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@given(st.text(max_size=2000))
-def test_passages_lose_no_word_and_are_short(text: str):
+SCRIPTS = st.text(alphabet=st.sampled_from("ab1_(\u3042\u754c\u3002\u0434\u0645\U0001f600-= \n."), max_size=4000)
+
+
+@given(st.text(max_size=2000) | SCRIPTS)
+def test_passages_lose_no_sign_and_are_short(text: str):
     pieces = passages(text, words=10)
-    assert " ".join(pieces).split() == text.split()
+    assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(0 < len(piece.split()) <= 10 for piece in pieces)
+
+
+UNSPACED = {
+    "chinese": "\u5faa\u73af\u72b6\u6001\u7684\u5927\u5c0f\u662f\u56fa\u5b9a\u7684" * 400,
+    "chinese sentences": "\u72b6\u6001\u7684\u5927\u5c0f\u662f\u56fa\u5b9a\u7684\u3002" * 400,
+    "one word": "a" * 40_000,
+    "digits": "0123456789" * 2000,
+    "code": "state[i,j]=f(x[i],y[j])*g(k_t,v_t); " * 400,
+    "numbers": "0.123456, " * 800,
+    "russian": "\u0441\u043e\u0441\u0442\u043e\u044f\u043d\u0438\u0435 \u043f\u0430\u043c\u044f\u0442\u0438 " * 500,
+    "english": "The state of a recurrent mixer is of a fixed size, whatever was read. " * 300,
+    "emoji": "\U0001f600" * 3000,
+}
+
+
+@pytest.mark.parametrize("kind", UNSPACED)
+def test_the_model_reads_every_passage_whole_whatever_the_script(embedder: MiniLM, kind: str):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(embedder.folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    longest = max(len(one.ids) for one in tokenizer.encode_batch(list(passages(UNSPACED[kind]))))
+    assert longest <= embedder.pieces
+
+
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_a_spread_is_bounded_in_order_and_reaches_both_ends(count: int, most: int):
+    places = [str(place) for place in range(count)]
+    chosen = spread(places, most)
+    assert len(chosen) == min(count, most) and list(chosen) == sorted(set(chosen), key=int)
+    if chosen:
+        assert chosen[0] == "0" and (most == 1 or chosen[-1] == places[-1])
