@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from move37.memory.edge import EdgeStore
 from move37.memory.embedder import Embedder
 from move37.memory.errors import MemoryUnavailable
 from move37.memory.index import Index
 from move37.memory.migrate import upgrade
 from move37.memory.outbox import Outbox
+from move37.memory.records import Lesson
 from move37.memory.schema import SCHEMA
+from move37.memory.snapshot import Snapshot
 from move37.memory.store import Store
 
 log = structlog.get_logger()
@@ -30,8 +34,6 @@ def open_store(folder: Path, *, url: str | None = None, api_key: str | None = No
     from importlib.util import find_spec
 
     if find_spec("qdrant_edge") is not None:
-        from move37.memory.edge import EdgeStore
-
         return EdgeStore(folder / "edge")
     from move37.memory.local import open_local
 
@@ -47,23 +49,33 @@ def open_index(
     embedder: Embedder,
     outbox: Outbox | None = None,
 ) -> tuple[Index, bool]:
-    """(the index, is it of a copy?). With an `outbox` it is for reading: a store that cannot be had (another process
-    writes, the folder may only be read) is copied, and the lessons that wait are put into the copy alone.
+    """(the index, is it of a copy?). With an `outbox` it is for reading: the embedded store is copied, so that no
+    reader ever keeps a writer from it, and the lessons that wait are put into the copy alone.
 
     Raises:
         MemoryUnavailable, Mismatch: see `errors.py`.
     """
+    no_copy: MemoryUnavailable | None = None
+    if outbox is not None and not url and (folder / "edge").is_dir():
+        waiting = [lesson for _, lesson in outbox.waiting()]  # first: what leaves the queue meanwhile is in the copy
+        try:
+            return _copied(folder / "edge", embedder, waiting), True
+        except MemoryUnavailable as error:  # no room for a copy, for example
+            no_copy = error
     try:
         return _opened(open_store(folder, url=url, api_key=api_key), embedder), False
-    except MemoryUnavailable:
-        edge = folder / "edge"
-        if outbox is None or url or not edge.is_dir():
-            raise
-        from move37.memory.snapshot import Snapshot  # start-up time: a server needs none of it
+    except MemoryUnavailable as error:
+        raise no_copy or error from error
 
-        index = _opened(Snapshot(edge), embedder)
-        index.put_lessons([lesson for _, lesson in outbox.waiting()])
-        return index, True
+
+def _copied(edge: Path, embedder: Embedder, waiting: Sequence[Lesson]) -> Index:
+    index = _opened(Snapshot(edge), embedder)
+    try:
+        index.put_lessons(waiting)
+    except BaseException:
+        index.store.close()  # and with it the copy
+        raise
+    return index
 
 
 def _opened(store: Store, embedder: Embedder) -> Index:

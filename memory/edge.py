@@ -9,17 +9,17 @@ process; `flush` also puts it on the disk, `optimize` builds the graph.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
-from filelock import FileLock
+from filelock import Timeout
 
-from move37.memory import edge_convert, shared
+from move37.memory import edge_convert, manifests, shared
 from move37.memory.edge_convert import MANIFEST, translate
 from move37.memory.errors import (
     BackendMissing,
@@ -28,11 +28,13 @@ from move37.memory.errors import (
     NotFound,
     StoreBroken,
 )
-from move37.memory.files import require_room, write_synced, writing_lock
+from move37.memory.files import require_room, writing_lock
 from move37.memory.schema import compare, manifest
 from move37.memory.store import EF, Collection, Hit, Nearest, Point, Where
 
 log = structlog.get_logger()
+PANIC = "PanicException"  # of the engine; its class has no public name
+PATIENCE_S = 60.0  # that a writer waits for a reader's copy
 PAGE = 512  # points in one page of a scan
 OPTIMIZE_FROM = 256  # points written, from which closing builds the graph
 
@@ -71,19 +73,10 @@ class EdgeStore:
             with self._writing():
                 self._index_fields(self._shards[collection.name], collection)
         path = self._folder / collection.name
-        text = json.dumps(manifest(collection))
-        for place in (path / MANIFEST, _second_manifest(path)):
-            self._call(lambda p=place: write_synced(p, text), path)
+        self._call(lambda: manifests.write(path, manifest(collection)), path)
 
     def _manifest(self, path: Path) -> dict[str, Any] | None:
-        """The stored manifest; a manifest that is gone is put back from its copy beside the folder."""
-        own, second = path / MANIFEST, _second_manifest(path)
-        if not own.exists() and second.exists() and (path / "segments").exists():
-            log.warning("manifest_restored", path=str(own))
-            self._call(lambda: write_synced(own, second.read_text()), path)
-        if not own.exists():
-            return None
-        known: dict[str, Any] = self._call(lambda: json.loads(own.read_text()), path)
+        known: dict[str, Any] | None = self._call(lambda: manifests.read(path), path)
         return known
 
     def _load(self, path: Path, collection: Collection) -> Any:
@@ -91,7 +84,7 @@ class EdgeStore:
         if self._manifest(path) is not None:
             return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
         if path.exists():
-            self._set_aside(path)
+            self._make_way(path)
         path.mkdir(parents=True)
         shard = self._call(
             lambda: self._engine.EdgeShard.create(str(path), edge_convert.config(self._engine, collection)), path
@@ -101,22 +94,18 @@ class EdgeStore:
         self.stamp(collection)
         return shard
 
-    def _set_aside(self, path: Path) -> None:
-        """A shard without a manifest: an interrupted creation, which is empty and is deleted, or one that lost both
-        manifests, which is kept. Another process may be creating it right now, so its lock is tried first.
+    def _make_way(self, path: Path) -> None:
+        """What stands there without a manifest: an interrupted creation, which holds nothing and is deleted, or
+        anything else, which is kept. Another process may be creating it right now, so its lock is tried first.
         """
         if self._holds_nothing(path):
-            shutil.rmtree(path)
-            return
-        number = 1
-        while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
-            number += 1
-        self._call(lambda: path.rename(aside), path)
-        log.warning("shard_set_aside", path=str(path), aside=str(aside), reason=f"it has no {MANIFEST}")
+            self._call(lambda: shutil.rmtree(path), path)
+        else:
+            self._call(lambda: manifests.set_aside(path, reason=f"it has no {MANIFEST}"), path)
 
     def _holds_nothing(self, path: Path) -> bool:
         if not (path / "segments").exists():
-            return True
+            return path.is_dir() and all(one.is_dir() for one in path.rglob("*"))
         try:
             shard = self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
         except HomeLocked:
@@ -129,11 +118,25 @@ class EdgeStore:
         finally:
             self._call(shard.close)
 
-    def _writing(self) -> FileLock:
-        """Held while files change, so that a copy made under it is whole. Raises `NoRoom`."""
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Held while files change, so that a copy made under it is whole. Raises `NoRoom`, and `HomeLocked` where a
+        reader that was stopped never lets go."""
         require_room(self._folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return writing_lock(self._folder)
+        self._call(lambda: self._folder.mkdir(parents=True, exist_ok=True))
+        lock = writing_lock(self._folder)
+        try:
+            self._call(lambda: lock.acquire(timeout=PATIENCE_S))
+        except MemoryFault as error:
+            if not isinstance(error.__cause__, Timeout):
+                raise
+            raise HomeLocked(
+                f"Another process has been copying the memory in {self._folder} for {PATIENCE_S:.0f} s; end it."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _update(self, name: str, operation: Any) -> None:
         shard = self._shard(name)
@@ -227,7 +230,7 @@ class EdgeStore:
         if not alone:
             return
         shutil.rmtree(self._folder / name, ignore_errors=True)
-        _second_manifest(self._folder / name).unlink(missing_ok=True)
+        manifests.twin(self._folder / name).unlink(missing_ok=True)
 
     def flush(self, name: str) -> None:
         """To the disk."""
@@ -261,15 +264,13 @@ class EdgeStore:
         return self._shards[name]
 
     def _call(self, work: Any, path: Path | None = None) -> Any:
-        """Run, and translate: the engine raises nothing but bare `Exception`s with a text."""
+        """Run, and translate: the engine raises nothing but bare `Exception`s with a text, and where it meets what it
+        never expected (a file of zeros), a panic, which is not even one of those."""
         try:
             return work()
         except MemoryFault:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+                raise
             raise translate(error, path or self._folder) from error
-
-
-def _second_manifest(path: Path) -> Path:
-    """The second manifest, beside the shard."""
-    return path.with_name(f"{path.name}.{MANIFEST}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def condition(engine: Any, where: Where | None) -> Any:
     return engine.Filter(must=must, must_not=must_not)
 
 
-def translate(error: Exception, path: Path) -> MemoryFault:
+def translate(error: BaseException, path: Path) -> MemoryFault:
     """The engine's text, or a file system's error, as one of ours."""
     text = " ".join(str(error).split())[:300]
     if "WouldBlock" in text:
@@ -77,10 +76,10 @@ def translate(error: Exception, path: Path) -> MemoryFault:
         return WrongDimension(f"A vector does not fit the collection: {text}.")
     if "No space left" in text:
         return NoRoom("The disk is full; the memory cannot be written: free some space.")
-    if isinstance(error, json.JSONDecodeError):
-        return StoreBroken(f"The memory in {path} is damaged ({MANIFEST}: {text}); move it away and import it again.")
     if isinstance(error, OSError) or "Permission denied" in text or "Read-only file system" in text:
         return MemoryUnavailable(f"The memory in {path} cannot be written ({text}); check the folder.")
     if "does not exist" in text or "cannot load edge shard" in text:
         return OtherSchema(f"The memory in {path} cannot be loaded ({text}); move it away and import it again.")
-    return StoreBroken(f"The memory's engine failed: {text}.")
+    return StoreBroken(
+        f"The memory's engine failed ({text}); if it does so again, move {path} away and import the papers again."
+    )

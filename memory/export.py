@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from move37.memory.decoding import decoded
 from move37.memory.errors import InvalidPaper
 from move37.memory.found import KINDS
 from move37.memory.index import Index
@@ -46,10 +47,11 @@ def read_lines(path: Path) -> Exported:
 
     Raises:
         InvalidPaper: a line is not what `lines` writes; the message names it.
+        Unreadable: it is no text.
     """
     found: dict[str, list[Any]] = {kind: [] for kind in KINDS.values()}
     names = {kind: name for name, kind in KINDS.items()}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(decoded(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -59,6 +61,8 @@ def read_lines(path: Path) -> Exported:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise InvalidPaper(f"{path.name}, line {number}: {where}: {first['msg']}.") from error
+        except (ValueError, TypeError, KeyError) as error:  # an older layout's fields, of another kind
+            raise InvalidPaper(f"{path.name}, line {number}: {error}.") from error
     return Exported(
         entries=tuple(found["cognition"]), lessons=tuple(found["analysis"]), principles=tuple(found["principle"])
     )

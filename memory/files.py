@@ -15,7 +15,7 @@ ROOM = 64 * 2**20  # bytes that must be free: the engine writes through mapped f
 _BLOCK = 1 << 20  # bytes read at once
 
 
-def write_synced(path: Path, text: str) -> None:
+def write_synced(path: Path, content: str | bytes) -> None:
     """Replace a file in one step. On the disk, with its name, when it returns.
 
     Raises:
@@ -23,8 +23,8 @@ def write_synced(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with half.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with half.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(half, path)

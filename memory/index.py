@@ -64,16 +64,20 @@ class Index:
     ) -> int:
         """Write insights; those of the same file that are not among them are forgotten. Gives how many were new or
         changed: an unchanged file is neither embedded nor written again. `embedder` may know some texts already."""
-        fresh = {entry_id(entry): entry for entry in entries}
-        files = {(entry.origin, entry.key) for entry in entries}
-        stored = self._digests(files)
-        self.store.delete(COGNITION, [id for id in stored if id not in fresh])
-        changed = [entry for id, entry in fresh.items() if stored.get(id) != content_hash(entry)]
+        changed, gone = self.news(entries)
+        self.store.delete(COGNITION, gone)
         for start in range(0, len(changed), BATCH):
             self.store.upsert(COGNITION, entry_points(changed[start : start + BATCH], embedder or self.embedder))
             if progress is not None:
                 progress(min(start + BATCH, len(changed)), len(changed))
         return len(changed)
+
+    def news(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+        """(those that are new or changed, the ids of those that left their file)."""
+        fresh = {entry_id(entry): entry for entry in entries}
+        stored = self._digests({(entry.origin, entry.key) for entry in entries})
+        changed = [entry for id, entry in fresh.items() if stored.get(id) != content_hash(entry)]
+        return changed, [id for id in stored if id not in fresh]
 
     def _digests(self, files: Set[tuple[str, str]]) -> dict[str, str]:
         """Id -> digest of what is stored of these (origin, key) files: one scan, however many files there are."""

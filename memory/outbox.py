@@ -39,14 +39,23 @@ class Outbox:
         """Oldest first. A file that cannot be read is left where it is and logged."""
         if not self._folder.is_dir():
             return
-        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+        for path in sorted(self._folder.glob("*.json"), key=_written):
             try:
                 yield path, lesson_of(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError, OSError) as error:
+            except FileNotFoundError:  # the holder of the memory took it in meanwhile
+                continue
+            except (ValueError, TypeError, AttributeError, OSError) as error:
                 log.warning("queued_lesson_unreadable", path=str(path), error=str(error))
 
     def __len__(self) -> int:
         return len(list(self._folder.glob("*.json"))) if self._folder.is_dir() else 0
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def drain(outbox: Outbox, index: Index) -> None:

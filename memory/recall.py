@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -22,11 +23,12 @@ from move37.memory.backend import open_index
 from move37.memory.builtin import load
 from move37.memory.embed import open_embedder
 from move37.memory.embedder import Embedder
-from move37.memory.errors import MemoryFault, MemoryUnavailable
+from move37.memory.errors import HomeLocked, MemoryFault, MemoryUnavailable
 from move37.memory.filters import filters
 from move37.memory.found import KINDS
 from move37.memory.index import Index, Progress
 from move37.memory.outbox import Outbox, drain
+from move37.memory.parcels import Parcels, take_in
 from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, principle_id
@@ -36,6 +38,8 @@ from move37.memory.store import Where
 log = structlog.get_logger()
 T = TypeVar("T")
 BUDGET_TOKENS = 2400  # six whole items: an insight has about 250, a lesson about 200
+PARCELS = 2  # of an import, taken in at one call: some 500 points, half a second
+PATIENCE_S = 20.0  # that a campaign's start waits for another process
 NEAR = 12  # own experiments that a proposal's text is compared with
 
 
@@ -54,12 +58,7 @@ def open_memory(
     `read_only` a home that another process holds is read from a copy, waiting lessons and all.
     """
     return Memory(
-        home,
-        url=url,
-        api_key=api_key,
-        embedding_model=embedding_model,
-        embedder=embedder,
-        read_only=read_only,
+        home, url=url, api_key=api_key, embedding_model=embedding_model, embedder=embedder, read_only=read_only
     )
 
 
@@ -85,9 +84,10 @@ class Memory:
         self._index: Index | None = None
         self._lock = threading.RLock()
         self.outbox = Outbox(self.folder / "queue")
+        self.parcels = Parcels(self.folder / "queue")
 
     def index(self) -> Index:
-        """The opened index (opens it, and brings waiting lessons in).
+        """The opened index (opens it, and brings waiting lessons in, and some of what imports left).
 
         Raises:
             MemoryUnavailable: locked by another process, unreachable, refused.
@@ -104,6 +104,7 @@ class Memory:
                 )
             if not self._copied:
                 drain(self.outbox, self._index)
+                take_in(self.parcels, self._index, most=PARCELS)
             return self._index
 
     async def recall(
@@ -220,7 +221,14 @@ class Memory:
         Raises:
             InvalidPaper: a file of the base is broken.
         """
-        return await self._run(lambda index: load(index, progress))
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await self._run(lambda index: load(index, progress))
+            except HomeLocked:  # an import hands over what it embedded
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.5)
 
     async def close(self) -> None:
         """Release the store. What was acknowledged is safe whether or not this is called."""

@@ -2,24 +2,29 @@
 
 A writer holds the folder's lock during each write, so a copy under that lock is whole: a shard and its write-ahead log
 agree, and no page is torn. It takes some 20 ms for the built-in base. Where the writer does not let go in time (it
-builds a graph), the copy is taken all the same and must load.
+builds a graph), the copy is taken all the same, until one was whole.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 from filelock import Timeout
 
 from move37.memory.edge import EdgeStore
+from move37.memory.edge_convert import MANIFEST
 from move37.memory.errors import MemoryUnavailable
 from move37.memory.files import copy_tree, writing_lock
 
 log = structlog.get_logger()
 PATIENCE_S = 10.0  # that a reader waits for a writer's pause
+TRIES = 5  # copies without the lock
+PAUSE_S = 1.0  # between two of them
 
 
 class Snapshot(EdgeStore):
@@ -50,10 +55,51 @@ def _copy_still(folder: Path, target: Path) -> None:
     except (Timeout, OSError) as error:  # OSError: a read-only folder, which has no writer either
         log.info("copied_without_lock", folder=str(folder), error=str(error))
     try:
-        for child in sorted(folder.iterdir()):
-            if child.is_dir() and ".aside-" not in child.name:
-                copy_tree(child, target / child.name)
+        if lock.is_locked:
+            _copy(folder, target)
+        else:
+            _copy_moving(folder, target)
     except OSError as error:
         raise MemoryUnavailable(f"The memory in {folder} cannot be copied to read it ({error}).") from error
     finally:
         lock.release()
+
+
+def _copy_moving(folder: Path, target: Path) -> None:
+    """A copy without the lock: taken again where files came, went or grew meanwhile."""
+    for _ in range(TRIES):
+        before = _listing(folder)
+        try:
+            _copy(folder, target)
+        except FileNotFoundError:
+            pass
+        else:
+            if _listing(folder) == before:
+                return
+        for child in target.iterdir():
+            if child.is_dir():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+        time.sleep(PAUSE_S)
+    raise MemoryUnavailable(f"The memory in {folder} is being rebuilt by another process; try again in a minute.")
+
+
+def _copy(folder: Path, target: Path) -> None:
+    for child in sorted(folder.iterdir()):
+        if ".aside-" in child.name:
+            continue
+        if child.is_dir():
+            copy_tree(child, target / child.name)
+        elif child.name.endswith(MANIFEST):
+            shutil.copyfile(child, target / child.name)
+
+
+def _listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Each file's (number, size)."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            known = path.stat()
+            found[str(path)] = (known.st_ino, known.st_size)
+    return found

@@ -36,4 +36,5 @@ def count(memory: Memory) -> dict[str, Any]:
         "disk_bytes": on_disk,
         "apparent_bytes": in_name,  # sparse files: what a copy takes that does not keep holes
         "queued": waiting,
+        "imports": len(memory.parcels),
     }

@@ -11,6 +11,8 @@ import typer
 
 from move37.app.commands.memory_common import JsonFlag, opened, print_json, progress_bar
 from move37.app.exits import BadInput
+from move37.memory.decoding import decoded
+from move37.memory.errors import Unreadable
 
 if TYPE_CHECKING:
     from move37.memory.found import Found
@@ -133,7 +135,8 @@ def stats(context: typer.Context, as_json: JsonFlag = False) -> None:
     by_status = ", ".join(f"{number} {status}" for status, number in analyses.get("status", {}).items())
     typer.echo(f"analyses    {analyses.get('experiments', 0)} experiments{f' ({by_status})' if by_status else ''}")
     typer.echo(f"principles  {counts.get('principles', 0)}")
-    typer.echo(f"waiting     {counts['queued']} lessons")
+    imports = f", {counts['imports']} parts of an import" if counts.get("imports") else ""
+    typer.echo(f"waiting     {counts['queued']} lessons{imports}")
     if "disk_bytes" in counts:
         on_disk, in_name = counts["disk_bytes"] >> 20, counts["apparent_bytes"] >> 20
         typer.echo(f"on disk     {on_disk} MiB ({in_name} MiB in name: copy them with rsync --sparse)")
@@ -143,8 +146,8 @@ def _queries(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a query file, numbered where they have no id."""
 
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = decoded(path).split("\n")  # JSON may hold other line ends
+    except (OSError, Unreadable) as error:
         raise BadInput(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): name another") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -152,7 +155,7 @@ def _queries(path: Path) -> Iterator[tuple[str, str]]:
         try:
             item = json.loads(line)
             text = item["text"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadInput(f'{path}, line {number} is no {{"id": ..., "text": ...}}: correct it') from error
         if not isinstance(text, str):
             raise BadInput(f"{path}, line {number}: text is no string")

@@ -14,6 +14,7 @@ from move37.app.exits import BadInput
 from move37.lab.tasks.registry import usage
 
 if TYPE_CHECKING:
+    from move37.memory.importing import Imported
     from move37.memory.ingest import FileRead
     from move37.memory.records import Entry, Lesson, RecordedPrinciple
 
@@ -66,14 +67,15 @@ def add(
             typer.echo(f"{count} insights of the built-in base were new or changed", err=True)
         if paper is not None:
             from move37.app.extraction import extractor
+            from move37.memory.importing import bring_in
             from move37.memory.ingest import read_file
 
             found = read_file(paper, extractor=extractor(context.obj, model))
             _left_out(paper, found)
-            with progress_bar("embedding") as progress:
-                count = memory.index().put_entries(_about(found.entries, task), progress=progress)
-                memory.index().store.flush("cognition")
-            typer.echo(f"{paper.name}: {len(found.entries)} insights, {count} of them new or changed", err=True)
+            with opened(context, read_only=True) as reader, progress_bar("embedding") as progress:
+                done = bring_in(reader, memory, entries=_about(found.entries, task), progress=progress)
+            said = f"{paper.name}: {len(found.entries)} insights, {done.changed} of them new or changed"
+            typer.echo(said + _waiting(done), err=True)
 
 
 _IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt), references (.bib, .ris, CSL
@@ -84,7 +86,8 @@ or cognition .json), or an export (.jsonl).
   move37 memory import memory.jsonl
 
 An item's key is its file's stem. A file that was imported before and did not change costs nothing. Files of a folder
-that cannot be read are named on stderr and skipped.
+that cannot be read are named on stderr and skipped. Beside a campaign it works, too: the campaign takes the items in
+as it goes.
 """
 
 
@@ -93,20 +96,33 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A file or a folder.", metavar="PATH")],
     task: TaskOption = None,
 ) -> None:
-    """Read first, then write in one go, so that the embedding sees large batches."""
+    """Read first, so that the embedding sees large batches."""
+    from move37.memory.importing import bring_in
 
     if not path.exists():
         raise BadInput(f"{path} does not exist: name a file or a folder")
     read = _gathered(path)
-    with opened(context) as memory, progress_bar("embedding") as progress:
-        index = memory.index()
-        count = index.put_entries(_about(read.entries, task), progress=progress)
-        index.put_lessons(read.lessons)
-        index.put_principles(read.principles)
-        index.store.flush("cognition")
+    with (
+        opened(context, read_only=True) as reader,
+        opened(context) as memory,
+        progress_bar("embedding") as progress,
+    ):
+        done = bring_in(
+            reader,
+            memory,
+            entries=_about(read.entries, task),
+            lessons=read.lessons,
+            principles=read.principles,
+            progress=progress,
+        )
     said = f", {len(read.lessons)} experiments" if read.lessons else ""
     said += f", {len(read.principles)} principles" if read.principles else ""
-    typer.echo(f"{read.files} files: {len(read.entries)} insights, {count} of them new or changed{said}", err=True)
+    said = f"{read.files} files: {len(read.entries)} insights, {done.changed} of them new or changed{said}"
+    typer.echo(said + _waiting(done), err=True)
+
+
+def _waiting(done: Imported) -> str:
+    return "; the process that holds the memory takes them in as it goes" if done.waiting else ""
 
 
 @dataclass(kw_only=True)

@@ -116,6 +116,15 @@ def test_a_line_that_is_no_query_is_named(shell: Shell, tmp_path: Path):
     assert shell("search", "--file", str(path)) == 2 and "line 2" in shell.err
 
 
+def test_a_query_may_hold_what_ends_a_line_elsewhere_and_a_mark_of_its_order(shell: Shell, tmp_path: Path):
+    path = tmp_path / "q.jsonl"
+    line = json.dumps({"id": 1, "text": "gates\u2028near\x85one"}, ensure_ascii=False)
+    path.write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n")
+    assert [answer["text"] for answer in shell.json("search", "--file", str(path))] == ["gates\u2028near\x85one"]
+    path.write_text("[" * 100_000)
+    assert shell("search", "--file", str(path)) == 2 and "line 1" in shell.err
+
+
 def test_check_says_what_is_wrong_with_status_one(shell: Shell, tmp_path: Path):
     good = write(tmp_path, "2400.00001.md", GOOD)
     assert shell("check", str(good)) == 0 and shell.out == ""

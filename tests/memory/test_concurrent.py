@@ -69,6 +69,22 @@ def test_reading_commands_work_while_another_process_writes(holder: Path, capsys
     assert shell("forget", "exp-1") == 3 and "Another process" in shell.err
 
 
+def test_an_import_beside_another_process_waits_and_stops_neither(
+    holder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], embedder: Embedder
+):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name in ("one", "two"):
+        (notes / f"{name}.txt").write_text(f"Notes {name} about a decay that was lost.")
+    shell = Shell(holder, capsys)
+    assert shell("import", str(notes)) == 0 and "2 of them new" in shell.err and "as it goes" in shell.err
+    assert shell.json("stats")["imports"] == 1
+    memory = open_memory(holder, embedder=embedder)
+    with pytest.raises(HomeLocked):
+        memory.index()
+    assert len(memory.parcels) == 1
+
+
 async def test_a_readers_copy_holds_what_waits_and_leaves_it_to_the_holder(holder: Path, embedder: Embedder):
     writer = open_memory(holder, embedder=embedder)
     await writer.remember(a_lesson(experiment="waiting", seen="the gate stuck at one"))

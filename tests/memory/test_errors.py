@@ -80,7 +80,8 @@ def test_a_damaged_shard_gives_an_error_of_ours(tmp_path: Path):
 
 def test_a_damaged_manifest_is_named_with_a_way_out(tmp_path: Path):
     EdgeStore(tmp_path).open(SHAPE)
-    (tmp_path / "things" / "move37.json").write_text("garbage")
+    for path in (tmp_path / "things" / "move37.json", tmp_path / "things.move37.json"):
+        path.write_text("garbage")
     with pytest.raises(StoreBroken, match=r"move37\.json.*move it away"):
         EdgeStore(tmp_path).open(SHAPE)
 
