@@ -99,7 +99,7 @@ class Outcomes:
     def all(self) -> tuple[StoredOutcome, ...]:
         """Every one, oldest first."""
         found = []
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else ():
+        for line in self.path.read_text(encoding="utf-8").split("\n") if self.path.is_file() else ():
             try:
                 found.append(decode(StoredOutcome, json.loads(line)))
             except (ValueError, TypeError, KeyError):

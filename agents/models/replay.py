@@ -51,7 +51,7 @@ class Replay(LocalClient):
     def open(cls, path: Path) -> Replay:
         """Read a recording. Raises `BadModel`: it cannot be read, or a line is no recorded reply."""
         try:
-            rows = path.read_text(encoding="utf-8").splitlines()
+            rows = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # JSON may hold other line ends
         except (OSError, UnicodeDecodeError) as error:
             raise BadModel(f"cannot read the recording {path}: {error}") from error
         lines: dict[Key, RecordedLine] = {}

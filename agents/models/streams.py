@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -12,6 +13,8 @@ from typing import Any
 from move37.agents.models.lenient import read
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BLANK = re.compile(r"\s*")  # matches everywhere
+MOST_UNPACKED = 64 << 20  # bytes
 MOST_BEFORE = 2_000  # characters before a JSON text: comments that keep a connection alive, a guard against scripts
 
 
@@ -19,7 +22,7 @@ def decoded(body: bytes, content_type: str) -> str:
     """The text of a body, by its mark, its header or its looks."""
     if body[:2] == b"\x1f\x8b":  # compressed, although the header does not say so
         try:
-            body = gzip.decompress(body)
+            body = _unpacked(body)
         except (OSError, EOFError, zlib.error):
             return ""
     named = re.search(r"charset=[\"']?([\w.-]+)", content_type)
@@ -29,6 +32,15 @@ def decoded(body: bytes, content_type: str) -> str:
     except LookupError:
         text = body.decode("utf-8", errors="replace")
     return text.strip().strip("\ufeff\0").strip()
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A thousand times as much can come out as went in. Raises `OSError`, `EOFError`, `zlib.error`."""
+    with gzip.open(io.BytesIO(body)) as file:
+        found = file.read(MOST_UNPACKED + 1)
+    if len(found) > MOST_UNPACKED:
+        raise EOFError("more than any answer has")
+    return found
 
 
 def data_in(text: str) -> Any:
@@ -70,15 +82,22 @@ def _is_chunk(value: Mapping[str, Any]) -> bool:
 
 
 def _events(text: str) -> list[Any]:
+    """The data of each event: its lines together, as the standard has it, or each alone where that is no JSON. Only
+    three signs end a line; others that do so elsewhere may stand in a text."""
     found: list[Any] = []
-    for line in text.splitlines():
-        if line.startswith("data:"):
-            said = line[5:].strip()
-            try:
-                found.append(said if said == "[DONE]" else json.loads(said, strict=False))
-            except ValueError:
-                continue
+    for event in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
+        lines = [line[5:].strip() for line in event.split("\n") if line.startswith("data:")]
+        found += _data("\n".join(lines)) or [value for line in lines for value in _data(line)]
     return found
+
+
+def _data(said: str) -> list[Any]:
+    if said == "[DONE]":
+        return [said]
+    try:
+        return [json.loads(said, strict=False)]
+    except (ValueError, RecursionError):
+        return []
 
 
 def _values(text: str) -> list[Any]:
@@ -95,7 +114,7 @@ def _values(text: str) -> list[Any]:
         except (ValueError, RecursionError):
             break
         found.append(value)
-        place += len(text[place:]) - len(text[place:].lstrip())
+        place = _BLANK.match(text, place).end()  # type: ignore[union-attr]
     if not found and (shown := read(text, start.start())) is not None and not text[shown[1] :].strip():
         return [shown[0]]
     return found

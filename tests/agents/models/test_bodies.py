@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import Any
 
 import pytest
@@ -38,6 +39,33 @@ def events(*values: Any, before: str = "", end: str = "data: [DONE]\n\n") -> byt
     return (before + "".join(f"data: {json.dumps(v)}\n\n" for v in values) + end).encode()
 
 
+def _lines(value: Any) -> str:
+    return "".join(f"data: {line}\r\n" for line in json.dumps(value, indent=1).split("\n"))
+
+
+LINE_ENDS = "\u2028\u2029\x85\x0c\x1c"  # elsewhere, and within a JSON text signs like others
+
+
+@given(st.text(st.sampled_from(LINE_ENDS + "ab "), min_size=1, max_size=8), st.sampled_from(("\n", "\r\n", "\r")))
+def test_a_sign_that_ends_a_line_elsewhere_parts_no_event(said: str, end: str) -> None:
+    chunks = (chunk({"content": f"x{said}y"}), chunk({"content": "z"}, "stop"))
+    body = "".join(f"data: {json.dumps(one, ensure_ascii=False)}{end}{end}" for one in chunks).replace("\x0c", "\\f")
+    body = body.replace("\x1c", "\\u001c")  # JSON wants these two spelled
+    assert text_of(body.encode(), "text/event-stream") == f"x{said}yz"
+
+
+@pytest.mark.parametrize("what", [b"\0" * (65 << 20), b" " * (65 << 20) + b"{}"])
+def test_what_grows_without_end_is_no_answer(what: bytes) -> None:
+    packed = gzip.compress(what, 1)
+    assert len(packed) < 1 << 20 and not read(200, "application/json", packed, proven=True).ok
+
+
+def test_many_values_in_one_body_are_read_in_one_walk() -> None:
+    begun = time.process_time()
+    text_of(WHOLE + b"\n{}" * 20_000, "application/x-ndjson")
+    assert time.process_time() - begun < 5.0, "a copy of the rest for each value took minutes"
+
+
 ENCODED: dict[str, tuple[bytes, str]] = {
     "a mark of its order": (b"\xef\xbb\xbf" + WHOLE, "application/json"),
     "UTF-16": (json.dumps(completion(GOOD)).encode("utf-16"), "application/json"),
@@ -56,6 +84,10 @@ ENCODED: dict[str, tuple[bytes, str]] = {
     "a stream without its type": (events(*CHUNKS), "application/json"),
     "a stream without its end": (events(*CHUNKS, end=""), "text/event-stream"),
     "a stream with comments": (events(*CHUNKS, before=": hello\n\n"), "text/event-stream"),
+    "a stream whose events have many lines": (
+        "".join(f"event: x\r\n{_lines(one)}\r\n" for one in CHUNKS).encode(),
+        "text/event-stream",
+    ),
     "a stream of one whole": (events(completion(GOOD)), "text/event-stream"),
     "lines of chunks": (b"\n".join(json.dumps(c).encode() for c in CHUNKS), "application/x-ndjson"),
     "a list of chunks": (json.dumps(CHUNKS).encode(), "application/json"),

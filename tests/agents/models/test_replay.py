@@ -41,6 +41,15 @@ async def test_replies_come_back_by_experiment_role_and_turn(tmp_path: Path) -> 
     assert signature(replay) == "replay:run.jsonl (recorded from texts)"
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c", "\r"])
+async def test_a_reply_may_hold_what_ends_a_line_elsewhere(sign: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    recorder = RecordingClient(Texts(f"one{sign}two", "last"), file)
+    await ask(recorder, 1)
+    await ask(recorder, 2)
+    assert await ask(open_model(f"replay:{file}"), 1) == f"one{sign}two"
+
+
 async def test_a_repeated_stage_overwrites_its_reply(tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
     await ask(RecordingClient(Texts("lost"), file), 1)

@@ -21,6 +21,8 @@ ARCHIVES: dict[str, bytes] = {
     "with a mark": b"\xef\xbb\xbf" + json.dumps(ONE).encode(),
     "UTF-16": json.dumps(ONE).encode("utf-16"),
     "one a line": json.dumps(ONE[0]).encode() + b"\n{cut",
+    "one a line, with another's line ends": json.dumps({"note": "a\u2028b\x85c", **ONE[0]}, ensure_ascii=False).encode()
+    + b"\n{cut",
     "one object": json.dumps(ONE[0]).encode(),
     "under a key": json.dumps({"version": 1, "tags": ["x"], "programs": ONE}).encode(),
     "by id": json.dumps({"programs": {"x1": {"id": "a", "code": CODE}}, "islands": [[1]]}).encode(),
