@@ -24,7 +24,7 @@ PAIR_WEIGHT = 0.35  # of two neighbouring words against one word
 
 _NAMED = r"[A-Z][A-Za-z]+(?:_[A-Za-z]{2,})+"
 _LABEL = re.compile(
-    rf"\*\*{_NAMED}(?:\*\*\s*:|:\s*\*\*)|^[\s>#*-]*{_NAMED}\s*:", re.MULTILINE
+    rf"\*\*{_NAMED}(?:\*\*\s*:|:\s*\*\*)|^[^\S\n]*(?:[>#*-][^\S\n]*)*{_NAMED}[^\S\n]*:", re.MULTILINE
 )  # **Some_Label**: anywhere, Some_Label: at the beginning of a line
 _WORD = re.compile(r"[a-z]+(?:[0-9]+[a-z]*)*|[0-9]+(?:\.[0-9]+)?[a-z]*")
 _STOP = frozenset(

@@ -15,8 +15,9 @@ from move37.memory.records import Entry
 
 PERSON = "person"
 ARXIV = re.compile(r"(?<![\d.])(\d{4}\.\d{4,5})(?!\d)")
-_TITLE = re.compile(r"^\W*Title\W*?:\W*\s(.+)$", re.IGNORECASE | re.MULTILINE)
+_TITLE = re.compile(r"^[^\w\n]*Title\W*?:\W*\s(.+)$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"^#{1,6}\s*(?:DESIGN_INSIGHT[_A-Z0-9]*\s*:?\s*)?(.*)$", re.MULTILINE)
+_ENDS_IN_COLON = re.compile(r":[^\w:]*$")
 _BULLET = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 
 
@@ -117,7 +118,7 @@ def _statements(text: str) -> list[str]:
     for line in (line.strip() for line in text.splitlines()):
         if bullet := _BULLET.match(line):
             out.append(line[bullet.end() :])
-        elif line and not re.search(r":\W*$", line):
+        elif line and not _ENDS_IN_COLON.search(line):
             out += re.split(r"(?<=[.;])\s+(?=[A-Z])", line)
     return [part for part in out if part.strip()]
 

@@ -17,7 +17,7 @@ from move37.memory.records import Entry
 from move37.memory.schema import BUILTIN_TASK
 
 BUILTIN = Path(__file__).parent / "cognition"
-_HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*$", re.MULTILINE)
+_HEADING = re.compile(r"^(#{1,2})[^\S\n]+([^\n]*)$", re.MULTILINE)
 _SECTIONS = ("symptoms", "remedy", "operators", "equations", "complexity")
 
 Area = Literal[
@@ -119,7 +119,8 @@ def _blocks(body: str) -> list[tuple[int, str, str]]:
     """(level, heading, text under it) in order."""
     marks = list(_HEADING.finditer(body))
     ends = [mark.start() for mark in marks[1:]] + [len(body)] * bool(marks)
-    return [(len(mark[1]), mark[2], body[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+    spans = zip(marks, ends, strict=True)
+    return [(len(mark[1]), mark[2].strip(), body[mark.end() : end].strip()) for mark, end in spans]
 
 
 def _place(raw: dict[str, object], level: int, heading: str, content: str, name: str) -> None:

@@ -32,7 +32,7 @@ SHOWN = 0.7  # what one earlier showing leaves of a score
 LEAST_SHOWN = 0.2
 HALF_LIFE_DAYS = 30.0  # of an own result's recency
 
-_TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\s*\n|[^\sA-Za-z0-9]")
+_TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|\n\s*|[^\sA-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
