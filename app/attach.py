@@ -130,7 +130,7 @@ def start(home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str
     said.parent.mkdir(exist_ok=True)
     with said.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "move37", "--home", str(home), command, *arguments(flags), *more],
+            [sys.executable, "-P", "-m", "move37", "--home", str(home), command, *arguments(flags), *more],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -41,7 +41,9 @@ def bench(
         return 0
     if name not in known:
         raise BadInput(f"no benchmark {name!r}: there are {', '.join(known)}")
-    return subprocess.run([sys.executable, "-m", f"move37.benchmarks.{name}", *context.args], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-P", "-m", f"move37.benchmarks.{name}", *context.args], check=False
+    ).returncode
 
 
 def benchmarks() -> list[str]:

@@ -74,7 +74,7 @@ async def memory(page: Page) -> None:
 async def _search(home: str, text: str) -> tuple[list[dict[str, Any]], str]:
     """By `move37 memory search` in a process of its own: the encoder's memory is given back afterwards."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "move37", "--home", home, "memory", "search", "--json", "--", text),
+        *(sys.executable, "-P", "-m", "move37", "--home", home, "memory", "search", "--json", "--", text),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -126,7 +126,7 @@ def download_wheels(cache: Path, variant: Variant, say: Say) -> Path:
 
 def pip_download(folder: Path, requirements: Path, *, constraints: Path | None = None) -> None:
     """Binary wheels for the image's Python on this processor, whatever Python runs us."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--dest", str(folder), "--only-binary=:all:", *_tags(platform.machine())]
     command += ["--requirement", str(requirements)]
     if constraints is not None:
