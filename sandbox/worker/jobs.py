@@ -137,6 +137,7 @@ def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> int | None:
         raise
     if job["writable"]:
         hand_over(work, isolation.user)
+    job["placed_ns"] = time.clock_gettime_ns(time.CLOCK_REALTIME_COARSE)  # the clock of the files' times
     return stdin
 
 

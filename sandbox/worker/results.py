@@ -11,9 +11,10 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from move37.sandbox.worker.wire import CHUNK, Spec, Wire
@@ -63,15 +64,26 @@ class ResultFiles:
 def gather(root: Path, job: Spec) -> ResultFiles:
     """The results that a job asked to be brought back, and those that it cannot have."""
     found = ResultFiles(room=int(job["limits"]["result_bytes"]))
-    sent = set() if job["writable"] else {name for name, *_ in job["files"]}
+    sent = {name: size for name, size, _ in job["files"]}
+    skipped = set() if job["writable"] else set(sent)
+    old = sent if job["writable"] else {}
     here = [pattern.removeprefix("./") for pattern in job["collect"] if pattern.startswith("./")]
     gather_folder(root / "out", [p for p in job["collect"] if not p.startswith("./")], set(), found)
-    gather_folder(root / "work", here, sent, found)
+    gather_folder(root / "work", here, skipped, found, old=old, placed_ns=job.get("placed_ns", 0))
     return found
 
 
-def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: ResultFiles) -> None:
-    """Find the files below `path` that match; one that is there already, by name, is kept."""
+def gather_folder(
+    path: Path,
+    wanted: list[str],
+    skipped: set[str],
+    found: ResultFiles,
+    *,
+    old: Mapping[str, int] = MappingProxyType({}),
+    placed_ns: int = 0,
+) -> None:
+    """Find the files below `path` that match; one that is there already, by name, is kept. Those that were there before
+    the job (`old`, by size, `placed_ns`) come last, so that what is new or changed does not fall behind the limits."""
     if not wanted:
         return
     try:
@@ -80,9 +92,15 @@ def gather_folder(path: Path, wanted: list[str], skipped: set[str], found: Resul
         found.leave_out(path.name + "/", f"cannot be opened as a folder ({error.strerror})")
         return
     try:
+        unchanged = []
         for name, info in walk(folder, found):
             if name not in skipped and name not in found.files and matches(name, wanted):
-                consider(name, info, path, name in wanted and not _PATTERN.search(name), found)
+                if old.get(name) == info.st_size and info.st_mtime_ns <= placed_ns:
+                    unchanged.append((name, info))
+                else:
+                    consider(name, info, path, name in wanted and not _PATTERN.search(name), found)
+        for name, info in unchanged:
+            consider(name, info, path, name in wanted and not _PATTERN.search(name), found)
     finally:
         os.close(folder)
 

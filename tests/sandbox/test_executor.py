@@ -278,6 +278,16 @@ async def test_a_workspace_that_is_too_large_is_said_and_the_rest_stays_usable(t
         assert (await run(small, python("print(1)"))).output == "1\n"
 
 
+async def test_of_more_files_than_come_back_those_come_that_are_new_or_changed(tmp_path: Path) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process") as many:
+        for number in range(4_200):
+            (tmp_path / f"{number:05}.txt").write_text("old")
+        code = "open('zz_new', 'w').write('new'); open('04199.txt', 'w').write('now')"
+        result = await run(many, python(code))
+        assert result.exit_code == 0 and "Not returned" in result.output
+        assert [(tmp_path / name).read_text() for name in ("zz_new", "04199.txt", "04198.txt")] == ["new", "now", "old"]
+
+
 async def test_no_block_leaves_a_workspace_in_which_none_can_run(tmp_path: Path) -> None:
     """As full as it may be, or more: by one file, by several, by others than those that were removed."""
     async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", workspace_bytes=8 * 2**20) as small:

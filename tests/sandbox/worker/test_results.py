@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +116,26 @@ def test_a_results_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None
     (tmp_path / "out").symlink_to("/etc")
     found = gather(tmp_path, job("*"))
     assert not found.files and found.left_out_count == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    old=st.sets(st.integers(0, 30), max_size=20),
+    changed=st.sets(st.integers(0, 30), max_size=6),
+    new=st.sets(st.integers(31, 60), max_size=6),
+)
+def test_what_is_new_or_changed_comes_before_what_a_job_brought(tmp_path_factory, old, changed, new) -> None:
+    root = tmp_path_factory.mktemp("root")
+    folders(root)
+    changed &= old
+    for number in old:
+        (root / "work" / f"{number:02}").write_text("old")
+        os.utime(root / "work" / f"{number:02}", ns=(5, 5))
+    asked = job("./*") | {"writable": True, "files": [[f"{n:02}", 3, False] for n in old], "placed_ns": 5}
+    for number in changed | new:
+        (root / "work" / f"{number:02}").write_text("new")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "MAX_RESULT_FILES", most := max(len(changed | new), 1))
+        found = gather(root, asked)
+    assert {f"{n:02}" for n in changed | new} <= set(found.files)
+    assert len(found.files) == min(len(old | new), most) and len(found.files) + found.left_out_count == len(old | new)
