@@ -133,6 +133,11 @@ def _slice(kind: type[_Slice], found: Sources, **more: Any) -> _Slice:
     return kind(**{name: value for name, value in found if name in kind.model_fields} | more)
 
 
+def index_of_packages() -> tuple[str, ...]:
+    """What the environment tells pip of where to look."""
+    return tuple(os.environ.get(f"PIP_{name}", "") for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS"))
+
+
 def unknown_variables() -> list[str]:
     """Names in the environment that look like settings and are none, each with the nearest that is one."""
     known = {f"MOVE37_{name.upper()}" for name in Sources.model_fields}

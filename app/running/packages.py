@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.settings import index_of_packages
 from move37.app.text import one_line
 
 FOLDER = "packages"  # beside the program, on its PYTHONPATH
@@ -56,9 +57,14 @@ def packages(names: Sequence[str], cache: Path, *, docker: bool) -> dict[str, by
 
 def _key(names: Sequence[str], docker: bool) -> str:
     """Of what was asked for, for whom, and of where pip was told to look."""
-    where = [os.environ.get(name, "") for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")]
     whom = IMAGE_PYTHON if docker else sys.version
-    words = [*sorted("".join(name.split()).lower() for name in names), whom, os.uname().machine, *where, "2"]
+    words = [
+        *sorted("".join(name.split()).lower() for name in names),
+        whom,
+        os.uname().machine,
+        *index_of_packages(),
+        "2",
+    ]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ Read `pinned_files` (the default: the sources of the pinned sympy, which torch i
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
@@ -85,11 +86,16 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
     if size > LARGEST_BYTES:
         raise BadCorpus(f"the corpus {path} is over {LARGEST_BYTES // 10**9} GB: give a part of it")
     sources, reasons = [], passed
+    first: dict[bytes, str] = {}  # digest -> key: a copy under another name could land in another split
     for file in found:
         key = file.name if file == path else file.relative_to(path).as_posix()
         try:
             sources.append(Source(key=key, content=_read(file)))
-            reasons[key] = _why_not_text(sources[-1].content)
+            content = sources[-1].content
+            reasons[key] = _why_not_text(content)
+            twin = first.setdefault(hashlib.sha256(content).digest(), key) if content else key
+            if twin != key and not reasons[key]:
+                reasons[key] = f"it is the same text as {twin}"
         except BadCorpus as error:
             if file == path:
                 raise

@@ -41,6 +41,23 @@ def test_no_file_gives_both_training_and_validation_text(tmp_path: Path) -> None
     assert sum(n in validation for n in names) > 3
 
 
+def test_a_copy_under_another_name_is_left_out_so_that_no_text_is_in_two_splits(tmp_path: Path) -> None:
+    root = tmp_path / "text"
+    for i in range(120):
+        write_text(root / f"{i:03d}.txt", 1).write_bytes(f"<file {i:03d}>\n".encode() * 1500)
+        for copy in (f"copy of {i:03d}.txt", f"z/{i:03d}.txt"):
+            write_text(root / copy, 1).write_bytes((root / f"{i:03d}.txt").read_bytes())
+    os.link(root / "000.txt", root / "hard link.txt")
+    for name in ("one", "two"):
+        write_text(root / f"empty {name}.txt", 0)
+    corpus = open_corpus(tmp_path / "cache", root)
+    splits = [bytes(part) for part in (corpus.train, corpus.validation)]
+    splits.append((corpus.folder / "held_out.bin").read_bytes())  # type: ignore[operator]
+    for i in range(120):
+        assert sorted(split.count(f"<file {i:03d}>".encode()) for split in splits) == [0, 0, 1500]
+    assert len(corpus.left_out) == 241 and "hard link.txt: it is the same text as 000.txt" in corpus.left_out
+
+
 def test_a_single_file_is_split_by_position(tmp_path: Path) -> None:
     path = write_text(tmp_path / "book.txt", 2_000_000)
     corpus = open_corpus(tmp_path / "cache", path)
