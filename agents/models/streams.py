@@ -50,7 +50,7 @@ def data_in(text: str) -> Any:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except ValueError:
-        values = _events(text) if re.search(r"^data:", text, re.M) else _values(text)
+        values = _events(text) if re.search(r"(?:^|[\r\n])data:", text) else _values(text)
         if not values:
             raise
         data = values if len(values) > 1 else values[0]
