@@ -19,13 +19,13 @@ from random import Random
 from typing import Any, Protocol
 
 from move37.agents.record import operator_facts
-from move37.agents.search.catalogue import PRIOR_METRIC
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
 from move37.agents.search.size import fit
 from move37.lab.parents import TEMPERATURE
 from move37.lab.principles import OperatorRecord, Trial
+from move37.lab.records import BITS_PER_BYTE
 from move37.lab.statistics.noise import effect_noise
 
 MOST_MOVES = 6  # of a random genome
@@ -60,9 +60,8 @@ class SearchSpace:
     """Where an arm begins and what it is not told."""
 
     starts: Mapping[str, Genome] = field(default_factory=lambda: BASELINES)
-    unprimed: frozenset[str] = frozenset()  # operators whose prior the designer forgets
     carried: frozenset[str] = frozenset()  # operators that come in by their own move alone, with no other's default
-    metric: str = PRIOR_METRIC  # of the values that an arm is told; priors apply to their own metric only
+    metric: str = BITS_PER_BYTE.name  # of the values that an arm is told
     noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 
 
@@ -111,7 +110,7 @@ class KeepIfLower:
 
 
 class Designer:
-    """The lab's search; `remembers` its record of operators, or draws by the grammar's priors alone."""
+    """The lab's search; `remembers` its record of operators, or draws by chance from its parents."""
 
     def __init__(self, *, remembers: bool, space: SearchSpace = GRAMMAR) -> None:
         self._remembers, self._space = remembers, space
@@ -128,13 +127,11 @@ class Designer:
         space = self._space
         record = _record(tried if self._remembers else (), space)
         known = Knowledge(
-            metric=space.metric,
             scale=record.scale,
             record=operator_facts(record),
             adding=record.adding,
             tried=frozenset(t.genome for t in tried),
             baselines=frozenset(space.starts.values()),
-            unprimed=space.unprimed,
         )
         for _ in range(TRIES):
             if (found := draw(parents, known, rng)) is None:

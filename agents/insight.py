@@ -28,7 +28,6 @@ from move37.lab.insight import (
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.statistics.growth import Tally
 from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
-from move37.lab.statistics.noise import effect_noise
 from move37.memory.papers import builtin_entries
 
 DRAWS = 400  # of the search without a record: what it would do of itself
@@ -87,7 +86,7 @@ def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[
             operators=operators,
             gained={ident: t.gained for ident, t in trials.items()},
             effects=effects,
-            draws=_habits(metric.name),
+            draws=_habits(),
             papers=tuple(frozenset(entry.operators) for entry in builtin_entries() if entry.operators),
         ),
         growth=growth_of(experiments, authors),
@@ -141,8 +140,8 @@ def _is_better(experiment: Experiment) -> bool:
 
 
 @cache
-def _habits(metric: str) -> tuple[frozenset[str], ...]:
+def _habits() -> tuple[frozenset[str], ...]:
     """What the search adds to its baselines before it has learned anything: always the same draws."""
     rng = Random("the search's own habits")
-    found = (draw((), Knowledge(metric=metric, scale=effect_noise(metric)), rng) for _ in range(DRAWS))
+    found = (draw((), Knowledge(scale=1.0), rng) for _ in range(DRAWS))
     return tuple(frozenset(d.gained) for d in found if d is not None)

@@ -26,7 +26,7 @@ SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a
 SAME_PROSE = 0.85  # likewise where there is no plan to compare
 DEAD = 0.9  # memory's evidence from which a loss is believed
 TRIALS = 3  # experiments that changed an operator, and
-LOSING = -0.4  # gain in units of the usual size of an operator's effect, from which it counts as having lost
+LOSING = -0.6  # gain in units of the usual size of an operator's effect, from which it counts as having lost
 FORESEEN = 0.67  # standard deviations that an expected loss lies below zero: three of four such changes lose
 
 
@@ -162,13 +162,12 @@ def _acceptance(view: View, genome: Genome | None) -> str:
 
 
 def _prediction(view: View, genome: Genome | None) -> Prediction | None:
-    """Its own forecast: the record alone, without the prior that the Researcher hopes by."""
+    """Its own forecast: by the record, as the search's Researcher makes its."""
     parent = _base(view)
     if genome is None or parent is None:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
-    gain = {o: facts.mean_effect for o, facts in view.context.operators.items()}
-    return predicted(view, gain, gained=now - before, lost=before - now)
+    return predicted(view, scores(knowledge(view)), gained=now - before, lost=before - now)
 
 
 def _base(view: View) -> SearchParent | None:

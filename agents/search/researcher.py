@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
-from move37.agents.search.catalogue import CATALOGUE, PRIOR_METRIC
+from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
@@ -54,7 +54,6 @@ def knowledge(view: View) -> Knowledge:
     base = {o for parent in parents(view) for o in operators_in(parent.genome)}
     avoid = {o for genome in rejected if genome is not None for o in operators_in(genome) if o not in base}
     return Knowledge(
-        metric=view.metric,
         scale=view.scale,
         record=view.context.operators,
         adding=view.context.adding,
@@ -178,8 +177,7 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
 
 def _prediction(view: View, found: Draw, expected: float) -> str:
     measured = [o for o in (*found.gained, *found.lost) if o in view.context.operators]
-    prior = "the grammar's prior" if view.metric == PRIOR_METRIC else "no prior"
-    basis = f"the record of {', '.join(measured)} here" if measured else f"{prior}, nothing measured here yet"
+    basis = f"the record of {', '.join(measured)} here" if measured else "nothing of it was measured here yet"
     direction = "higher" if view.context.task.metric.higher_is_better is (expected >= 0) else "lower"
     return f"{view.metric} about {abs(expected):.3g} {direction} than {found.base.name} (from {basis})."
 
