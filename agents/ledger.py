@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, LedgerRow, ParentFacts
 from move37.lab.archive.codec import decode
-from move37.lab.claims import claim_lesson
+from move37.lab.claims import claim_lesson, shortfall
 from move37.lab.effects import base_of, effects_of
 from move37.lab.ladder import standing
 from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
@@ -137,12 +137,13 @@ def diff(old: Experiment, new: Experiment) -> str:
 
 
 def best_candidate(experiments: Sequence[Experiment], metric: Metric) -> Experiment | None:
-    """The candidate with the largest gain over the best baseline, the most steps first."""
+    """The candidate with the largest gain over the best baseline that no failed claim cut, the most steps first."""
     found = []
     for e in candidates(experiments):
         effect = known_effects(e, experiments, metric).best if e.candidate else None
         if effect is not None and e.status is not ExperimentStatus.FAILED:
-            found.append(((effect.steps, effect.value), e))
+            failed = shortfall(e)
+            found.append(((effect.steps, effect.value if failed is None else min(effect.value, failed.effect)), e))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 

@@ -71,6 +71,17 @@ def unasked(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
     return tuple(sorted(found, key=lambda e: -(e.verdict.low or 0.0) if e.verdict else 0.0))
 
 
+def shortfall(experiment: Experiment) -> Comparison | None:
+    """Of the fresh comparisons with baselines that do not hold the one with the least gain; None without such.
+
+    On another text, at another width, after more steps: what is left of a gain there is what a mixer is worth. That it
+    is no better than itself without its new part says nothing about the whole.
+    """
+    found = [*(experiment.claim.comparisons if experiment.claim else ())]
+    found += experiment.verdict.comparisons if experiment.verdict else ()
+    return min((c for c in found if c.question != ABLATION and not c.holds), key=lambda c: c.effect, default=None)
+
+
 def asking_seconds(question: str, *, seeds: int, run_seconds: float = RUN_SECONDS) -> float:
     """Core-seconds that a question is expected to take, where one whole run of the candidate takes `run_seconds`."""
     return seeds * RUNS[question] * run_seconds
