@@ -16,7 +16,10 @@ from move37.lab.statistics.noise import effect_noise
 
 
 def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> tuple[Trial, ...]:
-    """Every candidate whose gain over its own base is known: effects of companions are told apart by what changed."""
+    """Every candidate whose gain over its own base is known, after the most steps that both have.
+
+    Effects of companions are told apart by what changed.
+    """
     found = []
     for e in candidates(experiments):
         effect, base = known_effects(e, experiments, metric).parent, base_of(e, experiments)
@@ -31,6 +34,7 @@ def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: Oper
                 lost=before - now,
                 effect=effect.value,
                 standard_error=effect.standard_error or 0.0,
+                steps=effect.steps,
             )
         )
     noise = effect_noise(metric.name, [t.effect for t in found])
