@@ -38,7 +38,7 @@ from move37.memory.errors import MemoryFault
 from move37.memory.recall import Memory
 from move37.sandbox.retrying import RetryingSandbox
 
-TALKING = 2  # experiments whose language models may talk while others hold the training places
+TALKING = 2  # experiments that may talk, or wait for somebody outside, while others hold the training places
 
 
 @asynccontextmanager
@@ -70,6 +70,9 @@ async def open_context(
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
+        scientists = await _scientists(
+            settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
+        )
         yield CampaignContext(
             archive=archive,
             record=campaign,
@@ -77,9 +80,7 @@ async def open_context(
             schedule=schedule,
             sandbox=sandbox,
             memory=memory,
-            scientists=await _scientists(
-                settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
-            ),
+            scientists=scientists,
             prices=_prices(outside.models),
             operators_of=operators_of,
             inbox=inbox,
@@ -103,10 +104,15 @@ async def open_context(
             limits=settings.conversation,
             recalled=settings.memory.kinds,
             workers=workers,
-            talking=TALKING if any(clients.values()) else 0,
+            talking=talking_places(scientists),
             bench=asyncio.Semaphore(workers),
             environment=environment_of(sandbox.name),
         )
+
+
+def talking_places(scientists: Mapping[str, Scientist]) -> int:
+    """Experiments that may be under way beside those at the bench: none where a search answers everything at once."""
+    return TALKING if any(s.uses_language for s in scientists.values()) else 0
 
 
 async def _scientists(

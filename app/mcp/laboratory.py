@@ -22,7 +22,7 @@ from move37.app.exits import status_of
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.errors import ArchiveError
-from move37.lab.records import Experiment, Role
+from move37.lab.records import Experiment, ExperimentStatus, Role
 
 MODEL = "seat"
 T = TypeVar("T")
@@ -136,8 +136,10 @@ class Laboratory:
     def going_on(self) -> None:
         """Raises `CallRefused` when nothing more can be tried."""
         self.check()
+        if self.inbox.stopped:
+            raise CallRefused("the campaign was stopped: start `move37 mcp` again in this home to go on with it")
         if self.ended:
-            raise CallRefused(f"the campaign has ended ({self.ended}): a larger --budget goes on with it")
+            raise CallRefused(f"the campaign has ended ({self.ended}): start `move37 mcp` again for another one")
 
     async def ready(self, seconds: float) -> CampaignContext:
         """The surroundings, waited for; as `context`."""
@@ -174,25 +176,43 @@ class Laboratory:
         return ""
 
     def at_work(self, experiment: Experiment) -> bool:
-        """Whether the lab is busy with it: until it is analysed, and nobody outside is asked."""
-        return experiment.analysis is None and not self.needs(experiment)
+        """Whether the lab is busy with it, and nobody outside is asked: until a candidate is analysed.
+
+        Nothing of an earlier campaign is at work, nor a baseline that is measured.
+        """
+        if experiment.campaign != self.context.record.id or self.ended or self.needs(experiment):
+            return False
+        if experiment.role is Role.BASELINE:
+            return experiment.status is ExperimentStatus.RUNNING
+        return experiment.analysis is None
+
+    def owed(self) -> dict[str, list[str]]:
+        """What waits for somebody outside: tool -> experiments, oldest first; proposals that may be made left out."""
+        found: dict[str, list[str]] = {"analyse": [], "submit": []}
+        for e in self.mine():
+            if (tool := self.needs(e)) in found:
+                found[tool].append(e.id)
+        return found
+
+    def is_held_up(self) -> bool:
+        """Whether nothing goes on until somebody outside acts: all that was begun waits for a file or an analysis."""
+        return any(self.owed().values()) and not any(self.at_work(e) for e in self.mine())
+
+    def proposals_left(self) -> int:
+        """Hypotheses that the budget has left."""
+        begun = sum(e.hypothesis is not None or e.status is not ExperimentStatus.RUNNING for e in self.mine())
+        return max(0, self.context.record.brief.budget - begun)
 
     def next(self) -> list[str]:
         """What may be done now, the most useful first."""
-        if self.trouble or self.ended or self._context is None:
+        if self.trouble or self.ended or self.inbox.stopped or self._context is None:
             return ["status()"]
-        owed = {"submit": [], "analyse": []}  # type: dict[str, list[str]]
-        busy = []
-        for e in self.mine():
-            if (tool := self.needs(e)) in owed:
-                owed[tool].append(e.id)
-            elif self.at_work(e):
-                busy.append(e.id)
+        owed = self.owed()
         actions = [f"analyse(experiment={i!r}, ...)" for i in owed["analyse"]]
         actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
         actions += ["check(source=...)"] if owed["submit"] else []
         actions += ["propose(...)"] if self.desk.find("Researcher") else []
-        actions += [f"wait(experiment={i!r}, seconds=45)" for i in busy]
+        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in self.mine() if self.at_work(e)]
         return actions or ["status()"]
 
     def why_not(self, tool: str) -> str:
@@ -202,4 +222,7 @@ class Laboratory:
             return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
         waits = [f"{e.id} waits for {self.needs(e)}" for e in self.mine() if self.needs(e)]
         busy = [f"{e.id} is being tried" for e in self.mine() if self.at_work(e)]
-        return f"no place is free for {tool}: {'; '.join([*waits, *busy]) or 'the lab is at work'}"
+        held = "; ".join([*waits, *busy]) or "the lab is at work"
+        if tool == "propose" and not self.proposals_left():
+            return f"every proposal of the budget is made ({held}): call {self.next()[0]}"
+        return f"no place is free for {tool} ({held}): call {self.next()[0]} first"
