@@ -2,7 +2,8 @@
 
 A turn's file says what is asked (the role's prompt, as a language model would read it) and the JSON schema of the
 answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
-half a file. `carry` runs beside the campaign; the other functions are the command's.
+half a file. `carry` runs beside the campaign; the other functions are the command's. An answer is taken away as it is
+read: a role that is asked once more is asked anew, and an answer of another form than the turn's answers nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
 from move37.agents.replies import REPLIES
 from move37.agents.seat.desk import SeatDesk, Turn
 
+log = structlog.get_logger()
 FOLDER = "seat"
 POLL_SECONDS = 0.5
 LARGEST_ANSWER = 1_000_000  # bytes
@@ -65,11 +68,25 @@ async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) ->
                     _answer_path(path).unlink(missing_ok=True)
                     del written[path]
                 elif (answer := _read(_answer_path(path))) is not None:
-                    desk.put(turn, turn.reply.model_validate(answer))
+                    if _fits(turn, answer):
+                        path.unlink(missing_ok=True)  # first: without it nobody takes the turn for one that waits
+                        del written[path]
+                        desk.put(turn, turn.reply.model_validate(answer))
+                    _answer_path(path).unlink(missing_ok=True)
             await desk.changed(POLL_SECONDS)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
+
+
+def _fits(turn: Turn, answer: Any) -> bool:
+    """Who writes the file past the command may write anything."""
+    try:
+        turn.reply.model_validate(answer)
+    except ValidationError as error:
+        log.warning("answer_of_another_form", experiment=turn.experiment, role=turn.role, error=str(error))
+        return False
+    return True
 
 
 def waiting(home: Path) -> tuple[Waiting, ...]:
@@ -99,11 +116,12 @@ def answer(home: Path, experiment: str, file: Path) -> Waiting:
 
 def _reply(turn: Waiting, file: Path) -> BaseModel:
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_ANSWER + 1)
     except OSError as error:
         raise BadAnswer(f"{file} cannot be read ({error.strerror})") from error
     if len(data) > LARGEST_ANSWER:
-        raise BadAnswer(f"{file} has {len(data)} bytes: an answer has at most {LARGEST_ANSWER}")
+        raise BadAnswer(f"{file} is too large: an answer has at most {LARGEST_ANSWER} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
