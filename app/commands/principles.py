@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,7 +57,7 @@ def principles(
         typer.echo("nothing is held yet: principles are made after a generation, from two experiments or more")
         return
     lines = [line for r in revisions for line in _told(r)] if history else [_line(p) for p in standing]
-    for line in lines or ["nothing stands now: see `move37 principles --history`"]:
+    for line in lines or [_nothing(revisions)]:
         typer.echo(line)
     for line in told:
         typer.echo(line)
@@ -72,6 +73,14 @@ def _foresight(archive: Archive) -> list[str]:
         mine = [e for e in archive.experiments() if e.campaign in metrics and metrics[e.campaign].name == name]
         lines += foresight_lines(mine, next(m for m in metrics.values() if m.name == name))
     return ["", *lines] if lines else []
+
+
+def _nothing(revisions: Sequence[Revision]) -> str:
+    """Why a laboratory that has reflected holds nothing, and where the numbers are."""
+    struck = any(p.struck for r in revisions for p in r.principles)
+    history = ", `move37 principles --history` what was struck" if struck else ""
+    why = "nothing stands: no part's effect was told apart from zero in two experiments or more"
+    return f"{why}; `move37 insight` shows what was measured of each{history}"
 
 
 def _told(revision: Revision) -> list[str]:
