@@ -111,8 +111,8 @@ class _Campaign:
                 await campaign.sandbox.release(own.id)
             self._enter("confirm")
             for work in (promotion.tune, promotion.screen_again, promotion.confirm):
-                await work(campaign, everybody, self.seat)
-            await standing_claims.confirm_standing(campaign, self.seat, self._limit)
+                await work(campaign, everybody, self._open)
+            await standing_claims.confirm_standing(campaign, self._open, self._limit)
             numbers = self._open_numbers(schedule.generation)
 
     def _open_numbers(self, most: int) -> list[int]:
@@ -161,7 +161,7 @@ class _Campaign:
         )
         baselines_done = asyncio.ensure_future(self._baselines_climb(own))
         try:
-            await promotion.promote(campaign, generation, theirs, self.seat, baselines_done)
+            await promotion.promote(campaign, generation, theirs, self._open, baselines_done)
             await baselines_done
         finally:
             baselines_done.cancel()
@@ -195,7 +195,7 @@ class _Campaign:
             environment=campaign.environment,
         )
         sharing.share(campaign, experiment, own)
-        ctx, step = self.seat(experiment)
+        ctx, step = self._open(experiment)
         await cycle.baseline(ctx, step, own.candidate, tuple(rungs))
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
 
@@ -224,7 +224,7 @@ class _Campaign:
         self._walked.add(number)
         self._store_lines()
         experiment = begin(campaign, number)
-        ctx, step = self.seat(experiment)
+        ctx, step = self._open(experiment)
         task = asyncio.create_task(cycle.cycle(ctx, step))
         self._running[experiment.id] = task
         try:
@@ -261,7 +261,7 @@ class _Campaign:
         )
         await cycle.learn(ctx, step)
 
-    def seat(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
+    def _open(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
         """The conversation and the durable steps of one experiment."""
         return open_experiment(self._context, experiment, self._limit)
 

@@ -21,7 +21,7 @@ from move37.agents.events import Notice
 from move37.agents.experiment_context import comparable
 from move37.agents.open_experiment import Limit, count
 from move37.agents.replies import Principles
-from move37.agents.roles import Seat, member
+from move37.agents.roles import RoleContext, member
 from move37.agents.search.catalogue import CATALOGUE
 from move37.lab.archive import principles as stored
 from move37.lab.archive.message import now
@@ -121,7 +121,9 @@ async def _by_model(
     if not analyst.uses_language or not lessons:
         return list(before)
     try:
-        reply = await analyst.reflect(_seat(campaign, limit), principles=[told(p) for p in before], lessons=lessons)
+        reply = await analyst.reflect(
+            _role_context(campaign, limit), principles=[told(p) for p in before], lessons=lessons
+        )
     except (ModelReplyInvalid, BudgetSpent) as error:
         campaign.on_event(Notice(text=f"The Analyst revised no principle: {error}"))
         return list(before)
@@ -136,14 +138,14 @@ def told(principle: Principle) -> str:
     return f"- [{principle.id}] ({whose}) {line(principle.text)} (for: {', '.join(principle.supports)}{against})"
 
 
-def _seat(campaign: CampaignContext, limit: Limit) -> Seat:
+def _role_context(campaign: CampaignContext, limit: Limit) -> RoleContext:
     async def before() -> None:
         await campaign.inbox.while_paused()
         if reason := limit():
             raise BudgetSpent(reason)
 
     analyst = member("Analyst")
-    return Seat(
+    return RoleContext(
         member=analyst,
         number=0,
         task=context_builder.task_card(campaign),

@@ -1,6 +1,6 @@
-"""The five roles, and what it takes to fill one: `Scientist` has two implementations, `Search` and `LanguageModel`.
+"""The five roles, and what fills one: a `Scientist` (`Search`, `LanguageModel` or `ExternalScientist`).
 
-Both are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
+All are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
 (replies.py): propose, critique, implement, repair, analyse.
 """
 
@@ -57,8 +57,8 @@ class CallUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """One role's place in one experiment."""
+class RoleContext:
+    """What the agent of one role is given in one experiment: facts, and callbacks into the campaign."""
 
     member: Member
     number: int  # of the experiment
@@ -86,11 +86,11 @@ class Scientist(Protocol):
         """Whether a language model speaks: then several ideas are asked for at once."""
         ...
 
-    def agent_factory(self, seat: Seat) -> Callable[[], BaseChatAgent]:
+    def agent_factory(self, role: RoleContext) -> Callable[[], BaseChatAgent]:
         """A factory: called once a stage, it makes a fresh agent for that experiment."""
         ...
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """The Analyst's revision of the principles after a generation. Raises an `AgentError` when there is none."""
         ...
 

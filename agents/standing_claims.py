@@ -17,7 +17,7 @@ from move37.agents.claiming import BEGUN, ClaimGround, ClaimWatch, ConfirmationR
 from move37.agents.context import CampaignContext
 from move37.agents.errors import NotConfirmable
 from move37.agents.events import ExperimentUpdated, Notice, Spoke, StageFinished, StageStarted, TrainingUpdated
-from move37.agents.promotion import Seat
+from move37.agents.promotion import OpenExperiment
 from move37.agents.results import MemoryResult
 from move37.agents.roles import LAB
 from move37.lab.archive.message import Message
@@ -41,7 +41,7 @@ def wanted(campaign: CampaignContext) -> bool:
     return isinstance(campaign.task, QuestionedTask) and (campaign.schedule.claims if said is None else said)
 
 
-async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callable[[], str]) -> None:
+async def confirm_standing(campaign: CampaignContext, reopen: OpenExperiment, limit: Callable[[], str]) -> None:
     """Ask the claim's questions of every candidate that beat its rivals on fresh seeds, the clearest first."""
     if not wanted(campaign):
         return
@@ -54,7 +54,7 @@ async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callabl
         await _ask(campaign, campaign.task, experiment, limit)
     for experiment in campaign.archive.experiments(campaign.record.id):
         if experiment.claim is not None and experiment.analysis is not None:
-            ctx, step = seat(experiment)
+            ctx, step = reopen(experiment)
             await step("memory:claim", MemoryResult, remembering.keep, ctx)
 
 

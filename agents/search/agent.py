@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.replies import Principles
-from move37.agents.roles import USER, Seat
+from move37.agents.roles import USER, RoleContext
 from move37.agents.search import analyst, critic, engineer, researcher
 from move37.agents.search.view import View, view_of
 
@@ -36,11 +36,11 @@ class Search:
     signature = SIGNATURE
     uses_language = False
 
-    def agent_factory(self, seat: Seat) -> Callable[[], SearchAgent]:
+    def agent_factory(self, role: RoleContext) -> Callable[[], SearchAgent]:
         """What makes a fresh agent for each stage."""
-        return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
+        return lambda: SearchAgent(role, ANSWERS[role.member.name])
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """Never: its principles are kept by the record's rule. Raises `ModelReplyInvalid`."""
         raise ModelReplyInvalid("designer is a search: its principles are kept by the record")
 
@@ -51,10 +51,10 @@ class Search:
 class SearchAgent(BaseChatAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, answer: Callable[[View], BaseModel]) -> None:
-        super().__init__(seat.member.name, seat.member.description)
-        self._seat = seat
-        self._reply = seat.member.reply
+    def __init__(self, role: RoleContext, answer: Callable[[View], BaseModel]) -> None:
+        super().__init__(role.member.name, role.member.description)
+        self._role = role
+        self._reply = role.member.reply
         self._answer = answer
         self._heard: list[BaseModel | str] = []
 
@@ -71,10 +71,10 @@ class SearchAgent(BaseChatAgent):
             elif message.source == USER:
                 self._heard.append(message.to_text())
         try:
-            await self._seat.before()
+            await self._role.before()
             reply = self._answer(view_of(self._heard))
         except Exception as error:
-            self._seat.failed(error)
+            self._role.failed(error)
             raise
         self._heard.append(reply)
         message = StructuredMessage[self._reply](content=reply, source=self.name)  # type: ignore[name-defined]

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.messages import Opening, Results
 from move37.agents.replies import Critique, Fix, Principles, Report
-from move37.agents.roles import Seat
+from move37.agents.roles import RoleContext
 from move37.agents.seat.desk import SeatDesk, Turn
 from move37.lab.records import Analysis, Stage
 
@@ -36,11 +36,11 @@ class Outsider:
         self._earlier = earlier
         self._every_role = every_role
 
-    def agent_factory(self, seat: Seat) -> Callable[[], OutsideAgent]:
+    def agent_factory(self, role: RoleContext) -> Callable[[], OutsideAgent]:
         """What makes a fresh agent for each stage."""
-        return lambda: OutsideAgent(seat, self.desk, earlier=self._earlier, every_role=self._every_role)
+        return lambda: OutsideAgent(role, self.desk, earlier=self._earlier, every_role=self._every_role)
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """Never: nobody outside is waited for between generations, the record's rule keeps them."""
         raise ModelReplyInvalid("nobody outside is asked for principles: they are kept by the record")
 
@@ -51,10 +51,10 @@ class Outsider:
 class OutsideAgent(BaseChatAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, desk: SeatDesk, *, earlier: Earlier, every_role: bool) -> None:
-        super().__init__(seat.member.name, seat.member.description)
+    def __init__(self, role: RoleContext, desk: SeatDesk, *, earlier: Earlier, every_role: bool) -> None:
+        super().__init__(role.member.name, role.member.description)
         self._earlier = earlier
-        self._seat = seat
+        self._role = role
         self._desk = desk
         self._every_role = every_role
         self._heard: list[BaseModel | str] = []
@@ -62,20 +62,20 @@ class OutsideAgent(BaseChatAgent):
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         """The role's own reply."""
-        return (StructuredMessage[self._seat.member.reply],)  # type: ignore[name-defined]
+        return (StructuredMessage[self._role.member.reply],)  # type: ignore[name-defined]
 
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         """The answer from outside, or the lab's own where nobody is asked."""
         for message in messages:
             self._heard.append(message.content if isinstance(message, StructuredMessage) else message.to_text())
         try:
-            await self._seat.before()
+            await self._role.before()
             reply = self._unasked() or await self._desk.ask(self._turn(), cancellation_token)
         except Exception as error:
-            self._seat.failed(error)
+            self._role.failed(error)
             raise
         self._heard.append(reply)
-        kind = StructuredMessage[self._seat.member.reply]  # type: ignore[name-defined]
+        kind = StructuredMessage[self._role.member.reply]  # type: ignore[name-defined]
         return Response(chat_message=kind(content=reply, source=self.name))
 
     def _turn(self) -> Turn:
@@ -83,15 +83,15 @@ class OutsideAgent(BaseChatAgent):
         return Turn(
             experiment=opening.context.experiment,
             role=self.name,
-            stage=self._seat.stage(),
-            reply=self._seat.member.reply,
+            stage=self._role.stage(),
+            reply=self._role.member.reply,
             context=opening.context,
             heard=tuple(m for m in self._heard if not isinstance(m, Opening)),
         )
 
     def _unasked(self) -> BaseModel | None:
         """What is answered for an outsider."""
-        stage = self._seat.stage()
+        stage = self._role.stage()
         if self.name == "Analyst" and stage.startswith(f"{Stage.ANALYSIS}:"):
             return self._again()
         if self._every_role:
