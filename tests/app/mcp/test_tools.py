@@ -17,8 +17,8 @@ import pytest
 from mcp.client.client import Client
 
 from move37.agents import campaign as campaigns
+from move37.agents.external.scientist import ExternalScientist
 from move37.agents.models.assignment import ROLES
-from move37.agents.seat.scientist import Outsider
 from move37.app import wiring
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
@@ -36,15 +36,21 @@ LESSON = {"expected": "a gain", "seen": "a loss", "why": "it forgets too much", 
 def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     """The campaign without a sandbox: everything else is the real thing."""
 
-    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, desk: Any, campaign: Any = None) -> Any:
+    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, pending: Any, campaign: Any = None) -> Any:
         with Archive.open(settings.home) as archive:
             if not archive.campaigns():
                 archive.begin_campaign(Brief(budget=settings.campaign.budget or 3, model="seat"))
-            seat = Outsider(desk, signature="seat (over MCP)", earlier=lambda ident: archive.experiment(ident).analysis)
-            outsiders = dict.fromkeys(ROLES, seat)
+            agent = ExternalScientist(
+                pending, signature="seat (over MCP)", earlier=lambda ident: archive.experiment(ident).analysis
+            )
             workers = settings.campaign.workers or 1
             context, _ = a_context(
-                settings.home, archive=archive, inbox=inbox, scientists=outsiders, on_event=on_event, workers=workers
+                settings.home,
+                archive=archive,
+                inbox=inbox,
+                scientists=dict.fromkeys(ROLES, agent),
+                on_event=on_event,
+                workers=workers,
             )
             on_open(context)
             try:

@@ -2,7 +2,7 @@
 
 A turn's file says what is asked (the role's prompt, as a language model would read it) and the JSON schema of the
 answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
-half a file. `carry` runs beside the campaign; the other functions are the command's.
+half a file. `exchange` runs beside the campaign; the other functions are those of `move37 answer`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.replies import REPLIES
-from move37.agents.seat.desk import SeatDesk, Turn
 
 FOLDER = "seat"
 POLL_SECONDS = 0.5
@@ -45,8 +45,8 @@ class Waiting:
     file: Path
 
 
-async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
-    """Write turns down as they come, and bring their answers; until it is cancelled."""
+async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn], str]) -> None:
+    """Write each new turn to a file and hand over the answers that are found; runs until it is cancelled."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.json"):
@@ -54,19 +54,19 @@ async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) ->
     written: dict[Path, Turn] = {}
     try:
         while True:
-            for turn in desk.turns:
+            for turn in pending.turns:
                 path = _path(folder, turn.experiment, turn.role)
                 if written.get(path) is not turn:
                     _write(path, _as_record(turn, prompt_of(turn)))
                     written[path] = turn
             for path, turn in list(written.items()):
-                if turn not in desk.turns:
+                if turn not in pending.turns:
                     path.unlink(missing_ok=True)
                     _answer_path(path).unlink(missing_ok=True)
                     del written[path]
                 elif (answer := _read(_answer_path(path))) is not None:
-                    desk.put(turn, turn.reply.model_validate(answer))
-            await desk.changed(POLL_SECONDS)
+                    pending.put(turn, turn.reply.model_validate(answer))
+            await pending.changed(POLL_SECONDS)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
