@@ -69,7 +69,7 @@ def test_only_the_settings_read_the_environment() -> None:
         "app/running/figures_backend.py",
         "lab/tasks/program_entry.py",
         "lab/inside/device.py",
-        "lab/inside/isolation.py",
+        "lab/inside/process_locks.py",
         "lab/inside/job.py",
         "lab/training/contract.py",
         "lab/gates/entry.py",

@@ -18,7 +18,7 @@ import torch
 
 from move37.lab.gates.gate import RawMeasurement
 from move37.lab.gates.registry import GATES
-from move37.lab.inside import isolation
+from move37.lab.inside import process_locks
 from move37.lab.inside.bench import Bench
 from move37.lab.inside.job import TRAVELLED, load_kernels
 from move37.lab.inside.remote import CandidateDied, CandidateFault
@@ -33,7 +33,7 @@ def main() -> None:
     """Do what order.json says."""
     torch.set_num_threads(1)
     load_kernels()
-    spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+    spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
     order: dict[str, Any] = json.loads(Path("order.json").read_text())
     bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
     bench.width, bench.heads = order["width"], order["heads"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from move37.lab.inside import isolation
+from move37.lab.inside import process_locks
 from move37.lab.inside.building import Built, build_model, rebuild
 from move37.lab.inside.conformity import check_conformity
 from move37.lab.inside.device import GPU, chosen, threads
@@ -37,7 +37,7 @@ class InsideJob:
     def __init__(self) -> None:
         torch.set_num_threads(1)
         load_kernels()
-        self._spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+        self._spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
         torch.set_num_threads(threads())
         self.device = chosen()  # the driver starts after the fork
         self.spec: Spec = json.loads(Path("spec.json").read_text())

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from move37.lab.inside import device, isolation
+from move37.lab.inside import device, process_locks
 from move37.lab.inside.candidate import serve
 from move37.lab.inside.forget import forget_docstrings
 from move37.lab.inside.wire import Channel, ChannelClosed
@@ -63,7 +63,7 @@ class Spawner:
     def __init__(self, denied: Sequence[Path], *, slots: int = SLOTS) -> None:
         import torch._dynamo  # noqa: F401  (some of torch imports it late, and it imports the package that is closed)
 
-        isolation.hide()
+        process_locks.hide()
         self._regions = [mmap.mmap(-1, REGION) for _ in range(slots)]
         self._free = list(range(slots))
         self._control, theirs = socket.socketpair()
@@ -71,7 +71,7 @@ class Spawner:
         if self.pid == 0:
             try:
                 self._control.close()
-                isolation.die_with_parent()
+                process_locks.die_with_parent()
                 _serve(theirs, self._regions, denied)
             finally:
                 os._exit(0)
@@ -147,9 +147,9 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
-    forget_docstrings(isolation.CORPUS)
+    forget_docstrings(process_locks.CORPUS)
     # With a card each process closes its files by itself, once the driver has opened what it needs.
-    files_closed = None if device.given() else isolation.close_files(denied)
+    files_closed = None if device.given() else process_locks.close_files(denied)
     alive: set[int] = set()
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, 5, 2)
@@ -186,7 +186,7 @@ def _become_candidate(
     files_closed: bool | None,
 ) -> None:  # fmt: skip
     """Drop everything that is not this process's own, put the locks on, and serve."""
-    isolation.die_with_parent()
+    process_locks.die_with_parent()
     control.close()
     for other, region in enumerate(regions):
         if other != slot:
@@ -201,9 +201,9 @@ def _become_candidate(
     faulthandler.register(HANGS, file=4, all_threads=False)
     place = device.start()
     if files_closed is None:
-        files_closed = isolation.close_files(denied, writable=device.nodes())
-    calls_closed = isolation.close_calls()
+        files_closed = process_locks.close_files(denied, writable=device.nodes())
+    calls_closed = process_locks.close_calls()
     channel = Channel(socket.socket(fileno=3), regions[slot])
-    locks = {isolation.LANDLOCK: files_closed, isolation.SECCOMP: calls_closed}
+    locks = {process_locks.LANDLOCK: files_closed, process_locks.SECCOMP: calls_closed}
     channel.send({"missing": [name for name, closed in locks.items() if not closed]})
     serve(channel, place)
