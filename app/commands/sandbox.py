@@ -115,8 +115,8 @@ def status(
 
 
 async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> None:
+    from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
     from move37.sandbox.docker.image import judge_image, recipe, tag
-    from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
     from move37.sandbox.docker.protections import list_protections
 
     info = await engine.info()
