@@ -26,7 +26,7 @@ from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
 from move37.memory.embed import open_embedder, passages
-from move37.memory.embedder import Embedder, whole
+from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from move37.memory.embedder import DEFAULT, Embedder
+from move37.memory.embedder_protocol import DEFAULT, Embedder
 
 if TYPE_CHECKING:
     import numpy as np
