@@ -61,7 +61,7 @@ class SearchSpace:
 
     starts: Mapping[str, Genome] = field(default_factory=lambda: BASELINES)
     unprimed: frozenset[str] = frozenset()  # operators whose prior the designer forgets
-    carried: frozenset[str] = frozenset()  # operators that come in by their own move alone, with no other's default
+    carried: frozenset[str] = frozenset()  # operators that only their own move may add, never a family's defaults
     metric: str = PRIOR_METRIC  # of the values that an arm is told; priors apply to their own metric only
     noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 
@@ -209,7 +209,7 @@ ARMS: dict[str, Callable[[int], SearchArm]] = {
 
 
 def without_unasked(genome: Genome, asked: Collection[str], carried: Collection[str]) -> Genome:
-    """`genome` less the `carried` operators that nobody asked for: a family's usual settings brought them along."""
+    """`genome` less the `carried` operators that were not asked for: they came with a family's default settings."""
     for name in sorted(({*carried} & {*operators_in(genome)}) - {*asked}):
         genome = take(name, genome, Random(0)) or genome
     return genome

@@ -145,7 +145,7 @@ def _said(ctx: ExperimentContext) -> tuple[str, ...]:
 
 
 def _shown(experiments: Sequence[Experiment]) -> Mapping[str, int]:
-    """How often each recollection was shown: what everybody has read already makes room."""
+    """How often each recollection was shown: those that were shown often rank lower."""
     keys: Counter[str] = Counter()
     for e in experiments:
         for stage in e.stages:
