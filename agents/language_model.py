@@ -32,7 +32,7 @@ from move37.memory import render as remembered
 
 CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a rendered context: hosted models, small local ones
 SMALL = ("local", "ollama")  # providers whose models have small windows
-TOOL_ROUNDS = 6  # model calls in one turn that may ask for tools; then it has to answer
+TOOL_ROUNDS = 6  # model calls in one turn that may use tools; the next one has to answer
 CHARACTERS_A_TOKEN = 3.5  # where a client cannot count
 
 
@@ -51,7 +51,7 @@ class LanguageModel:
         return counter(self.client)
 
     def agent_factory(self, role: RoleContext) -> Callable[[], LanguageModelAgent]:
-        """What makes a fresh agent for each stage."""
+        """A function that makes a new agent; called once a stage."""
         metered = Metered(self.client, role)
         small = self.signature.partition(":")[0] in SMALL
         budget = role.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
@@ -95,7 +95,7 @@ class LanguageModelAgent(AssistantAgent):
     async def on_messages_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
-        """As an `AssistantAgent`, after the typed messages were told as text."""
+        """As an `AssistantAgent`, with the typed messages rendered as text."""
         told = [TextMessage(content=self._told(m), source=m.source) for m in messages]
         async for item in super().on_messages_stream(told, cancellation_token):
             yield item
@@ -129,7 +129,7 @@ def counter(client: ChatCompletionClient) -> Count:
     """The client's own count of tokens, or an estimate where it has none (some count by a file from the network)."""
     try:
         counts = client.count_tokens([UserMessage(content="one two three", source="Lab")]) > 0
-    except Exception:  # whatever a foreign tokenizer raises, a budget can do with an estimate
+    except Exception:  # a foreign tokenizer may raise anything, and an estimate will do
         counts = False
     if not counts:
         return lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1

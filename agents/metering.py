@@ -1,4 +1,4 @@
-"""A model client as an agent gets it: it waits while the user paused, counts, names the call, and reports failures.
+"""The model client of an agent: waits while the campaign is paused, counts tokens, names calls, reports failures.
 
 AutoGen turns every exception of a client into a RuntimeError of the whole team and passes on only its text, so
 `RoleContext.failed` gets the exception itself, for the conversation to raise. Not here: retries (models/repair).
@@ -18,7 +18,7 @@ from move37.agents.errors import ModelReplyInvalid
 from move37.agents.models.client import CALL, FACTS, CallFacts, CallKey, ClientWrapper
 from move37.agents.roles import USER, CallUsage, RoleContext
 
-LOOK = 0.25  # seconds between two looks at whether a user interrupted
+LOOK = 0.25  # seconds between two checks for an interruption
 
 
 class Metered(ClientWrapper):
@@ -30,7 +30,7 @@ class Metered(ClientWrapper):
         self._turns: Counter[str] = Counter()  # stage -> calls so far
 
     async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
-        """As the inner client, after waiting and before counting."""
+        """The inner client's answer; waits for the campaign's pause before, and counts tokens after it."""
         role, stage = self._role, self._role.stage()
         facts, began = CallFacts(), time.monotonic()
         try:
@@ -53,7 +53,7 @@ class Metered(ClientWrapper):
         return result
 
     async def _unless_interrupted(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
-        """The inner client's answer; when a user interrupts, it is asked anew with what was typed meanwhile."""
+        """The inner client's answer; after an interruption it is asked again, with what was typed meanwhile."""
         heard = list(messages)
         while True:
             before = self._role.interruptions()

@@ -29,7 +29,7 @@ Limit = Callable[[], str]  # which limit of the campaign is reached, or ""
 
 
 def begin(campaign: CampaignContext, number: int) -> Experiment:
-    """The row of candidate `number` with its parents, and a hypothesis of the user's where one waits."""
+    """Begin candidate `number`: its row, its parents, and the user's hypothesis where one is queued."""
     known, wanted = comparable(campaign), campaign.inbox.directions
     drawn = draw_parents(
         known,
@@ -107,7 +107,7 @@ def _role_context(ctx: ExperimentContext, member: Member, limit: Limit) -> RoleC
 
 
 def count(campaign: CampaignContext, experiment: str | None, member: Member, used: CallUsage) -> None:
-    """One model call more, in the budget and in the archive."""
+    """Add one model call to the budget and to the archive."""
     cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
     campaign.usage.add(used.prompt_tokens + used.completion_tokens, cost)
     call = ModelCall(
@@ -138,5 +138,5 @@ def _cell(campaign: CampaignContext, experiment: Experiment) -> tuple[str, ...]:
 
 
 def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:
-    """The ids that pinned or banned words mean."""
+    """The ids that pinned or banned words refer to."""
     return tuple(e.id for e in experiments if any(matches(w, ident=e.id, name=e.name, family=e.family) for w in words))

@@ -2,7 +2,7 @@
 
 `promote` is successive halving over the schedule's further rungs; `screen_again` gives those at the top further seeds
 before one of them is chosen; `confirm` gives the finalists and the two best baselines the same fresh seeds, as many as
-the noise asks for and the time left allows. Who goes on is decided by lab/ladder.py; here it is only carried out.
+the noise asks for and the time left allows. Who is promoted is decided by lab/ladder.py, which is pure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def promote(
 
     `rungs` are those above the screen.
 
-    `baselines_done` is the baselines' own climb, which runs beside this one and ends before anybody is judged.
+    `baselines_done` is the baselines' own promotion, which runs beside this one and ends before anything is judged.
     """
     last = campaign.schedule.rungs[0]
     going = _best(campaign, generation, last, last.keep)
@@ -74,7 +74,7 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
         await _refuse(campaign, found, refusal, reopen)
         return
     seeds: tuple[int, ...] = ()
-    # How many depends on the time and on nothing that was seen: asked again, with the time that fresh runs took.
+    # How many depends on time alone, on no result: computed again now that the time of fresh runs is known.
     while len(more := time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)) > len(seeds):
         await gather(
             *(_again(campaign, ident, top, seed, reopen) for seed in more[len(seeds) :] for ident in (*rivals, *found))

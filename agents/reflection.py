@@ -1,4 +1,4 @@
-"""Every few experiments, and after a generation: what the laboratory holds to be so is revised, stored, remembered.
+"""Every few experiments, and after a generation: principles are revised, stored, and written to memory.
 
 Two authors keep principles. The record keeps them by a rule (lab/principles.py: operator by family, effect against the
 parent with an interval); where a language model is the Analyst, it reads the new lessons and rewrites, merges or
@@ -54,15 +54,15 @@ async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: L
 
 
 class Midway:
-    """Reflects within a generation, each time `reflect_every` of its experiments have ended; its end is not for it."""
+    """Reflects within a generation, after every `reflect_every` experiments; not at the generation's end."""
 
     def __init__(self, campaign: CampaignContext, numbers: Sequence[int], limit: Limit) -> None:
         self._campaign, self._numbers, self._limit = campaign, numbers, limit
         self._ended: list[str] = []
-        self._one = asyncio.Lock()  # at a time: each revision reads the one before it
+        self._one = asyncio.Lock()  # one revision at a time: each reads the one before it
 
     async def ended(self, experiment: str) -> None:
-        """One more; what runs beside it goes on, and what begins later is told what was revised."""
+        """Count one more experiment, and reflect where due; experiments that begin later read the revision."""
         self._ended.append(experiment)
         count, every = len(self._ended), self._campaign.limits.reflect_every
         if every and count % every == 0 and count < len(self._numbers):

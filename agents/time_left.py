@@ -1,7 +1,7 @@
-"""What fits into the time that is left: probes, further seeds, one more candidate. Any machine keeps the clock.
+"""What fits into the time that is left: probes, further seeds, one more candidate.
 
 Read `holds` first. Costs are those of this campaign's own runs: a slow or busy machine gets fewer candidates and fewer
-seeds. So slow a one that the fewest candidates fill the time gets no seeds: no time is taken back from what has begun.
+seeds. Where the least number of candidates fills the time, there are no fresh seeds: what has begun is not cut short.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
     secret = campaign.record.facts.get(SECRET)
-    base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
+    base = first if secret is None else int(secret) % ladder.SEED_BASES  # so that a candidate's author cannot know them
     return ladder.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
 
 

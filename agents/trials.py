@@ -1,7 +1,6 @@
 """What Engineer and Debugger may try before they answer: a file through the gates, a snippet of Python. In the sandbox.
 
-Both take a place at the bench as any other job does. A trial counts for nothing: the file that is handed in meets the
-gates again.
+Both take one of the slots for jobs. A trial changes nothing: the file that is handed in goes through the gates again.
 """
 
 from __future__ import annotations
