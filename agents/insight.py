@@ -95,7 +95,7 @@ def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[
 
 
 def _readable(experiments: Sequence[Experiment], operators: Mapping[str, frozenset[str]]) -> tuple[Experiment, ...]:
-    """Those with known operators; without a base where the base's are unknown, or all of theirs would count as gained."""
+    """Those with known operators; without their base where its own are unknown, or all would count as gained."""
     found = []
     for e in experiments:
         base = base_of(e, experiments)

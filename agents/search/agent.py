@@ -1,7 +1,7 @@
 """The search as agents of a group chat: each hears typed messages and answers with a typed reply.
 
-It contains no language model and signs as a search. It keeps nothing between stages: a draw depends on (campaign seed,
-experiment number, round), so that a repeated stage repeats its answer.
+It contains no language model and signs as a search. It has no state between stages: a draw depends on (campaign seed,
+experiment number, round), so that a repeated stage gives the same answer.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Search:
     uses_language = False
 
     def agent_factory(self, role: RoleContext) -> Callable[[], SearchAgent]:
-        """What makes a fresh agent for each stage."""
+        """A function that makes a new agent; called once a stage."""
         return lambda: SearchAgent(role, ANSWERS[role.member.name])
 
     async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
-        """Never: its principles are kept by the record's rule. Raises `ModelReplyInvalid`."""
+        """Raises `ModelReplyInvalid`: the search's principles are those of the record's rule."""
         raise ModelReplyInvalid("designer is a search: its principles are kept by the record")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class SearchAgent(BaseChatAgent):

@@ -2,7 +2,7 @@
 
 Rough prior gains are in bits per byte; those that are not zero come from 237 trainings of small byte models (width
 64, 500 steps), where the family carried most and then short convolution, elu + 1, unit keys, short decays and the
-norm. They are what the search starts from and are outweighed by the archive after a few experiments.
+norm. The search starts from them; after a few experiments the archive outweighs them.
 """
 
 from __future__ import annotations
