@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from move37.app import models
 from move37.app.settings import Settings
 from move37.lab.records import Brief
+from move37.sandbox.factory import open_sandbox
 
 if TYPE_CHECKING:
     from move37.agents.events import OnEvent
@@ -38,8 +39,6 @@ async def open_outside(
     pending: PendingTurns | None = None,
 ) -> Outside:
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
-    from move37.sandbox.factory import open_sandbox
-
     assignment = models.checked(replace(settings, models=settings.models.changed(model=brief.model)))
     # A missing key is heard of before a missing daemon: it costs nothing to find.
     opened = await models.opened(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from move37.app.exits import BadInput
+from move37.app.text import harmless
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,6 @@ def answer(
 ) -> None:
     """List, or hand over; the campaign takes it up within a second."""
     from move37.agents.external import turn_files
-    from move37.app.text import harmless
 
     home = context.obj.home
     if experiment is None:

@@ -20,6 +20,7 @@ from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
 from move37.lab.judging.checked import Checked, Fingerprint
+from move37.lab.judging.run import run_gates
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, Candidate, Metric
 from move37.lab.scale import CPU, Scale
 from move37.lab.statistics.noise import NOISE
@@ -194,8 +195,6 @@ class MixersTask:
         self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
     ) -> Checked:
         """Run every gate in the sandbox."""
-        from move37.lab.judging.run import run_gates
-
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known, scale=self.scale)
 
     async def measure(
