@@ -1,18 +1,18 @@
-"""What the laboratory has learned, by a rule: operator and family -> effect against the parent, with an interval. Pure.
+"""Principles by a rule: operator and family -> effect against the parent, with an interval. Pure.
 
 Read `Trial` (one experiment as an operator's evidence), `operator_effects` (a Bayesian regression over all of them),
-`predicted` (what it says about a change that was never tried, which is the record's forecast), and `kept` (the
-principles that follow, beside those of the last revision).
+`OperatorRecord.effect` (its forecast for a change that was never tried), and `kept` (the principles that follow, beside
+those of the last revision).
 
-An experiment usually changes several operators at once. Averaging its effect into each of them would credit every
-companion of a good operator (an output gate that everybody has looked harmful that way), so all operators are
-estimated together: effect = sum over operators of change * (main effect + family's own part) + number put in * what
-putting any operator in does + noise. The last is the mean of all main effects, learned as well: most changes of a good
-mixer make it worse, and an operator that nobody tried is expected to be like those that were (three sets of trainings
-were foretold better with it: docs/figures/society.md). Priors are normal around zero. How wide they are, and how far
-effects miss such a sum beyond the noise of a run, differs between metrics by an order of magnitude: both are chosen by
-the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in units of the noise. Nothing here depends on the unit
-in which a metric is written.
+An experiment usually changes several operators at once. Averaging its effect into each of them would credit whatever
+accompanies a good operator (and made an output gate that all mixers have look harmful), so all operators are estimated
+together: effect = sum over operators of change * (main effect + family's own part) + number put in * what
+putting any operator in does + noise. The term before the noise is the mean of all main effects, estimated as well: most
+changes of a good mixer make it worse, and an untried operator is expected to be like the tried ones (it improved
+forecasts of three sets of trainings: docs/figures/society.md). Priors are normal around zero. How wide they are, and
+how far effects miss such a sum beyond the noise of a run, differs between metrics by an order of magnitude: both are
+chosen by the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in units of the noise. Nothing here depends on
+the unit in which a metric is written.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WIDTHS = (2.0, 1.0, 4.0, 8.0, 16.0)  # prior of an operator's main effect in uni
 MISFITS = (1.0, 2.0, 4.0)  # standard deviation of an effect around the sum of its operators, in units of its error
 FAMILY_SHARE = 0.5  # prior of what a family adds to a main effect, in widths of the latter
 UNNAMED = "?"  # a family that no experiment has
-ADDING = ("any operator", "")  # what putting one in does, whichever it is
+ADDING = ("any operator", "")  # the term for putting any operator in
 DOUBT = 0.7  # log odds against each doubling away from the usual width, and from no misfit
 RECORD = "record"  # who signs
 
@@ -172,7 +172,7 @@ def operator_effects(record: OperatorRecord) -> tuple[OperatorEffect, ...]:
 def kept(
     effects: Sequence[OperatorEffect], before: Sequence[Principle], *, metric: Metric, names: Mapping[str, str]
 ) -> tuple[Principle, ...]:
-    """The next revision: what the interval supports, strongest first, then what was struck just now.
+    """The next revision: what the interval supports, strongest first, then what is struck with it.
 
     `names` gives an operator's words. A principle of another author is left to that author and stays as it is.
     """

@@ -1,11 +1,11 @@
 """Gate `novelty`: not a mixer that the archive holds already, by its normalised syntax tree or by what it computes.
 
-What it computes: outputs at weights that depend on shapes alone, so that renaming and reordering parameters hides
-nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that storing a projection the
-other way round hides nothing either. What a token gives alone and what its past adds are compared apart, each up to
-scale: a path past the memory must not hide what the memory does. One of a per cent is none.
-Initial values that no seed changes (decays, ones, scales) are part of the idea and stay; random ones are replaced. Two
-mixers that only draw their weights from another distribution count as one.
+What it computes: outputs at weights that depend on shapes alone, so that renaming and reordering parameters changes
+nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that transposing a projection
+changes nothing either. The output of a token alone and what its past adds are compared separately, each up to scale, so
+that a path around the memory does not hide the memory; a part of one per cent of the output counts as none.
+Initial values that are equal under all seeds (decays, ones, scales) are kept; random ones are replaced, so that mixers
+whose weights are only drawn from another distribution count as the same.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
-    """Against every fingerprint of the archive; with an empty archive there is nothing to be new against."""
+    """Compare with every fingerprint of the archive; without any, novelty could not run."""
     if not evidence.known:
         return unjudged(NAME, "nothing to compare with yet", CLOSEST_ALLOWED)
     nearest, distance = "", float("inf")
