@@ -6,8 +6,7 @@
     keep-if-lower   one champion, one random move, kept if a single run is lower
     tpe             Optuna's TPE over the family and every operator
 
-Each sees the same baselines and its own history, and gives the next genome. Not here: conversation and papers, which
-belong to a campaign; these are the searches themselves.
+Each proposes the next genome from the baselines and its own history. Dialogues and papers are parts of campaigns only.
 """
 
 from __future__ import annotations
@@ -111,10 +110,10 @@ class KeepIfLower:
 
 
 class Designer:
-    """The lab's search; `remembers` its record of operators, or draws by the grammar's priors alone."""
+    """The lab's search, with its record of operators or by the priors of the grammar alone."""
 
-    def __init__(self, *, remembers: bool, space: SearchSpace = GRAMMAR) -> None:
-        self._remembers, self._space = remembers, space
+    def __init__(self, *, with_record: bool, space: SearchSpace = GRAMMAR) -> None:
+        self._with_record, self._space = with_record, space
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
@@ -126,7 +125,7 @@ class Designer:
             pool = [entry for entry in pool if entry[0] != rank]
             parents.append(SearchParent(id=str(rank), name=str(rank), genome=chosen.genome))
         space = self._space
-        record = _record(tried if self._remembers else (), space)
+        record = _record(tried if self._with_record else (), space)
         known = Knowledge(
             metric=space.metric,
             scale=record.scale,
@@ -157,8 +156,6 @@ class Tpe:
         self._optuna: Any = optuna
         self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
         self._asked: list[tuple[Genome, Any]] = []
-        self._told = 0
-        self._seeded = False
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
@@ -176,16 +173,14 @@ class Tpe:
         return None
 
     def _tell(self, tried: Sequence[Tried]) -> None:
-        if not self._seeded:
-            self._seeded = True
-            for entry in tried:
-                family = next((f for f, genome in BASELINES.items() if genome == entry.genome), None)
-                if family is not None and entry.value is not None:
-                    self._add(family, entry.genome, entry.value)
         known = {t.genome: t.value for t in tried}
-        for genome, trial in self._asked[self._told :]:
+        if not self._study.trials:
+            for family, genome in BASELINES.items():
+                if (value := known.get(genome)) is not None:
+                    self._add(family, genome, value)
+        for genome, trial in self._asked:
             self._finish(trial, known.get(genome))
-        self._told = len(self._asked)
+        self._asked.clear()
 
     def _add(self, family: str, genome: Genome, value: float) -> None:
         choice = self._optuna.distributions.CategoricalDistribution
@@ -200,11 +195,11 @@ class Tpe:
 
 
 ARMS: dict[str, Callable[[int], SearchArm]] = {
-    "designer": lambda seed: Designer(remembers=True),
+    "designer": lambda seed: Designer(with_record=True),
     "random": lambda seed: RandomArm(),
     "tpe": Tpe,
     "keep-if-lower": lambda seed: KeepIfLower(),
-    "no-memory": lambda seed: Designer(remembers=False),
+    "no-memory": lambda seed: Designer(with_record=False),
 }
 
 

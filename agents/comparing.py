@@ -23,7 +23,7 @@ from move37.lab import ladder
 from move37.lab.archive.codec import decode, encode
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
-from move37.lab.records import Candidate, Comparison, Measurement
+from move37.lab.records import Candidate, Comparison
 from move37.lab.statistics.growth import Trace
 from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.lab.statistics.paired import interval
@@ -237,16 +237,13 @@ async def _run(
 
 def _value(arm: MeasuredArm, metric: str) -> float | None:
     sound = [m for m in arm.measurements if m.metric == metric and m.is_sound]
-    return None if arm.failure or not sound or _diverged(arm.measurements) else sound[0].value
+    diverged = any(m.diverged for m in arm.measurements)
+    return None if arm.failure or diverged or not sound else sound[0].value
 
 
 def _gain(reference: float, value: float | None) -> float:
     """Over the best baseline at equal steps; who was not measured or diverged there comes last."""
     return -math.inf if value is None or math.isnan(reference) else reference - value
-
-
-def _diverged(measurements: Sequence[Measurement]) -> bool:
-    return any(m.diverged for m in measurements)
 
 
 def _cost(arm: MeasuredArm) -> float:

@@ -45,5 +45,5 @@ class CampaignContext:
     recalled: Sequence[MemoryKind] = MEMORY_KINDS  # which kinds of memory's items a conversation is given
     workers: int = 2  # experiments that run at once
     talking: int = 0  # further ones that may hold dialogues meanwhile, without a slot
-    bench: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # one place a worker: gates, rungs
+    job_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # for gates and trainings
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -85,7 +85,7 @@ async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequenc
 
 async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
     """All gates but novelty on a baseline, once."""
-    async with ctx.campaign.bench:
+    async with ctx.campaign.job_slots:
         checked = await ctx.campaign.task.check(candidate, trust=ctx.id, sandbox=ctx.campaign.sandbox, known=())
     reason = "" if checked.passed else _refusal(checked.results)
     return GateReport(
@@ -100,7 +100,7 @@ async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateRep
 
 async def _checked(ctx: ExperimentContext, candidate: Candidate) -> Checked:
     campaign = ctx.campaign
-    async with campaign.bench:
+    async with campaign.job_slots:
         checked = await campaign.task.check(
             candidate, trust=ctx.id, sandbox=campaign.sandbox, known=fingerprints(campaign, ctx.id)
         )
@@ -130,7 +130,7 @@ async def train(
     await campaign.inbox.while_paused()
     workdir = campaign.workdir / ctx.id / f"{seed}-{rate:g}"
     workdir.mkdir(parents=True, exist_ok=True)
-    async with campaign.bench:
+    async with campaign.job_slots:
         measured = await campaign.task.measure(
             candidate,
             experiment=ctx.id,

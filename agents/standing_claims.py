@@ -153,7 +153,7 @@ def _measuring(campaign: CampaignContext, task: QuestionedTask, ident: str) -> M
         sandbox=campaign.sandbox,
         standings=Standings.of(cache, corpus=task.digest, sandbox=campaign.sandbox.name),
         workdir=cache / "checkpoints",
-        places=campaign.bench,
+        places=campaign.job_slots,
         on_progress=progress,
     )
 

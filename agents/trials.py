@@ -28,7 +28,7 @@ class Trials:
         if len(source) > LONGEST_FILE:
             return f"The file is longer than {LONGEST_FILE} characters."
         campaign = self._ctx.campaign
-        async with campaign.bench:
+        async with campaign.job_slots:
             checked = await campaign.task.check(
                 Candidate(source=source, author="a trial"), trust=self._ctx.id, sandbox=campaign.sandbox, known=()
             )
@@ -49,7 +49,7 @@ class Trials:
             files={"main.py": snippet.encode()},
             limits=Limits(wall_seconds=RUN_SECONDS, memory_bytes=1024 * MIB, output_bytes=MIB),
         )
-        async with campaign.bench:
+        async with campaign.job_slots:
             outcome = await campaign.sandbox.run(job)
         parts = [f"{outcome.status.value}, exit status {outcome.exit_code}. {outcome.message}".strip()]
         for name, stream in (("output", outcome.stdout), ("errors", outcome.stderr)):

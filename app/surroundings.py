@@ -104,7 +104,7 @@ async def open_context(
             recalled=settings.memory.kinds,
             workers=workers,
             talking=TALKING if any(clients.values()) else 0,
-            bench=asyncio.Semaphore(workers),
+            job_slots=asyncio.Semaphore(workers),
             environment=environment_of(sandbox.name),
         )
 

@@ -140,9 +140,9 @@ class FieldTpe:
 
 
 ARMS: Mapping[str, Callable[[int, SearchSpace], SearchArm]] = {
-    "search": lambda seed, space: Designer(remembers=True, space=space),
-    "no-record": lambda seed, space: Designer(remembers=False, space=space),
-    "no-priors": lambda seed, space: Designer(remembers=True, space=replace(space, unprimed=frozenset(CATALOGUE))),
+    "search": lambda seed, space: Designer(with_record=True, space=space),
+    "no-record": lambda seed, space: Designer(with_record=False, space=space),
+    "no-priors": lambda seed, space: Designer(with_record=True, space=replace(space, unprimed=frozenset(CATALOGUE))),
     "random": lambda seed, space: RandomArm(space),
     "tpe": FieldTpe,
 }

@@ -79,7 +79,7 @@ class Tools(ReadingTools):
         candidate = Candidate(source=_file(source), author=MODEL_AUTHOR)
         trust = f"mcp-check-{next(self._checks)}"
         try:
-            async with context.bench:
+            async with context.job_slots:
                 checked = await context.task.check(
                     candidate, trust=trust, sandbox=context.sandbox, known=execution.fingerprints(context, "")
                 )
