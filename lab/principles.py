@@ -122,6 +122,7 @@ class OperatorRecord:
         effects = np.array([t.effect / noise for t in self.trials]) / errors
         shares = np.array([FAMILY_SHARE if family else 1.0 for _, family in names])
         gram, moment, square = scaled.T @ scaled, scaled.T @ effects, float(effects @ effects)
+        # Ties go to the earlier pair, which is the more usual one: hence minus its place.
         best = max(
             (_evidence(gram, moment, square, len(errors), width * shares, misfit) - _doubt(width, misfit), -place)
             for place, (width, misfit) in enumerate(itertools.product(WIDTHS, MISFITS))
@@ -137,6 +138,7 @@ def _doubt(width: float, misfit: float) -> float:
 
 def _evidence(gram: Matrix, moment: Matrix, square: float, n: int, prior_sd: Matrix, misfit: float) -> float:
     """Log marginal likelihood of `n` effects whose error is `misfit`, less what is the same for all choices."""
+    # Of a Gaussian linear model with the effects integrated out: Bishop 2006, section 3.5.1.
     precision = gram / misfit**2 + np.diag(1.0 / prior_sd**2)
     fitted = np.linalg.solve(precision, moment) / misfit**2
     residual = square / misfit**2 - float(moment @ fitted) / misfit**2

@@ -38,6 +38,7 @@ def measure(bench: Bench) -> RawMeasurement:
     module = bench.build(seed=0, perturbed=False)
     for number, (name, value) in enumerate(module.parameters.items()):
         drawn = name in others[0] and not _equal(value, others[0][name])
+        # Kept: what is equal under all seeds, but for a matrix of zeros, which would hide what it multiplies.
         if not value.is_floating_point() or not (drawn or (value.dim() > 1 and not value.any())):
             continue
         level = 0.0
@@ -75,6 +76,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
     if len(lengths) < 2:
         return level + 0.3 * torch.cos(torch.arange(shape.numel(), dtype=torch.float32)).reshape(shape)
     rows, columns = lengths[0], shape.numel() // lengths[0]
+    # The seed is a function of the two lengths in either order, so that the transpose gets the same draw.
     generator = torch.Generator().manual_seed(1009 * max(rows, columns) + min(rows, columns))
     numbers = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
     if rows == columns:

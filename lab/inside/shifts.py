@@ -91,6 +91,7 @@ def said(record: Record, shift: Shift) -> Said:
             continue
         g, moved = real(gradient).double(), real(by).double()
         effect += float((g * moved).sum())
+        # A random shift of this size changes the effect by a sum of independent terms g * moved.
         there = moved != 0
         if bool(there.any()):
             variance += float(g[there].square().sum()) * float(moved[there].square().mean())

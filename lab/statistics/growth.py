@@ -88,6 +88,7 @@ def _fit_amounts(law: str, data: Sequence[Trace], top: float) -> FittedLaw:
     w = w / w.sum()
     shapes = _shapes(law)
     f = _shaped(law, u, shapes)
+    # Simple regression on every shape at once; a negative slope becomes zero, which leaves the mean as the start.
     centre, middle = f @ w, float(y @ w)
     deviation = f - centre[:, None]
     varies = (deviation**2) @ w
@@ -109,6 +110,7 @@ def _fit_counts(law: str, data: Sequence[Tally], top: float) -> FittedLaw:
     shapes = _shapes(law)
     grown = _shaped(law, ends, shapes).sum(axis=1)
     growth = (len(found) + 0.5) / np.maximum(grown, 1e-12)
+    # Of an inhomogeneous Poisson process: the log rates where something was found, less the expected number.
     likelihood = np.log(np.maximum(growth[:, None] * _rate(law, found, shapes), 1e-300)).sum(axis=1) - growth * grown
     best = int(np.argmax(likelihood))
     return FittedLaw(law, 0.0, float(growth[best]), float(shapes[best]), 0.0)

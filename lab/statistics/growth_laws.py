@@ -103,6 +103,7 @@ def _decided(
     if campaigns < LEAST or (found is not None and found < LEAST):
         few = f"campaigns: {campaigns}" if found is None or campaigns < LEAST else f"found: {found}"
         return "", f"No law can be told from another: {few}, and fewer than {LEAST} let one of them decide."
+    # Every pair of laws may be compared below.
     confidence = adjusted_confidence(len(by_law) * (len(by_law) - 1) // 2)
 
     def better(one: str, other: str) -> bool:
@@ -119,6 +120,7 @@ def _decided(
             "",
             f"No growth with compute is shown: no law predicts a campaign left out better than a constant ({most}).",
         )
+    # It grows. A bent law has to beat the line; without one, the line is named only if the exponent is near 1.
     power = by_law[POWER]
     exponent = f"exponent {_bounds(power.shape, power.shape_low, power.shape_high)}"
     bent = [law for law in (POWER, SATURATING) if better(law, LINEAR)]

@@ -27,6 +27,7 @@ def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: flo
         return 0.0
     if sd <= 0.0:  # without noise every effect is found
         return 1.0 if effect else 0.0
+    # Given the ratio of the sample's sd to the true one, the test is a normal one; the mean over ratios is the power.
     critical = float(special.stdtrit(df, 0.5 + confidence / 2))
     shift = abs(effect) / sd * math.sqrt(n)
     ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)  # sample sd over true sd
