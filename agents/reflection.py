@@ -25,7 +25,7 @@ from move37.agents.roles import RoleContext, member
 from move37.agents.search.catalogue import CATALOGUE
 from move37.lab.archive import principles as stored
 from move37.lab.archive.message import now
-from move37.lab.principles import MOST, RECORD, kept, operator_effects
+from move37.lab.principles import MOST, RECORD, concerns, kept, operator_effects
 from move37.lab.records import Experiment, Principle
 from move37.memory import records as memory
 from move37.memory.errors import MemoryFault
@@ -69,11 +69,6 @@ class Midway:
             newest = self._ended[-every:]
             async with self._one:
                 await reflect(self._campaign, newest, self._limit, key=f"{self._numbers[0]}+{count}")
-
-
-def concerns(principle: Principle, experiments: Collection[str]) -> bool:
-    """Whether a principle is about these experiments: a home may hold several tasks."""
-    return not principle.supports or bool({*principle.supports, *principle.contradicts} & {*experiments})
 
 
 def revised(

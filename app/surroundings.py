@@ -138,12 +138,8 @@ def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> d
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"c{campaign.id}.jsonl"
-    recorders = {id(client): RecordingClient(client, file) for client in opened.unique if not _is_recording(client)}
+    recorders = {id(c): RecordingClient(c, file) for c in opened.unique if not isinstance(c, Replay)}
     return {role: recorders.get(id(client), client) for role, client in opened.clients.items()}
-
-
-def _is_recording(client: ChatCompletionClient) -> bool:
-    return isinstance(client, Replay)
 
 
 def _prices(opened: OpenedModels) -> Callable[[str, int, int, int], float]:

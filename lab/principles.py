@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,6 +197,11 @@ def kept(
         if p.author == RECORD and not p.struck and p.id not in found_ids
     ]
     return (*others, *found, *struck)
+
+
+def concerns(principle: Principle, experiments: Collection[str]) -> bool:
+    """Whether a principle is about experiments with these ids: a home may hold several tasks."""
+    return not principle.supports or not {*principle.supports, *principle.contradicts}.isdisjoint(experiments)
 
 
 def _principle(ident: str, effect: OperatorEffect, metric: Metric, names: Mapping[str, str]) -> Principle:

