@@ -96,7 +96,7 @@ def _parameters(experiment: Experiment) -> int | None:
 
 
 def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Metric, *, why: str = "") -> ParentFacts:
-    """A file to build on, with what it changed itself and what that was worth."""
+    """A file to build on, with its own change and the effect of that."""
     values = [m for m in experiment.measurements if m.metric == metric.name and m.is_sound]
     latest = max(values, key=lambda m: m.steps, default=None)
     base = base_of(experiment, experiments) if experiment.role is Role.CANDIDATE else None
@@ -118,12 +118,12 @@ def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Me
 
 
 def claimed(experiment: Experiment, metric: Metric) -> str:
-    """What a claim taught of it; "" where none was asked."""
+    """What a claim found of it; "" where there is none."""
     return claim_lesson(experiment.claim, metric) if experiment.claim else ""
 
 
 def source_of(experiment: Experiment) -> str:
-    """Its file, or nothing."""
+    """Its file; "" where there is none."""
     return experiment.candidate.source if experiment.candidate else ""
 
 

@@ -37,7 +37,7 @@ def _or_none(value: Any, read: Callable[[Any], Prediction | None]) -> Prediction
         return None
 
 
-# A forecast without its range is none; the reply around it still counts.
+# A forecast without its range is dropped; the rest of the reply counts.
 MaybePrediction = Annotated[Prediction | None, WrapValidator(_or_none)]
 
 

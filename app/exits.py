@@ -57,8 +57,8 @@ STATUS: Mapping[str, Exit] = {
     "move37.agents.errors.BadModel": Exit.WRONG_USE,
     "move37.agents.errors.NotConfirmable": Exit.WRONG_USE,
     "move37.agents.models.local.fetch.FetchFailed": Exit.ENVIRONMENT,
-    "move37.agents.seat.mailbox.NoSuchTurn": Exit.WRONG_USE,
-    "move37.agents.seat.mailbox.BadAnswer": Exit.WRONG_USE,
+    "move37.agents.external.turn_files.NoSuchTurn": Exit.WRONG_USE,
+    "move37.agents.external.turn_files.BadAnswer": Exit.WRONG_USE,
 }
 
 

@@ -27,8 +27,8 @@ from move37.benchmarks.rediscovery_tasks import TASKS
 EXPERIMENTS, LONG = 12, 24
 World = Callable[[Genome], float]  # lower is better
 ARMS: dict[str, Callable[[SearchSpace], SearchArm]] = {
-    "search": lambda space: Designer(remembers=True, space=space),
-    "no-record": lambda space: Designer(remembers=False, space=space),
+    "search": lambda space: Designer(with_record=True, space=space),
+    "no-record": lambda space: Designer(with_record=False, space=space),
     "random": RandomArm,
 }
 

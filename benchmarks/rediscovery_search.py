@@ -139,8 +139,8 @@ class FieldTpe:
 
 
 ARMS: Mapping[str, Callable[[int, SearchSpace], SearchArm]] = {
-    "search": lambda seed, space: Designer(remembers=True, space=space),
-    "no-record": lambda seed, space: Designer(remembers=False, space=space),
+    "search": lambda seed, space: Designer(with_record=True, space=space),
+    "no-record": lambda seed, space: Designer(with_record=False, space=space),
     "random": lambda seed, space: RandomArm(space),
     "tpe": FieldTpe,
 }

@@ -1,10 +1,10 @@
-"""Who is drawn as a parent, and why: a pure function of the archive's records, the seed and the experiment's number.
+"""Draws parents, each with the reason: a pure function of the archive's records, the seed and the experiment's number.
 
 Until a candidate has a number, baselines are drawn: by rank of their gain over the best one at equal steps (raw values
 at different steps do not compare). From then on two rules, and at least one parent is a candidate:
 
     the first parent   upper confidence bound: gain over the best baseline + spread * sqrt(log(1 + N) / (1 + children)),
-                       so that the best is built on most, and what nobody has built on is not forgotten
+                       so that the best is built on most, and what was never built on gets its turn
     the second         MAP-Elites: the best of another cell (by default another family; the agents add the size of the
                        state), so that crossover has something to cross
 
@@ -12,7 +12,7 @@ A gain on the screening seed chose whom it measures. So who was asked on fresh s
 the least gain that it failed with (`claims.shortfall`): who beats the best baseline here and loses to it at twice the
 width, or on a second corpus, is no best parent any more. Who held, or was not asked, keeps the gain of its screen.
 
-Experiments run side by side: children that still run count, so that one generation does not all build on one file.
+Children that still run count too, so that concurrent experiments do not all build on one file.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def draw_parents(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """Everybody who may be a parent."""
+    """All possible parents."""
 
     ranked: Sequence[Experiment]  # best first
     effects: Mapping[str, float | None]  # over the best baseline
@@ -173,7 +173,7 @@ def _or_last(effect: float | None) -> float:
 
 
 def _may_be_parent(experiment: Experiment) -> bool:
-    # A baseline may be one before it is measured: the first experiments start beside the baselines' training.
+    # Baselines that are not measured yet count: the first experiments start while baselines are trained.
     return experiment.status in ALIVE or (
         experiment.role is Role.BASELINE and experiment.status is ExperimentStatus.RUNNING
     )

@@ -25,8 +25,9 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
+from move37.memory.backend import open_store
 from move37.memory.embed import open_embedder, passages
-from move37.memory.embedder import Embedder, whole
+from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
@@ -141,8 +142,6 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _opened(self) -> Store:
         if self._store is None:
-            from move37.memory.backend import open_store
-
             folder = Path(self._config.path or "./qdrant_memory")
             store = open_store(folder, url=self._config.url, api_key=self._config.api_key)
             try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import MemoryUnavailable
 from move37.memory.index import Index
 from move37.memory.migrate import upgrade

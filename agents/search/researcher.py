@@ -1,4 +1,4 @@
-"""The Researcher as a search: a proposal drawn from parents, record and advice; after an objection, another or none."""
+"""The Researcher as a search: a proposal drawn from parents, record and memory; after an objection, another or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from move37.lab.forecasts import TENTH
 from move37.lab.numbers import scale_of
 from move37.memory.records import Recollection
 
-MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
+MOST_OBJECTIONS = 2  # that are answered with another draw; after the next one the proposal is withdrawn
 GAINED, LOST, ENDED = 1.5, 0.7, 0.6  # factors for operators of own experiments, by how they ended
 
 
@@ -73,8 +73,8 @@ def tried(view: View) -> frozenset[Genome]:
 
 
 def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
-    """What each operator's weight is multiplied by: papers speak for theirs, our own analyses by how they ended and by
-    what they say to try next."""
+    """Operator -> factor of its weight: papers raise those that they name; own analyses by their result, and those that
+    they say to try next."""
     factors: dict[str, float] = {}
     for recollection in recollections:
         factor = ADVICE if recollection.kind == "cognition" else _own(recollection)
@@ -87,7 +87,7 @@ def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
 
 
 def _own(recollection: Recollection) -> float:
-    """An own experiment speaks by its gain over its parent, or over the nearest reference that is known."""
+    """The factor of an own experiment: by its gain over its parent, or over the nearest reference that is known."""
     evidence = recollection.evidence
     if evidence is None:
         return 1.0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.reading import has_archive, print_json, reading
+from move37.app.text import harmless
+from move37.lab.archive import principles as stored
 from move37.lab.archive.codec import decode, encode
 from move37.lab.records import Metric, Principle
 
@@ -39,8 +41,6 @@ def principles(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.lab.archive import principles as stored
-
     home = context.obj.home
     if not has_archive(home):
         if as_json:
@@ -89,8 +89,6 @@ def _told(revision: Revision) -> list[str]:
 
 
 def _line(principle: Principle) -> str:
-    from move37.app.text import harmless
-
     against = f", against: {', '.join(principle.contradicts)}" if principle.contradicts else ""
     text = f"- {principle.text} For: {', '.join(principle.supports) or 'none'}{against}."
     return harmless(f"{text} STRUCK: {principle.struck}." if principle.struck else text)

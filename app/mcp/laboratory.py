@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.inbox import Inbox
-from move37.agents.seat.desk import SeatDesk, Turn
 from move37.app import wiring
 from move37.app.exits import status_of
 from move37.app.settings import Settings
@@ -42,11 +42,11 @@ class CallRefused(Exception):
 
 
 class Laboratory:
-    """One campaign, with a desk where its turns wait for the tools."""
+    """One campaign, and its turns that wait for the tools."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = replace(settings, models=settings.models.changed(model=MODEL))
-        self.desk = SeatDesk()
+        self.pending = PendingTurns()
         self.inbox = Inbox()
         self.notices: deque[str] = deque(maxlen=8)
         self.phase = ""
@@ -73,7 +73,7 @@ class Laboratory:
         """The campaign, to its end or its trouble."""
         try:
             unfinished = self._unfinished()
-            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "desk": self.desk}
+            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "pending": self.pending}
             if unfinished is None:
                 result = await wiring.run_campaign(self._settings, **wanted)  # type: ignore[arg-type]
             else:
@@ -85,7 +85,7 @@ class Laboratory:
             known = status_of(error) is not None
             self.trouble = str(error) if known else f"a fault of move37 itself ({error!r}); nothing stored is lost"
         finally:
-            self.desk.notify()
+            self.pending.notify()
 
     def _unfinished(self) -> int | None:
         """The home's newest campaign of an outsider that can be taken up again."""
@@ -104,14 +104,14 @@ class Laboratory:
         # A reader of its own: what was found can still be read when the campaign has closed its archive.
         self._archive = Archive.open(self._settings.home, readonly=True)
         self._context = replace(context, archive=self._archive)
-        self.desk.notify()
+        self.pending.notify()
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Notice):
             self.notices.append(event.text)
         if isinstance(event, BudgetUpdated):
             self.phase = event.phase
-        self.desk.notify()
+        self.pending.notify()
 
     @property
     def is_open(self) -> bool:
@@ -153,14 +153,14 @@ class Laboratory:
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 return False
-            await self.desk.changed(min(left, 1.0))
+            await self.pending.changed(min(left, 1.0))
         return True
 
     async def turn(self, role: str, experiment: str | None, seconds: float) -> Turn | None:
         """A waiting turn, waited for."""
-        await self.until(lambda: self.desk.find(role, experiment) or self.trouble or self.ended, seconds)
+        await self.until(lambda: self.pending.find(role, experiment) or self.trouble or self.ended, seconds)
         self.check()
-        return self.desk.find(role, experiment)
+        return self.pending.find(role, experiment)
 
     def mine(self) -> list[Experiment]:
         """The campaign's candidates, in order."""
@@ -171,7 +171,7 @@ class Laboratory:
     def needs(self, experiment: Experiment) -> str:
         """Which tool an experiment waits for; "" while the lab works on it, or when it has ended."""
         for role, tool in (("Researcher", "propose"), ("Engineer", "submit"), ("Analyst", "analyse")):
-            if self.desk.find(role, experiment.id) is not None:
+            if self.pending.find(role, experiment.id) is not None:
                 return tool
         return ""
 
@@ -211,7 +211,7 @@ class Laboratory:
         actions = [f"analyse(experiment={i!r}, ...)" for i in owed["analyse"]]
         actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
         actions += ["check(source=...)"] if owed["submit"] else []
-        actions += ["propose(...)"] if self.desk.find("Researcher") else []
+        actions += ["propose(...)"] if self.pending.find("Researcher") else []
         actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in self.mine() if self.at_work(e)]
         return actions or ["status()"]
 

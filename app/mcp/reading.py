@@ -51,7 +51,7 @@ class ReadingTools:
         """What a Researcher would read before a proposal."""
         await self._lab.ready(A_WHILE)
         turn = await self._lab.turn("Researcher", None, 3.0)  # whose context holds what was just analysed
-        context = turn.context if turn is not None else self._lab.desk.context
+        context = turn.context if turn is not None else self._lab.pending.context
         if context is None:
             raise CallRefused(self._lab.why_not("context"))
         budget = max(1_000, min(max_tokens, 100_000))

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from move37.agents import execution
 from move37.agents.edits import EditRefused, written
 from move37.agents.experiment_context import comparable
+from move37.agents.external.turns import Turn
 from move37.agents.messages import Precedents
 from move37.agents.replies import Code, Prediction, Proposal, Proposals, Report
-from move37.agents.seat.desk import Turn
 from move37.app.mcp import views
 from move37.app.mcp.laboratory import CallRefused, Laboratory
 from move37.app.mcp.reading import A_WHILE, ReadingTools, short_enough
@@ -66,7 +66,7 @@ class Tools(ReadingTools):
         )
         self._put(turn, Proposals(ideas=[proposal]))
         await self._negotiated(turn)
-        again = self._lab.desk.find("Researcher", turn.experiment)
+        again = self._lab.pending.find("Researcher", turn.experiment)
         if again is not None and (
             problems := [p for m in again.heard if isinstance(m, Precedents) for p in m.problems]
         ):
@@ -85,7 +85,7 @@ class Tools(ReadingTools):
         candidate = Candidate(source=_file(source), author=MODEL_AUTHOR)
         trust = f"mcp-check-{next(self._checks)}"
         try:
-            async with context.bench:
+            async with context.job_slots:
                 checked = await context.task.check(
                     candidate, trust=trust, sandbox=context.sandbox, known=execution.fingerprints(context, "")
                 )
@@ -167,15 +167,15 @@ class Tools(ReadingTools):
         return f"{experiment.id} needs {needs} first" if needs not in ("", "analyse") else ""
 
     def _put(self, turn: Turn, reply: BaseModel) -> None:
-        if not self._lab.desk.put(turn, reply):
+        if not self._lab.pending.put(turn, reply):
             raise CallRefused("another client was quicker: call status() to see what is free")
 
     async def _negotiated(self, turn: Turn) -> None:
         """Until a proposal is stored, or sent back."""
 
         def done() -> bool:
-            desk, e = self._lab.desk, self._experiment(turn.experiment)
-            asked = desk.find("Engineer", turn.experiment) or desk.find("Researcher", turn.experiment)
+            pending, e = self._lab.pending, self._experiment(turn.experiment)
+            asked = pending.find("Engineer", turn.experiment) or pending.find("Researcher", turn.experiment)
             return asked is not None or self._over(e)
 
         await self._lab.until(done, A_WHILE)

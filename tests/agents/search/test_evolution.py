@@ -207,7 +207,7 @@ def test_the_whole_search_does_the_same_in_any_unit(metric: str, unit: float, se
     world = Landscape(seed % 1000)
 
     def path(factor: float) -> list[Genome]:
-        arm, rng = Designer(remembers=True, space=SearchSpace(metric=metric)), Random(seed)
+        arm, rng = Designer(with_record=True, space=SearchSpace(metric=metric)), Random(seed)
         tried = [Tried(genome=g, value=-world.value(g) * factor) for g in BASELINES.values()]
         for _ in range(5):
             proposed = arm.propose(tried, rng)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign as campaigns
+from move37.agents.external.scientist import ExternalScientist
 from move37.agents.models.assignment import ROLES
-from move37.agents.seat.scientist import Outsider
 from move37.app import wiring
 from move37.lab.archive.store import Archive
 from move37.lab.records import Brief
@@ -20,11 +20,13 @@ from tests.agents.contexts import a_context
 def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     """The campaign without a sandbox: everything else is the real thing."""
 
-    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, desk: Any, campaign: Any = None) -> Any:
+    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, pending: Any, campaign: Any = None) -> Any:
         with Archive.open(settings.home) as archive:
             if not archive.campaigns():
                 archive.begin_campaign(Brief(budget=settings.campaign.budget or 3, model="seat"))
-            seat = Outsider(desk, signature="seat (over MCP)", earlier=lambda ident: archive.experiment(ident).analysis)
+            seat = ExternalScientist(
+                pending, signature="seat (over MCP)", earlier=lambda ident: archive.experiment(ident).analysis
+            )
             outsiders = dict.fromkeys(ROLES, seat)
             workers = settings.campaign.workers or 1
             context, _ = a_context(

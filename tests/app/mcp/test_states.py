@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from mcp.client.client import Client
 
+from move37.agents.external.scientist import ExternalScientist
+from move37.agents.external.turns import PendingTurns
 from move37.agents.models.assignment import ROLES
 from move37.agents.scientists import scientist
-from move37.agents.seat.desk import SeatDesk
-from move37.agents.seat.scientist import Outsider
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
 from move37.app.mcp.tools import predicted
@@ -27,7 +27,7 @@ IDEA = {"name": "one_more", "base": "linear", "change": "one more idea", **WORDS
 
 async def offered(agent: Agent) -> list[str]:
     """`next`, once a proposal may be made."""
-    assert await agent.lab.until(lambda: agent.lab.desk.find("Researcher"), 60)
+    assert await agent.lab.until(lambda: agent.lab.pending.find("Researcher"), 60)
     return list((await agent("status"))["next"])
 
 
@@ -178,6 +178,6 @@ async def test_a_prediction_in_numbers_is_stored_to_be_scored_and_words_say_how(
 
 def test_who_waits_for_somebody_outside_holds_no_training_place() -> None:
     search = scientist(None)
-    seat = Outsider(SeatDesk(), signature="seat", earlier=lambda _: None)
+    seat = ExternalScientist(PendingTurns(), signature="seat", earlier=lambda _: None)
     assert talking_places(dict.fromkeys(ROLES, search)) == 0
     assert talking_places(dict.fromkeys(ROLES, seat)) == talking_places({"Researcher": seat, "Critic": search}) > 0

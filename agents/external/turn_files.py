@@ -2,8 +2,9 @@
 
 A turn's file says what is asked (the role's prompt, as a language model would read it) and the JSON schema of the
 answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
-half a file. `carry` runs beside the campaign; the other functions are the command's. An answer is taken away as it is
-read: a role that is asked once more is asked anew, and an answer of another form than the turn's answers nothing.
+half a file. `exchange` runs beside the campaign; the other functions are those of `move37 answer`. An answer is taken
+away as it is read: a role that is asked once more is asked anew, and an answer of another form than the turn's answers
+nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.replies import REPLIES
-from move37.agents.seat.desk import SeatDesk, Turn
 
 log = structlog.get_logger()
 FOLDER = "seat"
@@ -48,8 +49,8 @@ class Waiting:
     file: Path
 
 
-async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
-    """Write turns down as they come, and bring their answers; until it is cancelled."""
+async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn], str]) -> None:
+    """Write each new turn to a file and hand over the answers that are found; runs until it is cancelled."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.json"):
@@ -57,13 +58,13 @@ async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) ->
     written: dict[Path, Turn] = {}
     try:
         while True:
-            for turn in desk.turns:
+            for turn in pending.turns:
                 path = _path(folder, turn.experiment, turn.role)
                 if written.get(path) is not turn:
                     _write(path, _as_record(turn, prompt_of(turn)))
                     written[path] = turn
             for path, turn in list(written.items()):
-                if turn not in desk.turns:
+                if turn not in pending.turns:
                     path.unlink(missing_ok=True)
                     _answer_path(path).unlink(missing_ok=True)
                     del written[path]
@@ -71,9 +72,9 @@ async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) ->
                     if _fits(turn, answer):
                         path.unlink(missing_ok=True)  # first: without it nobody takes the turn for one that waits
                         del written[path]
-                        desk.put(turn, turn.reply.model_validate(answer))
+                        pending.put(turn, turn.reply.model_validate(answer))
                     _answer_path(path).unlink(missing_ok=True)
-            await desk.changed(POLL_SECONDS)
+            await pending.changed(POLL_SECONDS)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
