@@ -1,1 +1,1 @@
-"""The society that does the science: roles, their conversation, one cycle, the campaign, model clients."""
+"""The agents: five roles, their conversation, the cycle of one experiment, the campaign, and model clients."""

@@ -1,4 +1,4 @@
-"""The candidate without its new part: the search takes its genes back; other authors' parts are the whole change.
+"""The candidate without its new part: for a plan its new operators, for code without a plan the whole change.
 
 For a plan of the grammar, every operator that the candidate has and its base has not is taken out again, one after the
 other; what else differs stays. For code that a model or a user wrote, the part is the change itself, so that the
@@ -17,7 +17,7 @@ from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.agents.search.operators import take
 from move37.lab.records import Candidate, Experiment, Role
 
-ORDERS = 120  # in which the part is taken out at most: all of five operators
+ORDERS = 120  # orders of taking operators out that are tried at most: all those of five operators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ def _genome(base: Experiment) -> Genome | None:
 def _without(genome: Genome, gained: tuple[str, ...], known: Collection[str]) -> Genome | None:
     """The genome without `gained`, and without anything beyond the `known` operators of both; None where no order can.
 
-    On the way a mixer may become too large, and then something gives way that belongs to neither; not in every order.
+    Without an operator a mixer may exceed the parameter limit; then `fit` removes something that belongs to neither, in
+    some orders and not in others.
     """
     for order in islice(permutations(gained), ORDERS):
         found = genome

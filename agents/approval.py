@@ -1,8 +1,8 @@
-"""When a user has to say yes: several requests may wait at once, each is answered by its id, and none waits for ever.
+"""Requests for the user's approval: several may wait at once, each is answered by its id, each has a timeout.
 
-A request that nobody answers within the timeout goes on, and a notice says so. `auto` asks at few points: where the
-Critic objected and it goes on all the same, and where a step is dear (`Doubt`). While a request waits the campaign's
-clock stands still. Held-out text is opened where a claim is asked at a campaign's end, and at no other point.
+After the timeout the campaign goes on as if approved, and a notice says so. `auto` asks in few cases (`Doubt`): where
+the Critic objected and the hypothesis is tried all the same, and where a step is expensive. While a request waits, the
+campaign's clock is stopped. Held-out text is opened where a claim is asked at a campaign's end, and at no other point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from move37.lab.archive.message import Message
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Kind = Literal["hypothesis", "code", "promotion", "held_out"]
 Doubt = Literal["contested", "dear", "held_out"]  # why `auto` would ask
-DEAR = 0.1  # of what is left: a step that costs more is asked about
+DEAR = 0.1  # share of the time left: `auto` asks before a step that costs more
 TIMEOUT = 600.0  # seconds
 _ASKS: dict[Approve, tuple[Kind, ...]] = {
     "never": (),
@@ -51,7 +51,7 @@ def is_dear(cost: float, left: float | None) -> bool:
 
 
 class Approvals:
-    """Asks the user for what the mode names, and for nothing else."""
+    """Asks the user wherever the mode of approval says so (`wants`)."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Approvals:
     async def asked(self, experiment: str, kind: Kind, text: str, *, doubt: Doubt | None = None) -> str:
         """The reason of the user's veto, or "" when it may go on: approved, not asked for, or not answered in time.
 
-        Once the campaign is stopped it never returns: whoever runs the campaign cancels what waits.
+        Once the campaign is stopped it never returns: the campaign cancels the task that waits here.
         """
         if not wants(self._mode, kind, doubt):
             return ""
@@ -97,7 +97,7 @@ class Approvals:
         return veto
 
     async def _decision(self, request: OpenRequest) -> Decision | None:
-        """The answer, or None when the timeout is over; a pause and a stop let no time pass."""
+        """The answer, or None after the timeout, which does not run while the campaign is paused or stopped."""
         left = self._timeout
         while True:
             if not self._inbox.stopped and (decision := self._inbox.take_decision(lambda d: self._answers(d, request))):

@@ -6,8 +6,7 @@
     keep-if-lower   one champion, one random move, kept if a single run is lower
     tpe             Optuna's TPE over the family and every operator
 
-Each sees the same baselines and its own history, and gives the next genome. Not here: conversation and papers, which
-belong to a campaign; these are the searches themselves.
+Each proposes the next genome from the baselines and its own history. Dialogues and papers are parts of campaigns only.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from random import Random
 from typing import Any, Protocol
 
 from move37.agents.record import operator_facts
-from move37.agents.search.catalogue import PRIOR_METRIC
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
@@ -27,6 +25,7 @@ from move37.agents.search.size import fit
 from move37.lab.parents import TEMPERATURE
 from move37.lab.principles import OperatorRecord, Trial
 from move37.lab.statistics.noise import effect_noise
+from move37.lab.tasks.registry import DEFAULT, kind_of
 
 MOST_MOVES = 6  # of a random genome
 TRIES = 200
@@ -60,9 +59,8 @@ class SearchSpace:
     """Where an arm begins and what it is not told."""
 
     starts: Mapping[str, Genome] = field(default_factory=lambda: BASELINES)
-    unprimed: frozenset[str] = frozenset()  # operators whose prior the designer forgets
-    carried: frozenset[str] = frozenset()  # operators that come in by their own move alone, with no other's default
-    metric: str = PRIOR_METRIC  # of the values that an arm is told; priors apply to their own metric only
+    carried: frozenset[str] = frozenset()  # operators that only their own move may add, never a family's defaults
+    metric: str = kind_of(DEFAULT).metric.name  # of the values that an arm is told
     noise: float | None = None  # standard deviation of one effect, in the metric's unit; None: `effect_noise` says it
 
 
@@ -111,10 +109,10 @@ class KeepIfLower:
 
 
 class Designer:
-    """The lab's search; `remembers` its record of operators, or draws by the grammar's priors alone."""
+    """The lab's search, with its record of operators or by chance from its parents."""
 
-    def __init__(self, *, remembers: bool, space: SearchSpace = GRAMMAR) -> None:
-        self._remembers, self._space = remembers, space
+    def __init__(self, *, with_record: bool, space: SearchSpace = GRAMMAR) -> None:
+        self._with_record, self._space = with_record, space
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
@@ -126,15 +124,13 @@ class Designer:
             pool = [entry for entry in pool if entry[0] != rank]
             parents.append(SearchParent(id=str(rank), name=str(rank), genome=chosen.genome))
         space = self._space
-        record = _record(tried if self._remembers else (), space)
+        record = _record(tried if self._with_record else (), space)
         known = Knowledge(
-            metric=space.metric,
             scale=record.scale,
             record=operator_facts(record),
             adding=record.adding,
             tried=frozenset(t.genome for t in tried),
             baselines=frozenset(space.starts.values()),
-            unprimed=space.unprimed,
         )
         for _ in range(TRIES):
             if (found := draw(parents, known, rng)) is None:
@@ -157,8 +153,6 @@ class Tpe:
         self._optuna: Any = optuna
         self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
         self._asked: list[tuple[Genome, Any]] = []
-        self._told = 0
-        self._seeded = False
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
@@ -176,16 +170,14 @@ class Tpe:
         return None
 
     def _tell(self, tried: Sequence[Tried]) -> None:
-        if not self._seeded:
-            self._seeded = True
-            for entry in tried:
-                family = next((f for f, genome in BASELINES.items() if genome == entry.genome), None)
-                if family is not None and entry.value is not None:
-                    self._add(family, entry.genome, entry.value)
         known = {t.genome: t.value for t in tried}
-        for genome, trial in self._asked[self._told :]:
+        if not self._study.trials:
+            for family, genome in BASELINES.items():
+                if (value := known.get(genome)) is not None:
+                    self._add(family, genome, value)
+        for genome, trial in self._asked:
             self._finish(trial, known.get(genome))
-        self._told = len(self._asked)
+        self._asked.clear()
 
     def _add(self, family: str, genome: Genome, value: float) -> None:
         choice = self._optuna.distributions.CategoricalDistribution
@@ -200,16 +192,16 @@ class Tpe:
 
 
 ARMS: dict[str, Callable[[int], SearchArm]] = {
-    "designer": lambda seed: Designer(remembers=True),
+    "designer": lambda seed: Designer(with_record=True),
     "random": lambda seed: RandomArm(),
     "tpe": Tpe,
     "keep-if-lower": lambda seed: KeepIfLower(),
-    "no-memory": lambda seed: Designer(remembers=False),
+    "no-memory": lambda seed: Designer(with_record=False),
 }
 
 
 def without_unasked(genome: Genome, asked: Collection[str], carried: Collection[str]) -> Genome:
-    """`genome` less the `carried` operators that nobody asked for: a family's usual settings brought them along."""
+    """`genome` less the `carried` operators that were not asked for: they came with a family's default settings."""
     for name in sorted(({*carried} & {*operators_in(genome)}) - {*asked}):
         genome = take(name, genome, Random(0)) or genome
     return genome

@@ -17,7 +17,7 @@ from move37.lab.probes.run import CHANCE
 from move37.lab.records import Effects
 from move37.memory import render as remembered
 
-NEW, OLD = 4, 40  # ledger rows that stand before, and behind, sources and recollections
+NEW, OLD = 4, 40  # ledger rows that rank before sources and recollections, and after them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,9 +25,9 @@ class ContextBlock:
     """One piece."""
 
     text: str
-    rank: float  # the smaller, the sooner it gets its room
+    rank: float  # blocks of smaller rank are shown first when the budget is short
     folded: str = ""  # a shorter form
-    must: bool = False  # is shown whatever it takes
+    must: bool = False  # shown even beyond the budget
 
 
 def principles(context: ResearchContext) -> list[ContextBlock]:
@@ -85,7 +85,7 @@ def ledger_near(context: ResearchContext) -> list[ContextBlock]:
 
 
 def ledger_line(row: LedgerRow) -> str:
-    """What changed against what, what came of it, and what it taught."""
+    """The change and its base, the effects, and the lesson."""
     parts = [f"- {row.experiment} {line(row.name)}, from {row.base or 'nothing known'}: {line(row.change)}"]
     told = effects(row.effects)
     parts += [f"Gain {told}{f' at {row.steps} steps' if row.steps else ''}."] if told else []

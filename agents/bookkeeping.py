@@ -1,4 +1,4 @@
-"""What a campaign writes about itself: what is spent and left, and that nothing of a finished one stays running."""
+"""What a campaign records about itself: what is spent and left; at its end no experiment is left running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from move37.lab.records import ExperimentStatus, Role
 
 
 def tell_budget(campaign: CampaignContext, phase: str) -> None:
-    """Show what is spent and what is left."""
+    """Emit `BudgetUpdated`: what is spent and what is left."""
     candidates = [e for e in campaign.archive.experiments(campaign.record.id) if e.role is Role.CANDIDATE]
     campaign.on_event(
         BudgetUpdated(
@@ -32,7 +32,7 @@ def spent_of(campaign: CampaignContext) -> Expenses:
 
 
 def close_unfinished(campaign: CampaignContext, reason: str) -> None:
-    """No experiment of a finished campaign stays running."""
+    """Mark every experiment that is still running as failed, for `reason`."""
     for e in campaign.archive.experiments(campaign.record.id):
         if e.status is ExperimentStatus.RUNNING:
             campaign.archive.finish_stage(
@@ -47,7 +47,7 @@ def begun(campaign: CampaignContext, number: int) -> bool:
 
 
 def need_a_baseline(campaign: CampaignContext) -> None:
-    """Raises `BadTask` when nothing is there to compare with: the fault lies in the task, not in a candidate."""
+    """Raises `BadTask` where no baseline could be measured: without one no candidate can be judged."""
     own = baselines_of(campaign)
     if own and all(e.status is ExperimentStatus.FAILED for e in own):
         raise BadTask(

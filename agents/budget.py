@@ -1,4 +1,4 @@
-"""What may still be spent: pure decisions over small records, and the tally that model calls write into."""
+"""What may still be spent: pure decisions over small records, and the counter that model calls add to."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def changed(brief: Brief, change: BudgetChange) -> Brief:
 
 
 def refused(change: BudgetChange, begun: int, spent: Expenses) -> str:
-    """Why a change cannot be: a limit that is used up already. Empty when it can. `begun`: candidates so far."""
+    """Why a change is refused: the new limit is used up already. Empty: it is not. `begun`: candidates so far."""
     if change.candidates is not None and change.candidates < begun:
         return f"{begun} candidates have begun, and the budget counts all of them: name at least {begun}"
     if change.seconds is not None and change.seconds <= spent.seconds:
@@ -84,6 +84,6 @@ class CampaignUsage:
         self.tool_calls = 0  # of this session
 
     def add(self, tokens: int, cost: float) -> None:
-        """One model call more."""
+        """Add one model call."""
         self.tokens += tokens
         self.cost += cost

@@ -1,8 +1,8 @@
-"""Cycles until the budget ends: the campaign. Resume is the same walk over an archive that already holds answers.
+"""Cycles until the budget ends: the campaign. Resume runs the same code; finished steps are read from the archive.
 
-Read `run` first (the order of things), then `_search` (candidates, several at once), then the watchers that let a user
-or a limit end it at any moment. One experiment: cycle.py; what it starts with: open_experiment.py; the upper rungs:
-promotion.py; the claims of who beat its rivals there: standing_claims.py.
+Read `run` first (the order of the phases), then `_search` (candidates, several at once), then the watchers that let a
+user or a limit end it at any moment. One experiment: cycle.py; what it starts with: open_experiment.py; the upper
+rungs: promotion.py; claims for candidates that beat their rivals there: standing_claims.py.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class _Campaign:
         self._phase = ""
         self._walked: set[int] = set()  # numbers of candidates that this session began or took up again
         self._granted = asyncio.Event()  # the user changed a limit
-        self._early: list[str] = []  # candidates that were tried while others climbed: they climb next
-        self._hurried = False  # the time left is for the best so far, which was said: until the user grants more
+        self._early: list[str] = []  # candidates screened during a promotion: they are in the next one
+        self._hurried = False  # the user was told that the time left is kept for the best so far
 
     async def run(self) -> CampaignResult:
         campaign = self._context
@@ -111,12 +111,12 @@ class _Campaign:
                 await campaign.sandbox.release(own.id)
             self._enter("confirm")
             for work in (promotion.tune, promotion.screen_again, promotion.confirm):
-                await work(campaign, everybody, self.seat)
-            await standing_claims.confirm_standing(campaign, self.seat, self._limit)
+                await work(campaign, everybody, self._open)
+            await standing_claims.confirm_standing(campaign, self._open, self._limit)
             numbers = self._open_numbers(schedule.generation)
 
     def _open_numbers(self, most: int) -> list[int]:
-        """The next candidates: those that a limit held back come as soon as it is raised."""
+        """Numbers of the next candidates; none while a limit is reached or the time left is kept for the best."""
         campaign = self._context
         self._hear_budget()
         found = [n for n in range(1, campaign.record.brief.budget + 1) if n not in self._walked]
@@ -125,14 +125,17 @@ class _Campaign:
         return found[:most]
 
     def _hear_budget(self) -> None:
-        """Carry out what the user granted; whoever grants more lets candidates go on that time had held back."""
+        """Apply limits that the user changed; after that, candidates may begin again."""
         if extend(self._context):
             self._granted.set()
             self._hurried = False
             tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:
-        """Candidates side by side, then the ladder; whoever is granted meanwhile is tried beside it and climbs next."""
+        """Screen candidates concurrently, then promote the best; ids of all that were screened before the promotion.
+
+        Candidates that a raised limit allows meanwhile are screened beside the promotion and are in the next one.
+        """
         rest = set(range(1, self._context.record.brief.budget + 1)) - self._walked - set(numbers)
         self._enter("search")
         generation, self._early = self._early, []
@@ -140,7 +143,7 @@ class _Campaign:
         self._enter("climb")
         climb = asyncio.ensure_future(self._climb(generation))
         try:
-            while not climb.done() and not rest:  # else those that learn from this climb come next anyway
+            while not climb.done() and not rest:  # else the rest waits for what this promotion teaches
                 self._granted.clear()
                 self._early += await self._search(self._open_numbers(self._context.schedule.generation))
                 heard = asyncio.ensure_future(self._granted.wait())
@@ -161,7 +164,7 @@ class _Campaign:
         )
         baselines_done = asyncio.ensure_future(self._baselines_climb(own))
         try:
-            await promotion.promote(campaign, generation, theirs, self.seat, baselines_done)
+            await promotion.promote(campaign, generation, theirs, self._open, baselines_done)
             await baselines_done
         finally:
             baselines_done.cancel()
@@ -177,7 +180,7 @@ class _Campaign:
         await gather(*(self._baseline(n, rungs) for n, b in own if names is None or b.name in names))
 
     async def _baselines_climb(self, rungs: Sequence[Rung]) -> None:
-        """Successive halving as of candidates: a baseline that is far behind at a fifth of the steps is no rival."""
+        """Successive halving of the baselines: one that is far behind at a fifth of the steps is no rival."""
         last = self._context.schedule.baseline_rungs[0]
         for rung in rungs:
             await self._baselines((rung,), promotion.kept_baselines(self._context, last))
@@ -195,21 +198,21 @@ class _Campaign:
             environment=campaign.environment,
         )
         sharing.share(campaign, experiment, own)
-        ctx, step = self.seat(experiment)
+        ctx, step = self._open(experiment)
         await cycle.baseline(ctx, step, own.candidate, tuple(rungs))
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
 
     # Candidates ---------------------------------------------------------------------------------------------
 
     async def _search(self, numbers: Sequence[int]) -> list[str]:
-        # Talking holds no training place: gates and trainings take the bench, and further experiments talk meanwhile.
+        # Gates and trainings have slots of their own (`workers`); `talking` further experiments may hold dialogues.
         slots = asyncio.Semaphore(self._context.workers + self._context.talking)
         midway = reflection.Midway(self._context, numbers, self._limit)
 
         async def tried(number: int) -> str:
             async with slots:
                 if ident := await self._candidate(number):
-                    await midway.ended(ident)  # before its place is free: who begins there knows what was revised
+                    await midway.ended(ident)  # before its slot is free: the next one reads the revision
             return ident
 
         return [ident for ident in await gather(*(tried(n) for n in numbers)) if ident]
@@ -220,11 +223,11 @@ class _Campaign:
         if not begun(campaign, number) and (
             self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
         ):
-            return ""  # nothing new is proposed; what is written goes on
+            return ""  # no new candidate; those that were begun go on
         self._walked.add(number)
         self._store_lines()
         experiment = begin(campaign, number)
-        ctx, step = self.seat(experiment)
+        ctx, step = self._open(experiment)
         task = asyncio.create_task(cycle.cycle(ctx, step))
         self._running[experiment.id] = task
         try:
@@ -261,14 +264,14 @@ class _Campaign:
         )
         await cycle.learn(ctx, step)
 
-    def seat(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
+    def _open(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
         """The conversation and the durable steps of one experiment."""
         return open_experiment(self._context, experiment, self._limit)
 
     # Watchers -----------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        """Store what is typed before anybody hears it, and carry out vetoes that nobody asked for."""
+        """Store typed lines before an agent reads them, and carry out vetoes that answer no request."""
         campaign = self._context
         while True:
             self._store_lines()
@@ -279,7 +282,7 @@ class _Campaign:
             await campaign.inbox.changed(timeout=0.5)
 
     def _unasked(self, decision: Decision) -> bool:
-        """Whether no open request will take it."""
+        """Whether it answers no open request."""
         waiting = [request.experiment for request in self._context.approvals.waiting]
         return decision.experiment not in waiting if decision.experiment else not waiting
 

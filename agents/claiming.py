@@ -1,8 +1,8 @@
-"""Who takes part in a claim, and what is fixed before its first fresh run: for `move37 confirm` and a campaign's end.
+"""The rivals and the plan of a claim, fixed before its first fresh run: for `move37 confirm` and a campaign's end.
 
 Read `ask` first: contenders and gates of the ablation, then the plan (which confirmation of the home, which seeds),
-which is in the archive before the first run, then the questions (`lab/confirming.py`), then the claim. A killed one
-reads its plan back and goes on; its finished runs are kept (`lab/standings.py`).
+which is stored before the first run, then the questions (`lab/confirming.py`), then the claim. After a kill the plan is
+read back and asking goes on; finished runs are kept (`lab/standings.py`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ConfirmationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimWatch:
-    """What is told while it runs."""
+    """Callbacks while a claim is asked."""
 
     begins: Callable[[ConfirmationPlan, int], None]  # (plan, trainings)
     run: Callable[[str, int, bool], None]  # (name, seed, kept)
@@ -66,7 +66,7 @@ class ClaimWatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimGround:
-    """Where a claim is asked."""
+    """What asking a claim needs: task, sandbox, archive, cache."""
 
     archive: Archive
     task: QuestionedTask  # with the campaign's own draw of what decides
@@ -145,7 +145,7 @@ def second_task(task: QuestionedTask, cache: Path, path: Path | None, missing: d
 async def _setup(
     ground: ClaimGround, experiment: Experiment, wanted: ConfirmationRequest
 ) -> tuple[Setup, ConfirmationPlan]:
-    """Who takes part; the plan is stored once everybody is known, and before anybody runs on a fresh seed."""
+    """Contenders and plan; the plan is stored once all contenders are known and before any run on a fresh seed."""
     task, context = ground.task, ground.context
     everybody = ground.archive.experiments()
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
@@ -206,7 +206,7 @@ async def _family(
     missing: dict[str, str],
 ) -> Contender | None:  # fmt: skip
     if experiment.family not in tuning.families():
-        missing[FAMILY] = ""  # a family of its own has no other member
+        missing[FAMILY] = ""  # "": the question does not apply, as no baseline has this family
         ground.watch.notice(f"family {experiment.family} has no baseline to tune: the two best baselines stand for it")
         return None
     tuned = await tuning.tuned_family(

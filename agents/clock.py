@@ -1,6 +1,6 @@
 """Time as the campaign sees it: all its sessions together, a soft end (the preset's) and a hard one (the brief's).
 
-While a user paused the campaign or is asked something it stands still (`Pauses`): nobody's thinking costs the night.
+It is stopped while the user paused the campaign or is asked something (`Pauses`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class Pauses:
-    """How long the campaign stood still for a user; several reasons at once count once. Thread-safe."""
+    """How long the campaign's clock was stopped for a user; overlapping reasons count once. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -22,14 +22,14 @@ class Pauses:
         self._before = 0.0
 
     def hold(self) -> None:
-        """One reason more to stand still."""
+        """Stop the clock; each call needs a `release`."""
         with self._lock:
             if self._holders == 0:
                 self._since = self._now()
             self._holders += 1
 
     def release(self) -> None:
-        """One reason less."""
+        """Undo one `hold`; after the last one the clock runs."""
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
@@ -37,7 +37,7 @@ class Pauses:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Stand still within the block."""
+        """A context in which the clock is stopped."""
         self.hold()
         try:
             yield
@@ -46,7 +46,7 @@ class Pauses:
 
     @property
     def seconds(self) -> float:
-        """Stood still so far."""
+        """Seconds for which the clock was stopped so far."""
         with self._lock:
             return self._before + (self._now() - self._since if self._holders else 0.0)
 
@@ -65,14 +65,14 @@ class Clock:
     ) -> None:
         self._now = now
         self._pauses = pauses or Pauses(now)
-        self._began = now() - before - self._pauses.seconds  # what stood still before this clock began is not its own
+        self._began = now() - before - self._pauses.seconds  # earlier pauses are not its own
         self._soft = soft
         self.hard = hard
         if hard is not None:
             self.extend(hard)
 
     def extend(self, hard: float) -> None:
-        """The brief's own end moves; a preset's earlier end moves along: whoever names a time asked for it."""
+        """Set the brief's limit; a preset's earlier one is set to it too, because the user asked for that time."""
         self.hard = hard
         if self._soft is not None:
             self._soft = max(self._soft, hard)

@@ -2,7 +2,8 @@
 
 Read `prepare` (the baselines of one seed, trained once for all arms), `campaign` (one arm: rounds of screening and
 climbing as a campaign's generations are, then fresh seeds against the two best baselines), then `summarise` (over the
-seeds of an arm) and `laws` (over all budgets that were ever compared in a home). A killed one finds what it finished.
+seeds of an arm) and `laws` (over all budgets that were ever compared in a home). After a kill, finished runs are found
+again.
 """
 
 from __future__ import annotations
@@ -22,16 +23,14 @@ from move37.lab import ladder
 from move37.lab.archive.codec import decode, encode
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
-from move37.lab.records import Candidate, Comparison, Measurement
+from move37.lab.records import Candidate, Comparison
 from move37.lab.statistics.growth import Trace
 from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
 
-CLIMBERS = 6  # of the screen that are measured at all steps: 100 steps rank poorly, and a climb costs as few screens
-ROUNDS = (
-    3  # after each, its share of the climbers climbs, so that later candidates are made from what held at all steps
-)
+CLIMBERS = 6  # screened candidates that are trained to all steps: 100 steps rank poorly, and a full run is cheap
+ROUNDS = 3  # after each, a share of `CLIMBERS` is trained to all steps, and later candidates build on those results
 FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
 CANDIDATES, FRESH_SEEDS = 12, 5
 OUTCOMES = "comparisons.jsonl"  # in a home
@@ -39,7 +38,7 @@ OUTCOMES = "comparisons.jsonl"  # in a home
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What all arms of one seed share."""
+    """The baselines' runs of one seed, which all arms share."""
 
     seed: int
     values: Mapping[str, float]  # family -> screened value of its baseline
@@ -231,23 +230,20 @@ def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
 async def _run(
     context: MeasuringContext, genome: Genome, rung: Rung, seeds: Sequence[int], rate: float, *, fresh: bool = False
 ) -> MeasuredArm:
-    # The name stands in the file, and the file is the key under which a run is kept: equal genomes share one.
+    # The name is part of the file, and the file is the key of a kept run: equal genomes must get equal names.
     candidate = Candidate(source=emit(genome, name="compared"), author="designer (search)", family=genome.family)
     return await runs(context, candidate, "compared", rung=rung, seeds=seeds, rate=rate, fresh=fresh)
 
 
 def _value(arm: MeasuredArm, metric: str) -> float | None:
     sound = [m for m in arm.measurements if m.metric == metric and m.is_sound]
-    return None if arm.failure or not sound or _diverged(arm.measurements) else sound[0].value
+    diverged = any(m.diverged for m in arm.measurements)
+    return None if arm.failure or diverged or not sound else sound[0].value
 
 
 def _gain(reference: float, value: float | None) -> float:
     """Over the best baseline at equal steps; who was not measured or diverged there comes last."""
     return -math.inf if value is None or math.isnan(reference) else reference - value
-
-
-def _diverged(measurements: Sequence[Measurement]) -> bool:
-    return any(m.diverged for m in measurements)
 
 
 def _cost(arm: MeasuredArm) -> float:

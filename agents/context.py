@@ -23,7 +23,7 @@ from move37.sandbox.sandbox import Sandbox
 
 @dataclass(slots=True, kw_only=True)
 class CampaignContext:
-    """One campaign's surroundings. Limits may change while it runs (`agents/extending.py`); nothing else does."""
+    """What all stages of one campaign share. Only limits change while it runs (`agents/extending.py`)."""
 
     archive: Archive
     record: Campaign
@@ -44,6 +44,6 @@ class CampaignContext:
     limits: ConversationLimits = field(default_factory=ConversationLimits)
     recalled: Sequence[MemoryKind] = MEMORY_KINDS  # which kinds of memory's items a conversation is given
     workers: int = 2  # experiments that run at once
-    talking: int = 0  # further ones that may talk meanwhile, without a place at the bench
-    bench: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # one place a worker: gates, rungs
+    talking: int = 0  # further ones that may hold dialogues meanwhile, without a slot
+    job_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # for gates and trainings
     environment: Mapping[str, str] = field(default_factory=dict)

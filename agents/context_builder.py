@@ -15,8 +15,9 @@ from move37.agents.experiment_context import ExperimentContext, baselines_of, co
 from move37.agents.planning import plans_of
 from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchContext, TaskCard
 from move37.lab.archive import principles
+from move37.lab.principles import concerns
 from move37.lab.probes.run import CHANCE
-from move37.lab.records import Experiment, Hypothesis, Principle, Role
+from move37.lab.records import Experiment, Hypothesis, Role
 from move37.memory.errors import MemoryFault
 from move37.memory.records import ProbeResult, Recollection, Situation
 
@@ -62,7 +63,7 @@ def at_stage(
         proposals=ctx.proposals,
         said=_said(ctx),
         ruled_out=campaign.inbox.directions.banned,
-        principles=tuple(p for p in principles.standing(campaign.archive) if _is_ours(p, others)),
+        principles=tuple(p for p in principles.standing(campaign.archive) if concerns(p, {e.id for e in others})),
         leaderboard=ledger.leaderboard(others, metric),
         ledger=ledger.ledger(others, metric),
         parents=parents,
@@ -145,18 +146,13 @@ def _said(ctx: ExperimentContext) -> tuple[str, ...]:
 
 
 def _shown(experiments: Sequence[Experiment]) -> Mapping[str, int]:
-    """How often each recollection was shown: what everybody has read already makes room."""
+    """How often each recollection was shown: those that were shown often rank lower."""
     keys: Counter[str] = Counter()
     for e in experiments:
         for stage in e.stages:
             found = stage.payload.get("recollected")
             keys.update(str(k) for k in found if k) if isinstance(found, list) else None
     return keys
-
-
-def _is_ours(principle: Principle, experiments: Sequence[Experiment]) -> bool:
-    """Whether it is about experiments of this task: a home may hold several."""
-    return not principle.supports or any(e.id in principle.supports for e in experiments)
 
 
 def _budget(ctx: ExperimentContext, others: Sequence[Experiment]) -> BudgetFacts:

@@ -40,12 +40,12 @@ from move37.agents.roles import LAB, MEMBERS, USER
 from move37.agents.team import NextSpeaker
 from move37.lab.archive.message import Message
 
-OnMessage = Callable[[Message], None]  # hears what is said, without its experiment
+OnMessage = Callable[[Message], None]  # called with each message; its experiment is not set yet
 Answer = Callable[[Opening, Proposals], Awaitable[Precedents]]  # the lab's, to a proposal
 
 
 class Conversation:
-    """The society's conversation about one experiment."""
+    """The agents' conversation about one experiment."""
 
     def __init__(self, *, inbox: Inbox, on_message: OnMessage, answer: Answer) -> None:
         self._makers: list[Callable[[], BaseChatAgent]] = []
@@ -56,11 +56,11 @@ class Conversation:
         self.stage = ""
 
     def join(self, maker: Callable[[], BaseChatAgent]) -> None:
-        """One more role; `maker` makes its agent anew for every stage."""
+        """Add a role; `maker` makes a new agent of it for every stage."""
         self._makers.append(maker)
 
     def enter(self, stage: str) -> None:
-        """What follows belongs to this stage."""
+        """Begin a stage: later messages belong to it."""
         self.stage = stage
 
     def interject(self, speaker: str) -> tuple[str, ...]:
@@ -71,11 +71,11 @@ class Conversation:
         return tuple(line.text for line in lines)
 
     def tell(self, text: str, *, to: str) -> None:
-        """Something that the lab says in this stage outside of any turn."""
+        """Store and show a message of the lab outside of any turn."""
         self._on_message(Message(source=LAB, to=to, text=text, stage=self.stage))
 
     def failed(self, error: Exception) -> None:
-        """What really broke: AutoGen turns every exception into a RuntimeError of the team and says only its text."""
+        """Keep the exception that broke a turn: AutoGen passes on only its text, in a RuntimeError of the team."""
         self._failure = error
 
     async def hold(self, opening: Sequence[BaseModel], next_speaker: NextSpeaker) -> tuple[BaseModel, ...]:
@@ -91,7 +91,7 @@ class Conversation:
         try:
             await asyncio.shield(run)
         except asyncio.CancelledError:
-            # A team that is cancelled waits for its speakers: one that waits for an answer is told by the token alone.
+            # A cancelled team waits for its speakers, and one that waits for an answer is ended by the token alone.
             token.cancel()
             await asyncio.gather(run, return_exceptions=True)
             raise
@@ -144,9 +144,9 @@ class _Stage:
         return self._next(self.replies) is None
 
     def select(self, _: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
-        # A line is claimed here, so that two conversations never hear the same one.
+        # A line is claimed here, so that no two conversations get the same one.
         speaker = self._next(self.replies) or MEMBERS[0].name
-        speaker = "Critic" if speaker == LAB else speaker  # the lab hears nobody
+        speaker = "Critic" if speaker == LAB else speaker  # lines are never addressed to the lab
         if self._inbox.waiting(speaker) and (lines := self._inbox.take_lines(speaker)):
             self.claimed = lines
             return USER
@@ -182,13 +182,13 @@ class _Stage:
                 self._on_message(Message(source=message.source, to=USER, text=answer))
 
     def answered(self, messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> None:
-        """What the manager has seen: replies of roles, and the lab's precedents."""
+        """Called with what the team's manager has seen: replies of roles, and the lab's precedents."""
         contents = [m.content for m in messages if isinstance(m, StructuredMessage)]
         self.replies += [c for c in contents if isinstance(c, Reply | Precedents)]
 
 
 class _StageOver(TerminationCondition):
-    """Ends the run when the pure function has nobody left to speak. Sees every turn before the selector does."""
+    """Ends the run when `next_speaker` returns None. AutoGen asks it after every turn, before the selector."""
 
     def __init__(self, stage: _Stage) -> None:
         self._stage = stage
@@ -223,7 +223,7 @@ class _Bystander(BaseChatAgent):
 
 
 class _User(_Bystander):
-    """The user in a team: says what was typed, at the next turn, and never blocks the others."""
+    """The user as a participant: at the next turn it says what was typed; it never blocks the others."""
 
     def __init__(self, stage: _Stage) -> None:
         super().__init__(USER, "The user who runs the campaign; may speak at any turn.")

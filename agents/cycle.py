@@ -4,8 +4,8 @@ recall -> propose and negotiate -> write -> gate and debug -> train -> judge -> 
 
 Each line that says `step` is durable: its result is in the archive before the next line runs. A restarted cycle
 walks the same lines from the top; finished steps answer from the archive. What a step does stands in dialogue.py
-execution.py and remembering.py, what is known before it in context_builder.py; who climbs after the screen and gets
-fresh seeds, in promotion.py; how many cycles, in campaign.py.
+execution.py and remembering.py, what is known before it in context_builder.py; promotion after the screen and fresh
+seeds, in promotion.py; how many cycles, in campaign.py.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def cycle(ctx: ExperimentContext, step: Steps) -> None:
 
 
 async def baseline(ctx: ExperimentContext, step: Steps, candidate: Candidate, rungs: tuple[Rung, ...]) -> None:
-    """One of the lab's own through the same gates and rungs: nobody beats a straw man."""
+    """One baseline through the same gates and rungs as candidates, so that it is as strong a rival as it can be."""
     written = await step(Stage.CANDIDATE, CodeResult, _given, candidate)
     assert written.candidate is not None
     gated = await step(Stage.GATES, GateReport, execution.gate_baseline, ctx, written.candidate)
@@ -64,7 +64,7 @@ async def train(
     fresh: bool = False,
     climbed: bool = False,
 ) -> TrainingResult:
-    """One rung with one seed and one learning rate; the schedule's own unless said (that is tuning, if not fresh)."""
+    """Train one rung with one seed, at `rate` or the schedule's rate; another rate on a screening seed is tuning."""
     schedule = ctx.campaign.schedule
     seed = ctx.campaign.record.brief.seed if seed is None else seed
     rate = schedule.learning_rate if rate is None else rate
@@ -79,7 +79,7 @@ async def train(
 
 
 async def learn(ctx: ExperimentContext, step: Steps, after: str = "") -> None:
-    """Explain what the archive holds now, and keep the lesson; again after each climb."""
+    """Explain what the archive holds now and store the lesson; done again after each promotion."""
     suffix = f":{after}" if after else ""
     await step(Stage.ANALYSIS + suffix, AnalysisResult, dialogue.explain, ctx)
     await step(Stage.MEMORY + suffix, MemoryResult, remembering.keep, ctx)

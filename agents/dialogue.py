@@ -66,7 +66,7 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
 
 
 def _tell_of_ideas(ctx: ExperimentContext, end: Settled) -> None:
-    """Who looks on hears what else was proposed."""
+    """Tell the user which other ideas were proposed."""
     if end.others:
         named = ", ".join(f"{ctx.id}.{n} {idea.name}" for n, (idea, _) in enumerate(end.others, start=1))
         ctx.campaign.on_event(
@@ -75,7 +75,7 @@ def _tell_of_ideas(ctx: ExperimentContext, end: Settled) -> None:
 
 
 def _tried_anyway(ctx: ExperimentContext) -> bool:
-    """Whether this refusal is one of those that are tried all the same: drawn, and the same when it is resumed."""
+    """Whether this refused hypothesis is tried all the same: a draw that is equal after a resume."""
     campaign = ctx.campaign
     draw = Random(f"refused:{campaign.record.brief.seed}:{ctx.number}").random()
     return draw < campaign.limits.refusals_tried

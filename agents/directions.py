@@ -1,4 +1,4 @@
-"""What a user wants from now on: parents to use or to leave, and lines that every later experiment hears.
+"""What a user wants from now on: parents to use or to avoid, and lines that every later experiment is told.
 
 A direction stands until it is taken back. The campaign stores `Directions` with its facts, so that a resumed campaign
 still follows them. Pure.
@@ -18,14 +18,14 @@ class Direction:
     """One preference."""
 
     kind: Kind
-    text: str  # an experiment's id, a baseline's name or a family to pin or ban; a line to be heard
+    text: str  # what to pin or ban (an experiment's id, a baseline's name, a family), or a line
     user: str = "person"
     at: str = ""  # ISO 8601, UTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directions:
-    """All that stand, oldest first."""
+    """Preferences that are in force, oldest first."""
 
     standing: tuple[Direction, ...] = ()
 
@@ -36,7 +36,7 @@ class Directions:
 
     @property
     def banned(self) -> tuple[str, ...]:
-        """Ids, names or families to leave alone, a later pin of the same word excluded."""
+        """Ids, names or families never to build on, a later pin of the same word excluded."""
         return self._last("ban")
 
     @property
@@ -50,12 +50,12 @@ class Directions:
 
 
 def add(directions: Directions, direction: Direction) -> Directions:
-    """One preference more; the later one wins."""
+    """Add a preference; it overrules earlier ones about the same word."""
     return replace(directions, standing=(*directions.standing, direction))
 
 
 def undo(directions: Directions) -> tuple[Directions, Direction | None]:
-    """The newest preference taken back, and which it was."""
+    """Without the newest preference; and that one."""
     if not directions.standing:
         return directions, None
     return replace(directions, standing=directions.standing[:-1]), directions.standing[-1]

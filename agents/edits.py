@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from move37.agents.replies import LONGEST_FILE, Edit
 
 _FENCE = re.compile(r"\A\s*```[\w+-]*\n(?P<inside>.*?)\n?```\s*\Z", re.DOTALL)
-SHOWN = 200  # characters of a block that a complaint quotes
+SHOWN = 200  # characters of a block that an error message quotes
 
 
 class EditRefused(Exception):
-    """The answer makes no file; the message says which part, and why, to whoever wrote it."""
+    """No file can be made of the answer; the message names the part and the reason, for its author."""
 
 
 def written(source: str, edits: Sequence[Edit], base: str) -> str:

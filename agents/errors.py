@@ -1,4 +1,4 @@
-"""What can go wrong with the society itself (an experiment that fails is data, not an error).
+"""What can go wrong with the agents themselves (an experiment that fails is data, not an error).
 
     AgentError
     |- BadModel            no such model URI, or it lacks what it needs
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 
 class AgentError(Exception):
-    """The society broke."""
+    """The agents cannot go on; the root of this room's errors."""
 
 
 class BadModel(AgentError):

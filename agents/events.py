@@ -1,4 +1,4 @@
-"""What the campaign tells whoever watches: frozen events, in the order in which they happen. No display here."""
+"""Events of a campaign for its displays and logs: frozen records, in the order in which they happen."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class GateChecked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingUpdated:
-    """A training's sign of life."""
+    """Progress of a training."""
 
     progress: Progress
     learning_rate: float = 0.0
@@ -85,7 +85,7 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalClosed:
-    """A request waits no more."""
+    """A request was answered, or its timeout is over."""
 
     experiment: str
     answer: str  # one sentence
@@ -96,7 +96,7 @@ class Notice:
     """One sentence for the user."""
 
     text: str
-    order: bool = False  # it repeats what somebody asked the campaign for
+    order: bool = False  # it confirms an order of a user
 
 
 Event = (

@@ -1,7 +1,7 @@
-"""The stages in which something is executed and believed: gate and debug, train, judge.
+"""The stages that run jobs and judge their results: gate and debug, train, judge.
 
-In the order of the cycle. A candidate that fails a gate, crashes or diverges is a record of results.py. No training
-runs inside a conversation: the Debugger's turns lie between the gates' jobs.
+In the order of the cycle. A candidate that fails a gate, crashes or diverges is a record of results.py. Jobs run
+outside of conversations: the Debugger speaks between the gates' jobs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateRe
 
 
 async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequence[Attempt]) -> tuple[Fix | None, str]:
-    """The Debugger's answer with its whole file, or None and why there is none. An edit that fits nowhere is told."""
+    """The Debugger's answer as a whole file, or None and the reason. It is told about edits that do not fit."""
     hypothesis = ctx.campaign.archive.experiment(ctx.id).hypothesis
     context = context_builder.at_stage(ctx, hypothesis=hypothesis)
     refused = tuple(g for g in attempts[-1].gates if g.passed is False)
@@ -84,8 +84,8 @@ async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequenc
 
 
 async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
-    """A baseline meets the same gates once; novelty does not apply to it."""
-    async with ctx.campaign.bench:
+    """All gates but novelty on a baseline, once."""
+    async with ctx.campaign.job_slots:
         checked = await ctx.campaign.task.check(candidate, trust=ctx.id, sandbox=ctx.campaign.sandbox, known=())
     reason = "" if checked.passed else _refusal(checked.results)
     return GateReport(
@@ -100,7 +100,7 @@ async def gate_baseline(ctx: ExperimentContext, candidate: Candidate) -> GateRep
 
 async def _checked(ctx: ExperimentContext, candidate: Candidate) -> Checked:
     campaign = ctx.campaign
-    async with campaign.bench:
+    async with campaign.job_slots:
         checked = await campaign.task.check(
             candidate, trust=ctx.id, sandbox=campaign.sandbox, known=fingerprints(campaign, ctx.id)
         )
@@ -124,13 +124,13 @@ async def train(
 ) -> TrainingResult:
     """One rung with one seed, in the sandbox, outside of any conversation.
 
-    One divergence rejects, except while `tuning`: then it spoils the rate that was tried.
+    A divergence rejects the candidate, except while `tuning`: then it excludes the rate that was tried.
     """
     campaign = ctx.campaign
     await campaign.inbox.while_paused()
     workdir = campaign.workdir / ctx.id / f"{seed}-{rate:g}"
     workdir.mkdir(parents=True, exist_ok=True)
-    async with campaign.bench:
+    async with campaign.job_slots:
         measured = await campaign.task.measure(
             candidate,
             experiment=ctx.id,

@@ -1,4 +1,4 @@
-"""One experiment's place in its campaign, and what several of its stages look up."""
+"""The context of one experiment, and what several of its stages look up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentContext:
-    """One experiment's place: the campaign around it and the conversation that it holds."""
+    """One experiment: its campaign, its conversation, its number and id."""
 
     campaign: CampaignContext
     id: str

@@ -10,7 +10,7 @@ from move37.lab.records import Role
 
 
 def extend(campaign: CampaignContext) -> bool:
-    """Carry out every change that waits in the inbox; whether a limit moved. Raises the archive's errors."""
+    """Apply every change of limits that waits in the inbox; True: one did. Raises the archive's errors."""
     moved = False
     while (change := campaign.inbox.take_budget_change()) is not None:
         begun = sum(e.role is Role.CANDIDATE for e in campaign.archive.experiments(campaign.record.id))

@@ -1,4 +1,4 @@
-"""Several things at once, of which the first failure cancels the rest and is raised as itself, not as a group."""
+"""Awaits several coroutines at once; the first failure cancels the rest and is raised itself, not in a group."""
 
 from __future__ import annotations
 

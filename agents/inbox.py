@@ -1,4 +1,4 @@
-"""What the user says, on its way to the next speaker.
+"""A queue of what the user types, for the next speaker.
 
 `say` and the commands may be called from any thread and never block; the campaign reads on its own loop.
 Every line the user types is queued here and later stored in the archive; preferences for all later experiments stand in
@@ -22,7 +22,7 @@ from move37.lab.archive.message import ANYBODY, PROPOSED, UNHEARD, Message, now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A user's answer to a request for approval, or a veto out of turn."""
+    """A user's answer to a request for approval, or a veto without a request."""
 
     kind: Literal["approve", "veto"]
     reason: str = ""
@@ -31,7 +31,7 @@ class Decision:
 
 
 class Inbox:
-    """A thread-safe letter box with a pause switch."""
+    """A thread-safe queue of lines, decisions and changes, with pause and stop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,15 +42,15 @@ class Inbox:
         self._budget_changes: deque[BudgetChange] = deque()
         self._paused = False
         self._stopped = False
-        self.pauses = Pauses()  # the campaign's clock stands still while they hold
+        self.pauses = Pauses()  # the campaign's clock is stopped while one is held
         self.directions = Directions()
-        self.interruptions = 0  # so far: a speaker compares it with what it was when the turn began
+        self.interruptions = 0  # a counter: a speaker compares it with its value when the turn began
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     # What the user does ------------------------------------------------------------------------------------
 
     def say(self, text: str, source: str = "person", *, to: str = "") -> None:
-        """Put a line before the next speaker, or before the next turn of the agent `to`."""
+        """Queue a line for the next speaker, or for the agent `to`."""
         said = _said(text, source, to=to or ANYBODY)
         with self._lock:
             self._lines.append(said)
@@ -75,7 +75,7 @@ class Inbox:
         self._decide(Decision(kind="veto", reason=reason, experiment=experiment, source=source))
 
     def direct(self, kind: Kind, text: str, source: str = "person") -> None:
-        """A preference for all later experiments: a parent to pin or ban, or a line that each of them hears."""
+        """A preference for all later experiments: a parent to pin or ban, or a line that each of them is told."""
         with self._lock:
             self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=now()))
         self._wake()
@@ -94,13 +94,13 @@ class Inbox:
         self._wake()
 
     def interrupt(self) -> None:
-        """Whoever speaks begins anew, and hears what was typed meanwhile. Without a speaker nothing happens."""
+        """The speaker's model call begins again with what was typed meanwhile; without a speaker nothing happens."""
         with self._lock:
             self.interruptions += 1
         self._wake()
 
     def pause(self) -> None:
-        """No new turn and no new job until `resume`; what runs goes on, the clock stands still."""
+        """No new turn and no new job until `resume`; running ones go on, the campaign's clock is stopped."""
         self._set_paused(True)
         self._wake()
 
@@ -132,26 +132,26 @@ class Inbox:
         return any(_is_for(speaker, line) for line in self._lines)
 
     def take_lines(self, speaker: str = "") -> tuple[Message, ...]:
-        """Everything that was said and not yet heard, but for what is meant for another agent than `speaker`."""
+        """Remove and return the queued lines, but those that are for another agent than `speaker`."""
         with self._lock:
             lines = tuple(line for line in self._lines if _is_for(speaker, line))
             self._lines = deque(line for line in self._lines if line not in lines)
         return lines
 
     def take_unstored(self) -> tuple[Message, ...]:
-        """Lines and proposals that the archive does not hold yet: stored before anybody has heard them."""
+        """Lines and proposals that are not in the archive yet; they are stored before an agent gets them."""
         with self._lock:
             lines = tuple(self._unstored)
             self._unstored.clear()
         return lines
 
     def put_back(self, said: Message) -> None:
-        """A line or proposal that an earlier session stored and nobody heard."""
+        """Queue a line or proposal that an earlier session stored and no agent got."""
         with self._lock:
             (self._proposals if said.stage == PROPOSED else self._lines).append(said)
 
     def put_back_directions(self, stored: Directions) -> None:
-        """Preferences of earlier sessions, before those of this one."""
+        """Put preferences of earlier sessions before those of this one."""
         with self._lock:
             self.directions = Directions(standing=(*stored.standing, *self.directions.standing))
 
@@ -189,7 +189,7 @@ class Inbox:
                 self._changed.remove(entry)
 
     async def while_paused(self) -> None:
-        """Wait as long as the user paused the campaign."""
+        """Return when the campaign is not paused."""
         while self._paused and not self._stopped:
             await self.changed(timeout=1.0)
 

@@ -28,10 +28,9 @@ from move37.lab.insight import (
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.statistics.growth import Tally
 from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
-from move37.lab.statistics.noise import effect_noise
 from move37.memory.papers import builtin_entries
 
-DRAWS = 400  # of the search without a record: what it would do of itself
+DRAWS = 400  # of the search without a record, to compare with
 DEVIATIONS = 1.96
 CONFIRMED, BETTER = "discoveries (claims that stand)", "better on fresh seeds"
 
@@ -87,7 +86,7 @@ def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[
             operators=operators,
             gained={ident: t.gained for ident, t in trials.items()},
             effects=effects,
-            draws=_habits(metric.name),
+            draws=_habits(),
             papers=tuple(frozenset(entry.operators) for entry in builtin_entries() if entry.operators),
         ),
         growth=growth_of(experiments, authors),
@@ -95,10 +94,7 @@ def insight_of(experiments: Sequence[Experiment], metric: Metric, authors: dict[
 
 
 def _readable(experiments: Sequence[Experiment], operators: Mapping[str, frozenset[str]]) -> tuple[Experiment, ...]:
-    """Those with known parts; one that changes a file without them stands alone, because its gain is nobody's.
-
-    A file whose parts nobody knows has not lost its parent's.
-    """
+    """Those with known operators; without their base where its own are unknown, or all would count as gained."""
     found = []
     for e in experiments:
         base = base_of(e, experiments)
@@ -110,7 +106,7 @@ def _readable(experiments: Sequence[Experiment], operators: Mapping[str, frozens
 
 
 def growth_of(experiments: Sequence[Experiment], authors: dict[int, str]) -> tuple[ArmGrowth, ...]:
-    """Each author's campaigns: what was found when, in core-seconds of its candidates' own runs."""
+    """Each author's campaigns: what was found after how many core-seconds of its candidates' own runs."""
     found = []
     for author in dict.fromkeys(authors.values()):
         for quantity in (CONFIRMED, BETTER):
@@ -141,8 +137,8 @@ def _is_better(experiment: Experiment) -> bool:
 
 
 @cache
-def _habits(metric: str) -> tuple[frozenset[str], ...]:
-    """What the search adds to its baselines before it has learned anything: always the same draws."""
+def _habits() -> tuple[frozenset[str], ...]:
+    """Operators that the search adds to its baselines without any record; the draws are always the same."""
     rng = Random("the search's own habits")
-    found = (draw((), Knowledge(metric=metric, scale=effect_noise(metric)), rng) for _ in range(DRAWS))
+    found = (draw((), Knowledge(scale=1.0), rng) for _ in range(DRAWS))
     return tuple(frozenset(d.gained) for d in found if d is not None)

@@ -26,13 +26,13 @@ from move37.agents.planning import PlanningClient
 from move37.agents.rendering import Count, front, render
 from move37.agents.replies import Principles, Proposals
 from move37.agents.results import Attempt
-from move37.agents.roles import LAB, Seat
+from move37.agents.roles import LAB, RoleContext
 from move37.lab.records import Measurement
 from move37.memory import render as remembered
 
 CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a rendered context: hosted models, small local ones
 SMALL = ("local", "ollama")  # providers whose models have small windows
-TOOL_ROUNDS = 6  # model calls in one turn that may ask for tools; then it has to answer
+TOOL_ROUNDS = 6  # model calls in one turn that may use tools; the next one has to answer
 CHARACTERS_A_TOKEN = 3.5  # where a client cannot count
 
 
@@ -47,25 +47,25 @@ class LanguageModel:
 
     @functools.cached_property
     def _count(self) -> Count:
-        """Looked at once: a client that cannot count may ask the network first, and each seat would wait for that."""
+        """Made once a client: one that cannot count may ask the network first, and every experiment would wait."""
         return counter(self.client)
 
-    def agent_factory(self, seat: Seat) -> Callable[[], LanguageModelAgent]:
-        """What makes a fresh agent for each stage."""
-        metered = Metered(self.client, seat)
+    def agent_factory(self, role: RoleContext) -> Callable[[], LanguageModelAgent]:
+        """A function that makes a new agent; called once a stage."""
+        metered = Metered(self.client, role)
         small = self.signature.partition(":")[0] in SMALL
-        budget = seat.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
-        asked = (lambda: PlanningClient(metered)) if seat.member.reply is Proposals else lambda: metered
-        return lambda: LanguageModelAgent(seat, asked(), budget=budget, count=self._count)
+        budget = role.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
+        asked = (lambda: PlanningClient(metered)) if role.member.reply is Proposals else lambda: metered
+        return lambda: LanguageModelAgent(role, asked(), budget=budget, count=self._count)
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """One question outside of any experiment. Raises what the client raises."""
         words = prompts.fill("reflection", principles="\n".join(principles), lessons="\n".join(lessons))
         asked: list[LLMMessage] = [
-            SystemMessage(content=front(seat.task)),
+            SystemMessage(content=front(role.task)),
             UserMessage(content=f"{LAB}:\n{words}", source=LAB),
         ]
-        result = await Metered(self.client, seat).create(asked, json_output=Principles)
+        result = await Metered(self.client, role).create(asked, json_output=Principles)
         return Principles.model_validate_json(str(result.content))
 
     async def close(self) -> None:
@@ -76,14 +76,14 @@ class LanguageModel:
 class LanguageModelAgent(AssistantAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, client: ClientWrapper, *, budget: int, count: Count) -> None:
-        tools = list(seat.tools()) if client.model_info["function_calling"] else []
+    def __init__(self, role: RoleContext, client: ClientWrapper, *, budget: int, count: Count) -> None:
+        tools = list(role.tools()) if client.model_info["function_calling"] else []
         super().__init__(
-            seat.member.name,
+            role.member.name,
             client,
-            description=seat.member.description,
-            system_message=front(seat.task),
-            output_content_type=seat.member.reply,
+            description=role.member.description,
+            system_message=front(role.task),
+            output_content_type=role.member.reply,
             tools=tools or None,  # type: ignore[arg-type]
             max_tool_iterations=TOOL_ROUNDS if tools else 1,
             reflect_on_tool_use=True,  # after the last round it is asked once more, without tools
@@ -95,7 +95,7 @@ class LanguageModelAgent(AssistantAgent):
     async def on_messages_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
-        """As an `AssistantAgent`, after the typed messages were told as text."""
+        """As an `AssistantAgent`, with the typed messages rendered as text."""
         told = [TextMessage(content=self._told(m), source=m.source) for m in messages]
         async for item in super().on_messages_stream(told, cancellation_token):
             yield item
@@ -129,7 +129,7 @@ def counter(client: ChatCompletionClient) -> Count:
     """The client's own count of tokens, or an estimate where it has none (some count by a file from the network)."""
     try:
         counts = client.count_tokens([UserMessage(content="one two three", source="Lab")]) > 0
-    except Exception:  # whatever a foreign tokenizer raises, a budget can do with an estimate
+    except Exception:  # a foreign tokenizer may raise anything, and an estimate will do
         counts = False
     if not counts:
         return lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1

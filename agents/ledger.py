@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, LedgerRow, ParentFacts
 from move37.lab.archive.codec import decode
-from move37.lab.claims import claim_lesson
+from move37.lab.claims import claim_lesson, shortfall
 from move37.lab.effects import base_of, effects_of
 from move37.lab.ladder import standing
 from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
@@ -96,7 +96,7 @@ def _parameters(experiment: Experiment) -> int | None:
 
 
 def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Metric, *, why: str = "") -> ParentFacts:
-    """A file to build on, with what it changed itself and what that was worth."""
+    """A file to build on, with its own change and the effect of that."""
     values = [m for m in experiment.measurements if m.metric == metric.name and m.is_sound]
     latest = max(values, key=lambda m: m.steps, default=None)
     base = base_of(experiment, experiments) if experiment.role is Role.CANDIDATE else None
@@ -118,12 +118,12 @@ def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Me
 
 
 def claimed(experiment: Experiment, metric: Metric) -> str:
-    """What a claim taught of it; "" where none was asked."""
+    """What a claim found of it; "" where there is none."""
     return claim_lesson(experiment.claim, metric) if experiment.claim else ""
 
 
 def source_of(experiment: Experiment) -> str:
-    """Its file, or nothing."""
+    """Its file; "" where there is none."""
     return experiment.candidate.source if experiment.candidate else ""
 
 
@@ -137,12 +137,13 @@ def diff(old: Experiment, new: Experiment) -> str:
 
 
 def best_candidate(experiments: Sequence[Experiment], metric: Metric) -> Experiment | None:
-    """The candidate with the largest gain over the best baseline, the most steps first."""
+    """The candidate with the largest gain over the best baseline that no failed claim cut, the most steps first."""
     found = []
     for e in candidates(experiments):
         effect = known_effects(e, experiments, metric).best if e.candidate else None
         if effect is not None and e.status is not ExperimentStatus.FAILED:
-            found.append(((effect.steps, effect.value), e))
+            failed = shortfall(e)
+            found.append(((effect.steps, effect.value if failed is None else min(effect.value, failed.effect)), e))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 

@@ -33,7 +33,7 @@ class Lookups:
         """Search the laboratory's memory for an observation or a question. kind: any, cognition (papers), analysis (own
         experiments) or principle."""
         if kind not in KINDS:
-            return f"There is no kind {kind!r}: use {', '.join(KINDS)}."
+            return f"There is no kind {kind[:60]!r}: use {', '.join(KINDS)}."
         if not query.strip():
             return "The query is empty: describe what was seen, or what you want to know."
         campaign = self._ctx.campaign
@@ -44,7 +44,9 @@ class Lookups:
     async def read_paper(self, id: str) -> str:
         """Everything that memory holds of one paper, by its key as it was cited, e.g. 2412.06464."""
         found = await self._ctx.campaign.memory.paper(id.strip())
-        return "\n\n".join(render.stored(e) for e in found) or f"There is no paper {id!r}: recall names their keys."
+        return (
+            "\n\n".join(render.stored(e) for e in found) or f"There is no paper {id[:60]!r}: recall names their keys."
+        )
 
     async def read_experiment(self, id: str) -> str:
         """One experiment in full: what it changed, its numbers, gates, analysis, and its file."""
@@ -98,7 +100,7 @@ class Lookups:
         if named:
             return named[-1], ""
         ids = [e.id for e in found][-SHOWN_IDS:]
-        return None, f"There is no experiment {id!r}: the newest are {', '.join(ids) or 'none'}."
+        return None, f"There is no experiment {id[:60]!r}: the newest are {', '.join(ids) or 'none'}."
 
 
 def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float | None, source: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""What the lab says in a conversation, as typed messages: data, which is rendered for a language model only.
+"""The lab's messages in a conversation, as typed data; only for a language model are they rendered as text.
 
 `Opening` opens every stage. Beside it stand `Precedents` (memory's and the record's answer to a proposal), `Refused` (a
-file that a gate did not let through) and `Results` (numbers for the Analyst). What the roles answer is in replies.py.
+file that a gate refused) and `Results` (numbers for the Analyst). What the roles answer is in replies.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Precedents(LabMessage):
 
 
 class Refused(LabMessage):
-    """Gates that did not let a file through."""
+    """Gates that refused a file."""
 
     candidate: Candidate
     gates: tuple[GateResult, ...]  # those that refused

@@ -1,4 +1,4 @@
-"""What an experiment starts with: its row, its parents, its conversation with five seats, and its durable steps."""
+"""What an experiment starts with: its row, its parents, a conversation of five agents, and its durable steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from move37.agents.ledger import handed_over, source_of
 from move37.agents.messages import Opening, Precedents
 from move37.agents.replies import Proposals
 from move37.agents.results import ParentsResult
-from move37.agents.roles import MEMBERS, CallUsage, Member, Seat
+from move37.agents.roles import MEMBERS, CallUsage, Member, RoleContext
 from move37.agents.steps import Steps
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import ModelCall
@@ -29,7 +29,7 @@ Limit = Callable[[], str]  # which limit of the campaign is reached, or ""
 
 
 def begin(campaign: CampaignContext, number: int) -> Experiment:
-    """The row of candidate `number` with its parents, and a hypothesis of the user's where one waits."""
+    """Begin candidate `number`: its row, its parents, and the user's hypothesis where one is queued."""
     known, wanted = comparable(campaign), campaign.inbox.directions
     drawn = draw_parents(
         known,
@@ -76,11 +76,11 @@ def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Li
     handed = tuple(handed_over(text, comparable(campaign)) for text in proposed)
     ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=handed)
     for member in MEMBERS:
-        talk.join(campaign.scientists[member.name].agent_factory(_seat(ctx, member, limit)))
+        talk.join(campaign.scientists[member.name].agent_factory(_role_context(ctx, member, limit)))
     return ctx, Steps(campaign.archive, ident, campaign.on_event, on_begin=talk.enter)
 
 
-def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
+def _role_context(ctx: ExperimentContext, member: Member, limit: Limit) -> RoleContext:
     campaign = ctx.campaign
 
     async def before() -> None:
@@ -91,7 +91,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
     def after(used: CallUsage) -> None:
         count(campaign, ctx.id, member, used)
 
-    return Seat(
+    return RoleContext(
         member=member,
         number=ctx.number,
         task=context_builder.task_card(campaign),
@@ -107,7 +107,7 @@ def _seat(ctx: ExperimentContext, member: Member, limit: Limit) -> Seat:
 
 
 def count(campaign: CampaignContext, experiment: str | None, member: Member, used: CallUsage) -> None:
-    """One model call more, in the budget and in the archive."""
+    """Add one model call to the budget and to the archive."""
     cost = campaign.prices(member.name, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
     campaign.usage.add(used.prompt_tokens + used.completion_tokens, cost)
     call = ModelCall(
@@ -138,5 +138,5 @@ def _cell(campaign: CampaignContext, experiment: Experiment) -> tuple[str, ...]:
 
 
 def _meant(words: Sequence[str], experiments: Sequence[Experiment]) -> tuple[str, ...]:
-    """The ids that pinned or banned words mean."""
+    """The ids that pinned or banned words refer to."""
     return tuple(e.id for e in experiments if any(matches(w, ident=e.id, name=e.name, family=e.family) for w in words))

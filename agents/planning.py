@@ -1,8 +1,8 @@
 """The hybrid: a language model as Researcher that may answer with a plan of the grammar, which we turn into code.
 
-`plans_of` says whether a campaign offers plans. `PlanningClient` stands between such a Researcher and its model: it
-asks for proposals whose `plan` is an object of the grammar, and hands on the usual ones with the plan as text in the
-grammar's spelling. A plan is never read out of prose. What is wrong with one, precedents.py tells the Researcher.
+`plans_of` says whether a campaign offers plans. `PlanningClient` wraps such a Researcher's client: it asks for
+proposals whose `plan` is an object of the grammar, and returns the usual ones, with the plan as canonical JSON. Plans
+are never parsed out of prose. Errors in a plan are told to the Researcher by precedents.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from move37.agents.search.plan_schema import plan_schemas
 from move37.agents.search.plans import canonical_plan, family_of_plan, plan_form, problem_of_plan
 from move37.lab.tasks.registry import kind_of
 
-LONGEST_WORDS = 240  # characters of a text beside a plan: a small model that is held to a form may find no end
+LONGEST_WORDS = 240  # characters of a text beside a plan: under constrained decoding a small model may not stop
 MOST_CITED = 3
 NO_PLAN = "it has no plan, and the Engineer is a search that writes nothing from prose: give one of the grammar"
 
@@ -39,7 +39,7 @@ def plans_of(scientists: Mapping[str, Scientist], *, task: str, wanted: bool) ->
 
 
 def complaint(idea: Proposal, plans: Plans) -> str:
-    """What is wrong with the plan of an idea, for its author; "" where nothing is, or none was asked for. Pure."""
+    """What is wrong with the plan of an idea, for its author; "" where it is valid, or none was asked for. Pure."""
     if plans == "no":
         return ""
     if not idea.plan:
@@ -56,13 +56,13 @@ class PlanningClient(ClientWrapper):
         self._form: type[Proposals] = Proposals
 
     def read(self, context: ResearchContext) -> None:
-        """What follows is asked under this context."""
+        """Later calls use this context."""
         self._form = planned_form(context)
 
     async def create(
         self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **arguments: Any
     ) -> CreateResult:
-        """As the inner client; plans become text in the grammar's spelling."""
+        """The inner client's answer, its plans as canonical JSON text."""
         if json_output is not Proposals or self._form is Proposals:
             return await self.inner.create(messages, json_output=json_output, **arguments)
         result = await self.inner.create(messages, json_output=self._form, **arguments)
@@ -72,7 +72,7 @@ class PlanningClient(ClientWrapper):
 
 
 def as_proposals(text: str, form: type[Proposals]) -> Proposals:
-    """A planned reply as the usual one. A recording of a campaign without plans holds the usual one already."""
+    """A reply with plans as objects as a usual one; recordings of campaigns without plans hold usual ones already."""
     try:
         said = form.model_validate_json(text).model_dump()
     except ValidationError:

@@ -1,6 +1,6 @@
-"""Before the Critic speaks, each proposed idea is looked up: is it new, is it a dead end, can it be judged as written?
+"""Looks up each proposed idea before the Critic speaks: is it new, a dead end, and can it be judged as written?
 
-No compute is spent before. The answer is a typed message in the conversation (messages.Precedents).
+The answer is a typed message in the conversation (messages.Precedents).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXPERIMENT = re.compile(r"c\d+-\w+")
 
 
 def resolved(experiments: Sequence[Experiment]) -> dict[str, str]:
-    """What a proposal may call its base -> the experiment's id; a baseline's name means the newest one of that name."""
+    """Every name that a proposal may use for its base -> experiment id; a baseline's name is its newest experiment."""
     named = {e.name: e.id for e in experiments if e.role is Role.BASELINE}
     return named | {e.id: e.id for e in experiments if e.candidate is not None}
 
@@ -41,7 +41,7 @@ async def answer(
 ) -> Precedents:
     """What is known about each idea, or why it cannot be judged. `banned`: ids that the user ruled out as a base."""
     others = [e for e in experiments if e.id != opening.context.experiment]
-    # A ban holds from the next experiment on: what this one was offered before it may still be built on.
+    # A ban holds from the next experiment on: bases that were offered to this one before stay allowed.
     ruled_out = {*banned} - {p.id for p in opening.context.parents}
     pool = _pool(opening)
     problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=pool, banned=ruled_out)]
@@ -94,7 +94,7 @@ async def _precedent(
     try:
         new = await memory.is_new(text, task=task)
         dead = await memory.is_dead_end(text, family=idea.family, task=task, gained=gained, lost=lost)
-    except MemoryFault as error:  # the Critic can do without; an experiment cannot wait for it
+    except MemoryFault as error:  # the Critic can judge without memory, and an experiment does not wait for it
         log.warning("precedents_not_asked", error=str(error))
         new, dead = Newness(), DeadEnd()
     return PrecedentFacts(idea=idea.name, newness=new, dead_end=dead)

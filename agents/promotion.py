@@ -2,7 +2,7 @@
 
 `promote` is successive halving over the schedule's further rungs; `screen_again` gives those at the top further seeds
 before one of them is chosen; `confirm` gives the finalists and the two best baselines the same fresh seeds, as many as
-the noise asks for and the time left allows. Who goes on is decided by lab/ladder.py; here it is only carried out.
+the noise asks for and the time left allows. Who is promoted is decided by lab/ladder.py, which is pure.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from move37.lab.tasks.task import Rung
 
 NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
 
-Seat = Callable[[Experiment], tuple[ExperimentContext, Steps]]
+OpenExperiment = Callable[[Experiment], tuple[ExperimentContext, Steps]]
 
 
 async def promote(
-    campaign: CampaignContext, generation: Sequence[str], rungs: Sequence[Rung], seat: Seat,
+    campaign: CampaignContext, generation: Sequence[str], rungs: Sequence[Rung], reopen: OpenExperiment,
     baselines_done: Awaitable[object],
 ) -> None:  # fmt: skip
     """Take the generation's best from rung to rung; then each survivor is judged and explained again.
 
     `rungs` are those above the screen.
 
-    `baselines_done` is the baselines' own climb, which runs beside this one and ends before anybody is judged.
+    `baselines_done` is the baselines' own promotion, which runs beside this one and ends before anything is judged.
     """
     last = campaign.schedule.rungs[0]
     going = _best(campaign, generation, last, last.keep)
     if campaign.schedule.refusal:
         await baselines_done
-        await _refuse(campaign, going, campaign.schedule.refusal, seat)
+        await _refuse(campaign, going, campaign.schedule.refusal, reopen)
         return
     climbed: set[str] = set()
     for rung in rungs:
         going = await _approved(campaign, going, rung)
-        failures = await gather(*(_go_up(campaign, ident, rung, seat) for ident in going))
+        failures = await gather(*(_go_up(campaign, ident, rung, reopen) for ident in going))
         climbed.update(going)
         going = tuple(ident for ident, failure in zip(going, failures, strict=True) if not failure)
         last = rung if rung.steps else last  # probes do not rank: the last rung with the primary metric does
@@ -55,13 +55,13 @@ async def promote(
     await baselines_done
     for ident in sorted(climbed):
         await campaign.sandbox.release(ident)
-        ctx, step = seat(campaign.archive.experiment(ident))
+        ctx, step = reopen(campaign.archive.experiment(ident))
         await step("verdict:climb", VerdictResult, execution.judge, ctx)
         await cycle.learn(ctx, step, after="climb")
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
 
 
-async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
+async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
     """Fresh seeds for the finalists and the best baselines, then the intervals."""
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
@@ -71,13 +71,13 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Se
         return
     able = _resolution(campaign, (*found, *rivals))
     if refusal := schedule.refusal or able.refusal:
-        await _refuse(campaign, found, refusal, seat)
+        await _refuse(campaign, found, refusal, reopen)
         return
     seeds: tuple[int, ...] = ()
-    # How many depends on the time and on nothing that was seen: asked again, with the time that fresh runs took.
+    # How many depends on time alone, on no result: computed again now that the time of fresh runs is known.
     while len(more := time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)) > len(seeds):
         await gather(
-            *(_again(campaign, ident, top, seed, seat) for seed in more[len(seeds) :] for ident in (*rivals, *found))
+            *(_again(campaign, ident, top, seed, reopen) for seed in more[len(seeds) :] for ident in (*rivals, *found))
         )
         seeds = more
     if not seeds:
@@ -91,13 +91,13 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], seat: Se
         () if len(seeds) >= able.seeds else (f"Only {len(seeds)} of {able.seeds} fresh seeds fitted into the time.",)
     )
     for ident in found:
-        ctx, step = seat(campaign.archive.experiment(ident))
+        ctx, step = reopen(campaign.archive.experiment(ident))
         await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, missing)
         await cycle.learn(ctx, step, after="fresh")
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
 
 
-async def screen_again(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
+async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
     """The schedule's further screening seeds at the last rung, for those among whom finalists and rivals are chosen.
 
     One seed picks the wrong finalist, and the wrong best baseline, in a third of the cases.
@@ -111,12 +111,12 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], sea
         if not time_left.holds(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
             campaign.on_event(Notice(text="No time is left for a second screening seed: one seed picks the finalist."))
             return
-        await gather(*(_go_up(campaign, ident, top, seat, seed=extra) for ident in (*near, *rivals)))
+        await gather(*(_go_up(campaign, ident, top, reopen, seed=extra) for ident in (*near, *rivals)))
     for ident in (*near, *rivals):
         await campaign.sandbox.release(ident)
 
 
-async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat) -> None:
+async def tune(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
     """The schedule's further learning rates for the finalists and every baseline: tuned equally hard."""
     if not campaign.schedule.finalist_rates:
         return
@@ -125,7 +125,11 @@ async def tune(campaign: CampaignContext, candidates: Sequence[str], seat: Seat)
     found = ladder.finalists(standings, campaign.schedule.finalists, metric=campaign.task.metric)
     arms = (*found, *(e.id for e in baselines_of(campaign)))
     await gather(
-        *(_go_up(campaign, ident, top, seat, rate=rate) for rate in campaign.schedule.finalist_rates for ident in arms)
+        *(
+            _go_up(campaign, ident, top, reopen, rate=rate)
+            for rate in campaign.schedule.finalist_rates
+            for ident in arms
+        )
     )
     for ident in arms:
         await campaign.sandbox.release(ident)
@@ -142,10 +146,10 @@ def kept_baselines(campaign: CampaignContext, rung: Rung) -> tuple[str, ...]:
     return tuple(own[ident] for ident in _best(campaign, tuple(own), rung, rung.keep))
 
 
-async def _refuse(campaign: CampaignContext, idents: Sequence[str], refusal: str, seat: Seat) -> None:
+async def _refuse(campaign: CampaignContext, idents: Sequence[str], refusal: str, reopen: OpenExperiment) -> None:
     campaign.on_event(Notice(text=f"{refusal[:1].upper()}{refusal[1:]}."))
     for ident in idents:
-        ctx, step = seat(campaign.archive.experiment(ident))
+        ctx, step = reopen(campaign.archive.experiment(ident))
         await step("verdict:refused", VerdictResult, _refused, ctx, refusal)
 
 
@@ -155,21 +159,27 @@ async def _refused(ctx: ExperimentContext, refusal: str) -> VerdictResult:
 
 
 async def _go_up(
-    campaign: CampaignContext, ident: str, rung: Rung, seat: Seat, *, rate: float | None = None, seed: int | None = None
+    campaign: CampaignContext,
+    ident: str,
+    rung: Rung,
+    reopen: OpenExperiment,
+    *,
+    rate: float | None = None,
+    seed: int | None = None,
 ) -> str:
     experiment = campaign.archive.experiment(ident)
     assert experiment.candidate is not None
-    ctx, step = seat(experiment)
+    ctx, step = reopen(experiment)
     climbed = experiment.role is Role.CANDIDATE
     trained = await cycle.train(ctx, step, experiment.candidate, rung, rate=rate, seed=seed, climbed=climbed)
     campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
     return trained.failure
 
 
-async def _again(campaign: CampaignContext, ident: str, rung: Rung, seed: int, seat: Seat) -> None:
+async def _again(campaign: CampaignContext, ident: str, rung: Rung, seed: int, reopen: OpenExperiment) -> None:
     experiment = campaign.archive.experiment(ident)
     assert experiment.candidate is not None
-    ctx, step = seat(experiment)
+    ctx, step = reopen(experiment)
     rate = ladder.tuned_rate(
         experiment.measurements, metric=campaign.task.metric, default=campaign.schedule.learning_rate
     )

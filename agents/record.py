@@ -1,4 +1,4 @@
-"""What the archive says about operators: trials for the regression of lab/principles.py, and its reading. Pure."""
+"""The archive's evidence about operators: trials for the regression of lab/principles.py, and its estimates. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from move37.lab.statistics.noise import effect_noise
 
 
 def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: OperatorsOf) -> tuple[Trial, ...]:
-    """Every candidate whose gain over its own base is known: effects of companions are told apart by what changed."""
+    """One trial for every candidate whose gain over its own base is known: which operators changed, and the gain after
+    the most steps that both have.
+    """
     found = []
     for e in candidates(experiments):
         effect, base = known_effects(e, experiments, metric).parent, base_of(e, experiments)
@@ -31,6 +33,7 @@ def trials(experiments: Sequence[Experiment], metric: Metric, operators_of: Oper
                 lost=before - now,
                 effect=effect.value,
                 standard_error=effect.standard_error or 0.0,
+                steps=effect.steps,
             )
         )
     noise = effect_noise(metric.name, [t.effect for t in found])
@@ -44,7 +47,7 @@ def operator_record(experiments: Sequence[Experiment], metric: Metric, operators
 
 
 def forecast(record: OperatorRecord, gained: Sequence[str], lost: Sequence[str], family: str) -> Forecast | None:
-    """What the record expects of a change, the noise of its measurement included; None while it knows none of it."""
+    """Expected effect of a change, with the noise of its measurement; None where no changed operator is known."""
     known = {o for t in record.trials for o in t.gained | t.lost}
     if not known & {*gained, *lost}:
         return None

@@ -1,4 +1,4 @@
-"""Every few experiments, and after a generation: what the laboratory holds to be so is revised, stored, remembered.
+"""Every few experiments, and after a generation: principles are revised, stored, and written to memory.
 
 Two authors keep principles. The record keeps them by a rule (lab/principles.py: operator by family, effect against the
 parent with an interval); where a language model is the Analyst, it reads the new lessons and rewrites, merges or
@@ -21,11 +21,11 @@ from move37.agents.events import Notice
 from move37.agents.experiment_context import comparable
 from move37.agents.open_experiment import Limit, count
 from move37.agents.replies import Principles
-from move37.agents.roles import Seat, member
+from move37.agents.roles import RoleContext, member
 from move37.agents.search.catalogue import CATALOGUE
 from move37.lab.archive import principles as stored
 from move37.lab.archive.message import now
-from move37.lab.principles import MOST, RECORD, kept, operator_effects
+from move37.lab.principles import MOST, RECORD, concerns, kept, operator_effects
 from move37.lab.records import Experiment, Principle
 from move37.memory import records as memory
 from move37.memory.errors import MemoryFault
@@ -54,26 +54,21 @@ async def reflect(campaign: CampaignContext, generation: Sequence[str], limit: L
 
 
 class Midway:
-    """Reflects within a generation, each time `reflect_every` of its experiments have ended; its end is not for it."""
+    """Reflects within a generation, after every `reflect_every` experiments; not at the generation's end."""
 
     def __init__(self, campaign: CampaignContext, numbers: Sequence[int], limit: Limit) -> None:
         self._campaign, self._numbers, self._limit = campaign, numbers, limit
         self._ended: list[str] = []
-        self._one = asyncio.Lock()  # at a time: each revision reads the one before it
+        self._one = asyncio.Lock()  # one revision at a time: each reads the one before it
 
     async def ended(self, experiment: str) -> None:
-        """One more; what runs beside it goes on, and what begins later is told what was revised."""
+        """Count one more experiment, and reflect where due; experiments that begin later read the revision."""
         self._ended.append(experiment)
         count, every = len(self._ended), self._campaign.limits.reflect_every
         if every and count % every == 0 and count < len(self._numbers):
             newest = self._ended[-every:]
             async with self._one:
                 await reflect(self._campaign, newest, self._limit, key=f"{self._numbers[0]}+{count}")
-
-
-def concerns(principle: Principle, experiments: Collection[str]) -> bool:
-    """Whether a principle is about these experiments: a home may hold several tasks."""
-    return not principle.supports or bool({*principle.supports, *principle.contradicts} & {*experiments})
 
 
 def revised(
@@ -121,7 +116,9 @@ async def _by_model(
     if not analyst.uses_language or not lessons:
         return list(before)
     try:
-        reply = await analyst.reflect(_seat(campaign, limit), principles=[told(p) for p in before], lessons=lessons)
+        reply = await analyst.reflect(
+            _role_context(campaign, limit), principles=[told(p) for p in before], lessons=lessons
+        )
     except (ModelReplyInvalid, BudgetSpent) as error:
         campaign.on_event(Notice(text=f"The Analyst revised no principle: {error}"))
         return list(before)
@@ -136,14 +133,14 @@ def told(principle: Principle) -> str:
     return f"- [{principle.id}] ({whose}) {line(principle.text)} (for: {', '.join(principle.supports)}{against})"
 
 
-def _seat(campaign: CampaignContext, limit: Limit) -> Seat:
+def _role_context(campaign: CampaignContext, limit: Limit) -> RoleContext:
     async def before() -> None:
         await campaign.inbox.while_paused()
         if reason := limit():
             raise BudgetSpent(reason)
 
     analyst = member("Analyst")
-    return Seat(
+    return RoleContext(
         member=analyst,
         number=0,
         task=context_builder.task_card(campaign),

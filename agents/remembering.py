@@ -16,7 +16,7 @@ from move37.memory.records import Lesson, MeasuredEffect, MeasuredEffects, Probe
 
 
 async def keep(ctx: ExperimentContext) -> MemoryResult:
-    """The lesson goes to memory; memory queues it on disk when its store is gone."""
+    """Send the lesson to memory, which queues it on disk while its store cannot be reached."""
     campaign, task = ctx.campaign, ctx.campaign.task
     experiment = campaign.archive.experiment(ctx.id)
     lesson = lesson_of(

@@ -1,9 +1,9 @@
 """A research context as the text of a prompt: one pure function, within a budget of tokens.
 
 What is the same for every role and every turn stands in `front` (the system message: contract and kernels first), so
-that a provider can keep it; `render` gives the rest, the slow things (principles, leaderboard, ledger) before the fast
-ones (sources, recollections, what is asked), and the role's own words last. A block is shown whole, folded to one line
-where it has such a form, or left out: nothing is ever cut inside. Who reads what: `SECTIONS`.
+that a provider can cache it; `render` gives the rest: what changes slowly (principles, leaderboard, ledger) before what
+changes with every turn (sources, recollections, the request), and the role's instructions last. A block is shown whole,
+in its short form of one line, or left out; it is never cut. Which role reads which section: `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def sections(context: ResearchContext, role: str) -> tuple[str, ...]:
 
 
 def request(context: ResearchContext, role: str) -> str:
-    """The role's own words, which stand last."""
+    """The role's instructions, which stand last."""
     return prompts.fill(
         role.lower(),
         experiment=context.experiment,

@@ -20,9 +20,9 @@ MOST_IDEAS = 8
 class Prediction(BaseModel):
     """An effect against the base, with the range in which it is expected in eight of ten cases. Positive is better."""
 
-    effect: float
-    low: float
-    high: float
+    effect: float = Field(allow_inf_nan=False)
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
 
     def forecast(self, author: str) -> Forecast:
         """As the lab's record, its bounds in order."""
@@ -37,7 +37,7 @@ def _or_none(value: Any, read: Callable[[Any], Prediction | None]) -> Prediction
         return None
 
 
-# A forecast without its range is none; the reply around it still counts.
+# A forecast without its range is dropped; the rest of the reply counts.
 MaybePrediction = Annotated[Prediction | None, WrapValidator(_or_none)]
 
 

@@ -2,7 +2,7 @@
 
 Built by context_builder.py from the archive and the memory. In the order in which it is read: the task, what is known
 (principles, leaderboard, ledger), what to build on (parents, best candidate, recollections, ideas), what may still be
-spent, what the user wants. Nothing in here is prose made of other fields.
+spent, what the user wants. No field is prose made of other fields.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ParentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorFacts:
-    """How an operator of the grammar has fared against the parents that it was put into."""
+    """The measured effect of putting an operator of the grammar into a parent."""
 
     tried: int
     mean_effect: float  # positive is better, in the metric's unit

@@ -1,4 +1,4 @@
-"""What the agents ask of memory: the shape of `move37.memory.recall.Memory`, so that a test can stand in for it."""
+"""The protocol of the memory that agents use, which `move37.memory.recall.Memory` implements; tests have another."""
 
 from __future__ import annotations
 

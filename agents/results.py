@@ -66,7 +66,7 @@ class NegotiationResult:
     recollected: tuple[str, ...] = ()  # keys of what memory returned
 
     def changes(self) -> Mapping[str, Any]:
-        """Name, family and parents; the end of the experiment when nothing was agreed."""
+        """Name, family and parents; without an accepted hypothesis, the end of the experiment."""
         named: dict[str, Any] = {}
         if self.hypothesis:
             named = {"name": self.hypothesis.name, "family": self.hypothesis.family}
@@ -105,7 +105,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
-    """The end of the debugging."""
+    """The gates' answers after debugging."""
 
     candidate: Candidate
     gates: tuple[GateResult, ...]
@@ -131,7 +131,7 @@ class TrainingResult:
     sandbox: Mapping[str, str] = field(default_factory=dict)
 
     def changes(self) -> Mapping[str, Any]:
-        """Measured, promoted, or failed by its own fault; a divergence rejects."""
+        """Status measured or promoted; failed by the candidate's fault; rejected where the run diverged."""
         if self.failure:
             return {"status": ExperimentStatus.FAILED, "reason": self.failure, "environment": self.sandbox}
         status = ExperimentStatus.PROMOTED if self.climbed else ExperimentStatus.MEASURED
@@ -140,7 +140,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictResult:
-    """What may be said against the baselines, and what the change was worth."""
+    """The verdict against the baselines, and the effect of the change."""
 
     verdict: Verdict | None
     effects: Effects | None = None

@@ -1,6 +1,6 @@
-"""The five roles, and what it takes to fill one: `Scientist` has two implementations, `Search` and `LanguageModel`.
+"""The five roles, and what fills one: a `Scientist` (`Search`, `LanguageModel` or `ExternalScientist`).
 
-Both are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
+All are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
 (replies.py): propose, critique, implement, repair, analyse.
 """
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from move37.agents.replies import Code, Critique, Fix, Principles, Proposals, Report
 from move37.agents.research_context import TaskCard
 
-LAB = "Lab"  # opens each stage and answers proposals with precedents; no model stands behind it
+LAB = "Lab"  # the participant that opens each stage and answers proposals with precedents; no model
 USER = "person"
 
 
@@ -57,16 +57,16 @@ class CallUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """One role's place in one experiment."""
+class RoleContext:
+    """What the agent of one role is given in one experiment: facts, and callbacks into the campaign."""
 
     member: Member
     number: int  # of the experiment
     task: TaskCard
     stage: Callable[[], str]  # the stage that is held just now
-    before: Callable[[], Awaitable[None]]  # awaited before each answer: waits while paused, raises BudgetSpent
-    after: Callable[[CallUsage], None]  # hears what each model call used
-    failed: Callable[[Exception], None]  # hears what really happened: AutoGen passes on the text of an error alone
+    before: Callable[[], Awaitable[None]]  # awaited before each model call: waits while paused, raises BudgetSpent
+    after: Callable[[CallUsage], None]  # called with the usage of each model call
+    failed: Callable[[Exception], None]  # called with the real exception: AutoGen passes on its text alone
     tools: Callable[[], Sequence[BaseTool[Any, Any]]] = tuple  # what it may call, made when asked for
     context_tokens: int | None = None  # of a rendered context; None: by the model
     interruptions: Callable[[], int] = lambda: 0  # how often users have interrupted so far
@@ -86,11 +86,11 @@ class Scientist(Protocol):
         """Whether a language model speaks: then several ideas are asked for at once."""
         ...
 
-    def agent_factory(self, seat: Seat) -> Callable[[], BaseChatAgent]:
-        """A factory: called once a stage, it makes a fresh agent for that experiment."""
+    def agent_factory(self, role: RoleContext) -> Callable[[], BaseChatAgent]:
+        """A function that makes a new agent for this role and experiment; called once a stage."""
         ...
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """The Analyst's revision of the principles after a generation. Raises an `AgentError` when there is none."""
         ...
 

@@ -1,8 +1,8 @@
 """Baselines are trained once a home: a campaign takes over what an earlier one measured under the same conditions.
 
-Shared are gates, probes and screening runs of the same source, on the same task and data, at the same scale and
-version, with the same seeds, on the same kind of machine. Never shared are fresh seeds: they belong to one campaign, so
-that two claims never rest on one lucky baseline run.
+Shared: gates, probes and screening runs of the same source, on the same task and data, at the same scale and
+version, with the same seeds, on the same kind of machine. Runs on fresh seeds are never
+shared, so that no two claims rest on the same lucky run of a baseline.
 """
 
 from __future__ import annotations

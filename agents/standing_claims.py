@@ -1,9 +1,9 @@
-"""A campaign's last stage: whoever beat both baselines on fresh seeds is taken up the rest of the ladder by itself.
+"""A campaign's last stage: the claim's questions are asked of candidates that beat both baselines on fresh seeds.
 
 Read `confirm_standing` first. It asks what `move37 confirm` asks (`agents/claiming.py`), for the clearest candidate
-first and while the time lasts: by the preset (`Schedule.claims`), or because the brief says so. What it cannot finish
-stays open with a sentence, and `move37 confirm ID` or `move37 resume` goes on where it was. Everything is said as the
-Lab in the candidate's own conversation.
+first and while the time lasts: by the preset (`Schedule.claims`), or because the brief says so. What is not finished
+stays open and is reported; `move37 confirm ID` or `move37 resume` continues there. Messages stand as the Lab's in the
+candidate's conversation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from move37.agents.claiming import BEGUN, ClaimGround, ClaimWatch, ConfirmationR
 from move37.agents.context import CampaignContext
 from move37.agents.errors import NotConfirmable
 from move37.agents.events import ExperimentUpdated, Notice, Spoke, StageFinished, StageStarted, TrainingUpdated
-from move37.agents.promotion import Seat
+from move37.agents.promotion import OpenExperiment
 from move37.agents.results import MemoryResult
 from move37.agents.roles import LAB
 from move37.lab.archive.message import Message
@@ -33,15 +33,15 @@ STAGE = "claim"  # of the conversation
 
 
 def wanted(campaign: CampaignContext) -> bool:
-    """Whether this campaign takes its standing claims further by itself: as its brief says, else as its preset does.
+    """Whether this campaign asks claims by itself: as its brief says, else as its preset does.
 
-    A program has no further questions to be asked.
+    A program's task has no questions to ask.
     """
     said = campaign.record.brief.confirm
     return isinstance(campaign.task, QuestionedTask) and (campaign.schedule.claims if said is None else said)
 
 
-async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callable[[], str]) -> None:
+async def confirm_standing(campaign: CampaignContext, reopen: OpenExperiment, limit: Callable[[], str]) -> None:
     """Ask the claim's questions of every candidate that beat its rivals on fresh seeds, the clearest first."""
     if not wanted(campaign):
         return
@@ -54,7 +54,7 @@ async def confirm_standing(campaign: CampaignContext, seat: Seat, limit: Callabl
         await _ask(campaign, campaign.task, experiment, limit)
     for experiment in campaign.archive.experiments(campaign.record.id):
         if experiment.claim is not None and experiment.analysis is not None:
-            ctx, step = seat(experiment)
+            ctx, step = reopen(experiment)
             await step("memory:claim", MemoryResult, remembering.keep, ctx)
 
 
@@ -121,7 +121,7 @@ async def _vetoed(campaign: CampaignContext, experiment: Experiment) -> str:
 
 
 def _too_dear(campaign: CampaignContext, experiment: Experiment) -> str:
-    """Why the time left does not hold all questions; empty where it does."""
+    """Why the time left is too short for all questions; empty where it is enough."""
     needed, left = _wall_seconds(campaign, experiment, QUESTIONS), campaign.clock.left
     if left is None or left >= needed:
         return ""
@@ -153,7 +153,7 @@ def _measuring(campaign: CampaignContext, task: QuestionedTask, ident: str) -> M
         sandbox=campaign.sandbox,
         standings=Standings.of(cache, corpus=task.digest, sandbox=campaign.sandbox.name),
         workdir=cache / "checkpoints",
-        places=campaign.bench,
+        places=campaign.job_slots,
         on_progress=progress,
     )
 

@@ -1,6 +1,6 @@
-"""The durable step: give back what the archive holds, or run, store, and only then go on.
+"""The durable step: return what the archive holds; else run, store, and only then return.
 
-Resume is not a second path: a restarted cycle walks the same lines, and finished stages answer from the archive.
+Resume has no code of its own: a restarted cycle runs the same lines, and finished stages are read from the archive.
 """
 
 from __future__ import annotations

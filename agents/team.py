@@ -43,7 +43,7 @@ def negotiation(max_rounds: int) -> NextSpeaker:
 
 
 def single(name: str) -> NextSpeaker:
-    """One answer of `name`, and the stage is over."""
+    """`name` speaks once, then the stage is over."""
 
     def next_speaker(replies: Sequence[BaseModel]) -> str | None:
         return None if replies else name

@@ -1,7 +1,7 @@
-"""What fits into the time that is left: probes, further seeds, one more candidate. Any machine keeps the clock.
+"""What fits into the time that is left: probes, further seeds, one more candidate.
 
 Read `holds` first. Costs are those of this campaign's own runs: a slow or busy machine gets fewer candidates and fewer
-seeds. So slow a one that the fewest candidates fill the time gets no seeds: no time is taken back from what has begun.
+seeds. Where the least number of candidates fills the time, there are no fresh seeds: what has begun is not cut short.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float, seeds:
     if left is None:
         return True
     slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
+    # Each finalist and each rival runs once a seed.
     confirming = seeds * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
     return left >= (runs + confirming) * slowest / max(1, campaign.workers)
 
@@ -40,7 +41,7 @@ def another_candidate(campaign: CampaignContext) -> bool:
     own = tuple(b.id for b in baselines_of(campaign))
     screen = schedule.rungs[0].steps / max(1, schedule.rungs[-1].steps)
     runs = screen + _climb(schedule.rungs, among=schedule.generation)
-    if not rivals_of(campaign, schedule.rungs[-1]):
+    if not rivals_of(campaign, schedule.rungs[-1]):  # the baselines have not been promoted yet
         runs += _climb(schedule.baseline_rungs, among=len(own))
     return holds(campaign, own, runs=runs, seeds=ladder.LEAST_SEEDS)
 
@@ -63,6 +64,7 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
     again, it is what fresh runs took.
     """
     records = [campaign.archive.experiment(ident) for ident in arms]
+    # Arms get the same seeds, so the first one's count for all.
     begun = len({m.seed for m in records[0].measurements if m.fresh})
     if begun:
         seconds = max(_fresh_run_seconds(campaign, e) for e in records)
@@ -75,7 +77,7 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
     secret = campaign.record.facts.get(SECRET)
-    base = first if secret is None else int(secret) % ladder.SEED_BASES  # nobody can prepare for these seeds
+    base = first if secret is None else int(secret) % ladder.SEED_BASES  # so that a candidate's author cannot know them
     return ladder.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
 
 
@@ -90,6 +92,7 @@ def _climb(rungs: Sequence[Rung], *, among: int) -> float:
     trained = [r for r in rungs if r.steps]
     whole, going, runs = max((r.steps for r in trained), default=1), among, 0.0
     for below, rung in pairwise(trained):
+        # A rung continues from the one below, so it costs the steps between them only.
         going = going if below.keep is None else min(below.keep, going)
         runs += going * (rung.steps - below.steps) / whole
     return runs

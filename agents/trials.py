@@ -1,7 +1,6 @@
 """What Engineer and Debugger may try before they answer: a file through the gates, a snippet of Python. In the sandbox.
 
-Both take a place at the bench as any other job does. A trial counts for nothing: the file that is handed in meets the
-gates again.
+Both take one of the slots for jobs. A trial changes nothing: the file that is handed in goes through the gates again.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Trials:
         if len(source) > LONGEST_FILE:
             return f"The file is longer than {LONGEST_FILE} characters."
         campaign = self._ctx.campaign
-        async with campaign.bench:
+        async with campaign.job_slots:
             checked = await campaign.task.check(
                 Candidate(source=source, author="a trial"), trust=self._ctx.id, sandbox=campaign.sandbox, known=()
             )
@@ -50,7 +49,7 @@ class Trials:
             files={"main.py": snippet.encode()},
             limits=Limits(wall_seconds=RUN_SECONDS, memory_bytes=1024 * MIB, output_bytes=MIB),
         )
-        async with campaign.bench:
+        async with campaign.job_slots:
             outcome = await campaign.sandbox.run(job)
         parts = [f"{outcome.status.value}, exit status {outcome.exit_code}. {outcome.message}".strip()]
         for name, stream in (("output", outcome.stdout), ("errors", outcome.stderr)):

@@ -2,7 +2,7 @@
 
 Read `tune`. Trials run at the screening rung on one seed; the best few are measured at the top, and the best of those
 is the family's. Every run is kept in the home (`lab/standings.py`), so that tuning a family again, or for another
-claim, trains only what is new. The lab's own baseline is always among the first trials.
+claim, trains only what is new. The lab's own baseline is among the first trials.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def tune(
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(6, max(1, trials // 2))),
     )
     names = modifiers(family, without=without)
-    for rate in RATES:  # the lab's own at every rate: whatever is found is at least as good
+    for rate in RATES:  # the lab's own at every rate, so that the result is at least as good
         study.enqueue_trial({"rate": rate} | {n: n in operators_in(BASELINES[family]) for n in names})
     tried: dict[tuple[str, float], tuple[float, tuple[str, ...]]] = {}
     for number in range(max(trials, len(RATES))):

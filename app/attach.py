@@ -21,6 +21,7 @@ from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
 from move37.app.reading import has_archive, reading
+from move37.app.session import conclude
 from move37.app.terminal import console
 from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher
@@ -80,8 +81,6 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
 
 
 def _end(home: Path, campaign: int, *, left: bool) -> Exit:
-    from move37.app.session import conclude
-
     if left:
         console().print("You left; the campaign goes on. `move37 attach` comes back.", soft_wrap=True)
     else:

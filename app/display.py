@@ -79,7 +79,11 @@ class Live:
         self._screen = screen
         self._board = board
         self._live = RichLive(
-            console=screen, get_renderable=self._panel, refresh_per_second=4, transient=True, vertical_overflow="crop"
+            console=screen,
+            get_renderable=lambda: panel(board, screen.width),
+            refresh_per_second=4,
+            transient=True,
+            vertical_overflow="crop",
         )
 
     def __enter__(self) -> Self:
@@ -96,9 +100,6 @@ class Live:
         text = self._board.see(event)
         if text is not None:
             self._screen.print(text)
-
-    def _panel(self) -> RenderableType:
-        return panel(self._board, self._screen.width)
 
 
 def summary(board: LiveState) -> Text:

@@ -17,6 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from move37.app.settings import Settings
+from move37.memory.errors import MemoryFault, NotFound
+from move37.memory.schema import COGNITION
+from move37.sandbox.errors import SandboxError
+from move37.sandbox.gpus import list_gpus
 
 LEAST_DISK = 2 * 1024**3  # bytes free in the home
 LEAST_MEMORY = 3 * 1024**3  # bytes
@@ -117,8 +121,6 @@ NEVER_ON_A_CARD = "trainings on a card were never tried: their numbers are marke
 
 
 def _gpus(_: Settings) -> Iterator[Finding]:
-    from move37.sandbox.gpus import list_gpus
-
     found = list_gpus()
     for gpu in found:
         detail = f"{gpu.name}, {_gib(gpu.memory_bytes)}, {gpu.uuid}; {NEVER_ON_A_CARD}"
@@ -131,7 +133,6 @@ def _gpus(_: Settings) -> Iterator[Finding]:
 def _docker(settings: Settings) -> Iterator[Finding]:
     from move37.sandbox.docker.engine import Engine
     from move37.sandbox.docker.image import judge_image, recipe, tag
-    from move37.sandbox.errors import SandboxError
 
     async def look() -> tuple[str, str]:
         engine = await Engine.connect()
@@ -159,7 +160,6 @@ def _docker(settings: Settings) -> Iterator[Finding]:
 
 
 def _process(_: Settings) -> Iterator[Finding]:
-    from move37.sandbox.errors import SandboxError
     from move37.sandbox.process.backend import ProcessSandbox
 
     async def ask() -> list[Finding]:
@@ -194,8 +194,6 @@ def _memory_backend(settings: Settings) -> Iterator[Finding]:
 
 def _server(settings: Settings) -> Iterator[Finding]:
     from move37.memory.backend import open_store
-    from move37.memory.errors import MemoryFault, NotFound
-    from move37.memory.schema import COGNITION
 
     try:
         store = open_store(settings.home / "memory", url=settings.memory.url, api_key=settings.memory.api_key)
@@ -213,7 +211,6 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedding(_: Settings) -> Iterator[Finding]:
-    from move37.memory.errors import MemoryFault
     from move37.memory.minilm import model_folder
 
     try:

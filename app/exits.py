@@ -57,8 +57,8 @@ STATUS: Mapping[str, Exit] = {
     "move37.agents.errors.BadModel": Exit.WRONG_USE,
     "move37.agents.errors.NotConfirmable": Exit.WRONG_USE,
     "move37.agents.models.local.fetch.FetchFailed": Exit.ENVIRONMENT,
-    "move37.agents.seat.mailbox.NoSuchTurn": Exit.WRONG_USE,
-    "move37.agents.seat.mailbox.BadAnswer": Exit.WRONG_USE,
+    "move37.agents.external.turn_files.NoSuchTurn": Exit.WRONG_USE,
+    "move37.agents.external.turn_files.BadAnswer": Exit.WRONG_USE,
 }
 
 
@@ -78,8 +78,10 @@ def status_of(error: BaseException) -> Exit | None:
 
 
 def _is_full_disk(error: BaseException | None) -> bool:
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # an error may have been raised from itself
         if isinstance(error, OSError) and error.errno in FULL:
             return True
+        seen.add(id(error))
         error = error.__cause__
     return False

@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from move37.agents.models import assigned, is_language_model, open_model
+from move37.app.models import asked_by_role
+from move37.memory.ingest import Extraction, Extractor
+
 if TYPE_CHECKING:
     from move37.app.settings import Settings
-    from move37.memory.ingest import Extractor
 
 
 def extractor(settings: Settings, model: str | None = None) -> Extractor | None:
     """One that asks `model`, or the settings' own. Raises `BadModel` for a name that is none."""
-    from move37.agents.models import assigned, is_language_model, open_model
-    from move37.app.models import asked_by_role
-
     assignment = assigned(model or settings.models.model)
     wanted = asked_by_role(settings, assignment)["Analyst"]  # whose work it is
     if not is_language_model(wanted.uri):
@@ -31,8 +31,6 @@ def extractor(settings: Settings, model: str | None = None) -> Extractor | None:
 
 async def _asked(client: Any, prompt: str) -> list[dict[str, Any]]:
     from autogen_core.models import UserMessage
-
-    from move37.memory.ingest import Extraction
 
     try:
         result = await client.create([UserMessage(content=prompt, source="memory")], json_output=Extraction)

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 from move37.app import places
 from move37.app.exits import BadInput
+from move37.lab import measuring
+from move37.lab.judging.judging import refused
+from move37.lab.measuring import MeasuredArm, MeasuringContext
 from move37.lab.records import Candidate, GateResult, Measurement, Verdict
+from move37.lab.standings import Standings
 from move37.lab.tasks.task import left_out_of
+from move37.sandbox.factory import open_sandbox
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
-    from move37.lab.measuring import MeasuredArm, MeasuringContext
     from move37.lab.tasks.task import Rung, Task
 
 
@@ -37,8 +41,6 @@ class MeasuredMixer:
 
 def unreadable() -> MeasuredMixer:
     """Of a file that no Python reads."""
-    from move37.lab.judging.judging import refused
-
     results = refused("not Python: the file is not text in the encoding that it declares, or UTF-8")
     return MeasuredMixer(passed=False, gates=tuple(results))
 
@@ -48,8 +50,6 @@ async def measure_file(
     gated: bool,
 ) -> MeasuredMixer:  # fmt: skip
     """Gates, runs and the comparison. Raises `BadInput` before anything runs."""
-    from move37.lab import measuring
-
     task = places.opened(settings)
     rung, rate = asked_rung(task, steps), task.schedule("quick").learning_rate
     rival = None if against is None else named_baseline(task, against)
@@ -111,10 +111,6 @@ async def open_context(
     settings: Settings, task: Task, *, written_by: str = "person"
 ) -> AsyncIterator[MeasuringContext]:
     """A sandbox for code of a user, the home's kept runs, and progress on a terminal's stderr."""
-    from move37.lab.measuring import MeasuringContext
-    from move37.lab.standings import Standings
-    from move37.sandbox.factory import open_sandbox
-
     workers = settings.campaign.workers or max(1, min(8, os.cpu_count() or 1))
     sandbox = await open_sandbox(
         settings.sandbox.backend,

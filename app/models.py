@@ -11,15 +11,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from move37.agents.models import SEARCH, SEAT, Assignment, ModelOptions, assigned, open_model, options_for, parse
+from move37.agents.models.price import FREE, Price, price_of
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
 from move37.lab.tasks.registry import kind_of
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
-
-    from move37.agents.models import Assignment, ModelOptions
-    from move37.agents.models.price import Price
 
 TRIAL_SECONDS = 600.0  # that a server may take to start
 
@@ -44,8 +43,6 @@ class OpenedModels:
 
 def checked(settings: Settings) -> Assignment:
     """Which role has which model. Raises `BadModel`, or `BadInput` when a cost could not be counted."""
-    from move37.agents.models import SEARCH, assigned, parse
-
     assignment = assigned(settings.models.model)
     for uri in assignment.uris:
         parse(uri)
@@ -69,8 +66,6 @@ def asked_by_role(
     settings: Settings, assignment: Assignment, *, seed: int = 0, base_url: str | None = None
 ) -> dict[str, Asked]:
     """How each role asks its model. `base_url` is used where the settings name none."""
-    from move37.agents.models import ModelOptions, options_for, parse
-
     models = settings.models
     address = models.base_url or base_url
     compatible = any(parse(uri).provider == "openai" for uri in assignment.uris)
@@ -95,8 +90,6 @@ def asked_by_role(
 
 def price(settings: Settings, asked: Asked) -> Price | None:
     """What the model costs; None when nobody knows."""
-    from move37.agents.models.price import Price, price_of
-
     own = {
         uri: Price(prompt=p.prompt, completion=p.completion, cached=p.cached)
         for uri, p in settings.models.prices.items()
@@ -114,9 +107,7 @@ async def opened(
     on_wait: Callable[[str], None],
 ) -> OpenedModels:
     """The clients, closed with the stack. Raises `BadModel`, or `ModelUnavailable` when a trial call fails for good."""
-    from move37.agents.models import SEARCH, SEAT, open_model
-    from move37.agents.models.price import FREE
-    from move37.agents.models.repair import StructuredOutputClient
+    from move37.agents.models.repair import StructuredOutputClient  # loads AutoGen
 
     asked = asked_by_role(settings, assignment, seed=seed, base_url=base_url)
     clients: dict[Asked, ChatCompletionClient] = {}

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from move37.app import models
 from move37.app.settings import Settings
 from move37.lab.records import Brief
+from move37.sandbox.factory import open_sandbox
 
 if TYPE_CHECKING:
     from move37.agents.events import OnEvent
-    from move37.agents.seat.desk import SeatDesk
+    from move37.agents.external.turns import PendingTurns
     from move37.app.models import OpenedModels
     from move37.sandbox.sandbox import Sandbox
 
@@ -26,7 +27,7 @@ class Outside:
 
     models: OpenedModels
     sandbox: Sandbox
-    desk: SeatDesk | None = None  # where turns of a seat wait; None: in files of the home
+    pending: PendingTurns | None = None  # where turns of an external agent wait; None: in files of the home
 
 
 async def open_outside(
@@ -35,11 +36,9 @@ async def open_outside(
     facts: Mapping[str, object],
     stack: AsyncExitStack,
     on_event: OnEvent,
-    desk: SeatDesk | None = None,
+    pending: PendingTurns | None = None,
 ) -> Outside:
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
-    from move37.sandbox.factory import open_sandbox
-
     assignment = models.checked(replace(settings, models=settings.models.changed(model=brief.model)))
     # A missing key is heard of before a missing daemon: it costs nothing to find.
     opened = await models.opened(
@@ -58,7 +57,7 @@ async def open_outside(
         docker=settings.sandbox.docker(),
     )
     stack.push_async_callback(sandbox.close)
-    return Outside(models=opened, sandbox=sandbox, desk=desk)
+    return Outside(models=opened, sandbox=sandbox, pending=pending)
 
 
 def workers_of(settings: Settings) -> int:

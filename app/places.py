@@ -12,6 +12,7 @@ from move37.app.settings import Settings
 from move37.lab.scale import CPU, of_facts
 from move37.lab.tasks import open_task
 from move37.lab.tasks.registry import kind_of
+from move37.sandbox import gpus
 
 if TYPE_CHECKING:
     from move37.lab.archive.store import Campaign
@@ -58,9 +59,7 @@ def device_of(settings: Settings) -> str:
     wanted, scale = settings.campaign.device, settings.campaign.scale
     if wanted == "cpu" or (wanted == "auto" and scale.place == CPU.place):
         return "cpu"
-    from move37.sandbox.gpus import list_gpus
-
-    found = list_gpus()
+    found = gpus.list_gpus()
     if not found:
         if wanted == "cuda":
             raise BadInput("--device cuda: NVIDIA's driver shows no GPU here; leave it out, or see `move37 doctor`")

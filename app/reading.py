@@ -19,7 +19,7 @@ from move37.app.exits import BadInput
 from move37.app.ids import written_out
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import FILE, Archive, Campaign
-from move37.lab.errors import UnknownExperiment
+from move37.lab.errors import LabError, UnknownExperiment
 from move37.lab.records import Experiment, Role
 
 
@@ -82,7 +82,6 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
 def completions(context: typer.Context, incomplete: str) -> list[str]:
     """The ids of the latest campaign that begin with `incomplete`; none where nothing can be read."""
     from move37.app.settings import load  # the command line is not run while the shell completes it
-    from move37.lab.errors import LabError
 
     root = context.find_root().params.get("home")
     try:

@@ -19,7 +19,7 @@ from rich.text import Text
 from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
-from move37.app import chat, display, logs
+from move37.app import chat, display, logs, wiring
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.live_state import LiveState
@@ -109,8 +109,6 @@ class _Session:
         return bool(self._signals)
 
     async def _carry_through(self) -> None:
-        from move37.app import wiring
-
         watch: dict[str, Any] = {"inbox": self._inbox, "on_event": self._event, "on_ready": self._ready}
         status, reason = "stopped", "it was ended"
         session: wiring.SessionResult | None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import SettingsError
@@ -34,9 +34,7 @@ from move37.app.sources import (
 )
 from move37.app.validation_messages import one_line
 from move37.lab.scale import CPU, OWN, SCALES, Scale
-
-if TYPE_CHECKING:
-    from move37.sandbox.docker.settings import DockerSettings
+from move37.sandbox.docker.settings import DockerSettings
 
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
 # Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
@@ -64,8 +62,6 @@ class SandboxSettings(WrittenDocker):
 
     def docker(self) -> DockerSettings:
         """What the Docker backend is opened with."""
-        from move37.sandbox.docker.settings import DockerSettings
-
         return DockerSettings(image=self.image or "", runtime=self.runtime or "")
 
 

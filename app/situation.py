@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from move37.agents.budget import Expenses
+from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
 from move37.app.live_state import Active, LiveState
 from move37.app.orders import Order, OrderContext
 from move37.lab.records import Role
@@ -56,9 +57,6 @@ def _speaker(running: Sequence[Active]) -> str:
 
 def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
     """What the search acts on, the clauses in which it found nothing, and whether the text only asks."""
-    # Loaded when somebody speaks to it.
-    from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
-
     program = kind_of(task).writes == "edits"
     preferences = recognise_edits(text) if program else recognise(text)
     understood = (*preferences.wanted, *(f"no {word}" for word in preferences.unwanted))

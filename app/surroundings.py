@@ -15,6 +15,10 @@ from move37.agents.budget import Budget, CampaignUsage
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext
 from move37.agents.events import Notice, OnEvent
+from move37.agents.external.prompt import prompt_of
+from move37.agents.external.scientist import ExternalScientist
+from move37.agents.external.turn_files import exchange
+from move37.agents.external.turns import PendingTurns
 from move37.agents.inbox import Inbox
 from move37.agents.models import SEAT, assigned
 from move37.agents.models.price import cost
@@ -22,10 +26,6 @@ from move37.agents.models.replay import RecordingClient, Replay
 from move37.agents.roles import Scientist
 from move37.agents.scientists import scientist
 from move37.agents.search import operators_of
-from move37.agents.seat.desk import SeatDesk
-from move37.agents.seat.mailbox import carry
-from move37.agents.seat.prompt import prompt_of
-from move37.agents.seat.scientist import Outsider
 from move37.app.campaign_facts import environment_of
 from move37.app.home_memory import memory_of
 from move37.app.models import OpenedModels
@@ -38,7 +38,7 @@ from move37.memory.errors import MemoryFault
 from move37.memory.recall import Memory
 from move37.sandbox.retrying import RetryingSandbox
 
-TALKING = 2  # experiments whose language models may talk while others hold the training places
+TALKING = 2  # experiments that may talk, or wait for somebody outside, while others hold the training places
 
 
 @asynccontextmanager
@@ -70,6 +70,9 @@ async def open_context(
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
+        scientists = await _scientists(
+            settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
+        )
         yield CampaignContext(
             archive=archive,
             record=campaign,
@@ -77,9 +80,7 @@ async def open_context(
             schedule=schedule,
             sandbox=sandbox,
             memory=memory,
-            scientists=await _scientists(
-                settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
-            ),
+            scientists=scientists,
             prices=_prices(outside.models),
             operators_of=operators_of,
             inbox=inbox,
@@ -103,10 +104,15 @@ async def open_context(
             limits=settings.conversation,
             recalled=settings.memory.kinds,
             workers=workers,
-            talking=TALKING if any(clients.values()) else 0,
-            bench=asyncio.Semaphore(workers),
+            talking=talking_places(scientists),
+            job_slots=asyncio.Semaphore(workers),
             environment=environment_of(sandbox.name),
         )
+
+
+def talking_places(scientists: Mapping[str, Scientist]) -> int:
+    """Experiments that may be under way beside those at the bench: none where a search answers everything at once."""
+    return TALKING if any(s.uses_language for s in scientists.values()) else 0
 
 
 async def _scientists(
@@ -117,17 +123,19 @@ async def _scientists(
     earlier: Callable[[str], Analysis | None],
     stack: AsyncExitStack,
 ) -> dict[str, Scientist]:
-    """Role -> who fills it. A seat without a desk of the caller's gets one whose turns are carried through files."""
+    """Role -> who fills it. Without `pending` of the caller's, turns of external agents are exchanged as files."""
     models_of = assigned(brief.model).models
     found: dict[str, Scientist] = {role: scientist(clients.get(role)) for role in models_of}
-    outsiders = [role for role, uri in models_of.items() if uri == SEAT]
-    if outsiders and outside.desk is not None:
-        found |= dict.fromkeys(outsiders, Outsider(outside.desk, signature="seat (over MCP)", earlier=earlier))
-    elif outsiders:
-        desk = SeatDesk()
-        carrier = asyncio.create_task(carry(desk, settings.home, prompt_of))
+    external = [role for role, uri in models_of.items() if uri == SEAT]
+    if external and outside.pending is not None:
+        over_mcp = ExternalScientist(outside.pending, signature="seat (over MCP)", earlier=earlier)
+        found |= dict.fromkeys(external, over_mcp)
+    elif external:
+        pending = PendingTurns()
+        carrier = asyncio.create_task(exchange(pending, settings.home, prompt_of))
         stack.callback(carrier.cancel)
-        found |= dict.fromkeys(outsiders, Outsider(desk, signature="seat", earlier=earlier, every_role=True))
+        by_files = ExternalScientist(pending, signature="seat", earlier=earlier, every_role=True)
+        found |= dict.fromkeys(external, by_files)
     return found
 
 
@@ -136,12 +144,8 @@ def _recorded(settings: Settings, campaign: Campaign, opened: OpenedModels) -> d
     folder = settings.home / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"c{campaign.id}.jsonl"
-    recorders = {id(client): RecordingClient(client, file) for client in opened.unique if not _is_recording(client)}
+    recorders = {id(c): RecordingClient(c, file) for c in opened.unique if not isinstance(c, Replay)}
     return {role: recorders.get(id(client), client) for role, client in opened.clients.items()}
-
-
-def _is_recording(client: ChatCompletionClient) -> bool:
-    return isinstance(client, Replay)
 
 
 def _prices(opened: OpenedModels) -> Callable[[str, int, int, int], float]:

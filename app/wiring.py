@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from move37.agents.campaign import CampaignResult
     from move37.agents.context import CampaignContext
     from move37.agents.events import OnEvent
+    from move37.agents.external.turns import PendingTurns
     from move37.agents.inbox import Inbox
-    from move37.agents.seat.desk import SeatDesk
 
 OnReady = Callable[[Campaign, Schedule], None]
 OnOpen = Callable[["CampaignContext"], None]
@@ -47,11 +47,11 @@ async def run_campaign(
     on_event: OnEvent,
     on_ready: OnReady | None = None,
     on_open: OnOpen | None = None,
-    desk: SeatDesk | None = None,
+    pending: PendingTurns | None = None,
 ) -> SessionResult:
     """A new campaign under `settings`. `on_ready` hears its number and schedule once its row is committed.
 
-    `on_open` gets the campaign's surroundings when they are there; turns of a `seat` lie on `desk`, else in files.
+    `on_open` gets the campaign's surroundings when they are there; turns of a `seat` wait in `pending`, else in files.
 
     Raises `BadInput`, `BadTask`, `BadCorpus`, `BadModel`, `ModelUnavailable` or a `SandboxError` before anything is
     created; `ArchiveBusy` when another campaign holds the home; later whatever broke, after everything finished is
@@ -63,7 +63,7 @@ async def run_campaign(
     schedule = task.schedule(settings.campaign.preset)
     brief = brief_of(settings, schedule, direction)
     async with AsyncExitStack() as stack:
-        outside = await open_outside(settings, brief, {}, stack, on_event, desk)
+        outside = await open_outside(settings, brief, {}, stack, on_event, pending)
         with Archive.open(settings.home) as archive:
             facts = {**facts_of(task, schedule, settings), "sandbox": kind_of_sandbox(outside.sandbox)}
             facts[SECRET] = secrets.randbits(SECRET_BITS)
@@ -82,7 +82,7 @@ async def resume_campaign(
     campaign: int | None = None,
     on_ready: OnReady | None = None,
     on_open: OnOpen | None = None,
-    desk: SeatDesk | None = None,
+    pending: PendingTurns | None = None,
 ) -> SessionResult | None:
     """Go on with the home's last campaign (or the one named); None when it has finished and nothing extends it.
 
@@ -113,7 +113,7 @@ async def resume_campaign(
     backend, why = resuming.sandbox(settings, chosen.facts)
     settings = replace(settings, sandbox=settings.sandbox.changed(backend=backend))
     async with AsyncExitStack() as stack:
-        outside = await open_outside(settings, brief, chosen.facts, stack, on_event, desk)
+        outside = await open_outside(settings, brief, chosen.facts, stack, on_event, pending)
         with Archive.open(settings.home) as archive:
             facts = {
                 "sessions": int(chosen.facts.get("sessions", 0)) + 1,

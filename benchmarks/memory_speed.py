@@ -32,6 +32,7 @@ from move37.memory.embed import passages
 from move37.memory.local import open_local
 from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
+from move37.memory.server import connect
 from move37.memory.store import Collection, FieldIndex, Hit, Nearest, Point, Sparse, Store, Where
 
 QUERIES = 200
@@ -257,8 +258,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sample = SpeedSample(size, base)
             rows.append(measure("embedded", lambda s=size: EdgeStore(Path(folder) / f"edge{s}"), sample, QUERIES))  # type: ignore[misc]
             if url := os.environ.get("MOVE37_QDRANT_URL"):
-                from move37.memory.server import connect
-
                 key = os.environ.get("QDRANT_API_KEY")
                 rows.append(measure("server", lambda u=url, k=key: connect(u, k), sample, QUERIES))  # type: ignore[misc]
             if size <= 10_000 or options.local_all:

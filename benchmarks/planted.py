@@ -4,8 +4,8 @@
 
     needles    `parity` and `overwrite` of benchmarks/rediscovery.py as formulas: flat but for beta up to two; and
                a sum of operators behind a sigmoid in which an erasing rule counts most
-    additive   a sum of operators' worths and of pairs, in bits per byte with the grammar's priors, and in a metric
-               without any: gain of the best over the best baseline after 12 and 24 experiments
+    additive   a sum of operators' worths and of pairs, in bits per byte: gain of the best over the best baseline after
+               12 and 24 experiments
 
 The shapes are guesses; what is found here has to be found again by benchmarks/rediscovery.py, which trains.
 """
@@ -23,13 +23,12 @@ from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.benchmarks.rediscovery_search import campaign
 from move37.benchmarks.rediscovery_tasks import TASKS
-from move37.lab.records import BITS_PER_BYTE
 
 EXPERIMENTS, LONG = 12, 24
 World = Callable[[Genome], float]  # lower is better
 ARMS: dict[str, Callable[[SearchSpace], SearchArm]] = {
-    "search": lambda space: Designer(remembers=True, space=space),
-    "no-record": lambda space: Designer(remembers=False, space=space),
+    "search": lambda space: Designer(with_record=True, space=space),
+    "no-record": lambda space: Designer(with_record=False, space=space),
     "random": RandomArm,
 }
 
@@ -70,9 +69,9 @@ def parity(seed: int) -> World:
 
 
 def additive(seed: int) -> World:
-    """Bits per byte: priors tell the truth, but for a standard deviation of .04, and nothing about pairs."""
+    """Bits per byte."""
     rng = Random(f"t{seed}")
-    worth = {o: words.prior + rng.gauss(0, 0.04) for o, words in CATALOGUE.items()}
+    worth = {o: rng.gauss(0, 0.05) for o in CATALOGUE}
     pairs = [(frozenset(rng.sample(sorted(CATALOGUE), 2)), rng.gauss(0, 0.06)) for _ in range(25)]
 
     def value(genome: Genome) -> float:
@@ -93,9 +92,7 @@ def main() -> None:
         if arm not in ARMS:
             parser.error(f"--arms: {arm} given, there are {', '.join(ARMS)}")
         for task in (t for t in TASKS if t.name in ("overwrite", "parity")):
-            space = SearchSpace(
-                starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, metric=task.metric
-            )
+            space = SearchSpace(starts=dict(task.starts), carried=task.carried, metric=task.metric)
             world = overwrite if task.name == "overwrite" else parity
             found = [
                 campaign(
@@ -106,15 +103,13 @@ def main() -> None:
             ]  # fmt: skip
             rate = sum(f.needed is not None for f in found) / len(found)
             print(f"{arm:10} {task.name:12} found {rate:.2f} of {len(found)}", flush=True)
-        for metric in (BITS_PER_BYTE.name, "loss"):
-            gains = [_gains(arm, metric, seed) for seed in range(given.seeds)]
-            mean, late = (statistics.fmean(side) for side in zip(*gains, strict=True))
-            told = "with priors" if metric == BITS_PER_BYTE.name else "no priors"
-            print(f"{arm:10} {told:12} gain {mean:.3f} after {EXPERIMENTS}, {late:.3f} after {LONG}", flush=True)
+        gains = [_gains(arm, seed) for seed in range(given.seeds)]
+        mean, late = (statistics.fmean(side) for side in zip(*gains, strict=True))
+        print(f"{arm:10} {'additive':12} gain {mean:.3f} after {EXPERIMENTS}, {late:.3f} after {LONG}", flush=True)
 
 
-def _gains(arm: str, metric: str, seed: int) -> tuple[float, float]:
-    space, world = SearchSpace(metric=metric), additive(seed)
+def _gains(arm: str, seed: int) -> tuple[float, float]:
+    space, world = SearchSpace(), additive(seed)
     rng = Random(f"text{seed}")
     found = campaign(ARMS[arm](space), space, world, threshold=-math.inf, experiments=LONG, rng=rng)
     values = [v for v in found.values if v is not None]

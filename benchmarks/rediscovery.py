@@ -1,14 +1,12 @@
 """Take something known away and see whether the search finds it again: `python -m benchmarks.rediscovery [options]`.
 
-For each task (rediscovery_tasks.py) a search begins from families without the answer, with the answer's priors at zero
-and without any memory or paper, and has N experiments. It is rediscovered when a candidate reaches the task's threshold
+For each task (rediscovery_tasks.py) a search begins from families without the answer and without any memory or paper,
+and has N experiments. It is rediscovered when a candidate reaches the task's threshold
 on held-out inputs; "with the answer" counts those that hold one of the answer's operators, the rest found another way.
 Starts are measured before, the same for every arm, and do not count. The training seed is the campaign's. Arms:
 
     search      the lab's evolution with its record of operators
     no-record   the same without the record
-    no-priors   the same with every prior at zero, not the answer's alone; where the value is no bits per byte the
-                search has none anyway
     random      random moves from the same starts
     tpe         Optuna's TPE over the genome's own fields
 
@@ -59,7 +57,7 @@ class KnownAnswerLab:
 
 def run(task: KnownTask, arm: str, seed: int, experiments: int, laboratory: KnownAnswerLab) -> dict[str, Any]:
     """One campaign, as its line."""
-    space = SearchSpace(starts=dict(task.starts), unprimed=task.unprimed, carried=task.carried, metric=task.metric)
+    space = SearchSpace(starts=dict(task.starts), carried=task.carried, metric=task.metric)
     laboratory.spent = 0.0
     found = campaign(
         ARMS[arm](seed, space), space, laboratory.measure,

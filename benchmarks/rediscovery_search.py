@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any, get_args
 
@@ -17,7 +17,6 @@ import optuna
 
 from move37.agents.arms import Designer, Proposed, RandomArm, SearchArm, SearchSpace, Tried
 from move37.agents.search import grammar
-from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.composition import LOCAL, of_one_width, usual
 from move37.agents.search.genome import PASSES, PLACES, STEPS, Mix
 from move37.agents.search.grammar import (
@@ -140,9 +139,8 @@ class FieldTpe:
 
 
 ARMS: Mapping[str, Callable[[int, SearchSpace], SearchArm]] = {
-    "search": lambda seed, space: Designer(remembers=True, space=space),
-    "no-record": lambda seed, space: Designer(remembers=False, space=space),
-    "no-priors": lambda seed, space: Designer(remembers=True, space=replace(space, unprimed=frozenset(CATALOGUE))),
+    "search": lambda seed, space: Designer(with_record=True, space=space),
+    "no-record": lambda seed, space: Designer(with_record=False, space=space),
     "random": lambda seed, space: RandomArm(space),
     "tpe": FieldTpe,
 }

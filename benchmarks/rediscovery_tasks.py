@@ -8,9 +8,9 @@
                 step a token follows swaps, two with beta up to 2 make every permutation (arXiv 2502.10297). Begins
                 without short convolutions: with one, two steps did not solve it in 500 steps.
 
-Each task names where a search begins (families without the answer), the answer's operators, whose priors are zero, and
-those that may not come along as another operator's usual setting (the delta rule is usually put in with beta to 2).
-Candidates are trained in this process: their files are written by our own emitter.
+Each task names where a search begins (families without the answer), the answer's operators, and those that may not
+come along as another operator's usual setting (the delta rule is usually put in with beta to 2). Candidates are trained
+in this process: their files are written by our own emitter.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ class KnownTask:
     batch: int
     threshold: float  # a value this low is a rediscovery
     answers: frozenset[str]  # one of them in the solving genome: it was found this way and no other
-    unprimed: frozenset[str]  # operators whose prior is zero
     carried: frozenset[str] = frozenset()
     starts: tuple[tuple[str, Genome], ...]
     draw: Callable[[np.random.Generator, int, bool], Batch]  # (rng, count, test or training)
@@ -128,23 +127,23 @@ _ERASING = frozenset({"delta_rule", "gated_delta_rule"})
 TASKS = (
     KnownTask(
         name="overwrite", vocabulary=20, steps=200, batch=32, threshold=0.02, draw=_overwrite,
-        answers=_ERASING, unprimed=_ERASING | {"beta_two"}, enough=0.02,
+        answers=_ERASING, enough=0.02,
         starts=tuple((f, BASELINES[f]) for f in ("linear", "retention", "ssd")),
     ),
     KnownTask(
         name="parity", vocabulary=2, steps=240, batch=64, threshold=0.15, draw=_parity,
-        answers=frozenset({"beta_two"}), unprimed=frozenset({"beta_two"}), carried=frozenset({"beta_two"}),
+        answers=frozenset({"beta_two"}), carried=frozenset({"beta_two"}),
         starts=tuple((f, BASELINES[f]) for f in ("linear", "ssd", "gla", "gated_delta")),
     ),
     KnownTask(
         name="s3", vocabulary=6, steps=900, batch=64, threshold=0.2, draw=_s3,
-        answers=frozenset({"several_reflections"}), unprimed=frozenset({"several_reflections", "beta_two"}),
+        answers=frozenset({"several_reflections"}),
         carried=frozenset({"beta_two"}), enough=0.05,
         starts=_bare("ssd", "delta", "gated_delta"),
     ),
     KnownTask(
         name="text", vocabulary=256, steps=200, batch=16, threshold=3.3, draw=_bytes, in_bits=True,
-        answers=frozenset({"short_conv"}), unprimed=frozenset({"short_conv"}), enough=0.0, mlp=64,
+        answers=frozenset({"short_conv"}), enough=0.0, mlp=64,
         starts=_bare("linear", "ssd", "gla", "gated_delta"),
     ),
 )  # fmt: skip

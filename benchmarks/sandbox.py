@@ -262,7 +262,7 @@ async def leaks(sandbox: Any, jobs: int) -> dict[str, Any]:
 
 async def traces(sandbox: Any) -> dict[str, int]:
     """What of ours can be seen on the host now; the idle pool is part of it, before and after."""
-    from move37.sandbox.docker.isolation import OWNER_LABEL
+    from move37.sandbox.docker.confinement import OWNER_LABEL
 
     api = sandbox._engine.api
     mine = await asyncio.to_thread(api.containers, all=True, filters={"label": f"{OWNER_LABEL}={sandbox._owner}"})

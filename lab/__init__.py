@@ -1,1 +1,1 @@
-"""The science: tasks, gates, probes, training, statistics, archive. Lazy: part of it travels into the sandbox."""
+"""The science: tasks, gates, probes, training, statistics, archive. Imports nothing: part of it runs in the sandbox."""

@@ -1,7 +1,7 @@
 """Measures a scale: a few baselines at several rates, then each at its best rate on several seeds.
 
-Read `calibrate`; runs that are kept in the home are not made again.
-What the numbers say is decided in `lab/calibration.py`.
+Read `calibrate`; runs that are kept in the home are not repeated.
+Their evaluation is pure and stands in `lab/calibration.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from move37.lab.tasks.task import Baseline, Rung
 ARMS = ("gated_delta_net", "gla", "mamba2")  # three families
 RATES = (5e-3, 1e-2, 2e-2)
 SEEDS = 5
-FIRST_SEED = 500_000  # beyond those of screens, before those of claims: nobody is judged on them
+FIRST_SEED = 500_000  # beyond those of screens and below those of claims, so that no verdict uses them
 
 
 async def calibrate(
@@ -30,7 +30,7 @@ async def calibrate(
     rates: Sequence[float] = RATES,
     seeds: int = SEEDS,
 ) -> ScaleCalibration:
-    """Tune, then repeat. Raises `LabError` where a baseline cannot be measured, or too little is sound."""
+    """Tune, then repeat. Raises `LabError` where a baseline cannot be measured, or too few runs are sound."""
     metric, rung = context.task.metric, Rung(number=2, name=f"lm@{scale.steps}", steps=scale.steps)
     chosen = range(FIRST_SEED, FIRST_SEED + seeds)
 

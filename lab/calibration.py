@@ -1,8 +1,8 @@
 """What must be known of a scale before anything is promoted on it: noise between seeds, best rates, smallest effect.
 
 Read `calibrated` (runs of several baselines -> one `ScaleCalibration`; pure), then `Calibrations`, the file of JSON
-lines in the home's cache: one for each text, kind of machine and device, under the installed versions. What was
-measured elsewhere is never found. `lab/calibrating.py` makes the runs.
+lines in the home's cache: one for each text, kind of machine and device, under the installed versions. Measurements of
+other ones are not used. `lab/calibrating.py` makes the runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from move37.lab.standings import versions
 from move37.lab.statistics.power import minimum_detectable_effect
 
 LEAST_SEEDS, LEAST_ARMS = 3, 2
-MOST_TRUST = 4.0  # degrees of freedom, as of the lab's own noise: the sample outvotes it from six seeds on
+MOST_TRUST = 4.0  # degrees of freedom, as of the lab's own noise: from six seeds on the sample weighs more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def calibrated(
 ) -> ScaleCalibration:
     """`tuning`: each arm on one seed at several rates; `runs`: each arm at its own best rate on several seeds.
 
-    Raises `LabError` where too little is sound to tell: a diverged run is no number, and no noise.
+    Raises `LabError` where too few runs are sound; diverged ones are left out.
     """
     rates, best = best_rates(metric, tuning)
     values = {arm: {m.seed: m.value for m in ms if m.metric == metric.name and m.is_sound} for arm, ms in runs.items()}
@@ -63,10 +63,10 @@ def calibrated(
     pairs = [
         [one[s] - two[s] for s in sorted(one.keys() & two.keys())] for one, two in combinations(values.values(), 2)
     ]
-    # Pairs of arms share runs: they are trusted for no more than one arm's seeds tell.
+    # Pairs of arms share runs, so they count for no more degrees of freedom than one arm's seeds give.
     least = min(len(pair) for pair in pairs)
     across = Calibration(sd=_pooled(pairs).sd, df=min(MOST_TRUST, float(least - 1)))
-    # A relative's difference may be as unpaired runs': on the safe side, as in the lab's own noise.
+    # Runs of one family are taken as unpaired, which overestimates the noise, as in the lab's own.
     relatives = Calibration(sd=math.sqrt(2.0) * run.sd, df=run.df)
     used = [m for ms in (*tuning.values(), *runs.values()) for m in ms]
     tried = sorted({m.learning_rate for ms in tuning.values() for m in ms})
@@ -111,7 +111,7 @@ def _pooled(groups: Sequence[Sequence[float]]) -> Calibration:
 
 
 class Calibrations:
-    """What is known of scales for one text on one kind of machine; the newest of a scale counts."""
+    """The calibrations for one text on one kind of machine; the newest of a scale counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,12 +1,12 @@
-"""From a better row to a discovery: the questions, the claim over their answers, and the ladder as data. Pure.
+"""Claims of a discovery: the questions, the claim over their answers, and the ladder of evidence as data. Pure.
 
-Read `QUESTIONS` (what must be shown, in the order in which it is asked: the cheapest refutation first), `unasked`
-(whose turn it is), `settled` (the claim so far, and whether asking goes on), `claim_text`, `asking_seconds` (what a
+Read `QUESTIONS` (what must be shown, the cheapest refutation first), `unasked`
+(candidates that wait), `settled` (the claim so far, and whether asking goes on), `claim_text`, `asking_seconds` (what a
 question costs), then `ladder_of` (which rung of evidence an experiment has reached, what it lacks, what the next step
 costs: for the report, the page and `show`). Running is `lab/confirming.py`.
 
-A claim stands only if every comparison holds at the error of the home's confirmation. That is an intersection of tests,
-so that asking more makes no false claim more likely, and stopping at the first failure makes none either.
+A claim stands only if every comparison holds at the error of the home's confirmation. That is an intersection-union
+test: neither more questions nor stopping at the first failure makes a false claim more likely.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ WORDS = {
     LONGER: "holds at four times the steps",
 }
 RUN_SECONDS = 30.0  # of one whole training with its scoring on one core, measured on the seven baselines
-# What a question adds for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
+# Cost of a question for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
 # family's also pays for its tuning, and sealed text is only scored.
 RUNS = {
     BASELINE: 3.0, FAMILY: 2.0, ABLATION: 1.0, HELD_OUT: 0.5, SECOND_CORPUS: 4.0, WIDER: 6.0, LONGER: 8.0,
 }  # fmt: skip
 # Question -> how many times as many fresh seeds it is asked on. On another text runs scatter more, and nobody has
-# measured how much: with five seeds +.062 could not be told from nothing (docs/decisions/93).
+# measured how much: with five seeds +.062 could not be distinguished from zero (docs/decisions/93).
 MORE_SEEDS: Mapping[str, int] = {SECOND_CORPUS: 2}
 # Question -> multiples of each arm's own learning rate, tried on the screening seed before any fresh one. What is best
 # falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91.
@@ -71,6 +71,17 @@ def unasked(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
     return tuple(sorted(found, key=lambda e: -(e.verdict.low or 0.0) if e.verdict else 0.0))
 
 
+def shortfall(experiment: Experiment) -> Comparison | None:
+    """Of the fresh comparisons with baselines that do not hold the one with the least gain; None without such.
+
+    On another text, at another width, after more steps: what is left of a gain there is what a mixer is worth. That it
+    is no better than itself without its new part says nothing about the whole.
+    """
+    found = [*(experiment.claim.comparisons if experiment.claim else ())]
+    found += experiment.verdict.comparisons if experiment.verdict else ()
+    return min((c for c in found if c.question != ABLATION and not c.holds), key=lambda c: c.effect, default=None)
+
+
 def asking_seconds(question: str, *, seeds: int, run_seconds: float = RUN_SECONDS) -> float:
     """Core-seconds that a question is expected to take, where one whole run of the candidate takes `run_seconds`."""
     return seeds * RUNS[question] * run_seconds
@@ -84,7 +95,7 @@ def run_seconds(experiment: Experiment, metric: Metric) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where on the ladder something stands."""
+    """A candidate's place on the ladder of evidence."""
 
     reached: int  # rungs
     of: int
@@ -94,7 +105,7 @@ class Position:
 
 
 def position(ladder: Sequence[EvidenceStep]) -> Position:
-    """What a ladder says in short: what failed ends it, whatever else could be asked."""
+    """A ladder in short: a failed rung ends it, whatever else could be asked."""
     failed = tuple(s.words for s in ladder if s.state == "failed")
     still = [s for s in ladder if s.state == "open"]
     return Position(
@@ -143,7 +154,7 @@ def claim_text(claim: Claim, metric: Metric) -> str:
 
 
 def refusal(comparison: Comparison) -> str:
-    """What a comparison that does not hold says: an interval below zero shows the opposite, one around it nothing."""
+    """A comparison that does not hold, in words: an interval below zero shows the opposite, one around zero nothing."""
     words = WORDS.get(comparison.question, comparison.question)
     if comparison.high is not None and comparison.high < 0:
         return f"it loses where it was to be shown that it {words}"
@@ -151,7 +162,7 @@ def refusal(comparison: Comparison) -> str:
 
 
 def claim_lesson(claim: Claim, metric: Metric) -> str:
-    """What a claim taught: what decided it, and what was shown before that."""
+    """The lesson of a claim: what decided it, and what was shown before that."""
     failed = {c.question for c in claim.comparisons if not c.holds}
     shown = dict.fromkeys(WORDS[c.question] for c in claim.comparisons if c.question not in failed)
     decided = claim_text(claim, metric)
@@ -172,7 +183,7 @@ def against(comparison: Comparison, metric: Metric) -> str:
 
 
 def rates_of(comparison: Comparison) -> str:
-    """Whose learning rate was which, where the question chose them anew; empty elsewhere."""
+    """The learning rates of both, where the question tuned them again; empty elsewhere."""
     sides = zip(("its own", f"{comparison.name}'s"), comparison.rates, strict=False)
     return ", ".join(f"{side} {rate:g}" for side, rate in sides)
 
@@ -194,7 +205,7 @@ def ladder_of(experiment: Experiment, metric: Metric) -> tuple[EvidenceStep, ...
     shut = [g.name for g in experiment.gates if g.passed is False]
     screened = [m for m in experiment.measurements if m.metric == metric.name and not m.fresh and m.is_sound]
     most = max((m.steps for m in screened), default=0)
-    whole = any(m.steps >= m.total_steps for m in screened)  # each scale has an end of its own
+    whole = any(m.steps >= m.total_steps for m in screened)  # scales differ in their last step
     steps = [
         _step("gates", "passes every gate", bool(experiment.gates) and not shut, bool(shut), ", ".join(shut),
               GATES_SECONDS),

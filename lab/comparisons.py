@@ -21,7 +21,7 @@ from move37.lab.statistics.paired import Interval, interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """Whom the candidate has to beat, and what that would show."""
+    """A rival of the candidate, and what beating it would show."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Pairs:
     gains: Mapping[int, float]  # by seed, of the pairs that count
     diverged: tuple[int, ...]  # seeds on which the candidate diverged: one rejects
     lost: tuple[int, ...]  # seeds on which only the candidate has no number: nothing is decided
-    left_out: tuple[int, ...]  # seeds on which the rival diverged: its accident is no gain
+    left_out: tuple[int, ...]  # seeds on which the rival diverged: they are no gain of the candidate
     calibration: Calibration | None  # the noise measured beforehand, where every number was taken under its conditions
     self_reported: bool
 
@@ -52,7 +52,7 @@ def compare(
 ) -> tuple[Comparison, Interval | None] | None:
     """The paired interval at the confidence of the home's `confirmation`-th; None without a common fresh seed.
 
-    The interval is given beside the comparison for what the words need of it; None where the comparison has none.
+    The interval is returned beside the comparison for the sentences about it; None where the comparison has none.
     """
     pairs = paired(metric, candidate, rival.measurements, where=where)
     if pairs is None or not pairs.gains:
@@ -87,8 +87,9 @@ def paired(
 ) -> Pairs | None:
     """Both arms' fresh runs under the richest conditions that both share (or under `where`); None without common ones.
 
-    Seeds on which the rival diverged are left out, or its accident would be the candidate's gain; a seed on which only
-    the candidate has no number leaves all undecided, or one that raises when it does badly would choose its own seeds.
+    Seeds on which the rival diverged are left out, as they would count as the candidate's gain. A seed on which only
+    the candidate has no number leaves all undecided, or a candidate that raises when it does badly would choose its
+    seeds.
     """
     arms = [_fresh(arm, metric) for arm in (ours, theirs)]
     common = [c for c in arms[0].keys() & arms[1].keys() if where in (None, c)]

@@ -1,8 +1,8 @@
-"""Carries a claim through its questions: fresh seeds of the candidate and of each rival, until one question fails.
+"""Asks the questions of a claim: fresh seeds of the candidate and of each rival, until one question fails.
 
 Read `confirm_while` first, then `_ask` (one question: the same seeds for both arms, then the paired interval). What is
-asked, and when a claim stands, is decided in `lab/claims.py`; runs that an earlier, killed attempt finished are found
-again (`lab/measuring.py`). Sealed text is logged in the archive before it is opened.
+asked, and when a claim stands, is decided in `lab/claims.py`; runs that a killed attempt finished are read from the
+home (`lab/measuring.py`). Openings of sealed text are stored in the archive before they happen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from move37.lab.records import SCREEN, Candidate, Claim, Comparison
 from move37.lab.tasks.task import Variant
 
 GoOn = Callable[[str], Awaitable[bool]]  # question -> whether there is time to ask it now
-SCREENING_SEED = 0  # on which rates are chosen: it decides nothing else
+SCREENING_SEED = 0  # on which rates are chosen, and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationPlan:
-    """All that was fixed before the first fresh run: a resumed confirmation reads it back."""
+    """What is fixed and stored before the first fresh run; a resumed confirmation reads it."""
 
     confirmation: int  # of the home
     seeds: tuple[int, ...]
@@ -55,7 +55,7 @@ class ConfirmationPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Who takes part, and where."""
+    """The contenders of a claim, and how their runs are measured."""
 
     candidate: Contender
     baselines: tuple[Contender, ...]  # the best first
@@ -71,7 +71,7 @@ class Setup:
 
 
 async def always(question: str) -> bool:
-    """Every question is asked as soon as it comes."""
+    """A `GoOn` that lets no question wait."""
     return True
 
 
@@ -106,7 +106,7 @@ async def confirm_while(setup: Setup, plan: ConfirmationPlan, go_on: GoOn, *, ev
 
 
 def contenders(setup: Setup) -> tuple[Contender, ...]:
-    """Everybody who takes part, so that the claim can be repeated from the archive alone."""
+    """All contenders as data, so that the claim can be repeated from the archive alone."""
     everybody = (setup.candidate, *setup.baselines, setup.family, setup.ablation)
     return tuple(c for c in everybody if c is not None)
 
@@ -119,13 +119,13 @@ def runs_planned(setup: Setup, plan: ConfirmationPlan) -> int:
 
 
 def _seeds(plan: ConfirmationPlan, question: str) -> tuple[int, ...]:
-    """Those of the plan, and those that follow them where a question wants more."""
+    """The plan's seeds; further ones follow where a question needs more."""
     more = len(plan.seeds) * (MORE_SEEDS.get(question, 1) - 1)
     return (*plan.seeds, *range(max(plan.seeds) + 1, max(plan.seeds) + 1 + more))
 
 
 def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[Contender, ...]:
-    """Whom the question is asked against: further conditions against the rival that was beaten least clearly."""
+    """The rivals of a question; under other conditions, only the one that was beaten least clearly."""
     if setup.fixed is not None:
         return setup.fixed[question]
     if question == BASELINE:
@@ -192,7 +192,7 @@ def _answer(
             scale=variant.where.scale, text=variant.where.text, corpus=corpus, note=note,
         )  # fmt: skip
     comparison = replace(found[0], corpus=corpus)
-    if ours.failure:  # a run that failed is no pair, and a claim does not stand on the rest
+    if ours.failure:  # a failed run leaves no pair, and the remaining ones do not support a claim
         return replace(comparison, low=None, high=None, note=f"a fresh run failed: {ours.failure}")
     return comparison
 

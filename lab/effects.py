@@ -1,10 +1,10 @@
-"""What a change was worth: the gain over the parent, over the family's best baseline and over the best baseline. Pure.
+"""Effects of a change: the gain over the parent, over the family's best baseline and over the best baseline. Pure.
 
 Read `effects_of` first, then `effect_between` (two experiments under equal conditions). Only values with the same
-steps, schedule, scale, device and text meet: screening and deciding text never do. Each arm stands at its best rate.
+steps, schedule, scale, device and text are compared, screening never with deciding text. Each arm is at its best rate.
 The standard error comes from the calibrated noise, pooled with the seeds at hand, or from the seeds alone.
 
-An effect describes; it claims nothing: screening seeds selected what they measure (`lab/verdicts.py` claims).
+An effect is a description and supports no claim: screening seeds selected what they measure (see `lab/verdicts.py`).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def conditions_of(measurement: Measurement) -> Conditions:
 
 
 def _against_best(experiment: Experiment, rivals: Sequence[Experiment], metric: Metric) -> Effect | None:
-    """Against the strongest rival where most is known: the most steps come first, then the smallest gain."""
+    """The effect at the most steps, and among those the smallest: against the strongest rival."""
     found = [e for r in rivals if (e := effect_between(experiment, r, metric)) is not None]
     return max(found, key=lambda e: (e.steps, _TEXTS.index(e.text), -e.value), default=None)
 

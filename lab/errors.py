@@ -1,4 +1,4 @@
-"""What can go wrong with the lab itself (a candidate that fails is data, not an error).
+"""What can go wrong with the lab itself (a failed candidate is data, not an error).
 
     LabError
     |- BadTask            unknown task, or its folder lacks a file
@@ -17,7 +17,7 @@ Every message is one sentence that says what to do.
 
 
 class LabError(Exception):
-    """The lab broke."""
+    """The lab cannot go on; the root of this room's errors."""
 
 
 class BadTask(LabError):

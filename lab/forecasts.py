@@ -1,7 +1,7 @@
-"""Who predicts how well: forecasts made before a run, scored when its number comes. Pure.
+"""How well each author predicts: forecasts made before a run, scored when its number is known. Pure.
 
 Read `score` (one forecast), `against_naive` (what two forecasts without any thought would have scored on the same
-experiments), `skill` (an author's whole record) and `refusals` (whether what the Critic refused deserved it).
+experiments), `skill` (an author's whole record) and `refusals` (how many of the Critic's refusals were right).
 
 A forecast is read as a normal distribution whose 10 % and 90 % points are its bounds. The continuous ranked probability
 score of a normal: Gneiting and Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", equation 21;
@@ -24,7 +24,7 @@ LEAST_SD = 1e-9  # a forecast without a width is a point
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastOutcome:
-    """One forecast beside what came, in the order in which the numbers came."""
+    """One forecast beside the measured effect."""
 
     experiment: str
     forecast: Forecast
@@ -67,7 +67,7 @@ class Refusals:
 
     @property
     def precision(self) -> float | None:
-        """Share of the refused that deserved it; None while none was tried."""
+        """Share of the refused that lost against their base; None while none was tried."""
         return self.worse / self.tried if self.tried else None
 
 
@@ -95,7 +95,7 @@ def no_effect(past: Sequence[float], noise: float) -> Forecast:
 
 
 def past_mean(past: Sequence[float], noise: float) -> Forecast:
-    """The mean of past effects, as wide as they spread."""
+    """A forecast of the mean of past effects, with their spread as its width."""
     if len(past) < 2:
         return _normal("past mean", past[0] if past else 0.0, noise)
     return _normal("past mean", float(np.mean(past)), max(float(np.std(past, ddof=1)), noise))

@@ -1,4 +1,4 @@
-"""What an archive says about those who predict: every forecast beside its effect, and the Critic's refusals. Pure.
+"""How well authors predicted, from an archive: every forecast beside its effect, and the Critic's refusals. Pure.
 
 The effect that a forecast is scored by is that against the hypothesis' own base, at the fewest steps that both have:
 the screen, where every candidate was (`lab/effects.py`).
@@ -18,7 +18,7 @@ from move37.lab.statistics.noise import NOISE, UNKNOWN_NOISE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """Who predicts how well, over the experiments of a home or campaign."""
+    """The skill of every author, over the experiments of a home or campaign."""
 
     skills: tuple[Skill, ...]  # best first
     refusals: Refusals

@@ -1,8 +1,8 @@
-"""What an archive teaches beyond its best row: what parts are worth, where ideas came from, what climbed or surprised.
+"""Summaries of an archive: effects of operators, origins of ideas, traits of promoted candidates, surprises.
 
-Read `ComponentEffect`, `origins_of` (paper, own lesson, both, neither), `traits_of` (what climbed has in common against
-what was measured and did not), `surprises_of` (what worked although neither the search's habits nor the papers made it
-likely). Everything here describes: trials were not assigned by chance, and none of it confirms anything. Pure.
+Read `ComponentEffect`, `origins_of` (paper, own lesson, both, neither), `traits_of` (what promoted candidates
+have in common against other measured ones), `surprises_of` (what worked although neither the search's own draws nor the
+papers made it likely). All of it is descriptive: trials were not randomised, and none of it confirms anything. Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHOWN = 10  # of a list
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentEffect:
-    """What putting an operator in does, against the parent, its companions told apart; shrunk towards zero."""
+    """The effect of putting an operator in, against the parent, by a shrunk regression over all operators."""
 
     operator: str
     mean: float  # in the metric's unit, positive is better
@@ -50,7 +50,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trait:
-    """How often what climbed has something, against what was measured and did not climb."""
+    """How often promoted candidates have something, against other measured ones."""
 
     trait: str
     climbed: int  # that have it
@@ -112,7 +112,7 @@ def origins_of(experiments: Sequence[Experiment], effects: Mapping[str, float]) 
 def traits_of(experiments: Sequence[Experiment], operators: Mapping[str, frozenset[str]]) -> tuple[Trait, ...]:
     """Operators, families and origins by how much they tell the climbed from the others, the clearest first.
 
-    What every measured candidate has, or none, tells nothing and is left out; so is whoever's operators are unknown.
+    What every measured candidate has, or none, is left out; so are candidates whose operators are unknown.
     """
     measured = [e for e in experiments if e.role is Role.CANDIDATE and e.status in MEASURED and operators.get(e.id)]
     has = {e.id: {*operators[e.id], f"family {e.family}", f"idea from {origin_of(e)}"} for e in measured}
@@ -157,8 +157,8 @@ def surprises_of(
     """Candidates that climbed or gained over their parent, the most improbable first.
 
     `draws`: operators that each of the search's draws without a record put in; `papers`: operators that each insight of
-    a paper names. What was never drawn or mentioned counts as half a time. Means are taken, because sums would call
-    every large change improbable.
+    a paper names. What was never drawn or mentioned counts as half a time. Means are taken, because with sums every
+    large change would be improbable.
     """
     drawn = Counter(o for draw in draws for o in draw)
     mentioned = Counter(pair for paper in papers for pair in itertools.combinations(sorted(paper), 2))

@@ -1,4 +1,4 @@
-"""The job bundle: which of our files travel with a job, and nothing else of the house.
+"""The job bundle: those of our files that are copied into a job.
 
 A job's working directory holds them read-only, so `import move37.lab.inside.network` and `import move37.kernels` work
 there in every backend, whatever is installed; `kernels` is the contract's short name for the latter. They import torch,
@@ -31,7 +31,7 @@ _FOLDERS = ("lab/inside", "lab/gates", "kernels")  # with everything below them
 
 @cache
 def inside() -> Mapping[str, bytes]:
-    """Relative path -> content of every file that travels; read once a process."""
+    """Relative path -> content of every file of the bundle; read once a process."""
     paths = [_ROOT / name for name in _FILES]
     for folder in _FOLDERS:
         paths += sorted((_ROOT / folder).rglob("*.py"))

@@ -1,7 +1,7 @@
-"""Who climbs: successive halving, finalists, tuned rates and fresh seeds. Pure: records in, names out.
+"""Promotion by successive halving, finalists, tuned rates and fresh seeds. Pure: records in, names out.
 
-Read in this order: `Standing`, `climbers` (who goes on from a rung), `finalists`, `tuned_rate` (each arm at its own
-best learning rate), `best_baselines`, `resolution` (what the metric's noise allows to be told), `fresh_seeds` and
+Read in this order: `Standing`, `climbers` (who is promoted from a rung), `finalists`, `tuned_rate` (each arm at its own
+best learning rate), `best_baselines`, `resolution` (the smallest effect that seeds can show), `fresh_seeds` and
 `affordable_seeds` (what confirms, within the time left).
 The schedule itself belongs to the task (`Task.schedule`); the runs belong to the campaign.
 """
@@ -23,7 +23,7 @@ SEED_BASES = 1_000_000  # from which a campaign's secret chooses where its fresh
 FRESH_SEED_OFFSET = 1000  # fresh seeds start here, so that no screening seed can be among them
 LEAST_SEEDS = 2  # one fresh seed has no interval of its own
 MOST_SEEDS = 20  # fresh seeds that a confirmation may ask for
-RIVALS = 2  # best screened baselines that a finalist has to beat: the best by one seed is another in a third of cases
+RIVALS = 2  # best screened baselines that a finalist has to beat: one seed picks the wrong one in a third of cases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Standing:
 def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Metric, steps: int) -> Standing | None:
     """The screening value after exactly `steps`, at the arm's best learning rate; None where it was not measured.
 
-    One divergence spoils a rate; where every rate is spoilt the standing has diverged.
+    One divergence excludes a rate; where every rate is excluded the standing has diverged.
     """
     by_rate = _by_rate(measurements, metric, steps)
     if not by_rate:
@@ -49,16 +49,16 @@ def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Me
 
 
 def climbers(standings: Sequence[Standing], keep: int | None, *, metric: Metric) -> tuple[str, ...]:
-    """The best `keep` (None: all), best first. Who diverged never climbs; ties keep the order given."""
+    """The best `keep` (None: all), best first. Diverged ones are never promoted; ties keep the order given."""
     sound = [s for s in standings if not s.diverged and math.isfinite(s.value)]
     ranked = sorted(sound, key=lambda s: -s.value if metric.higher_is_better else s.value)
     return tuple(s.experiment for s in ranked[:keep])
 
 
 def finalists(standings: Sequence[Standing], count: int, *, metric: Metric) -> tuple[str, ...]:
-    """Who gets fresh seeds: the best by the last rung, whether or not they lead the baseline.
+    """The candidates that get fresh seeds: the best at the last rung, whether or not they are ahead of the baseline.
 
-    A claim is not chosen for confirmation by its sign: a best candidate that loses is confirmed to lose.
+    Nothing is selected by the sign of its effect: a best candidate that loses is confirmed to lose.
     """
     return climbers(standings, count, metric=metric)
 
@@ -111,7 +111,7 @@ def affordable_seeds(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What a confirmation can tell: the seeds that it needs for the smallest effect of interest, if any number does."""
+    """What a confirmation can detect, and the seeds that it needs for the smallest effect of interest."""
 
     seeds: int  # to run
     floor: float | None  # the smallest effect that they find in four of five cases; None: the noise is not known
@@ -124,7 +124,7 @@ def resolution(
 ) -> Resolution:  # fmt: skip
     """Enough seeds, from `wanted` up to `most`, to find `smallest` at the error that this confirmation may spend.
 
-    Refused where `most` seeds do not find it: then any "better" would be luck, and any "not distinguishable" empty.
+    Refused where `most` seeds do not find it: then neither "better" nor "not distinguishable" would mean anything.
     `arms` are all screening measurements at hand; without a calibrated noise their repeated seeds estimate it.
     """
     noise = _noise(arms, metric)
@@ -150,7 +150,7 @@ def resolution(
 def _noise(arms: Sequence[Sequence[Measurement]], metric: Metric) -> Calibration | None:
     """Of a difference by seed: calibrated where it was measured, else from arms that have several seeds.
 
-    The latter is trusted for no degree of freedom, because the verdict will rest on its own seeds alone.
+    The latter counts for no degree of freedom, because the verdict rests on its own seeds alone.
     """
     used = [m for arm in arms for m in arm if m.metric == metric.name and m.is_sound]
     if (known := noise_of(metric.name, used)) is not None:

@@ -1,4 +1,4 @@
-"""Which kind of machine this is: what has to agree before two measurements may be taken for each other's. No torch."""
+"""The kind of this machine, which has to be equal where one measurement is used in place of another. No torch."""
 
 from __future__ import annotations
 

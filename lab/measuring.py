@@ -1,7 +1,7 @@
-"""One mixer outside a campaign: gates, runs on the seeds asked for, and what stands beside them.
+"""Measures one mixer outside a campaign: gates, and runs on the seeds asked for.
 
-Read `measure` (gates, then runs), then `runs` (each run once in a home: what is kept is not trained again). A gain is
-judged by `against`: the same seeds of the rival, with an interval as soon as there are two pairs.
+Read `checked` (gates), then `runs` (a run that the home has kept is not trained again), then `verdict`: the gain over a
+rival on the same seeds, with an interval from two pairs on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OnRun = Callable[[str, int, bool], None]  # (name, seed, whether it was kept alr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuringContext:
-    """Where runs take place and are kept."""
+    """What runs need: task, sandbox, slots, and where they are kept."""
 
     task: Task
     sandbox: Sandbox
@@ -111,7 +111,7 @@ def kept(
 
 
 def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: int = 1) -> Verdict | None:
-    """What the common seeds say, at 95 %; None without one. Nobody chose these seeds but the user who asks."""
+    """What the common seeds say, at 95 %; None without one. The user chose these seeds, no selection did."""
     one, two = (_by_seed(arm, metric) for arm in (ours, theirs))
     common = sorted(one.keys() & two.keys())
     if not common:

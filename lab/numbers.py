@@ -1,7 +1,7 @@
 """How numbers are written: as many digits as their spread makes worth reading, the same within one group. Pure.
 
-Nothing that a user or a model reads of a task's metric has a fixed number of decimals: a score of 1.661e-06 would
-read as 0.000. Read `DigitScale.of`, then `scale_of`, which knows the noise of metrics whose noise was measured.
+No number of a task's metric is written with a fixed number of decimals, as a score of 1.661e-06 would read 0.000. Read
+`DigitScale.of`, then `scale_of`, which knows the noise of metrics whose noise was measured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from move37.lab.statistics.noise import NOISE
 STEPS = 50  # parts of the spread that are told apart
 MANY = 8  # numbers from which on the quartiles say what the spread is
 ROUNDING = 1e-12  # of a number: what lies nearer together differs by rounding alone
-ALONE = 4  # significant digits of a number without neighbours
+ALONE = 4  # significant digits of a number without a group
 NONE = "–"
 
 
@@ -67,7 +67,7 @@ class DigitScale:
 def scale_of(metric: str, values: Iterable[float | None]) -> DigitScale:
     """How sentences write a metric: by what its runs scatter by where that was measured, else as `values` need it.
 
-    A difference that stands alone is told apart from zero: (0.0, difference).
+    For a single difference pass (0.0, difference), so that its digits distinguish it from zero.
 
     >>> scale_of("bits_per_byte", (0.0, 0.0335)).signed(0.0335), scale_of("score", (0.0, 1.661e-06)).signed(1.661e-06)
     ('+0.034', '+1.66e-06')

@@ -1,14 +1,18 @@
-"""Who is drawn as a parent, and why: a pure function of the archive's records, the seed and the experiment's number.
+"""Draws parents, each with the reason: a pure function of the archive's records, the seed and the experiment's number.
 
 Until a candidate has a number, baselines are drawn: by rank of their gain over the best one at equal steps (raw values
 at different steps do not compare). From then on two rules, and at least one parent is a candidate:
 
     the first parent   upper confidence bound: gain over the best baseline + spread * sqrt(log(1 + N) / (1 + children)),
-                       so that the best is built on most, and what nobody has built on is not forgotten
+                       so that the best is built on most, and what was never built on gets its turn
     the second         MAP-Elites: the best of another cell (by default another family; the agents add the size of the
                        state), so that crossover has something to cross
 
-Experiments run side by side: children that still run count, so that one generation does not all build on one file.
+A gain on the screening seed chose whom it measures. So who was asked on fresh seeds, and failed, stands no higher than
+the least gain that it failed with (`claims.shortfall`): who beats the best baseline here and loses to it at twice the
+width, or on a second corpus, is no best parent any more. Who held, or was not asked, keeps the gain of its screen.
+
+Children that still run count too, so that concurrent experiments do not all build on one file.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from move37.lab.claims import WORDS, shortfall
 from move37.lab.ladder import best_baseline, standing
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 
@@ -38,7 +43,15 @@ class Parent:
 
 
 def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
-    """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first."""
+    """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first.
+
+    No more than a comparison on fresh seeds that does not hold has left of it.
+    """
+    screened, failed = _screened(experiment, baselines, metric), shortfall(experiment)
+    return screened if failed is None or screened is None else min(screened, failed.effect)
+
+
+def _screened(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
     screened = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
     for steps in sorted(screened, reverse=True):
         own = standing(experiment.id, experiment.measurements, metric=metric, steps=steps)
@@ -65,7 +78,8 @@ def draw_parents(
 ) -> tuple[Parent, ...]:
     """Up to `count` parents for experiment `number`: pinned ones first, banned ones never, nobody twice."""
     alive = [e for e in experiments if e.candidate is not None and e.id not in banned and _may_be_parent(e)]
-    baselines = [e for e in alive if e.role is Role.BASELINE]
+    # A baseline that may not be built on is still what gains are measured against.
+    baselines = [e for e in experiments if e.role is Role.BASELINE and _may_be_parent(e)]
     effects = {e.id: effect_of(e, baselines, metric) for e in alive}
     field = _Field(
         ranked=sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True),
@@ -82,7 +96,7 @@ def draw_parents(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """Everybody who may be a parent."""
+    """All possible parents."""
 
     ranked: Sequence[Experiment]  # best first
     effects: Mapping[str, float | None]  # over the best baseline
@@ -109,9 +123,8 @@ def _by_rank(field: _Field, chosen: Sequence[Experiment], rng: random.Random) ->
     others = [e for e in pool if e.family not in {c.family for c in chosen}]
     pool = (others or pool) if chosen else pool
     found = rng.choices(pool, [math.exp(-rank / TEMPERATURE) for rank in range(len(pool))])[0]
-    effect = field.effects[found.id]
-    place = f"rank {field.ranked.index(found) + 1}, {_told(effect)}" if effect is not None else "not measured yet"
-    return found, place
+    told = _told(found, field)
+    return found, f"rank {field.ranked.index(found) + 1}, {told}" if told else "not measured yet"
 
 
 def _by_bound(field: _Field) -> tuple[Experiment, str]:
@@ -127,7 +140,7 @@ def _by_bound(field: _Field) -> tuple[Experiment, str]:
 
     found = max(known, key=bound)
     built = field.children[found.id]
-    return found, f"highest upper bound: {_told(field.effects[found.id])}, built on {built} time{'s' * (built != 1)}"
+    return found, f"highest upper bound: {_told(found, field)}, built on {built} time{'s' * (built != 1)}"
 
 
 def _elite(field: _Field, chosen: Sequence[Experiment], rng: random.Random) -> tuple[Experiment, str]:
@@ -141,13 +154,18 @@ def _elite(field: _Field, chosen: Sequence[Experiment], rng: random.Random) -> t
         elites.setdefault(field.cell_of(e), e)
     others = [e for cell, e in elites.items() if cell not in taken] or pool
     found = rng.choices(others, [math.exp(-rank / TEMPERATURE) for rank in range(len(others))])[0]
-    effect = field.effects[found.id]
     cell = " ".join(field.cell_of(found))
-    return found, f"best of its kind ({cell})" + (f", {_told(effect)}" if effect is not None else ", not measured yet")
+    return found, f"best of its kind ({cell}), {_told(found, field) or 'not measured yet'}"
 
 
-def _told(effect: float | None) -> str:
-    return "" if effect is None else f"{effect:+.3f} against the best baseline"
+def _told(experiment: Experiment, field: _Field) -> str:
+    """The effect in words; "" while nothing is measured."""
+    effect, failed = field.effects[experiment.id], shortfall(experiment)
+    if effect is None:
+        return ""
+    if failed is None or effect < failed.effect:
+        return f"{effect:+.3f} against the best baseline"
+    return f"{effect:+.3f} against {failed.name} on fresh seeds, not shown that it {WORDS[failed.question]}"
 
 
 def _or_last(effect: float | None) -> float:
@@ -155,7 +173,7 @@ def _or_last(effect: float | None) -> float:
 
 
 def _may_be_parent(experiment: Experiment) -> bool:
-    # A baseline may be one before it is measured: the first experiments start beside the baselines' training.
+    # Baselines that are not measured yet count: the first experiments start while baselines are trained.
     return experiment.status in ALIVE or (
         experiment.role is Role.BASELINE and experiment.status is ExperimentStatus.RUNNING
     )

@@ -1,25 +1,30 @@
-"""What the laboratory has learned, by a rule: operator and family -> effect against the parent, with an interval. Pure.
+"""Principles by a rule: operator and family -> effect against the parent, with an interval. Pure.
 
 Read `Trial` (one experiment as an operator's evidence), `operator_effects` (a Bayesian regression over all of them),
-`predicted` (what it says about a change that was never tried, which is the record's forecast), and `kept` (the
-principles that follow, beside those of the last revision).
+`OperatorRecord.effect` (its forecast for a change that was never tried), and `kept` (the principles that follow, beside
+those of the last revision).
 
-An experiment usually changes several operators at once. Averaging its effect into each of them would credit every
-companion of a good operator (an output gate that everybody has looked harmful that way), so all operators are
-estimated together: effect = sum over operators of change * (main effect + family's own part) + number put in * what
-putting any operator in does + noise. The last is the mean of all main effects, learned as well: most changes of a good
-mixer make it worse, and an operator that nobody tried is expected to be like those that were (three sets of trainings
-were foretold better with it: docs/figures/society.md). Priors are normal around zero. How wide they are, and how far
-effects miss such a sum beyond the noise of a run, differs between metrics by an order of magnitude: both are chosen by
-the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in units of the noise. Nothing here depends on the unit
-in which a metric is written.
+An experiment usually changes several operators at once. Averaging its effect into each of them would credit whatever
+accompanies a good operator (and made an output gate that all mixers have look harmful), so all operators are estimated
+together: effect = sum over operators of change * (main effect + family's own part) + number put in * what
+putting any operator in does + noise. The term before the noise is the mean of all main effects, estimated as well: most
+changes of a good mixer make it worse, and an untried operator is expected to be like the tried ones (it improved
+forecasts of three sets of trainings: docs/figures/society.md). Priors are normal around zero. How wide they are, and
+how far effects miss such a sum beyond the noise of a run, differs between metrics by an order of magnitude: both are
+chosen by the evidence (marginal likelihood) from `WIDTHS` and `MISFITS`, in units of the noise. Nothing here depends on
+the unit in which a metric is written.
+
+An experiment counts once, by its effect after the most steps that it shares with its parent (agents/record.py). On the
+few archives that there are, effects after 500 steps were foretold better so than from the first rung alone, and a
+column for "more steps" did not help (docs/figures/society.md). One record may thus hold effects after 100 steps and
+after 500; what follows from it says after how many.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +39,7 @@ WIDTHS = (2.0, 1.0, 4.0, 8.0, 16.0)  # prior of an operator's main effect in uni
 MISFITS = (1.0, 2.0, 4.0)  # standard deviation of an effect around the sum of its operators, in units of its error
 FAMILY_SHARE = 0.5  # prior of what a family adds to a main effect, in widths of the latter
 UNNAMED = "?"  # a family that no experiment has
-ADDING = ("any operator", "")  # what putting one in does, whichever it is
+ADDING = ("any operator", "")  # the term for putting any operator in
 DOUBT = 0.7  # log odds against each doubling away from the usual width, and from no misfit
 RECORD = "record"  # who signs
 
@@ -51,6 +56,7 @@ class Trial:
     lost: frozenset[str]  # operators that only the parent has
     effect: float  # against the parent, positive is better, in the metric's unit
     standard_error: float  # of that effect
+    steps: int = 0  # after which both were measured; 0: not said, the same for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,7 @@ class OperatorEffect:
     low: float  # 90 % interval
     high: float
     n: int  # experiments that changed it in this family
+    steps: tuple[int, int]  # fewest and most after which these were measured
     supports: tuple[str, ...]  # whose own effect has the mean's sign
     contradicts: tuple[str, ...]
 
@@ -122,6 +129,7 @@ class OperatorRecord:
         effects = np.array([t.effect / noise for t in self.trials]) / errors
         shares = np.array([FAMILY_SHARE if family else 1.0 for _, family in names])
         gram, moment, square = scaled.T @ scaled, scaled.T @ effects, float(effects @ effects)
+        # Ties go to the earlier pair, which is the more usual one: hence minus its place.
         best = max(
             (_evidence(gram, moment, square, len(errors), width * shares, misfit) - _doubt(width, misfit), -place)
             for place, (width, misfit) in enumerate(itertools.product(WIDTHS, MISFITS))
@@ -137,6 +145,7 @@ def _doubt(width: float, misfit: float) -> float:
 
 def _evidence(gram: Matrix, moment: Matrix, square: float, n: int, prior_sd: Matrix, misfit: float) -> float:
     """Log marginal likelihood of `n` effects whose error is `misfit`, less what is the same for all choices."""
+    # Of a Gaussian linear model with the effects integrated out: Bishop 2006, section 3.5.1.
     precision = gram / misfit**2 + np.diag(1.0 / prior_sd**2)
     fitted = np.linalg.solve(precision, moment) / misfit**2
     residual = square / misfit**2 - float(moment @ fitted) / misfit**2
@@ -149,11 +158,8 @@ def operator_effects(record: OperatorRecord) -> tuple[OperatorEffect, ...]:
     found = []
     for operator, family in sorted({(o, t.family) for t in record.trials for o in t.gained | t.lost}):
         mean, sd = record.effect(frozenset({operator}), frozenset(), family)
-        signed = {
-            t.experiment: t.effect if operator in t.gained else -t.effect
-            for t in record.trials
-            if t.family == family and operator in t.gained | t.lost
-        }
+        own = [t for t in record.trials if t.family == family and operator in t.gained | t.lost]
+        signed = {t.experiment: t.effect if operator in t.gained else -t.effect for t in own}
         found.append(
             OperatorEffect(
                 operator=operator,
@@ -162,6 +168,7 @@ def operator_effects(record: OperatorRecord) -> tuple[OperatorEffect, ...]:
                 low=mean - INTERVAL * sd,
                 high=mean + INTERVAL * sd,
                 n=len(signed),
+                steps=(min(t.steps for t in own), max(t.steps for t in own)),
                 supports=tuple(e for e, effect in signed.items() if effect * mean > 0),
                 contradicts=tuple(e for e, effect in signed.items() if effect * mean <= 0),
             )
@@ -172,7 +179,7 @@ def operator_effects(record: OperatorRecord) -> tuple[OperatorEffect, ...]:
 def kept(
     effects: Sequence[OperatorEffect], before: Sequence[Principle], *, metric: Metric, names: Mapping[str, str]
 ) -> tuple[Principle, ...]:
-    """The next revision: what the interval supports, strongest first, then what was struck just now.
+    """The next revision: what the interval supports, strongest first, then what is struck with it.
 
     `names` gives an operator's words. A principle of another author is left to that author and stays as it is.
     """
@@ -197,11 +204,16 @@ def kept(
     return (*others, *found, *struck)
 
 
+def concerns(principle: Principle, experiments: Collection[str]) -> bool:
+    """Whether a principle is about experiments with these ids: a home may hold several tasks."""
+    return not principle.supports or not {*principle.supports, *principle.contradicts}.isdisjoint(experiments)
+
+
 def _principle(ident: str, effect: OperatorEffect, metric: Metric, names: Mapping[str, str]) -> Principle:
     does = "gains" if effect.mean > 0 else "loses"
     text = (
         f"In {effect.family} mixers, adding {names.get(effect.operator, effect.operator)} {does} "
-        f"{abs(effect.mean):.3g} {metric.unit} against the parent "
+        f"{abs(effect.mean):.3g} {metric.unit} against the parent after {_after(effect.steps)} "
         f"(90 % interval {effect.low:+.3g} to {effect.high:+.3g}, n = {effect.n})."
     )
     return Principle(
@@ -212,6 +224,11 @@ def _principle(ident: str, effect: OperatorEffect, metric: Metric, names: Mappin
         author=RECORD,
         strength=effect.strength,
     )
+
+
+def _after(steps: tuple[int, int]) -> str:
+    fewest, most = steps
+    return f"{fewest} steps" if fewest == most else f"{fewest} to {most} steps"
 
 
 def _why_struck(effect: OperatorEffect | None) -> str:

@@ -1,4 +1,4 @@
-"""The nouns of the lab, as frozen data. Standard library only: these files also travel into the sandbox.
+"""The records of the lab, as frozen data. Standard library only: this file is copied into the sandbox.
 
 Read in the order in which an experiment meets them:
 `Brief -> Hypothesis -> Candidate -> GateResult -> Measurement -> Verdict -> Analysis`, all held by `Experiment`.
@@ -27,7 +27,7 @@ class Metric:
 
 BITS_PER_BYTE = Metric(name="bits_per_byte", unit="bits/byte", higher_is_better=False)
 COMBINED_SCORE = Metric(name="combined_score", unit="score", higher_is_better=True)
-SCREEN, DECIDE, HELD_OUT = "screen", "decide", "held_out"  # texts (or seeds) that select, that decide, that are sealed
+SCREEN, DECIDE, HELD_OUT = "screen", "decide", "held_out"  # texts (or seeds) to select, to decide; sealed ones
 LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 
@@ -70,7 +70,7 @@ class Hypothesis:
     predicted_effect: str
     probe: str  # the probe or metric that should move
     risk: str
-    cites: tuple[str, ...] = ()  # keys of recollections that it rests on
+    cites: tuple[str, ...] = ()  # keys of recollections that support it
     plan: str = ""  # machine-readable plan of the author (the designer's genome as JSON), or empty
     forecasts: tuple[Forecast, ...] = ()  # one an author, all made before the run
     refused: str = ""  # the Critic's reason, where a refused hypothesis is tried all the same to measure the Critic
@@ -155,7 +155,7 @@ class Measurement:
 
     @property
     def is_number(self) -> bool:
-        """Whether arithmetic with the value ends well: no NaN, no infinity, nothing whose square overflows."""
+        """Whether the value is a usable number: no NaN, no infinity, nothing whose square overflows."""
         return abs(self.value) <= LARGEST_VALUE
 
     @property
@@ -216,7 +216,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Better beyond doubt at its confidence."""
+        """Whether the interval at its confidence lies above zero."""
         return self.low is not None and self.low > 0.0
 
 
@@ -335,7 +335,7 @@ class Experiment:
     gates: tuple[GateResult, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     verdict: Verdict | None = None
-    effects: Effects | None = None  # as known when the verdict was given
+    effects: Effects | None = None  # as of the verdict
     claim: Claim | None = None  # what `move37 confirm` found
     analysis: Analysis | None = None
     stages: tuple[StageRecord, ...] = ()

@@ -40,7 +40,7 @@ class Scale:
 
     @property
     def key(self) -> str:
-        """What a number depends on, less the steps, which stand beside it; how a batch is cut is rounding."""
+        """The sizes that a number depends on, without the steps and the micro-batch (which only changes rounding)."""
         return f"{self.layers}x{self.width}h{self.heads}-{self.batch}x{self.context}"
 
     @property
@@ -53,12 +53,12 @@ class Scale:
 
     @property
     def parameters(self) -> int:
-        """Of the whole network: what every mixer's MLP makes up to."""
+        """Parameters of the whole network; the MLP's width makes every mixer's network this large."""
         return target_parameters(self.width, self.layers)
 
     @property
     def tokens(self) -> int:
-        """That a whole training consumes."""
+        """Tokens of a whole training."""
         return self.steps * self.batch * self.context
 
     @property
@@ -73,12 +73,12 @@ class Scale:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the lab itself measured the noise between seeds here, beforehand."""
+        """Whether this is the scale at which the lab measured the noise between seeds."""
         return (self.key, self.steps) == (CPU.key, CPU.steps)
 
     @property
     def place(self) -> tuple[str, int]:
-        """What two campaigns must share before their baselines are one."""
+        """What two campaigns must have in common for one to use the other's baselines."""
         return self.key, self.steps
 
 

@@ -1,8 +1,8 @@
-"""Runs that are kept once measured, by everything that their numbers depend on: nobody trains the same thing twice.
+"""A cache of measured runs, keyed by everything that their numbers depend on, so that none is repeated.
 
 Read `Key` first, then `Standings`: a file of JSON lines in the home's cache for each corpus and kind of machine.
-`move37 measure`, `baseline` and `confirm` share it, and a killed one finds what it had finished. A line that a kill cut
-short is skipped. Numbers from another kind of machine, corpus or version are never found, because they lie elsewhere.
+`move37 measure`, `baseline` and `confirm` share it, also after a kill. A line that a kill cut short is skipped. Each
+kind of machine, corpus and version has a file of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RivalStanding:
-    """A finished run: who, and the number with its conditions."""
+    """A finished run: name, source, and the number with its conditions."""
 
     name: str
     family: str
@@ -95,7 +95,7 @@ class Standings:
         """Append one run, synced. Raises `LabError` when the cache cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A newline on both sides: a line that a kill cut short takes no other one with it.
+            # A newline on both sides, so that a line that a kill cut short does not run into the next.
             line = "\n" + json.dumps(encode(standing), ensure_ascii=False) + "\n"
             with self.path.open("ab") as file:
                 file.write(line.encode("utf-8"))

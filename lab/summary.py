@@ -1,4 +1,4 @@
-"""What tables and `--json` show of an experiment's numbers: each metric's best evidence in one line. Pure."""
+"""Each metric of an experiment in one line, for tables and `--json`. Pure."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Summary:
     self_reported: bool  # the candidate could touch the number
     steps: int = 0
     fresh: bool = False  # on seeds that selected nothing
-    diverged: bool = False  # at least one of these runs
+    diverged: bool = False  # at least one of the runs did
     own_backward: bool = False  # the candidate declares another backward: its gradients were not checked
 
 
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
     """Each metric's best evidence: fresh seeds where there are any, else the screening runs; at the most steps.
 
-    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best: an
-    arm stands at its tuned rate. Only fresh seeds carry an interval: screening seeds chose what they measure.
+    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best. Only
+    fresh seeds have an interval, because screening seeds selected what they measure.
     """
     by_metric: dict[str, list[Measurement]] = defaultdict(list)
     for m in measurements:
@@ -50,7 +50,7 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
     chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
     values = [m.value for m in chosen if m.is_number]
     noise = noise_of(name, chosen)
-    chose = not all(m.fresh for m in chosen)  # seeds that selected say nothing about how far their mean is off
+    chose = not all(m.fresh for m in chosen)  # seeds that selected give no error of their mean
     found = None if chose or len(values) < 2 else interval(values, calibration=noise.run if noise else None)
     return Summary(
         mean=math.fsum(values) / len(values) if values else math.nan,

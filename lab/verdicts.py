@@ -1,9 +1,9 @@
 """What may be said about a candidate: measurements -> `Verdict` with one sentence. Pure.
 
-Read in this order: `screen_verdict` (seeds that select: a lead, never a claim), `confirm_verdict` (fresh seeds against
+Read in this order: `screen_verdict` (selecting seeds: no claim), `confirm_verdict` (fresh seeds against
 the two best baselines, at an error that all confirmations of a home share).
 
-Nothing here calls anything a discovery: that needs a claim whose every comparison holds (`lab/claims.py`).
+No verdict is a discovery: that needs a claim whose every comparison holds (`lab/claims.py`).
 Not covered: choosing who is compared (`lab/ladder.py`), what tables show of a number (`lab/summary.py`).
 """
 
@@ -26,7 +26,7 @@ from move37.lab.tasks.registry import asks_questions
 
 CONFIRMING = ("verdict:fresh", "claim:begun")  # stages that looked at fresh seeds
 SELF_REPORTED = " Self-reported: the code that is judged could have touched these numbers."
-# What a gain on fresh seeds alone does not show; of a program there is nothing of the kind to ask.
+# What a gain on fresh seeds alone does not show; a program's task has no such questions.
 _LACKING = (
     " Not a discovery: its family's tuned baseline, its own ablation, longer training, a larger width and sealed text "
     "are still to be asked (`move37 confirm`)."
@@ -44,7 +44,7 @@ def screen_verdict(
 ) -> Verdict | None:
     """The lead at the most steps that both were screened at; None where there are none in common.
 
-    A baseline that diverged is no rival, and a value that is no number says nothing: neither counts.
+    Baselines that diverged and values that are no numbers are left out.
     """
     ours = _screened(candidate, metric)
     theirs = {where: arm for where, arm in _screened(baseline, metric).items() if not arm.diverged}
@@ -92,7 +92,7 @@ def confirm_verdict(
 ) -> Verdict | None:
     """Better only if it beats every rival on fresh seeds, at the error that the home's `confirmation`-th may spend.
 
-    The rivals are the two best screened baselines: one that is picked by a seed or two is the wrong one too often.
+    The rivals are the two best screened baselines, because the best of a seed or two is often the wrong one.
     Effect and interval are those against the rival that is beaten least clearly. `missing` adds what the preset left
     out to the sentence. None without a common fresh seed.
     """
@@ -117,9 +117,9 @@ def confirm_verdict(
 
 
 def confirmations(experiments: Sequence[Experiment], *, but: str = "") -> int:
-    """How many looks at fresh seeds these experiments have had, `but` one of them: each verdict is one, each claim one.
+    """The number of verdicts and claims on fresh seeds among these experiments, without experiment `but`.
 
-    A verdict from before the rule counts as one, whatever correction it used.
+    Verdicts of older versions count as one each, whatever correction they used.
     """
     looks = (r for e in experiments if e.id != but for r in e.stages)
     return sum(r.stage in CONFIRMING for r in looks)

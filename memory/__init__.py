@@ -31,31 +31,6 @@ if TYPE_CHECKING:
         Situation,
     )
 
-_RECORDS = (
-    "DeadEnd",
-    "Entry",
-    "Evidence",
-    "Lesson",
-    "MeasuredEffect",
-    "MeasuredEffects",
-    "Newness",
-    "Posterior",
-    "Precedent",
-    "ProbeResult",
-    "Recollection",
-    "RecordedPrinciple",
-    "Situation",
-)
-_HOMES = {
-    **dict.fromkeys(_RECORDS, "records"),
-    "Memory": "recall",
-    "MemoryFault": "errors",
-    "MemoryUnavailable": "errors",
-    "QdrantMemory": "autogen",
-    "QdrantMemoryConfig": "autogen",
-    "open_memory": "recall",
-}
-
 __all__ = [
     "DeadEnd",
     "Entry",
@@ -77,6 +52,15 @@ __all__ = [
     "Situation",
     "open_memory",
 ]
+
+_HOMES = dict.fromkeys(__all__, "records") | {
+    "Memory": "recall",
+    "MemoryFault": "errors",
+    "MemoryUnavailable": "errors",
+    "QdrantMemory": "autogen",
+    "QdrantMemoryConfig": "autogen",
+    "open_memory": "recall",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,8 +27,9 @@ from autogen_core.models import SystemMessage
 from pydantic import BaseModel, Field, model_validator
 
 from move37.memory.autogen_items import IN_PART, content_of, key_path, stored, value_asked
+from move37.memory.backend import open_store
 from move37.memory.embed import open_embedder, passages, spread
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.guard import fenced, neutralize
 from move37.memory.store import Collection, Nearest, Point, Store, Where
 
@@ -146,8 +147,6 @@ class QdrantMemory(Memory, Component[QdrantMemoryConfig]):
 
     def _opened(self) -> Store:
         if self._store is None:
-            from move37.memory.backend import open_store
-
             folder = Path(self._config.path or "./qdrant_memory")
             store = open_store(folder, url=self._config.url, api_key=self._config.api_key)
             try:

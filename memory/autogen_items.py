@@ -10,7 +10,7 @@ from typing import Any
 from autogen_core import Image
 from autogen_core.memory import MemoryContent, MemoryMimeType
 
-from move37.memory.embedder import whole
+from move37.memory.embedder_protocol import whole
 
 IN_PART = "embedded_passages"  # of the payload and a result's metadata: "256 of 3350"
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+")

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from move37.memory.edge import EdgeStore
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import MemoryUnavailable
 from move37.memory.index import Index
 from move37.memory.migrate import upgrade
@@ -65,7 +65,9 @@ def open_index(
     try:
         return _opened(open_store(folder, url=url, api_key=api_key), embedder), False
     except MemoryUnavailable as error:
-        raise no_copy or error from error
+        if no_copy is None:
+            raise
+        raise no_copy from error
 
 
 def _copied(edge: Path, embedder: Embedder, waiting: Sequence[Lesson]) -> Index:

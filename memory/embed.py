@@ -15,7 +15,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from move37.memory.embedder import DEFAULT, Embedder
+from move37.memory.embedder_protocol import DEFAULT, Embedder
+from move37.memory.minilm import MiniLM
+from move37.memory.transformer import Transformer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +40,6 @@ def open_embedder(model: str | None = None) -> Embedder:
     Raises:
         BackendMissing: now or at the first use, when a package or the weights are missing.
     """
-    from move37.memory.transformer import Transformer
-
     return Default() if model in (None, "", DEFAULT) else Transformer(str(model))
 
 
@@ -47,9 +47,6 @@ class Default:
     """all-MiniLM-L6-v2, each batch by whichever way is sooner done."""
 
     def __init__(self) -> None:
-        from move37.memory.minilm import MiniLM
-        from move37.memory.transformer import Transformer
-
         self._fast = MiniLM()
         self._library = Transformer(DEFAULT, folder=self._fast.folder)
         self.name = DEFAULT

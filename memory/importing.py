@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from move37.memory.encoder import entry_points, lesson_points, principle_points
 from move37.memory.errors import HomeLocked, MemoryUnavailable
 from move37.memory.index import BATCH, Progress
 from move37.memory.parcels import Parcel, take_in
+from move37.memory.records_to_points import entry_points, lesson_points, principle_points
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 
 if TYPE_CHECKING:
-    from move37.memory.embedder import Embedder
+    from move37.memory.embedder_protocol import Embedder
     from move37.memory.recall import Memory
     from move37.memory.records import Entry, Lesson, RecordedPrinciple
     from move37.memory.store import Point

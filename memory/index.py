@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from move37.memory import bm25, rank
 from move37.memory.embed import passages
-from move37.memory.embedder import Embedder, whole
-from move37.memory.encoder import (
+from move37.memory.embedder_protocol import Embedder, whole
+from move37.memory.errors import NotFound
+from move37.memory.found import KINDS, Found, age_days, explained, found_at
+from move37.memory.records import Entry, Lesson, RecordedPrinciple
+from move37.memory.records_to_points import (
     DIRECTION,
     centroid,
     content_hash,
@@ -24,9 +27,6 @@ from move37.memory.encoder import (
     principle_points,
     unpacked,
 )
-from move37.memory.errors import NotFound
-from move37.memory.found import KINDS, Found, age_days, explained, found_at
-from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import stored
 from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where

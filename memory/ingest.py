@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from move37.memory import bibtex, layout, references
 from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embed import length, words_of
-from move37.memory.embedder import whole
+from move37.memory.embedder_protocol import whole
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON

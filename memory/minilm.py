@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embedder import DEFAULT, weights_digest, whole
+from move37.memory.embedder_protocol import DEFAULT, weights_digest, whole
 from move37.memory.errors import BackendMissing
 
 if TYPE_CHECKING:

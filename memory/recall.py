@@ -22,7 +22,7 @@ from move37.memory import novelty
 from move37.memory.backend import open_index
 from move37.memory.builtin import load
 from move37.memory.embed import open_embedder
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import HomeLocked, MemoryFault, MemoryUnavailable
 from move37.memory.filters import filters
 from move37.memory.found import KINDS

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from move37.memory.embedder import weights_digest, whole
+from move37.memory.embedder_protocol import weights_digest, whole
 from move37.memory.errors import BackendMissing
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from move37.agents.models.providers import PROVIDERS
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
-SEAT = "seat"  # an external agent answers (agents/seat)
+SEAT = "seat"  # an external agent answers (agents/external)
 
 __all__ = [
     "REPLY_SECONDS",
@@ -76,7 +76,7 @@ def parse(uri: str) -> ModelName:
 
 
 def provider_of(uri: str) -> Provider | None:
-    """The provider of a URI; None for the search and the seat. Raises `BadModel`."""
+    """The provider of a URI; None for the search and an external agent. Raises `BadModel`."""
     name = parse(uri).provider
     return next((p for p in PROVIDERS if p.name == name), None)
 

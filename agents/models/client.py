@@ -32,6 +32,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from move37.agents.errors import ModelUnavailable
+from move37.agents.replies import REPLIES
 
 JsonOutput = bool | type[BaseModel] | None
 NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
@@ -197,8 +198,6 @@ def source_of(message: LLMMessage) -> str:
 
 def role_of(json_output: JsonOutput) -> str:
     """The role that is asked, from the form of the reply that is wanted; "" when it is none of ours."""
-    from move37.agents.replies import REPLIES
-
     if not isinstance(json_output, type):
         return ""
     return next((role for role, reply in REPLIES.items() if issubclass(json_output, reply)), "")

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from move37.agents.models.provider import is_loopback
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
@@ -58,8 +60,6 @@ def price_of(uri: str, *, base_url: str | None = None, own: Mapping[str, Price] 
     if provider in ("designer", "replay", "ollama", "local", "seat"):
         return FREE
     if base_url is not None:
-        from move37.agents.models.provider import is_loopback
-
         return FREE if is_loopback(base_url) else None
     if uri in PRICES:
         return PRICES[uri]

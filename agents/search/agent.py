@@ -1,7 +1,7 @@
 """The search as agents of a group chat: each hears typed messages and answers with a typed reply.
 
-It contains no language model and signs as a search. It keeps nothing between stages: a draw depends on (campaign seed,
-experiment number, round), so that a repeated stage repeats its answer.
+It contains no language model and signs as a search. It has no state between stages: a draw depends on (campaign seed,
+experiment number, round), so that a repeated stage gives the same answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.replies import Principles
-from move37.agents.roles import USER, Seat
+from move37.agents.roles import USER, RoleContext
 from move37.agents.search import analyst, critic, engineer, researcher
 from move37.agents.search.view import View, view_of
 
@@ -36,25 +36,25 @@ class Search:
     signature = SIGNATURE
     uses_language = False
 
-    def agent_factory(self, seat: Seat) -> Callable[[], SearchAgent]:
-        """What makes a fresh agent for each stage."""
-        return lambda: SearchAgent(seat, ANSWERS[seat.member.name])
+    def agent_factory(self, role: RoleContext) -> Callable[[], SearchAgent]:
+        """A function that makes a new agent; called once a stage."""
+        return lambda: SearchAgent(role, ANSWERS[role.member.name])
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
-        """Never: its principles are kept by the record's rule. Raises `ModelReplyInvalid`."""
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """Raises `ModelReplyInvalid`: the search's principles are those of the record's rule."""
         raise ModelReplyInvalid("designer is a search: its principles are kept by the record")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class SearchAgent(BaseChatAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, answer: Callable[[View], BaseModel]) -> None:
-        super().__init__(seat.member.name, seat.member.description)
-        self._seat = seat
-        self._reply = seat.member.reply
+    def __init__(self, role: RoleContext, answer: Callable[[View], BaseModel]) -> None:
+        super().__init__(role.member.name, role.member.description)
+        self._role = role
+        self._reply = role.member.reply
         self._answer = answer
         self._heard: list[BaseModel | str] = []
 
@@ -71,10 +71,10 @@ class SearchAgent(BaseChatAgent):
             elif message.source == USER:
                 self._heard.append(message.to_text())
         try:
-            await self._seat.before()
+            await self._role.before()
             reply = self._answer(view_of(self._heard))
         except Exception as error:
-            self._seat.failed(error)
+            self._role.failed(error)
             raise
         self._heard.append(reply)
         message = StructuredMessage[self._reply](content=reply, source=self.name)  # type: ignore[name-defined]

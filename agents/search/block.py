@@ -88,7 +88,7 @@ def _needs_sizes(genome: Genome) -> bool:
 
 
 def _is_one_cut(genome: Genome) -> bool:
-    """Whether queries, keys and values are cut apart in one line: equal widths, and none treated by itself."""
+    """Whether queries, keys and values are split in one line: equal widths, and no stream with an operator."""
     return genome.keys == genome.values and not any(stream.name in PROJECTED for stream in genome.streams)
 
 

@@ -1,8 +1,7 @@
 """What the search knows about its operators in words: a name, a reason, where to look, and what people call them.
 
-Rough prior gains are in bits per byte; those that are not zero come from 237 trainings of small byte models (width
-64, 500 steps), where the family carried most and then short convolution, elu + 1, unit keys, short decays and the
-norm. They are what the search starts from and are outweighed by the archive after a few experiments.
+No gains stand here: those that did had nothing to do with what was measured later (docs/decisions/66). What an operator
+is worth, the record of the archive says.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ from collections.abc import Mapping
 
 from move37.agents.search.catalogue_composition import COMPOSITION
 from move37.agents.search.operator_words import OperatorWords
-from move37.lab.records import BITS_PER_BYTE
-
-PRIOR_METRIC = BITS_PER_BYTE.name  # the only one that priors were measured in
 
 CATALOGUE: Mapping[str, OperatorWords] = {
     **COMPOSITION,
@@ -30,7 +26,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="without forgetting the state fills up and old values drown new ones",
         words=r"linear[ -]attention",
         probe="overwrite_recall",
-        prior=-0.15,
     ),
     "retention": OperatorWords(
         phrase="retention with a fixed decay a head",
@@ -38,7 +33,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="a fixed decay cannot keep one thing and drop another",
         words=r"retention|retnet|fixed decay",
         probe="overwrite_recall",
-        prior=0.03,
     ),
     "ssd": OperatorWords(
         phrase="a scalar state-space memory (SSD)",
@@ -46,7 +40,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="a scalar decay forgets all associations alike",
         words=r"\bssd\b|mamba(-?2)?|state[ -]space|scalar decay",
         probe="selective_copy",
-        prior=0.08,
     ),
     "gla": OperatorWords(
         phrase="gated linear attention with vector decay",
@@ -54,7 +47,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="more parameters go into gates than into content",
         words=r"\bgla\b|gated linear attention|vector decay",
         probe="selective_copy",
-        prior=0.08,
     ),
     "delta_rule": OperatorWords(
         phrase="the delta rule",
@@ -62,7 +54,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="without decay a whole stale context is never cleared",
         words=r"(?<!gated )(?<!gated-)delta[ -]?(rule|net)?s?\b(?! *gat)",
         probe="overwrite_recall",
-        prior=-0.05,
     ),
     "gated_delta_rule": OperatorWords(
         phrase="the gated delta rule",
@@ -70,14 +61,12 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="two ways to forget may compete early in training",
         words=r"gated[ -]delta[ -]?(rule|net)?s?\b|\bgdn\b",
         probe="overwrite_recall",
-        prior=0.10,
     ),
     "short_conv": OperatorWords(
         phrase="a short convolution",
         why="neighbouring tokens are joined before they are compared, which a state update cannot do",
         risk="it may duplicate what other paths do already",
         words=r"short[ -]conv\w*|conv1d|local conv\w*|(?<!long )(?<!long-)\bconv(olution)?s?\b",
-        prior=0.14,
     ),
     "long_conv": OperatorWords(
         phrase="a gated convolution over the whole past",
@@ -85,7 +74,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="the filter does not depend on the content",
         words=r"long[ -]conv\w*|conv\w* over the whole past|hyena|\bfft\b",
         probe="selective_copy",
-        prior=-0.03,
     ),
     "sliding_window": OperatorWords(
         phrase="a sliding window",
@@ -117,7 +105,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         why="a token can refuse what the memory returns",
         risk="its parameters are missing elsewhere",
         words=r"output[ -]gat\w+|\bgates?\b",
-        prior=0.02,
     ),
     "learned_floor": OperatorWords(
         phrase="a learned floor",
@@ -137,21 +124,18 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="the length of a key can no longer say how important it is",
         words=r"l2[ -]?norm\w*|(queries and )?keys of length one|unit[ -](keys|length)|l2\b|normali[sz]ed keys",
         probe="overwrite_recall",
-        prior=0.04,
     ),
     "qk_rmsnorm": OperatorWords(
         phrase="RMS-normalised queries and keys",
         why="scores keep their scale while the gain stays learnable",
         risk="it adds a scale that the output norm removes again",
         words=r"qk[ -]?(rms[ -]?)?norm\w*|rms[ -]?norm\w* (of )?(queries|keys)",
-        prior=0.01,
     ),
     "feature_map_elu": OperatorWords(
         phrase="the feature map elu + 1",
         why="positive features make a sum behave like an average",
         risk="positive features cannot cancel what was written",
         words=r"\belu\b( ?\+ ?1)?",
-        prior=0.05,
     ),
     "feature_map_relu": OperatorWords(
         phrase="the feature map relu",
@@ -186,14 +170,12 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         risk="early in training old tokens are noise",
         words=r"start long\b|long(er)? (decays?|memory|spans?)|slow decay",
         probe="selective_copy",
-        prior=-0.01,
     ),
     "decay_init_short": OperatorWords(
         phrase="memory spans that start short",
         why="text is predicted from near by first, and spans can grow",
         risk="gradients over long spans are small at first",
         words=r"start short\b|short(er)? (decays?|memory|spans?)|fast decay",
-        prior=0.03,
     ),
     "decay_init_spread": OperatorWords(
         phrase="memory spans spread over the heads",
@@ -206,7 +188,6 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         why="the scale of a sum grows with time, the norm takes that away",
         risk="the scale may have carried information",
         words=r"output[ -]norm\w*|group[ -]?norm\w*|\bnorm\b",
-        prior=0.03,
     ),
     "rotary": OperatorWords(
         phrase="rotary positions",
@@ -229,8 +210,3 @@ CATALOGUE: Mapping[str, OperatorWords] = {
         probe="overwrite_recall",
     ),
 }
-
-
-def prior_gains(metric: str) -> Mapping[str, float]:
-    """Each operator's expected gain before anything was measured, in the metric's unit; zero where none ever was."""
-    return {name: words.prior if metric == PRIOR_METRIC else 0.0 for name, words in CATALOGUE.items()}

@@ -1,7 +1,4 @@
-"""What the search knows in words about the operators of composition: streams, widths, blocks, repeated use.
-
-Prior gains that are not zero come from one seed each (docs/figures/grammar.md): weak evidence, and halved.
-"""
+"""What the search knows in words about the operators of composition: streams, widths, blocks, repeated use."""
 
 from __future__ import annotations
 
@@ -26,15 +23,6 @@ _WHY: Mapping[StreamName, str] = {
     "gate": "what is let through can depend on the last tokens",
     "output": "what neighbours read from the memory is joined before it is mixed",
 }
-# Half of what one seed at 500 steps gave over Gated DeltaNet; below .01 and what was not measured is zero.
-_PRIORS: Mapping[str, float] = {
-    "input_conv": 0.02,
-    "input_shift": 0.02,
-    "narrow_gate": 0.01,
-    "output_conv": -0.01,
-    "wide_taps": -0.02,
-    "vector_decay_erase": 0.06,  # a family: that of the gated delta rule less what it lost against it
-}
 
 
 def _streams() -> Mapping[str, OperatorWords]:
@@ -50,14 +38,12 @@ def _streams() -> Mapping[str, OperatorWords]:
             why=_WHY[name],
             risk="the convolution of queries, keys and values may do it already",
             words=conv,
-            prior=_PRIORS.get(f"{name}_conv", 0.0),
         )
         found[f"{name}_shift"] = OperatorWords(
             phrase=f"a token shift of {phrase}",
             why=f"for one number a channel: {_WHY[name]}",
             risk="one token back may be too little",
             words=shift,
-            prior=_PRIORS.get(f"{name}_shift", 0.0),
         )
     for name in NORMED:
         phrase, words = _CALLED[name]
@@ -66,7 +52,6 @@ def _streams() -> Mapping[str, OperatorWords]:
             why="its scale no longer moves during training",
             risk="the scale may have carried information",
             words=rf"{words}[ -]norm\w*|norm\w* (of|on) {words}",
-            prior=_PRIORS.get(f"{name}_norm", 0.0),
         )
     return found
 
@@ -79,7 +64,6 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         risk="three ways to forget may compete early in training",
         words=r"\bkda\b|kimi( delta)?( attention)?|delta[ -]rule with (a )?vector decay|vector decay and eras\w+",
         probe="overwrite_recall",
-        prior=_PRIORS.get("vector_decay_erase", 0.0),
     ),
     "several_reflections": OperatorWords(
         phrase="several Householder steps a token",
@@ -87,7 +71,6 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         risk="each step costs keys and values of its own",
         words=r"delta[ -]?products?|householder\w*( steps?)?|(several|two|three|more) (reflections?|steps)( a token)?",
         probe="parity",
-        prior=_PRIORS.get("several_reflections", 0.0),
     ),
     "chained_paths": OperatorWords(
         phrase="paths in a chain",
@@ -95,35 +78,30 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         risk="the second path learns only once the first one reads something useful",
         words=r"chain\w*|paths? in (a )?(chain|series)|one path after (another|the other)",
         probe="overwrite_recall",
-        prior=_PRIORS.get("chained_paths", 0.0),
     ),
     "second_pass": OperatorWords(
         phrase="a second pass through the same block",
         why="shared weights are used twice: depth without parameters",
         risk="it costs twice the time",
         words=r"second pass|(shared|same) weights( twice| again)?|weight sharing|universal transformer|recurrent depth",
-        prior=_PRIORS.get("second_pass", 0.0),
     ),
     "block_before": OperatorWords(
         phrase="a small block before the main one",
         why="the main block reads what is joined already",
         risk="its parameters are missing in the main block",
         words=r"block (in front|before)|(local|small) block before|before the (main )?block",
-        prior=_PRIORS.get("block_before", 0.0),
     ),
     "block_beside": OperatorWords(
         phrase="a small block beside the main one",
         why="a second memory with projections of its own need not share keys with the first",
         risk="its parameters are missing in the main block",
         words=r"block beside|(local|small) block beside|beside the (main )?block",
-        prior=_PRIORS.get("block_beside", 0.0),
     ),
     "block_after": OperatorWords(
         phrase="a small block after the main one",
         why="what the memory gave can be looked up and mixed once more in the same layer",
         risk="its parameters are missing in the main block",
         words=r"block (behind|after)|(local|small) block after|after the (main )?block",
-        prior=_PRIORS.get("block_after", 0.0),
     ),
     "keys_from_block": OperatorWords(
         phrase="keys made by a block before",
@@ -131,28 +109,24 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         risk="queries and keys no longer speak of the same thing",
         words=r"keys? (made )?(from|by) (a|the) block( before)?",
         probe="overwrite_recall",
-        prior=_PRIORS.get("keys_from_block", 0.0),
     ),
     "values_from_block": OperatorWords(
         phrase="values made by a block before",
         why="what is stored is a phrase that another block has put together",
         risk="the token itself may be lost",
         words=r"values? (made )?(from|by) (a|the) block( before)?",
-        prior=_PRIORS.get("values_from_block", 0.0),
     ),
     "wide_taps": OperatorWords(
         phrase="more taps of a short convolution",
         why="words of six to eight bytes are seen whole",
         risk="most of the taps learn nothing in a short training",
         words=r"(more|wide|wider|eight|8|six|6) taps|(wide|wider|longer) (short )?conv\w*",
-        prior=_PRIORS.get("wide_taps", 0.0),
     ),
     "narrow_taps": OperatorWords(
         phrase="fewer taps of a short convolution",
         why="two or three tokens are what is joined anyway",
         risk="longer patterns have to go through the memory",
         words=r"(fewer|narrow\w*|two|2|three|3) taps",
-        prior=_PRIORS.get("narrow_taps", 0.0),
     ),
     "wide_keys": OperatorWords(
         phrase="wider keys",
@@ -160,34 +134,29 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         risk="the projections cost parameters that the MLP then lacks",
         words=r"(wide|wider|larger) keys|larger key (size|dimension)s?",
         probe="overwrite_recall",
-        prior=_PRIORS.get("wide_keys", 0.0),
     ),
     "narrow_keys": OperatorWords(
         phrase="narrower keys",
         why="parameters go to where content is: values, gate and MLP",
         risk="fewer associations fit into the state",
         words=r"(narrow|narrower|smaller) keys|smaller key (size|dimension)s?",
-        prior=_PRIORS.get("narrow_keys", 0.0),
     ),
     "wide_values": OperatorWords(
         phrase="wider values",
         why="more can be read from the memory at once",
         risk="the gate has to become smaller to pay for it",
         words=r"(wide|wider|larger|expanded) values?|(inner|value) (width|expansion)|larger value (size|dimension)s?",
-        prior=_PRIORS.get("wide_values", 0.0),
     ),
     "narrow_gate": OperatorWords(
         phrase="a gate through a quarter of the width",
         why="what to let through is a smaller question than what to store, and the MLP gets the parameters",
         risk="the gate can no longer treat every channel by itself",
         words=r"(narrow|low[ -]rank|smaller) (output )?gates?|gates? through a quarter( of the width)?",
-        prior=_PRIORS.get("narrow_gate", 0.0),
     ),
     "narrow_values": OperatorWords(
         phrase="narrower values",
         why="the MLP gets the parameters",
         risk="less can be read from the memory at once",
         words=r"(narrow|narrower|smaller) values?|smaller value (size|dimension)s?",
-        prior=_PRIORS.get("narrow_values", 0.0),
     ),
 }

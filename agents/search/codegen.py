@@ -65,8 +65,8 @@ def emit(genome: Genome, *, name: str, motivation: str = "") -> str:
 def genome_of(source: str) -> Genome | None:
     """The genome in a file's header, or None: not ours, damaged, or code that is no longer what the header says.
 
-    A header is a comment. Who edits a file of ours keeps it, and who wants an easy ablation writes one: it counts only
-    where the file is what the genome is turned into, but for names, comments and docstrings.
+    A header is a comment, which an edited file keeps and anybody may write: it counts only where the file equals what
+    the genome is turned into, but for names, comments and docstrings.
     """
     found = _HEADER.search(source)
     genome = from_json(found.group(1)) if found else None
@@ -153,5 +153,5 @@ def _composed(genome: Genome, feeds: Feeds) -> str:
 
 
 def _safe(text: str) -> str:
-    """Foreign words inside a docstring: they cannot end it."""
+    """Foreign text for use inside a docstring, which it cannot end."""
     return text.replace("\\", "/").replace('"""', "'''").strip().rstrip('"')

@@ -112,7 +112,7 @@ def of_one_width(genome: Genome) -> Genome:
 
 
 def _block(place: Place) -> Move:
-    """A small block with weights of its own there, another one where one stands already."""
+    """A small block with weights of its own at `place`, instead of one that is there already."""
 
     def move(genome: Genome, rng: Random) -> Genome | None:
         others = tuple(small for small in genome.around if small.place != place)
@@ -135,7 +135,7 @@ def _small(rng: Random) -> Genome:
 
 
 def _fed(stream: str) -> Move:
-    """The block before feeds this stream of the main one, not its input; a block is put there where none is."""
+    """The block before feeds this stream of the main block instead of its input; a block is added where none is."""
 
     def move(genome: Genome, rng: Random) -> Genome | None:
         if all(small.place != "before" for small in genome.around):

@@ -1,8 +1,8 @@
-"""The Critic as a search: it objects where the record, memory or arithmetic says so, and accepts everything else.
+"""The Critic as a search: it objects by rules over the record, memory and sizes, and accepts everything else.
 
     novelty        the plan, or one that differs in nothing that counts, was tried; or memory names an own twin
     unfair         the mixer would exceed the parameter limit
-    contradiction  what it adds has lost against its parents again and again, by memory and the record; or the record
+    contradiction  what it adds has lost against its parents several times, by memory and the record; or the record
                    expects the whole change to lose, at odds of three to one
     other          the user asked for something else
 
@@ -24,9 +24,9 @@ from move37.memory.records import DeadEnd, Newness
 
 SAME_PLAN = 0.97  # similarity of texts from which an own experiment counts as a twin, where the plan says otherwise
 SAME_PROSE = 0.85  # likewise where there is no plan to compare
-DEAD = 0.9  # memory's evidence from which a loss is believed
+DEAD = 0.9  # memory's evidence from which an operator counts as having lost
 TRIALS = 3  # experiments that changed an operator, and
-LOSING = -0.4  # gain in units of the usual size of an operator's effect, from which it counts as having lost
+LOSING = -0.6  # gain in units of the usual size of an operator's effect, from which it counts as having lost
 FORESEEN = 0.67  # standard deviations that an expected loss lies below zero: three of four such changes lose
 
 
@@ -83,7 +83,7 @@ def _contradiction(view: View, genome: Genome | None) -> Critique | None:
         return None  # the user wants it tried again
     lost = _lost_operators(view, genome)
     if genome is not None and not lost:
-        return None  # only its words are like those of what failed
+        return None  # similar to what failed in its words only
     if genome is None and not dead.is_dead and dead.evidence < DEAD:
         return None
     parts = [
@@ -95,7 +95,7 @@ def _contradiction(view: View, genome: Genome | None) -> Critique | None:
 
 
 def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, float]]:
-    """What is new against the parents, where all of it has lost here already, more than once."""
+    """The operators that are new against the parents, where every one of them has lost more than once; else none."""
     if genome is None:
         return []
     record, inherited = view.context.operators, {o for parent in parents(view) for o in operators_in(parent.genome)}
@@ -107,7 +107,7 @@ def _lost_operators(view: View, genome: Genome | None) -> list[tuple[str, int, f
 
 
 def _foreseen(view: View, genome: Genome | None) -> Critique | None:
-    """Where the record knows enough of the change to expect a loss; what nobody tried is taken for neutral here."""
+    """An objection where the record expects a loss at three to one, untried operators taken as neutral; else None."""
     base, record = _base(view), view.context.operators
     if genome is None or base is None or {*view.preferences.wanted} & {*operators_in(genome)}:
         return None
@@ -162,13 +162,12 @@ def _acceptance(view: View, genome: Genome | None) -> str:
 
 
 def _prediction(view: View, genome: Genome | None) -> Prediction | None:
-    """Its own forecast: the record alone, without the prior that the Researcher hopes by."""
+    """Its own forecast: from the record, as the Researcher makes its."""
     parent = _base(view)
     if genome is None or parent is None:
         return None
     now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
-    gain = {o: facts.mean_effect for o, facts in view.context.operators.items()}
-    return predicted(view, gain, gained=now - before, lost=before - now)
+    return predicted(view, scores(knowledge(view)), gained=now - before, lost=before - now)
 
 
 def _base(view: View) -> SearchParent | None:

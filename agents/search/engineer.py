@@ -15,7 +15,7 @@ from move37.agents.search.user_replies import answered, listed
 from move37.agents.search.view import View
 
 BLOCKS = ("block_before", "block_beside", "block_after")
-# What is taken out first when a gate refuses: the parts that could have caused it, most likely first.
+# Gate -> operators that are taken out first when it refuses, the likeliest cause first.
 CULPRITS = {
     "import": ("long_conv", "sliding_window", "gla", "short_conv", "qk_l2norm", "output_gate"),
     "shape": ("sliding_window", "long_conv", "more_heads", "fewer_heads", "hierarchical_router", "rotary"),
@@ -69,7 +69,7 @@ CULPRITS = {
 def implement(view: View) -> Code:
     """The file of the accepted hypothesis.
 
-    Raises `ModelReplyInvalid`: it has no plan of the grammar. Prose is never guessed into one.
+    Raises `ModelReplyInvalid`: it has no plan of the grammar; none is made out of prose.
     """
     if view.is_program:
         return program.implement(view)
@@ -88,7 +88,7 @@ def implement(view: View) -> Code:
 
 
 def repair(view: View) -> Fix:
-    """The file of a genome without the likely culprit, or the honest end. Raises `ValueError`: nothing was refused."""
+    """The file of the genome without the likeliest cause, or giving up. Raises `ValueError`: nothing was refused."""
     if view.is_program:
         return program.repair(view)
     if view.refused is None:
@@ -137,7 +137,7 @@ def _simpler(genome: Genome, refused: Sequence[str], view: View) -> tuple[Genome
                 return moved, operator
     present = operators_in(genome)
     suspects = [o for gate in refused for o in CULPRITS.get(gate, ()) if o in present]
-    suspects += [o for o in reversed(present) if o not in suspects]  # not by name: then anything that can go
+    suspects += [o for o in reversed(present) if o not in suspects]  # then any other operator that can be taken out
     for operator in suspects:
         if (moved := take(operator, genome, rng)) is not None:
             return moved, operator

@@ -1,15 +1,15 @@
 """The search itself, pure: from parents, the archive's record, memory's advice and the user's preferences to one new
 genome.
 
-An operator's score is its mean gain over the parents that it was put into, shrunk towards the grammar's prior as
-if that were two experiments (`scores`). A draw makes one to six moves. Every operator's worth is sampled once
-from what is believed of it (Thompson 1933): what was never tried may be worth anything, so it is tried before what has
-shown nothing. The best moves are made: an absent operator is put in, or a present one that seems harmful is taken out.
-Bold on purpose: draws of one to three moves of which the record expected most lost less often and found less (figures).
+An operator's score is what the record says of putting it in, and what putting in any operator does where nobody tried
+it (`scores`). A draw makes one to six moves. Every operator's worth is sampled once from its posterior (Thompson
+sampling, 1933): that of an untried operator is wide, so it is tried before one that is known to do little. The best
+moves are made: an absent operator is put in, or a present one that seems harmful is taken out. Draws of one to three
+moves, of those that the record expected most of, lost less often and found less (docs/figures).
 
 Worths are in scales: how large operators' effects usually are in this metric. So a draw is the same whatever unit a
-metric is written in, and priors that were measured in one metric say nothing about another. Memory's and the user's
-words add to a worth. Read `draw`. Not covered: any model of interactions between operators; crossover carries those on.
+metric is written in. What memory and the user say about an operator is added to its worth. Read `draw`. Not covered:
+any model of interactions between operators; crossover carries those on.
 """
 
 from __future__ import annotations
@@ -20,16 +20,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from move37.agents.research_context import OperatorFacts
-from move37.agents.search.catalogue import prior_gains
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.agents.search.operators import OPERATORS, REPEATABLE, crossover, put, take
 from move37.agents.search.preferences import Preferences
 
-PRIOR_WEIGHT = 2.0  # experiments that the prior counts for
 CROSSOVER_CHANCE = 0.35
 ADVICE = 2.5  # memory's mention of an operator adds the logarithm of this to its worth, in scales
 DIRECTION = 4.0  # likewise for the brief's words
-TAKING = 0.9  # that taking out has to be worth more than putting in, in scales
+TAKING = 0.9  # by so much taking out has to be worth more than putting in, in scales
 MOST_MOVES = 6  # of one draw
 UNSEEN_SD = 1.1  # of an operator that was never changed, in scales: its main effect and its family's part
 TRIES = 400
@@ -48,7 +46,6 @@ class SearchParent:
 class Knowledge:
     """What weights the draw."""
 
-    metric: str  # its name: priors apply to their own metric only
     scale: float  # standard deviation of operators' effects, in the metric's unit
     record: Mapping[str, OperatorFacts] = field(default_factory=dict)  # what was measured of operators
     adding: float = 0.0  # what putting in any operator does, in the metric's unit: what is expected of an untried one
@@ -58,7 +55,6 @@ class Knowledge:
     avoid: frozenset[str] = frozenset()  # operators that an objection named
     tried: frozenset[Genome] = frozenset()
     baselines: frozenset[Genome] = frozenset(BASELINES.values())  # measured anyway: never drawn
-    unprimed: frozenset[str] = frozenset()  # operators whose prior is forgotten: what a study hides from the search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +82,7 @@ class Draw:
 
 def scores(known: Knowledge) -> dict[str, float]:
     """Expected gain of putting in each operator, in the metric's unit."""
-    found, untried = {}, OperatorFacts(tried=0, mean_effect=known.adding)
-    for name, prior in prior_gains(known.metric).items():
-        facts = known.record.get(name, untried)
-        prior = known.adding + (0.0 if name in known.unprimed else prior)
-        found[name] = (PRIOR_WEIGHT * prior + facts.tried * facts.mean_effect) / (PRIOR_WEIGHT + facts.tried)
-    return found
+    return {o: known.record[o].mean_effect if o in known.record else known.adding for o in OPERATORS}
 
 
 def change(gain: Mapping[str, float], adding: float, *, gained: Collection[str], lost: Collection[str]) -> float:
@@ -120,11 +111,11 @@ def _beliefs(known: Knowledge) -> dict[str, Belief]:
 def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
     gain = _beliefs(known)
-    pool = list(parents) or _strangers(gain, rng)
+    pool = list(parents) or _strangers(known, rng)
     banned = {*known.preferences.unwanted, *known.direction.unwanted, *known.avoid} - {*known.preferences.wanted}
     taken = known.tried | known.baselines
     for attempt in range(TRIES):
-        # After many collisions the neighbourhood is exhausted: go further.
+        # After many collisions the near genomes have all been tried: make more moves.
         steps = rng.randint(1, MOST_MOVES) + boldness + attempt // 60
         found = _drawn(pool, known, gain, banned, steps, rng)
         if found is None or found.genome in taken:
@@ -178,7 +169,7 @@ def _drawn(
 
 
 def _worths(known: Knowledge, gain: Mapping[str, Belief], rng: Random) -> dict[str, float]:
-    """One sample of what every operator may be worth, in scales, the words about it included."""
+    """One sample of every operator's worth, in scales, with what memory and the user say about it."""
     return {
         name: rng.gauss(gain[name].mean, gain[name].sd)
         + math.log(known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0))
@@ -202,7 +193,7 @@ def _move(
         if name in present:
             if adding - worth - TAKING > best:
                 found, best = (name, False), adding - worth - TAKING
-            # Once more as a path of its own, or in another size: what was measured of it says nothing about that.
+            # It is present and comes a second time or in another size, of which its measured effect says nothing.
             worth = rng.gauss(adding, UNSEEN_SD) - TAKING if name in REPEATABLE else -math.inf
         if name not in banned and worth > best:
             found, best = (name, True), worth
@@ -215,10 +206,11 @@ def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:
     return not present & {*banned} and (not asked or bool(present & asked))
 
 
-def _strangers(gain: Mapping[str, Belief], rng: Random) -> list[SearchParent]:
-    """No parent could be read: begin from two of the families that the lab measures anyway."""
-    names = sorted(BASELINES)
-    weights = [math.exp(sum(gain[o].mean for o in operators_in(BASELINES[n])) / 4) for n in names]
+def _strangers(known: Knowledge, rng: Random) -> list[SearchParent]:
+    """Two baselines as parents, where no parent's genome could be read."""
+    names, gain = sorted(BASELINES), scores(known)
+    worth = {n: math.fsum(gain[o] - known.adding for o in operators_in(BASELINES[n])) / known.scale for n in names}
+    weights = [math.exp(worth[n] / 4) for n in names]
     first = rng.choices(names, weights)[0]
     second = rng.choice([n for n in names if n != first])
     return [SearchParent(id=n, name=n, genome=BASELINES[n]) for n in (first, second)]

@@ -107,7 +107,7 @@ def path_init(path: Path, genome: Genome, *, keys: str, values: str, key: str) -
 
 
 def _rates(path: Path) -> str:
-    """Forgetting rates by head: 1/rate is the memory span in steps."""
+    """Decay rates by head: 1/rate is the memory span in steps."""
     low, high = {"default": (-2, 0), "long": (-3, -1.5), "short": (-1, 0), "spread": (-3, 0)}[path.decay]
     if path.family == "retention":  # a rate of one would forget everything
         low, high = {"default": (-2, -0.3), "long": (-3, -1.5), "short": (-1, -0.2), "spread": (-3, -0.2)}[path.decay]

@@ -1,12 +1,11 @@
-"""The typed grammar of mixers, whole: what a genome may say, which genomes are valid, and in which words.
+"""The typed grammar of mixers: `from_json` for foreign plans, and the lab's baselines as genomes.
 
 A mixer is a composition of blocks. One block is 1 to 3 paths over shared queries, keys and values, parallel behind a
 router or chained, with what happens to each stream around them; further blocks with weights of their own may stand
 before it, beside it or after it, and the block may be applied twice.
 
 Read genome.py (the records), spelling.py (`canonical`: one spelling for each meaning, so that equal mixers have equal
-plans; `faults`: what is invalid, and why), naming.py (`operators_in`, `distance`); size.py counts parameters. Here:
-`from_json`, where foreign text enters, and the lab's baselines in this grammar.
+plans; `faults`: what is invalid, and why), naming.py (`operators_in`, `distance`); size.py counts parameters.
 Not covered: how a genome becomes source (codegen.py), how it changes (operators.py).
 """
 
@@ -64,7 +63,7 @@ BASELINES: Mapping[str, Genome] = {
 def from_json(text: str) -> Genome | None:
     """The genome of a plan; None when the text is no valid genome of ours (foreign text enters here).
 
-    Plans of older campaigns lack the newer fields: what they do not name is as it was then.
+    Plans of older campaigns lack newer fields, whose defaults are what was the case then.
     """
     try:
         genome = genome_from(json.loads(text))

@@ -14,4 +14,3 @@ class OperatorWords:
     risk: str
     words: str  # regular expression of what people call it
     probe: str = "bits_per_byte"
-    prior: float = 0.0  # expected gain in bits per byte before anything was measured

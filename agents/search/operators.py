@@ -42,7 +42,7 @@ def take(name: str, genome: Genome, rng: Random) -> Genome | None:
     return moved if moved is not None and name not in operators_in(moved) else None
 
 
-# What a child has from one parent or the other: fields that belong together come together.
+# Groups of fields that a child takes together from one parent or the other.
 _INHERITED = (
     ("conv", "taps", "streams"), ("keys", "values"), ("out_norm",), ("gate",), ("floor",), ("residual",), ("heads",),
     ("passes",), ("around",),
@@ -98,7 +98,7 @@ _PUT: Mapping[str, Move] = {
     "fewer_heads": whole(heads="fewer"),
 }
 OPERATORS: tuple[str, ...] = tuple(sorted(_PUT))
-# Can be put in again where they stand already: another window, a short convolution as a path, another block.
+# Operators that can be put in again: another window, a short convolution as a path, another block.
 REPEATABLE = ("sliding_window", "short_conv", "block_before", "block_beside", "block_after")
 
 

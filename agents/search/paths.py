@@ -1,4 +1,4 @@
-"""The moves on paths: another family in place of the first or beside it, routers and chains, what one path is like.
+"""The moves on paths: another family in place of the first or beside it, routers and chains, fields of one path.
 
 Each is a function from a genome and a random generator to a genome, not settled yet (operators.py does that), or None
 where it does not apply.
@@ -70,7 +70,7 @@ def routed(kind: str) -> Move:
 
 
 def some_path(allowed: tuple[str, ...], **changes: object) -> Move:
-    """Change one path whose family allows it and that is not so already."""
+    """A move that changes one path of an allowed family, where it would make a difference."""
 
     def move(genome: Genome, rng: Random) -> Genome | None:
         fitting = [

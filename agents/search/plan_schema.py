@@ -37,8 +37,8 @@ def plan_schemas() -> Mapping[str, Any]:
     """JSON schemas by name: "plan", and those to which it refers as #/$defs/NAME.
 
     A plan has one form for each number of paths, a path one for each family. A value is in it where it is never invalid
-    for that number or family, and changes the mixer of at least one. What stands between two paths is left to be
-    checked (`problem_of_plan`).
+    for that number or family, and changes the mixer of at least one. Rules over several
+    paths are not in the schema; `problem_of_plan` checks them.
     """
     forms = []
     for count in range(1, MAX_PATHS + 1):
@@ -116,14 +116,14 @@ def _enumerated(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _comments(kind: type) -> str:
-    """What stands behind each field in the grammar's source, for who reads the schema."""
+    """The comment behind each field in genome.py: the field's description in the schema."""
     found = re.findall(r"^    (\w+): [^#\n]*#\s*(.+)$", inspect.getsource(kind), re.MULTILINE)
     return "; ".join(f"{name}: {words}" for name, words in found)
 
 
 @cache
 def _seed(family: str) -> Path:
-    """A valid path of the family: the plain one, or the nearest to it that the grammar takes."""
+    """A valid path of the family: the default one, or the nearest valid one."""
     plain = Path(family=family)  # type: ignore[arg-type]
     found: Path = next(p for p in near(plain) if valid(Genome(paths=(p,))) is not None)
     return found

@@ -1,8 +1,7 @@
-"""What a plan of the grammar says, for whoever is no part of the search: its form, what is wrong with one, its file.
+"""Plans of the grammar for other modules than the search: the form of a plan, its errors, and its file.
 
-The form is made from the grammar's own dataclasses and from what it accepts, so that a field that is added there is
-offered here without a word: `plan_form` is what a reply is checked with, `plan_schemas` (plan_schema.py) what a model
-is shown and may be held to.
+The form is derived from the grammar's dataclasses and from what it accepts, so that a new field there appears here:
+`plan_form` is what a reply is checked with, `plan_schemas` (plan_schema.py) what a model is shown and may be held to.
 """
 
 from __future__ import annotations
@@ -57,13 +56,13 @@ def plan_of_file(source: str, *, family: str, is_baseline: bool) -> str:
 
 
 def canonical_plan(plan: str) -> str:
-    """The one spelling of a valid plan; any other text as it is."""
+    """A valid plan in canonical form; any other text unchanged."""
     genome = from_json(plan)
     return genome.to_json() if genome is not None else plan
 
 
 def problem_of_plan(plan: str) -> str:
-    """What is wrong with a plan, in clauses that name the field; "" when it is a mixer of the grammar."""
+    """Errors of a plan, as clauses that name the field; "" when it is valid."""
     if from_json(plan) is not None:
         return ""
     try:
@@ -93,7 +92,7 @@ def _form(kind: type, name: str) -> type[BaseModel]:
 
 
 def _outer(field: Any, form: str) -> bool:
-    """What a block that stands around the main one has not."""
+    """Whether blocks around the main one lack this field."""
     return form == BLOCK and field.name in ("around", "passes")
 
 

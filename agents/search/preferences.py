@@ -1,4 +1,4 @@
-"""What the user's words ask of the search: names of operators and what people call them, negations turned around.
+"""Operators that a user's text asks for or rules out: their names and synonyms, with negations.
 
 Read `recognise` (operators of the grammar) and `recognise_edits` (kinds of edits of a program). Nothing else is
 understood.
@@ -79,8 +79,8 @@ class Preferences:
 def recognise(text: str) -> Preferences:
     """The grammar's words in `text`: operator names as such, and what people call them.
 
-    A negation turns what follows it in its clause around, and nothing else; two of them cancel; of two about the
-    same operator the later one counts; a question asks for nothing. It understands nothing else.
+    A negation inverts what follows it in its clause; two of them cancel; of two mentions of the
+    same operator the later one counts; a question asks for nothing. Nothing else is understood.
     """
     return _preferences(text, _named)
 
@@ -91,7 +91,7 @@ def recognise_edits(text: str) -> Preferences:
 
 
 def ignored(text: str, *, program: bool = False) -> tuple[str, ...]:
-    """The clauses of `text` in which nothing was recognised, questions whole: what a search has to admit."""
+    """The clauses of `text` in which nothing was recognised, questions whole; the search tells the user of them."""
     named = _named_edits if program else _named
     found = []
     for sentence in _sentences(text):
@@ -109,7 +109,7 @@ def is_question(sentence: str) -> bool:
 
 
 def only_asks(text: str) -> bool:
-    """Whether there is nothing but questions in it."""
+    """Whether the text has questions only."""
     found = _sentences(text)
     return bool(found) and all(is_question(sentence) for sentence in found)
 

@@ -48,7 +48,7 @@ def propose(view: View) -> Proposals:
 
 
 def _weights(view: View) -> tuple[float, ...]:
-    """What the user asked for weighs ten times, what was ruled out a thousandth."""
+    """Weights of edits by kind: ten times for what the user asked for, a thousandth for what was ruled out."""
     preferences = Preferences()
     for line in view.said:
         preferences = preferences.without(recognise_edits(line))

@@ -1,4 +1,4 @@
-"""The Researcher as a search: a proposal drawn from parents, record and advice; after an objection, another or none."""
+"""The Researcher as a search: a proposal drawn from parents, record and memory; after an objection, another or none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
-from move37.agents.search.catalogue import CATALOGUE, PRIOR_METRIC
+from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
@@ -18,7 +18,7 @@ from move37.lab.forecasts import TENTH
 from move37.lab.numbers import scale_of
 from move37.memory.records import Recollection
 
-MOST_OBJECTIONS = 2  # answered with another draw; the next one is answered by dropping
+MOST_OBJECTIONS = 2  # that are answered with another draw; after the next one the proposal is withdrawn
 GAINED, LOST, ENDED = 1.5, 0.7, 0.6  # factors for operators of own experiments, by how they ended
 
 
@@ -54,7 +54,6 @@ def knowledge(view: View) -> Knowledge:
     base = {o for parent in parents(view) for o in operators_in(parent.genome)}
     avoid = {o for genome in rejected if genome is not None for o in operators_in(genome) if o not in base}
     return Knowledge(
-        metric=view.metric,
         scale=view.scale,
         record=view.context.operators,
         adding=view.context.adding,
@@ -74,8 +73,8 @@ def tried(view: View) -> frozenset[Genome]:
 
 
 def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
-    """What each operator's weight is multiplied by: papers speak for theirs, our own analyses by how they ended and by
-    what they say to try next."""
+    """Operator -> factor of its weight: papers raise those that they name; own analyses by their result, and those that
+    they say to try next."""
     factors: dict[str, float] = {}
     for recollection in recollections:
         factor = ADVICE if recollection.kind == "cognition" else _own(recollection)
@@ -88,7 +87,7 @@ def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
 
 
 def _own(recollection: Recollection) -> float:
-    """An own experiment speaks by its gain over its parent, or over the nearest reference that is known."""
+    """The factor of an own experiment: by its gain over its parent, or over the nearest reference that is known."""
     evidence = recollection.evidence
     if evidence is None:
         return 1.0
@@ -178,8 +177,7 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
 
 def _prediction(view: View, found: Draw, expected: float) -> str:
     measured = [o for o in (*found.gained, *found.lost) if o in view.context.operators]
-    prior = "the grammar's prior" if view.metric == PRIOR_METRIC else "no prior"
-    basis = f"the record of {', '.join(measured)} here" if measured else f"{prior}, nothing measured here yet"
+    basis = f"the record of {', '.join(measured)} here" if measured else "nothing of it was measured here yet"
     direction = "higher" if view.context.task.metric.higher_is_better is (expected >= 0) else "lower"
     return f"{view.metric} about {abs(expected):.3g} {direction} than {found.base.name} (from {basis})."
 

@@ -16,8 +16,8 @@ PARAMETER_LIMIT = 1.05  # of the largest baseline mixer at the same width
 def fit(genome: Genome) -> Genome | None:
     """The genome within the parameter limit, or None when it cannot be brought there.
 
-    What gives way, in this order, as long as it is too big: a full gate for a low-rank one, the width of the blocks
-    around it, the keys' width, the gate altogether, the values' width.
+    What is made smaller, in this order, as long as it is too large: a full gate for a low-rank one, the width of the
+    blocks around it, the keys' width, the gate altogether, the values' width.
     """
     for candidate in (genome, *_slimmer(genome)):
         if all(parameters(candidate, *shape) <= parameter_limit(*shape) for shape in REFERENCE_SHAPES):
@@ -26,7 +26,7 @@ def fit(genome: Genome) -> Genome | None:
 
 
 def _slimmer(genome: Genome) -> Iterator[Genome]:
-    """Ever smaller spellings of the same idea."""
+    """The genome with one part after the other made smaller."""
     composed = bool(genome.around) or any(path.steps > 1 for path in genome.paths) or genome.values == "double"
     if genome.gate == "full":
         yield (genome := replace(genome, gate="low"))

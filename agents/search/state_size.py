@@ -1,6 +1,7 @@
 """How many numbers a genome's mixer carries from one token to the next: its state, a sequence and a layer. Pure.
 
-A test builds mixers and compares: what the future hears of the past can have no higher rank than the state has numbers.
+A test compares with built mixers: the rank of the dependence of later outputs on earlier inputs is at most the state's
+size.
 Not covered: code that has no genome (its state is not known), and precision (numbers are counted, not bytes).
 """
 
@@ -16,7 +17,7 @@ from move37.agents.search.grammar import BASELINES
 from move37.agents.search.size import head_count
 from move37.lab.baselines import FAMILIES
 
-# What is understood here; a field that is not named may change the state, so that any use of it makes the size unknown.
+# Fields that are handled here; any other may change the state, so that the use of one makes the size unknown.
 KNOWN: Mapping[type, frozenset[str]] = {
     Genome: frozenset(
         {"paths", "router", "conv", "out_norm", "gate", "floor", "residual", "heads"}
@@ -29,7 +30,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
 
 
 def state_numbers(genome: Genome, *, width: int, heads: int, tokens: int) -> int | None:
-    """Numbers of state after `tokens` tokens; None where the genome says something that is not understood here.
+    """Numbers of state after `tokens` tokens; None where the genome has a field that is not handled here.
 
     Every pass of a block, and every block around it, carries a state of its own.
     """

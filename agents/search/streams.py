@@ -1,6 +1,6 @@
 """Streams of a block: the input, queries, keys, values, the gate, the output, and what happens to each before its use.
 
-`genome.conv` is the short way to say "a convolution of `genome.taps` on queries, keys and values alike"; here every
+`genome.conv` is short for "a convolution of `genome.taps` on queries, keys and values alike"; here every
 stream has an entry of its own. Read `treatments` (a genome -> one entry a stream) and `with_treatments` (back).
 """
 

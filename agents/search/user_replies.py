@@ -1,4 +1,4 @@
-"""How the search answers a user: it names the words of the grammar that it recognised, or says that there were none."""
+"""The search's answer to a user: the operators that it recognised, or that there were none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a role of the search has heard in a stage, as data: messages of the lab, replies of roles, the user's lines.
+"""The messages of a stage as a role of the search reads them: the lab's facts, replies of roles, the user's lines.
 
-A line of the user is for the next speaker: it is unanswered as long as no role has spoken after it. What was said
-earlier still weighs (`said`).
+A line of the user is for the next speaker: it is unanswered as long as no role has spoken after it. Earlier lines
+still count as preferences (`said`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class View:
 
     @property
     def noise(self) -> float:
-        """The standard deviation of a screened effect without a cause, in the metric's unit."""
+        """The standard deviation of a screened effect when nothing was changed, in the metric's unit."""
         effects = [row.effects.parent.value for row in self.context.ledger if row.effects.parent is not None]
         return effect_noise(self.metric, effects)
 

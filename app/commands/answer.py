@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from move37.app.exits import BadInput
+from move37.app.text import harmless
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +34,11 @@ def answer(
     prompt: Annotated[bool, typer.Option("--prompt", help="With the list, what each turn is asked.")] = False,
 ) -> None:
     """List, or hand over; the campaign takes it up within a second."""
-    from move37.agents.seat import mailbox
-    from move37.app.text import harmless
+    from move37.agents.external import turn_files
 
     home = context.obj.home
     if experiment is None:
-        found = mailbox.waiting(home)
+        found = turn_files.waiting(home)
         for turn in found:
             typer.echo(f"{turn.experiment}  {turn.role:<10}  {turn.file}")
             if prompt:
@@ -48,5 +48,5 @@ def answer(
         return
     if file is None:
         raise BadInput(f"name the file with the answer: move37 answer {experiment} FILE")
-    done = mailbox.answer(home, experiment, file)
+    done = turn_files.answer(home, experiment, file)
     typer.echo(f"{done.experiment}: the {done.role}'s answer is handed over")

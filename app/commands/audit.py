@@ -12,6 +12,7 @@ import typer
 
 from move37.app.commands.options import taking
 from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.text import harmless
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -103,7 +104,6 @@ async def _audit(settings: Settings, programs: tuple[object, ...], seconds: floa
 
 
 def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
-    from move37.app.text import harmless
     from move37.lab.audit.logs import as_record, audit_log, decoded, log_text, read_log
 
     if noise is not None and not noise > 0.0:

@@ -15,6 +15,7 @@ from move37.app.commands.options import taking
 from move37.app.exits import BadInput, Exit
 from move37.app.reading import print_json
 from move37.lab.records import Candidate, GateResult
+from move37.lab.tasks import open_gates
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -103,7 +104,6 @@ async def _check(source: str | None, file: Path, settings: Settings) -> Checked:
 
 
 async def _in_sandbox(candidate: Candidate, trust: str, settings: Settings) -> Checked:
-    from move37.lab.tasks import open_gates
     from move37.sandbox.factory import open_sandbox
 
     wanted, run_gates = settings.sandbox, open_gates(settings.campaign.task, cache=settings.home)

@@ -11,6 +11,7 @@ import typer
 from move37.app.commands.options import taking
 from move37.app.exits import Exit
 from move37.app.reading import print_json
+from move37.app.text import harmless
 from move37.lab.archive.codec import encode
 
 if TYPE_CHECKING:
@@ -140,7 +141,6 @@ def _print_pairs(pairs: Any, metric: Metric) -> None:
     from rich.text import Text
 
     from move37.app.terminal import console
-    from move37.app.text import harmless
     from move37.lab.claims import against
 
     screen = console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import groupby
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from move37.app.exits import Exit
 from move37.app.reading import print_json
+from move37.app.text import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +30,6 @@ The exit status is 0 when a campaign can run here, 3 otherwise.
 
 def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
     """Every check, grouped; what is missing has its remedy beside it."""
-    from dataclasses import asdict
-
     from move37.app.doctor import examine, ready
 
     findings = examine(context.obj)
@@ -41,7 +41,6 @@ def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     from rich.text import Text
 
     from move37.app.terminal import console
-    from move37.app.text import one_line
 
     screen = console()
     for group, members in groupby(findings, key=lambda f: f.group):

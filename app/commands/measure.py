@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from move37.app.commands.check import gate_records, read_source
 from move37.app.commands.options import taking
 from move37.app.exits import BadInput, Exit
 from move37.app.reading import print_json
+from move37.app.text import harmless, one_line
 
 if TYPE_CHECKING:
     from move37.app.measuring import MeasuredMixer
@@ -53,8 +55,6 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read, check the input, measure, print; the exit status is the answer."""
-    from move37.app.commands.check import read_source
-
     if seed is not None and seeds is not None:
         raise BadInput("choose either --seed S or --seeds K")
     if seed is not None and not 0 <= seed < 2**31:
@@ -74,8 +74,6 @@ def measure(
 
 def as_record(measured: MeasuredMixer) -> dict[str, Any]:
     """The JSON that other programs rely on; what was not there is named only where something was not."""
-    from move37.app.commands.check import gate_records
-
     verdict = measured.verdict
     return {
         "passed": measured.passed,
@@ -135,7 +133,6 @@ def _print(measured: MeasuredMixer, file: Path) -> None:
 
     from move37.app.fitting import table
     from move37.app.terminal import console
-    from move37.app.text import harmless, one_line
     from move37.app.views.experiment import gates_table, measurements_table
     from move37.app.views.missing import left_out_text, locks_text
 

@@ -11,6 +11,7 @@ import typer
 
 from move37.app.commands.memory_common import JsonFlag, opened, print_json, progress_bar
 from move37.app.exits import BadInput
+from move37.app.text import harmless
 from move37.memory.decoding import decoded
 from move37.memory.errors import Unreadable
 
@@ -65,8 +66,6 @@ def search(
             [{"id": name, "text": query, "hits": [_hit(item) for item in hits]} for name, query, hits in answers]
         )
         return
-    from move37.app.text import harmless
-
     for name, query, hits in answers:
         if len(answers) > 1:
             typer.echo(harmless(f"{name}: {query}"))
@@ -92,7 +91,7 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The whole item."""
-    from move37.memory.encoder import DIRECTION
+    from move37.memory.records_to_points import DIRECTION
     from move37.memory.render import stored
 
     with opened(context, read_only=True) as memory:
@@ -101,8 +100,6 @@ def show(
         shown = [{name: part for name, part in one.payload.items() if name != DIRECTION} for one in found]
         print_json([{"id": one.id, "kind": one.kind, **part} for one, part in zip(found, shown, strict=True)])
         return
-    from move37.app.text import harmless
-
     for one in found:
         typer.echo(harmless(f"{one.id}  {one.kind}"))
         typer.echo(harmless(stored(one.item)))

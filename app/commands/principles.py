@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from move37.app.reading import has_archive, print_json, reading
+from move37.app.text import harmless
+from move37.lab.archive import principles as stored
 from move37.lab.archive.codec import decode, encode
 from move37.lab.records import Metric, Principle
 
@@ -38,8 +41,6 @@ def principles(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read and print; the archive is opened read-only."""
-    from move37.lab.archive import principles as stored
-
     home = context.obj.home
     if not has_archive(home):
         if as_json:
@@ -56,7 +57,7 @@ def principles(
         typer.echo("nothing is held yet: principles are made after a generation, from two experiments or more")
         return
     lines = [line for r in revisions for line in _told(r)] if history else [_line(p) for p in standing]
-    for line in lines or ["nothing stands now: see `move37 principles --history`"]:
+    for line in lines or [_nothing(revisions)]:
         typer.echo(line)
     for line in told:
         typer.echo(line)
@@ -74,14 +75,20 @@ def _foresight(archive: Archive) -> list[str]:
     return ["", *lines] if lines else []
 
 
+def _nothing(revisions: Sequence[Revision]) -> str:
+    """Why a laboratory that has reflected holds nothing, and where the numbers are."""
+    struck = any(p.struck for r in revisions for p in r.principles)
+    history = ", `move37 principles --history` what was struck" if struck else ""
+    why = "nothing stands: no part's effect was told apart from zero in two experiments or more"
+    return f"{why}; `move37 insight` shows what was measured of each{history}"
+
+
 def _told(revision: Revision) -> list[str]:
     head = f"\n{revision.at[:16].replace('T', ' ')}, campaign {revision.campaign}"
     return [head, *(_line(p) for p in revision.principles)]
 
 
 def _line(principle: Principle) -> str:
-    from move37.app.text import harmless
-
     against = f", against: {', '.join(principle.contradicts)}" if principle.contradicts else ""
     text = f"- {principle.text} For: {', '.join(principle.supports) or 'none'}{against}."
     return harmless(f"{text} STRUCK: {principle.struck}." if principle.struck else text)

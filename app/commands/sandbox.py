@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37.app.exits import Exit
+from move37.sandbox.errors import SandboxError
+from move37.sandbox.gpus import list_gpus
 
 if TYPE_CHECKING:
     from move37.sandbox.docker.engine import Engine
@@ -90,7 +92,6 @@ def status(
 ) -> int:
     """Everything in one look; what is missing says how to get it."""
     from move37.sandbox.docker.engine import Engine
-    from move37.sandbox.errors import SandboxError
 
     report: dict[str, Any] = {
         "usable": False,
@@ -115,8 +116,8 @@ def status(
 
 
 async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> None:
+    from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
     from move37.sandbox.docker.image import judge_image, recipe, tag
-    from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
     from move37.sandbox.docker.protections import list_protections
 
     info = await engine.info()
@@ -135,7 +136,6 @@ async def _look(engine: Engine, wanted: str | None, report: dict[str, Any]) -> N
 
 def _gpus() -> list[dict[str, Any]]:
     from move37.sandbox.gpu_leases import Leases
-    from move37.sandbox.gpus import list_gpus
 
     found = list_gpus()
     taken = {device: claim.owner for claim in Leases().held() for device in claim.devices} if found else {}

@@ -8,6 +8,7 @@ import typer
 
 from move37.app.exits import BadInput
 from move37.app.reading import completions, pick_experiment, print_csv, print_json, reading
+from move37.app.text import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +119,5 @@ def _print_difference(screen: Console, detail: Detail) -> None:
 
 def _highlighted(source: str, language: str) -> object:
     from rich.syntax import Syntax
-
-    from move37.app.text import harmless
 
     return Syntax(harmless(source), language, theme="ansi_dark", background_color="default", word_wrap=True)

@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.inbox import Inbox
-from move37.agents.seat.desk import SeatDesk, Turn
 from move37.app import wiring
 from move37.app.exits import status_of
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.errors import ArchiveError
-from move37.lab.records import Experiment, Role
+from move37.lab.records import Experiment, ExperimentStatus, Role
 
 MODEL = "seat"
 T = TypeVar("T")
@@ -42,11 +42,11 @@ class CallRefused(Exception):
 
 
 class Laboratory:
-    """One campaign, with a desk where its turns wait for the tools."""
+    """One campaign, and its turns that wait for the tools."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = replace(settings, models=settings.models.changed(model=MODEL))
-        self.desk = SeatDesk()
+        self.pending = PendingTurns()
         self.inbox = Inbox()
         self.notices: deque[str] = deque(maxlen=8)
         self.phase = ""
@@ -73,7 +73,7 @@ class Laboratory:
         """The campaign, to its end or its trouble."""
         try:
             unfinished = self._unfinished()
-            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "desk": self.desk}
+            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "pending": self.pending}
             if unfinished is None:
                 result = await wiring.run_campaign(self._settings, **wanted)  # type: ignore[arg-type]
             else:
@@ -85,7 +85,7 @@ class Laboratory:
             known = status_of(error) is not None
             self.trouble = str(error) if known else f"a fault of move37 itself ({error!r}); nothing stored is lost"
         finally:
-            self.desk.notify()
+            self.pending.notify()
 
     def _unfinished(self) -> int | None:
         """The home's newest campaign of an outsider that can be taken up again."""
@@ -104,14 +104,14 @@ class Laboratory:
         # A reader of its own: what was found can still be read when the campaign has closed its archive.
         self._archive = Archive.open(self._settings.home, readonly=True)
         self._context = replace(context, archive=self._archive)
-        self.desk.notify()
+        self.pending.notify()
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Notice):
             self.notices.append(event.text)
         if isinstance(event, BudgetUpdated):
             self.phase = event.phase
-        self.desk.notify()
+        self.pending.notify()
 
     @property
     def is_open(self) -> bool:
@@ -136,8 +136,10 @@ class Laboratory:
     def going_on(self) -> None:
         """Raises `CallRefused` when nothing more can be tried."""
         self.check()
+        if self.inbox.stopped:
+            raise CallRefused("the campaign was stopped: start `move37 mcp` again in this home to go on with it")
         if self.ended:
-            raise CallRefused(f"the campaign has ended ({self.ended}): a larger --budget goes on with it")
+            raise CallRefused(f"the campaign has ended ({self.ended}): start `move37 mcp` again for another one")
 
     async def ready(self, seconds: float) -> CampaignContext:
         """The surroundings, waited for; as `context`."""
@@ -151,14 +153,14 @@ class Laboratory:
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 return False
-            await self.desk.changed(min(left, 1.0))
+            await self.pending.changed(min(left, 1.0))
         return True
 
     async def turn(self, role: str, experiment: str | None, seconds: float) -> Turn | None:
         """A waiting turn, waited for."""
-        await self.until(lambda: self.desk.find(role, experiment) or self.trouble or self.ended, seconds)
+        await self.until(lambda: self.pending.find(role, experiment) or self.trouble or self.ended, seconds)
         self.check()
-        return self.desk.find(role, experiment)
+        return self.pending.find(role, experiment)
 
     def mine(self) -> list[Experiment]:
         """The campaign's candidates, in order."""
@@ -169,30 +171,48 @@ class Laboratory:
     def needs(self, experiment: Experiment) -> str:
         """Which tool an experiment waits for; "" while the lab works on it, or when it has ended."""
         for role, tool in (("Researcher", "propose"), ("Engineer", "submit"), ("Analyst", "analyse")):
-            if self.desk.find(role, experiment.id) is not None:
+            if self.pending.find(role, experiment.id) is not None:
                 return tool
         return ""
 
     def at_work(self, experiment: Experiment) -> bool:
-        """Whether the lab is busy with it: until it is analysed, and nobody outside is asked."""
-        return experiment.analysis is None and not self.needs(experiment)
+        """Whether the lab is busy with it, and nobody outside is asked: until a candidate is analysed.
+
+        Nothing of an earlier campaign is at work, nor a baseline that is measured.
+        """
+        if experiment.campaign != self.context.record.id or self.ended or self.needs(experiment):
+            return False
+        if experiment.role is Role.BASELINE:
+            return experiment.status is ExperimentStatus.RUNNING
+        return experiment.analysis is None
+
+    def owed(self) -> dict[str, list[str]]:
+        """What waits for somebody outside: tool -> experiments, oldest first; proposals that may be made left out."""
+        found: dict[str, list[str]] = {"analyse": [], "submit": []}
+        for e in self.mine():
+            if (tool := self.needs(e)) in found:
+                found[tool].append(e.id)
+        return found
+
+    def is_held_up(self) -> bool:
+        """Whether nothing goes on until somebody outside acts: all that was begun waits for a file or an analysis."""
+        return any(self.owed().values()) and not any(self.at_work(e) for e in self.mine())
+
+    def proposals_left(self) -> int:
+        """Hypotheses that the budget has left."""
+        begun = sum(e.hypothesis is not None or e.status is not ExperimentStatus.RUNNING for e in self.mine())
+        return max(0, self.context.record.brief.budget - begun)
 
     def next(self) -> list[str]:
         """What may be done now, the most useful first."""
-        if self.trouble or self.ended or self._context is None:
+        if self.trouble or self.ended or self.inbox.stopped or self._context is None:
             return ["status()"]
-        owed = {"submit": [], "analyse": []}  # type: dict[str, list[str]]
-        busy = []
-        for e in self.mine():
-            if (tool := self.needs(e)) in owed:
-                owed[tool].append(e.id)
-            elif self.at_work(e):
-                busy.append(e.id)
+        owed = self.owed()
         actions = [f"analyse(experiment={i!r}, ...)" for i in owed["analyse"]]
         actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
         actions += ["check(source=...)"] if owed["submit"] else []
-        actions += ["propose(...)"] if self.desk.find("Researcher") else []
-        actions += [f"wait(experiment={i!r}, seconds=45)" for i in busy]
+        actions += ["propose(...)"] if self.pending.find("Researcher") else []
+        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in self.mine() if self.at_work(e)]
         return actions or ["status()"]
 
     def why_not(self, tool: str) -> str:
@@ -202,4 +222,7 @@ class Laboratory:
             return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
         waits = [f"{e.id} waits for {self.needs(e)}" for e in self.mine() if self.needs(e)]
         busy = [f"{e.id} is being tried" for e in self.mine() if self.at_work(e)]
-        return f"no place is free for {tool}: {'; '.join([*waits, *busy]) or 'the lab is at work'}"
+        held = "; ".join([*waits, *busy]) or "the lab is at work"
+        if tool == "propose" and not self.proposals_left():
+            return f"every proposal of the budget is made ({held}): call {self.next()[0]}"
+        return f"no place is free for {tool} ({held}): call {self.next()[0]} first"

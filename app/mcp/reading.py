@@ -51,7 +51,7 @@ class ReadingTools:
         """What a Researcher would read before a proposal."""
         await self._lab.ready(A_WHILE)
         turn = await self._lab.turn("Researcher", None, 3.0)  # whose context holds what was just analysed
-        context = turn.context if turn is not None else self._lab.desk.context
+        context = turn.context if turn is not None else self._lab.pending.context
         if context is None:
             raise CallRefused(self._lab.why_not("context"))
         budget = max(1_000, min(max_tokens, 100_000))
@@ -66,7 +66,7 @@ class ReadingTools:
         context = await self._lab.ready(A_WHILE)
         short_enough("query", query)
         if kind and kind not in MEMORY_KINDS:
-            raise CallRefused(f"there is no kind {kind!r}: use one of {', '.join(MEMORY_KINDS)}, or leave it out")
+            raise CallRefused(f"there is no kind {kind[:60]!r}: use one of {', '.join(MEMORY_KINDS)}, or leave it out")
         try:
             found = await context.memory.recall(
                 query, k=6, budget_tokens=3_000, task=context.task.name, kinds=(kind,) if kind else MEMORY_KINDS
@@ -86,7 +86,7 @@ class ReadingTools:
         boards = ledger.leaderboard(comparable(context), context.task.metric)
         if steps is not None and steps not in boards:
             known = ", ".join(str(s) for s in boards) or "nothing yet"
-            raise CallRefused(f"nothing was measured at {steps} steps: there is {known}")
+            raise CallRefused(f"nothing was measured at that many steps: there is {known}")
         chosen = {s: rows for s, rows in boards.items() if steps in (None, s)}
         return self._answer(
             leaderboard={str(s): [views.leaderboard_row(r) for r in rows] for s, rows in chosen.items()}
@@ -130,10 +130,9 @@ class ReadingTools:
         lab = self._lab
         if lab.trouble or not lab.is_open:
             return {}
-        mine, clock = lab.mine(), lab.context.clock
-        begun = sum(bool(e.hypothesis) for e in mine)
+        clock = lab.context.clock
         return {
-            "proposals_left": max(0, lab.context.record.brief.budget - begun),
+            "proposals_left": lab.proposals_left(),
             "of": lab.context.record.brief.budget,
             "seconds_left": None if clock.hard is None else round(clock.hard_left or 0.0),
         }

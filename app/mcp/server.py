@@ -27,8 +27,9 @@ from move37.sandbox.errors import SandboxError
 
 INSTRUCTIONS = """\
 You are the scientist of this laboratory. Read brief() and context(), then repeat: propose one change \
-with a number that you expect, write the file, check(source) until it passes, submit it, wait for it, analyse it. \
-After a lost conversation call status(). Every answer's `next` says what is allowed. Go on until the budget is spent."""
+with the gain that you expect and its 80 % interval, write the file, check(source) until it passes, submit it, \
+wait for it, analyse it. After a lost conversation call status(). Every answer's `next` says what is allowed. \
+Go on until the budget is spent."""
 
 Answer = dict[str, Any]
 
@@ -80,7 +81,8 @@ def _add_tools(server: MCPServer, tools: Tools) -> None:
 
     @server.tool()
     async def propose(name: str, base: str, motivation: str, change: str, predicted_effect: str) -> Answer:
-        """Begin an experiment. base: an experiment's id or a baseline's name; predicted_effect with a number."""
+        """Begin an experiment. base: an experiment's id or a baseline's name. predicted_effect: the gain over the base
+        that you expect and its 80 % interval, as "+0.03 [0.00, 0.06]", positive is better; it is scored."""
         return await _told(tools, tools.propose(name, base, motivation, change, predicted_effect))
 
     @server.tool()

@@ -7,6 +7,7 @@ raises `CallRefused` with a sentence.
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,15 +15,16 @@ from pydantic import BaseModel, ValidationError
 from move37.agents import execution
 from move37.agents.edits import EditRefused, written
 from move37.agents.experiment_context import comparable
+from move37.agents.external.turns import Turn
 from move37.agents.messages import Precedents
-from move37.agents.replies import Code, Proposal, Proposals, Report
-from move37.agents.seat.desk import Turn
+from move37.agents.replies import Code, Prediction, Proposal, Proposals, Report
 from move37.app.mcp import views
 from move37.app.mcp.laboratory import CallRefused, Laboratory
 from move37.app.mcp.reading import A_WHILE, ReadingTools, short_enough
-from move37.lab.records import Candidate, Experiment, ExperimentStatus
+from move37.lab.records import Candidate, Experiment, ExperimentStatus, Role
 
 LONGEST_WAIT = 45.0  # seconds: clients give up on a tool after a minute
+SOON = 3.0  # seconds in which a place that is about to be free is free
 LONGEST_SOURCE = 120_000
 
 
@@ -42,12 +44,13 @@ class Tools(ReadingTools):
         short_enough("predicted_effect", predicted_effect)
         await self._lab.ready(A_WHILE)
         self._lab.going_on()
-        turn = await self._lab.turn("Researcher", None, A_WHILE)
+        vain = self._lab.is_held_up() or not self._lab.proposals_left()
+        turn = await self._lab.turn("Researcher", None, SOON if vain else A_WHILE)
         if turn is None:
             raise CallRefused(self._lab.why_not("propose"))
         known = self._bases(turn)
         if base not in known:
-            raise CallRefused(f"there is no base {base!r}: name one of {', '.join(sorted(known)[:20])}")
+            raise CallRefused(f"there is no base {base[:60]!r}: name one of {', '.join(sorted(known)[:20])}")
         family = self._experiment(known[base]).family
         proposal = _form(
             Proposal,
@@ -57,12 +60,13 @@ class Tools(ReadingTools):
             motivation=motivation,
             change=change,
             predicted_effect=predicted_effect if len(predicted_effect) >= 5 else f"effect {predicted_effect}",
+            prediction=(expected := predicted(predicted_effect)),
             probe=self._lab.context.task.metric.name,
             risk="not said",
         )
         self._put(turn, Proposals(ideas=[proposal]))
         await self._negotiated(turn)
-        again = self._lab.desk.find("Researcher", turn.experiment)
+        again = self._lab.pending.find("Researcher", turn.experiment)
         if again is not None and (
             problems := [p for m in again.heard if isinstance(m, Precedents) for p in m.problems]
         ):
@@ -70,7 +74,9 @@ class Tools(ReadingTools):
         proposed = self._experiment(turn.experiment)
         if proposed.status is not ExperimentStatus.RUNNING:
             raise CallRefused(f"{proposed.id} ended as {proposed.status.value}: {proposed.reason}; analyse it")
-        return self._answer(proposal=turn.experiment)
+        if expected is None:
+            return self._answer(proposal=turn.experiment, forecast=None, note=UNSCORED)
+        return self._answer(proposal=turn.experiment, forecast=expected.model_dump())
 
     async def check(self, source: str) -> dict[str, Any]:
         """Every gate on a file, in the sandbox, before it counts."""
@@ -79,7 +85,7 @@ class Tools(ReadingTools):
         candidate = Candidate(source=_file(source), author=MODEL_AUTHOR)
         trust = f"mcp-check-{next(self._checks)}"
         try:
-            async with context.bench:
+            async with context.job_slots:
                 checked = await context.task.check(
                     candidate, trust=trust, sandbox=context.sandbox, known=execution.fingerprints(context, "")
                 )
@@ -120,16 +126,14 @@ class Tools(ReadingTools):
         for label, text in texts.items():
             short_enough(label, text)
         await self._lab.ready(A_WHILE)
+        self._lab.going_on()
         found = self._experiment(experiment)
-        turn = await self._lab.turn("Analyst", experiment, 5.0)
-        if turn is None:
-            if found.analysis is not None:
-                raise CallRefused(f"{experiment} has its analysis already; propose the next one")
-            needs = self._lab.needs(found)
-            raise CallRefused(f"{experiment} {f'needs {needs} first' if needs else 'is not ready yet: wait for it'}")
+        if (why := self._unanalysable(found)) or (turn := await self._lab.turn("Analyst", found.id, 5.0)) is None:
+            again = self._experiment(found.id)
+            raise CallRefused(why or self._unanalysable(again) or f"{found.id} is not ready yet: wait for it")
         self._put(turn, _form(Report, **texts))
         await self._stored(turn, "analysis")
-        return self._answer(experiment=experiment)
+        return self._answer(experiment=found.id)
 
     async def stop(self) -> dict[str, Any]:
         """End the campaign softly; it can be taken up again."""
@@ -153,16 +157,25 @@ class Tools(ReadingTools):
             return f"{proposal} takes no file any more ({found.reason or found.status.value}): propose the next one"
         return ""
 
+    def _unanalysable(self, experiment: Experiment) -> str:
+        """Why an experiment takes no analysis; "" when it does, or will."""
+        if experiment.role is Role.BASELINE or experiment.campaign != self._lab.context.record.id:
+            return f"{experiment.id} is not of your campaign: what you proposed here is analysed, and nothing else"
+        if experiment.analysis is not None:
+            return f"{experiment.id} has its analysis already: call {self._lab.next()[0]}"
+        needs = self._lab.needs(experiment)
+        return f"{experiment.id} needs {needs} first" if needs not in ("", "analyse") else ""
+
     def _put(self, turn: Turn, reply: BaseModel) -> None:
-        if not self._lab.desk.put(turn, reply):
+        if not self._lab.pending.put(turn, reply):
             raise CallRefused("another client was quicker: call status() to see what is free")
 
     async def _negotiated(self, turn: Turn) -> None:
         """Until a proposal is stored, or sent back."""
 
         def done() -> bool:
-            desk, e = self._lab.desk, self._experiment(turn.experiment)
-            asked = desk.find("Engineer", turn.experiment) or desk.find("Researcher", turn.experiment)
+            pending, e = self._lab.pending, self._experiment(turn.experiment)
+            asked = pending.find("Engineer", turn.experiment) or pending.find("Researcher", turn.experiment)
             return asked is not None or self._over(e)
 
         await self._lab.until(done, A_WHILE)
@@ -182,6 +195,18 @@ class Tools(ReadingTools):
 
 F = TypeVar("F", bound=BaseModel)
 MODEL_AUTHOR = "an outsider"
+_NUMBER = r"([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}))"
+_PREDICTED = re.compile(rf"\s*{_NUMBER}\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]")
+UNSCORED = "kept as words: begin with '+0.03 [0.00, 0.06]' (gain, 80 % interval) next time, and it is scored"
+
+
+def predicted(text: str) -> Prediction | None:
+    """The forecast that a text begins with, as "+0.03 [0.00, 0.06]"; words are kept, and never guessed into numbers."""
+    found = _PREDICTED.match(text)
+    if found is None:
+        return None
+    effect, low, high = (float(number) for number in found.groups())
+    return Prediction(effect=effect, low=low, high=high)
 
 
 def _file(source: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.app import templating
 from move37.app.exits import EnvironmentFault
+from move37.app.insight import of_home
 from move37.app.units import spell_count, spell_seconds
 from move37.app.views.campaign import CampaignView, caveat_of, view_of
 from move37.app.views.charts import charts
@@ -22,6 +23,7 @@ from move37.app.views.conversation import utterances
 from move37.app.views.evidence import claims_section
 from move37.app.views.experiment import detail_of
 from move37.app.views.ideas import pool_section
+from move37.app.views.insight import as_markdown, growth_charts, insight_sections
 from move37.app.views.leaderboard import board_of
 from move37.app.views.missing import missing_notes
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 
 def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: bool = False) -> Path:
     """Write the report of one campaign to `path`; returns its absolute path. Raises `EnvironmentFault`."""
-    from move37.app.insight import of_home  # the search and its papers, which no page of one experiment needs
-
     view = view_of(archive, campaign)
     insight, _ = of_home(archive, (), campaign.brief.task)
     text = markdown_of(view, insight) if markdown else html_of(view, insight)
@@ -61,8 +61,6 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
 
 def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
     """The whole page; with what the home's campaigns on this task teach together, where it is given."""
-    from move37.app.views.insight import growth_charts, insight_sections
-
     drawn = [*charts(view), *(growth_charts(insight) if insight else ())]
     narrow = [i for i, chart in enumerate(drawn) if i and not chart.wide]
     scripts = [_plotly(), (templating.FOLDER / "boot.js").read_text(encoding="utf-8")] if drawn else []
@@ -95,8 +93,6 @@ def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
 
 def markdown_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
     """The claim, the leaderboard, what was shortened, the gates, insight: for a note or a pull request."""
-    from move37.app.views.insight import as_markdown, insight_sections
-
     text = templating.markdown().get_template("report.md").render(summary_of(view), gates=gate_counts(view.candidates))
     text += "\n" + as_markdown(insight_sections(insight, view.metric)) if insight else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

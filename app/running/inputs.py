@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from move37.app.exits import BadInput
+from move37.sandbox.result_validation import fault
 
 MIB = 1024 * 1024
 MAX_INPUT_BYTES = 1024 * MIB
@@ -24,8 +25,6 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
 
     A FILE that lies in a folder given with --in runs at its place there, so that it finds its siblings.
     """
-    from move37.sandbox.result_validation import fault
-
     files: dict[str, bytes] = {}
     places: dict[Path, str] = {}
     total = 0

@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from move37.sandbox.text import Harmless
+
 if TYPE_CHECKING:
     from move37.sandbox.job import Stream
 
@@ -18,8 +20,6 @@ class Printer:
     """stdout to stdout, stderr to stderr. `gone` says that nobody reads us any more (`| head`)."""
 
     def __init__(self, *, raw: bool) -> None:
-        from move37.sandbox.text import Harmless
-
         self._raw = raw
         self._filters = {"stdout": Harmless(), "stderr": Harmless()}
         self._targets = {"stdout": sys.stdout, "stderr": sys.stderr}

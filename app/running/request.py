@@ -16,10 +16,12 @@ from uuid import uuid4
 from move37.app.running import results
 from move37.app.running.packages import FOLDER, packages
 from move37.app.running.printer import Printer
+from move37.sandbox.errors import SandboxError
+from move37.sandbox.factory import open_sandbox
+from move37.sandbox.job import Job, Limits, Outcome, Status, left_out_words
 
 if TYPE_CHECKING:
     from move37.app.settings import SandboxSettings
-    from move37.sandbox.job import Job, Outcome
     from move37.sandbox.sandbox import Sandbox
 
 OUR_FAULT = 125
@@ -56,8 +58,6 @@ class ExecRequest:
 
 def run(request: ExecRequest) -> int:
     """The exit status: the program's own, or one of ours."""
-    from move37.sandbox.errors import SandboxError
-
     printer = Printer(raw=request.raw)
     try:
         outcome = asyncio.run(_run(request, printer))
@@ -76,8 +76,6 @@ def run(request: ExecRequest) -> int:
 
 
 async def _run(request: ExecRequest, printer: Printer) -> Outcome:
-    from move37.sandbox.factory import open_sandbox
-
     docker = request.sandbox.docker()
     sandbox: Sandbox = await open_sandbox(request.sandbox.backend, trusted_source="person", single=True, docker=docker)
     try:
@@ -89,8 +87,6 @@ async def _run(request: ExecRequest, printer: Printer) -> Outcome:
 
 def job_of(request: ExecRequest, more: Mapping[str, bytes]) -> Job:
     """The job: the program, what it finds beside it, and limits."""
-    from move37.sandbox.job import Job, Limits
-
     name = f"exec-{uuid4().hex[:12]}"
     files, env = {**request.files, **more}, dict(request.env)
     if any(_DRAWS.search(content) for path, content in request.files.items() if path.endswith(".py")):
@@ -123,8 +119,6 @@ def job_of(request: ExecRequest, more: Mapping[str, bytes]) -> Job:
 
 
 def _conclude(request: ExecRequest, outcome: Outcome, printer: Printer) -> int:
-    from move37.sandbox.job import Status, left_out_words
-
     if outcome.truncated:
         printer.say(f"output was cut after {job_of(request, {}).limits.output_bytes // MIB} MiB; the program ran on")
     if outcome.status in (Status.TIMED_OUT, Status.OUT_OF_MEMORY):

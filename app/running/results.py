@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from move37.app.exits import BadInput
+from move37.sandbox.result_validation import write_results
 
 TOLD = 5  # names in one sentence
 
@@ -33,8 +34,6 @@ def returned(files: Mapping[str, bytes], *, hidden: bool) -> dict[str, bytes]:
 
 def write(files: Mapping[str, bytes], executables: Iterable[str], out: Path) -> dict[str, str]:
     """The files that cannot be written, with the reason. Raises `OSError` when none can."""
-    from move37.sandbox.result_validation import write_results
-
     out.mkdir(parents=True, exist_ok=True)
     refused = write_results(files, out)
     for name in executables:

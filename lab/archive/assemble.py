@@ -1,4 +1,4 @@
-"""Rows -> `Experiment`: a stage's payload names what it gave ("hypothesis", "candidate", "gates", ...); later wins."""
+"""Rows -> `Experiment`: a stage's payload has some fields ("hypothesis", "candidate", "gates", ...); later ones win."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records <-> JSON, by their type hints: what the archive stores and what it gives back are the same records."""
+"""Records <-> JSON, by their type hints: what is decoded equals what was encoded."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _decode(kind: Any, data: Any) -> Any:
         if kind is Measurement and "text" not in named:
             named |= _before_conditions(named)
         if kind is Measurement and "scale" not in named and named.get("width"):
-            named |= {"scale": replace(CPU, width=int(named["width"])).key}  # nothing else could be chosen
+            named |= {"scale": replace(CPU, width=int(named["width"])).key}  # the width was all that could be chosen
         return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in named.items() if k in known})
     if origin is tuple:
         return tuple(_decode(typing.get_args(kind)[0], v) for v in data)
@@ -74,7 +74,7 @@ def _decode(kind: Any, data: Any) -> Any:
 
 
 def _before_conditions(measurement: Mapping[str, Any]) -> dict[str, Any]:
-    """What a measurement was taken under, in archives that do not say: there was one schedule, one width."""
+    """Conditions of a measurement in archives that do not store them: there was one schedule and one width."""
     found: dict[str, Any] = {"text": DECIDE} if measurement.get("fresh") else {}
     if measurement.get("metric") == BITS_PER_BYTE.name:
         found |= {"total_steps": 500, "width": 64}

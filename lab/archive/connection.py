@@ -1,4 +1,4 @@
-"""The archive's file: opened, checked, upgraded; a damaged one is copied before anybody touches it."""
+"""The archive's file: opened, checked, upgraded; a damaged one is copied before anything else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         raise _damaged(path, error) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
-    if readonly and version == 0:  # somebody is creating it at this moment
+    if readonly and version == 0:  # another process is creating it just now
         connection.close()
         raise ArchiveEmpty(f"no campaign has run in {path.parent} yet: start one with `move37 run`")
     if version > len(STEPS):
@@ -43,7 +43,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
 
 
 def _is_damage(error: sqlite3.OperationalError) -> bool:
-    """Whether it lies in the file: a full or read-only disk and a busy file do not."""
+    """Whether the file is damaged, and not the disk full or read-only or the file busy."""
     words = str(error)
     return not any(word in words for word in ("full", "readonly", "unable to open", "locked", "disk I/O"))
 

@@ -1,8 +1,8 @@
-"""What people ask of a campaign from outside its process: a table of orders that the campaign takes in order.
+"""Orders to a campaign from other processes: a table, from which the campaign takes them in order.
 
 The page and `move37 attach` call `post` and wait for `find(id).answer`; the campaign calls `take` a few times a second
-and `answer` when it has done what was asked. One order is taken once, whoever posts at the same moment: of an approval
-and a veto of the same thing the first taken wins, and the second is answered with what happened instead.
+and `answer` when an order is carried out. Each order is taken once: of an approval and a veto of the same thing the
+first taken counts, and the second is answered with what happened instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST = 100_000  # characters of one order's text; more is refused
 
 
 class ControlKind(StrEnum):
-    """What can be asked for; `text` and `experiment` mean what the comment says."""
+    """Kinds of orders; the comments say what `text` and `experiment` hold."""
 
     SAY = "say"  # text: for the next speaker
     ASK = "ask"  # text: an agent's name, a blank, and the line for it
@@ -27,7 +27,7 @@ class ControlKind(StrEnum):
     VETO = "veto"  # experiment as above; text: the reason
     PAUSE = "pause"
     RESUME = "resume"
-    INTERRUPT = "interrupt"  # whoever speaks begins anew, with what was typed meanwhile
+    INTERRUPT = "interrupt"  # the speaker's call begins again, with what was typed meanwhile
     STOP = "stop"
     PIN = "pin"  # experiment: always among the parents from now on
     BAN = "ban"  # experiment, or text: a family that is no parent any more
@@ -54,7 +54,7 @@ class Control:
 
 
 class Controls(SharedConnection):
-    """The orders of one home. Any number of processes may post; the campaign alone takes and answers."""
+    """The orders of one home. Any number of processes may post; only the campaign takes and answers."""
 
     def post(
         self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str = "person"
@@ -70,7 +70,7 @@ class Controls(SharedConnection):
         return int(cursor.lastrowid or 0)
 
     def take(self, campaign: int) -> tuple[Control, ...]:
-        """The orders that nobody has taken, oldest first; each is given out once."""
+        """Take the waiting orders, oldest first; each is returned once."""
         waiting = "SELECT 1 FROM controls WHERE campaign = ? AND taken_at IS NULL LIMIT 1"
         if not self.read("controls", waiting, (campaign,)):
             return ()
@@ -82,7 +82,7 @@ class Controls(SharedConnection):
         return tuple(_control(row) for row in rows)
 
     def answer(self, ident: int, text: str) -> None:
-        """Say what became of an order; the first answer stays."""
+        """Store the answer to an order; the first answer stays."""
         with self.write() as db:
             db.execute("UPDATE controls SET answer = ? WHERE id = ? AND answer IS NULL", (text, ident))
 

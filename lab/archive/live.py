@@ -1,7 +1,7 @@
-"""What happens now, for whoever looks from outside the campaign's process: training curves, requests, the clock.
+"""The present state of a campaign, for other processes: training curves, open requests, the clock.
 
-`Recorder` writes it while a campaign runs; `LiveReader` reads it, also long afterwards. Nothing that an experiment is
-made of stands here: losing the last second of it in a power cut loses nothing that was measured.
+`Recorder` writes it while a campaign runs; `LiveReader` reads it, also afterwards. Experiments hold none of it, so that
+a power cut, which may lose its last second, loses no measurement.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNotice:
-    """One sentence that a campaign told whoever watched."""
+    """One sentence that a campaign told the user."""
 
     at: str  # ISO 8601, UTC; "" where it was not written down
     text: str
@@ -63,7 +63,7 @@ def notices_of(state: Mapping[str, Any]) -> tuple[StoredNotice, ...]:
 
 
 class Recorder(SharedConnection):
-    """Written by the campaign's process alone, from any of its threads."""
+    """Writes the state. Only the campaign's process may; any of its threads."""
 
     def __init__(self, home: Path, campaign: int) -> None:
         """Raises `ArchiveError` when there is no archive in `home`."""
@@ -104,7 +104,7 @@ class Recorder(SharedConnection):
             )
 
     def close_requests(self, answer: str) -> None:
-        """Nothing waits any more: a campaign begins, or ends."""
+        """Close all open requests; done when a campaign begins and when it ends."""
         with self.write() as db:
             db.execute("UPDATE requests SET answer = ? WHERE campaign = ? AND answer IS NULL", (answer, self._campaign))
 
@@ -142,13 +142,13 @@ class LiveReader(SharedConnection):
         )
 
     def points(self, campaign: int) -> int:
-        """How many points the curves of a campaign have: it grows while something trains."""
+        """How many points the curves of a campaign have."""
         sql = "SELECT count(*) FROM curves c JOIN experiments e ON e.id = c.experiment WHERE e.campaign = ?"
         rows = self.read("curves", sql, (campaign,))
         return int(rows[0][0]) if rows else 0
 
     def state(self, campaign: int) -> Mapping[str, Any]:
-        """What was last told, with the time it was told as "at"; empty when nothing was."""
+        """The newest state, with its time as "at"; empty where none was written."""
         rows = self.read("live", "SELECT at, state FROM live WHERE campaign = ?", (campaign,))
         return dict(json.loads(rows[0]["state"]), at=rows[0]["at"]) if rows else {}
 

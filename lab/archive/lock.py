@@ -1,4 +1,4 @@
-"""One writer a home: an advisory lock that the kernel drops when its holder dies, however it dies."""
+"""One writer a home: an advisory lock, which the kernel releases when its process ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if os.name == "posix":
     import fcntl
 
 
-TRIES, PAUSE = 5, 0.05  # somebody who only asks `is_held` holds it for a moment
+TRIES, PAUSE = 5, 0.05  # `is_held` in another process holds it for a moment
 
 
 class HomeLock:
-    """Held by the campaign's process alone: the descriptor is not inherited by anything it starts."""
+    """Held by the campaign's process; the processes that it starts do not inherit the descriptor."""
 
     def __init__(self, handle: IO[str]) -> None:
         self._handle = handle
@@ -43,7 +43,7 @@ class HomeLock:
 
     @staticmethod
     def is_held(home: Path) -> bool:
-        """Whether a campaign works in `home` now. Elsewhere than on POSIX systems nobody can tell: it says no."""
+        """Whether a campaign works in `home` now. False on systems without POSIX locks."""
         path = home / "lock"
         if os.name != "posix" or not path.is_file():
             return False
@@ -60,7 +60,7 @@ class HomeLock:
 
 
 def _lock(handle: IO[str]) -> None:
-    """Raises `OSError` when somebody else holds it for longer than a question takes."""
+    """Raises `OSError` when another process holds it for longer than `is_held` takes."""
     if os.name != "posix":
         return
     for attempt in range(TRIES):

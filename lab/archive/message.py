@@ -1,4 +1,4 @@
-"""One thing that was said or typed: the same record from a user's keyboard to the archive, the prompt and the page."""
+"""A message of a conversation: one record for keyboard, archive, prompt and page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
-UNHEARD = "unheard"  # stage of a user's line that no speaker has heard yet
-ANYBODY = "all"  # whom a message is for, where nobody is named
+UNHEARD = "unheard"  # stage of a user's line that no speaker has got yet
+ANYBODY = "all"  # the addressee where none is named
 PROPOSED = "proposed"  # stage of a user's hypothesis that no experiment has taken yet
 
 
@@ -24,7 +24,7 @@ class Message:
     source: str  # a role, "Lab", "person" or a user's name
     to: str = ANYBODY  # the next speaker where it is known; "tools" for a tool call
     user: bool = False  # a user typed it
-    experiment: str | None = None  # None: said, and no experiment was there yet
+    experiment: str | None = None  # None: said before the first experiment
     stage: str = ""
     at: str = field(default_factory=now)  # ISO 8601, UTC
     id: str = field(default_factory=lambda: uuid4().hex)

@@ -1,4 +1,4 @@
-"""Openings of sealed text: logged before they happen, and counted for ever."""
+"""Openings of sealed text: each is stored before it happens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from move37.lab.archive.store import Archive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOpening:
-    """One look at sealed text."""
+    """One opening of sealed text."""
 
     experiment: str
     corpus: str  # digest
@@ -19,7 +19,7 @@ class TextOpening:
 
 
 def log_opening(archive: Archive, *, experiment: str, corpus: str, purpose: str) -> int:
-    """Store that sealed text is about to be opened; how often this corpus' was, this time included."""
+    """Store that sealed text is about to be opened; the number of this corpus's openings, this one included."""
     with archive.write() as db:
         db.execute(
             "INSERT INTO openings (experiment, corpus, purpose, at) VALUES (?, ?, ?, ?)",

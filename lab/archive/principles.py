@@ -1,4 +1,4 @@
-"""The laboratory's principles, revision by revision: nothing that was once held is lost when it is struck."""
+"""The laboratory's principles, revision by revision; struck ones are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from move37.lab.records import Principle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """What was held after one generation."""
+    """The principles after one generation."""
 
     campaign: int
     at: str  # ISO 8601, UTC
@@ -49,7 +49,7 @@ def history(archive: Archive) -> tuple[Revision, ...]:
 
 
 def standing(archive: Archive) -> tuple[Principle, ...]:
-    """What holds now, strongest first."""
+    """The newest revision's principles that are not struck, strongest first."""
     found = history(archive)
     held = [p for p in found[-1].principles if not p.struck] if found else []
     return tuple(sorted(held, key=lambda p: -p.strength))

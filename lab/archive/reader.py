@@ -79,7 +79,7 @@ class ArchiveReader:
         return self._assemble(rows, "WHERE e.id = ?", (ident,))[0]
 
     def _assemble(self, rows: Sequence[sqlite3.Row], where: str, values: tuple[Any, ...]) -> tuple[Experiment, ...]:
-        """Stages are written once, so an experiment is decoded again only when its row or its set of stages changed."""
+        """Decoded again only when an experiment's row or its set of stages changed: a stage is written once."""
         stages: dict[str, list[int]] = {}
         for ident, number in self.read(
             f"SELECT s.experiment, s.rowid FROM stages s JOIN experiments e ON e.id = s.experiment {where}"

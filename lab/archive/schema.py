@@ -73,7 +73,7 @@ def _principles(connection: sqlite3.Connection) -> None:
 
 
 def _controls_and_curves(connection: sqlite3.Connection) -> None:
-    """Rows that are written beside the experiments: what users ask for, and what happens while a campaign runs."""
+    """Tables beside the experiments: users' orders, and the state of a running campaign."""
     for statement in (
         """CREATE TABLE controls (
             id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL REFERENCES campaigns(id), at TEXT NOT NULL,
@@ -93,7 +93,7 @@ def _controls_and_curves(connection: sqlite3.Connection) -> None:
 
 
 def _openings(connection: sqlite3.Connection) -> None:
-    """Sealed text is opened seldom, and never silently: one row before each time."""
+    """One row for each opening of sealed text, written before it."""
     connection.execute(
         """CREATE TABLE openings (
             id INTEGER PRIMARY KEY, experiment TEXT NOT NULL, corpus TEXT NOT NULL, purpose TEXT NOT NULL,
@@ -102,7 +102,7 @@ def _openings(connection: sqlite3.Connection) -> None:
 
 
 def _messages(connection: sqlite3.Connection) -> None:
-    """Messages have ids of their own; conversations leave no state, which was most of the file."""
+    """Messages get ids; the state of AutoGen's teams, which was most of the file, is dropped."""
     connection.execute("ALTER TABLE lines ADD COLUMN message TEXT NOT NULL DEFAULT ''")
     connection.execute("DELETE FROM teams")
 

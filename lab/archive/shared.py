@@ -1,6 +1,6 @@
-"""A connection to an archive that somebody else may be writing: short transactions, and no lock on the home.
+"""A connection to an archive that another process may write: short transactions, without the home's lock.
 
-The campaign owns the home's lock and writes experiments; whoever stands beside it (the page, a second terminal) writes
+The campaign owns the home's lock and writes experiments; other processes (the page, a second terminal) write
 only rows that no experiment is made of: `controls.py` (what people want) and `live.py` (curves, what happens now).
 """
 

@@ -1,4 +1,4 @@
-"""The archive: one SQLite file (WAL) in the home that holds every attempt, failures first of all.
+"""The archive: one SQLite file (WAL) in the home that holds every experiment, also failed ones.
 
 Read in this order: `Archive.open`, `begin_campaign`, `begin_experiment`, `finish_stage` (the durable step: stage,
 status in one transaction, synced before it returns); readers stand in `reader.py`. Standard library only, so that a
@@ -36,7 +36,7 @@ _RANK = {
 
 
 class Archive(ArchiveReader):
-    """The truth about what was tried."""
+    """All experiments of a home, for one writer."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, lock: HomeLock | None) -> None:
         super().__init__(connection, path)
@@ -75,7 +75,7 @@ class Archive(ArchiveReader):
         self.close()
 
     def begin_campaign(self, brief: Brief, facts: Mapping[str, Any] | None = None) -> Campaign:
-        """Commit the campaign's row: the first thing that a run does."""
+        """Commit the campaign's row, before anything else of a run."""
         with self.write() as db:
             cursor = db.execute(
                 "INSERT INTO campaigns (brief, status, started_at, facts) VALUES (?, 'running', ?, ?)",
@@ -110,7 +110,7 @@ class Archive(ArchiveReader):
     ) -> Experiment:
         """Commit an experiment's row, or give back the one that is already there.
 
-        What a user said while no experiment was there belongs to the first candidate that begins after it.
+        Messages from before the first experiment are given to the first candidate that begins after them.
         """
         label = name.replace(" ", "_") if role is Role.BASELINE else f"{number:03d}"
         ident = f"c{campaign}-{label}"
@@ -169,7 +169,7 @@ class Archive(ArchiveReader):
                 db.execute("UPDATE experiments SET rung = max(rung, ?) WHERE id = ?", (reached, experiment))
 
     def begin_conversation(self, experiment: str, stage: str) -> None:
-        """Forget the agents' lines of an unfinished stage that is about to be repeated; a user's stay."""
+        """Delete the agents' messages of an unfinished stage that is repeated; the user's stay."""
         with self.write(synced=False) as db:
             db.execute("DELETE FROM lines WHERE experiment = ? AND stage = ? AND person = 0", (experiment, stage))
 
@@ -179,7 +179,7 @@ class Archive(ArchiveReader):
             self._say(db, campaign, message)
 
     def heard(self, campaign: int, message: Message) -> None:
-        """A user's line or proposal, stored when it was typed, reached somebody: it is that experiment's now."""
+        """Mark a user's stored line or proposal as delivered, in the experiment that got it."""
         with self.write() as db:
             found = db.execute(
                 "UPDATE lines SET experiment = ?, stage = ?, addressee = ?"
@@ -224,8 +224,8 @@ class Archive(ArchiveReader):
     def write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, for the modules beside this one.
 
-        Without `synced` a kill loses nothing, a power cut may, up to the next synced one: for what an unfinished stage
-        says again anyway.
+        Without `synced` a kill loses nothing, but a power cut may lose what was written since the last synced one: for
+        what an unfinished stage would write again.
         """
         try:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")

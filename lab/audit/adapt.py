@@ -1,8 +1,8 @@
-"""A program of somebody else's -> a file to our candidate contract. By its syntax tree alone: nothing is executed.
+"""A foreign program -> a candidate's file, through its syntax tree; nothing is executed.
 
 Read `adapted`. Imports of the ecosystem are replaced by definitions of ours (`ecosystem.py`), annotations, docstrings
 and type-checking blocks go, and a `class Mixer` is added that builds the program's layer from width and heads by the
-names of its arguments and calls it with x alone. What cannot be adapted is told in a sentence; it is no verdict.
+names of its arguments and calls it with x alone. Where that fails the reason is returned; it is no verdict.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GIVEN: Mapping[str, str] = {
 CONFIG = ("config", "cfg", "args")
 KEPT = ("torch", "einops", "math", "kernels", "__future__", "typing")
 THROUGH_TORCH = {"functools": "torch.functools", "inspect": "torch.inspect", "warnings": ""}
-FIRST = ("DeltaNet", "Attention", "Layer", "Mixer")  # by these ends, where several classes could be the layer
+FIRST = ("DeltaNet", "Attention", "Layer", "Mixer")  # ends of class names that are preferred, where several fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Adapted:
 
 
 class _Unserved(Exception):
-    """An import that nothing here serves."""
+    """An import that `ecosystem.py` has no definition for."""
 
 
 def adapted(source: str) -> Adapted:
@@ -116,7 +116,7 @@ def _without_docstring(node: ast.FunctionDef | ast.ClassDef | ast.Module) -> ast
 
 
 def _imports(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[str]]:
-    """The body with its imports served, and the names that `ecosystem.py` has to give. Raises `_Unserved`."""
+    """The body without foreign imports, and the names that `ecosystem.py` has to define. Raises `_Unserved`."""
     kept: list[ast.stmt] = []
     served: list[str] = []
     for node in body:
@@ -126,7 +126,7 @@ def _imports(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[str]]:
         elif isinstance(node, ast.ImportFrom):
             kept += _import_from(node, served)
         elif isinstance(node, ast.Try) and all(isinstance(n, ast.Import | ast.ImportFrom) for n in node.body):
-            try:  # an import with a fallback: whatever of the two can be served
+            try:  # an import with a fallback: the branch that can be served
                 tried, more = _imports(node.body)
             except _Unserved:
                 tried, more = _imports([s for handler in node.handlers for s in handler.body])
@@ -173,7 +173,7 @@ def _bind(bound: str, value: str, served: list[str]) -> list[ast.stmt]:
 
 
 def _layers(body: Iterable[ast.stmt]) -> list[ast.ClassDef]:
-    """Classes that could be the layer, the likeliest last: modules with a fitting forward that nobody else builds."""
+    """Classes that could be the layer, the likeliest last: modules with a fitting forward that no other one builds."""
     classes = [n for n in body if isinstance(n, ast.ClassDef)]
     modules = [c for c in classes if _is_module(c, classes) and _takes_a_sequence(c)]
     used = {
@@ -211,7 +211,7 @@ def _takes_a_sequence(node: ast.ClassDef) -> bool:
 
 
 def _arguments(node: ast.ClassDef) -> list[str] | None:
-    """How the layer is built, or None where an argument is required that nobody can guess."""
+    """The layer's arguments; None where one is required whose value is unknown."""
     init = _method(node, "__init__")
     if init is None:
         return []
@@ -261,7 +261,7 @@ def _mixer(layer: ast.ClassDef) -> str:
 
 @cache
 def _ecosystem() -> Mapping[str, ast.stmt]:
-    """Each name that is served, with its definition."""
+    """Name -> its definition in `ecosystem.py`."""
     tree = ast.parse(Path(__file__).with_name("ecosystem.py").read_text(encoding="utf-8"))
     found: dict[str, ast.stmt] = {}
     for node in tree.body:

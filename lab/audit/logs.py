@@ -1,4 +1,4 @@
-"""Somebody's log of a loop that keeps what is better: how many of the kept gains survive a correction. Pure.
+"""The log of a search loop that keeps what is better: how many of the kept gains survive a correction. Pure.
 
 Read `audit_log`. Each kept run is compared with the best before it, as the loop compared it, at the noise of one run;
 Holm's correction counts all runs that were tried, because each of them could have been kept. The noise is given, or
@@ -68,7 +68,7 @@ class LogAudit:
 
 
 def decoded(data: bytes) -> str:
-    """A log's text, whatever wrote it: UTF-8, UTF-16 that says so, or else a letter a byte."""
+    """A log's text: UTF-8, UTF-16 with a byte order mark, or else Latin-1."""
     try:
         return text_of(data)
     except UnicodeDecodeError:
@@ -181,7 +181,7 @@ def log_text(found: LogAudit) -> str:
 
 
 def _scatter(runs: Sequence[LoggedRun]) -> float | None:
-    """From how far discarded runs lie from the best at their time; their ideas differ too, so it bounds from above."""
+    """Upper bound of the noise: the scatter of discarded runs below the best at their time, effects included."""
     best, distances = runs[0].value, []
     for run in runs[1:]:
         if run.kept:

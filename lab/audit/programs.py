@@ -53,7 +53,7 @@ def _from_file(path: Path, name: str) -> Program:
 
 
 def text_of(data: bytes) -> str:
-    """UTF-8, or UTF-16 that says so in its first bytes. Raises `UnicodeDecodeError`."""
+    """UTF-8, or UTF-16 with a byte order mark. Raises `UnicodeDecodeError`."""
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
@@ -106,7 +106,7 @@ def _programs(records: list[Any]) -> int:
 
 
 def json_lines(text: str) -> Iterable[Any]:
-    """The value of each line; a line that is none is passed over, as one cut off is."""
+    """The JSON value of each line; lines that are no JSON, such as a cut one, are skipped."""
     for line in text.split("\n"):  # a text may hold what ends a line elsewhere
         try:
             yield json.loads(line)

@@ -1,7 +1,7 @@
 """Every gate on every program, each in the sandbox and under a time limit of its own. Pure but for the sandbox.
 
-Read `audit`. "Could not test" is a verdict of its own (`tested` is false, with the reason): a program that cannot be
-adapted, that does not build here, or that is still running when its time is over says nothing about its architecture.
+Read `audit`. Where a program could not be tested (it cannot be adapted, does not build here, or exceeds its time),
+`tested` is false and `reason` says why; that is no verdict about its architecture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from move37.lab.records import Candidate, GateResult
 from move37.sandbox.sandbox import Sandbox
 
 SECONDS = 120.0  # wall clock for one program
-FIRST = ("import", "shape")  # gates without which nothing else was tested
+FIRST = ("import", "shape")  # where one of these fails, nothing else was tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Gate `batch`: a row's output depends on that row alone, whatever stands beside it and however many rows there are."""
+"""Gate `batch`: a row's output depends on that row alone, not on the other rows or on their number."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 NAME = "batch"
 CASES = ((1, (2, 3, 4, 16)), (97, (2, 3, 4)), (128, (16, 32)))  # length, rows: a training has 16 of 128, a scoring 32
 DRAWN = (2, 256), (2, 40)  # least and most of a length and of rows that are drawn anew
-OTHERS = 4.0  # how loud the other rows are
+OTHERS = 4.0  # scale of the other rows, against 1
 
 
 def measure(bench: Bench) -> RawMeasurement:
-    """The largest relative change of row 0 when others come, change or go."""
+    """The largest relative change of row 0 when other rows are added, changed or removed."""
     import torch
 
     if bench.random:
@@ -48,7 +48,7 @@ def measure(bench: Bench) -> RawMeasurement:
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
-    """A row may move by rounding alone."""
+    """A row may change by rounding alone."""
     limit = rounding_limit(raw)
     if evidence.failed("purity"):
         return unjudged(NAME, "not judged while equal calls differ: correct purity first", limit)

@@ -1,7 +1,7 @@
 """Gate `causality`: changing the future must not change the past.
 
-From each cut on, inputs are replaced by louder ones; outputs before the cut are compared with those of the unchanged
-row. At the length at which is trained every cut is tried, with noise and with inputs that repeat as embedded text does,
+From each cut on, inputs are replaced by ones of larger scale; outputs before the cut are compared with those of the
+unchanged row. At the training length every cut is tried, with noise and with inputs that repeat as embedded text does,
 in eval, inference and training mode; other lengths, on both sides of common chunk sizes and drawn anew up to 256, have
 some cuts each.
 """
@@ -20,7 +20,7 @@ NAME = "causality"
 EVERY_CUT = 128  # the length of a training window
 SOME_CUTS = ((24, 23), (97, 8), (300, 6))  # length, how many cuts
 DRAWN = (129, 256, 12)  # least and most of a length that is drawn anew, and how many cuts
-LOUDNESS = 4.0  # of the changed inputs, against 1
+LOUDNESS = 4.0  # scale of the changed inputs, against 1
 
 
 def measure(bench: Bench) -> RawMeasurement:
@@ -65,7 +65,7 @@ def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, tra
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
-    """Past outputs may move by rounding alone."""
+    """Past outputs may change by rounding alone."""
     limit = rounding_limit(raw)
     if raw.value is None:
         return unjudged(NAME, raw.detail, limit)

@@ -1,9 +1,9 @@
 """Gate `complexity`: the empirical exponent of time and memory in the length, measured up to 4096 tokens.
 
-What decides first is counted (`lab/inside/op_counter.py`): operations, numbers written, bytes alive, in one row and in
-four. Counting happens beside the candidate; what it hides there shows in the CPU seconds of its process, as the system
-counts them: as many tokens once as long sequences and once as short ones, two rows at a time. A linear mixer needs as
-much for both, a quadratic one eight times as much; the bound between them is wide, and asked for twice.
+First, counts (`lab/inside/op_counter.py`): operations, numbers written, bytes alive, in one row and in four. They are
+taken in the candidate's process, which could hide some; so CPU seconds of that process, as the system counts them, come
+second: equally many tokens as long sequences and as short ones, two rows at a time. A linear mixer needs the same for
+both, a quadratic one eight times as much; the bound between them is wide, and the better of two measurements counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "complexity"
 LIMIT = 1.15  # exponent
 LENGTHS = (256, 512, 1024, 2048, 4096)
 ROWS = 4  # besides one
-HOPELESS = 1.5  # an exponent that needs no longer sequence
+HOPELESS = 1.5  # from this exponent on no longer sequence is measured
 SMALLEST = 1e4  # counts below this have no exponent worth asking for
 WORDS = {"flops": "multiply-adds", "written": "numbers written", "peak_bytes": "memory"}
 
@@ -38,7 +38,7 @@ def measure(bench: Bench) -> RawMeasurement:
     looping = False
     for batch in (1, ROWS):
         counts = [_count(bench, batch, LENGTHS[0])]
-        looping |= counts[0]["calls"] > 2 * LENGTHS[0]  # a loop over time: slow to count, and early steep where steep
+        looping |= counts[0]["calls"] > 2 * LENGTHS[0]  # a loop over time: slow to count, steep early
         worst, detail = 0.0, ""
         for time in LENGTHS[1:3] if looping or batch > 1 else LENGTHS[1:]:
             counts.append(_count(bench, batch, time))
@@ -76,7 +76,7 @@ def _time(bench: Bench, *, looping: bool) -> dict[str, float]:
 
 
 def _work(bench: Bench, rows: int, time: int, *, calls: int = 1) -> float:
-    """Nothing but forward passes in a process of their own; its CPU seconds."""
+    """CPU seconds of a new process that runs forward passes only."""
     module = bench.build(perturbed=False, process="timed")
     x = bench.inputs(rows, time).to(bench.dtype)
     for _ in range(calls):
@@ -85,8 +85,8 @@ def _work(bench: Bench, rows: int, time: int, *, calls: int = 1) -> float:
 
 
 def _steepest(measured: list[dict[str, float]]) -> tuple[float, str]:
-    """The largest exponent, and of what. Of the doublings the flatter one counts: a chunk size that steps up with the
-    length makes one of them steep, growth makes all."""
+    """The largest exponent, and of which count. The smaller one of the doublings counts: a chunk size that changes with
+    the length makes one of them large, true growth makes both."""
     exponents = {}
     for name in WORDS:
         counts = [at_one_length[name] for at_one_length in measured]

@@ -1,7 +1,7 @@
 """Gate `dead_parameters`: a gradient reaches every parameter, and the input.
 
-Rows of a matrix count one by one (half of a projection may be thrown away), single numbers do not: a clamp may hold
-one of them still for a while. Weights are shaken first, so that an output projection of zeros hides nothing.
+Rows of a matrix are judged one by one (half of a projection may be unused), single numbers are not: a clamp may give
+one of them no gradient for a while. Weights are perturbed first, so that an output projection of zeros hides nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "dead_parameters"
 DEAD_ALLOWED = 0.0
 CASES = ((2, 97, 0), (2, 97, 1), (1, 300, 2))  # batch, time, seed
-SHARE = 0.125  # of a matrix's rows that may be still by chance
+SHARE = 0.125  # of a matrix's rows that may get no gradient by chance
 
 
 def measure(bench: Bench) -> RawMeasurement:

@@ -1,9 +1,9 @@
 """Gate `determinism`: one seed gives one result, and another seed another.
 
 The same seed twice gives the same weights, outputs and gradients. Under two seeds the initial weights differ and so
-does torch's generator after them: a constructor that seeds for itself would start every fresh seed at its own choice.
-And under equal weights, mixers of two seeds give equal outputs: what else a constructor draws and keeps would be saved
-nowhere and counted nowhere, a reservoir of any size.
+does torch's generator after them: a constructor that sets a seed would give every fresh seed the same start.
+And under equal weights, mixers of two seeds give equal outputs: anything else that a constructor draws and keeps would
+be neither saved nor counted, of any size.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _once(bench: Bench, process: str) -> dict[str, Tensor]:
 
 
 def _seeded_by_itself(bench: Bench) -> list[str]:
-    """What two seeds have in common and should not."""
+    """In words, what is equal under two seeds and should differ."""
     one, two = (bench.build(seed=seed, perturbed=False, drawn=True) for seed in (SEED, OTHER))
     return bench.started_alike(one, two)
 
@@ -73,7 +73,7 @@ def _unregistered(bench: Bench) -> float:
         return 1.0
     y = one(x, draw=SEED)
     other.values = [value.clone() for value in one.values]
-    return min(bench.difference(other(x, draw=SEED), y), 1e9) if y.isfinite().all() else 0.0  # `finite` says it
+    return min(bench.difference(other(x, draw=SEED), y), 1e9) if y.isfinite().all() else 0.0  # else `finite` fails
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:

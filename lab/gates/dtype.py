@@ -1,6 +1,6 @@
-"""Gate `dtype`: runs in float32, float64 and bfloat16, gives back what it was given, and computes in no less.
+"""Gate `dtype`: runs in float32, float64 and bfloat16, returns the dtype of its input, and computes with no fewer bits.
 
-That a dtype is ignored inside (`x.to(torch.bfloat16)` and back) shows in how outputs follow small changes of the
+A dtype that is ignored inside (`x.to(torch.bfloat16)` and back) is found by how outputs follow small changes of the
 input (`Bench.short`), in float32 and in float64. Casting up to accumulate changes nothing here.
 """
 

@@ -1,7 +1,7 @@
 """What a gate is: a measurement by the job's trusted process, and a judgement outside the sandbox.
 
-Read in this order: `RawMeasurement` (what comes out of the sandbox), `GateEvidence` (what the judge knows besides),
-`Gate`, then the ways in which a judgement may end: `passed`, `failed`, `unjudged`. Everything here is pure.
+Read in this order: `RawMeasurement` (from the sandbox), `GateEvidence` (other inputs of `judge`), `Gate`, then the
+three kinds of answer: `passed`, `failed`, `unjudged`. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
     from move37.lab.judging.checked import Fingerprint
 
-ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, are never held against anyone
-ROUNDOFF_CEILING = 2e-2  # and above this always are, however much a candidate amplifies rounding
+ROUNDOFF_FLOOR = 1e-4  # differences below this, relative to the outputs' rms, always pass
+ROUNDOFF_CEILING = 2e-2  # and above this always fail, however much a candidate amplifies rounding
 SHORT_LIMIT = 0.2  # tolerance for a candidate that computes in bfloat16 internally, which the gate `dtype` rejects
 AMPLIFICATION = 20.0  # how much more than its own rounding a candidate may differ
 
@@ -76,7 +76,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvidence:
-    """What the judge knows beside the raw. Nothing in it comes from the gate's own measurement."""
+    """Inputs of `judge` beside the gate's own measurement."""
 
     results: Mapping[str, GateResult] = field(default_factory=dict)  # gates judged before this one
     baseline_parameters: int = 0  # of the largest baseline mixer; 0: unknown
@@ -100,17 +100,17 @@ class Gate:
 
 
 def passed(name: str, value: float | None, limit: float | None, message: str) -> GateResult:
-    """The gate is open."""
+    """The result of a gate that passed."""
     return GateResult(name=name, passed=True, value=value, limit=limit, message=message)
 
 
 def failed(name: str, value: float | None, limit: float | None, message: str, traceback: str = "") -> GateResult:
-    """The gate is shut."""
+    """The result of a gate that refuses."""
     return GateResult(name=name, passed=False, value=value, limit=limit, message=message, traceback=traceback)
 
 
 def unjudged(name: str, message: str, limit: float | None = None) -> GateResult:
-    """The gate could not run."""
+    """The result of a gate that could not run."""
     return GateResult(name=name, passed=None, value=None, limit=limit, message=message)
 
 

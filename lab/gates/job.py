@@ -1,7 +1,7 @@
 """The gates' job: the trusted process measures a candidate's processes and reports each gate as it ends.
 
-`order.json` says which gates; every report is one JSON line on standard output, which is this process's alone. A
-process that a gate ended, or that hung in it, is a report too, and the next gate starts with new ones.
+`order.json` says which gates; every report is one JSON line on standard output, to which only this process writes. That
+a process of the candidate died or hung in a gate is reported too; the next gate starts new ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from move37.lab.gates.gate import RawMeasurement
 from move37.lab.gates.registry import GATES
-from move37.lab.inside import isolation
+from move37.lab.inside import process_locks
 from move37.lab.inside.bench import Bench
 from move37.lab.inside.job import TRAVELLED, load_kernels
 from move37.lab.inside.remote import CandidateDied, CandidateFault
@@ -26,14 +26,14 @@ from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
-MOST_DEATHS = 3  # processes that a candidate may take with it before the rest is not run
+MOST_DEATHS = 3  # deaths of processes after which no further gate is run
 
 
 def main() -> None:
     """Do what order.json says."""
     torch.set_num_threads(1)
     load_kernels()
-    spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+    spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
     order: dict[str, Any] = json.loads(Path("order.json").read_text())
     bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
     bench.width, bench.heads = order["width"], order["heads"]
@@ -75,7 +75,7 @@ def crashed(fault: CandidateFault | ContractError) -> RawMeasurement:
 
 
 def plain(raw: RawMeasurement) -> dict[str, Any]:
-    """JSON has no infinity: the largest stand-in is as good for a judge."""
+    """The measurement as JSON, which has no infinity: a very large number stands for it."""
     value = raw.value
     if value is not None and not math.isfinite(value):
         value = 1e9

@@ -1,11 +1,11 @@
 """Gate `novelty`: not a mixer that the archive holds already, by its normalised syntax tree or by what it computes.
 
-What it computes: outputs at weights that depend on shapes alone, so that renaming and reordering parameters hides
-nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that storing a projection the
-other way round hides nothing either. What a token gives alone and what its past adds are compared apart, each up to
-scale: a path past the memory must not hide what the memory does. One of a per cent is none.
-Initial values that no seed changes (decays, ones, scales) are part of the idea and stay; random ones are replaced. Two
-mixers that only draw their weights from another distribution count as one.
+What it computes: outputs at weights that depend on shapes alone, so that renaming and reordering parameters changes
+nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that transposing a projection
+changes nothing either. The output of a token alone and what its past adds are compared separately, each up to scale, so
+that a path around the memory does not hide the memory; a part of one per cent of the output counts as none.
+Initial values that are equal under all seeds (decays, ones, scales) are kept; random ones are replaced, so that mixers
+whose weights are only drawn from another distribution count as the same.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def measure(bench: Bench) -> RawMeasurement:
     module = bench.build(seed=0, perturbed=False)
     for number, (name, value) in enumerate(module.parameters.items()):
         drawn = name in others[0] and not _equal(value, others[0][name])
+        # Kept: what is equal under all seeds, but for a matrix of zeros, which would hide what it multiplies.
         if not value.is_floating_point() or not (drawn or (value.dim() > 1 and not value.any())):
             continue
         level = 0.0
@@ -75,6 +76,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
     if len(lengths) < 2:
         return level + 0.3 * torch.cos(torch.arange(shape.numel(), dtype=torch.float32)).reshape(shape)
     rows, columns = lengths[0], shape.numel() // lengths[0]
+    # The seed is a function of the two lengths in either order, so that the transpose gets the same draw.
     generator = torch.Generator().manual_seed(1009 * max(rows, columns) + min(rows, columns))
     numbers = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
     if rows == columns:
@@ -85,7 +87,7 @@ def fixed(shape: torch.Size, *, level: float = 0.0) -> Tensor:
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
-    """Against every fingerprint of the archive; with an empty archive there is nothing to be new against."""
+    """Compare with every fingerprint of the archive; without any, novelty could not run."""
     if not evidence.known:
         return unjudged(NAME, "nothing to compare with yet", CLOSEST_ALLOWED)
     nearest, distance = "", float("inf")

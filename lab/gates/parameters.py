@@ -1,8 +1,8 @@
 """Gate `parameters`: at most 1.05 times the parameters of the largest baseline mixer at the same width.
 
 Real numbers are counted: a complex parameter is two. Bytes are too, buffers included, so that a constant of 8 bytes a
-number carries nothing. Below the limit the MLP's width makes up for what a mixer has more or less
-(`lab/training/sizes.py`). Parameters that only appear with the first call are never trained.
+number gives no advantage. Below the limit the MLP's width compensates for the mixer's size (`lab/training/sizes.py`).
+Parameters that are created in the first call would not be trained.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Gate `purity`: `forward` is a function of its input and the weights, and leaves nothing behind.
+"""Gate `purity`: `forward` is a function of its input and the weights, without side effects.
 
 The same call twice, with other calls in between, with gradients and in inference mode; the state_dict, the input,
 torch's global settings and, in eval mode, its random state stay as they were. In training mode the same call twice
-under the same seed: dropout may draw, a step counter may not count; and a run of forward and backward passes leaves
-weights and buffers alone, or the mixer trains itself. Outputs are compared here; settings, threads and the input are
-the word of the candidate's process (`lab/inside/leftovers.py`). Who begins later than `TRAINING_CALLS` is found by the
-training itself, which asks fresh processes (`lab/inside/verify.py`). Caches are allowed as long as nobody can tell.
+under the same seed: dropout may draw, a step counter may not count; and forward and backward passes leave weights and
+buffers alone, or the mixer would train itself. Outputs are compared here; settings, threads and the input are reported
+by the candidate's process (`lab/inside/leftovers.py`). Side effects that begin after `TRAINING_CALLS` calls are found
+by the training, which asks fresh processes (`lab/inside/verify.py`). Caches that change no output are allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TRAINING_CALLS = 32
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between equal calls; infinite is reported as 1 with what was left behind."""
-    # Other gates skip what draws: who draws for them alone must not get through by that.
+    # Other gates skip mixers that draw; one that draws in their calls only must not pass by that.
     found = [(1.0, "a call in eval mode, or the file while it is loaded, draws random numbers")] if bench.random else []
     found += [*_repeated(bench), *_same_everywhere(bench), *_left_behind(bench), *_trained(bench)]
     worst = max((value for value, _ in found), default=0.0)
@@ -62,7 +62,7 @@ def _repeated(bench: Bench) -> list[tuple[float, str]]:
 
 
 def _same_everywhere(bench: Bench) -> list[tuple[float, str]]:
-    """The last layer of a network, and the same draws and weights where they are the first."""
+    """The last layer of a network against a first layer of the same draws and weights."""
     x = bench.inputs(2, 97).to(bench.dtype)
     last = bench.build(number=bench.layers - 1)
     y = last(x, draw=1)
@@ -74,7 +74,7 @@ def _same_everywhere(bench: Bench) -> list[tuple[float, str]]:
 
 
 def _left_behind(bench: Bench) -> list[tuple[float, str]]:
-    """What a call in eval mode changes outside its output, and who goes on working after it."""
+    """What a call in eval mode changes outside its output, running threads included."""
     module = bench.build()
     before = _sent(module)
     x = bench.inputs(2, 97).to(bench.dtype)
@@ -89,7 +89,7 @@ def _left_behind(bench: Bench) -> list[tuple[float, str]]:
 
 
 def _trained(bench: Bench) -> list[tuple[float, str]]:
-    """What forward and backward in training mode change of the state_dict; no optimiser is near."""
+    """What forward and backward in training mode change in the state_dict, without an optimiser."""
     module = bench.build()
     module(bench.inputs(2, 3).to(bench.dtype))
     before = module.state()

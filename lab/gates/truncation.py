@@ -1,8 +1,8 @@
-"""Gate `truncation`: `f(x[:t]) == f(x)[:t]`, or decoding gives other outputs than training did.
+"""Gate `truncation`: `f(x[:t]) == f(x)[:t]`; otherwise decoding would give other outputs than training.
 
-It looks for what depends on the length (a position divided by it, a mean over all of it); where the future leaks
-already, the difference is that leak's and is not judged again. Every prefix of a training window is computed, the
-shortest first, in a process that never held the rest: remembering an earlier call does not help.
+It finds outputs that depend on the length (a position divided by it, a mean over all of it); where `causality` failed,
+the difference is explained by that and not judged again. Every prefix of a training window is computed, the shortest
+first, in a process that never had the rest, so that remembering earlier calls does not help.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The bench on which gates measure a candidate: fresh modules, drawn inputs, differences. The trusted process.
+"""What gates measure a candidate with: fresh modules, drawn inputs, differences. In the trusted process.
 
-A candidate's arithmetic happens in processes of its own; here are inputs, weights and comparisons. Every `run` executes
-the source anew, in one of a few processes by name, so that state which a candidate keeps (in a buffer, a list, a
-global) shows in the gate that looks for it, `purity`, and disturbs no other. What must not meet runs apart.
-Weights are perturbed a little before a comparison: what an initialisation of zeros hides must show.
-Mixers are built as a training builds them: one to be counted, then all layers, under a generator that the fixed network
-has drawn from. Each gate measures another layer of them.
+Mixers compute in processes of their own; inputs, weights and comparisons are here. Every `run` executes the source
+again, in one of a few processes by name, so that state which a candidate keeps (in a buffer, a list, a global) is found
+by the gate for it, `purity`, and disturbs no other gate. Runs that must not share state use different names.
+Weights are perturbed a little before a comparison, or an initialisation of zeros would hide differences.
+Mixers are built as in a training: one to be counted, then all layers, after the fixed network has drawn from the
+generator. Each gate measures another one of the layers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from move37.lab.inside.tensors import difference, perturb, slopes_apart
 from move37.lab.training.contract import ContractError
 from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, fit_mlp_width
 
-JITTER = 1e-6  # relative change of the inputs that stands for rounding
+JITTER = 1e-6  # relative change of the inputs, in place of rounding
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
 MISMATCH = 0.5  # of two derivatives, relative
@@ -34,12 +34,12 @@ TOKENS = 12  # different vectors in token-like inputs
 
 
 class Bench:
-    """One candidate on the bench. Its processes end with `close`, or when a gate has ended one."""
+    """Measures one candidate. Its processes end with `close`, or when a gate ends one."""
 
     def __init__(self, spawner: Spawner, source: str, *, seconds: float | None = None, draw: int | None = None) -> None:
         self.source = source
         self.seconds = seconds  # CPU seconds that a process may take for one request
-        self.draw = random.Random(draw)  # None: nobody can foresee the inputs
+        self.draw = random.Random(draw)  # None: the inputs cannot be foreseen
         self.width, self.heads = D_MODEL, N_HEADS  # at which a mixer is asked, where a gate asks for no other
         self.layers, self.parameters = N_LAYERS, TARGET_PARAMETERS  # of the network that a training puts it into
         self._spawner = spawner
@@ -92,13 +92,13 @@ class Bench:
     ) -> BuiltMixer:
         """A mixer from a fresh execution of the source; `number`: which layer of the network (None: this gate's).
 
-        All builds of one seed have the first one's weights, even where the candidate draws others: that is for
-        `determinism` to find, which asks for them as `drawn`.
+        All builds of one seed have the first one's weights, even where the candidate draws others, unless `drawn`:
+        only the gate `determinism` asks for those.
         """
         dtype, d_model, n_heads = dtype or self.dtype, d_model or self.width, n_heads or self.heads
         remote = self.process(process)
         remote.load(self.source)
-        cast = None if dtype is torch.float32 else dtype  # as it is built, a training has it
+        cast = None if dtype is torch.float32 else dtype  # a training uses it as it is built
         (counted,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
         state = self._state(seed, d_model, n_heads, counted.parameters)
         built = remote.build(layers=self.layers, d_model=d_model, n_heads=n_heads, state=state, dtype=cast)
@@ -129,7 +129,7 @@ class Bench:
         return difference(one, two, scale=scale)
 
     def started_alike(self, one: BuiltMixer, two: BuiltMixer) -> list[str]:
-        """What mixers of two seeds have in common and should not, in words."""
+        """In words, what is equal in mixers of two seeds and should differ."""
         return started_alike(one.layer, two.layer)
 
     def _state(self, seed: int, d_model: int, n_heads: int, parameters: int) -> Tensor:
@@ -139,7 +139,7 @@ class Bench:
             network = {"kind": "bytes", "width": d_model, "heads": n_heads, "layers": self.layers}
             try:
                 width = fit_mlp_width(parameters, self.parameters, d_model=d_model, n_layers=self.layers)
-            except ValueError:  # no training could begin: `parameters` says it
+            except ValueError:  # no training could begin; the gate `parameters` fails
                 width = 1
             self._states[key] = around_mixers(network, width, seed=key[0])[1]
         return self._states[key]
@@ -184,12 +184,12 @@ class Bench:
 
     @property
     def rounding(self) -> dict[str, float]:
-        """What a judge needs to know of this candidate's arithmetic (`gate.rounding_limit`)."""
+        """Numbers about this candidate's rounding, for `gate.rounding_limit`."""
         return {"roundoff": self.roundoff, "short": float(self.short)}
 
     @cached_property
     def roundoff(self) -> float:
-        """How far outputs move when inputs move by rounding: what every comparison is measured against."""
+        """How far outputs change when inputs change by rounding: the unit of every comparison."""
         x = self.inputs(2, 97)
         y = self.run(x)
         jitters = [1 + JITTER * self.inputs(2, 97, seed=seed).clamp(-1, 1) for seed in (1, 2, 3)]

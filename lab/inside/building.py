@@ -1,4 +1,4 @@
-"""The task's fixed network around mixers that compute in a candidate's process, and the same mixers in another one."""
+"""Builds the fixed network around mixers of a candidate's process, and the same mixers again in another process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Built:
 def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Built:
     """The task's fixed network around the candidate's mixers, with the weights that `seed` gives.
 
-    What is fixed draws first, so that it starts equal whatever a mixer draws. Raises `ContractError`, `CandidateFault`.
+    The fixed parts draw first, so that they start equal for all candidates. Raises `ContractError`, `CandidateFault`.
     """
     d_model, heads, layers = network["width"], network["heads"], network["layers"]
     (counted,) = remote.build(layers=1, d_model=d_model, n_heads=heads)

@@ -1,4 +1,4 @@
-"""One mixer that was built in a candidate's process, and what the bench asks of it. The trusted process."""
+"""A handle on one mixer that was built in a candidate's process, for `Bench`. In the trusted process."""
 
 from __future__ import annotations
 

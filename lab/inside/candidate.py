@@ -1,7 +1,7 @@
 """The candidate's process: the only place where a candidate is executed. It serves one request after another.
 
-It holds mixers and nothing else: no token, no target, no optimiser, no file of the job. Weights come with a request and
-are overwritten by the next; what it answers is checked by whoever asked. Read `serve`, then the operations.
+It has mixers and nothing else: no tokens, targets, optimiser or files of the job. Weights come with a request and are
+overwritten by the next; its answers are checked by the trusted process. Read `serve`, then the operations.
 
     load       source, seed                             -> nothing
     build      d_model, n_heads, layers, dtype, state   -> what each layer holds, and its tensors
@@ -45,7 +45,7 @@ def serve(channel: Channel, device: torch.device = CPU) -> None:
             channel.send(reply, out)
         except ChannelClosed:
             os._exit(0)
-        except BaseException as error:  # whatever the candidate raises is an answer
+        except BaseException as error:  # any exception of the candidate is an answer
             contract = isinstance(error, ContractError | BadMessage)
             channel.send({"error": one_line(error), "traceback": frames_of(error), "contract": contract})
 
@@ -139,7 +139,7 @@ class Worker:
         return {"found": [*found, *left_by_a_call(self.layers[head["layer"]].mixer, tensors[0])]}, []
 
     def _count(self, head: Head, tensors: list[Tensor]) -> Reply:
-        from move37.lab.inside.op_counter import OpCounter  # not where a training starts: it loads much of torch
+        from move37.lab.inside.op_counter import OpCounter  # late: it loads parts of torch that trainings do not need
 
         mixer = self.layers[head["layer"]].mixer.eval()
         if self.device != CPU:  # a kernel that is compiled for a card shows no operations

@@ -1,9 +1,9 @@
-"""Is what is trained what the gates judged? Asked where it is trained, of a fresh process, before the first step.
+"""Checks, where a candidate is trained and before the first step, that it is the one that the gates judged.
 
-A candidate can tell its jobs apart: by the files that stand beside it, by its limits. So those rules of the contract
-that show in no number of a training are asked once more here: how many parameters there are, whether a seed decides how
-it starts, whether all layers are the same mixer, and whether its named weights are all that it has. Causality,
-truncation and company show in the scoring, memory and false gradients in `verify`.
+A candidate can distinguish its jobs by their files and limits, and behave differently in them. So rules of the contract
+that no number of a training depends on are checked again here, with a fresh process: the number of parameters, whether
+a seed decides the start, whether all layers are the same mixer, and whether its named weights are all that it has.
+Reading ahead and dependence on other rows are found by the scoring, false gradients by `verify`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _named(layer: Layer) -> dict[str, Tensor]:
 def looks_random(value: Tensor) -> bool:
     """Whether a matrix has hardly a number twice, and neighbours in no direction that are nearer than chance has them.
 
-    Ramps, rates, products of two of them, positions and bases are a design, not a draw.
+    Ramps, rates, products of two of them, positions and bases are not: they are designed.
     """
     numbers = real(value).double().squeeze()
     if numbers.dim() < 2 or len(set(numbers.flatten().tolist())) <= DISTINCT * numbers.numel():

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-# As a lock that is missing: trusted process and candidate share a card, and nobody has tried to break that.
+# Counts as a missing lock: trusted process and candidate share a card, and attacks on that were never tried.
 GPU = "a GPU of its own"
 # Dense products a second of one device, by its maker's data sheet; the first name that stands in the device's counts.
 PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
@@ -73,7 +73,7 @@ def threads() -> int:
 def chosen() -> Device:
     """This process's device. It starts the driver: never before a fork.
 
-    Raises `RuntimeError` where a card that was leased does not answer: nothing falls back to the CPU in silence.
+    Raises `RuntimeError` where a leased card does not answer; it never falls back to the CPU.
     """
     if not given():
         return Device()
@@ -90,7 +90,7 @@ def nodes() -> list[str]:
 
 
 def start() -> torch.device:
-    """Start a candidate's process on its device: before its locks are on, and before it executes a candidate's line."""
+    """Open the device in a candidate's process, before its locks are set and before the candidate's code runs."""
     if not given():
         return torch.device("cpu")
     chosen()

@@ -1,8 +1,8 @@
-"""Blank the docstrings of a package that is in memory: its sources are the pinned corpus, and a fork copies memory.
+"""Blanks the docstrings of a loaded package whose sources are the pinned corpus, because a fork copies memory.
 
-torch imports some four hundred modules of sympy, with 3.6 million characters of docstrings. A mixer that looked them up
-could go on with a text that it recognises, without reading ahead. Their characters are overwritten where they stand, so
-that neither an attribute nor the heap gives them back; the objects stay as long as they were.
+torch imports some four hundred modules of sympy, with 3.6 million characters of docstrings. A mixer could look them up
+and continue a text that it recognises. Their characters are overwritten in place, so that neither an attribute nor the
+heap has them; the objects keep their length.
 Not covered: names, short constants and the order of operations, which the package's functions need to run.
 """
 

@@ -1,9 +1,9 @@
 """A training or scoring job, from its first line to its last: `main` is what `main.py` runs.
 
-Nothing is read before the spawner stands: a candidate's process is forked from it and finds no token in its memory.
+Nothing is read before the spawner exists: candidates' processes are forked from it and so have no token in memory.
     train   steps.safetensors [, checkpoint.safetensors]    -> checkpoint.safetensors, report.json
     score   weights.safetensors, windows.safetensors        -> scores.safetensors, report.json
-`report.json` is this process's own, which no candidate can touch where no lock is missing; it names those that are.
+`report.json` is written by this process; no candidate can change it unless a lock is missing, which it then names.
 What the candidate does wrong ends the job with exit status 1, its traceback and one line on standard error.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from move37.lab.inside import isolation
+from move37.lab.inside import process_locks
 from move37.lab.inside.building import Built, build_model, rebuild
 from move37.lab.inside.conformity import check_conformity
 from move37.lab.inside.device import GPU, chosen, threads
@@ -26,7 +26,7 @@ from move37.lab.inside.remote import CandidateFault, Remote
 from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError, check_source, custom_backward
 
-TRAVELLED = ("move37", "kernels.py")  # what of the job's folder a candidate may read: our own modules
+TRAVELLED = ("move37", "kernels.py")  # our modules in the job's folder, which a candidate may read
 
 Spec = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ class InsideJob:
     def __init__(self) -> None:
         torch.set_num_threads(1)
         load_kernels()
-        self._spawner = Spawner(isolation.job_files(keep=TRAVELLED))
+        self._spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
         torch.set_num_threads(threads())
         self.device = chosen()  # the driver starts after the fork
         self.spec: Spec = json.loads(Path("spec.json").read_text())
@@ -54,7 +54,7 @@ class InsideJob:
         return remote
 
     def check_conformity(self, *, seed: int) -> None:
-        """Raises `ContractError` where what is to be trained breaks a rule that no number would show."""
+        """Raises `ContractError` where the candidate breaks a rule that no number depends on."""
         check_conformity(lambda: Remote(self._spawner, self.source), self.built, self.spec["network"], seed=seed)
 
     def leave(self, save: Callable[[Path], Mapping[str, Any]]) -> None:
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def load_kernels() -> None:
-    """Here, so that no candidate's process spends its own time on it."""
+    """Load the kernels before the fork, so that no candidate's process spends its CPU time on it."""
     from move37 import kernels
 
     for name in kernels.__all__:

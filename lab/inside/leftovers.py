@@ -1,7 +1,7 @@
 """What a call leaves behind in its own process: settings of torch, random state, threads. Beside the candidate.
 
-This is the candidate's own process and so its own word: it finds the honest mistake, which is what gate `purity` tells
-its author. Whether outputs depend on what was left behind is found by who compares them.
+This runs in the candidate's own process, which could forge it: it finds honest mistakes, for the messages of gate
+`purity`. Whether outputs depend on what was left behind is found in the trusted process, by comparing them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-_SEED = 4242  # of the generator before the call; nobody else starts there
+_SEED = 4242  # of the generator before the call; used nowhere else
 
 
 def left_by_a_call(mixer: nn.Module, x: Tensor) -> list[str]:
@@ -41,7 +41,7 @@ def changed_settings(before: dict[str, str]) -> list[str]:
 
 
 def global_settings() -> dict[str, str]:
-    """Global switches of torch that a candidate has no business with."""
+    """Global settings of torch that a candidate must not change."""
     settings = {
         "default dtype": torch.get_default_dtype(),
         "grad mode": torch.is_grad_enabled(),
@@ -55,7 +55,7 @@ def global_settings() -> dict[str, str]:
 
 
 def restore_settings() -> None:
-    """Back to what a fresh process has, so that one gate's mistake is not another's."""
+    """Reset to a fresh process's values, so that a fault in one gate does not show in the next."""
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     torch.use_deterministic_algorithms(False)

@@ -1,9 +1,9 @@
-"""The training loop: AdamW over steps that were drawn outside. Travels into the sandbox.
+"""The training loop: AdamW over steps that were drawn outside. Runs in the sandbox.
 
 One loop serves rung 1 and rung 2. `fit` trains from step `first` to `stop`; `packed` and `restored` turn model and
 optimiser into named tensors and back, so that the next rung continues instead of starting again.
-A continued training is the unbroken one, bit for bit: moments, their step counts and the smoothed loss travel too.
-It runs in the trusted process: what a candidate computes comes and goes through its mixers alone (`remote`).
+A continued training equals an unbroken one, bit for bit: moments, their step counts and the smoothed loss are in the
+checkpoint. It runs in the trusted process; only mixers compute in the candidate's (`remote`).
 """
 
 from __future__ import annotations

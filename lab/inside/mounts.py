@@ -1,6 +1,6 @@
 """Where else a folder can be reached: the same part of a file system may be mounted at several places.
 
-Mounts that a later one hides count too: a path too many is denied, never one too few.
+Mounts that a later one hides count too: rather a path too many is denied than one too few.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one forward pass costs, counted and not timed: multiply-adds, numbers written, bytes alive. Inside the sandbox.
+"""Counts of one forward pass: multiply-adds, numbers written, bytes alive. Runs in the sandbox.
 
 Counts are exact and the same on every machine, however busy: a linear mixer cannot fail by noise. They see what
 torch's dispatcher sees; work done in plain Python or below the dispatcher (inside one operator without a formula)

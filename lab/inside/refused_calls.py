@@ -1,8 +1,8 @@
 """Which calls the candidate's process may not make, as a program for the kernel's packet filter (seccomp).
 
-Those that touch, start or talk to another process, and those by which two processes of one candidate could leave word
-for each other: a check asks a process that must know nothing of the training's. What is left are slow ways: how long a
-file takes to be read tells whether somebody has read it.
+Those that touch, start or talk to another process, and those by which two processes of one candidate could exchange
+information: checks need a process that knows nothing of the training's. Slow channels are left, such as the time that
+reading a file takes, which depends on earlier reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REFUSED = {
     "inotify_init": (253, None), "inotify_init1": (294, 26), "bpf": (321, 280), "unshare": (272, 97),
     "setns": (308, 268), "mount": (165, 40), "io_uring_setup": (425, 425), "process_madvise": (440, 440),
     "perf_event_open": (298, 241), "keyctl": (250, 219), "add_key": (248, 217), "flock": (73, 32),
-    # By which one process of a candidate could leave word for another: marks on files, on processes, in the page cache.
+    # By which one process of a candidate could signal another: marks on files, on processes, in the page cache.
     "fanotify_init": (300, 262), "get_robust_list": (274, 100), "ioprio_set": (251, 30), "preadv2": (327, 286),
     "mincore": (27, 232), "cachestat": (451, 451), "fadvise64": (221, 223), "readahead": (187, 213),
     "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),

@@ -1,10 +1,10 @@
-"""A candidate's mixers as the trusted process sees them: numbers go out, numbers come back.
+"""Proxies of a candidate's mixers in the trusted process, which exchange tensors with the candidate's process.
 
 Read in this order: `Remote` (one candidate's process and what can be asked of it), `RemoteMixer` (a module of the
 trusted process that holds a mixer's weights, under the candidate's own names, and computes elsewhere), `Far` (its place
 in autograd), `build_model` (the fixed network around such mixers).
 
-Weights live here. They go along with every forward pass, by value; what the other process does to its copy ends there.
+The weights are here. A copy is sent with every forward pass; changes to it in the other process are discarded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 
 class CandidateFault(Exception):
-    """The candidate raised, ended its process, or answered with what is no answer. One line, and its traceback."""
+    """The candidate raised, ended its process, or sent an invalid answer. One line, and its traceback."""
 
     def __init__(self, line: str, traceback: str = "") -> None:
         super().__init__(line)
@@ -95,8 +95,8 @@ class Remote:
     def load(self, source: str) -> None:
         """Execute `source` there, less what is for readers. Raises `CandidateFault` and `ContractError`.
 
-        Under a seed that is never the same: what a file draws while it is loaded is no part of a mixer, and whether
-        a gate or a training asks shows nowhere.
+        Under a new seed each time: what a file draws while it is loaded is no part of a mixer, and the seed must not
+        tell whether a gate or a training asks.
         """
         self.ask({"do": "load", "source": bare_source(source), "seed": secrets.randbits(63)})
 
@@ -114,7 +114,7 @@ class Remote:
             reply, out = self.process.channel.receive()
         except (ChannelClosed, TimeoutError) as error:
             raise self._died(error) from error
-        except BadMessage as error:  # what follows on that channel could be read as anything
+        except BadMessage as error:  # the channel is out of step from here on
             self.end()
             raise CandidateDied(f"the candidate's process wrote what is no answer: {error}") from error
         if "error" in reply:
@@ -240,7 +240,7 @@ class RemoteMixer(nn.Module):
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Parameters, then buffers, in the order in which they travel."""
+        """Parameters, then buffers, in the order of messages."""
         found = []
         for i, name in enumerate(self._names):
             place, last = self._place(name)
@@ -267,12 +267,12 @@ class RemoteMixer(nn.Module):
 
 
 def _kept(tensor: Tensor) -> Tensor:
-    """A copy to check by, on the CPU: checks compare there, wherever the training computes."""
+    """A copy on the CPU, where checks compare, wherever the training computes."""
     return tensor.detach().to("cpu", copy=True)
 
 
 class Far(torch.autograd.Function):
-    """y = mixer(x), computed in the candidate's process; its backward is asked for there too."""
+    """Autograd function of y = mixer(x); forward and backward are computed in the candidate's process."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, mixer: RemoteMixer, *tensors: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Score trained weights: nats of each target, and whether the network reads ahead. The trusted process.
 
-Tokens and targets are here; the candidate's process sees what the layer below gives it, and only per-window sums leave.
-Prefixes are computed in a process of their own, which never met the whole windows: windows cut at every length, a few
-for each, all different, so that no prefix holds another's future. At the end of a prefix both must say the same.
+Tokens and targets are here; the candidate's process gets the outputs of the layer below, and only per-window sums leave
+the job. Prefixes are computed in a process that never had the whole windows: windows cut at every length, a few for
+each, all different, so that no prefix holds another's future. At the end of a prefix both answers must be equal.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) 
 def _groups(count: int, length: int) -> list[list[tuple[int, Tensor]]]:
     """Lengths below `length` (all, or drawn ones of a long context) with the windows to be cut there, by process.
 
-    No process meets a window twice.
+    No process gets a window twice.
     """
     each = max(1, min(PREFIX_ROWS, count // min(length - 1, MOST_CUTS))) if length > 1 else 1
     draw = random.SystemRandom()

@@ -15,7 +15,7 @@ from move37.lab.inside.tensors import real
 
 ROUNDING = 256 * 2.0**-24  # of |gradient of y * y|: what float32 may change (the worst of 21 mixers: an eighth of it)
 LOUD, LARGER = 8.0, 16.0  # a shift grows until its effect is so many times louder than rounding, at most by so much
-HEARD = 2.0  # times rounding: nearer looks at what is less loud excuse nobody
+HEARD = 2.0  # times rounding: an effect below it cannot clear a disagreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def scaled(shift: Shift, by: float) -> Shift:
 
 
 def audible(record: Record, shift: Shift) -> Shift:
-    """The same direction, further where rounding would drown what is reported of it."""
+    """The same direction, with larger steps where the reported effect would be below rounding."""
     reported = said(record, shift)
     wanted = LOUD * reported.rounding
     if reported.spread >= wanted:
@@ -63,7 +63,7 @@ def disagreement_of_sides(record: Record, shift: Shift, ahead: Tensor, behind: T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What the reported gradients say of one shift."""
+    """The effect of one shift according to the reported gradients."""
 
     effect: float  # on <gradient of y, y>
     spread: float  # standard deviation of the effect of a random shift of that size
@@ -71,7 +71,7 @@ class Said:
 
     @property
     def heard(self) -> bool:
-        """Whether rounding leaves enough of it: a false gradient agrees where rounding is as loud."""
+        """Whether the effect is above rounding; below it a false gradient would agree as well."""
         return self.spread >= HEARD * self.rounding
 
     def off(self, measured: float) -> float:
@@ -91,6 +91,7 @@ def said(record: Record, shift: Shift) -> Said:
             continue
         g, moved = real(gradient).double(), real(by).double()
         effect += float((g * moved).sum())
+        # A random shift of this size changes the effect by a sum of independent terms g * moved.
         there = moved != 0
         if bool(there.any()):
             variance += float(g[there].square().sum()) * float(moved[there].square().mean())

@@ -1,8 +1,8 @@
-"""Makes the candidate's processes, on demand, out of a process that has never held data and never runs a candidate.
+"""Starts candidates' processes, as forks of a process that never had data and never runs a candidate.
 
 A fork copies memory. So the spawner is forked first, before the trusted process reads a token; every candidate's
-process is a fork of the spawner, with shared memory of its own and nobody else's. All of them look alike: none can tell
-from its memory whether it is there for a training, for one step's check or for an answer.
+process is a fork of the spawner, with shared memory of its own only. All of them are alike: none can tell from its
+memory whether it is used for a training, for one step's check or for scoring.
 
 Read `Spawner`; `_serve` is the spawner's own loop.
 """
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from move37.lab.inside import device, isolation
+from move37.lab.inside import device, process_locks
 from move37.lab.inside.candidate import serve
 from move37.lab.inside.forget import forget_docstrings
 from move37.lab.inside.wire import Channel, ChannelClosed
@@ -31,8 +31,8 @@ from move37.lab.training.contract import FILE_NAME
 
 REGION = 512 * 2**20  # bytes of address space for one process's tensors; memory is taken as it is touched
 SLOTS = 8  # candidate's processes alive at the same time
-HANGS = signal.SIGUSR1  # a process that gets it says where it is
-IDLE = 4.0  # seconds of time for one CPU second: a busy machine must fail nobody
+HANGS = signal.SIGUSR1  # a process that gets it writes its stack
+IDLE = 4.0  # seconds of wall clock allowed for one CPU second, so that a busy machine fails no candidate
 LARGEST_DUMP = 65536
 DUMP_SECONDS, DUMP_PAUSE = 5.0, 0.5  # for all of it, and between two pieces, on a busy machine
 _NEW, _END = b"n", b"e"
@@ -45,7 +45,7 @@ class Process:
     pid: int
     channel: Channel
     slot: int
-    hang: int  # end of a pipe on which it says where it hangs
+    hang: int  # reading end of the pipe on which it writes its stack
     missing: tuple[str, ...] = field(default=())  # locks that this system does not have
 
 
@@ -63,7 +63,7 @@ class Spawner:
     def __init__(self, denied: Sequence[Path], *, slots: int = SLOTS) -> None:
         import torch._dynamo  # noqa: F401  (some of torch imports it late, and it imports the package that is closed)
 
-        isolation.hide()
+        process_locks.hide()
         self._regions = [mmap.mmap(-1, REGION) for _ in range(slots)]
         self._free = list(range(slots))
         self._control, theirs = socket.socketpair()
@@ -71,7 +71,7 @@ class Spawner:
         if self.pid == 0:
             try:
                 self._control.close()
-                isolation.die_with_parent()
+                process_locks.die_with_parent()
                 _serve(theirs, self._regions, denied)
             finally:
                 os._exit(0)
@@ -81,7 +81,7 @@ class Spawner:
         """A fresh process, in which nothing is loaded yet. Raises `ChannelClosed` when the spawner is gone."""
         slot = self._free.pop()
         with contextlib.suppress(OSError):
-            self._regions[slot].madvise(mmap.MADV_REMOVE)  # nothing of the process that had it before
+            self._regions[slot].madvise(mmap.MADV_REMOVE)  # so that nothing of an earlier process is left
         ours, theirs = socket.socketpair()
         hang, theirs_hang = os.pipe()
         socket.send_fds(self._control, [_NEW + bytes([slot])], [theirs.fileno(), theirs_hang])
@@ -115,7 +115,7 @@ class Spawner:
 
 
 def wait(process: Process, seconds: float) -> None:
-    """Until it answers. Raises `TimeoutError` once it took `seconds` of CPU time, or IDLE times as many of time."""
+    """Return when it answers. Raises `TimeoutError` after `seconds` of CPU time, or IDLE times that of wall clock."""
     began, used = time.monotonic(), _cpu_seconds(process.pid)
     while not select.select([process.channel.line], [], [], 0.25)[0]:
         if _cpu_seconds(process.pid) - used > seconds or time.monotonic() - began > IDLE * seconds:
@@ -127,7 +127,7 @@ def where_it_hangs(process: Process) -> str:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, HANGS)
     dump, until, patience = b"", time.monotonic() + DUMP_SECONDS, DUMP_SECONDS
-    # It is written piece by piece, has no end mark, and a candidate could write it without end.
+    # The dump comes in pieces without an end mark, and a candidate could write for ever.
     while time.monotonic() < until and select.select([process.hang], [], [], patience)[0]:
         piece = os.read(process.hang, LARGEST_DUMP)
         if not piece:
@@ -147,9 +147,9 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _serve(control: socket.socket, regions: Sequence[mmap.mmap], denied: Sequence[Path]) -> None:
-    forget_docstrings(isolation.CORPUS)
+    forget_docstrings(process_locks.CORPUS)
     # With a card each process closes its files by itself, once the driver has opened what it needs.
-    files_closed = None if device.given() else isolation.close_files(denied)
+    files_closed = None if device.given() else process_locks.close_files(denied)
     alive: set[int] = set()
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, 5, 2)
@@ -185,14 +185,14 @@ def _become_candidate(
     control: socket.socket, regions: Sequence[mmap.mmap], slot: int, lines: Sequence[int], denied: Sequence[Path], *,
     files_closed: bool | None,
 ) -> None:  # fmt: skip
-    """Drop everything that is not this process's own, put the locks on, and serve."""
-    isolation.die_with_parent()
+    """Close what a candidate must not have, set the locks, and serve."""
+    process_locks.die_with_parent()
     control.close()
     for other, region in enumerate(regions):
         if other != slot:
             region.close()
     nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # progress, reports and what went wrong are the trusted process's to say
+    for standard in (0, 1, 2):  # only the trusted process writes progress, reports and errors
         os.dup2(nothing, standard)
     high = [fcntl.fcntl(line, fcntl.F_DUPFD, 10) for line in lines]  # out of the way of 3 and 4
     for target, descriptor in enumerate(high, start=3):
@@ -201,9 +201,9 @@ def _become_candidate(
     faulthandler.register(HANGS, file=4, all_threads=False)
     place = device.start()
     if files_closed is None:
-        files_closed = isolation.close_files(denied, writable=device.nodes())
-    calls_closed = isolation.close_calls()
+        files_closed = process_locks.close_files(denied, writable=device.nodes())
+    calls_closed = process_locks.close_calls()
     channel = Channel(socket.socket(fileno=3), regions[slot])
-    locks = {isolation.LANDLOCK: files_closed, isolation.SECCOMP: calls_closed}
+    locks = {process_locks.LANDLOCK: files_closed, process_locks.SECCOMP: calls_closed}
     channel.send({"missing": [name for name, closed in locks.items() if not closed]})
     serve(channel, place)

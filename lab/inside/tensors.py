@@ -66,7 +66,7 @@ def perturb(parameters: Sequence[Tensor], seed: int) -> None:
 def slopes_apart(small: Tensor, large: Tensor) -> float:
     """How far two estimates of one derivative differ, relative, where they differ least.
 
-    A hard choice jumps in some places, and in all later ones by what it has kept; rounding is everywhere.
+    A hard choice changes outputs in some places only (and later ones through the state), rounding changes all of them.
     """
     quiet = torch.quantile(large.abs().flatten(), QUIET), torch.quantile((small - large).abs().flatten(), QUIET)
     size, off = (float(q) for q in quiet)

@@ -1,7 +1,7 @@
 """Train a candidate's mixers in the fixed network. The trusted process; `lab/inside/job.py` starts it.
 
-Tokens, targets, loss and optimiser are here; mixers compute in the candidate's process. At steps that nobody can
-foresee, what it sent is checked by a fresh one (`verify`). Progress leaves as JSON lines on stdout.
+Tokens, targets, loss and optimiser are here; mixers compute in the candidate's process. At random steps, which it
+cannot foresee, its answers are checked with a fresh process (`verify`). Progress leaves as JSON lines on stdout.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def train(job: InsideJob) -> None:
         recorded = draw.randrange(len(parts)) if step in checked else None
         secret = hashlib.sha256(model.embedding.weight.detach().cpu().numpy().tobytes())
         for part, (read, answers) in enumerate(parts):
-            for mixer in mixers:  # dropout: the same whether this is continued or not
+            for mixer in mixers:  # dropout must be the same in a continued training
                 mixer.seed = _generator_seed(secret, mixer.number, part)
-                mixer.records = []  # whether it is checked or not: the clock must not tell
+                mixer.records = []  # on every step, as timing would show which is checked
             with job.device.autocast():
                 logits = model(read).float()
             correct.see(logits, answers)
@@ -101,7 +101,7 @@ def train(job: InsideJob) -> None:
 def _generator_seed(secret: hashlib._Hash, layer: int, part: int) -> int:
     """Of torch's generator for one layer's pass, so that layers cannot talk through it. The same in each repetition.
 
-    `secret`: of weights that the candidate's process has not; it would read the step's number out of anything simpler.
+    `secret`: from weights that the candidate's process does not have; a simpler seed would reveal the step's number.
     """
     digest = secret.copy()
     digest.update(layer.to_bytes(4, "big") + part.to_bytes(4, "big"))
@@ -111,8 +111,8 @@ def _generator_seed(secret: hashlib._Hash, layer: int, part: int) -> int:
 def flops_per_token(job: InsideJob, time_steps: int) -> float:
     """Of forward and backward (three forward passes), for `time_steps` tokens in a row. Products alone are counted.
 
-    Mixers are counted in a process of the candidate's, which could say anything: the number is for reading, no table
-    ranks by it. 0 where it cannot be counted.
+    Mixers are counted in a candidate's process, which could forge it: the number is shown, and nothing is ranked by it.
+    0 where it cannot be counted.
     """
     network, built = job.spec["network"], job.built
     fixed = 2.0 * sum(p.numel() for name, p in built.model.named_parameters() if ".mlp." in name)
@@ -147,7 +147,7 @@ class _Streak:
 
 
 class _Progress:
-    """A JSON line now and then, and at the end."""
+    """Prints progress as JSON lines, at most every `REPORT_EVERY` seconds, and at the end."""
 
     def __init__(self, *, stop: int) -> None:
         self.stop, self.told = stop, 0.0

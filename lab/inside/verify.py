@@ -1,13 +1,13 @@
-"""Is what a candidate's process sends as gradients the gradient of what it computes? Asked of fresh processes.
+"""Checks that a candidate's reported gradients are those of its outputs, with fresh processes.
 
-At steps that the trusted process draws by itself, a fresh process gives outputs once, in the very form of a training's
-first forward pass, so that it cannot tell what it is for. Its weights (or inputs) are those of the training, moved a
-little along a drawn direction. By how much <gradient of y, y> then differs from the training's own must agree with what
-the reported gradients say along that direction: outputs that rest on memory or on another layer's disagree as much as
-gradients do that are not those of the outputs.
-Nobody is accused by that first look, which curvature disturbs too. Where it disagrees, further processes give outputs
-at the training's own place and on both sides of it, nearer and nearer: two sides cancel curvature, and at its own place
-a candidate must give what it gave in the training. The direction stays the first one: nobody gets a second draw.
+At steps that the trusted process draws, a fresh process computes outputs once, by a request that looks like a
+training's first forward pass, so that it cannot tell a check from a training. Its weights (or inputs) are those of the
+training, shifted a little along a random direction. The change of <gradient of y, y> must agree with what the reported
+gradients predict along that direction; outputs that depend on memory or on another layer disagree as false gradients
+do.
+A disagreement there is not yet a fault, because curvature causes some. Then further processes compute outputs at the
+training's own point and on both sides of it, at smaller and smaller shifts: the two sides cancel curvature, and at its
+own point a candidate must repeat the training's outputs. The direction stays the same: there is no second draw.
 
 Read `Checks`; what a shift's effect is measured against stands in `shifts`. A mixer that wants another backward
 (straight-through and the like) declares it (`custom_backward` in the contract); then nothing is moved, outputs alone
@@ -42,9 +42,9 @@ EXPECTED, SHARE = 7.0, 0.02  # checks in a training: so many on average, or this
 
 
 def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
-    """Which steps of a training are checked: at least one, and each by a throw of its own.
+    """Which steps of a training are checked: each with a probability of its own, and at least one.
 
-    The clock tells a candidate when it was checked. Of a fixed number of checks it could know that the last is over.
+    Timing tells a candidate when it was checked; with a fixed number of checks it would know when the last was over.
     """
     share = max(SHARE, EXPECTED / max(1, stop - first))
     drawn = frozenset(step for step in range(first, stop) if draw.random() < share)
@@ -101,7 +101,7 @@ class Checks:
         return found
 
     def _still(self, records: Sequence[Record]) -> list[Tensor]:
-        """What a fresh process gives where the training was."""
+        """Outputs of a fresh process at the training's own point."""
         return self._outputs(records, [Shift(x=None, values=[None] * len(record.values)) for record in records])
 
     def _outputs(self, records: Sequence[Record], shifts: Sequence[Shift]) -> list[Tensor]:
@@ -118,7 +118,7 @@ class Checks:
             remote.end()
 
     def shift(self, record: Record, *, on_input: bool) -> Shift:
-        """A direction, and how far along it the first look goes."""
+        """A random direction, scaled to the first shift."""
         return audible(record, self._direction(record, on_input=on_input))
 
     def _direction(self, record: Record, *, on_input: bool) -> Shift:
@@ -143,7 +143,7 @@ class Checks:
     def _quiet(self, shift: Tensor, gradient: Tensor | None) -> Tensor:
         """Now and then only where the reported gradient is small: loud numbers of the same tensor hide nothing then.
 
-        Who reports a small gradient for a loud number to have it moved along is found by the difference that it makes.
+        A false small gradient of a number that matters is then found by the difference that shifting it makes.
         """
         if gradient is None or self.draw.random() >= QUIET:
             return shift

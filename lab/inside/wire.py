@@ -1,8 +1,8 @@
 """Messages between the trusted process and the candidate's: a small JSON head on a socket, tensors in shared memory.
 
-`Channel` is one end. A message is a request or the one reply to it, so one region serves both directions: whoever
-reads a message copies its tensors out before anything else happens. What comes from the candidate's process is
-checked here: sizes, types and shapes; never a pickle.
+`Channel` is one end. A message is a request or the one reply to it, so one region serves both directions: the reader of
+a message copies its tensors out first. Messages from the candidate's process are checked here: sizes, types and shapes;
+nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LARGEST_HEAD = 4 * 2**20  # bytes of JSON; the source of a candidate travels in one
+LARGEST_HEAD = 4 * 2**20  # bytes of JSON; one holds the source of a candidate
 MOST_TENSORS = 4096
 _ALIGNED = 64
 DTYPES = {
@@ -37,7 +37,7 @@ class ChannelClosed(Exception):
 
 
 class BadMessage(Exception):
-    """The other process sent something that is no message, or a tensor that cannot travel."""
+    """The other process sent something that is no message, or a tensor of a kind that messages do not hold."""
 
 
 class Channel:

@@ -69,7 +69,7 @@ class _Rename(ast.NodeVisitor):
     """Numbers names in order of appearance: those seen from everywhere once, a function's own in each function.
 
     Keywords of calls keep their names, since most belong to torch: a file that renames a parameter which it passes by
-    keyword counts as another program, and its outputs have to tell.
+    keyword counts as another program, and only its outputs can show that it is the same.
     """
 
     def __init__(self, shared: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the gates answer, and what the novelty gate compares: below the gates' engine and the tasks that use it."""
+"""The records of the gates' answers and of the novelty gate's fingerprint, used by the engine and by tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from move37.lab.records import GateResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What the novelty gate compares: never prose."""
+    """What the novelty gate compares: hashes and outputs, no text."""
 
     experiment: str
     tree: str  # hash of the normalised syntax tree

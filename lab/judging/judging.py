@@ -1,7 +1,7 @@
 """From measurements to gate results: one fault, one failed gate. Pure.
 
-A fault rarely shows at one gate alone: a file that does not import passes nothing, a forward pass that raises raises
-everywhere. The first gate that meets it fails, with the message and the traceback; the others could not run.
+One fault often shows at several gates: a file that does not import fails all, and so does a forward pass that raises.
+The first gate fails, with message and traceback; the others have the answer "could not run".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from move37.lab.judging.reports import Death
 from move37.lab.records import GateResult
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
-RUNS_AT_ALL = ("import", "shape", "finite")  # whose business exceptions are; elsewhere they are an echo
+RUNS_AT_ALL = ("import", "shape", "finite")  # gates that report exceptions; at others they only repeat
 COMPARES = ("causality", "truncation", "batch", "purity", "determinism")
 INFINITE = 1e9  # as reports write it
 
@@ -35,7 +35,7 @@ def judge_all(
 
 
 def _explained(result: GateResult, raw: RawMeasurement, other: GateResult) -> GateResult:
-    """What has no value because of another gate's matter fails where that gate saw nothing of it: nobody skips one."""
+    """A gate without a value, which names another gate as the reason, fails if that one passed: none is skipped."""
     if not other.passed:
         return result
     message = f"{raw.detail.partition(';')[0]} at this gate and not at {other.name}: give one function everywhere"

@@ -29,12 +29,12 @@ class Reports:
     raws: Mapping[str, RawMeasurement] = field(default_factory=dict)
     deaths: Mapping[str, Death] = field(default_factory=dict)
     started: bool = False
-    whole: bool = False  # the job came to its own end
+    whole: bool = False  # the job ended by itself
     missing: tuple[str, ...] = ()  # locks that the system does not have: the candidate could have touched these reports
 
 
 def read_reports(outcome: Outcome) -> Reports:
-    """Lines that are no reports are skipped. A gate that began and did not end is where the job died."""
+    """Lines that are no reports are skipped. The job died in the gate that began and did not end."""
     raws: dict[str, RawMeasurement] = {}
     deaths: dict[str, Death] = {}
     missing: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _death(gate: str, outcome: Outcome) -> Death:
-    """The whole job ended, the trusted process with it: by its time or its memory."""
+    """A death of the whole job, the trusted process included: by its time or its memory."""
     errors = outcome.stderr.decode("utf-8", "replace").strip()
     if outcome.status is Status.TIMED_OUT:
         sentence = f"it did not end within {outcome.wall_seconds:.0f} s"

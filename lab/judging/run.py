@@ -1,8 +1,8 @@
 """Run the gates on one candidate: a job in the sandbox, judgement here.
 
 Read `run_gates`, then `_Jobs`: one job measures all gates, with the candidate in processes apart from the one that
-compares (`lab/gates/job.py`). Where the whole job ends (time, memory), the gate that was running has failed, and a
-further job goes on behind it. Nothing here imports torch.
+compares (`lab/gates/job.py`). Where the whole job dies (time, memory), the gate that was running has failed, and a
+further job measures those after it. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SECONDS = 20.0  # CPU seconds for one request to a candidate's process; all gate
 JOB_SECONDS = 240.0  # wall clock for one job
 MEMORY_BYTES = 3072 * MIB
 MOST_LAYERS = 4  # that are built each time, as a training builds them; more would cost seconds at a large scale
-MOST_DEATHS = 3  # processes that a candidate may take with it before the rest is not run
+MOST_DEATHS = 3  # deaths of processes after which no further gate is run
 
 _serial = count(1)
 
@@ -48,7 +48,7 @@ async def run_gates(
     known: Sequence[Fingerprint] = (),
     scale: Scale = CPU,
 ) -> Checked:
-    """All gates on a mixer. `trust` names it to the sandbox; `known` empty leaves novelty null.
+    """All gates on a mixer. `trust` is the sandbox's key of isolation; with `known` empty, novelty is null.
 
     They are asked at the width and heads of `scale`, as the training is to use it. The softmax baseline, by its very
     source, may be quadratic.
@@ -100,7 +100,7 @@ class _Jobs:
         self.cpu_seconds = 0.0
 
     async def measure(self) -> tuple[dict[str, RawMeasurement], dict[str, Death], set[str]]:
-        """Every gate's measurement, the gates that took a process with them, and the locks that were missing."""
+        """Every gate's measurement, the gates in which a process died, and the locks that were missing."""
         raws: dict[str, RawMeasurement] = {}
         deaths: dict[str, Death] = {}
         missing: set[str] = set()

@@ -1,7 +1,7 @@
 """Selective copy: 4 symbols among 12 blanks, then 4 marks at which the symbols are due in their order.
 
 Needs a mixer that decides by content what to keep (the selective copying of MAD, arXiv 2403.17844, cut down to a CPU:
-with 8 of 16 symbols among 40 blanks nobody was done after 400 steps; docs/figures/lab.md).
+with 8 of 16 symbols among 40 blanks no baseline solved it in 400 steps; docs/figures/lab.md).
 """
 
 from __future__ import annotations

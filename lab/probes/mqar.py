@@ -1,6 +1,6 @@
 """Multi-query associative recall: 16 key-value pairs, then 32 queries (arXiv 2312.04927, dense form).
 
-In 20 CPU seconds every family ends near 1.0, so on a CPU it says only who learns slowly. It is part of the full
+In 20 CPU seconds every family ends near 1.0, so on a CPU it only shows which learn slowly. It is part of the full
 preset; the sizes that separate families (state smaller than the pairs, thousands of steps) need a GPU.
 """
 

@@ -1,6 +1,6 @@
 """Overwrite recall: 16 writes of 16 values onto 4 keys, then 16 queries for the latest value of a key.
 
-Tells apart memories that erase before they write (delta rules, gates, attention) from those that only add: plain
+Distinguishes memories that erase before they write (delta rules, gates, attention) from those that only add: plain
 linear attention cannot forget the value that was overwritten.
 """
 

@@ -1,9 +1,10 @@
 """Parity: 40 random bits, the answer at each position is the exclusive or of all bits so far.
 
 Trained and tested at one length, with an answer everywhere: not comparable with published tables, and a value near 1
-does not say that the state flips for ever. `parity_far` asks that: the same training, to its last step, then 40 to 256
-bits with the answer due at the last alone, as arXiv 2411.12537 tests. Its training keeps an answer at every bit, so it
-meets every length up to 40; with the answer at the end alone, as published, one layer learns nothing in 300 steps.
+does not show that the state flips at any length. `parity_far` tests that: the same training, to its last step, then 40
+to 256 bits with the answer due at the last alone, as arXiv 2411.12537 tests. Its training keeps an answer at every bit,
+so it meets every length up to 40; with the answer at the end alone, as published, one layer learns nothing in 300
+steps.
 
 A yes-or-no test of negative eigenvalues in the state's transition (arXiv 2411.12537): a delta rule whose beta goes
 to 2 solves it, one that stops at 1 does not, nor does any decay.

@@ -22,7 +22,7 @@ Make = Callable[[np.random.Generator, int], tuple[Tokens, Tokens]]
 class Probe:
     """One rung-1 task. `make(rng, count)` gives inputs and answers, both [count, length]; IGNORE where none is due."""
 
-    name: str  # also the metric's name; its unit is accuracy, 0..1. A probe that asks otherwise has another name
+    name: str  # also the metric's name (accuracy, 0..1); a changed probe gets another name
     chance: float  # accuracy of a guess
     vocabulary: int  # token values, of inputs and answers together
     length: int
@@ -32,7 +32,7 @@ class Probe:
     batch: int = 64
     tests: int = 512  # test sequences
     make_test: Make | None = None  # where the test is another than the training, longer for one; [count, its length]
-    enough: float | None = 0.997  # training accuracy that ends a probe when it lasts; None: all steps
+    enough: float | None = 0.997  # training accuracy that ends a probe early when it is kept up; None: all steps
 
     def draw_test(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
         """Test inputs and answers."""

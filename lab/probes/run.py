@@ -1,9 +1,9 @@
 """Run one probe: train on sent examples, score test inputs in another job.
 
-Test inputs are drawn anew for each measurement, from no seed: no candidate can have prepared for them, and with
-thousands of answers the draw moves an accuracy by less than .005. Prefixes are not checked as for text, because here
-no input gives the answer of an earlier position away.
-Runs outside only; the makers of the data are the files beside it.
+Test inputs are drawn anew for each measurement, without a seed, so that no candidate can be prepared for them; with
+thousands of answers that changes an accuracy by less than .005. Prefixes are not checked as for text, because here no
+input contains the answer of an earlier position.
+Runs outside the sandbox; the makers of the data are the files beside it.
 """
 
 from __future__ import annotations

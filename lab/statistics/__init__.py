@@ -1,5 +1,5 @@
-"""What a handful of seeds can say: paired intervals, the price of having tried many, and power. Pure.
+"""Statistics of few seeds: paired intervals, corrections for many trials, and power. Pure.
 
-`paired` turns two sets of seeds into an effect with an interval, `many` corrects it for the number tried and says
-what luck alone would show, `power` says what n seeds could have found. Import from the modules: SciPy loads with them.
+`paired` gives an effect with an interval from two sets of seeds, `many` corrects for the number tried and computes
+what chance alone would show, `power` the effect that n seeds find. Import from the modules: SciPy loads with them.
 """

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What one campaign had reached at which compute: an amount."""
+    """An amount that one campaign had reached, by compute."""
 
     campaign: str
     points: tuple[tuple[float, float], ...]  # (core-seconds, value)
@@ -30,7 +30,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one campaign found and when: a count."""
+    """Discoveries of one campaign and when they were made: a count."""
 
     campaign: str
     found: tuple[float, ...]  # core-seconds spent when each was found
@@ -88,6 +88,7 @@ def _fit_amounts(law: str, data: Sequence[Trace], top: float) -> FittedLaw:
     w = w / w.sum()
     shapes = _shapes(law)
     f = _shaped(law, u, shapes)
+    # Simple regression on every shape at once; a negative slope becomes zero, which leaves the mean as the start.
     centre, middle = f @ w, float(y @ w)
     deviation = f - centre[:, None]
     varies = (deviation**2) @ w
@@ -103,12 +104,13 @@ def _fit_amounts(law: str, data: Sequence[Trace], top: float) -> FittedLaw:
 
 
 def _fit_counts(law: str, data: Sequence[Tally], top: float) -> FittedLaw:
-    """The likeliest rate of a Poisson process; half a thing is added, so that none found is no certainty of none."""
+    """The likeliest rate of a Poisson process; half a discovery is added, so that it is never zero."""
     found = np.array([c / top for t in data for c in t.found])
     ends = np.array([t.until / top for t in data])
     shapes = _shapes(law)
     grown = _shaped(law, ends, shapes).sum(axis=1)
     growth = (len(found) + 0.5) / np.maximum(grown, 1e-12)
+    # Of an inhomogeneous Poisson process: the log rates where something was found, less the expected number.
     likelihood = np.log(np.maximum(growth[:, None] * _rate(law, found, shapes), 1e-300)).sum(axis=1) - growth * grown
     best = int(np.argmax(likelihood))
     return FittedLaw(law, 0.0, float(growth[best]), float(shapes[best]), 0.0)
@@ -124,7 +126,7 @@ def _rate(law: str, u: Array, shapes: Array) -> Array:
 
 
 def score(fit: FittedLaw, campaign: Trace | Tally, top: float) -> float:
-    """The campaign's log likelihood; of amounts the mean over its points, which are no independent witnesses."""
+    """The campaign's log likelihood; of amounts the mean over its points, which are not independent."""
     if isinstance(campaign, Tally):
         u, shape = np.array(campaign.found) / top, np.array([fit.shape])
         rate = np.log(np.maximum(fit.growth * _rate(fit.law, u, shape)[0], 1e-300)).sum() if len(u) else 0.0

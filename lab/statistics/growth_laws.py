@@ -2,9 +2,9 @@
 
 Read `compare_laws` (laws by held-out likelihood, and a sentence), then `_decided` (when one law may be named at all).
 Each law is fitted to all campaigns but one and must predict the one left out; intervals come from campaigns drawn again
-with replacement, because runs within a campaign are no independent witnesses.
+with replacement, because runs within a campaign are not independent.
 
-Not covered: growth within one campaign (its points share everything), and compute beyond the range that was measured.
+Not covered: growth within one campaign (its points are dependent), and compute beyond the range that was measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from move37.lab.statistics.many import adjusted_confidence
 from move37.lab.statistics.paired import interval
 
 WORDS = {FLAT: "a constant", LINEAR: "linear growth", POWER: "a power law", SATURATING: "growth that saturates"}
-LEAST = 6  # campaigns, or things counted: with fewer every law has been led by one of them
+LEAST = 6  # campaigns, or things counted: with fewer, one of them decides every fit
 STRAIGHT = (2.0 / 3.0, 1.5)  # an exponent within it, with its whole interval, is called linear
 DRAWS = 300  # resamplings
 POINTS = 25  # of the curve
@@ -103,6 +103,7 @@ def _decided(
     if campaigns < LEAST or (found is not None and found < LEAST):
         few = f"campaigns: {campaigns}" if found is None or campaigns < LEAST else f"found: {found}"
         return "", f"No law can be told from another: {few}, and fewer than {LEAST} let one of them decide."
+    # Every pair of laws may be compared below.
     confidence = adjusted_confidence(len(by_law) * (len(by_law) - 1) // 2)
 
     def better(one: str, other: str) -> bool:
@@ -119,6 +120,7 @@ def _decided(
             "",
             f"No growth with compute is shown: no law predicts a campaign left out better than a constant ({most}).",
         )
+    # It grows. A bent law has to beat the line; without one, the line is named only if the exponent is near 1.
     power = by_law[POWER]
     exponent = f"exponent {_bounds(power.shape, power.shape_low, power.shape_high)}"
     bent = [law for law in (POWER, SATURATING) if better(law, LINEAR)]

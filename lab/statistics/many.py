@@ -1,4 +1,4 @@
-"""The price of having looked often: the confidence of the k-th look, and what luck alone would show. Pure.
+"""Corrections for many trials: the confidence of the k-th confirmation, and what chance alone would show. Pure.
 
 Fresh seeds are independent of what was screened, so that the number screened needs no correction; the number confirmed
 does, over the life of a home. Not covered: false discovery rates (docs/decisions/90-confirmations-share-one-error.md).
@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy import special
 
-ERROR = 0.05  # of a home, over all its confirmations, for ever
+ERROR = 0.05  # of a home, over all confirmations that it will ever have
 
 
 def confirmation_error(k: int) -> float:

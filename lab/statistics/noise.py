@@ -1,10 +1,10 @@
 """The noise that was measured beforehand, by metric: of one run, and of a paired or unpaired difference. No SciPy.
 
-237 trainings of rung 2 (500 steps, width 64, the pinned corpus); true there alone, so that a measurement says itself
-whether it was taken under these conditions (`Measurement.calibrated`). One that was taken at another scale carries the
-noise that `move37 calibrate` measured there (`Measurement.noise`). Elsewhere the seeds at hand have to tell.
+From 237 trainings of rung 2 (500 steps, width 64, the pinned corpus), and valid under these conditions only, which
+`Measurement.calibrated` says of a measurement. One that was taken at another scale has the noise that `move37
+calibrate` measured there (`Measurement.noise`). Elsewhere the noise is estimated from the seeds at hand.
 
-`effect_noise` is what a search may assume of any metric before there are seeds: no verdict rests on it.
+`effect_noise` is what a search may assume of any metric before there are seeds; no verdict uses it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from move37.lab.records import BITS_PER_BYTE, Calibration, Measurement, Noise
 
 __all__ = ["NOISE", "Calibration", "Noise", "effect_noise", "noise_of"]
 
-# The trust of four degrees of freedom is a choice: the calibration is outvoted by the sample from six seeds on.
-# `relatives` is for effects alone, never for a claim: who is a relative is the author's own word. Its value is that of
-# unpaired runs (paired .0141), on the safe side.
+# Four degrees of freedom are a choice: from six seeds on the sample weighs more than the calibration.
+# `relatives` is for effects alone, never for a claim, because the family is stated by the author. Its value is that of
+# unpaired runs (paired .0141), which overestimates it.
 NOISE = {
     BITS_PER_BYTE.name: Noise(
         run=Calibration(sd=0.018, df=4.0),
@@ -42,8 +42,8 @@ def noise_of(metric: str, measurements: Sequence[Measurement]) -> Noise | None:
 def effect_noise(metric: str, effects: Sequence[float] = ()) -> float:
     """The standard deviation of a screened effect without a cause, in the metric's unit.
 
-    As it was measured beforehand. For any other metric a share of how far `effects` lie from zero, so that whoever
-    works in units of it does the same for accuracy, for a loss of 400 and for the same loss in other units.
+    As it was measured beforehand. For any other metric a share of how far `effects` lie from zero, so that a search
+    behaves the same for accuracy, for a loss of 400 and for the same loss in other units.
     """
     if (known := NOISE.get(metric)) is not None:
         return known.across.sd

@@ -1,7 +1,7 @@
 """Paired differences by seed: effect and interval.
 
 A pair is one seed run with both arms (same data order, same scoring windows). With few seeds the sample's own
-standard deviation says little, so a calibrated one, measured on many trainings, is pooled in: the moderated
+standard deviation is a poor estimate, so a calibrated one, measured on many trainings, is pooled in: the moderated
 variance s2 = (d0 * s0^2 + d * s^2) / (d0 + d) with d0 + d degrees of freedom (Smyth 2004, "Linear models and
 empirical Bayes methods", equation for the posterior variance).
 

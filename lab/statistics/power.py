@@ -1,4 +1,4 @@
-"""What n seeds can find: power of the paired t test. Pure.
+"""Power of the paired t test with n seeds. Pure.
 
 The noncentral t distribution is averaged over the sample's standard deviation at fixed quantiles, because SciPy's
 own `nct` gives NaN in places that a root finder visits.
@@ -25,8 +25,9 @@ def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: flo
     df = n - 1 if df is None else df
     if n < 1 or df <= 0:
         return 0.0
-    if sd <= 0.0:  # without noise every effect shows
+    if sd <= 0.0:  # without noise every effect is found
         return 1.0 if effect else 0.0
+    # Given the ratio of the sample's sd to the true one, the test is a normal one; the mean over ratios is the power.
     critical = float(special.stdtrit(df, 0.5 + confidence / 2))
     shift = abs(effect) / sd * math.sqrt(n)
     ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)  # sample sd over true sd

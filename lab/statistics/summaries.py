@@ -1,4 +1,4 @@
-"""Tests from published means: what a table of means and sample sizes supports, and what survives its many rows. Pure.
+"""Tests from published means: what a table of means and sample sizes supports, with a correction for many rows. Pure.
 
 Read `against` (one result against an earlier one, from means alone) and `survivors` (Holm's step-down correction). The
 standard deviation is the table's own, taken as known; rounding of the means gives each p value a range.
@@ -23,7 +23,7 @@ class ValueSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PValue:
-    """One-sided, with what rounding of the two means leaves open."""
+    """A one-sided p value, with its range from rounding of the two means."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""What there is to discover: a `Task` is a candidate contract, gates, rungs and baselines. `open_task` opens them all.
+"""Tasks: a `Task` is a candidate contract, gates, rungs and baselines. `open_task` opens one by name.
 
 To add one: a file beside `mixers.py` and a record in `registry.py`.
 """
@@ -37,7 +37,7 @@ def open_task(name: str, *, cache: Path, corpus: Path | None = None, scale: Scal
 
 
 def open_gates(name: str, *, cache: Path) -> Callable[..., Awaitable[Checked]]:
-    """What runs the gates of that task; where they need no data, none is built. Raises `BadTask`."""
+    """The function that runs the gates of that task, without building data where they need none. Raises `BadTask`."""
     kind = kind_of(name)
     if kind.gates:
         found: Callable[..., Awaitable[Checked]] = import_module(kind.gates).run_gates

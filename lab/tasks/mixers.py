@@ -1,9 +1,9 @@
 """The task `mixers`: sequence mixers in a small byte-level language model, with probes of what a mixer alone can do.
 
-What quick and full do stands in `mixers_schedule.py`, how one rung is measured in `mixers_measuring.py`. Gates live in
-`lab/gates`, probes in `lab/probes`, the loop and the judge in `lab/training`, the seven baselines in `lab/baselines`.
+The presets stand in `mixers_schedule.py`, the measuring of one rung in `mixers_measuring.py`, gates in `lab/gates`,
+probes in `lab/probes`, training and scoring in `lab/training`, the seven baselines in `lab/baselines`.
 
-`variant` is the task as a claim's questions want it.
+`variant` is the task under the conditions of a claim's question.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from move37.lab.claims import LONGER, SECOND_CORPUS, WIDER
 from move37.lab.effects import Conditions
 from move37.lab.errors import BadTask
 from move37.lab.judging.checked import Checked, Fingerprint
+from move37.lab.judging.run import run_gates
 from move37.lab.records import BITS_PER_BYTE, DECIDE, HELD_OUT, Candidate, Metric
 from move37.lab.scale import CPU, Scale
 from move37.lab.statistics.noise import NOISE
@@ -117,7 +118,7 @@ class MixersTask:
 
     @property
     def digest(self) -> str:
-        """Of the corpus; at another scale than the default, or on a card, of that too: nothing of theirs compares."""
+        """Digest of the corpus; at another scale than the default, or on a card, of that too: numbers differ."""
         if self.measured_by_the_lab:
             return self.corpus.sha256
         place = f"{self.corpus.sha256} {self.scale.key} {self.scale.steps} {self.device}"
@@ -139,7 +140,7 @@ class MixersTask:
         return replace(self, secret=secret)
 
     def schedule(self, preset: str) -> Schedule:
-        """As `mixers_schedule.schedule` says it for this scale and text."""
+        """The preset of `mixers_schedule.schedule` for this scale and text."""
         reading = 0.0 if self.measured_by_the_lab else self.scale.tokens / max(1, len(self.corpus.train))
         return mixers_schedule.schedule(
             preset, scale=self.scale, learning_rate=self.learning_rate, by_the_lab=self.measured_by_the_lab,
@@ -165,10 +166,10 @@ class MixersTask:
         return MixersTask.open(cache=cache, corpus=corpus, scale=self.scale, device=self.device)
 
     def variant(self, question: str, *, second: QuestionedTask | None = None) -> Variant:
-        """As a claim's question wants it: four times the steps, sealed text, another corpus; else as it is.
+        """The task under the conditions of a claim's question: four times the steps, sealed text, another corpus.
 
         Raises `BadTask` where the question cannot be asked, `BadCorpus` where the sealed text is not what was sealed.
-        Whoever asks for sealed text has logged the opening before.
+        For sealed text the caller logs the opening before.
         """
         whole = self.scale.steps
         task, rung = self, Rung(number=2, name=f"lm@{whole}", steps=whole)
@@ -194,8 +195,6 @@ class MixersTask:
         self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
     ) -> Checked:
         """Run every gate in the sandbox."""
-        from move37.lab.judging.run import run_gates
-
         return await run_gates(candidate, trust=trust, sandbox=sandbox, known=known, scale=self.scale)
 
     async def measure(

@@ -1,6 +1,6 @@
 """How `mixers` measures one rung with one seed: the probes, or a training that is scored on validation text.
 
-Read `trained`: train in the sandbox, answer in another, score outside.
+Read `trained`: train in a sandbox, score in another, add up outside.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from move37.sandbox.sandbox import Sandbox
 if TYPE_CHECKING:
     from move37.lab.tasks.mixers import MixersTask
 
-UNIFORM_BITS = 8.0  # of a guess that knows nothing: what a diverged training is given
-# A loss well above a uniform guess, after the first fifty steps, does not come back.
+UNIFORM_BITS = 8.0  # of a uniform guess: the value of a diverged training
+# A loss well above a uniform guess, after the first fifty steps, does not recover.
 BYTES = Network(kind="bytes", total_steps=TOTAL_STEPS, ceiling=1.2 * math.log(256))
 MARGIN = 1.02  # times the scale's parameters: 1 % for rounding the MLP's width, 1 % for a mixer's buffers
 
@@ -123,7 +123,7 @@ async def trained(
 def _patience(scale: Scale, steps: int) -> float:
     """Seconds of wall time for `steps`: over ten times what the slowest baseline needs on an idle core.
 
-    A limit that a busy machine could reach would fail good candidates; slow ones are for the gate complexity.
+    Large, so that a busy machine fails no good candidate; slow candidates are found by the gate `complexity`.
     """
     ours, measured = (s.parameters * s.batch * s.context for s in (scale, CPU))
     work = ours / measured

@@ -8,7 +8,7 @@ from move37.lab.errors import BadTask
 from move37.lab.scale import Scale
 from move37.lab.tasks.task import Rung, Schedule
 
-OFTEN = 2.0  # readings of a text by one training from which on a table says so
+OFTEN = 2.0  # passes over the text in one training from which on tables say so
 QUICK_SECONDS = 570.0
 SMALLEST_EFFECT, QUICK_EFFECT = 0.05, 0.1  # bits per byte that a confirmation must be able to find
 
@@ -30,10 +30,10 @@ def schedule(
     preset: str, *, scale: Scale, learning_rate: float, by_the_lab: bool, refusal: str, reading: float
 ) -> Schedule:
     """Quick: ten minutes on two cores. Full: no time limit; half are kept at the first rung, rates are tuned, and
-    who beat its rivals on fresh seeds is asked the rest of a claim.
+    claims are asked of candidates that beat their rivals on fresh seeds.
 
-    Where the noise was not measured `by_the_lab` the rungs are the same shares of the scale's steps, and nothing ends
-    quick: time is the user's. `reading`: how often a training reads the text. Raises `BadTask`.
+    Where the noise was not measured `by_the_lab` the rungs are the same shares of the scale's steps, and quick has no
+    time limit of its own. `reading`: passes over the text in one training. Raises `BadTask`.
     """
     found = _preset(preset, scale, learning_rate, by_the_lab)
     if by_the_lab:

@@ -4,7 +4,7 @@ DIR holds `initial_program.py`, whose changeable region stands between `# EVOLVE
 and `evaluator.py`, which defines either
     evaluate(program_path) -> dict                     runs beside the program: its score is self-reported
     run(program_path) -> data, score(data) -> dict     two jobs in two processes: the score counts
-What stands in DIR/judge/ (labels, reference answers) never travels with the import or the run of a program.
+DIR/judge/ (labels, reference answers) is never copied into a job that imports or runs a program.
 with `combined_score` (higher is better) among the numbers of the dict. A candidate is the whole file, untouched
 outside the region. The start program is the baseline.
 
@@ -68,7 +68,7 @@ class ProgramTask:
         program_folder.tree_of_file(program, folder / PROGRAM)
         tree = program_folder.tree_of_file(evaluator, folder / EVALUATOR)
         defined = program_folder.top_level_names(tree)
-        star = "*" in defined  # whatever it brings: the job will tell
+        star = "*" in defined  # what it defines is known in the job only
         if not star and "evaluate" not in defined and not {"run", "score"} <= defined:
             raise BadTask(
                 f"{folder / EVALUATOR} defines neither evaluate(program_path) nor run(program_path) and score(data)"
@@ -93,7 +93,7 @@ class ProgramTask:
 
     @property
     def uses_kernels(self) -> bool:
-        """A program brings its own imports."""
+        """False: programs use their own imports."""
         return False
 
     @property
@@ -116,7 +116,7 @@ class ProgramTask:
         return (Baseline(name="start program", candidate=candidate),)
 
     def drawn(self, secret: int | None) -> ProgramTask:
-        """Nothing is drawn here: the evaluator decides on what."""
+        """Unchanged: what decides is up to the evaluator."""
         return self
 
     def schedule(self, preset: str) -> Schedule:
@@ -223,7 +223,7 @@ class ProgramTask:
         data = ran.files.get("data.json")
         if ran.status is not Status.DONE or data is None:
             return [ran], {}, fault(ran, doing="run()")[0]
-        # Its own trust, released with the experiment: what ran beside a program is never reused to judge one.
+        # A trust of its own, released with the experiment: processes that ran beside a program never score one.
         judged = await sandbox.run(
             self._job(None, mode="score", seed=seed, trust=f"{experiment}.score", collect=("metrics.json",), data=data)
         )
@@ -285,7 +285,7 @@ def _novelty(tree: str, known: Sequence[Fingerprint]) -> GateResult:
 def _numbers(outcome: Outcome, *, doing: str) -> tuple[dict[str, float], str]:
     """The metrics file, which the candidate may have written: anything but a flat JSON object of numbers is a fault.
 
-    The limits on names and their number hold here again, so that a candidate which wrote it cannot flood the archive.
+    Names and their number are limited here again, because the candidate may have written the file itself.
     """
     text = outcome.files.get("metrics.json")
     if outcome.status is not Status.DONE or text is None:

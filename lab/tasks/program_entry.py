@@ -1,7 +1,7 @@
-"""Beside a program candidate: import it, evaluate it, run it, or score what it gave. Standard library only.
+"""The job of a program candidate: imports it, evaluates it, runs it, or scores its data. Standard library only.
 
-Travels alone as `main.py` with `task/` (the task's folder) and `candidate.py`, and copies the folder to a writable
-place first. One word says what to do:
+Copied into the job as `main.py`, with `task/` (the task's folder) and `candidate.py`; it copies the folder to a
+writable place first. Its argument is one of:
 
     import      import the candidate, so that its own exception reaches the Debugger
     evaluate    evaluator.evaluate(path) -> metrics       beside the candidate: self-reported
@@ -57,12 +57,12 @@ def main(arguments: list[str]) -> None:
         sys.argv = [str(folder / "evaluator.py")]
         try:
             _evaluate(mode, _load("evaluator", folder / "evaluator.py"), program, here=here, out=out)
-        except SystemExit as leaving:  # a status of 0 would read as done
+        except SystemExit as leaving:  # or a status of 0 would count as success
             raise RuntimeError(f"sys.exit({leaving.code!r}) was called before there was a score") from leaving
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or replaced by the code
             stream.flush()
-    os._exit(0)  # a thread or child that was left behind must not hold the job, which has its answer
+    os._exit(0)  # the answer is there: threads or children that are left must not keep the job running
 
 
 def _evaluate(mode: str, evaluator: ModuleType, program: Path, *, here: Path, out: Path) -> None:
@@ -74,7 +74,7 @@ def _evaluate(mode: str, evaluator: ModuleType, program: Path, *, here: Path, ou
     else:
         answer = metrics(_awaited(evaluator.score(decode(json.loads((here / "data.json").read_text())))))
     if os.getpid() != ours:
-        os._exit(0)  # a child that came back from the same call: the answer is its parent's to give
+        os._exit(0)  # a forked child that returned from the same call: only its parent writes the answer
     (out / ("data.json" if mode == "run" else "metrics.json")).write_text(json.dumps(answer))
 
 

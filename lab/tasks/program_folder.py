@@ -1,7 +1,7 @@
 """The folder of a `program` task: what makes it usable, its marked regions, and the contract that an author reads.
 
-Runs outside and executes nothing of the folder: the evaluator's functions and its time limit are found in its syntax
-tree.
+Runs outside of the sandbox and executes nothing of the folder: the evaluator's functions and its time limit are read
+from its syntax tree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from move37.sandbox.result_validation import fault
 START, END = "# EVOLVE-BLOCK-START", "# EVOLVE-BLOCK-END"
 PROGRAM, EVALUATOR = "initial_program.py", "evaluator.py"
 LARGEST_FOLDER = 16 * MIB
-JUDGE = "judge/"  # of the folder: what stands below it never travels with the program's own run
+JUDGE = "judge/"  # of the folder: files below it are not copied into jobs that run the program
 ENVIRONMENT = "ENVIRONMENT"  # an evaluator that needs variables assigns a dict of strings at its top level
 LIMIT = "WALL_SECONDS"  # an evaluator that needs more time than the default assigns it at its top level
 WALL_SECONDS = 60.0  # of one job; ends everything that it started
@@ -51,7 +51,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     """Every plain file of it, relative path -> content; hidden files and links stay. Raises `BadTask`."""
     if not folder.is_dir():
         raise BadTask(f"no such folder: {folder}; --task program:DIR needs one with {PROGRAM} and {EVALUATOR}")
-    # What names the mistake comes first: a folder without an evaluator is the wrong folder, however large it is.
+    # The missing evaluator is reported before the size: it means that this is the wrong folder.
     for name in (PROGRAM, EVALUATOR):
         if not (folder / name).is_file() or (folder / name).is_symlink():
             raise BadTask(f"{folder} has no {name}: --task program:DIR needs {PROGRAM} and {EVALUATOR}")

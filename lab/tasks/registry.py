@@ -1,7 +1,7 @@
-"""Every task, as far as it is known without opening one: what stands after --task, what a candidate is, the metric.
+"""The record of every task, as far as it is known without opening it: its name, what a candidate is, the metric.
 
-To add a task: a module with `open_task(folder, *, cache, corpus)` and a record in `TASKS`. Whoever must know
-something of a task by its name asks here; standard library only, because help and settings do.
+To add a task: a module with `open_task(folder, *, cache, corpus)` and a record in `TASKS`. Facts about a
+task by its name are here only; standard library only, because help and settings import it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TaskKind:
     module: str  # that opens it
     metric: Metric
     candidate: str = "mixer"  # what an author writes, one word; its file is called so
-    writes: Literal["grammar", "edits"] = "grammar"  # what the search makes candidates with
+    writes: Literal["grammar", "edits"] = "grammar"  # how the search makes candidates
     folder: bool = False  # one is named behind the task: "program:DIR"
     takes_corpus: bool = False  # --corpus says on what text
     scales: bool = False  # --scale and --device say where its networks train

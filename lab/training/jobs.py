@@ -1,7 +1,7 @@
-"""The jobs of a training and of its scoring: what travels, what comes back, under which limits. Pure; outside only.
+"""The jobs of a training and of its scoring: files, results and limits. Pure; runs outside the sandbox only.
 
 A training job holds its own batches and perhaps a checkpoint, a scoring job weights and windows. In each a trusted
-process of ours holds them, and the candidate's process beside it holds mixers alone (`lab/inside`).
+process of ours has them, and the candidate's process beside it only mixers (`lab/inside`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGEST_CHECKPOINT = 32 * MIB
 BYTES_A_NUMBER = 4
 TENSORS_A_LAYER = 40  # of [rows, time, width] that a layer of both processes may keep for its backward pass: a guess
 GPU_THREADS = 4  # of the trusted process, which feeds the card
-SEGMENT_TOKENS = 16 * MIB  # whose batches one training job carries, three bytes each
+SEGMENT_TOKENS = 16 * MIB  # tokens of one training job's batches, three bytes each
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -58,7 +58,7 @@ class Network:
 
     @property
     def limits(self) -> Limits:
-        """Of its jobs, less time and results. The CPU scale's are the defaults: members are kept warm for them."""
+        """Of its jobs, less time and results. The CPU scale's are the defaults, for which containers are kept warm."""
         if self.scale.key == CPU.key and not self.gpus:
             return Limits()
         sizes = self.scale
@@ -68,7 +68,7 @@ class Network:
 
     @property
     def segment_steps(self) -> int:
-        """Steps that one job may carry the batches of. Probes have their own batches, and are one segment."""
+        """Steps whose batches one job holds. Probes have their own batches, and are one segment."""
         tokens = self.scale.batch * self.scale.context
         return max(1, SEGMENT_TOKENS // tokens) if self.kind == "bytes" else 10**9
 
@@ -161,5 +161,5 @@ def _job(
             output_bytes=MIB,
             file_bytes=result_bytes,
             result_bytes=result_bytes,
-        ),  # the disk is the default one: members are kept warm for it, and only for it
+        ),  # the default size of the disk: containers are kept warm for that size only
     )

@@ -1,4 +1,4 @@
-"""What a job's outcome says: the candidate's fault in one sentence, or the trusted process's report. Pure."""
+"""Reads a job's outcome: the candidate's fault in one sentence, or the trusted process's report. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOISE = ("Warning:", "warnings.warn", "resource_tracker", "was never awaited", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What the trusted process of a training or scoring job says about itself."""
+    """The report of the trusted process of a training or scoring job."""
 
     diverged: bool
     self_reported: bool  # a lock was missing, so that the candidate could have touched what this process wrote
@@ -50,7 +50,7 @@ def read_report(outcome: Outcome) -> TrainingReport | None:
 
 
 def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:
-    """What went wrong while `doing` ("training"), and the end of stderr. For outcomes that gave nothing usable.
+    """What failed while `doing` ("training"), in one sentence, and the end of stderr. For outcomes without a result.
 
     A job that ended well without its result is the candidate's fault too: only its code can have left early.
     """
@@ -74,12 +74,12 @@ def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:
 def last_useful_line(errors: str) -> str:
     """The exception of the last traceback, else the last line that is no warning; empty where there is none.
 
-    What an interpreter says while it ends (unawaited coroutines, leaked semaphores) comes after the reason.
+    Warnings of an interpreter that ends (unawaited coroutines, leaked semaphores) come after the reason.
     """
     lines = errors.splitlines()
     starts = [i for i, line in enumerate(lines) if _TRACEBACK.match(line)]
     if starts:
-        # Of a group of exceptions, what it says itself; its members come after, each behind a frame.
+        # Of a group of exceptions its own message; its members follow, each behind a frame.
         rest = [line[4:] if line.startswith("  | ") else line for line in lines[starts[-1] + 1 :]]
         after = [line for line in rest if line.strip() and not line.startswith((" ", "\t", "|", "+-"))]
         if after:

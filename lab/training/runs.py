@@ -1,8 +1,8 @@
-"""One training, from checkpoint to checkpoint: the job, its sign of life, and what came back. Outside only.
+"""One training, from checkpoint to checkpoint: its jobs, their progress and results. Runs outside the sandbox only.
 
 A checkpoint is kept for each (seed, learning rate) in the experiment's own folder, beside a small record of what its
-last segment cost; the next rung continues from there. A campaign that died between a training and its record in the
-archive finds both, and scores without training again.
+last segment cost; the next rung continues from there. A campaign that was killed between a training and its record in
+the archive finds both, and scores without training again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RunCost:
 
     @property
     def steps_per_second(self) -> float:
-        """Of the loop; 0 where nothing was told."""
+        """Of the loop; 0 where it is not known."""
         return self.loop_steps / self.loop_seconds if self.loop_seconds > 0 else 0.0
 
     def after(self, outcome: Outcome, steps: int, report: TrainingReport | None, *, within: bool) -> RunCost:
@@ -87,8 +87,8 @@ async def train(
 ) -> TrainedWeights:  # fmt: skip
     """Train to step `stop`, continuing from the checkpoint in `checkpoints` (None: nothing is kept).
 
-    A long training goes in segments, a job each, so that no job carries more than `SEGMENT_TOKENS` and a killed one is
-    resumed at the last segment's end, exactly.
+    A long training is split into segments, a job each, so that no job holds more than `SEGMENT_TOKENS`; after a kill it
+    continues, bit for bit, from the end of the last segment.
     """
     kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None
     spent, checkpoint = kept.latest(stop) if kept else (RunCost(), None)
@@ -120,14 +120,14 @@ async def train(
             return replace(ended, failure="" if diverged else problem, diverged=diverged)
         if kept:
             await asyncio.to_thread(kept.put, checkpoint, spent)
-        if end == stop or report.step < end:  # a probe may have had enough
+        if end == stop or report.step < end:  # a probe may have ended early
             return replace(ended, weights=weights)
 
 
 class CheckpointStore:
     """The one checkpoint of a training, replaced whole: a killed write leaves the older one.
 
-    `stem` names all that a training's numbers depend on, less its steps: a longer schedule is another training.
+    `stem` names all that a training's numbers depend on but the steps reached; a longer schedule is another training.
     """
 
     def __init__(self, folder: Path, stem: str) -> None:

@@ -1,7 +1,7 @@
-"""The optimiser's settings of rung 2, and the learning rate at every step. Pure; travels into the sandbox.
+"""The optimiser's settings of rung 2, and the learning rate at every step. Pure; runs in the sandbox too.
 
-A run is laid out for `TOTAL_STEPS` and stops at its rung's step; the next rung continues from the checkpoint, so a
-candidate that climbs trains exactly as one that ran through.
+A run is laid out for `TOTAL_STEPS` and stops at its rung's step; the next rung continues from the checkpoint, so that
+a promoted candidate trains exactly as in one unbroken run.
 """
 
 from __future__ import annotations

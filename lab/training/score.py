@@ -1,4 +1,4 @@
-"""Score trained weights: one job, whose trusted process computes the nats; what it says is checked and added up here.
+"""Scores trained weights: one job, whose trusted process computes nats; its results are checked and added up here.
 
 Read in this order: `clean_weights` (what came back from a training), `score` (weights and windows -> nats a window).
 The scoring itself, prefixes without their future included, is `lab/inside/score.py`. NumPy only; nothing of the
@@ -36,7 +36,7 @@ class Sums:
 
     @property
     def mean_nats(self) -> float:
-        """A target's, over all windows."""
+        """Mean nats of a target, over all windows."""
         return float(self.nats.sum() / self.due.sum())
 
     @property

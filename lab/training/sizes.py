@@ -1,7 +1,7 @@
-"""How large the network is, and how the MLP makes room for the mixer. Arithmetic only: no torch.
+"""Sizes of the network: the MLP's width is chosen so that all networks are equally large. No torch.
 
-The mixer's parameters are whatever the candidate brings; the MLP's hidden width is the one thing that gives way,
-so that all networks agree within 1 % in total. Nothing else is resized.
+The candidate decides on the mixer's parameters; only the MLP's hidden width is adapted, so that all networks' totals
+agree within 1 %.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of text before they are a corpus: the pinned sources, the user's own files, and why a file is no text.
+"""Reads the files of a corpus: the pinned sources or the user's own files, with a reason for each that is left out.
 
 Read `pinned_files` (the default: the sources of the pinned sympy, which torch installs anyway), then `own_files`.
 """
@@ -114,12 +114,12 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
 
 
 def _is_hidden(path: Path, root: Path) -> bool:
-    """Whether a person who lists the folder would not call it theirs; nor are caches that Python compiles beside it."""
+    """Whether it is hidden, or a cache of compiled Python."""
     return any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
 
 
 def _why_passed_over(path: Path) -> str:
-    """What is neither read nor a folder; empty for the others. A link could lead out of the folder, or in a circle."""
+    """Why a path is skipped; empty for files that are read and folders. Links are, as they may leave the folder."""
     if path.is_symlink():
         return "it is a link: put the file itself there"
     return "" if path.is_file() or path.is_dir() else "it is no plain file"

@@ -1,8 +1,8 @@
 """The Docker backend: one warm container for one candidate, one forked child for one of its jobs.
 
-Read in this order: `isolation` (how the candidate is confined), `settings`, `engine` (the only door to the Docker SDK,
-where its errors are translated), `container` (one container and its channel), `pool`, `reap`, `backend`; aside from
-them `image` and `build` (what the containers are made of) and `seccomp`.
+Read in this order: `confinement` (how the candidate is confined), `settings`, `engine` (the only file that calls the
+Docker SDK and translates its errors), `container` (one container and its channel), `pool`, `reap`, `backend`; aside
+from them `image` and `build` (what the containers are made of) and `seccomp`.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from move37.sandbox.docker import reap
+from move37.sandbox.docker.confinement import OWNER_LABEL, Shape, shape_for
 from move37.sandbox.docker.container import ContainerNotDelivered, WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import Image, Variant, judge_image, recipe, tag
-from move37.sandbox.docker.isolation import OWNER_LABEL, Shape, shape_for
 from move37.sandbox.docker.pool import Pool, size
 from move37.sandbox.docker.protections import list_protections
 from move37.sandbox.docker.settings import DockerSettings

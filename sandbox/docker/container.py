@@ -26,8 +26,8 @@ from move37.sandbox.channel import (
 )
 from move37.sandbox.deadlines import JobClock, translated_end
 from move37.sandbox.docker.attach_stream import STDOUT, AttachStream
+from move37.sandbox.docker.confinement import NAME_PREFIX, Shape, create_body, resources
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.docker.isolation import NAME_PREFIX, Shape, create_body, resources
 from move37.sandbox.errors import DaemonUnreachable, ImageUnusable, SandboxBroken, SandboxError
 from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Status
 

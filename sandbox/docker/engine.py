@@ -1,6 +1,6 @@
 """The only door to the Docker SDK: blocking calls in threads, whose errors `translation` turns into ours.
 
-`Engine` speaks the engine's own request bodies (see `isolation`), so that what a container may do can be read, and
+`Engine` speaks the engine's own request bodies (see `confinement`), so that what a container may do can be read, and
 compared in tests, word for word. Nothing above this module sees a class of the SDK's or of requests'.
 """
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 import structlog
 
+from move37.sandbox.docker.confinement import ZYGOTE_BYTES, Shape
 from move37.sandbox.docker.container import WorkerContainer
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.docker.isolation import ZYGOTE_BYTES, Shape
 from move37.sandbox.errors import SandboxUnavailable
 from move37.sandbox.job import Limits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from move37.sandbox.docker.isolation import GVISOR
+from move37.sandbox.docker.confinement import GVISOR
 from move37.sandbox.job import Protection
 
 # Enforced by every daemon that accepts the request body: it fails to create the container otherwise.

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
+from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.process_identity import is_dead, parse
 
 log = structlog.get_logger()

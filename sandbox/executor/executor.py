@@ -31,6 +31,7 @@ from autogen_core import CancellationToken, Component
 from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, FunctionWithRequirementsStr
 from autogen_ext.code_executors._common import build_python_functions_file
 
+from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.executor.background import BackgroundLoop
 from move37.sandbox.executor.blocks import BlockRunner, Blocks, OnOutput
 from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, gpus_of, refuse
@@ -264,8 +265,6 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
             if image is not None:
                 log.info("image_replaced", asked=image, why="ours has Python, NumPy, SciPy, PyTorch and the worker")
             return None
-        from move37.sandbox.docker.settings import DockerSettings  # Docker's client is loaded where it is used
-
         return DockerSettings(image=image)
 
     def _new_trust(self) -> str:

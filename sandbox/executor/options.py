@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from move37.sandbox.errors import RefusedRequest
 from move37.sandbox.factory import Kind
+from move37.sandbox.gpus import list_gpus
 from move37.sandbox.job import MIB
 
 
@@ -76,8 +77,6 @@ def gpus_of(requests: Sequence[Mapping[str, Any]] | None) -> int:
         if ids := fields.get("deviceids") or fields.get("device_ids"):
             total += len(ids)
         elif (count := int(fields.get("count") or 0)) < 0:
-            from move37.sandbox.gpus import list_gpus  # asks the driver: only where a GPU is wanted
-
             total += max(1, len(list_gpus()))
         else:
             total += count

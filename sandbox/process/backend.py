@@ -18,6 +18,7 @@ import structlog
 from move37.sandbox import result_validation
 from move37.sandbox.errors import DiskFull, SandboxBroken, SandboxUnavailable
 from move37.sandbox.gpu_leases import Leases
+from move37.sandbox.gpus import gpu_environment
 from move37.sandbox.job import Job, OnOutput, Outcome, Protection
 from move37.sandbox.overhead import Overhead
 from move37.sandbox.process import probe, reap
@@ -58,8 +59,6 @@ class ProcessSandbox:
             result_validation.check_name(name)
         if not job.limits.gpus:
             return await self._run(job, on_output)
-        from move37.sandbox.gpus import gpu_environment
-
         async with await self._leases.acquire(job.limits.gpus, wait_seconds=GPU_WAIT_SECONDS) as lease:
             return await self._run(replace(job, env={**job.env, **gpu_environment(lease.devices, 1.0)}), on_output)
 

@@ -28,7 +28,7 @@ from move37.sandbox.process.host_support import HostSupport
 from move37.sandbox.worker import identity, syscalls
 from move37.sandbox.worker.accounting import Accounting, socket_bytes
 from move37.sandbox.worker.cleaning import empty, verify_empty
-from move37.sandbox.worker.isolation import WaitingChild
+from move37.sandbox.worker.isolation_protocol import WaitingChild
 from move37.sandbox.worker.syscalls import SPACES
 from move37.sandbox.worker.wire import Gone
 

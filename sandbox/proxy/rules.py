@@ -2,9 +2,9 @@
 
 A client that may create any container is root on the host, so no request is passed on as it came. The path is one of
 a few whose every letter is known, each with the query keys that we use; target, headers and body that the engine reads
-are our own text of what was understood. The body of a create request has to be one that `isolation.create_body` makes:
-it is read back into a shape and limits, built again from those, and must be equal; a field that we never write, in
-whatever spelling, makes it unequal, and a key given twice cannot mean one thing here and another there.
+are our own text of what was understood. The body of a create request has to be one that `confinement.create_body`
+makes: it is read back into a shape and limits, built again from those, and must be equal; a field that we never write,
+in whatever spelling, makes it unequal, and a key given twice cannot mean one thing here and another there.
 
 Allowed besides: looking at the daemon and at our images, and starting, attaching to, changing the limits of, and
 removing containers whose name is one of ours. No exec, no build, no pull, no volumes, no networks, no logs, no files.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from move37.sandbox.docker.isolation import (
+from move37.sandbox.docker.confinement import (
     CPU_PERIOD_US,
     NAME_PREFIX,
     OWNER_LABEL,

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import structlog
 
-from move37.sandbox.docker.isolation import ROLE_LABEL
+from move37.sandbox.docker.confinement import ROLE_LABEL
 from move37.sandbox.proxy.http import MAX_HEAD_BYTES, EngineAnswer, Refusal, head_for, read_answer, read_request
 from move37.sandbox.proxy.rules import Bounds, EngineRequest, Ruling, judge
 

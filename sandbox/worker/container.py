@@ -20,7 +20,7 @@ from move37.sandbox.worker import identity, landlock, syscalls
 from move37.sandbox.worker.accounting import Accounting, container_counters, socket_bytes
 from move37.sandbox.worker.cleaning import empty, verify_empty
 from move37.sandbox.worker.huge_pages import HugePages
-from move37.sandbox.worker.isolation import WaitingChild
+from move37.sandbox.worker.isolation_protocol import WaitingChild
 from move37.sandbox.worker.wire import Spec
 
 QUIET_SECONDS = 0.25  # without a job before a worker tidies its memory

@@ -4,8 +4,8 @@ This folder needs the standard library (and torch, where there is torch) and not
 image, where `main.py` is PID 1 with its standard input and output attached, and `sandbox/process/` builds its own
 supervisor from the same parts.
 
-Read in this order: `wire`, `isolation` (what holds a job), here `run_job`, `OutputRelay` (what happens while it runs),
-`results`, `container`, `identity`, `child` and `program` (the inside of a job), `warm_up`, `main`.
+Read in this order: `wire`, `isolation_protocol` (what holds a job), here `run_job`, `OutputRelay` (what happens while
+it runs), `results`, `container`, `identity`, `child` and `program` (the inside of a job), `warm_up`, `main`.
 
 Not covered: Windows; a second channel for control; a standard input that is still being written while the job runs.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from move37.sandbox.worker.identity import acting_as, hand_over
-from move37.sandbox.worker.isolation import Isolation, WaitingChild
+from move37.sandbox.worker.isolation_protocol import Isolation, WaitingChild
 from move37.sandbox.worker.results import ResultFiles, gather, send_files
 from move37.sandbox.worker.wire import CHUNK, Gone, Incoming, Spec, Wire
 
@@ -135,9 +135,10 @@ def receive_files(wire: Wire, job: Spec, isolation: Isolation) -> int | None:
         for _ in incoming.take(total - incoming.taken):
             pass
         raise
+    os.utime(work)  # now, by the clock of the files' times, which is coarser than any that Python names
+    job["placed_ns"] = work.stat().st_mtime_ns
     if job["writable"]:
         hand_over(work, isolation.user)
-    job["placed_ns"] = time.clock_gettime_ns(time.CLOCK_REALTIME_COARSE)  # the clock of the files' times
     return stdin
 
 

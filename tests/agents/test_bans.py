@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from move37.agents import campaign, precedents
+from move37.agents.external.scientist import ExternalScientist
+from move37.agents.external.turns import PendingTurns
 from move37.agents.models.assignment import ROLES
-from move37.agents.seat.desk import SeatDesk
-from move37.agents.seat.scientist import Outsider
 from move37.lab.records import Role
 from tests.agents.contexts import a_context
 from tests.agents.scripted import a_proposal, accepted, offered
@@ -82,8 +82,8 @@ async def test_a_hypothesis_of_the_users_own_does_not_lift_a_ban(tmp_path: Path)
     assert "linear attention with a floor" in asked[0] and RULED_OUT in asked[1]
 
 
-async def test_somebody_in_the_chair_hears_it_too(tmp_path: Path) -> None:
-    desk, heard = SeatDesk(), []
+async def test_an_external_agent_hears_it_too(tmp_path: Path) -> None:
+    pending, heard = PendingTurns(), []
 
     async def answer(turn: Any, token: Any) -> Any:
         heard.append(turn)
@@ -91,9 +91,9 @@ async def test_somebody_in_the_chair_hears_it_too(tmp_path: Path) -> None:
             return offered(a_proposal(base="linear" if len(heard) == 1 else "gated_delta"))
         return Script.usual(turn.role, 1)
 
-    desk.ask = answer  # type: ignore[method-assign]
-    chair = Outsider(desk, signature="seat", earlier=lambda _: None, every_role=True)
-    context, _ = a_context(tmp_path, budget=1, scientists=dict.fromkeys(ROLES, chair))
+    pending.ask = answer  # type: ignore[method-assign]
+    agent = ExternalScientist(pending, signature="seat", earlier=lambda _: None, every_role=True)
+    context, _ = a_context(tmp_path, budget=1, scientists=dict.fromkeys(ROLES, agent))
     context.inbox.direct("ban", "linear")
     await campaign.run(context)
     problems = [p for turn in heard[:2] for m in turn.heard for p in getattr(m, "problems", ())]

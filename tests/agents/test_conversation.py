@@ -14,7 +14,7 @@ from move37.agents.language_model import LanguageModel
 from move37.agents.messages import Opening, Precedents, Results
 from move37.agents.replies import Critique, Proposal, Proposals, RankedIdea
 from move37.agents.research_context import ResearchContext, TaskCard
-from move37.agents.roles import MEMBERS, Seat
+from move37.agents.roles import MEMBERS, RoleContext
 from move37.agents.team import negotiation, settled, single
 from move37.lab.archive.message import Message
 from move37.lab.records import BITS_PER_BYTE
@@ -40,7 +40,7 @@ def a_conversation(
     said: list[Message] = []
     talk = Conversation(inbox=inbox or Inbox(), on_message=said.append, answer=answer)
     for member in MEMBERS:
-        seat = Seat(
+        role = RoleContext(
             member=member,
             number=1,
             task=CONTEXT.task,
@@ -49,7 +49,7 @@ def a_conversation(
             after=lambda _: None,
             failed=talk.failed,
         )
-        talk.join(LanguageModel(client, signature="scripted").agent_factory(seat))
+        talk.join(LanguageModel(client, signature="scripted").agent_factory(role))
     return talk, said
 
 

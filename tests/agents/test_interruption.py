@@ -11,7 +11,7 @@ from autogen_core.models import LLMMessage, UserMessage
 
 from move37.agents.metering import Metered
 from move37.agents.models.client import JsonOutput, LocalClient
-from move37.agents.roles import MEMBERS, Seat
+from move37.agents.roles import MEMBERS, RoleContext
 from tests.agents.test_conversation import CONTEXT
 
 
@@ -39,8 +39,8 @@ async def _free() -> None:
     return None
 
 
-def a_seat(**changes: Any) -> Seat:
-    seat = Seat(
+def a_role(**changes: Any) -> RoleContext:
+    role = RoleContext(
         member=MEMBERS[0],
         number=1,
         task=CONTEXT.task,
@@ -49,13 +49,13 @@ def a_seat(**changes: Any) -> Seat:
         after=lambda _: None,
         failed=lambda _: None,
     )
-    return replace(seat, **changes)
+    return replace(role, **changes)
 
 
 async def test_a_speaker_who_is_interrupted_begins_anew_and_hears_what_was_typed() -> None:
     times, typed, inner = [0], ["think of decays"], Slow()
-    seat = a_seat(interruptions=lambda: times[0], interjected=lambda: [typed.pop()] if typed else [])
-    running = asyncio.create_task(Metered(inner, seat).create([UserMessage(content="propose", source="Lab")]))
+    role = a_role(interruptions=lambda: times[0], interjected=lambda: [typed.pop()] if typed else [])
+    running = asyncio.create_task(Metered(inner, role).create([UserMessage(content="propose", source="Lab")]))
     await inner.called.wait()
     inner.called.clear()
     times[0] += 1
@@ -68,5 +68,5 @@ async def test_a_speaker_who_is_interrupted_begins_anew_and_hears_what_was_typed
 async def test_without_an_interruption_it_is_asked_once() -> None:
     inner = Slow()
     inner.go.set()
-    await Metered(inner, a_seat()).create([UserMessage(content="x", source="Lab")])
+    await Metered(inner, a_role()).create([UserMessage(content="x", source="Lab")])
     assert inner.asked == [["x"]]

@@ -19,7 +19,9 @@ from move37.lab.records import ExperimentStatus, Role
 from move37.memory.records import Entry, Recollection
 from move37.sandbox.job import Job, Outcome, Status
 from tests.agents.contexts import NoSandbox, Remembered, a_context, a_script
+from tests.agents.models.server import completion
 from tests.agents.scripted import a_proposal, a_report, accepted
+from tests.agents.test_learning import Script, a_run, candidates, role_of
 
 
 class Printing(NoSandbox):
@@ -183,3 +185,30 @@ async def test_no_tools_are_made_where_nobody_speaks(tmp_path: Path, monkeypatch
     context, _ = a_context(tmp_path, client, budget=2)
     await campaign.run(context)
     assert set(made) == {(e, m.name) for e in ("c1-001", "c1-002") for m in MEMBERS}  # and of no baseline
+
+
+async def test_a_hundred_calls_in_one_reply_and_tools_that_do_not_exist_cost_a_turn_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """Over HTTP; what is called and does not exist is taken for the answer, and answered as such."""
+
+    def calling(*names: str) -> Any:
+        calls = [
+            {"id": f"t{n}", "type": "function", "function": {"name": name, "arguments": '{"steps": 100}'}}
+            for n, name in enumerate(names)
+        ]
+        return completion(None, tool_calls=calls)
+
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        if times == 1:
+            return calling(*["leaderboard"] * 100)
+        return calling("invented", "rm -rf", "") if times == 2 else Script.usual("Researcher", number)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=2) as (context, requests):
+        assert (await campaign.run(context)).status == "finished"
+    _, second, third = [r for r in requests if role_of(r) == ("Researcher", 2)]
+    answers = [str(m["content"]) for m in second["messages"] if m["role"] == "tool"]
+    assert len(answers) == 100 and sum("answer now" in a for a in answers) == 100 - MOST_CALLS
+    assert "has none of the fields ideas" in str(third["messages"])
+    assert [e.name for e in candidates(context)] == ["floor_1", "floor_2"]
+    assert all(e.measurements and e.analysis for e in candidates(context))

@@ -50,3 +50,15 @@ def test_a_home_without_any_says_what_to_do(move37: Move37, tmp_path: Path, fini
     answer = move37("--home", str(tmp_path / "none"), "principles", "--json")
     assert (answer.status, json.loads(answer.out)) == (0, []) and "move37 run" in answer.err
     assert "two experiments" in move37("--home", str(finished), "principles").out
+
+
+@pytest.mark.parametrize(("revisions", "history"), [(((),), False), (((CONV,), (GONE,)), True)])
+def test_a_laboratory_that_holds_nothing_says_why_and_where_the_numbers_are(
+    revisions: tuple[tuple[Principle, ...], ...], history: bool, move37: Move37, tmp_path: Path
+) -> None:
+    with Archive.open(tmp_path / "home") as archive:
+        campaign = archive.begin_campaign(Brief()).id
+        for revision in revisions:
+            principles.keep(archive, campaign, revision)
+    said = move37("--home", str(tmp_path / "home"), "principles").out
+    assert "told apart from zero" in said and "move37 insight" in said and ("--history" in said) is history

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.lab import claims
 from move37.lab.parents import draw_parents, effect_of
-from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
+from move37.lab.records import BITS_PER_BYTE, Comparison, Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_measurement
 
 
@@ -93,6 +94,47 @@ def test_an_effect_compares_at_equal_steps_only() -> None:
     deeper = replace(CROWD[1], measurements=(a_measurement(value=2.6), a_measurement(value=2.0, steps=500)))
     effect = effect_of(deeper, [BASELINE], BITS_PER_BYTE)
     assert effect is not None and abs(effect - 0.1) < 1e-9
+
+
+def asked(experiment: Experiment, error: float = 0.02, **effects: float) -> Experiment:
+    """With a claim: what fresh seeds gave by question."""
+    comparisons = [
+        Comparison(
+            question=question, rival="c1-gla", name="gla", effect=effect, low=effect - error, high=effect + error,
+            confidence=0.97, seeds=5,
+        )
+        for question, effect in effects.items()
+    ]  # fmt: skip
+    claim = claims.settled(experiment.id, "a part", comparisons, confirmation=1, missing={}, core_seconds=1.0)
+    return replace(experiment, claim=claim)
+
+
+@pytest.mark.parametrize("question", [q for q in claims.QUESTIONS if q not in (claims.BASELINE, claims.ABLATION)])
+def test_a_gain_that_a_claim_saw_vanish_makes_no_best_parent(question: str) -> None:
+    """Before, the best is drawn first; after, whoever is best of those whom nothing refuted."""
+    best, *others = sorted(CROWD[1:], key=lambda e: e.measurements[0].value)
+    assert draw_parents(CROWD, metric=BITS_PER_BYTE, seed=0, number=1)[0].experiment == best.id
+    refuted = asked(best, **{claims.BASELINE: 0.09, question: -0.02})
+    assert effect_of(refuted, [BASELINE], BITS_PER_BYTE) == -0.02
+    (first, _) = draw_parents([BASELINE, refuted, *others], metric=BITS_PER_BYTE, seed=0, number=1)
+    assert first.experiment == others[0].id
+    (pinned,) = draw_parents([BASELINE, refuted], metric=BITS_PER_BYTE, seed=0, number=1, count=1, banned=["c1-gla"])
+    assert pinned.effect == -0.02 and claims.WORDS[question] in pinned.why
+
+
+def test_what_held_on_fresh_seeds_stays_the_best_parent() -> None:
+    """By its screen, as the others: fresh seeds take the luck of a screen from those alone who failed."""
+    best, *others = sorted(CROWD[1:], key=lambda e: e.measurements[0].value)
+    for effects in (dict.fromkeys(claims.QUESTIONS, 0.04), {claims.BASELINE: 0.04, claims.ABLATION: 0.001}):
+        held = asked(best, **effects)
+        assert effect_of(held, [BASELINE], BITS_PER_BYTE) == pytest.approx(0.1)
+        (first, _) = draw_parents([BASELINE, held, *others], metric=BITS_PER_BYTE, seed=0, number=1)
+        assert first.experiment == best.id
+
+
+def test_who_failed_on_fresh_seeds_with_a_large_gain_stands_no_higher_than_its_screen() -> None:
+    unclear = asked(CROWD[1], error=9.0, **{claims.SECOND_CORPUS: 5.0})
+    assert effect_of(unclear, [BASELINE], BITS_PER_BYTE) == pytest.approx(0.1)
 
 
 def test_unmeasured_baselines_are_parents_of_the_first_experiments() -> None:

@@ -15,8 +15,9 @@ NOISE = 0.025
 
 
 def a_trial(
-    number: int, gained: str = "", lost: str = "", effect: float = 0.0, family: str = "gla", se: float = NOISE
-) -> Trial:
+    number: int, gained: str = "", lost: str = "", effect: float = 0.0, family: str = "gla", se: float = NOISE,
+    steps: int = 100,
+) -> Trial:  # fmt: skip
     return Trial(
         experiment=f"c1-{number:03d}",
         family=family,
@@ -24,6 +25,7 @@ def a_trial(
         lost=frozenset(lost.split()),
         effect=effect,
         standard_error=se,
+        steps=steps,
     )
 
 
@@ -117,6 +119,14 @@ def test_a_principle_needs_two_experiments_and_names_those_for_and_against() -> 
     assert [p.id for p in found] == ["conv@gla"] and "a taps" in found[0].text
     assert found[0].supports == tuple(f"c1-{n:03d}" for n in range(1, 5))
     assert found[0].contradicts == ("c1-005",)
+
+
+@pytest.mark.parametrize(("steps", "said"), [((100, 100), "after 100 steps"), ((500, 100), "after 100 to 500 steps")])
+def test_a_principle_says_after_how_many_steps(steps: tuple[int, int], said: str) -> None:
+    trials = [a_trial(number, "conv", effect=0.1, steps=count) for number, count in enumerate(steps)]
+    trials.append(a_trial(9, "gate", effect=0.1, steps=2000))
+    found = kept(operator_effects(OperatorRecord(trials, NOISE)), (), metric=BITS_PER_BYTE, names={})
+    assert [said in p.text for p in found] == [True]
 
 
 def test_a_principle_is_struck_with_the_reason_when_the_evidence_turns() -> None:

@@ -13,7 +13,7 @@ import pytest
 from move37.memory import MemoryUnavailable, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import HomeLocked
 from move37.memory.files import copy_tree, sizes
 from tests.memory.conftest import SHAPE, a_lesson, a_point, an_entry

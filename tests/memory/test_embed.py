@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from move37.memory import open_memory
 from move37.memory.embed import LARGE, Default, open_embedder, passages, spread
-from move37.memory.embedder import DEFAULT
+from move37.memory.embedder_protocol import DEFAULT
 from move37.memory.errors import BackendMissing, OtherModel
 from move37.memory.minilm import MiniLM
 from move37.memory.transformer import Transformer

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.memory import open_memory
-from move37.memory.embedder import Embedder
-from move37.memory.encoder import entry_points
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.importing import bring_in
 from move37.memory.parcels import Parcel, Parcels, packed, unpacked
 from move37.memory.recall import PARCELS
 from move37.memory.records import Entry
+from move37.memory.records_to_points import entry_points
 from move37.memory.store import Point, Sparse
 from tests.memory.conftest import a_lesson, an_entry
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from move37.memory import MemoryUnavailable, RecordedPrinciple, open_memory
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import ServerRefused
 from tests.memory.conftest import a_lesson, an_entry
 from tests.memory.qdrant_http import KEY, served

@@ -1,4 +1,4 @@
-"""The proxy before the engine: what isolation writes passes, whatever is less confined does not."""
+"""The proxy before the engine: what `confinement` writes passes, whatever is less confined does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.sandbox.docker.isolation import create_body, resources, shape_for
+from move37.sandbox.docker.confinement import create_body, resources, shape_for
 from move37.sandbox.job import MIB, Limits
 from move37.sandbox.proxy.http import head_for
 from move37.sandbox.proxy.rules import EngineRequest, judge
@@ -36,7 +36,7 @@ def create(made: object, name: str = NAME) -> EngineRequest:
 
 
 @given(LIMITS, st.sampled_from(["", "crun", "runsc"]), st.sampled_from([(), ("GPU-1a",), ("MIG-a", "MIG-b")]))
-def test_whatever_isolation_makes_passes(limits: Limits, runtime: str, devices: tuple[str, ...]):
+def test_whatever_create_body_makes_passes(limits: Limits, runtime: str, devices: tuple[str, ...]):
     made = body(limits, runtime=runtime, devices=devices)
     verdict = judge(create(made))
     assert verdict.allowed and json.loads(verdict.body) == made

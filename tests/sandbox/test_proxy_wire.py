@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from move37.sandbox.docker.isolation import create_body, shape_for
+from move37.sandbox.docker.confinement import create_body, shape_for
 from move37.sandbox.job import Limits
 from move37.sandbox.proxy.rules import MAX_BODY_BYTES, Bounds, EngineRequest, judge
 from move37.sandbox.proxy.server import Proxy

@@ -10,51 +10,19 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mcp.client.client import Client
 
-from move37.agents import campaign as campaigns
-from move37.agents.models.assignment import ROLES
-from move37.agents.seat.scientist import Outsider
-from move37.app import wiring
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
 from move37.app.settings import load
 from move37.lab.archive.store import Archive
-from move37.lab.records import Brief
-from tests.agents.contexts import a_context
 from tests.agents.scripted import some_code
 
 WORDS = {"motivation": "gates forget what is old", "predicted_effect": "+0.05 bits"}
 LESSON = {"expected": "a gain", "seen": "a loss", "why": "it forgets too much", "next": "forget less"}
-
-
-@pytest.fixture(autouse=True)
-def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The campaign without a sandbox: everything else is the real thing."""
-
-    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, desk: Any, campaign: Any = None) -> Any:
-        with Archive.open(settings.home) as archive:
-            if not archive.campaigns():
-                archive.begin_campaign(Brief(budget=settings.campaign.budget or 3, model="seat"))
-            seat = Outsider(desk, signature="seat (over MCP)", earlier=lambda ident: archive.experiment(ident).analysis)
-            outsiders = dict.fromkeys(ROLES, seat)
-            workers = settings.campaign.workers or 1
-            context, _ = a_context(
-                settings.home, archive=archive, inbox=inbox, scientists=outsiders, on_event=on_event, workers=workers
-            )
-            on_open(context)
-            try:
-                return SimpleNamespace(ending=await campaigns.run(context))
-            except BaseException:
-                archive.update_campaign(context.record.id, status="stopped")
-                raise
-
-    monkeypatch.setattr(wiring, "run_campaign", run)
-    monkeypatch.setattr(wiring, "resume_campaign", run)
 
 
 class Agent:

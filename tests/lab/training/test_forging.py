@@ -114,7 +114,7 @@ PATCHES = {
         "hook(lambda o, a, k: [p.data.add_(1.0) for g in o.param_groups for p in g['params']])"
     ),
     "the checks": "torch.sys.modules['move37.lab.inside.verify'].disagreement = lambda *a: 0.0",
-    "the locks": "torch.sys.modules['move37.lab.inside.isolation'].close_calls = lambda: True",
+    "the locks": "torch.sys.modules['move37.lab.inside.process_locks'].close_calls = lambda: True",
     "the report": "torch.sys.stdout.write('{\"diverged\": false}')",
 }
 

@@ -100,8 +100,8 @@ async def _below(sandbox: ProcessSandbox) -> int:
 
 async def _in_containers() -> int:
     """In all containers of ours: all but the zygote and the child that waits for the next job."""
+    from move37.sandbox.docker.confinement import OWNER_LABEL
     from move37.sandbox.docker.engine import Engine
-    from move37.sandbox.docker.isolation import OWNER_LABEL
     from move37.sandbox.process_identity import current
 
     engine = await Engine.connect()

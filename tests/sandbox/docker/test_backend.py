@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxBroken, SandboxError, SandboxUnavailable
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status

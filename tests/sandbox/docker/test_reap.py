@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from move37.sandbox.docker.isolation import OWNER_LABEL, ROLE_LABEL
+from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.reap import orphans
 from move37.sandbox.process_identity import current
 

@@ -21,9 +21,9 @@ from uuid import uuid4
 import pytest
 
 from move37.sandbox.docker.backend import DockerSandbox
+from move37.sandbox.docker.confinement import ROLE_LABEL
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import WORKER_FOLDER
-from move37.sandbox.docker.isolation import ROLE_LABEL
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import DaemonUnreachable, SandboxBroken
 from move37.sandbox.job import Job, Status

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.sandbox.docker.isolation import (
+from move37.sandbox.docker.confinement import (
     ZYGOTE_BYTES,
     ZYGOTE_PIDS,
     Shape,

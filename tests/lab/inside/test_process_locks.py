@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from move37 import lab
-from move37.lab.inside import isolation
+from move37.lab.inside import process_locks
 
 SOURCES = Path(lab.__file__).parents[1].parent
 TRY = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {sources!r})
-from move37.lab.inside.isolation import close_files
+from move37.lab.inside.process_locks import close_files
 if not close_files([Path({denied!r})]):
     raise SystemExit(77)
 for name in {tried!r}:
@@ -86,4 +86,4 @@ def test_a_mount_of_other_files_stays_readable_below_a_folder_that_has_two_names
 
 def test_the_locks_know_the_identity_of_what_is_there_alone(tmp_path: Path) -> None:
     there = tmp_path.stat()
-    assert isolation._identities([tmp_path, tmp_path / "nowhere"]) == {(there.st_dev, there.st_ino)}
+    assert process_locks._identities([tmp_path, tmp_path / "nowhere"]) == {(there.st_dev, there.st_ino)}

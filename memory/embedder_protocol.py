@@ -1,4 +1,4 @@
-"""What every encoder of texts is, and how its weights are named: below those that implement it."""
+"""The protocol `Embedder` (texts to unit vectors), and a digest that names weights. `embed.py` opens one."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A turn as text, for a user or a program that answers it."""
+"""A turn as the text of a prompt, for a user or a program that answers it."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
+from move37.agents.external.turns import Turn
 from move37.agents.language_model import told
 from move37.agents.rendering import front, render
-from move37.agents.seat.desk import Turn
 
 CONTEXT_TOKENS = 24_000  # of a turn's context
 

@@ -1,4 +1,4 @@
-"""What the job loop needs of whatever holds a job: a container (`container`), or namespaces (`process/namespaces`)."""
+"""Protocols between the job loop and what holds a job: a container (`container.py`) or namespaces (`process/`)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 A turn's file says what is asked (the role's prompt, as a language model would read it) and the JSON schema of the
 answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
-half a file. `carry` runs beside the campaign; the other functions are the command's.
+half a file. `exchange` runs beside the campaign; the other functions are those of `move37 answer`. An answer is taken
+away as it is read: a role that is asked once more is asked anew, and an answer of another form than the turn's answers
+nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.replies import REPLIES
-from move37.agents.seat.desk import SeatDesk, Turn
 
+log = structlog.get_logger()
 FOLDER = "seat"
 POLL_SECONDS = 0.5
 LARGEST_ANSWER = 1_000_000  # bytes
@@ -45,8 +49,8 @@ class Waiting:
     file: Path
 
 
-async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) -> None:
-    """Write turns down as they come, and bring their answers; until it is cancelled."""
+async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn], str]) -> None:
+    """Write each new turn to a file and hand over the answers that are found; runs until it is cancelled."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.json"):
@@ -54,22 +58,36 @@ async def carry(desk: SeatDesk, home: Path, prompt_of: Callable[[Turn], str]) ->
     written: dict[Path, Turn] = {}
     try:
         while True:
-            for turn in desk.turns:
+            for turn in pending.turns:
                 path = _path(folder, turn.experiment, turn.role)
                 if written.get(path) is not turn:
                     _write(path, _as_record(turn, prompt_of(turn)))
                     written[path] = turn
             for path, turn in list(written.items()):
-                if turn not in desk.turns:
+                if turn not in pending.turns:
                     path.unlink(missing_ok=True)
                     _answer_path(path).unlink(missing_ok=True)
                     del written[path]
                 elif (answer := _read(_answer_path(path))) is not None:
-                    desk.put(turn, turn.reply.model_validate(answer))
-            await desk.changed(POLL_SECONDS)
+                    if _fits(turn, answer):
+                        path.unlink(missing_ok=True)  # first: without it nobody takes the turn for one that waits
+                        del written[path]
+                        pending.put(turn, turn.reply.model_validate(answer))
+                    _answer_path(path).unlink(missing_ok=True)
+            await pending.changed(POLL_SECONDS)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
+
+
+def _fits(turn: Turn, answer: Any) -> bool:
+    """Who writes the file past the command may write anything."""
+    try:
+        turn.reply.model_validate(answer)
+    except ValidationError as error:
+        log.warning("answer_of_another_form", experiment=turn.experiment, role=turn.role, error=str(error))
+        return False
+    return True
 
 
 def waiting(home: Path) -> tuple[Waiting, ...]:
@@ -99,11 +117,12 @@ def answer(home: Path, experiment: str, file: Path) -> Waiting:
 
 def _reply(turn: Waiting, file: Path) -> BaseModel:
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_ANSWER + 1)
     except OSError as error:
         raise BadAnswer(f"{file} cannot be read ({error.strerror})") from error
     if len(data) > LARGEST_ANSWER:
-        raise BadAnswer(f"{file} has {len(data)} bytes: an answer has at most {LARGEST_ANSWER}")
+        raise BadAnswer(f"{file} is too large: an answer has at most {LARGEST_ANSWER} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

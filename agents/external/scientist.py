@@ -1,8 +1,8 @@
-"""Roles that somebody outside fills: each turn lies on a `SeatDesk` until it is answered.
+"""Roles that an external agent fills: each turn waits in `PendingTurns` until it is answered.
 
-Researcher, Engineer and Analyst are asked. The Critic lets pass what an outsider wants to try (gates and numbers
-judge), the Debugger gives up (an outsider may check before it submits), and after promotion the first analysis stands.
-With `every_role` all five are asked: that is `--model seat`.
+Researcher, Engineer and Analyst are asked. For the others there are fixed answers: the Critic accepts (gates and
+numbers judge), the Debugger gives up (the agent can check a file before it submits), and after a promotion the first
+analysis is kept. With `every_role` all five are asked: that is `--model seat`.
 """
 
 from __future__ import annotations
@@ -16,66 +16,66 @@ from autogen_core import CancellationToken
 from pydantic import BaseModel
 
 from move37.agents.errors import ModelReplyInvalid
+from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.messages import Opening, Results
 from move37.agents.replies import Critique, Fix, Principles, Report
-from move37.agents.roles import Seat
-from move37.agents.seat.desk import SeatDesk, Turn
+from move37.agents.roles import RoleContext
 from move37.lab.records import Analysis, Stage
 
 Earlier = Callable[[str], Analysis | None]  # experiment -> the analysis that it has
 
 
-class Outsider:
+class ExternalScientist:
     """Fills any of the five roles."""
 
     uses_language = True
 
-    def __init__(self, desk: SeatDesk, *, signature: str, earlier: Earlier, every_role: bool = False) -> None:
-        self.desk = desk
+    def __init__(self, pending: PendingTurns, *, signature: str, earlier: Earlier, every_role: bool = False) -> None:
+        self.pending = pending
         self.signature = signature
         self._earlier = earlier
         self._every_role = every_role
 
-    def agent_factory(self, seat: Seat) -> Callable[[], OutsideAgent]:
+    def agent_factory(self, role: RoleContext) -> Callable[[], ExternalAgent]:
         """What makes a fresh agent for each stage."""
-        return lambda: OutsideAgent(seat, self.desk, earlier=self._earlier, every_role=self._every_role)
+        return lambda: ExternalAgent(role, self.pending, earlier=self._earlier, every_role=self._every_role)
 
-    async def reflect(self, seat: Seat, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
-        """Never: nobody outside is waited for between generations, the record's rule keeps them."""
+    async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
+        """Never: between generations no external agent is asked. Raises `ModelReplyInvalid`."""
         raise ModelReplyInvalid("nobody outside is asked for principles: they are kept by the record")
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
-class OutsideAgent(BaseChatAgent):
+class ExternalAgent(BaseChatAgent):
     """One role in one stage."""
 
-    def __init__(self, seat: Seat, desk: SeatDesk, *, earlier: Earlier, every_role: bool) -> None:
-        super().__init__(seat.member.name, seat.member.description)
+    def __init__(self, role: RoleContext, pending: PendingTurns, *, earlier: Earlier, every_role: bool) -> None:
+        super().__init__(role.member.name, role.member.description)
         self._earlier = earlier
-        self._seat = seat
-        self._desk = desk
+        self._role = role
+        self._pending = pending
         self._every_role = every_role
         self._heard: list[BaseModel | str] = []
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         """The role's own reply."""
-        return (StructuredMessage[self._seat.member.reply],)  # type: ignore[name-defined]
+        return (StructuredMessage[self._role.member.reply],)  # type: ignore[name-defined]
 
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
-        """The answer from outside, or the lab's own where nobody is asked."""
+        """The external agent's answer, or the fixed one where it is not asked."""
         for message in messages:
             self._heard.append(message.content if isinstance(message, StructuredMessage) else message.to_text())
         try:
-            await self._seat.before()
-            reply = self._unasked() or await self._desk.ask(self._turn(), cancellation_token)
+            await self._role.before()
+            reply = self._unasked() or await self._pending.ask(self._turn(), cancellation_token)
         except Exception as error:
-            self._seat.failed(error)
+            self._role.failed(error)
             raise
         self._heard.append(reply)
-        kind = StructuredMessage[self._seat.member.reply]  # type: ignore[name-defined]
+        kind = StructuredMessage[self._role.member.reply]  # type: ignore[name-defined]
         return Response(chat_message=kind(content=reply, source=self.name))
 
     def _turn(self) -> Turn:
@@ -83,15 +83,15 @@ class OutsideAgent(BaseChatAgent):
         return Turn(
             experiment=opening.context.experiment,
             role=self.name,
-            stage=self._seat.stage(),
-            reply=self._seat.member.reply,
+            stage=self._role.stage(),
+            reply=self._role.member.reply,
             context=opening.context,
             heard=tuple(m for m in self._heard if not isinstance(m, Opening)),
         )
 
     def _unasked(self) -> BaseModel | None:
-        """What is answered for an outsider."""
-        stage = self._seat.stage()
+        """The fixed answer of a role that is not asked; None: ask."""
+        stage = self._role.stage()
         if self.name == "Analyst" and stage.startswith(f"{Stage.ANALYSIS}:"):
             return self._again()
         if self._every_role:
@@ -103,7 +103,7 @@ class OutsideAgent(BaseChatAgent):
         return None
 
     def _again(self) -> Report | None:
-        """After more seeds or steps nobody outside is waited for: the first analysis stands, beside the new numbers."""
+        """After more seeds or steps the first analysis is repeated with the new numbers; None: there is none yet."""
         opening = next(m for m in self._heard if isinstance(m, Opening))
         first = self._earlier(opening.context.experiment)
         if first is None:

@@ -1,8 +1,8 @@
-"""What the candidate's process may not touch: the job's files, its results, other processes, the network.
+"""Locks on a candidate's process: the job's files, its results, other processes and the network are out of its reach.
 
-Two locks, each for good and for all that the process starts: Landlock (Linux 5.13) decides which files can be read,
-and that none can be written (`close_files`); a seccomp filter refuses to touch, start or talk to another process
-(`close_calls`). `hide` keeps a process out of its children's reach.
+Two locks, neither of which can be undone, also for its children: Landlock (Linux 5.13) limits which files can be read,
+and lets none be written (`close_files`); a seccomp filter refuses calls that touch, start or talk to another process
+(`close_calls`). `hide` protects a process from its children.
 
 The corpus is denied too: torch installs sympy, whose sources are the pinned text.
 Not covered: systems without Landlock or seccomp (macOS, gVisor), where what is missing is reported and every number is
@@ -52,19 +52,19 @@ class _Program(ctypes.Structure):
 
 
 def hide() -> None:
-    """Keep this process out of its children's reach: no ptrace, no /proc/PID/mem. Nothing outside of Linux."""
+    """Protect this process from its children: no ptrace, no /proc/PID/mem. Without effect outside of Linux."""
     if sys.platform.startswith("linux"):
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def die_with_parent() -> None:
-    """End with the parent, however it ends. Linux; elsewhere the end of a channel is what ends a process."""
+    """Let the kernel kill this process when its parent ends. Linux; elsewhere the closed channel ends it."""
     if sys.platform.startswith("linux"):
         _prctl(_PR_SET_PDEATHSIG, 9)
 
 
 def close_files(denied: Iterable[Path], *, writable: Iterable[str] = ()) -> bool:
-    """Nothing at or below `denied`, nor the corpus's sources, can be read from here on, and no file written or run.
+    """From here on nothing at or below `denied`, nor the corpus's sources, can be read, and no file written or run.
 
     `writable`: devices that stay open for writing (a GPU's). False where the system lacks Landlock.
     """
@@ -140,7 +140,7 @@ def _readable(folder: Path, denied: set[tuple[int, int]], above: set[tuple[int, 
     try:
         entries = list(os.scandir(folder))
     except OSError:
-        return  # what cannot be listed cannot be allowed in part
+        return  # a folder that cannot be listed is denied whole
     for entry in entries:
         path = folder / entry.name
         try:

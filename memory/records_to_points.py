@@ -1,4 +1,4 @@
-"""Records to points: which texts of an item are embedded under which name."""
+"""Records to points of the store: which texts of a record are embedded, and under which vector's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.memory import bm25
 from move37.memory.embed import digest, passages
-from move37.memory.embedder import Embedder
+from move37.memory.embedder_protocol import Embedder
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.render import Stored
 from move37.memory.schema import entry_id, entry_payload, lesson_id, lesson_payload, principle_id, principle_payload

@@ -1,7 +1,7 @@
-"""Turns that wait for somebody outside, and the answers that end them. One event loop; any number of clients.
+"""Turns that wait for an external agent, and the answers that end them. One event loop; any number of clients.
 
-A turn lies on the desk while its role's stage is held. Nothing of it is stored: a stage that was interrupted asks again
-after a restart, and what was answered before is in the archive.
+A turn waits in `PendingTurns` as long as its role's stage lasts. Nothing of it is stored: after a restart an
+interrupted stage asks again, and what was answered before is in the archive.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Turn:
 
     @property
     def key(self) -> Key:
-        """What it is found by."""
+        """(experiment, role): one turn of each waits at a time."""
         return self.experiment, self.role
 
 
-class SeatDesk:
-    """Turns by experiment and role."""
+class PendingTurns:
+    """The turns that wait, by experiment and role."""
 
     def __init__(self) -> None:
         self._turns: dict[Key, Turn] = {}
         self._changed = asyncio.Event()
-        self.context: ResearchContext | None = None  # of the newest turn: what anybody may read meanwhile
+        self.context: ResearchContext | None = None  # of the newest turn, for tools that read between turns
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """What waits, oldest first."""
+        """The turns that wait, oldest first."""
         return tuple(self._turns.values())
 
     def find(self, role: str, experiment: str | None = None) -> Turn | None:
@@ -53,7 +53,7 @@ class SeatDesk:
         return next((t for t in self.turns if t.role == role and experiment in (None, t.experiment)), None)
 
     async def ask(self, turn: Turn, token: CancellationToken) -> BaseModel:
-        """Lay the turn down and wait for its answer; it is taken away again however this ends."""
+        """Wait for the answer to a turn; the turn is removed when this returns, raises or is cancelled."""
         token.link_future(turn.answer)
         self._turns[turn.key] = turn
         self.context = turn.context
@@ -66,7 +66,7 @@ class SeatDesk:
             self.notify()
 
     def put(self, turn: Turn, reply: BaseModel) -> bool:
-        """Answer a turn; False when somebody else was quicker."""
+        """Answer a turn; False when it has an answer already."""
         if turn.answer.done():
             return False
         turn.answer.set_result(reply)
@@ -74,7 +74,7 @@ class SeatDesk:
         return True
 
     def notify(self) -> None:
-        """Wake whoever waits for a change, here or in the campaign."""
+        """Wake every caller of `changed`."""
         self._changed.set()
         self._changed = asyncio.Event()
 

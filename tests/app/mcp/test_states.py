@@ -1,0 +1,183 @@
+"""In every state an outsider is told what may be done now, and whatever it does instead is a sentence that says so."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client.client import Client
+
+from move37.agents.external.scientist import ExternalScientist
+from move37.agents.external.turns import PendingTurns
+from move37.agents.models.assignment import ROLES
+from move37.agents.scientists import scientist
+from move37.app.mcp.laboratory import Laboratory
+from move37.app.mcp.server import build
+from move37.app.mcp.tools import predicted
+from move37.app.settings import load
+from move37.app.surroundings import talking_places
+from move37.lab.archive.store import Archive
+from move37.lab.records import Forecast
+from tests.app.mcp.test_tools import LESSON, WORDS, Agent, an_agent, source
+
+IDEA = {"name": "one_more", "base": "linear", "change": "one more idea", **WORDS}
+
+
+async def offered(agent: Agent) -> list[str]:
+    """`next`, once a proposal may be made."""
+    assert await agent.lab.until(lambda: agent.lab.pending.find("Researcher"), 60)
+    return list((await agent("status"))["next"])
+
+
+async def test_next_and_the_refusals_are_right_from_the_first_proposal_to_the_end(tmp_path: Path) -> None:
+    async with an_agent(tmp_path, budget="2", workers=1) as agent:
+        assert await offered(agent) == ["propose(...)"]
+        first = await agent.propose(1)
+        assert (await agent("status"))["next"] == [f"submit(proposal={first!r}, source=...)", "check(source=...)"]
+        said = await agent.refused("propose", **IDEA)
+        assert f"{first} waits for submit" in said and f"call submit(proposal={first!r}, source=...) first" in said
+        assert "needs submit first" in await agent.refused("analyse", experiment=first, **LESSON)
+        await agent("submit", proposal=first, source=source(1))
+        assert (await agent("wait", experiment=first))["next"] == [f"analyse(experiment={first!r}, ...)"]
+        assert f"call analyse(experiment={first!r}, ...) first" in await agent.refused("propose", **IDEA)
+        await agent("analyse", experiment=first, **LESSON)
+        assert await offered(agent) == ["propose(...)"]
+        again = {"name": "idea_1", "base": "gated_delta", "change": "another forget gate, number 1", **WORDS}
+        assert f"{first} (idea_1) proposed the same change" in await agent.refused("propose", **again)
+        second = await agent.propose(2)
+        said = await agent.refused("propose", **IDEA)
+        assert "every proposal of the budget is made" in said and f"call submit(proposal={second!r}" in said
+        await agent("submit", proposal=second, source=source(2))
+        await agent("wait", experiment=second)
+        await agent("analyse", experiment=second, **LESSON)
+        assert await agent.lab.until(lambda: agent.lab.ended or agent.lab.trouble, 60)
+        status = await agent("status")
+        assert status["next"] == ["status()"] and status["state"] == "ended"
+        assert "start `move37 mcp` again" in await agent.refused("propose", **IDEA)
+
+
+async def test_when_all_that_was_begun_waits_for_its_analysis_that_is_said_at_once(tmp_path: Path) -> None:
+    async with an_agent(tmp_path, workers=2) as agent:
+        begun = [await agent.propose(n) for n in (1, 2)]
+        for number, ident in enumerate(begun):
+            await agent("submit", proposal=ident, source=source(number))
+            assert (await agent("wait", experiment=ident))["needs"] == "analyse"
+        async with asyncio.timeout(30):  # a tool waits for 40 seconds where something may still be free
+            said = await agent.refused("propose", **IDEA)
+        assert f"{begun[0]} waits for analyse; {begun[1]} waits for analyse" in said
+        assert f"call analyse(experiment={begun[0]!r}, ...) first" in said
+        await agent("analyse", experiment=begun[0], **LESSON)
+        assert (await agent("propose", **IDEA))["proposal"] == "c1-003"
+
+
+async def test_what_is_nobodys_turn_is_neither_waited_for_nor_analysed(tmp_path: Path) -> None:
+    """A baseline, and an experiment of an earlier campaign; then a campaign that was stopped."""
+    async with an_agent(tmp_path, budget="1") as agent:
+        earlier = await agent.whole(1)
+        assert await agent.lab.until(lambda: agent.lab.ended, 60)
+    with Archive.open(tmp_path) as archive:
+        archive.begin_campaign(archive.campaigns()[0].brief)
+    async with an_agent(tmp_path, budget="1") as agent:
+        await offered(agent)
+        for ident in ("linear", earlier):
+            async with asyncio.timeout(30):
+                assert (await agent("wait", experiment=ident))["needs"] == ""
+            assert "not of your campaign" in await agent.refused("analyse", experiment=ident, **LESSON)
+        assert (await agent("stop"))["next"] == ["status()"]
+        for tool, given in (("propose", IDEA), ("analyse", {"experiment": "c2-001", **LESSON})):
+            assert "start `move37 mcp` again in this home to go on" in await agent.refused(tool, **given)
+
+
+async def test_a_client_that_disconnects_while_it_waits_loses_nothing(tmp_path: Path) -> None:
+    lab = Laboratory(load({"home": tmp_path, "budget": "2", "workers": 2}))
+    async with lab.opened():
+        server = build(lab, own=False)
+        async with Client(server) as client:
+            one = Agent(client)
+            slow, quick = await one.propose(1), await one.propose(2)
+            await one("submit", proposal=slow, source=f"{source(1)}# SLOW")
+            waiting = asyncio.create_task(one("wait", experiment=slow, seconds=45))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        async with Client(server) as client:
+            two = Agent(client)
+            states = {e["id"]: e["state"] for e in (await two("status"))["experiments"]}
+            assert states == {slow: "running", quick: "running"}
+            await two("submit", proposal=quick, source=source(2))
+            assert (await two("wait", experiment=quick))["needs"] == "analyse"
+            assert (await two("wait", experiment=slow, seconds=0))["state"] == "running"
+
+
+async def test_a_megabyte_in_any_argument_is_a_short_sentence(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    async with an_agent(tmp_path) as agent:
+        ident = await agent.propose(1)
+        named = dict.fromkeys(("id", "experiment", "proposal"), ident)
+        usual = {**named, "source": source(1), "query": "gates", **IDEA, **LESSON}
+        tried = 0
+        for tool in (await agent.client.list_tools()).tools:
+            fields = tool.input_schema["properties"]
+            for name in (n for n, field in fields.items() if field.get("type") == "string"):
+                given = {n: usual[n] for n in fields if n in usual} | {name: long}
+                result = await agent.client.call_tool(tool.name, given)
+                said = "".join(getattr(part, "text", "") for part in result.content)
+                assert result.is_error and 0 < len(said) < 1_000, (tool.name, name)
+                tried += 1
+        assert tried >= 15
+        await agent("submit", proposal=ident, source=source(1))
+        assert (await agent("wait", experiment=ident))["needs"] == "analyse"
+
+
+# Predictions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("+0.03 [0.00, 0.06]", (0.03, 0.0, 0.06)),
+        ("-.5 [-1, 2.25] bits, because it forgets", (-0.5, -1.0, 2.25)),
+        (" 3[1,4]", (3.0, 1.0, 4.0)),
+        ("+0.03", None),
+        ("about +0.03 [0.00, 0.06]", None),
+        ("+0.03 [0.00]", None),
+        ("[0.00, 0.06]", None),
+        ("nan [0, 1]", None),
+        ("1e999 [0, 1]", None),
+        ("9" * 400 + " [0, 1]", None),
+        ("", None),
+    ],
+)
+def test_a_prediction_is_read_in_its_form_and_never_guessed(text: str, found: Any) -> None:
+    prediction = predicted(text)
+    assert (prediction and (prediction.effect, prediction.low, prediction.high)) == found
+
+
+async def test_a_prediction_in_numbers_is_stored_to_be_scored_and_words_say_how(tmp_path: Path) -> None:
+    async with an_agent(tmp_path, workers=2) as agent:
+        words = await agent("propose", **IDEA)
+        assert words["forecast"] is None and "[0.00, 0.06]" in words["note"]
+        told = IDEA | {
+            "name": "another_one",
+            "change": "a different idea",
+            "predicted_effect": "+0.03 [0.00, 0.06] bits",
+        }
+        numbers = await agent("propose", **told)
+        assert numbers["forecast"] == {"effect": 0.03, "low": 0.0, "high": 0.06}
+    with Archive.open(tmp_path, readonly=True) as archive:
+        one, other = (archive.experiment(answer["proposal"]).hypothesis for answer in (words, numbers))
+    assert one and other and one.forecasts == ()
+    assert other.forecasts == (Forecast(author="Researcher", effect=0.03, low=0.0, high=0.06),)
+
+
+# Places -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_somebody_outside_holds_no_training_place() -> None:
+    search = scientist(None)
+    seat = ExternalScientist(PendingTurns(), signature="seat", earlier=lambda _: None)
+    assert talking_places(dict.fromkeys(ROLES, search)) == 0
+    assert talking_places(dict.fromkeys(ROLES, seat)) == talking_places({"Researcher": seat, "Critic": search}) > 0
