@@ -28,7 +28,7 @@ _NO_KEY = re.compile(r"^([ \t]*@[ \t]*\w+[ \t]*[{(])(\s*[\w.:+-]+\s*=)")
 _KEY_AND_NO_COMMA = re.compile(r"^([ \t]*@[ \t]*\w+[ \t]*[{(][ \t]*[^\s,={}]+)([ \t]*\n\s*[\w.:+-]+\s*=)")
 _SWALLOWED = re.compile(r"[}\"][ \t]*\n\s*[\w.:+-]+\s*=\s*[{\"]")
 _PIECE = re.compile(r"\"[^\"]*\"|\{[^{}]*\}|[^\s#\"{}]+")
-_JOINED = re.compile(rf"\s*(?:{_PIECE.pattern})(?:\s*#\s*(?:{_PIECE.pattern}))+\s*")
+_JOINED = re.compile(rf"(?<![^\s#\"{{}}])(?:{_PIECE.pattern})(?:\s*#\s*(?:{_PIECE.pattern}))+")  # begins with a word
 _LINK = re.compile(r"\\href\s*\{[^{}]*\}")
 # Macros whose argument, or whose own name, is the text; others that the parser does not know it leaves out.
 _SHAPE = re.compile(
@@ -104,7 +104,7 @@ def _named(entry: Any, strings: Mapping[str, str]) -> tuple[str, Mapping[str, st
 
 def _joined(value: str, strings: Mapping[str, str]) -> str:
     """Pieces that a # joins, each a string or the name of one."""
-    if not _JOINED.fullmatch(value):
+    if not _JOINED.fullmatch(value.strip()):
         return value
     pieces = [found[0] for found in _PIECE.finditer(value)]
     return "".join(piece[1:-1] if piece[0] in '"{' else strings.get(piece.lower(), piece) for piece in pieces)

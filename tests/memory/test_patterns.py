@@ -31,7 +31,12 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
 def test_a_pattern_walks_a_text_once(name: str, pattern: re.Pattern[str]):
     for before, unit, behind in product(BEFORE, UNITS, BEHIND):
         text = before + unit * (LENGTH // len(unit)) + behind
-        begun = time.process_time()
-        for _ in pattern.finditer(text):
-            pass
-        assert time.process_time() - begun < LIMIT_S, (before, unit, behind)
+        # The least of three: one that walks once can be held up once.
+        assert any(seconds(pattern, text) < LIMIT_S for _ in range(3)), (before, unit, behind)
+
+
+def seconds(pattern: re.Pattern[str], text: str) -> float:
+    begun = time.process_time()
+    for _ in pattern.finditer(text):
+        pass
+    return time.process_time() - begun
