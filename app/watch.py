@@ -7,6 +7,7 @@ is as fresh as the campaign last told.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,7 +39,7 @@ class _Seen:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    asked: dict[tuple[str, str, str], str] = field(default_factory=dict)  # an open request -> its experiment
     notices: list[StoredNotice] = field(default_factory=list)
     orders: set[int] = field(default_factory=set)
     since: str = ""  # what was told before this is old
@@ -163,14 +164,21 @@ class Watcher:
         return found
 
     def _requests(self) -> list[Event]:
-        open_now = {r.experiment: r for r in self._live.requests(self._campaign)}
-        new = [r for ident, r in open_now.items() if ident not in self._seen.asked]
-        closed = self._seen.asked - open_now.keys()
-        self._seen.asked = set(open_now)
+        open_now = {(r.experiment, r.kind, r.at): r for r in self._live.requests(self._campaign)}
+        new = [r for key, r in open_now.items() if key not in self._seen.asked]
+        closed = [ident for key, ident in self._seen.asked.items() if key not in open_now]
+        self._seen.asked = {key: r.experiment for key, r in open_now.items()}
         return [
-            *(ApprovalClosed(experiment=ident, answer="") for ident in sorted(closed)),
-            *(ApprovalRequested(experiment=r.experiment, kind=r.kind, text=r.text) for r in new),
+            *(ApprovalClosed(experiment=ident, answer="") for ident in closed),
+            *(
+                ApprovalRequested(experiment=r.experiment, kind=r.kind, text=r.text, seconds=_seconds_until(r.until))
+                for r in new
+            ),
         ]
+
+
+def _seconds_until(until: str | None) -> float | None:
+    return None if until is None else max(0.0, (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds())
 
 
 def _budget(state: Any) -> BudgetUpdated:

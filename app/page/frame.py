@@ -37,6 +37,7 @@ class Page:
         self.hub = hub
         self.campaign = campaign
         self.section = section
+        self._viewer = ui.context.client
         self._status: Any = None
         self._pause: Any = None
         self._stop: Any = None
@@ -60,7 +61,9 @@ class Page:
                 answer = await self.hub.order(self.campaign, kind, text=text, experiment=experiment, user=self.user)
             except ValueError as error:
                 answer = str(error)
-        ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
+        # What was clicked may be gone by now, as a request that somebody else answered: the page itself is there.
+        with self._viewer:
+            ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
         return answer
 
     def every(self, update: Callable[[], Awaitable[None]], seconds: float = EVERY) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import ui
@@ -32,7 +33,7 @@ class Now:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
-        self._asked: tuple[StoredRequest, ...] | None = None
+        self._asked: dict[tuple[str, str, str], tuple[Any, Any]] = {}  # a request -> its card, and its line about time
         self._drawn: Any = None
 
     async def build(self) -> None:
@@ -159,19 +160,22 @@ class Now:
         )
 
     def _draw_requests(self, live: LiveFeed, view: CampaignView) -> None:
-        waiting = live.requests if live.running else ()
-        if waiting == self._asked:
-            return
-        self._asked = waiting
-        self._requests.clear()
-        with self._requests:
-            for request in waiting:
-                self._draw_request(request, view)
+        """A card a request. One that stays is not drawn again: the reason that somebody types there would be lost."""
+        waiting = {(r.experiment, r.kind, r.at): r for r in (live.requests if live.running else ())}
+        for gone in self._asked.keys() - waiting.keys():
+            self._asked.pop(gone)[0].delete()
+        for key, request in waiting.items():
+            if key not in self._asked:
+                with self._requests:
+                    self._asked[key] = self._draw_request(request, view)
+            _, line = self._asked[key]
+            line.set_text(now.deadline(request, datetime.now(UTC), paused=bool(live.state.get("paused"))))
 
-    def _draw_request(self, request: StoredRequest, view: CampaignView) -> None:
+    def _draw_request(self, request: StoredRequest, view: CampaignView) -> tuple[Any, Any]:
         found = view.find(request.experiment)
-        with ui.element("div").classes("request"):
+        with ui.element("div").classes("request") as card:
             fragment(render("requests.html", request=request, name=found.name if found else ""))
+            line = ui.label().classes("quiet")
             reason = ui.input("Why not").props("dense maxlength=400").classes("w-full")
 
             async def say(kind: ControlKind) -> None:
@@ -181,6 +185,7 @@ class Now:
             with ui.row():
                 ui.button("Approve", on_click=lambda: say(ControlKind.APPROVE)).props("color=positive dense")
                 ui.button("Veto", on_click=lambda: say(ControlKind.VETO)).props("color=negative dense")
+        return card, line
 
 
 def _understood(text: str) -> Order:
