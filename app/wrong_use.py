@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from move37.app.ids import looks_like_id
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,8 +41,6 @@ ELSEWHERE: Mapping[str, str] = {
     "clean": "`move37 tidy`",
     "test": "`move37 check FILE`",
 }
-
-_ID = re.compile(r"(?i)c?\d+(-[\w.-]+)?")
 
 
 def sentence(error: Any) -> str:
@@ -100,7 +100,7 @@ _WORDS = (
 
 def _command(word: str, context: Any) -> str:
     asked = word.lower()
-    if context.parent is None and _ID.fullmatch(word):
+    if context.parent is None and looks_like_id(word):
         return f"try `move37 show {word}`"
     if context.parent is None and asked in ELSEWHERE:
         return f"try {ELSEWHERE[asked]}"
@@ -113,7 +113,7 @@ def _extra(words: str, context: Any) -> str:
     takes_campaign = any("--campaign" in param.opts for param in context.command.params)
     if takes_campaign and re.fullmatch(r"\d{1,4}", word):
         return f"try `{context.command_path} --campaign {int(word)}`"
-    if context.command_path == "move37 list" and _ID.fullmatch(word):
+    if context.command_path == "move37 list" and looks_like_id(word):
         return f"try `move37 show {word}`"
     return ""
 

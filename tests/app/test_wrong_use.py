@@ -63,6 +63,8 @@ def test_completion_looks_into_the_home_that_stands_behind(finished: Path) -> No
     [
         ("c1-001", "try `move37 show c1-001`"),
         ("7", "try `move37 show 7`"),
+        ("1-gla", "try `move37 show 1-gla`"),
+        ("C1-GLA", "try `move37 show C1-GLA`"),
         ("lst", "Did you mean 'list'?"),
         ("search softmax", "try `move37 memory search`"),
         ("memory serch", "Did you mean 'search'?: see `move37 memory --help`"),
