@@ -81,6 +81,7 @@ class Page:
             '<noscript><p style="margin: 2rem">This page needs JavaScript; '
             f'<a href="/c/{self.campaign}/report.html">the report of this campaign</a> reads without it.</p></noscript>'
         )
+        ui.add_body_html(f"<script>{keeping()}</script>")
         live = await self.hub.live(self.campaign)
         campaigns = await self.hub.campaigns()
         with ui.element("header").classes("top"):
@@ -229,6 +230,12 @@ def render(template: str, **values: Any) -> str:
 def experiment_link(campaign: int) -> str:
     """What stands before an experiment's id in an address."""
     return f"/c/{quote(str(campaign))}/e/"
+
+
+@cache
+def keeping() -> str:
+    """The script that keeps open what the viewer opened."""
+    return (templating.FOLDER / "page.js").read_text(encoding="utf-8")
 
 
 @cache

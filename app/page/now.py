@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -12,6 +13,7 @@ from move37.app.page.frame import Page, content, experiment_link, fragment, rend
 from move37.app.page.hub import LiveFeed
 from move37.app.page.limits import open_limits
 from move37.app.page.standing import standing
+from move37.app.reading import meant
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
@@ -21,9 +23,11 @@ from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.live import StoredRequest
 from move37.lab.archive.message import Message
+from move37.lab.errors import UnknownExperiment
 
 SHOWN = 150  # of the newest lines
 LONGEST = 8_000  # characters of a line that is typed
+ALL_LINES = "Each experiment's page has its own; all of them are under Data in the menu."
 HINTS = "Say something to whoever speaks next, or type /help"
 
 
@@ -74,7 +78,7 @@ class Now:
 
     async def send(self) -> None:
         """What was typed, understood as at the terminal."""
-        text = str(self._field.value or "")[:LONGEST]
+        text = str(self._field.value or "").strip()[:LONGEST]
         order = _understood(text)
         kind = control_kind(order)
         if order.verb in LOOKUPS:
@@ -90,7 +94,13 @@ class Now:
 
     async def _look_up(self, verb: str, ident: str) -> None:
         if verb in ("show", "diff", "why"):
-            ui.navigate.to(experiment_link(self._page.campaign) + ident)
+            view = await self._page.hub.view(self._page.campaign)
+            try:
+                found = meant(ident, view.experiments, view.experiments)
+            except UnknownExperiment as error:
+                ui.notify(bare(str(error)), position="top", multi_line=True)
+                return
+            ui.navigate.to(experiment_link(self._page.campaign) + quote(found.id))
         elif verb == "status":
             word, detail, _ = standing(await self._page.hub.live(self._page.campaign))
             ui.notify(f"{word}: {detail}" if detail else word, position="top", multi_line=True)
@@ -151,6 +161,8 @@ class Now:
         with self._stream:
             if not grown:
                 self._stream.clear()
+                if len(every) > SHOWN:
+                    fragment(render("quiet.html", text=f"The newest {SHOWN} of {len(every)} lines. {ALL_LINES}"))
             fragment(_talk(new, self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>")
         self._said = len(every), every[-1] if every else None
         ui.run_javascript(
@@ -190,8 +202,8 @@ class Now:
 
 def _understood(text: str) -> Order:
     """As at the terminal, but a preference or a proposal may have several lines here."""
-    if text.strip() and not text.startswith("/"):
-        return Order(verb="say", text=text.strip())
+    if text and not text.startswith("/"):
+        return Order(verb="say", text=text)
     word, _, rest = text.partition(" ")
     if word == "/propose" and rest.strip():
         return Order(verb="propose", text=rest.strip())
