@@ -43,14 +43,19 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 
-def sentence(error: Any) -> str:
-    """The one line that a person reads; `error` is any of click's errors of use."""
+def sentence(error: Any, group: Any = None, words: Sequence[str] = ()) -> str:
+    """The one line that a person reads; `error` is any of click's errors of use.
+
+    Where it does not know its command, that is looked up in `group` by the `words` that were typed.
+    """
     if type(error).__name__ == "NoSuchOption":
         return _option(error.option_name, error.ctx)
     message = plain(error.format_message())
     context = getattr(error, "ctx", None)
     if context is None:
-        return f"{message}: see `move37 --help`"
+        known = [opt for param in getattr(group, "params", ()) for opt in param.opts]  # those may stand everywhere
+        everywhere = getattr(error, "option_name", "") in known
+        return f"{message}: see `{'move37' if everywhere else _typed(group, words)} --help`"
     remedy = ""
     if message.startswith("No such command"):
         word, _, near = message.removeprefix("No such command '").partition("'")
@@ -59,6 +64,16 @@ def sentence(error: Any) -> str:
     elif message.startswith("Got unexpected extra argument"):
         remedy = _extra(message.rpartition("(")[2].rstrip(")"), context)
     return f"{message}: {remedy or f'see `{context.command_path} --help`'}"
+
+
+def _typed(group: Any, words: Sequence[str]) -> str:
+    """The command that the words begin with: "move37 memory add"."""
+    path = ["move37"]
+    for word in words:
+        if word in getattr(group, "commands", {}):
+            path.append(word)
+            group = group.commands[word]
+    return " ".join(path)
 
 
 def _option(name: str, context: Any) -> str:
