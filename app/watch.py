@@ -36,6 +36,7 @@ from move37.lab.tasks.task import Progress
 @dataclass(slots=True)
 class _Seen:
     lines: int = 0
+    unheard: set[str] = field(default_factory=set)  # ids of what users said and nobody has heard
     experiments: dict[str, Experiment] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)
@@ -58,7 +59,8 @@ class Watcher:
         self.own: set[int] = set()  # orders of whoever looks on: their answers are shown already
         self._campaign = campaign
         lines = self._archive.lines(campaign=campaign)
-        self._seen = _Seen(lines=max(0, len(lines) - past))
+        unheard = {line.id for line in lines if line.user and not line.experiment}
+        self._seen = _Seen(lines=max(0, len(lines) - past), unheard=unheard)
         if len(lines) > past:  # else all of it is told, from the beginning
             self._seen.since = lines[-past].at if past else now()
         self._seen.experiments = {e.id: e for e in self._archive.experiments(campaign)}
@@ -106,13 +108,17 @@ class Watcher:
         return found
 
     def _said(self) -> list[Event]:
+        """What is new, and before it what users had said and somebody heard since: the same line, with its hearer."""
         lines = self._archive.lines(campaign=self._campaign)
-        new, self._seen.lines = lines[self._seen.lines :], len(lines)
+        old, new = lines[: self._seen.lines], lines[self._seen.lines :]
+        heard = [line for line in old if line.experiment and line.id in self._seen.unheard]
+        self._seen.lines = len(lines)
+        self._seen.unheard = {line.id for line in lines if line.user and not line.experiment}
         return [
             Spoke(experiment=line.experiment, source=line.source, to=line.to, text=line.text)
             if line.experiment
             else Notice(text=f"{line.source}: {one_line(line.text, LONGEST_SHOWN)}")  # nobody has heard it yet
-            for line in new
+            for line in (*heard, *new)
         ]
 
     def _state(self) -> list[Event]:

@@ -37,6 +37,7 @@ class Now:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
+        self._hearers: list[tuple[str, str]] = []  # of what users said, as it was drawn
         self._asked: dict[tuple[str, str, str], tuple[Any, Any]] = {}  # a request -> its card, and its line about time
         self._drawn: Any = None
 
@@ -154,9 +155,10 @@ class Now:
     def _draw_said(self, view: CampaignView) -> None:
         every = sorted((line for lines in view.lines.values() for line in lines), key=lambda line: line.at)
         count, last = self._said
-        if count == len(every) and (not every or every[-1] == last):
+        hearers = [(line.id, line.to) for line in every[:count] if line.user]  # who heard a line is known later
+        if count == len(every) and (not every or every[-1] == last) and hearers == self._hearers:
             return
-        grown = count and len(every) > count and every[count - 1] == last
+        grown = count and len(every) > count and every[count - 1] == last and hearers == self._hearers
         new = every[count:] if grown else every[-SHOWN:]
         with self._stream:
             if not grown:
@@ -165,6 +167,7 @@ class Now:
                     fragment(render("quiet.html", text=f"The newest {SHOWN} of {len(every)} lines. {ALL_LINES}"))
             fragment(_talk(new, self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>")
         self._said = len(every), every[-1] if every else None
+        self._hearers = [(line.id, line.to) for line in every if line.user]
         ui.run_javascript(
             f"const s = getHtmlElement({self._stream.id});"
             f"if ({str(not grown).lower()} || s.scrollHeight - s.scrollTop - s.clientHeight < 400)"

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from move37.app.settings import load
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import EVERY, LiveReader, StoredNotice, notices_of
-from move37.lab.archive.message import Message, now
+from move37.lab.archive.message import ANYBODY, UNHEARD, Message, now
 from move37.lab.archive.store import Archive
 from move37.lab.tasks.task import Progress
 from tests.builders import a_brief, a_finished_experiment
@@ -91,6 +92,20 @@ def test_who_comes_back_hears_the_last_lines_first(tmp_path: Path, archive: Arch
         said(archive, f"line {number}")
     with Watcher(tmp_path, 1, past=2) as watcher:
         assert [e.text for e in watcher.poll() if isinstance(e, Spoke)] == ["line 3", "line 4"]
+
+
+def test_who_heard_a_users_line_is_told_when_somebody_did(tmp_path: Path, archive: Archive) -> None:
+    """At a terminal one's own line was acknowledged and then seemed to have vanished."""
+    line = Message(source="ada", to=ANYBODY, text="be bold", at=now(), user=True, stage=UNHEARD)
+    with Watcher(tmp_path, 1) as watcher:
+        archive.say(1, line)
+        (notice,) = watcher.poll()
+        assert isinstance(notice, Notice) and notice.text == "ada: be bold"
+        said(archive, "accepted")
+        archive.heard(1, replace(line, to="Critic", experiment="c1-001", stage="hypothesis"))
+        heard, accepted = watcher.poll()
+        assert isinstance(heard, Spoke) and (heard.source, heard.to, heard.experiment) == ("ada", "Critic", "c1-001")
+        assert isinstance(accepted, Spoke) and watcher.poll() == []
 
 
 def test_events_reach_another_process_through_the_archive(tmp_path: Path, archive: Archive) -> None:

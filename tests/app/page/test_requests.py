@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from move37.app.live_log import LiveLog
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.store import Archive
 from tests.app.campaigns import a_whole_campaign
+from tests.app.page.conftest import PATIENCE
 
 pytest.importorskip("nicegui")
-PATIENCE = 60.0  # seconds; what fails earlier fails for a reason
 TOO_LATE = "c1-001 waits no more: ada vetoed it: too dear"
 
 
@@ -50,7 +51,9 @@ async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
 
     monkeypatch.setattr(Storage, "path", tmp_path / "page")
     hub = Hub(tmp_path)
-    async with user_simulation() as user:
+    async with AsyncExitStack() as opened:
+        opened.callback(hub.close)
+        user = await opened.enter_async_context(user_simulation())
         routes(hub)
         user.notify = Told()
         client = await user.open("/c/1/now")
@@ -72,7 +75,6 @@ async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
             controls.answer(order.id, TOO_LATE)
         await until(lambda: user.notify.contains(TOO_LATE))
         assert shown(ui.input) == [typed] and typed.value == "too close to the"
-    hub.close()
 
 
 async def until(happens: Callable[[], Any]) -> None:
