@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from move37.agents.events import ApprovalClosed, ApprovalRequested, Spoke, StageStarted
+from move37.agents.events import ApprovalClosed, ApprovalRequested, Event, Spoke, StageStarted
 from move37.agents.inbox import Inbox
 from move37.app.chat import PipeSeat, completions, history, lines_of
 from move37.app.live_state import LiveState
@@ -258,7 +258,7 @@ def test_a_line_while_all_wait_for_a_word_says_so() -> None:
     assert told("be bold", Inbox(), at) == "noted: whoever speaks next hears it (c1-001 waits for a word first)"
 
 
-SAID = [  # lines of one experiment, and whose turn each leaves it to be
+SAID: list[tuple[Event, str]] = [  # lines of one experiment, and whose turn each leaves it to be
     (Spoke(experiment="c1-001", source="Researcher", to="tools", text="check"), "the Researcher of c1-001"),
     (Spoke(experiment="c1-001", source="Researcher", to="Critic", text="a floor"), "the Critic of c1-001"),
     (Spoke(experiment="c1-001", source="Researcher", to="person", text="gladly"), "the Critic of c1-001"),
