@@ -93,7 +93,7 @@ class Approvals:
             return self._unanswered(request)
         self._store(decided(decision, experiment, stage=kind))
         veto = decision.reason if decision.kind == "veto" else ""
-        self._on_event(ApprovalClosed(experiment=experiment, answer=f"vetoed: {veto}" if veto else "approved"))
+        self._on_event(ApprovalClosed(experiment=experiment, answer=in_words(decision)))
         return veto
 
     async def _decision(self, request: OpenRequest) -> Decision | None:
@@ -118,6 +118,11 @@ class Approvals:
         self._on_event(ApprovalClosed(experiment=request.experiment, answer="nobody answered in time"))
         self._on_event(Notice(text=text))
         return ""
+
+
+def in_words(decision: Decision) -> str:
+    """Who answered, and what, for whoever comes too late."""
+    return f"{decision.source} {'approved it' if decision.kind == 'approve' else f'vetoed it: {decision.reason}'}"
 
 
 def decided(decision: Decision, experiment: str, *, stage: str) -> Message:

@@ -168,6 +168,11 @@ class Inbox:
                 self._decisions.remove(found)
             return found
 
+    def on_its_way(self, experiment: str) -> Decision | None:
+        """The answer to the request of `experiment` that was given and not taken yet, if there is one."""
+        with self._lock:
+            return next((d for d in self._decisions if d.experiment == experiment), None)
+
     def take_budget_change(self) -> BudgetChange | None:
         """The oldest change of limits that is not carried out, if there is one."""
         with self._lock:

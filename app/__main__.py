@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the command or a group of commands alone
             print(error.format_message())  # type: ignore[attr-defined]
             return Exit.DONE
-        _say(sentence(error))
+        _say(sentence(error, command(), arguments))
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)

@@ -41,11 +41,13 @@ def event_text(event: Event, before: Experiment | None, phase: str, metric: Metr
             return Text.assemble(("── ", "dim"), (PHASES.get(event.phase, event.phase), "bold"), (" ──", "dim"))
         case ApprovalRequested():
             ask = f" {event.kind}: {one_line(event.text, LONGEST_SHOWN)}"
+            late = f"; without an answer it goes on in {spell_seconds(event.seconds)}" if event.seconds else ""
             return Text.assemble(
                 ("▶ your word, please ", "bold black on yellow"),
                 f" {event.experiment}",
                 ask,
                 (f"  /approve {event.experiment} or /veto {event.experiment} REASON", "bold"),
+                (late, "dim"),
             )
         case Notice():
             return Text.assemble(("! ", "bold yellow"), harmless(event.text))

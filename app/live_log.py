@@ -26,6 +26,7 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.app.live_state import turn_after
 from move37.lab.archive.controls import Control, Controls
 from move37.lab.archive.live import EVERY, Recorder
 from move37.lab.archive.message import now
@@ -46,6 +47,7 @@ class LiveLog:
         self._points: dict[tuple[str, str, int, float, bool], int] = {}
         self._active: dict[str, dict[str, str]] = {}
         self._notices: list[dict[str, str]] = []
+        self._paused_at: datetime | None = None
         self._recorder.close_requests("the campaign began anew")
         self._recorder.state(paused=False)  # a killed one may have been
 
@@ -64,8 +66,11 @@ class LiveLog:
             self._try(lambda: self._take(event))
 
     def paused(self, paused: bool) -> None:
-        """Whether nothing new begins."""
+        """Whether nothing new begins; meanwhile no time of a request passes."""
         self._try(lambda: self._recorder.state(paused=paused))
+        began, self._paused_at = self._paused_at, (self._paused_at or datetime.now(UTC)) if paused else None
+        if began is not None and not paused:
+            self._try(lambda: self._recorder.postpone(began))
 
     def _take(self, event: Event) -> None:
         match event:
@@ -118,7 +123,8 @@ class LiveLog:
                 if event.stage.startswith("memory"):
                     self._active.pop(event.experiment, None)
             case Spoke():
-                self._active.setdefault(event.experiment, {"stage": ""})["speaking"] = event.to
+                facts = self._active.setdefault(event.experiment, {"stage": "", "speaking": ""})
+                facts["speaking"] = turn_after(event, facts["speaking"])
             case ExperimentUpdated():
                 if event.experiment.status is not ExperimentStatus.RUNNING:
                     self._active.pop(event.experiment.id, None)

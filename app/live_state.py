@@ -24,7 +24,9 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
+from move37.agents.roles import USER
 from move37.app.formatters import event_text
+from move37.app.views.conversation import TOOLS
 from move37.app.views.leaderboard import Group, Place, board_of
 from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
 from move37.lab.tasks.task import Progress
@@ -41,7 +43,7 @@ class Active:
     gates: list[GateResult] = field(default_factory=list)
     progress: Progress | None = None
     losses: list[float] = field(default_factory=list)
-    speaking: str = ""
+    speaking: str = ""  # whose turn it is; empty: nobody has spoken in this stage
 
 
 class LiveState:
@@ -54,6 +56,7 @@ class LiveState:
         self.budget: BudgetUpdated | None = None
         self.budget_at = 0.0  # time.monotonic() of the last BudgetMoved
         self.waiting: dict[str, ApprovalRequested] = {}  # by experiment, oldest first
+        self.answered: dict[str, str] = {}  # by experiment: how the last request about it ended
         self.paused = False
         self._still_since: float | None = None  # time.monotonic(): the campaign's clock stands still
         self._stood = 0.0  # seconds that it stood still since the last BudgetUpdated
@@ -136,6 +139,7 @@ class LiveState:
         match event:
             case StageStarted():
                 self._at(event.experiment).stage = event.stage
+                self._at(event.experiment).speaking = ""
                 self._at(event.experiment).progress = None
             case StageFinished():
                 self._at(event.experiment).speaking = ""
@@ -146,7 +150,8 @@ class LiveState:
             case TrainingUpdated():
                 self._progress(self._at(event.progress.experiment), event.progress)
             case Spoke() if self._unfinished(event.experiment):  # the last words may come after the record
-                self._at(event.experiment).speaking = event.to
+                active = self._at(event.experiment)
+                active.speaking = turn_after(event, active.speaking)
             case ExperimentUpdated():
                 self.experiments[event.experiment.id] = event.experiment
                 if event.experiment.status is not ExperimentStatus.RUNNING:
@@ -158,6 +163,7 @@ class LiveState:
                 self.waiting[event.experiment] = event
             case ApprovalClosed():
                 self.waiting.pop(event.experiment, None)
+                self.answered[event.experiment] = event.answer
 
     def _unfinished(self, ident: str) -> bool:
         known = self.experiments.get(ident)
@@ -182,6 +188,13 @@ class LiveState:
         if progress.loss is not None:
             active.losses.append(progress.loss)
             del active.losses[:-CURVE]
+
+
+def turn_after(said: Spoke, before: str) -> str:
+    """Whose turn it is once that was said. A call of a tool, and what tells the user, leave the turn where it is."""
+    if said.to == TOOLS:
+        return said.source
+    return before if said.to == USER else said.to
 
 
 def _best(group: Group, role: Role) -> Place | None:

@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
+from move37.agents.approval import in_words
 from move37.agents.budget import Expenses, refused
 from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
@@ -64,7 +66,7 @@ NOTHING = Expenses()
 class OrderContext:
     """What the campaign is at, for saying what will happen to an order."""
 
-    speaker: str = ""  # who speaks next, e.g. "the Researcher of c1-004"; empty: nobody does
+    speaking: tuple[str, ...] = ()  # whose turn it is, e.g. "the Researcher of c1-004": each has begun without the line
     busy: str = ""  # what runs until somebody speaks, e.g. "the baselines are trained first"
     search: bool = False  # no language model listens
     understood: tuple[str, ...] = ()  # words that a search acts on
@@ -72,6 +74,7 @@ class OrderContext:
     asks: bool = False  # there is nothing but questions in it
     running: tuple[str, ...] = ()  # ids of experiments at work
     waiting: tuple[str, ...] = ()  # ids that wait for a word, oldest first
+    answered: Mapping[str, str] = field(default_factory=dict)  # id -> how the last request about it ended
     ideas: tuple[str, ...] = ()  # ids of the pool
     names: tuple[str, ...] = ()  # of experiments, baselines and families, ids first
     begun: int = 0  # candidates so far
@@ -195,11 +198,12 @@ def _changed_budget(order: Order, inbox: Inbox, at: OrderContext) -> str:
 
 
 def _heard(order: Order, at: OrderContext) -> str:
-    when = f"{at.speaker} hears it next" if at.speaker else "the next speaker hears it"
-    if order.agent:
-        when = f"the {order.agent} hears it at its next turn"
+    when = f"the {order.agent} hears it at its next turn" if order.agent else "whoever speaks next hears it"
+    # Who that is cannot be known: two experiments talk side by side, and a turn that has begun has not heard the line.
+    now = f"; {' and '.join(at.speaking)} {'speak' if at.speaking[1:] else 'speaks'} now" if at.speaking else ""
+    sooner = ", /interrupt and it is heard at once" if now and not at.search and not order.agent else ""
     busy = f" ({at.busy})" if at.busy else ""
-    return f"noted: {when}{busy}{_search_says(at)}"
+    return f"noted: {when}{now}{sooner}{busy}{_search_says(at)}"
 
 
 def _proposed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
@@ -231,24 +235,48 @@ def _search_says(at: OrderContext) -> str:
 
 
 def _answered(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
-    if not at.waiting:
+    waiting = _unanswered(inbox, at)
+    meant = order.experiment or ("" if waiting or not at.waiting else at.waiting[0])
+    if meant not in waiting and (ended := _ended(meant, inbox, at)):
+        return f"{meant} waits no more: {ended}"
+    if not waiting:
         return "nothing waits for your word"
-    if order.experiment and order.experiment not in at.waiting:
-        return f"{order.experiment} does not wait; these do: {', '.join(at.waiting)}"
-    if order.text and len(at.waiting) > 1 and not order.experiment:  # "/approve all", "/approve the second one"
-        return f"say which, /approve ID: {', '.join(at.waiting)} wait"
-    inbox.approve(order.experiment, user)
-    return f"{order.experiment or at.waiting[0]} goes on"
+    if order.experiment and order.experiment not in waiting:
+        return f"{order.experiment} does not wait; these do: {', '.join(waiting)}"
+    if order.text and len(waiting) > 1 and not order.experiment:  # "/approve all", "/approve the second one"
+        return f"say which, /approve ID: {', '.join(waiting)} wait"
+    chosen = order.experiment or waiting[0]
+    inbox.approve(chosen, user)
+    return f"{chosen} goes on"
 
 
 def _vetoed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:
-    chosen = order.experiment or (at.waiting[0] if at.waiting else (at.running[-1] if at.running else ""))
+    waiting = _unanswered(inbox, at)
+    if at.waiting and not waiting and not order.experiment:  # not the newest that runs: this meant what waited
+        return f"{at.waiting[0]} waits no more: {_ended(at.waiting[0], inbox, at)}"
+    chosen = order.experiment or (waiting[0] if waiting else (at.running[-1] if at.running else ""))
     if not chosen:
         return "nothing runs or waits that could be ended"
+    earlier = inbox.on_its_way(chosen)
+    if earlier is not None and earlier.kind == "veto":
+        return f"{chosen} is ended already: {in_words(earlier)}"
     if order.experiment and order.experiment not in (*at.waiting, *at.running):
-        return f"{order.experiment} neither waits nor runs: it cannot be ended"
+        ended = at.answered.get(order.experiment, "it cannot be ended")
+        return f"{order.experiment} neither waits nor runs: {ended}"
     inbox.veto(order.text, chosen, user)
-    return f"{chosen} is ended: {order.text or 'no reason given'}"
+    before = f", though {in_words(earlier)}" if earlier is not None else ""
+    return f"{chosen} is ended{before}: {order.text or 'no reason given'}"
+
+
+def _unanswered(inbox: Inbox, at: OrderContext) -> tuple[str, ...]:
+    """What waits and has no answer on its way: several people may answer in the same moment."""
+    return tuple(ident for ident in at.waiting if inbox.on_its_way(ident) is None)
+
+
+def _ended(ident: str, inbox: Inbox, at: OrderContext) -> str:
+    """How the request about an experiment ended, or is about to; empty where none did."""
+    earlier = inbox.on_its_way(ident)
+    return in_words(earlier) if earlier is not None else at.answered.get(ident, "")
 
 
 _KINDS = {

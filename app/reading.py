@@ -60,14 +60,20 @@ def pick_experiment(archive: Archive, ident: str) -> Experiment:
 
     Raises `UnknownExperiment`, which names the nearest.
     """
-    asked, campaigns = ident.strip().lower(), archive.campaigns()
+    campaigns = archive.campaigns()
     latest = archive.experiments(campaigns[-1].id) if campaigns else ()
-    for experiment in latest:
+    return meant(ident, latest, archive.experiments())
+
+
+def meant(ident: str, here: Sequence[Experiment], everybody: Sequence[Experiment]) -> Experiment:
+    """The same among records: numbers and names are those of `here`, ids of `everybody`. Pure."""
+    asked = ident.strip().lower()
+    for experiment in here:
         by_number = experiment.role is Role.CANDIDATE and asked.isdecimal() and int(asked) == experiment.number
         by_name = experiment.role is Role.BASELINE and asked in (experiment.name, experiment.id.partition("-")[2])
         if by_number or by_name:
             return experiment
-    known = {e.id: e for e in archive.experiments()}
+    known = {e.id: e for e in everybody}
     written = written_out(asked if asked.startswith("c") or asked.isdecimal() else f"c{asked}")
     if written in known:
         return known[written]

@@ -7,31 +7,30 @@ from collections.abc import Sequence
 from move37.agents.budget import Expenses
 from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
 from move37.app.live_state import Active, LiveState
-from move37.app.orders import Order, OrderContext
+from move37.app.orders import AGENTS, Order, OrderContext
 from move37.lab.records import Role
 from move37.lab.tasks.registry import kind_of
 
-_SPEAKERS = {"hypothesis": "Researcher", "candidate": "Engineer", "gates": "Debugger", "analysis": "Analyst"}
+_FIRST = {"hypothesis": "Researcher", "candidate": "Engineer", "analysis": "Analyst"}  # who begins a stage
 
 
 def situation(board: LiveState, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
     """Of the campaign behind `board`, for one order. `search`: no language model listens."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
-    speaker = _speaker([active for active in running if active.id not in board.waiting])
-    wait = "waits" if len(board.waiting) == 1 else "wait"
-    asked = f"{', '.join(board.waiting)} {wait} for a word first" if board.waiting and not speaker else ""
+    speaking = _speaking([active for active in running if active.id not in board.waiting])
     told = board.budget_now()
     spoken = search and order.verb in ("say", "ask", "propose")
     understood, ignored, asks = _read(order.text, task) if spoken else ((), (), False)
     return OrderContext(
-        speaker=speaker,
-        busy="the baselines are trained first" if board.phase == "baselines" else asked,
+        speaking=speaking,
+        busy=_busy(board, speaking),
         search=search,
         understood=understood,
         ignored=ignored,
         asks=asks,
         running=tuple(active.id for active in running),
         waiting=tuple(board.waiting),
+        answered=dict(board.answered),
         ideas=tuple(ideas),
         names=_names(board),
         begun=sum(e.role is Role.CANDIDATE for e in board.experiments.values()),
@@ -46,13 +45,19 @@ def _names(board: LiveState) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*board.experiments, *filter(None, (*(e.family for e in known), *named))]))
 
 
-def _speaker(running: Sequence[Active]) -> str:
-    for active in running:
-        stage = active.stage.split(":")[0]
-        who = active.speaking if active.speaking in _SPEAKERS.values() else _SPEAKERS.get(stage, "")
-        if who:
-            return f"the {who} of {active.id}"
-    return ""
+def _speaking(running: Sequence[Active]) -> tuple[str, ...]:
+    turns = ((active.speaking or _FIRST.get(active.stage, ""), active.id) for active in running)
+    return tuple(f"the {who} of {ident}" for who, ident in turns if who in AGENTS)
+
+
+def _busy(board: LiveState, speaking: Sequence[str]) -> str:
+    """What has to happen before anybody speaks."""
+    if board.paused:
+        return "it is paused, /resume goes on"
+    if board.phase == "baselines":
+        return "the baselines are trained first"
+    wait = "waits" if len(board.waiting) == 1 else "wait"
+    return f"{', '.join(board.waiting)} {wait} for a word first" if board.waiting and not speaking else ""
 
 
 def _read(text: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:

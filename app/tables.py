@@ -17,7 +17,7 @@ from move37.app.fitting import STYLES, table
 from move37.app.text import columns, counted, harmless, one_line
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
-from move37.app.views.evidence import ladder_signs, shown_by
+from move37.app.views.evidence import SQUARES, ladder_signs, shown_by
 from move37.app.views.experiment import Detail
 from move37.app.views.shapes import Section
 from move37.app.views.words import CAVEAT, NOTES, seeds_text, sign_of, state_text, value_text, verdict_text
@@ -35,7 +35,7 @@ SPEAKERS = {
     "Analyst": "blue",
     "Lab": "dim",
 }
-SIGNS = "Squares are the rungs of evidence: ■ reached, ✗ failed, □ not asked; `move37 show ID` names them."
+SIGNS = f"{SQUARES}; `move37 show ID` names them."
 NAME = 18  # columns that a name needs to be told from others
 
 

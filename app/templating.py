@@ -18,7 +18,7 @@ from markupsafe import Markup
 from move37.app.text import bare, one_line
 from move37.app.views import words
 from move37.app.views.code import highlighted, highlighted_difference
-from move37.app.views.evidence import ladder_signs
+from move37.app.views.evidence import SQUARES, ladder_signs, rungs_shown
 from move37.app.views.leaderboard import Group
 from move37.lab.numbers import DigitScale
 from move37.lab.summary import Summary
@@ -53,6 +53,8 @@ def _with_words(made: Environment) -> Environment:
     made.globals |= {
         "seeds_text": words.seeds_text,
         "ladder_signs": ladder_signs,
+        "rungs_shown": rungs_shown,
+        "squares": SQUARES,
         "state_text": words.state_text,
         "value_text": words.value_text,
         "verdict_text": words.verdict_text,

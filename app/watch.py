@@ -7,6 +7,7 @@ is as fresh as the campaign last told.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,10 +36,11 @@ from move37.lab.tasks.task import Progress
 @dataclass(slots=True)
 class _Seen:
     lines: int = 0
+    unheard: set[str] = field(default_factory=set)  # ids of what users said and nobody has heard
     experiments: dict[str, Experiment] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    asked: dict[tuple[str, str, str], str] = field(default_factory=dict)  # an open request -> its experiment
     notices: list[StoredNotice] = field(default_factory=list)
     orders: set[int] = field(default_factory=set)
     since: str = ""  # what was told before this is old
@@ -57,7 +59,8 @@ class Watcher:
         self.own: set[int] = set()  # orders of whoever looks on: their answers are shown already
         self._campaign = campaign
         lines = self._archive.lines(campaign=campaign)
-        self._seen = _Seen(lines=max(0, len(lines) - past))
+        unheard = {line.id for line in lines if line.user and not line.experiment}
+        self._seen = _Seen(lines=max(0, len(lines) - past), unheard=unheard)
         if len(lines) > past:  # else all of it is told, from the beginning
             self._seen.since = lines[-past].at if past else now()
         self._seen.experiments = {e.id: e for e in self._archive.experiments(campaign)}
@@ -105,13 +108,17 @@ class Watcher:
         return found
 
     def _said(self) -> list[Event]:
+        """What is new, and before it what users had said and somebody heard since: the same line, with its hearer."""
         lines = self._archive.lines(campaign=self._campaign)
-        new, self._seen.lines = lines[self._seen.lines :], len(lines)
+        old, new = lines[: self._seen.lines], lines[self._seen.lines :]
+        heard = [line for line in old if line.experiment and line.id in self._seen.unheard]
+        self._seen.lines = len(lines)
+        self._seen.unheard = {line.id for line in lines if line.user and not line.experiment}
         return [
             Spoke(experiment=line.experiment, source=line.source, to=line.to, text=line.text)
             if line.experiment
             else Notice(text=f"{line.source}: {one_line(line.text, LONGEST_SHOWN)}")  # nobody has heard it yet
-            for line in new
+            for line in (*heard, *new)
         ]
 
     def _state(self) -> list[Event]:
@@ -163,14 +170,21 @@ class Watcher:
         return found
 
     def _requests(self) -> list[Event]:
-        open_now = {r.experiment: r for r in self._live.requests(self._campaign)}
-        new = [r for ident, r in open_now.items() if ident not in self._seen.asked]
-        closed = self._seen.asked - open_now.keys()
-        self._seen.asked = set(open_now)
+        open_now = {(r.experiment, r.kind, r.at): r for r in self._live.requests(self._campaign)}
+        new = [r for key, r in open_now.items() if key not in self._seen.asked]
+        closed = [ident for key, ident in self._seen.asked.items() if key not in open_now]
+        self._seen.asked = {key: r.experiment for key, r in open_now.items()}
         return [
-            *(ApprovalClosed(experiment=ident, answer="") for ident in sorted(closed)),
-            *(ApprovalRequested(experiment=r.experiment, kind=r.kind, text=r.text) for r in new),
+            *(ApprovalClosed(experiment=ident, answer="") for ident in closed),
+            *(
+                ApprovalRequested(experiment=r.experiment, kind=r.kind, text=r.text, seconds=_seconds_until(r.until))
+                for r in new
+            ),
         ]
+
+
+def _seconds_until(until: str | None) -> float | None:
+    return None if until is None else max(0.0, (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds())
 
 
 def _budget(state: Any) -> BudgetUpdated:

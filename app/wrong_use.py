@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from move37.app.ids import looks_like_id
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,17 +42,20 @@ ELSEWHERE: Mapping[str, str] = {
     "test": "`move37 check FILE`",
 }
 
-_ID = re.compile(r"(?i)c?\d+(-[\w.-]+)?")
 
+def sentence(error: Any, group: Any = None, words: Sequence[str] = ()) -> str:
+    """The one line that a person reads; `error` is any of click's errors of use.
 
-def sentence(error: Any) -> str:
-    """The one line that a person reads; `error` is any of click's errors of use."""
+    Where it does not know its command, that is looked up in `group` by the `words` that were typed.
+    """
     if type(error).__name__ == "NoSuchOption":
         return _option(error.option_name, error.ctx)
     message = plain(error.format_message())
     context = getattr(error, "ctx", None)
     if context is None:
-        return f"{message}: see `move37 --help`"
+        known = [opt for param in getattr(group, "params", ()) for opt in param.opts]  # those may stand everywhere
+        everywhere = getattr(error, "option_name", "") in known
+        return f"{message}: see `{'move37' if everywhere else _typed(group, words)} --help`"
     remedy = ""
     if message.startswith("No such command"):
         word, _, near = message.removeprefix("No such command '").partition("'")
@@ -59,6 +64,16 @@ def sentence(error: Any) -> str:
     elif message.startswith("Got unexpected extra argument"):
         remedy = _extra(message.rpartition("(")[2].rstrip(")"), context)
     return f"{message}: {remedy or f'see `{context.command_path} --help`'}"
+
+
+def _typed(group: Any, words: Sequence[str]) -> str:
+    """The command that the words begin with: "move37 memory add"."""
+    path = ["move37"]
+    for word in words:
+        if word in getattr(group, "commands", {}):
+            path.append(word)
+            group = group.commands[word]
+    return " ".join(path)
 
 
 def _option(name: str, context: Any) -> str:
@@ -100,7 +115,7 @@ _WORDS = (
 
 def _command(word: str, context: Any) -> str:
     asked = word.lower()
-    if context.parent is None and _ID.fullmatch(word):
+    if context.parent is None and looks_like_id(word):
         return f"try `move37 show {word}`"
     if context.parent is None and asked in ELSEWHERE:
         return f"try {ELSEWHERE[asked]}"
@@ -113,7 +128,7 @@ def _extra(words: str, context: Any) -> str:
     takes_campaign = any("--campaign" in param.opts for param in context.command.params)
     if takes_campaign and re.fullmatch(r"\d{1,4}", word):
         return f"try `{context.command_path} --campaign {int(word)}`"
-    if context.command_path == "move37 list" and _ID.fullmatch(word):
+    if context.command_path == "move37 list" and looks_like_id(word):
         return f"try `move37 show {word}`"
     return ""
 

@@ -86,10 +86,17 @@ async def _started(home: Path, resume: int | None, values: dict[str, Any]) -> in
 
 async def campaigns(hub: Hub) -> None:
     """Every campaign, and the best value against compute for those of one task."""
-    found = (await hub.campaigns())[-SHOWN:]
+    every = await hub.campaigns()
+    found = every[-SHOWN:]
     views = [await hub.view(c.id) for c in found]
     with content():
         fragment("<h2>Campaigns</h2>")
+        if not found:
+            fragment(render("quiet.html", text="Nothing has run in this home yet."))
+            return
+        if len(every) > SHOWN:
+            older = f"The newest {SHOWN} of {len(every)}; the older ones are in the list at the head of each page."
+            fragment(render("quiet.html", text=older))
         fragment(render("campaigns.html", table=campaigns_table(views[::-1])))
         for chart in campaigns_over_compute(views):
             draw(chart, small=await is_narrow())

@@ -10,7 +10,7 @@ from move37.app.page.frame import Page, content, experiment_link, fragment, rend
 from move37.app.page.results import draw, is_narrow
 from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
-from move37.app.views.charts import training
+from move37.app.views.charts import Chart, training
 from move37.app.views.code import highlighted_difference
 from move37.app.views.compare import comparison_of, oldest_first
 from move37.app.views.conversation import utterances
@@ -24,51 +24,56 @@ MOST = 8  # experiments that are compared at once
 
 async def experiment(page: Page, ident: str) -> None:
     """Hypothesis, difference, gates, curves, analysis, memory, conversation, and what may be done with it."""
-    drawn: list[Any] = [None]
+    seen: list[Any] = [None, None]  # the records that were looked at last, and what was drawn of them
     with content():
         place = ui.element("div")
 
     async def update() -> None:
         view = await page.hub.view(page.campaign)
-        if view is not drawn[0]:
-            drawn[0] = view
+        if view is seen[0]:
+            return
+        made = _made(page, view, ident)
+        if made != seen[1]:  # what others did since leaves this one as it was
             place.clear()
             with place:
-                _show(page, view, ident, small)
+                _show(page, view, ident, made, small)
+        seen[:] = view, made
 
     small = await is_narrow()
     await update()
     page.every(update, 2.0)
 
 
-def _show(page: Page, view: CampaignView, ident: str, small: bool) -> None:
+def _made(page: Page, view: CampaignView, ident: str) -> tuple[str, str, Chart | None]:
+    """Head and body as HTML, and the curves."""
     found = view.find(ident)
     if found is None:
-        fragment(
-            render("quiet.html", text=f"There is no experiment {one_line(ident, 60)} in campaign {page.campaign}.")
-        )
-        return
+        text = f"There is no experiment {one_line(ident, 60)} in campaign {page.campaign}."
+        return "", render("quiet.html", text=text), None
     made_from = ancestry([*view.ancestors.values(), *view.experiments])
-    fragment(
-        render(
-            "experiment_head.html",
-            e=found,
-            link=experiment_link(page.campaign),
-            ancestor=made_from.get(ident, ""),
-            children=children(made_from).get(ident, []),
-        )
+    head = render(
+        "experiment_head.html",
+        e=found,
+        link=experiment_link(page.campaign),
+        ancestor=made_from.get(ident, ""),
+        children=children(made_from).get(ident, []),
     )
-    with ui.element("div").classes("tools"):
-        _tools(page, ident, found.family, running=found.status is ExperimentStatus.RUNNING)
-    fragment(
-        render(
-            "experiment.html",
-            detail=detail_of(view, found),
-            said=utterances(view.lines.get(ident, ())),
-            open_code=found.role is Role.CANDIDATE,
-        )
+    body = render(
+        "experiment.html",
+        detail=detail_of(view, found),
+        said=utterances(view.lines.get(ident, ())),
+        open_code=found.role is Role.CANDIDATE,
     )
-    chart = training(view, {ident})
+    return head, body, training(view, {ident})
+
+
+def _show(page: Page, view: CampaignView, ident: str, made: tuple[str, str, Chart | None], small: bool) -> None:
+    found, (head, body, chart) = view.find(ident), made
+    if found is not None:
+        fragment(head)
+        with ui.element("div").classes("tools"):
+            _tools(page, ident, found.family, running=found.status is ExperimentStatus.RUNNING)
+    fragment(body)
     if chart is not None:
         draw(chart, small=small)
 

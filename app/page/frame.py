@@ -37,6 +37,7 @@ class Page:
         self.hub = hub
         self.campaign = campaign
         self.section = section
+        self._viewer = ui.context.client
         self._status: Any = None
         self._pause: Any = None
         self._stop: Any = None
@@ -60,7 +61,9 @@ class Page:
                 answer = await self.hub.order(self.campaign, kind, text=text, experiment=experiment, user=self.user)
             except ValueError as error:
                 answer = str(error)
-        ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
+        # What was clicked may be gone by now, as a request that somebody else answered: the page itself is there.
+        with self._viewer:
+            ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
         return answer
 
     def every(self, update: Callable[[], Awaitable[None]], seconds: float = EVERY) -> None:
@@ -78,6 +81,7 @@ class Page:
             '<noscript><p style="margin: 2rem">This page needs JavaScript; '
             f'<a href="/c/{self.campaign}/report.html">the report of this campaign</a> reads without it.</p></noscript>'
         )
+        ui.add_body_html(f"<script>{keeping()}</script>")
         live = await self.hub.live(self.campaign)
         campaigns = await self.hub.campaigns()
         with ui.element("header").classes("top"):
@@ -226,6 +230,12 @@ def render(template: str, **values: Any) -> str:
 def experiment_link(campaign: int) -> str:
     """What stands before an experiment's id in an address."""
     return f"/c/{quote(str(campaign))}/e/"
+
+
+@cache
+def keeping() -> str:
+    """The script that keeps open what the viewer opened."""
+    return (templating.FOLDER / "page.js").read_text(encoding="utf-8")
 
 
 @cache

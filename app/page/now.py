@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -11,6 +13,7 @@ from move37.app.page.frame import Page, content, experiment_link, fragment, rend
 from move37.app.page.hub import LiveFeed
 from move37.app.page.limits import open_limits
 from move37.app.page.standing import standing
+from move37.app.reading import meant
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
@@ -20,9 +23,11 @@ from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.live import StoredRequest
 from move37.lab.archive.message import Message
+from move37.lab.errors import UnknownExperiment
 
 SHOWN = 150  # of the newest lines
 LONGEST = 8_000  # characters of a line that is typed
+ALL_LINES = "Each experiment's page has its own; all of them are under Data in the menu."
 HINTS = "Say something to whoever speaks next, or type /help"
 
 
@@ -32,7 +37,8 @@ class Now:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
-        self._asked: tuple[StoredRequest, ...] | None = None
+        self._hearers: list[tuple[str, str]] = []  # of what users said, as it was drawn
+        self._asked: dict[tuple[str, str, str], tuple[Any, Any]] = {}  # a request -> its card, and its line about time
         self._drawn: Any = None
 
     async def build(self) -> None:
@@ -73,7 +79,7 @@ class Now:
 
     async def send(self) -> None:
         """What was typed, understood as at the terminal."""
-        text = str(self._field.value or "")[:LONGEST]
+        text = str(self._field.value or "").strip()[:LONGEST]
         order = _understood(text)
         kind = control_kind(order)
         if order.verb in LOOKUPS:
@@ -89,7 +95,13 @@ class Now:
 
     async def _look_up(self, verb: str, ident: str) -> None:
         if verb in ("show", "diff", "why"):
-            ui.navigate.to(experiment_link(self._page.campaign) + ident)
+            view = await self._page.hub.view(self._page.campaign)
+            try:
+                found = meant(ident, view.experiments, view.experiments)
+            except UnknownExperiment as error:
+                ui.notify(bare(str(error)), position="top", multi_line=True)
+                return
+            ui.navigate.to(experiment_link(self._page.campaign) + quote(found.id))
         elif verb == "status":
             word, detail, _ = standing(await self._page.hub.live(self._page.campaign))
             ui.notify(f"{word}: {detail}" if detail else word, position="top", multi_line=True)
@@ -143,15 +155,19 @@ class Now:
     def _draw_said(self, view: CampaignView) -> None:
         every = sorted((line for lines in view.lines.values() for line in lines), key=lambda line: line.at)
         count, last = self._said
-        if count == len(every) and (not every or every[-1] == last):
+        hearers = [(line.id, line.to) for line in every[:count] if line.user]  # who heard a line is known later
+        if count == len(every) and (not every or every[-1] == last) and hearers == self._hearers:
             return
-        grown = count and len(every) > count and every[count - 1] == last
+        grown = count and len(every) > count and every[count - 1] == last and hearers == self._hearers
         new = every[count:] if grown else every[-SHOWN:]
         with self._stream:
             if not grown:
                 self._stream.clear()
+                if len(every) > SHOWN:
+                    fragment(render("quiet.html", text=f"The newest {SHOWN} of {len(every)} lines. {ALL_LINES}"))
             fragment(_talk(new, self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>")
         self._said = len(every), every[-1] if every else None
+        self._hearers = [(line.id, line.to) for line in every if line.user]
         ui.run_javascript(
             f"const s = getHtmlElement({self._stream.id});"
             f"if ({str(not grown).lower()} || s.scrollHeight - s.scrollTop - s.clientHeight < 400)"
@@ -159,19 +175,22 @@ class Now:
         )
 
     def _draw_requests(self, live: LiveFeed, view: CampaignView) -> None:
-        waiting = live.requests if live.running else ()
-        if waiting == self._asked:
-            return
-        self._asked = waiting
-        self._requests.clear()
-        with self._requests:
-            for request in waiting:
-                self._draw_request(request, view)
+        """A card a request. One that stays is not drawn again: the reason that somebody types there would be lost."""
+        waiting = {(r.experiment, r.kind, r.at): r for r in (live.requests if live.running else ())}
+        for gone in self._asked.keys() - waiting.keys():
+            self._asked.pop(gone)[0].delete()
+        for key, request in waiting.items():
+            if key not in self._asked:
+                with self._requests:
+                    self._asked[key] = self._draw_request(request, view)
+            _, line = self._asked[key]
+            line.set_text(now.deadline(request, datetime.now(UTC), paused=bool(live.state.get("paused"))))
 
-    def _draw_request(self, request: StoredRequest, view: CampaignView) -> None:
+    def _draw_request(self, request: StoredRequest, view: CampaignView) -> tuple[Any, Any]:
         found = view.find(request.experiment)
-        with ui.element("div").classes("request"):
+        with ui.element("div").classes("request") as card:
             fragment(render("requests.html", request=request, name=found.name if found else ""))
+            line = ui.label().classes("quiet")
             reason = ui.input("Why not").props("dense maxlength=400").classes("w-full")
 
             async def say(kind: ControlKind) -> None:
@@ -181,12 +200,13 @@ class Now:
             with ui.row():
                 ui.button("Approve", on_click=lambda: say(ControlKind.APPROVE)).props("color=positive dense")
                 ui.button("Veto", on_click=lambda: say(ControlKind.VETO)).props("color=negative dense")
+        return card, line
 
 
 def _understood(text: str) -> Order:
     """As at the terminal, but a preference or a proposal may have several lines here."""
-    if text.strip() and not text.startswith("/"):
-        return Order(verb="say", text=text.strip())
+    if text and not text.startswith("/"):
+        return Order(verb="say", text=text)
     word, _, rest = text.partition(" ")
     if word == "/propose" and rest.strip():
         return Order(verb="propose", text=rest.strip())

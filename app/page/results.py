@@ -141,7 +141,7 @@ async def _redrawn(page: Page, name: str, make: Callable[[CampaignView], Any], s
 
     async def update() -> None:
         made = await page.hub.rendered(name, page.campaign, make)
-        if made is not drawn[0]:
+        if made is not drawn[0] and made != drawn[0]:
             drawn[0] = made
             show(made)
 

@@ -12,6 +12,7 @@ import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from move37.app import templating
 from move37.app.exits import EnvironmentFault
@@ -47,11 +48,15 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
         if target.exists() and not target.is_file() and not target.is_dir():  # a pipe or a device is written to
             target.write_text(text, encoding="utf-8")
             return target
-        # Written beside and renamed, so that a reader never sees half a page.
+        # Written beside and renamed, so that a reader never sees half a page; under a name of its own, because the
+        # campaign and every terminal at it write the same report in the moment when it ends.
         real = target.resolve()
-        half = real.with_name(f".{real.name}.half")
-        half.write_text(text, encoding="utf-8")
-        half.replace(real)
+        half = real.with_name(f".{real.name}.{uuid4().hex}.half")
+        try:
+            half.write_text(text, encoding="utf-8")
+            half.replace(real)
+        finally:
+            half.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(
             f"the report cannot be written to {target} ({error.strerror}): choose another --out"

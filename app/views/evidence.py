@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
 from move37.lab.claims import BASELINE, QUESTIONS, WORDS, claim_lesson, claim_text, ladder_of, position, rates_of
@@ -11,6 +11,8 @@ from move37.lab.records import Experiment, Metric, Role
 from move37.lab.tasks.registry import asks_questions
 
 _SIGNS: dict[str, tuple[str, Tone]] = {"reached": ("✓", "good"), "failed": ("✗", "bad"), "open": ("–", "quiet")}
+_SQUARES = {"reached": "■", "failed": "✗", "open": "□"}
+SQUARES = "Squares are the rungs of evidence, the lowest first: ■ reached, ✗ failed, □ not asked"
 
 
 def evidence_section(experiment: Experiment, metric: Metric) -> Section:
@@ -49,7 +51,13 @@ def ladder_signs(experiment: Experiment, metric: Metric) -> str:
     """The ladder as one sign a rung, for a line of the leaderboard; empty where there is none."""
     if not _has_ladder(experiment, metric):
         return ""
-    return "".join({"reached": "■", "failed": "✗", "open": "□"}[s.state] for s in ladder_of(experiment, metric))
+    return "".join(_SQUARES[s.state] for s in ladder_of(experiment, metric))
+
+
+def rungs_shown(experiments: Iterable[Experiment], metric: Metric) -> tuple[str, ...]:
+    """What each square stands for, in order; empty where no experiment has any."""
+    shown = next((e for e in experiments if _has_ladder(e, metric)), None)
+    return tuple(step.words for step in ladder_of(shown, metric)) if shown is not None else ()
 
 
 def _has_ladder(experiment: Experiment, metric: Metric) -> bool:

@@ -79,6 +79,11 @@ class LeaderboardView:
         return replace(self, groups=tuple(groups))
 
     @property
+    def measured(self) -> tuple[Experiment, ...]:
+        """Whoever has a number that counts, in no particular order."""
+        return tuple(p.experiment for g in self.groups for p in g.places)
+
+    @property
     def order(self) -> tuple[str, ...]:
         """Every experiment once, strongest evidence and best value first."""
         ranked = [p.experiment.id for g in self.groups for p in g.places]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from move37.app.units import spell_seconds
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import CurveLine, lines
 from move37.app.views.leaderboard import board_of
 from move37.lab.archive.controls import Control, ControlKind
-from move37.lab.archive.live import Curve, notices_of
+from move37.lab.archive.live import Curve, StoredRequest, notices_of
 from move37.lab.numbers import DigitScale
 from move37.lab.records import Role
 
@@ -71,6 +74,16 @@ def leaders(view: CampaignView) -> list[tuple[str, str, str, str]]:
                 for p in ordered
             ]
     return []
+
+
+def deadline(request: StoredRequest, at: datetime, *, paused: bool) -> str:
+    """When a request goes on by itself, seen from `at`; empty where it waits for ever."""
+    if request.until is None:
+        return ""
+    if paused:
+        return "The campaign is paused: this waits."
+    left = (datetime.fromisoformat(request.until) - at).total_seconds()
+    return f"Without an answer it goes on in {spell_seconds(60 * math.ceil(left / 60))}." if left > 0 else "It goes on."
 
 
 def told(state: Mapping[str, Any], controls: Sequence[Control]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from move37.agents.roles import LAB, USER
 from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
 from move37.app.views.evidence import height, shown_by
@@ -15,6 +16,7 @@ from move37.lab.archive.live import StoredRequest
 from move37.lab.claims import claim_lesson, unasked
 from move37.lab.records import Experiment
 
+TOLD = (LAB, USER)  # who tells whom of a request that went on by itself: see agents/approval.py
 MOST = 5  # experiments that are told of in each part
 
 
@@ -38,6 +40,7 @@ class Night:
     failed: tuple[Told, ...]
     principles: tuple[str, ...]
     waiting: tuple[str, ...]  # what a user is asked for, or could do next
+    unasked: tuple[str, ...] = ()  # what the lab told users about requests that nobody answered, oldest first
 
 
 def night_of(view: CampaignView, requests: Sequence[StoredRequest], *, running: bool) -> Night:
@@ -54,6 +57,7 @@ def night_of(view: CampaignView, requests: Sequence[StoredRequest], *, running: 
         failed=tuple(_told(e, e.reason) for e in view.candidates if e.status in ENDED)[-MOST:],
         principles=tuple(p.text for p in view.principles[: 2 * MOST]),
         waiting=tuple(_waiting(view, requests, running=running)),
+        unasked=tuple(line.text for lines in view.lines.values() for line in lines if (line.source, line.to) == TOLD),
     )
 
 

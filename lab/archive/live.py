@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ class Recorder(SharedConnection):
                 "INSERT INTO requests (campaign, experiment, kind, text, at, until) VALUES (?, ?, ?, ?, ?, ?)",
                 (self._campaign, experiment, kind, text, now(), until),
             )
+
+    def postpone(self, since: datetime) -> None:
+        """No time of the open requests has passed from `since` until now: they go on by themselves so much later."""
+        with self.write() as db:
+            for row in db.execute(
+                "SELECT id, at, until FROM requests WHERE campaign = ? AND answer IS NULL AND until IS NOT NULL",
+                (self._campaign,),
+            ).fetchall():
+                stood = datetime.now(UTC) - max(since, datetime.fromisoformat(row["at"]))
+                until = (datetime.fromisoformat(row["until"]) + stood).isoformat(timespec="seconds")
+                db.execute("UPDATE requests SET until = ? WHERE id = ?", (until, row["id"]))
 
     def close_request(self, experiment: str, answer: str) -> None:
         """Whatever was asked about `experiment` is answered."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from move37.agents.events import ApprovalRequested, StageStarted
+from move37.agents.events import ApprovalClosed, ApprovalRequested, Event, Spoke, StageStarted
 from move37.agents.inbox import Inbox
 from move37.app.chat import PipeSeat, completions, history, lines_of
 from move37.app.live_state import LiveState
@@ -34,16 +34,19 @@ from move37.app.situation import situation
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.records import BITS_PER_BYTE
 
-BUSY = OrderContext(speaker="the Critic of c1-004", running=("c1-003", "c1-004"), waiting=("c1-003",))
+BUSY = OrderContext(speaking=("the Critic of c1-004",), running=("c1-003", "c1-004"), waiting=("c1-003",))
 
 
 def told(line: str, inbox: Inbox, at: OrderContext = BUSY) -> str:
     return carry_out(understand(line), inbox, at)
 
 
-def test_a_line_goes_to_the_next_speaker_who_is_named() -> None:
+def test_a_line_goes_to_the_next_speaker_and_who_speaks_now_is_named() -> None:
     inbox = Inbox()
-    assert "the Critic of c1-004 hears it next" in told("  try a short convolution \n", inbox)
+    said = told("  try a short convolution \n", inbox)
+    assert said == (
+        "noted: whoever speaks next hears it; the Critic of c1-004 speaks now, /interrupt and it is heard at once"
+    )
     assert [said.text for said in inbox.take_lines()] == ["try a short convolution"]
 
 
@@ -82,7 +85,7 @@ def test_commands_reach_the_inbox() -> None:
     told("/veto c1-004 too much like c1-002", inbox)
     decisions = [inbox.take_decision(), inbox.take_decision()]
     assert [(d.kind, d.experiment, d.reason) for d in decisions if d] == [
-        ("approve", "", ""),
+        ("approve", "c1-003", ""),
         ("veto", "c1-004", "too much like c1-002"),
     ]
     told("/ban softmax", inbox)
@@ -105,6 +108,42 @@ def test_of_two_that_wait_the_one_that_was_named_is_meant_however_it_is_written(
         decision = inbox.take_decision()
         assert decision is not None and (decision.kind, decision.experiment) == (verb, "c1-003")
         assert said.startswith("c1-003")
+
+
+ANSWERS = ("/approve 3", "/veto 3 slow", "/approve", "/veto slow")
+ONE = OrderContext(running=("c1-003", "c1-004"), waiting=("c1-003",))
+
+
+@pytest.mark.parametrize("second", ANSWERS)
+@pytest.mark.parametrize("first", ANSWERS)
+def test_of_two_answers_in_the_same_moment_one_wins_and_the_other_person_is_told(first: str, second: str) -> None:
+    inbox = Inbox()
+    won = carry_out(understand(first), inbox, ONE, user="ada")
+    late = carry_out(understand(second), inbox, ONE, user="ben")
+    decisions = [d for d in (inbox.take_decision(), inbox.take_decision()) if d is not None]
+    assert won.startswith("c1-003 goes on" if "approve" in first else "c1-003 is ended")
+    assert decisions[0].source == "ada" and {d.experiment for d in decisions} == {"c1-003"}
+    assert f"ada {'approved it' if 'approve' in first else 'vetoed it: slow'}" in late
+    if (first[:8], second) == ("/approve", "/veto 3 slow"):  # what was let go may still be ended, by its id
+        assert late.startswith("c1-003 is ended, though") and decisions[1].kind == "veto"
+    else:
+        assert len(decisions) == 1
+
+
+def test_a_word_without_an_id_answers_the_oldest_that_has_no_answer_yet() -> None:
+    inbox = Inbox()
+    assert [told("/approve", inbox, TWO)[:6] for _ in range(2)] == ["c1-002", "c1-003"]
+    assert told("/approve", inbox, TWO) == "c1-002 waits no more: person approved it"
+
+
+def test_who_comes_too_late_hears_how_it_ended() -> None:
+    board = LiveState(BITS_PER_BYTE)
+    board.see(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor"))
+    board.see(ApprovalClosed(experiment="c1-001", answer="ada vetoed it: too dear"))
+    at = situation(board, understand("/approve 1"), search=False, task="mixers")
+    for line in ("/approve c1-001", "/veto c1-001 no"):
+        inbox = Inbox()
+        assert "ada vetoed it: too dear" in told(line, inbox, at) and inbox.take_decision() is None
 
 
 def _over_the_wire(line: str) -> Order:
@@ -213,10 +252,44 @@ def test_a_line_while_all_wait_for_a_word_says_so() -> None:
     board = LiveState(BITS_PER_BYTE)
     board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
     at = situation(board, understand("be bold"), search=False, task="mixers")
-    assert at.speaker == "the Researcher of c1-001"
+    assert at.speaking == ("the Researcher of c1-001",)
     board.see(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor"))
     at = situation(board, understand("be bold"), search=False, task="mixers")
-    assert told("be bold", Inbox(), at) == "noted: the next speaker hears it (c1-001 waits for a word first)"
+    assert told("be bold", Inbox(), at) == "noted: whoever speaks next hears it (c1-001 waits for a word first)"
+
+
+SAID: list[tuple[Event, str]] = [  # lines of one experiment, and whose turn each leaves it to be
+    (Spoke(experiment="c1-001", source="Researcher", to="tools", text="check"), "the Researcher of c1-001"),
+    (Spoke(experiment="c1-001", source="Researcher", to="Critic", text="a floor"), "the Critic of c1-001"),
+    (Spoke(experiment="c1-001", source="Researcher", to="person", text="gladly"), "the Critic of c1-001"),
+    (Spoke(experiment="c1-001", source="Critic", to="tools", text="recall"), "the Critic of c1-001"),
+    (Spoke(experiment="c1-001", source="ada", to="Critic", text="be kind"), "the Critic of c1-001"),
+    (Spoke(experiment="c1-001", source="Critic", to="Lab", text="accepted"), ""),
+    (StageStarted(experiment="c1-001", stage="candidate"), "the Engineer of c1-001"),
+    (StageStarted(experiment="c1-001", stage="gates"), ""),
+    (StageStarted(experiment="c1-001", stage="lm@100"), ""),
+    (StageStarted(experiment="c1-001", stage="analysis"), "the Analyst of c1-001"),
+]
+
+
+def test_whose_turn_it_is_is_told_truly_through_tools_answers_and_stages() -> None:
+    board = LiveState(BITS_PER_BYTE)
+    board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
+    for event, turn in SAID:
+        board.see(event)
+        assert situation(board, understand("hi"), search=False, task="mixers").speaking == ((turn,) if turn else ())
+
+
+def test_where_two_experiments_talk_both_are_named_and_nobody_is_promised() -> None:
+    board = LiveState(BITS_PER_BYTE)
+    board.see(StageStarted(experiment="c1-001", stage="analysis"))
+    board.see(StageStarted(experiment="c1-002", stage="hypothesis"))
+    at = situation(board, understand("be bold"), search=False, task="mixers")
+    said = told("be bold", Inbox(), at)
+    assert "whoever speaks next hears it; the Analyst of c1-001 and the Researcher of c1-002 speak now" in said
+    board.pause(True)
+    at = situation(board, understand("be bold"), search=False, task="mixers")
+    assert told("be bold", Inbox(), at).endswith("(it is paused, /resume goes on)")
 
 
 @pytest.mark.parametrize("verb", [v for v in ("say", *VERBS) if v not in LOOKUPS])

@@ -196,6 +196,13 @@ def test_who_waits_for_a_word_is_not_said_to_speak_next() -> None:
     assert len(status_lines(board)[-1]) <= 56  # whole at 60 columns
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(600.0, "without an answer it goes on in 10 min"), (None, "")])
+def test_a_request_says_when_it_goes_on_by_itself(seconds: float | None, told: str) -> None:
+    asked = ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor", seconds=seconds)
+    text = LiveState(BITS_PER_BYTE).see(asked)
+    assert text is not None and told in text.plain and ("without" in text.plain) is bool(told)
+
+
 def test_the_last_words_of_an_ended_experiment_do_not_bring_it_back() -> None:
     board = LiveState(BITS_PER_BYTE)
     board.see(ExperimentUpdated(experiment=an_experiment(status=ExperimentStatus.MEASURED)))

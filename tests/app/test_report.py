@@ -8,6 +8,8 @@ import json
 import os
 import re
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.app.reading import pick_campaign, reading
-from move37.app.report import html_of, markdown_of
+from move37.app.report import html_of, markdown_of, write_report
 from move37.app.text import bare
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.views.charts import charts, narrow
@@ -229,3 +231,25 @@ def test_gates_that_could_not_run_for_one_reason_share_a_line() -> None:
 def test_the_leaderboard_is_drawn_before_it_is_written(view: CampaignView) -> None:
     page = html_of(view)
     assert page.index('data-figure="0"') < page.index("<h2>Leaderboard") < page.index('data-figure="1"')
+
+
+def test_who_write_the_same_report_in_the_same_moment_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two terminals at a campaign that ended: one was told that the report cannot be written, and no next command."""
+    campaign = a_whole_campaign(tmp_path)
+    written, replace = threading.Barrier(2, timeout=60), Path.replace
+
+    def when_both_are_written(half: Path, target: Path) -> Path:
+        written.wait()
+        return replace(half, target)
+
+    def write() -> Path:
+        with Archive.open(tmp_path, readonly=True) as archive:
+            return write_report(archive, campaign, tmp_path / "reports" / "campaign-1.md", markdown=True)
+
+    monkeypatch.setattr(Path, "replace", when_both_are_written)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(write) for _ in range(2))
+        assert first.result() == second.result()
+    assert [p.name for p in first.result().parent.iterdir()] == ["campaign-1.md"]

@@ -6,6 +6,8 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ from move37.app.settings import load
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import EVERY, LiveReader, StoredNotice, notices_of
-from move37.lab.archive.message import Message, now
+from move37.lab.archive.message import ANYBODY, UNHEARD, Message, now
 from move37.lab.archive.store import Archive
 from move37.lab.tasks.task import Progress
 from tests.builders import a_brief, a_finished_experiment
@@ -92,6 +94,20 @@ def test_who_comes_back_hears_the_last_lines_first(tmp_path: Path, archive: Arch
         assert [e.text for e in watcher.poll() if isinstance(e, Spoke)] == ["line 3", "line 4"]
 
 
+def test_who_heard_a_users_line_is_told_when_somebody_did(tmp_path: Path, archive: Archive) -> None:
+    """At a terminal one's own line was acknowledged and then seemed to have vanished."""
+    line = Message(source="ada", to=ANYBODY, text="be bold", at=now(), user=True, stage=UNHEARD)
+    with Watcher(tmp_path, 1) as watcher:
+        archive.say(1, line)
+        (notice,) = watcher.poll()
+        assert isinstance(notice, Notice) and notice.text == "ada: be bold"
+        said(archive, "accepted")
+        archive.heard(1, replace(line, to="Critic", experiment="c1-001", stage="hypothesis"))
+        heard, accepted = watcher.poll()
+        assert isinstance(heard, Spoke) and (heard.source, heard.to, heard.experiment) == ("ada", "Critic", "c1-001")
+        assert isinstance(accepted, Spoke) and watcher.poll() == []
+
+
 def test_events_reach_another_process_through_the_archive(tmp_path: Path, archive: Archive) -> None:
     experiment = a_finished_experiment(archive, archive.campaign(1))
     budget = BudgetUpdated(done=1, budget=2, seconds=3.0, seconds_left=None, tokens=5, cost=0.5, phase="search")
@@ -105,9 +121,9 @@ def test_events_reach_another_process_through_the_archive(tmp_path: Path, archiv
         found = watcher.poll()
         assert budget in found and StageStarted(experiment=experiment.id, stage="lm@100") in found
         assert [e.progress.step for e in found if isinstance(e, TrainingUpdated)] == [20]
-        assert [(e.experiment, e.text) for e in found if isinstance(e, ApprovalRequested)] == [
-            (experiment.id, "class Mixer: ...")
-        ]
+        (asked,) = (e for e in found if isinstance(e, ApprovalRequested))
+        assert (asked.experiment, asked.text) == (experiment.id, "class Mixer: ...")
+        assert asked.seconds is not None and 0 < asked.seconds <= 60.0
         assert "the server is back" in [e.text for e in found if isinstance(e, Notice)]
         live(ApprovalClosed(experiment=experiment.id, answer="approved"))
         live(StageFinished(experiment=experiment.id, stage="memory"))
@@ -181,6 +197,45 @@ def test_what_waited_when_a_campaign_died_waits_no_more_when_it_begins_again(tmp
         live.paused(True)
         LiveLog(tmp_path, 1)
         assert reader.requests(1) == () and not reader.state(1)["paused"]
+
+
+def test_of_one_experiment_a_second_request_is_told_though_nobody_looked_in_between(
+    tmp_path: Path, archive: Archive
+) -> None:
+    with LiveLog(tmp_path, 1) as live, Watcher(tmp_path, 1, past=0) as watcher:
+        live(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="a floor"))
+        assert [type(e) for e in watcher.poll()] == [ApprovalRequested]
+        live(ApprovalClosed(experiment="c1-001", answer="ada approved it"))
+        live(ApprovalRequested(experiment="c1-001", kind="promotion", text="200 steps"))
+        assert [type(e) for e in watcher.poll()] == [ApprovalClosed, ApprovalRequested]
+        assert watcher.poll() == []
+
+
+def test_no_time_of_a_request_passes_while_the_campaign_is_paused(
+    tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page named a time at which it goes on, and that time came and went during the pause."""
+    with LiveLog(tmp_path, 1) as live, LiveReader(tmp_path) as reader:
+        live(ApprovalRequested(experiment="c1-001", kind="code", text="x", seconds=60.0))
+        live(ApprovalRequested(experiment="c1-002", kind="code", text="x"))
+        first = reader.requests(1)[0]
+        live.paused(True)
+        live.paused(True)
+        monkeypatch.setattr("move37.lab.archive.live.datetime", _InAnHour)
+        live.paused(False)
+        live.paused(False)
+        moved, waits = reader.requests(1)
+    assert first.until is not None and moved.until is not None and waits.until is None
+    later = datetime.fromisoformat(moved.until) - datetime.fromisoformat(first.until)
+    assert timedelta(minutes=59) < later < timedelta(minutes=61)
+
+
+class _InAnHour(datetime):
+    """A clock that is an hour ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(hours=1)
 
 
 def test_a_pause_and_a_long_line_are_seen_from_another_process(tmp_path: Path, archive: Archive) -> None:

@@ -63,6 +63,8 @@ def test_completion_looks_into_the_home_that_stands_behind(finished: Path) -> No
     [
         ("c1-001", "try `move37 show c1-001`"),
         ("7", "try `move37 show 7`"),
+        ("1-gla", "try `move37 show 1-gla`"),
+        ("C1-GLA", "try `move37 show C1-GLA`"),
         ("lst", "Did you mean 'list'?"),
         ("search softmax", "try `move37 memory search`"),
         ("memory serch", "Did you mean 'search'?: see `move37 memory --help`"),
@@ -79,7 +81,9 @@ def test_completion_looks_into_the_home_that_stands_behind(finished: Path) -> No
         ("list --campaign 0", "at least 1"),
         ("run --workers 0", "--workers: 0 cannot be used: it has to be at least 1"),
         ("run --brief nofile.md", "(No such file or directory)"),
-        ("show c1-001 --home", "requires an argument"),
+        ("show c1-001 --home", "requires an argument: see `move37 --help`"),
+        ("--home x export --to", "requires an argument: see `move37 export --help`"),
+        ("memory export --out", "requires an argument: see `move37 memory export --help`"),
         *((word, remedy) for word, remedy in ELSEWHERE.items()),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.live import LiveReader, Recorder
+from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
 from move37.lab.records import Brief
 from tests.app.campaigns import a_whole_campaign
@@ -101,6 +102,24 @@ def test_a_group_that_is_closed_shows_that_it_opens(browser: Any, address: str) 
         assert "▸" in closed.evaluate(sign)
         closed.click()
         assert "▾" in seen.page.locator("details.plain > summary").nth(2).evaluate(sign)
+
+
+def test_what_was_opened_stays_open_when_it_is_drawn_again(browser: Any, address: str, home: Path) -> None:
+    """While a campaign runs each new record drew the page again, and closed what somebody was reading."""
+    with Seen(browser) as seen:
+        seen.page.goto(f"{address}/c/1/e/c1-003", wait_until="networkidle")
+        seen.page.locator("details[data-keep=conversation] > summary").click()
+        with Archive.open(home) as archive:
+            line = Message(source="Analyst", to="Lab", text="one word more", at=now(), experiment="c1-003")
+            archive.say(1, line)
+        seen.page.get_by_text("one word more").wait_for(state="visible")
+
+
+def test_what_the_squares_mean_is_said_without_a_pointer(browser: Any, address: str) -> None:
+    with Seen(browser, viewport={"width": 390, "height": 844}) as seen:
+        seen.page.goto(f"{address}/c/1/board", wait_until="networkidle")
+        seen.page.get_by_text("■ reached, ✗ failed, □ not asked").click()
+        seen.page.get_by_text("beats itself without its new part").wait_for(state="visible")
 
 
 def test_the_theme_is_kept(browser: Any, address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from move37.app.page.standing import standing
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.views.compare import comparison_of, oldest_first
 from move37.app.views.lineage import ancestry, descendants
-from move37.app.views.now import at_work, told
+from move37.app.views.now import at_work, deadline, told
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.archive.live import StoredRequest
 from move37.lab.archive.store import Archive
@@ -54,6 +55,20 @@ def test_a_campaign_that_waits_for_a_word_does_not_say_that_it_runs(
     assert ("1 for your word" in detail) == bool(requests)
     waiting = {r.experiment for r in live.requests}
     assert [a.id for a in at_work(view, state, (), waiting)] == ["c1-001"] + ["c1-002"] * (not requests)
+
+
+@pytest.mark.parametrize(
+    ("until", "paused", "says"),
+    [
+        (None, False, ""),
+        ("2026-01-01T00:09:05+00:00", False, "Without an answer it goes on in 10 min 00 s."),
+        ("2026-01-01T00:09:05+00:00", True, "The campaign is paused: this waits."),
+        ("2025-12-31T23:59:59+00:00", False, "It goes on."),
+    ],
+)
+def test_a_request_says_in_minutes_when_it_goes_on_by_itself(until: str | None, paused: bool, says: str) -> None:
+    request = StoredRequest(experiment="c1-002", kind="code", text="x", at="2026", until=until)
+    assert deadline(request, datetime(2026, 1, 1, tzinfo=UTC), paused=paused) == says
 
 
 def test_the_tree_as_a_list_holds_everybody_who_descends_from_somebody_once(view: CampaignView) -> None:
