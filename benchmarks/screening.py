@@ -29,6 +29,7 @@ from random import Random
 from move37.agents.arms import RandomArm, SearchSpace, Tried
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
+from move37.app import logs
 from move37.app.measuring import open_context
 from move37.app.settings import load
 from move37.lab.forecasts import spearman
@@ -165,8 +166,9 @@ async def main() -> None:
     parser.add_argument("--steps", default="100,200,500")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    logs.to_console("warning")
     steps = sorted(int(s) for s in given.steps.split(","))
-    settings = load({"home": given.home, "sandbox": {"kind": "process"}})
+    settings = load({"home": given.home, "sandbox": "process"})
     async with open_context(settings, open_task("mixers", cache=given.home / "cache"), written_by="grammar") as context:
         pool, lost = await measured(context, given.families.split(","), given.each, steps, given.seed)
     print(json.dumps(report(pool, steps, Random(0)) | {"not trained": lost}, indent=1))
