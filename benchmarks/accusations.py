@@ -69,6 +69,12 @@ def composition(seed: int) -> Genome:
     return put(rng.choice(SURROUNDED), genome, rng) or genome
 
 
+def mixers(first: int, count: int) -> list[Genome]:
+    """`count` compositions from number `first` on, each once; behind those from 0 on, the baselines."""
+    genomes = [composition(seed) for seed in range(first, first + count)]
+    return list(dict.fromkeys([*genomes, *([] if first else BASELINES.values())]))
+
+
 class Here(Remote):
     """A candidate's process that is this one: for sources of our own alone."""
 
@@ -222,6 +228,7 @@ def main() -> None:
     """Check what --out does not hold yet, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compositions", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first; with 0 the baselines follow")
     parser.add_argument("--draws", type=int, default=10, help="checks of each layer's honest gradients")
     parser.add_argument("--false", type=int, default=1, help="checks of each kind of false gradients, a layer")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; mixers that stand in it are left out")
@@ -230,10 +237,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if not given.table:
-        text = open_corpus(given.cache).train
-        done = {row["plan"] for row in read(given.out)}
-        genomes = [*map(composition, range(given.compositions)), *BASELINES.values()]
-        for genome in dict.fromkeys(g for g in genomes if g.to_json() not in done):
+        text, done = open_corpus(given.cache).train, {row["plan"] for row in read(given.out)}
+        for genome in (g for g in mixers(given.first, given.compositions) if g.to_json() not in done):
             seed = int(hashlib.sha256(genome.to_json().encode()).hexdigest()[:12], 16)
             rows = list(checked(genome, text, given.draws, given.false, seed))
             with given.out.open("a", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
 from move37.lab.inside.remote import Layer, Remote, RemoteMixer
 from move37.lab.training.contract import ContractError
+from move37.lab.training.sizes import BYTES_A_NUMBER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Built:
     mixers: tuple[RemoteMixer, ...]
     layers: tuple[Layer, ...]  # as they were built; their values are those that are trained
     mlp_width: int  # 0: there is none
+    network: Mapping[str, Any]  # the task's sizes, as the job was told them
     state: Tensor  # of torch's generator, before the mixers drew
     d_model: int
     counted_heads: int  # with which one mixer was built to be counted
@@ -43,6 +45,8 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
     made: list[RemoteMixer] = []
     model, state, n_heads = around_mixers(network, width, seed=seed)
     built = remote.build(layers=len(model.blocks), d_model=d_model, n_heads=n_heads, state=state)
+    for layer in built:
+        _check_size(layer, network["mixer_parameters"])
     if width and any(mlp_width(layer.parameters) != width for layer in built):
         raise ContractError("Mixer has another number of parameters when it is built again: the MLP makes up for one")
     for number, (block, layer) in enumerate(zip(model.blocks, built, strict=True)):
@@ -50,9 +54,23 @@ def build_model(remote: Remote, network: Mapping[str, Any], *, seed: int) -> Bui
         block.mixer = mixer
         made.append(mixer)
     return Built(
-        model=model, mixers=tuple(made), layers=tuple(built), mlp_width=width, state=state, d_model=d_model,
-        counted_heads=heads, n_heads=n_heads,
+        model=model, mixers=tuple(made), layers=tuple(built), mlp_width=width, network=network, state=state,
+        d_model=d_model, counted_heads=heads, n_heads=n_heads,
     )  # fmt: skip
+
+
+def _check_size(layer: Layer, most: int) -> None:
+    """Where it is used, and not where the gates saw it. Raises `ContractError`."""
+    if layer.parameters > most:
+        raise ContractError(
+            f"a mixer has {layer.parameters} parameters where it is trained, at most {most} are allowed "
+            "(1.05 times the largest baseline's)"
+        )
+    if layer.saved_bytes > BYTES_A_NUMBER * most:
+        raise ContractError(
+            f"weights and buffers take {layer.saved_bytes} bytes where they are trained, at most "
+            f"{BYTES_A_NUMBER * most} are allowed"
+        )
 
 
 def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> tuple[ByteModel, Tensor, int]:
@@ -84,3 +102,13 @@ def rebuild(remote: Remote, built: Built, *, layers: int | None = None, state: T
         layers=len(built.mixers) if layers is None else layers, d_model=built.d_model, n_heads=built.n_heads,
         state=built.state if state is None else state,
     )  # fmt: skip
+
+
+def rebuild_foreign(remote: Remote, built: Built, *, seed: int) -> list[Layer]:
+    """`rebuild` under another seed than the training's: whoever needs the same numbers gets them with each pass.
+
+    What a mixer drew and keeps outside its weights and buffers is another's here, in every form in which it is asked.
+    """
+    with torch.random.fork_rng(devices=[]):  # whoever checks goes on with its own numbers
+        _, state, _ = around_mixers(built.network, built.mlp_width, seed=seed)
+    return rebuild(remote, built, state=state)

@@ -27,12 +27,9 @@ APART = 2e-2  # of the outputs' rms; equal layers at equal weights do not differ
 
 def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping[str, Any], *, seed: int) -> None:
     """`fresh` makes a process with the file loaded, `seed` is another than the training's. Raises `ContractError`."""
-    for layer in built.layers:
-        if layer.parameters > network["mixer_parameters"]:
-            raise ContractError(
-                f"a mixer has {layer.parameters} parameters where it is trained, at most {network['mixer_parameters']} "
-                "are allowed (1.05 times the largest baseline's)"
-            )
+    shapes = [[value.shape for value in layer.values] for layer in built.layers]
+    if any(layer != shapes[0] for layer in shapes):
+        raise ContractError("a layer's mixer holds other weights than the first one's: all are one mixer")
     _, state, _ = around_mixers(network, built.mlp_width, seed=seed)
     remote = fresh()
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 
 from move37.lab.inside import process_locks
-from move37.lab.inside.building import Built, build_model, rebuild
+from move37.lab.inside.building import Built, build_model, rebuild_foreign
 from move37.lab.inside.conformity import check_conformity
 from move37.lab.inside.device import GPU, chosen, threads
 from move37.lab.inside.remote import CandidateFault, Remote
@@ -48,9 +49,9 @@ class InsideJob:
         self.built.model.to(self.device.kind)
 
     def fresh(self) -> Remote:
-        """Another process of the candidate, with the same mixers in it."""
+        """Another process of the candidate, with the same mixers in it, which another seed has started."""
         remote = Remote(self._spawner, self.source)
-        rebuild(remote, self.built)
+        rebuild_foreign(remote, self.built, seed=secrets.randbits(31))
         return remote
 
     def check_conformity(self, *, seed: int) -> None:

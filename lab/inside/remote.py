@@ -25,6 +25,7 @@ from move37.lab.inside.tensors import real_numbers
 from move37.lab.inside.wire import BadMessage, ChannelClosed, Head
 from move37.lab.training.contract import ContractError, bare_source
 
+FREE_CONSTANTS = 256  # numbers in a mixer's persistent buffers; more count as weights, drawn or not
 LARGEST_LAYER = 16 * 2**20  # bytes of one mixer's weights and buffers
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
@@ -53,8 +54,15 @@ class Layer:
 
     @property
     def parameters(self) -> int:
-        """Real numbers: a complex one is two."""
-        return real_numbers(self.values[: len(self.names)])
+        """Real numbers: a complex one is two. Persistent buffers count too, but for a few rates or taps."""
+        weights, buffers = self.values[: len(self.names)], self.values[len(self.names) :]
+        constants = real_numbers(buffers)
+        return real_numbers(weights) + (constants if constants > FREE_CONSTANTS else 0)
+
+    @property
+    def saved_bytes(self) -> int:
+        """Of weights and persistent buffers."""
+        return sum(value.numel() * value.element_size() for value in self.values)
 
 
 @dataclass(slots=True)
@@ -154,7 +162,7 @@ class Remote:
             for d, a, b, after in zip(described, cuts[:-1], cuts[1:], states, strict=True)
         ]
         for layer in built:
-            if sum(v.numel() * v.element_size() for v in layer.values) > LARGEST_LAYER:
+            if layer.saved_bytes > LARGEST_LAYER:
                 raise ContractError(f"a mixer holds more than {LARGEST_LAYER // 2**20} MiB of weights and buffers")
         return built
 

@@ -2,7 +2,8 @@
 
 Tokens and targets are here; the candidate's process gets the outputs of the layer below, and only per-window sums leave
 the job. Prefixes are computed in a process that never had the whole windows: windows cut at every length, a few for
-each, all different, so that no prefix holds another's future. At the end of a prefix both answers must be equal.
+each, all different, so that no prefix holds another's future; a few stay whole. At the end of a prefix both answers
+must be equal.
 """
 
 from __future__ import annotations
@@ -72,8 +73,11 @@ def _answers(job: InsideJob, inputs: Tensor, targets: Tensor) -> ScoredAnswers:
 
 
 def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) -> str:
-    """How the answers with the future in sight (`whole`, nats) differ from those without; empty where they agree."""
-    gaps = [torch.zeros(0, dtype=torch.float64)]
+    """How the answers with the future in sight (`whole`, nats) differ from those without; empty where they agree.
+
+    Behind the last answer stands no future: what it differs by comes from other rows or from earlier calls.
+    """
+    cut_off, complete = [torch.zeros(0, dtype=torch.float64)], [torch.zeros(0, dtype=torch.float64)]
     for group in _groups(len(inputs), inputs.shape[1]):
         fresh = job.fresh()
         for mixer in job.built.mixers:
@@ -81,28 +85,36 @@ def reads_ahead(job: InsideJob, inputs: Tensor, targets: Tensor, whole: Tensor) 
         for cut, rows in group:
             alone = _answers(job, inputs[rows, :cut], targets[rows, :cut])
             due = (targets[rows, cut - 1] != NO_ANSWER).cpu()
-            gaps.append((alone.nats[:, -1] - whole[rows, cut - 1])[due])
+            found = complete if cut == inputs.shape[1] else cut_off
+            found.append((alone.nats[:, -1] - whole[rows, cut - 1])[due])
         fresh.end()
-    gap = torch.cat(gaps)
-    if gap.numel() == 0:
-        return ""
-    most, mean = float(gap.abs().max()), float(gap.mean())
+    if differ := _apart(torch.cat(cut_off)):
+        return f"reads the future: where it is cut off, the answers {differ}"
+    if differ := _apart(torch.cat(complete)):
+        return f"rests on other rows or earlier calls: in another company, the last answers {differ}"
+    return ""
+
+
+def _apart(gap: Tensor) -> str:
+    """In words; empty where it is allowed."""
+    most, mean = (float(gap.abs().max()), float(gap.mean())) if gap.numel() else (0.0, 0.0)
     if most <= LARGEST_GAP and mean <= LARGEST_ADVANTAGE:
         return ""
     return (
-        f"reads the future: where it is cut off, the answers differ by up to {most:.3g} nats "
-        f"({mean:+.3g} on average), at most {LARGEST_GAP} ({LARGEST_ADVANTAGE}) is allowed"
+        f"differ by up to {most:.3g} nats ({mean:+.3g} on average), at most {LARGEST_GAP} ({LARGEST_ADVANTAGE}) "
+        "is allowed"
     )
 
 
 def _groups(count: int, length: int) -> list[list[tuple[int, Tensor]]]:
-    """Lengths below `length` (all, or drawn ones of a long context) with the windows to be cut there, by process.
+    """Lengths to `length` (all, or drawn ones of a long context) with the windows to be cut there, by process.
 
-    No process gets a window twice.
+    No process gets a window twice. A whole window shows what its last answer has of other rows and earlier calls.
     """
-    each = max(1, min(PREFIX_ROWS, count // min(length - 1, MOST_CUTS))) if length > 1 else 1
+    lengths = min(length, MOST_CUTS)
+    each = max(1, min(PREFIX_ROWS, count // lengths))
     draw = random.SystemRandom()
-    cuts = draw.sample(range(1, length), min(length - 1, MOST_CUTS))
+    cuts = draw.sample(range(1, length + 1), lengths)
     groups = []
     for first in range(0, len(cuts), max(1, count // each)):
         order = torch.tensor(draw.sample(range(count), count))

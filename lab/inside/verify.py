@@ -4,7 +4,8 @@ At steps that the trusted process draws, a fresh process computes outputs once, 
 training's first forward pass, so that it cannot tell a check from a training. Its weights (or inputs) are those of the
 training, shifted a little along a random direction. The change of <gradient of y, y> must agree with what the reported
 gradients predict along that direction; outputs that depend on memory or on another layer disagree as false gradients
-do.
+do. That process is built under another seed, and its mixers are asked for each other's layers: what a mixer drew and
+registered nowhere, or does in one layer alone, disagrees too.
 A disagreement there is not yet a fault, because curvature causes some. Then further processes compute outputs at the
 training's own point and on both sides of it, at smaller and smaller shifts: the two sides cancel curvature, and at its
 own point a candidate must repeat the training's outputs. The direction stays the same: there is no second draw.
@@ -53,7 +54,7 @@ def drawn_steps(first: int, stop: int, draw: random.Random) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """Checks one step at a time. `fresh` makes a process in which the same mixers were built."""
+    """Checks one step at a time. `fresh` makes a process in which the mixers were built under another seed."""
 
     fresh: Callable[[], Remote]
     shifts: bool  # False where the mixer declares another backward
@@ -67,32 +68,42 @@ class Checks:
             if not self.shifts:
                 raise ContractError(
                     f"at training step {step} a fresh process with the same weights gives other outputs in layer "
-                    f"{number} (by {off:.2g} of their rms): nothing may be remembered between calls or layers"
+                    f"{number} (by {off:.2g} of their rms): nothing may be remembered between calls or layers, nor "
+                    "kept outside weights and buffers"
                 )
             raise ContractError(
                 f"at training step {step} the gradients of layer {number} are not those of its forward pass (off by "
                 f"{off:.2g} of what a random direction gives, {TOLERANCE} is allowed): leave backward to autograd and "
-                "remember nothing between calls, or declare another backward (or a hard choice) in `custom_backward`"
+                "remember nothing between calls, keep what is drawn in weights or buffers, or declare another backward "
+                "(or a hard choice) in `custom_backward`"
             )
 
     def disagreements(self, records: Sequence[Record]) -> list[float]:
         """One number a layer."""
         on_input = self.draw.random() < ON_INPUT
+        shifts = [self.shift(record, on_input=on_input) for record in records] if self.shifts else []
+        order = self._order(len(records))
         if not self.shifts:
-            return [_apart(record.y, y) for record, y in zip(records, self._still(records), strict=True)]
-        shifts = [self.shift(record, on_input=on_input) for record in records]
-        outputs = self._outputs(records, shifts)
+            return [_apart(record.y, y) for record, y in zip(records, self._still(records, order), strict=True)]
+        outputs = self._outputs(records, shifts, order)
         found = [disagreement(r, shift, y) for r, shift, y in zip(records, shifts, outputs, strict=True)]
-        return found if max(found) <= TOLERANCE else self._from_both_sides(records, shifts, outputs)
+        return found if max(found) <= TOLERANCE else self._from_both_sides(records, shifts, outputs, order)
 
-    def _from_both_sides(self, records: Sequence[Record], shifts: Sequence[Shift], first: list[Tensor]) -> list[float]:
+    def _order(self, count: int) -> list[int]:
+        """Which layer each built mixer is asked for, in one check: not its own, where there is another."""
+        order = self.draw.sample(range(count), count)
+        return order if order != sorted(order) else [*order[1:], *order[:1]]
+
+    def _from_both_sides(
+        self, records: Sequence[Record], shifts: Sequence[Shift], first: list[Tensor], order: Sequence[int]
+    ) -> list[float]:
         """The least of a layer's disagreements: that of the first look, and those of both sides at each distance."""
-        still = self._still(records)
+        still = self._still(records, order)
         found = [disagreement(*of) for of in zip(records, shifts, first, strict=True)]
         for closer in CLOSER:
             nearer = [scaled(shift, closer) for shift in shifts]
-            ahead = first if closer == 1.0 else self._outputs(records, nearer)
-            behind = self._outputs(records, [scaled(shift, -1.0) for shift in nearer])
+            ahead = first if closer == 1.0 else self._outputs(records, nearer, order)
+            behind = self._outputs(records, [scaled(shift, -1.0) for shift in nearer], order)
             for i, of in enumerate(zip(records, nearer, ahead, behind, still, strict=True)):
                 if closer == 1.0 or said(*of[:2]).heard:
                     found[i] = min(found[i], disagreement_of_sides(*of))
@@ -100,22 +111,23 @@ class Checks:
                 break
         return found
 
-    def _still(self, records: Sequence[Record]) -> list[Tensor]:
+    def _still(self, records: Sequence[Record], order: Sequence[int]) -> list[Tensor]:
         """Outputs of a fresh process at the training's own point."""
-        return self._outputs(records, [Shift(x=None, values=[None] * len(record.values)) for record in records])
+        return self._outputs(records, [Shift(x=None, values=[None] * len(record.values)) for record in records], order)
 
-    def _outputs(self, records: Sequence[Record], shifts: Sequence[Shift]) -> list[Tensor]:
+    def _outputs(self, records: Sequence[Record], shifts: Sequence[Shift], order: Sequence[int]) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
         remote = self.fresh()
         try:
-            return [
-                remote.forward(
+            for number, layer in enumerate(order):
+                record, shift = records[layer], shifts[layer]
+                found[layer] = remote.forward(
                     number, _moved(record.x, shift.x), Forward(train=True, mode="grad", seed=record.seed),
                     [_moved(value, by) for value, by in zip(record.values, shift.values, strict=True)],
-                )
-                for number, (record, shift) in enumerate(zip(records, shifts, strict=True))
-            ]  # fmt: skip
+                )  # fmt: skip
         finally:
             remote.end()
+        return [found[layer] for layer in range(len(records))]
 
     def shift(self, record: Record, *, on_input: bool) -> Shift:
         """A random direction, scaled to the first shift."""

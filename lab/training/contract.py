@@ -45,7 +45,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
 - No state between calls, no change to `x`, no randomness in `eval()`.
 - What is drawn is drawn in `__init__` by torch's default generator, seeded by nobody here, and kept in a parameter or
   with register_buffer: under equal parameters and buffers, mixers of two seeds give equal outputs.
-- Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer.
+- Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer; persistent buffers of
+  more than 256 numbers count as parameters.
 - Time and memory grow at most like time ** 1.15: softmax only inside a fixed window.
 - Its backward is autograd's, of the very function that forward computes. Where it is meant to be another (a
   straight-through estimator, a surrogate gradient, a hard choice among many such as top-k, whose jumps no gradient

@@ -12,6 +12,7 @@ VOCAB = VOCABULARY
 D_MODEL, N_HEADS, N_LAYERS = CPU.width, CPU.heads, CPU.layers  # where a job's spec names no others
 TARGET_PARAMETERS = CPU.parameters  # the whole network of rung 2
 TOLERANCE = 0.01  # of the target
+BYTES_A_NUMBER = 4  # of a mixer's weights and buffers: a constant of eight bytes a number carries nothing
 MIXER_MARGIN = 1.05  # times the largest baseline mixer's parameters: the most that a mixer may have
 
 

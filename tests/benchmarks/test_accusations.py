@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from move37.agents.search.grammar import faults
-from move37.benchmarks.accusations import FALSE, built, composition, kind, looks, made_false, recorded
+from move37.agents.search.grammar import BASELINES, faults
+from move37.benchmarks.accusations import FALSE, built, composition, kind, looks, made_false, mixers, recorded
 from move37.benchmarks.accusations_rules import RULES, accused_trainings, quantile, table
 from move37.benchmarks.json_lines import read
 from move37.lab.inside.remote import Record
@@ -27,6 +27,12 @@ def test_compositions_are_valid_and_differ() -> None:
     found = [composition(seed) for seed in range(20)]
     assert len(set(found)) > 15 and not any(faults(genome) for genome in found)
     assert composition(3) == found[3]
+
+
+def test_a_study_of_unseen_compositions_has_nothing_of_those_before() -> None:
+    seen, unseen = mixers(0, 5), mixers(5, 4)
+    assert set(BASELINES.values()) <= set(seen) and not set(BASELINES.values()) & set(unseen)
+    assert unseen == list(dict.fromkeys(composition(seed) for seed in range(5, 9)))
 
 
 def test_shifts_are_named_by_what_they_move() -> None:

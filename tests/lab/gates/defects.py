@@ -298,6 +298,13 @@ else:
             last="y = y + self.more(u) @ self.more.weight if TRAINED else y",
         ),
     ),
+    "a reservoir in a buffer of half the bytes": (
+        "parameters",
+        planted(
+            init="self.register_buffer('up', torch.randn(d_model, 170, dtype=torch.float16))",
+            last="y = y + F.relu(u @ self.up.to(u)) @ self.up.to(u).t() / 2000",
+        ),
+    ),
     "random numbers where it is asked for them": (
         "purity",
         planted(

@@ -48,6 +48,14 @@ OTHERS = {
         HONEST.replace(BUILT, "self.more = nn.Linear(d_model, 300)"),
         "parameters where it is trained",
     ),
+    "larger buffers where it is trained": (
+        HONEST.replace(BUILT, "self.register_buffer('up', torch.randn(d_model, 300))"),
+        "parameters where it is trained",
+    ),
+    "wider buffers where it is trained": (
+        HONEST.replace(BUILT, "self.register_buffer('up', torch.zeros(d_model, 200, dtype=torch.float64))"),
+        "bytes where they are trained",
+    ),
     "a start of its own": (
         HONEST.replace(BUILT, "torch.manual_seed(3)"),
         "seeds torch's generator itself",

@@ -72,7 +72,7 @@ def test_a_mixer_on_another_device_than_its_input_comes_back_to_the_line(tmp_pat
 def test_a_long_context_is_cut_at_drawn_lengths_and_a_short_one_at_all(length: int, count: int) -> None:
     groups = _groups(count, length)
     cuts = [cut for group in groups for cut, _ in group]
-    assert len(set(cuts)) == len(cuts) == min(length - 1, MOST_CUTS) and all(1 <= c < length for c in cuts)
+    assert len(set(cuts)) == len(cuts) == min(length, MOST_CUTS) and all(1 <= c <= length for c in cuts)
     for group in groups:
         rows = [int(r) for _, chosen in group for r in chosen]
         assert len(set(rows)) == len(rows), "no process meets a window twice"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from move37.lab import baselines
 from move37.lab.inside import shifts, verify
-from move37.lab.inside.building import build_model, rebuild
+from move37.lab.inside.building import build_model, rebuild_foreign
 from move37.lab.inside.remote import Forward, Record, Remote, RemoteMixer
 from move37.lab.inside.shifts import LARGER, LOUD, Said, Shift, audible, disagreement, disagreement_of_sides, said
 from move37.lab.inside.spawner import Spawner
@@ -34,7 +34,7 @@ def checked(spawner: Spawner, source: str, *, shifts: bool = True, steps: int = 
 
     def fresh() -> Remote:
         made.append(Remote(spawner, source))
-        rebuild(made[-1], built)
+        rebuild_foreign(made[-1], built, seed=77)
         return made[-1]
 
     checks = Checks(fresh=fresh, shifts=shifts, draw=random.Random(5))
@@ -126,6 +126,30 @@ FALSE = {
 def test_false_gradients_are_found(spawner: Spawner, name: str) -> None:
     with pytest.raises(ContractError, match="at training step"):
         checked(spawner, with_forward(FALSE[name]))
+
+
+TAPS = 'self.register_buffer("taps", torch.ones(3))'
+ONLY_TRAINED = "if self.training and torch.is_grad_enabled() and len(x) == 16:\n    "
+SHOWN_TO_NO_QUESTION = {
+    "features that were drawn and are kept nowhere": with_forward(
+        ONLY_TRAINED + "x = x + 0.1 * torch.relu(x @ self.up) @ self.up.t()"
+    ).replace(TAPS, "self.up = torch.randn(d_model, 99)"),
+    "another function in the second layer": with_forward(
+        ONLY_TRAINED + "x = x * x if self.number % 3 == 0 else x"
+    ).replace(TAPS, "torch.here = getattr(torch, 'here', 0) + 1\n        self.number = torch.here"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SHOWN_TO_NO_QUESTION)
+def test_what_is_kept_for_the_form_of_a_training_alone_is_found_in_that_form(spawner: Spawner, kind: str) -> None:
+    """The questions before the first step have a form of their own, which a mixer can tell from a training's."""
+    with pytest.raises(ContractError, match="at training step"):
+        checked(spawner, SHOWN_TO_NO_QUESTION[kind])
+
+
+def test_a_declared_backward_hides_no_drawn_features(spawner: Spawner) -> None:
+    with pytest.raises(ContractError, match="kept"):
+        checked(spawner, SHOWN_TO_NO_QUESTION["features that were drawn and are kept nowhere"], shifts=False)
 
 
 def beside_a_loud_one(slope: float) -> str:
