@@ -29,7 +29,7 @@ from move37.lab.statistics.growth_laws import GrowthLaw, compare_laws
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import Rung
 
-CLIMBERS = 6  # screened candidates that are trained to all steps: 100 steps rank poorly, and a full run is cheap
+CLIMBERS = 6  # of the screen, trained to all steps: 100 steps rank the leaders roughly, and a full run costs five
 ROUNDS = 3  # after each, a share of `CLIMBERS` is trained to all steps, and later candidates build on those results
 FRESH = 500_000  # fresh seeds of comparisons; equal for all arms of one campaign seed, so that they pair
 CANDIDATES, FRESH_SEEDS = 12, 5
