@@ -79,6 +79,7 @@ class StoredOutcome:
     budget: int
     corpus: str  # digest
     outcome: ArmOutcome
+    rounds: int = 1  # in which its candidates climbed
 
 
 class Outcomes:
@@ -208,12 +209,11 @@ def summarise(outcomes: Sequence[ArmOutcome]) -> tuple[ArmSummary, ...]:
 
 
 def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
-    """Arm -> what its campaigns on the last corpus say about the best effect on fresh seeds against compute.
-
-    A campaign whose best could not be measured has no effect and takes no part. The newest of an arm, seed and budget
-    counts.
+    """Arm -> what its campaigns, on the last one's corpus and in as many rounds, say of the best effect on fresh seeds
+    against compute. Of an arm, seed and budget the newest counts; one whose best could not be measured has no effect.
     """
-    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if k.corpus == kept[-1].corpus}
+    like = (kept[-1].corpus, kept[-1].rounds)
+    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if (k.corpus, k.rounds) == like}
     found = {}
     for arm in dict.fromkeys(arm for arm, _, _ in here):
         traces = [

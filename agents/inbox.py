@@ -169,9 +169,9 @@ class Inbox:
             return found
 
     def on_its_way(self, experiment: str) -> Decision | None:
-        """The answer to the request of `experiment` that was given and not taken yet, if there is one."""
+        """The answer to the request of `experiment` that was given last and not taken yet, if there is one."""
         with self._lock:
-            return next((d for d in self._decisions if d.experiment == experiment), None)
+            return next((d for d in reversed(self._decisions) if d.experiment == experiment), None)
 
     def take_budget_change(self) -> BudgetChange | None:
         """The oldest change of limits that is not carried out, if there is one."""

@@ -68,6 +68,7 @@ class OrderContext:
 
     speaking: tuple[str, ...] = ()  # whose turn it is, e.g. "the Researcher of c1-004": each has begun without the line
     busy: str = ""  # what runs until somebody speaks, e.g. "the baselines are trained first"
+    interrupts: bool = False  # who speaks is a language model: /interrupt ends its turn, and it is asked anew
     search: bool = False  # no language model listens
     understood: tuple[str, ...] = ()  # words that a search acts on
     ignored: tuple[str, ...] = ()  # what it did not understand
@@ -201,7 +202,7 @@ def _heard(order: Order, at: OrderContext) -> str:
     when = f"the {order.agent} hears it at its next turn" if order.agent else "whoever speaks next hears it"
     # Who that is cannot be known: two experiments talk side by side, and a turn that has begun has not heard the line.
     now = f"; {' and '.join(at.speaking)} {'speak' if at.speaking[1:] else 'speaks'} now" if at.speaking else ""
-    sooner = ", /interrupt and it is heard at once" if now and not at.search and not order.agent else ""
+    sooner = ", /interrupt and it is heard at once" if now and at.interrupts and not order.agent else ""
     busy = f" ({at.busy})" if at.busy else ""
     return f"noted: {when}{now}{sooner}{busy}{_search_says(at)}"
 

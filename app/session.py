@@ -19,6 +19,7 @@ from rich.text import Text
 from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
+from move37.agents.models import roles_of_models
 from move37.app import chat, display, logs, wiring
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
@@ -84,6 +85,7 @@ class _Session:
         self._notifier: Notifier | None = None
         self._send = sender(settings.campaign.notify) if settings.campaign.notify else None
         self._search = settings.models.model == "designer"
+        self._models: tuple[str, ...] = ()  # roles that language models play
         self._task_name = settings.campaign.task
         self._open = ExitStack()
         self._signals: list[int] = []
@@ -137,6 +139,7 @@ class _Session:
                 known = archive.experiments(campaign.id)
         self._greet(campaign)
         self._search = campaign.brief.model == "designer"
+        self._models = roles_of_models(campaign.brief.model)
         self._task_name = campaign.brief.task
         self._board = LiveState(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
@@ -165,7 +168,7 @@ class _Session:
     def _carry_out(self, order: Order, user: str = "person") -> str:
         assert self._board is not None
         ideas = self._ideas() if order.verb == "propose" and is_idea(order.text) else ()
-        at = situation(self._board, order, search=self._search, task=self._task_name, ideas=ideas)
+        at = situation(self._board, order, search=self._search, task=self._task_name, ideas=ideas, models=self._models)
         answer = carry_out(order, self._inbox, at, user=user)
         self._board.pause(self._inbox.paused)
         if self._live is not None:

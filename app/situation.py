@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from move37.agents.budget import Expenses
 from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
@@ -14,8 +14,11 @@ from move37.lab.tasks.registry import kind_of
 _FIRST = {"hypothesis": "Researcher", "candidate": "Engineer", "analysis": "Analyst"}  # who begins a stage
 
 
-def situation(board: LiveState, order: Order, *, search: bool, task: str, ideas: Sequence[str] = ()) -> OrderContext:
-    """Of the campaign behind `board`, for one order. `search`: no language model listens."""
+def situation(
+    board: LiveState, order: Order, *, search: bool, task: str, ideas: Sequence[str] = (), models: Collection[str] = ()
+) -> OrderContext:
+    """Of the campaign behind `board`, for one order. `search`: no language model listens; `models`: the roles that
+    language models play."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
     speaking = _speaking([active for active in running if active.id not in board.waiting])
     told = board.budget_now()
@@ -24,6 +27,7 @@ def situation(board: LiveState, order: Order, *, search: bool, task: str, ideas:
     return OrderContext(
         speaking=speaking,
         busy=_busy(board, speaking),
+        interrupts=bool(speaking) and all(who.split()[1] in models for who in speaking),
         search=search,
         understood=understood,
         ignored=ignored,

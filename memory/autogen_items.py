@@ -64,5 +64,5 @@ def content_of(id: str, score: float, payload: Mapping[str, Any]) -> MemoryConte
     mime = MemoryMimeType(payload["mime_type"])
     metadata = json.loads(payload["metadata_json"]) | {"mime_type": mime.value, "score": score, "id": id}
     if IN_PART in payload:
-        metadata[IN_PART] = payload[IN_PART]
+        metadata.setdefault(IN_PART, payload[IN_PART])  # the user's own word of that name stays
     return MemoryContent(content=json.loads(payload["content"]), mime_type=mime, metadata=metadata)

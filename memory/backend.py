@@ -9,10 +9,11 @@ import structlog
 
 from move37.memory.edge import EdgeStore
 from move37.memory.embedder_protocol import Embedder
-from move37.memory.errors import MemoryUnavailable
+from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.index import Index
 from move37.memory.migrate import upgrade
 from move37.memory.outbox import Outbox
+from move37.memory.parcels import Parcel, Parcels, show
 from move37.memory.records import Lesson
 from move37.memory.schema import SCHEMA
 from move37.memory.snapshot import Snapshot
@@ -50,16 +51,18 @@ def open_index(
     outbox: Outbox | None = None,
 ) -> tuple[Index, bool]:
     """(the index, is it of a copy?). With an `outbox` it is for reading: the embedded store is copied, so that no
-    reader ever keeps a writer from it, and the lessons that wait are put into the copy alone.
+    reader ever keeps a writer from it, and the lessons and imports that wait are put into the copy alone.
 
     Raises:
         MemoryUnavailable, Mismatch: see `errors.py`.
     """
     no_copy: MemoryUnavailable | None = None
     if outbox is not None and not url and (folder / "edge").is_dir():
-        waiting = [lesson for _, lesson in outbox.waiting()]  # first: what leaves the queue meanwhile is in the copy
         try:
-            return _copied(folder / "edge", embedder, waiting), True
+            # Before the copy: what leaves the queue meanwhile is in it.
+            lessons = [lesson for _, lesson in outbox.waiting()]
+            imports = [parcel for _, parcel in Parcels(folder / "queue").waiting()]
+            return _copied(folder / "edge", embedder, lessons, imports), True
         except MemoryUnavailable as error:  # no room for a copy, for example
             no_copy = error
     try:
@@ -70,10 +73,17 @@ def open_index(
         raise no_copy from error
 
 
-def _copied(edge: Path, embedder: Embedder, waiting: Sequence[Lesson]) -> Index:
+def _copied(edge: Path, embedder: Embedder, lessons: Sequence[Lesson], imports: Sequence[Parcel]) -> Index:
     index = _opened(Snapshot(edge), embedder)
     try:
-        index.put_lessons(waiting)
+        index.put_lessons(lessons)
+        for parcel in imports:
+            try:
+                show(parcel, index)
+            except MemoryUnavailable:
+                raise
+            except MemoryFault as error:  # whoever writes next sets it aside
+                log.warning("parcel_not_shown", error=str(error))
     except BaseException:
         index.store.close()  # and with it the copy
         raise

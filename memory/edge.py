@@ -65,6 +65,9 @@ class EdgeStore:
         if known is None:
             raise StoreBroken(f"The memory in {path} lost its {MANIFEST} while it was opened; try again.")
         compare(collection, known)
+        stored = known
+        if not manifests.twin(path).exists():  # made before there were two
+            self._call(lambda: manifests.write(path, stored), path)
         return int(known["schema"])
 
     def stamp(self, collection: Collection) -> None:
@@ -83,20 +86,23 @@ class EdgeStore:
         require_room(path)  # reading too: the engine maps files that have holes
         if self._manifest(path) is not None:
             return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
-        if path.exists():
-            self._make_way(path)
-        path.mkdir(parents=True)
-        shard = self._call(
-            lambda: self._engine.EdgeShard.create(str(path), edge_convert.config(self._engine, collection)), path
-        )
-        self._index_fields(shard, collection)
-        self._call(shard.flush)
-        self.stamp(collection)
-        return shard
+        with self._writing():
+            if self._manifest(path) is not None:  # another process made it meanwhile
+                return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
+            if path.exists():
+                self._make_way(path)
+            path.mkdir(parents=True)
+            shard = self._call(
+                lambda: self._engine.EdgeShard.create(str(path), edge_convert.config(self._engine, collection)), path
+            )
+            self._index_fields(shard, collection)
+            self._call(shard.flush)
+            self.stamp(collection)
+            return shard
 
     def _make_way(self, path: Path) -> None:
         """What stands there without a manifest: an interrupted creation, which holds nothing and is deleted, or
-        anything else, which is kept. Another process may be creating it right now, so its lock is tried first.
+        anything else, which is kept. Nobody creates it right now: that is done under the folder's lock.
         """
         if self._holds_nothing(path):
             self._call(lambda: shutil.rmtree(path), path)

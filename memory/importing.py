@@ -84,8 +84,8 @@ def _hand_over(writer: Memory) -> int:
     """All that waits into the store; how much stays, because another process holds it."""
     try:
         index = writer.index()
+        while take_in(writer.parcels, index, most=AT_ONCE):
+            pass
     except HomeLocked:
-        return len(writer.parcels)
-    while take_in(writer.parcels, index, most=AT_ONCE):
         pass
-    return 0
+    return len(writer.parcels)

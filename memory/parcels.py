@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,6 +27,10 @@ from move37.memory.index import Index
 from move37.memory.store import Point, Sparse
 
 log = structlog.get_logger()
+UNREADABLE = (  # what zipfile, NumPy and JSON raise for bytes of every kind; RuntimeError: "encrypted"
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError, RuntimeError, MemoryError,
+    zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +60,27 @@ class Parcels:
         return path
 
     def waiting(self) -> Iterator[tuple[Path, Parcel]]:
-        """Oldest first. One that cannot be read gets another name, so that it is neither lost nor met again."""
+        """Oldest first. One that is damaged gets another name, so that it is neither lost nor met again.
+
+        Raises:
+            MemoryUnavailable: a file cannot be read or renamed.
+        """
         for path in self._paths():
             try:
-                yield path, unpacked(path.read_bytes())
+                raw = path.read_bytes()
             except FileNotFoundError:  # another process took it in
                 continue
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            except IsADirectoryError:
+                raw = b""
+            except OSError as error:
+                raise MemoryUnavailable(f"{path} cannot be read ({error}); check the folder.") from error
+            try:
+                parcel = unpacked(raw)
+            except UNREADABLE as error:
                 log.warning("parcel_unreadable", path=str(path), error=str(error))
                 _set_aside(path, "damaged")
+                continue
+            yield path, parcel
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob("*.npz")) if self._folder.is_dir() else []
@@ -102,11 +119,16 @@ def _set_aside(path: Path, why: str) -> None:
 
 
 def _take(parcel: Parcel, index: Index) -> None:
+    show(parcel, index)
+    index.store.flush(parcel.collection)
+
+
+def show(parcel: Parcel, index: Index) -> None:
+    """The parcel's points in the store, not yet on the disk: all that a reader's copy needs. Raises `MemoryFault`."""
     if parcel.model != index.embedder.name:
         raise MemoryFault(f"it was embedded with {parcel.model}, this is {index.embedder.name}; import it again")
     index.store.delete(parcel.collection, parcel.forgotten)
     index.store.upsert(parcel.collection, parcel.points)
-    index.store.flush(parcel.collection)
 
 
 def packed(parcel: Parcel) -> bytes:
@@ -129,7 +151,7 @@ def packed(parcel: Parcel) -> bytes:
 
 
 def unpacked(raw: bytes) -> Parcel:
-    """A parcel back. Raises `ValueError`, `KeyError`, `TypeError`, `zipfile.BadZipFile`: it is none."""
+    """A parcel back. Raises one of `UNREADABLE`: it is none."""
     import numpy as np
 
     with np.load(io.BytesIO(raw), allow_pickle=False) as file:

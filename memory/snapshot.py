@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
@@ -22,6 +22,7 @@ from move37.memory.errors import MemoryUnavailable
 from move37.memory.files import copy_tree, writing_lock
 
 log = structlog.get_logger()
+PREFIX = "move37-memory-"
 PATIENCE_S = 10.0  # that a reader waits for a writer's pause
 TRIES = 5  # copies without the lock
 PAUSE_S = 1.0  # between two of them
@@ -31,12 +32,15 @@ class Snapshot(EdgeStore):
     """A store over a copy that is removed when it is closed; what is written to it is gone with it."""
 
     def __init__(self, folder: Path) -> None:
-        self._copy = Path(tempfile.mkdtemp(prefix="move37-memory-"))
+        _remove_orphans()
+        self._copy = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._held = FileLock(_lock_of(self._copy))  # while this process lives
         try:
+            self._held.acquire(timeout=0)
             _copy_still(folder, self._copy)
             super().__init__(self._copy)
         except BaseException:
-            shutil.rmtree(self._copy, ignore_errors=True)
+            self._remove()
             raise
 
     def close(self) -> None:
@@ -45,7 +49,27 @@ class Snapshot(EdgeStore):
         try:
             super().close()
         finally:
-            shutil.rmtree(self._copy, ignore_errors=True)
+            self._remove()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._copy, ignore_errors=True)
+        self._held.release()
+        _lock_of(self._copy).unlink(missing_ok=True)
+
+
+def _lock_of(copy: Path) -> Path:
+    return copy.with_name(f"{copy.name}.lock")
+
+
+def _remove_orphans() -> None:
+    """Copies of readers that were killed: whoever lives holds the lock beside his."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*.lock"):
+        lock = FileLock(path)
+        with suppress(Timeout, OSError):  # OSError: another user's
+            lock.acquire(timeout=0)
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _copy_still(folder: Path, target: Path) -> None:
@@ -68,14 +92,13 @@ def _copy_still(folder: Path, target: Path) -> None:
 def _copy_moving(folder: Path, target: Path) -> None:
     """A copy without the lock: taken again where files came, went or grew meanwhile."""
     for _ in range(TRIES):
-        before = _listing(folder)
         try:
+            before = _listing(folder)
             _copy(folder, target)
-        except FileNotFoundError:
-            pass
-        else:
             if _listing(folder) == before:
                 return
+        except FileNotFoundError:
+            pass
         for child in target.iterdir():
             if child.is_dir():
                 shutil.rmtree(child)

@@ -61,6 +61,7 @@ async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn]
             for turn in pending.turns:
                 path = _path(folder, turn.experiment, turn.role)
                 if written.get(path) is not turn:
+                    _answer_path(path).unlink(missing_ok=True)  # of an earlier turn of the role
                     _write(path, _as_record(turn, prompt_of(turn)))
                     written[path] = turn
             for path, turn in list(written.items()):

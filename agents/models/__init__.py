@@ -43,6 +43,7 @@ __all__ = [
     "options_for",
     "parse",
     "provider_of",
+    "roles_of_models",
     "signature",
 ]
 
@@ -79,6 +80,11 @@ def provider_of(uri: str) -> Provider | None:
     """The provider of a URI; None for the search and an external agent. Raises `BadModel`."""
     name = parse(uri).provider
     return next((p for p in PROVIDERS if p.name == name), None)
+
+
+def roles_of_models(model: str) -> tuple[str, ...]:
+    """The roles that `--model` gives to a language model or a recording of one. Raises `BadModel`."""
+    return tuple(role for role, uri in assigned(model).models.items() if provider_of(uri) is not None)
 
 
 def is_language_model(uri: str) -> bool:

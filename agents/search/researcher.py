@@ -177,9 +177,11 @@ def _motivation(view: View, found: Draw, cited: Sequence[Recollection]) -> str:
 
 def _prediction(view: View, found: Draw, expected: float) -> str:
     measured = [o for o in (*found.gained, *found.lost) if o in view.context.operators]
-    basis = f"the record of {', '.join(measured)} here" if measured else "nothing of it was measured here yet"
-    direction = "higher" if view.context.task.metric.higher_is_better is (expected >= 0) else "lower"
-    return f"{view.metric} about {abs(expected):.3g} {direction} than {found.base.name} (from {basis})."
+    basis = f"from the record of {', '.join(measured)} here" if measured else "nothing of it was measured here yet"
+    if not expected:
+        return f"{view.metric} about as of {found.base.name} ({basis})."
+    direction = "higher" if view.context.task.metric.higher_is_better is (expected > 0) else "lower"
+    return f"{view.metric} about {abs(expected):.3g} {direction} than {found.base.name} ({basis})."
 
 
 def _answer(view: View, genome: Genome) -> str:

@@ -87,7 +87,7 @@ def compare(
 async def _compare(
     settings: Settings, arms: list[str], seeds: range, budget: int, fresh_seeds: int
 ) -> tuple[ArmOutcome, ...]:
-    from move37.agents.comparing import OUTCOMES, Outcomes, StoredOutcome, campaign, prepare
+    from move37.agents.comparing import OUTCOMES, ROUNDS, Outcomes, StoredOutcome, campaign, prepare
     from move37.app.measuring import open_context
     from move37.app.places import opened
 
@@ -108,7 +108,7 @@ async def _compare(
                 *(campaign(context, arm, ground, candidates=budget, on_done=tell) for arm in arms)
             )
             for outcome in ended:
-                stored.put(StoredOutcome(budget=budget, corpus=task.digest, outcome=outcome))
+                stored.put(StoredOutcome(budget=budget, corpus=task.digest, outcome=outcome, rounds=ROUNDS))
             outcomes += ended
     return tuple(outcomes)
 

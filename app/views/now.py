@@ -83,7 +83,9 @@ def deadline(request: StoredRequest, at: datetime, *, paused: bool) -> str:
     if paused:
         return "The campaign is paused: this waits."
     left = (datetime.fromisoformat(request.until) - at).total_seconds()
-    return f"Without an answer it goes on in {spell_seconds(60 * math.ceil(left / 60))}." if left > 0 else "It goes on."
+    if left <= 0:
+        return "It goes on."
+    return f"Without an answer it goes on in {spell_seconds(left if left < 60 else 60 * math.ceil(left / 60))}."
 
 
 def told(state: Mapping[str, Any], controls: Sequence[Control]) -> list[str]:

@@ -34,7 +34,9 @@ from move37.app.situation import situation
 from move37.lab.archive.controls import Control, ControlKind
 from move37.lab.records import BITS_PER_BYTE
 
-BUSY = OrderContext(speaking=("the Critic of c1-004",), running=("c1-003", "c1-004"), waiting=("c1-003",))
+BUSY = OrderContext(
+    speaking=("the Critic of c1-004",), interrupts=True, running=("c1-003", "c1-004"), waiting=("c1-003",)
+)
 
 
 def told(line: str, inbox: Inbox, at: OrderContext = BUSY) -> str:

@@ -16,6 +16,9 @@ from move37.memory.edge_convert import MANIFEST
 from move37.memory.embedder_protocol import Embedder
 from move37.memory.errors import HomeLocked
 from move37.memory.files import copy_tree, sizes
+from move37.memory.importing import bring_in
+from move37.memory.records import Entry
+from move37.memory.snapshot import Snapshot
 from tests.memory.conftest import SHAPE, a_lesson, a_point, an_entry
 from tests.memory.test_command import Shell
 
@@ -83,6 +86,29 @@ def test_an_import_beside_another_process_waits_and_stops_neither(
     with pytest.raises(HomeLocked):
         memory.index()
     assert len(memory.parcels) == 1
+
+
+def test_a_reader_sees_the_imports_that_wait_and_a_second_import_is_measured_against_them(
+    holder: Path, embedder: Embedder
+):
+    def shown() -> set[str]:
+        reader = open_memory(holder, embedder=embedder, read_only=True)
+        try:
+            found = [one.item for one in reader.index().all("cognition")]
+            return {item.insight for item in found if isinstance(item, Entry) and item.key == "own"}
+        finally:
+            reader.close_now()
+
+    def bring(*insights: str) -> tuple[int, int]:
+        given = [an_entry(key="own", insight=text, number=n, symptoms=()) for n, text in enumerate(insights)]
+        reader, writer = (open_memory(holder, embedder=embedder, read_only=only) for only in (True, False))
+        done = bring_in(reader, writer, entries=given, lessons=(), progress=lambda *_: None)
+        reader.close_now()
+        return done.changed, done.waiting
+
+    assert bring("alpha", "beta") == (2, 1) and shown() == {"alpha", "beta"}
+    assert bring("alpha")[1] == 2 and shown() == {"alpha"}
+    assert bring("alpha") == (0, 2), "what waits is compared with, too"
 
 
 async def test_a_readers_copy_holds_what_waits_and_leaves_it_to_the_holder(holder: Path, embedder: Embedder):
@@ -178,3 +204,70 @@ def test_a_copy_keeps_holes_and_bytes(tmp_path: Path):
         assert (tmp_path / "target" / name).read_bytes() == (source / name).read_bytes()
     on_disk, in_name = sizes(tmp_path / "target")
     assert in_name == (80 << 20) + 10 and on_disk < 4 << 20
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from move37.memory.edge import EdgeStore
+from move37.memory.errors import HomeLocked
+from tests.memory.conftest import SHAPE
+store = EdgeStore(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store.open(SHAPE)
+except HomeLocked:
+    print("locked", flush=True)
+else:
+    print("opened", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_two_who_create_the_same_memory_at_once_make_one(tmp_path: Path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER, str(tmp_path / "edge")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        pipes = [(p.stdin, p.stdout) for p in both if p.stdin is not None and p.stdout is not None]
+        assert [out.readline() for _, out in pipes] == ["ready\n", "ready\n"]
+        for into, _ in pipes:
+            into.write("go\n")
+            into.flush()
+        assert sorted(out.readline() for _, out in pipes) == ["locked\n", "opened\n"]
+    finally:
+        for process in both:
+            process.communicate("", timeout=60)
+    assert not [path for path in (tmp_path / "edge").iterdir() if ".aside-" in path.name]
+
+
+READER = """
+import sys
+from pathlib import Path
+from move37.memory.snapshot import Snapshot
+copy = Snapshot(Path(sys.argv[1]))
+print(copy._copy, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_copy_of_a_reader_that_was_killed_goes_with_the_next_one(tmp_path: Path):
+    made(tmp_path / "edge")
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, str(tmp_path / "edge")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    copy = Path(process.stdout.readline().strip())
+    Snapshot(tmp_path / "edge").close()
+    assert copy.is_dir(), "its reader lives"
+    process.kill()
+    process.communicate(timeout=60)
+    Snapshot(tmp_path / "edge").close()
+    assert not copy.exists() and not copy.with_name(f"{copy.name}.lock").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from move37.memory import open_memory
 from move37.memory.embedder_protocol import Embedder
 from move37.memory.importing import bring_in
-from move37.memory.parcels import Parcel, Parcels, packed, unpacked
+from move37.memory.parcels import UNREADABLE, Parcel, Parcels, packed, unpacked
 from move37.memory.recall import PARCELS
 from move37.memory.records import Entry
 from move37.memory.records_to_points import entry_points
@@ -111,3 +112,14 @@ def test_a_parcel_that_cannot_be_taken_in_is_kept_and_stops_nothing(tmp_path: Pa
 
 def test_a_queue_without_a_folder_is_empty(tmp_path: Path):
     assert len(Parcels(tmp_path / "none")) == 0 and list(Parcels(tmp_path / "none").waiting()) == []
+
+
+def test_whatever_bit_of_a_parcel_is_wrong_it_is_a_parcel_or_none(embedder: Embedder):
+    raw = packed(Parcel(collection="cognition", model="m", points=entry_points(entries(1), embedder)))
+    headers = [at for at in range(len(raw)) if b"PK" in raw[max(0, at - 12) : at + 12]]  # zip's own fields
+    for at in [*headers, *range(0, len(raw), 97)]:
+        for bit in range(8):
+            damaged = bytearray(raw)
+            damaged[at] ^= 1 << bit
+            with suppress(*UNREADABLE):
+                unpacked(bytes(damaged))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +20,14 @@ from tests.app.page.conftest import PATIENCE
 
 pytest.importorskip("nicegui")
 TOO_LATE = "c1-001 waits no more: ada vetoed it: too dear"
+
+
+@pytest.fixture(autouse=True)
+def _modules_stay() -> Iterator[None]:
+    """NiceGUI's simulation takes modules that have pages out of `sys.modules`, and their parents: our package."""
+    before = dict(sys.modules)
+    yield
+    sys.modules.update(before)
 
 
 @pytest.fixture
