@@ -86,8 +86,8 @@ class Memory:
         self.outbox = Outbox(self.folder / "queue")
         self.parcels = Parcels(self.folder / "queue")
 
-    def index(self) -> Index:
-        """The opened index (opens it, and brings waiting lessons in, and some of what imports left).
+    def index(self, *, everything: bool = False) -> Index:
+        """The opened index (opens it, and brings waiting lessons in, and some, or `everything`, of what imports left).
 
         Raises:
             MemoryUnavailable: locked by another process, unreachable, refused.
@@ -104,7 +104,7 @@ class Memory:
                 )
             if not self._copied:
                 drain(self.outbox, self._index)
-                take_in(self.parcels, self._index, most=PARCELS)
+                take_in(self.parcels, self._index, most=None if everything else PARCELS)
             return self._index
 
     async def recall(

@@ -186,11 +186,6 @@ def forget(
     item: Annotated[str, typer.Argument(help="An id, a key, or an experiment.", metavar="ID")],
 ) -> None:
     """Gone for good; the archive keeps its experiments."""
-    from move37.memory.parcels import take_in
-
     with opened(context) as memory:
-        index = memory.index()
-        while take_in(memory.parcels, index):  # else what waits would come back
-            pass
-        count = index.forget(item)
+        count = memory.index(everything=True).forget(item)  # else what waits would come back
     typer.echo(f"{count} forgotten", err=True)

@@ -73,9 +73,9 @@ class Checks:
                 )
             raise ContractError(
                 f"at training step {step} the gradients of layer {number} are not those of its forward pass (off by "
-                f"{off:.2g} of what a random direction gives, {TOLERANCE} is allowed): leave backward to autograd, "
-                "keep nothing between calls or outside weights and buffers, or declare another backward (or a hard "
-                "choice) in `custom_backward`"
+                f"{off:.2g} of what a random direction gives, {TOLERANCE} is allowed): leave backward to autograd "
+                "or declare another (or a hard choice) in `custom_backward`; keep nothing between calls or outside "
+                "weights and buffers"
             )
 
     def disagreements(self, records: Sequence[Record]) -> list[float]:
