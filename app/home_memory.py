@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def memory_of(settings: Settings, *, read_only: bool = False) -> Memory:
-    """Opens nothing yet. With `read_only` it works beside a campaign: it gets a copy."""
+    """Opens nothing yet. With `read_only` it reads a copy, and so beside a campaign, too."""
     return open_memory(
         settings.home,
         url=settings.memory.url,

@@ -111,7 +111,7 @@ async def open_context(
 
 
 def talking_places(scientists: Mapping[str, Scientist]) -> int:
-    """Experiments that may be under way beside those at the bench: none where a search answers everything at once."""
+    """Experiments that may be under way beside those whose jobs run: none where a search answers everything at once."""
     return TALKING if any(s.uses_language for s in scientists.values()) else 0
 
 

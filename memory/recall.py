@@ -55,7 +55,7 @@ def open_memory(
     """The memory of a home: embedded under `home/memory`, or on the Qdrant server of a URL. Opens nothing yet.
 
     `embedding_model` is a sentence-transformers model's name or folder; None is the one that a package carries. With
-    `read_only` a home that another process holds is read from a copy, waiting lessons and all.
+    `read_only` an embedded home is read from a copy, with the lessons and imports that wait.
     """
     return Memory(
         home, url=url, api_key=api_key, embedding_model=embedding_model, embedder=embedder, read_only=read_only
@@ -80,7 +80,7 @@ class Memory:
         self._api_key = api_key
         self._embedder = embedder or open_embedder(embedding_model)
         self._read_only = read_only
-        self._copied = False  # a copy is read, because another process writes
+        self._copied = False  # a copy is read, so that no writer waits
         self._index: Index | None = None
         self._lock = threading.RLock()
         self.outbox = Outbox(self.folder / "queue")

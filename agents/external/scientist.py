@@ -97,7 +97,7 @@ class ExternalAgent(BaseChatAgent):
         if self._every_role:
             return None
         if self.name == "Critic":
-            return Critique(accept=True, ground="none", reason="an outsider's proposal: the gates and numbers judge it")
+            return Critique(accept=True, ground="none", reason="proposed from outside: the gates and numbers judge it")
         if self.name == "Debugger":
             return Fix(diagnosis="a gate refused the submitted file", give_up=True)
         return None

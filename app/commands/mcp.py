@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 _HELP = """Let a coding agent be the scientist: a server of the Model Context Protocol.
 
 It speaks on stdin and stdout, as coding agents start it; with --port, over HTTP on this machine. The home's unfinished
-campaign of an outsider is taken up again, else one begins.
+campaign of an external agent is taken up again, else one begins.
 
 \b
   move37 mcp --budget 12 --task program:my_folder

@@ -88,7 +88,7 @@ class Laboratory:
             self.pending.notify()
 
     def _unfinished(self) -> int | None:
-        """The home's newest campaign of an outsider that can be taken up again."""
+        """The home's newest campaign of an external agent that can be taken up again."""
         try:
             with Archive.open(self._settings.home, readonly=True) as archive:
                 mine = [c for c in archive.campaigns() if c.brief.model == MODEL]

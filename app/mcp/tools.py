@@ -194,7 +194,7 @@ class Tools(ReadingTools):
 
 
 F = TypeVar("F", bound=BaseModel)
-MODEL_AUTHOR = "an outsider"
+MODEL_AUTHOR = "an external agent"
 _NUMBER = r"([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}))"
 _PREDICTED = re.compile(rf"\s*{_NUMBER}\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]")
 UNSCORED = "kept as words: begin with '+0.03 [0.00, 0.06]' (gain, 80 % interval) next time, and it is scored"
