@@ -212,8 +212,8 @@ def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
     """Arm -> what its campaigns, on the last one's corpus and in as many rounds, say of the best effect on fresh seeds
     against compute. Of an arm, seed and budget the newest counts; one whose best could not be measured has no effect.
     """
-    like = (kept[-1].corpus, kept[-1].rounds)
-    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if (k.corpus, k.rounds) == like}
+    last = [(k.corpus, k.rounds) for k in kept][-1:]
+    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if [(k.corpus, k.rounds)] == last}
     found = {}
     for arm in dict.fromkeys(arm for arm, _, _ in here):
         traces = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -137,7 +138,9 @@ def test_a_law_is_of_one_corpus_and_of_the_newest_campaign_of_each_seed_and_budg
             for seed in range(5)
             for budget in (1, 4, 12, 30, 60)
         ]
-    found = laws([*kept, an_ending("designer", 9, 6, None)])
+    assert laws(()) == {}
+    earlier = replace(an_ending("random", 0, 2, 9.9), rounds=3)  # climbed in another way
+    found = laws([earlier, *kept, an_ending("designer", 9, 6, None)])
     assert found["random"].campaigns == found["designer"].campaigns == 25
     assert found["designer"].supported == "linear" and found["random"].supported in ("", "flat")
 
