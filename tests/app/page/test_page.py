@@ -252,7 +252,7 @@ def _steer(page: Any, other: Any, address: str, home: Path) -> None:
         late = controls.post(1, ControlKind.APPROVE, experiment=ident, user="late")
         wait_for(lambda: (c := controls.find(late)) is not None and c.answer, PATIENCE)
         found = controls.find(late)
-        assert found is not None and "not wait" in (found.answer or "")
+        assert found is not None and "waits no more" in (found.answer or "")
     other.locator(".request").nth(1).wait_for(state="detached")
     other.locator(".request").get_by_role("button", name="Approve").click()
     wait_for(lambda: any("goes on" in said for said in _answers(home, ControlKind.APPROVE)), PATIENCE)
