@@ -70,10 +70,10 @@ async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn]
                     _answer_path(path).unlink(missing_ok=True)
                     del written[path]
                 elif (answer := _read(_answer_path(path))) is not None:
-                    if _fits(turn, answer):
+                    if (reply := _fitting(turn, answer)) is not None:
                         path.unlink(missing_ok=True)  # first: without it nobody takes the turn for one that waits
                         del written[path]
-                        pending.put(turn, turn.reply.model_validate(answer))
+                        pending.put(turn, reply)
                     _answer_path(path).unlink(missing_ok=True)
             await pending.changed(POLL_SECONDS)
     finally:
@@ -81,14 +81,13 @@ async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn]
             path.unlink(missing_ok=True)
 
 
-def _fits(turn: Turn, answer: Any) -> bool:
-    """Who writes the file past the command may write anything."""
+def _fitting(turn: Turn, answer: Any) -> BaseModel | None:
+    """The answer in the turn's form, or None: who writes the file past the command may write anything."""
     try:
-        turn.reply.model_validate(answer)
+        return turn.reply.model_validate(answer)
     except ValidationError as error:
         log.warning("answer_of_another_form", experiment=turn.experiment, role=turn.role, error=str(error))
-        return False
-    return True
+        return None
 
 
 def waiting(home: Path) -> tuple[Waiting, ...]:
