@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -186,17 +186,18 @@ class Laboratory:
             return experiment.status is ExperimentStatus.RUNNING
         return experiment.analysis is None
 
-    def owed(self) -> dict[str, list[str]]:
+    def _owed(self, mine: Sequence[Experiment]) -> dict[str, list[str]]:
         """What waits for somebody outside: tool -> experiments, oldest first; proposals that may be made left out."""
         found: dict[str, list[str]] = {"analyse": [], "submit": []}
-        for e in self.mine():
+        for e in mine:
             if (tool := self.needs(e)) in found:
                 found[tool].append(e.id)
         return found
 
     def is_held_up(self) -> bool:
         """Whether nothing goes on until somebody outside acts: all that was begun waits for a file or an analysis."""
-        return any(self.owed().values()) and not any(self.at_work(e) for e in self.mine())
+        mine = self.mine()
+        return any(self._owed(mine).values()) and not any(self.at_work(e) for e in mine)
 
     def proposals_left(self) -> int:
         """Hypotheses that the budget has left."""
@@ -207,12 +208,13 @@ class Laboratory:
         """What may be done now, the most useful first."""
         if self.trouble or self.ended or self.inbox.stopped or self._context is None:
             return ["status()"]
-        owed = self.owed()
+        mine = self.mine()
+        owed = self._owed(mine)
         actions = [f"analyse(experiment={i!r}, ...)" for i in owed["analyse"]]
         actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
         actions += ["check(source=...)"] if owed["submit"] else []
         actions += ["propose(...)"] if self.pending.find("Researcher") else []
-        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in self.mine() if self.at_work(e)]
+        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in mine if self.at_work(e)]
         return actions or ["status()"]
 
     def why_not(self, tool: str) -> str:
@@ -220,8 +222,9 @@ class Laboratory:
         self.going_on()
         if self.phase != "search":
             return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
-        waits = [f"{e.id} waits for {self.needs(e)}" for e in self.mine() if self.needs(e)]
-        busy = [f"{e.id} is being tried" for e in self.mine() if self.at_work(e)]
+        mine = self.mine()
+        waits = [f"{e.id} waits for {self.needs(e)}" for e in mine if self.needs(e)]
+        busy = [f"{e.id} is being tried" for e in mine if self.at_work(e)]
         held = "; ".join([*waits, *busy]) or "the lab is at work"
         if tool == "propose" and not self.proposals_left():
             return f"every proposal of the budget is made ({held}): call {self.next()[0]}"
