@@ -33,7 +33,7 @@ Value = Callable[[Genome, int], float | None]  # bits per byte of a genome on a 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ArmFound:
     """What one arm came to on one seed, in bits per byte over the best baseline; positive is better."""
 
     gain: float | None  # of its best, on fresh seeds; None where nothing could be measured
@@ -41,7 +41,7 @@ class Found:
     genome: Genome | None  # its best
 
 
-def campaign(arm: str, seed: int, candidates: int, value: Value) -> Found:
+def campaign(arm: str, seed: int, candidates: int, value: Value) -> ArmFound:
     """Baselines, then candidates one by one; then the best on fresh seeds."""
     tried = [Tried(genome=genome, value=value(genome, seed)) for genome in BASELINES.values()]
     rivals = _best(tried, 2)
@@ -52,10 +52,10 @@ def campaign(arm: str, seed: int, candidates: int, value: Value) -> Found:
         tried.append(Tried(genome=proposed.genome, value=value(proposed.genome, seed), base=proposed.base))
     own = tried[len(BASELINES) :]
     if not (best := _best(own, 1)):
-        return Found(gain=None, bests=(), genome=None)
+        return ArmFound(gain=None, bests=(), genome=None)
     reached = [_best(own[: max(1, round(share * candidates))], 1) for share in SHARES]
     level = _known(rivals[0])
-    return Found(
+    return ArmFound(
         gain=_fresh_gain(best[0].genome, [r.genome for r in rivals], seed, value),
         bests=tuple(level - _known(r[0]) for r in reached if r),
         genome=best[0].genome,
@@ -82,7 +82,7 @@ def _known(tried: Tried) -> float:
     return tried.value
 
 
-def table(found: Mapping[str, Mapping[int, Found]]) -> str:
+def table(found: Mapping[str, Mapping[int, ArmFound]]) -> str:
     """Markdown: each arm's gains, and its distance from the last arm, paired by seed."""
     *_, reference = found
     shares = " | ".join(f"best on its seed after {share:.0%}" for share in SHARES)
@@ -121,7 +121,7 @@ def main() -> None:
         parser.error(f"no arm is called {', '.join(unknown)}: choose from {', '.join(ARMS)}")
     torch.set_num_threads(1)
     trainings = CachedTrainings(given.cache, STEPS, None)
-    found: dict[str, dict[int, Found]] = {arm: {} for arm in arms}
+    found: dict[str, dict[int, ArmFound]] = {arm: {} for arm in arms}
     for seed in range(given.seeds):
         for arm in arms:
             found[arm][seed] = campaign(arm, seed, given.candidates, trainings.value)

@@ -6,7 +6,7 @@ import pytest
 
 from move37.agents.arms import ARMS
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
-from move37.benchmarks.search_arms import FRESH, SHARES, Found, campaign, table
+from move37.benchmarks.search_arms import FRESH, SHARES, ArmFound, campaign, table
 
 
 def landscape(genome: Genome, seed: int) -> float | None:
@@ -33,8 +33,8 @@ def test_who_diverges_on_a_fresh_seed_found_nothing() -> None:
 
 def test_a_table_compares_arms_by_seed_and_says_what_it_could_have_seen() -> None:
     rows = {
-        "designer": {s: Found(gain=0.03 + 0.01 * s, bests=(0.0, 0.01, 0.02), genome=None) for s in range(4)},
-        "random": {s: Found(gain=0.01 * s * (-1) ** s, bests=(0.0, 0.0, 0.01), genome=None) for s in range(4)},
+        "designer": {s: ArmFound(gain=0.03 + 0.01 * s, bests=(0.0, 0.01, 0.02), genome=None) for s in range(4)},
+        "random": {s: ArmFound(gain=0.01 * s * (-1) ** s, bests=(0.0, 0.0, 0.01), genome=None) for s in range(4)},
     }
     first, _, designer, random = table(rows).splitlines()
     assert "against random" in first and designer.startswith("| designer | 4 | +0.045 [")
