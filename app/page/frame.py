@@ -43,6 +43,7 @@ class Page:
         self._stop: Any = None
         self._go_on: Any = None
         self._bar: Any = None
+        self._told: tuple[str, str, float] | None = None  # where the campaign stands, as it was drawn
         self._waiting = 0  # requests that the title of the tab tells of
         self.focus: Callable[[], Any] = lambda: None  # what "/" does; set by pages that have a box
 
@@ -178,11 +179,10 @@ class Page:
         self._show(await self.hub.live(self.campaign))
 
     def _show(self, live: LiveFeed) -> None:
-        word, detail, part = standing(live)
-        html = templating.html().from_string(
-            '<span class="dot {{ word }}"></span><b>{{ word }}</b> <span>{{ detail }}</span>'
-        )
-        self._status.set_content(html.render(word=word, detail=detail))
+        told = word, detail, part = standing(live)
+        if told != self._told:
+            self._told = told
+            self._status.set_content(render("standing.html", word=word, detail=detail))
         self._entitle(len(live.requests) if live.running else 0)
         self._bar.set_value(part)
         self._pause.set_visibility(live.running)
