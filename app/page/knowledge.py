@@ -42,7 +42,7 @@ async def memory(page: Page) -> None:
         fragment("<h2>Memory</h2>")
         with ui.element("div").classes("box"):
             field = ui.input(placeholder="a symptom, an operator, a question").props(
-                'outlined dense maxlength=400 autofocus aria-label="search memory"'
+                'outlined dense maxlength=400 autofocus aria-label="search memory" data-box=search'
             )
             button = ui.button("Search")
         examples = ui.element("div").classes("tools")
@@ -68,7 +68,6 @@ async def memory(page: Page) -> None:
             ui.button(words, on_click=partial(search_for, words)).props("flat dense size=sm")
     button.on_click(search)
     field.on("keydown.enter", search)
-    page.focus = lambda: field.run_method("focus")
 
 
 async def _search(home: str, text: str) -> tuple[list[dict[str, Any]], str]:

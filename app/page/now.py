@@ -59,7 +59,7 @@ class Now:
     def _box(self) -> None:
         with ui.element("div").classes("box"):
             self._field = ui.textarea(placeholder=HINTS).props(
-                f'outlined dense autogrow maxlength={LONGEST} rows=1 aria-label="say something"'
+                f'outlined dense autogrow maxlength={LONGEST} rows=1 aria-label="say something" data-box=commands'
             )
             # Return sends, with Shift it begins a line.
             self._field.on(
@@ -74,26 +74,30 @@ class Now:
             ui.button("Ban a family", on_click=lambda: self._begin("/ban ")).props("flat dense size=sm")
             ui.button("Budget", on_click=lambda: open_limits(self._page)).props("flat dense size=sm")
             ui.button("Undo", on_click=lambda: self._page.order(ControlKind.UNDO)).props("flat dense size=sm")
-        self._page.focus = lambda: self._field.run_method("focus")
 
-    def _begin(self, text: str) -> None:
-        self._field.set_value(text)
+    def _begin(self, command: str) -> None:
+        """A command before what is typed already; in place of another command."""
+        typed = str(self._field.value or "")
+        self._field.set_value(command if typed.startswith("/") else command + typed)
         self._field.run_method("focus")
 
     async def send(self) -> None:
-        """What was typed, understood as at the terminal."""
+        """What was typed, understood as at the terminal. What cannot be done stays in the box."""
         text = str(self._field.value or "").strip()[:LONGEST]
         order = _understood(text)
         kind = control_kind(order)
-        if order.verb in LOOKUPS:
-            await self._look_up(order.verb, order.text)
-        elif kind is None:
+        if kind is None and order.verb not in LOOKUPS:
             if order.problem:
                 ui.notify(bare(order.problem), position="top", multi_line=True)
             return
-        else:
-            await self._page.order(kind, text=control_text(order), experiment=order.experiment or None)
+        # At once: the answer may take seconds, a second Return must send nothing, and the next line may begin.
         self._field.set_value("")
+        if kind is None:
+            await self._look_up(order.verb, order.text)
+        else:
+            reached = await self._page.order(kind, text=control_text(order), experiment=order.experiment or None)
+            if not reached and not self._field.value:
+                self._field.set_value(text)
         await self.update()
 
     async def _look_up(self, verb: str, ident: str) -> None:

@@ -1,6 +1,14 @@
-// Parts of the page are drawn again while a campaign runs: what the viewer opened or closed stays as it was.
+// Parts of the page are drawn again while a campaign runs: what the viewer opened or closed stays as it was. "/" goes to
+// the box of the page, at once: over a slow line the letters typed after it would each be a key of the page.
 (function () {
   "use strict";
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) { return; }
+    if (event.target.closest("input, textarea, select, [contenteditable]")) { return; }
+    var box = document.querySelector("[data-box]"), now = document.querySelector("nav.pages a");
+    if (box && box.dataset.box !== "commands") { event.preventDefault(); }  // a command begins with the stroke itself
+    if (box) { box.focus(); } else if (now) { now.click(); }
+  }, true);
   var chosen = new Map();
   function known(details) {
     var summary = details.querySelector("summary");
