@@ -23,11 +23,12 @@ SECTIONS = (
     ("tree", "Tree"),
     ("compare", "Compare"),
     ("story", "Story"),
+    ("insight", "Insight"),
     ("memory", "Memory"),
 )
 EVERY = 1.0  # seconds between two looks of an open page
 HERE_IN_SIGHT = "document.querySelector('nav.pages a.here')?.scrollIntoView({inline: 'center', block: 'nearest'})"
-KEYS = "/ goes to the box · 1–7 change the page · p pauses and goes on · ? says this"
+KEYS = "/ goes to the box · 1–8 change the page · p pauses and goes on · ? says this"
 
 
 class Page:
@@ -113,7 +114,7 @@ class Page:
     def _choose(self, campaigns: tuple[Campaign, ...]) -> None:
         options = {c.id: f"{c.id}: {one_line(c.brief.task, 24)}, {c.status}" for c in reversed(campaigns)}
         chosen = ui.select(
-            options, value=self.campaign, on_change=lambda e: ui.navigate.to(f"/c/{e.value}/{self.section}")
+            options, value=self.campaign, on_change=lambda e: ui.navigate.to(f"/c/{e.value}/{self.section or 'now'}")
         )
         chosen.props('dense borderless aria-label="campaign"').classes("campaign")
 

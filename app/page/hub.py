@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from move37.agents.insight import ArchiveInsight
+from move37.app.insight import of_home
 from move37.app.reading import has_archive
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.watch import is_running
@@ -78,6 +80,12 @@ class Hub:
         if kept is None or any(a is not b for a, b in zip(kept[0], of, strict=True)) or _failed(kept[1]):
             kept = self._made[name, campaign] = of, asyncio.ensure_future(self._run(make))
         return await asyncio.shield(kept[1])  # type: ignore[no-any-return]
+
+    async def insight(self, campaign: int) -> ArchiveInsight:
+        """What the home's campaigns on this one's task teach together, as of this one's newest record."""
+        view = await self.view(campaign)
+        task = view.campaign.brief.task
+        return await self.once("insight", campaign, (view,), lambda: of_home(self._open(), (), task)[0])
 
     async def order(
         self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str

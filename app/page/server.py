@@ -115,6 +115,7 @@ def routes(hub: Hub) -> None:
         "plots": results.plots,
         "tree": results.family,
         "story": knowledge.story,
+        "insight": knowledge.insight,
         "memory": knowledge.memory,
         "data": files.links,
     }
