@@ -1,4 +1,4 @@
-"""What people do out of habit, in a real browser: old addresses, going back, typing at once, narrow screens, many rows."""
+"""What people do out of habit, in a real browser: old addresses, going back, typing at once, narrow screens."""
 
 from __future__ import annotations
 

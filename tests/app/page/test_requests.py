@@ -141,11 +141,11 @@ async def test_of_a_long_conversation_an_open_page_holds_no_more_than_a_new_one(
     """A page that was open all night held every line of it."""
     from nicegui import ui
 
-    monkeypatch.setattr("move37.app.page.now.SHOWN", 20)
-    monkeypatch.setattr("move37.app.page.hub.FRESH", 0.0)
     a_whole_campaign(tmp_path, finished=False)
     with Archive.open(tmp_path) as archive:
         async with looking_at(tmp_path, "/c/1/now", monkeypatch) as (_, shown):
+            monkeypatch.setattr(sys.modules["move37.app.page.now"], "SHOWN", 20)
+            monkeypatch.setattr(sys.modules["move37.app.page.hub"], "FRESH", 0.0)
 
             def lines() -> list[str]:
                 return re.findall(r"line \d+ of the night", "".join(e.content for e in shown(ui.html)))
