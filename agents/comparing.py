@@ -145,8 +145,8 @@ async def campaign(
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
     screened, whole = (min(values.values(), default=math.nan) for values in (ground.values, ground.whole))
     tried = [
-        Tried(genome=genome, value=ground.values.get(family), gain=_gain(whole, ground.whole.get(family)))
-        for family, genome in BASELINES.items()
+        Tried(genome=g, value=ground.values.get(f), gain=_gain(whole, at_all_steps), whole=at_all_steps)
+        for f, g, at_all_steps in ((f, g, ground.whole.get(f)) for f, g in BASELINES.items())
     ]
     search, rng = ARMS[arm](seed), Random(f"compare:{arm}:{seed}")
     spent, curve = 0.0, []
@@ -167,8 +167,8 @@ async def campaign(
         for t in sorted(waiting, key=lambda t: t.value or math.inf)[: CLIMBERS // ROUNDS]:
             found = await _run(context, t.genome, top, (seed,), rate)
             spent += _cost(found)
-            climbed[t.genome] = _value(found, metric.name)
-            tried[tried.index(t)] = replace(t, gain=_gain(whole, climbed[t.genome]))
+            climbed[t.genome] = value = _value(found, metric.name)
+            tried[tried.index(t)] = replace(t, gain=_gain(whole, value), whole=value)
     sound = [(genome, value) for genome, value in climbed.items() if value is not None]
     if not sound:
         return ArmOutcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
 from move37.agents.external.turns import PendingTurns, Turn
-from move37.agents.replies import REPLIES
+from move37.agents.roles import member
 
 if os.name == "posix":
     import fcntl
@@ -160,7 +160,7 @@ def _reply(turn: Waiting, file: Path) -> BaseModel:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadAnswer(f"{file} is not UTF-8 text") from error
-    form = REPLIES[turn.role]
+    form = member(turn.role).reply
     try:
         if turn.role in FILE_ROLES and not text.lstrip().startswith("{"):
             extra = {"diagnosis": "answered from outside"} if "diagnosis" in form.model_fields else {}
