@@ -40,7 +40,7 @@ async def made(hub: Hub, campaign: int, name: str) -> tuple[str, str] | None:
     if name in ("report.html", "report.md"):
         kind, write = ("text/html", html_of) if name == "report.html" else ("text/markdown", markdown_of)
         view, insight = await hub.view(campaign), await hub.insight(campaign)
-        return kind, await hub.once(name, campaign, (view, insight), lambda: write(view, insight))
+        return kind, await hub.once(name, campaign, (view, insight), lambda: write(view, insight), slow=True)
     if name == "experiments.json":
         rows = await hub.rendered("experiments", campaign, lambda v: [show_row(e, v.metric) for e in v.experiments])
         return "application/json", json.dumps(rows, ensure_ascii=False, allow_nan=False)

@@ -12,6 +12,7 @@ from move37.app.report.render import summary_of
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import (
     Chart,
+    claims,
     discoveries,
     evidence,
     gates,
@@ -96,7 +97,15 @@ async def plots(page: Page) -> None:
     small = await is_narrow()
 
     def make(view: CampaignView) -> list[Chart]:
-        found = [*standings(view, 4), evidence(view), progress(view), discoveries(view), training(view), trade(view)]
+        found = [
+            *standings(view, 4),
+            claims(view),
+            evidence(view),
+            progress(view),
+            discoveries(view),
+            training(view),
+            trade(view),
+        ]
         found.append(gates(view))
         return [chart for chart in found if chart is not None]
 
