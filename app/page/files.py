@@ -13,12 +13,22 @@ from move37.app.report import html_of, markdown_of
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import lines
 from move37.app.views.leaderboard import board_of
-from move37.app.views.rows import board_rows, chat_row, curve_rows, measurement_rows, show_row
+from move37.app.views.rows import (
+    board_rows,
+    chat_row,
+    comparison_rows,
+    curve_rows,
+    gate_rows,
+    measurement_rows,
+    show_row,
+)
 
 Rows = list[dict[str, Any]]
 ROWS: Mapping[str, tuple[str, Callable[[CampaignView], Rows]]] = {
     "leaderboard": ("every place of every group", lambda view: board_rows(board_of(view.experiments, view.metric))),
     "measurements": ("every single run", lambda view: measurement_rows(view.experiments)),
+    "gates": ("every gate of every experiment", lambda view: gate_rows(view.experiments)),
+    "comparisons": ("what verdicts and claims rest on", lambda view: comparison_rows(view.experiments)),
     "curves": ("every stored point of the training curves", lambda view: curve_rows(lines(view.curves))),
     "conversation": (
         "everything that was said",
