@@ -53,6 +53,14 @@ def plotly(chart: Chart) -> dict[str, Any]:
     return {"data": chart.figure["data"], "layout": layout, "config": CONFIG}
 
 
+def drawing() -> Any:
+    """A place that says so until something is drawn in it: on a busy machine a browser needs seconds to be there."""
+    place = ui.element("div")
+    with place:
+        fragment(render("quiet.html", text="Drawing …"))
+    return place
+
+
 async def is_narrow() -> bool:
     """Whether this viewer looks through a narrow screen; waits until the browser is there."""
     await ui.context.client.connected()
@@ -70,7 +78,9 @@ def draw(
             return place
         fragment(render("caption.html", title=chart.title, note=chart.note))
         plot = (
-            ui.plotly(plotly(chart)).classes("w-full").style(f"height: {chart.figure['layout'].get('height', 400)}px")
+            ui.plotly(plotly(chart))
+            .classes("w-full plot")
+            .style(f"height: {chart.figure['layout'].get('height', 400)}px")
         )
         if opens is not None:
             plot.on("plotly_click", lambda e: opens(e.args))
@@ -93,7 +103,7 @@ async def board(page: Page) -> None:
 async def plots(page: Page) -> None:
     """Everything that is drawn, one below the other."""
     with content():
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
 
     def make(view: CampaignView) -> list[Chart]:
@@ -123,7 +133,7 @@ async def plots(page: Page) -> None:
 async def family(page: Page) -> None:
     """Who was made from whom; a mark opens its experiment."""
     with content():
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
 
     def make(view: CampaignView) -> tuple[Chart | None, list[Descendant]]:

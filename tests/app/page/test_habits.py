@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ def test_the_name_is_kept_and_signs_what_is_said_in_every_tab(browser: Any, addr
         tab.get_by_label("Menu").click()
         tab.get_by_text("Your name…").click()
         assert tab.get_by_label("What your lines are signed with").input_value() == "<b>ada</b>"
+
+
+def test_until_a_plot_is_drawn_its_place_says_so(browser: Any, address: str) -> None:
+    """The page of the tree was blank for seconds on a busy machine, as if there were nothing."""
+    with Seen(browser) as seen:
+        seen.page.route(re.compile("plotly"), lambda route: None)  # the library that draws never comes
+        seen.page.goto(f"{address}/c/1/tree")
+        seen.page.wait_for_function(
+            "(e => e && getComputedStyle(e, '::before').content.includes('Drawing'))(document.querySelector('.plot'))"
+        )
 
 
 def test_an_empty_home_has_a_way_in_and_no_errors(browser: Any, tmp_path: Path) -> None:
