@@ -76,11 +76,10 @@ def draw(
         if chart is None:
             fragment(render("quiet.html", text=empty or "There is nothing to draw yet."))
             return place
+        place.classes("plotted")
         fragment(render("caption.html", title=chart.title, note=chart.note))
         plot = (
-            ui.plotly(plotly(chart))
-            .classes("w-full plot")
-            .style(f"height: {chart.figure['layout'].get('height', 400)}px")
+            ui.plotly(plotly(chart)).classes("w-full").style(f"height: {chart.figure['layout'].get('height', 400)}px")
         )
         if opens is not None:
             plot.on("plotly_click", lambda e: opens(e.args))

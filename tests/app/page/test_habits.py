@@ -146,6 +146,17 @@ def test_a_line_without_a_blank_does_not_widen_a_phone(browser: Any, address: st
         assert seen.page.evaluate(OUT_OF_SIGHT) == []
 
 
+@pytest.mark.parametrize("path", ["/c/1/insight", "/c/1/e/c1-001", "/c/1/compare", "/campaigns"])
+def test_on_a_phone_no_words_of_a_table_lie_upon_others(browser: Any, address: str, path: str) -> None:
+    """Of two cells that share a line the label of the second lay upon the number of the first."""
+    crowded = """[...document.querySelectorAll("main.content .stack td")].filter(
+        e => e.offsetWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.dataset.label + ": " + e.textContent)"""
+    with Seen(browser, viewport={"width": 390, "height": 844}) as seen:
+        seen.page.goto(address + path, wait_until="networkidle")
+        seen.page.wait_for_selector("main.content .stack td")
+        assert seen.page.evaluate(crowded) == []
+
+
 def test_the_name_is_kept_and_signs_what_is_said_in_every_tab(browser: Any, address: str) -> None:
     with Seen(browser) as seen:
         seen.page.goto(f"{address}/c/1/now", wait_until="networkidle")
@@ -165,9 +176,7 @@ def test_until_a_plot_is_drawn_its_place_says_so(browser: Any, address: str) -> 
     with Seen(browser) as seen:
         seen.page.route(re.compile("plotly"), lambda route: None)  # the library that draws never comes
         seen.page.goto(f"{address}/c/1/tree")
-        seen.page.wait_for_function(
-            "(e => e && getComputedStyle(e, '::before').content.includes('Drawing'))(document.querySelector('.plot'))"
-        )
+        seen.page.get_by_text("Drawing …").wait_for()
 
 
 def test_an_empty_home_has_a_way_in_and_no_errors(browser: Any, tmp_path: Path) -> None:
