@@ -99,13 +99,19 @@ def completions(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys, the first one naming the columns; empty without rows."""
+    """Rows with the same keys, the first one naming the columns; empty without rows. A text that a spreadsheet would
+    take for a formula, such as a name that a model gave, begins with an apostrophe.
+    """
     out = io.StringIO()
     if rows:
         writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:

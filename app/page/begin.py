@@ -34,6 +34,7 @@ async def begin(hub: Hub, campaign: str) -> None:
         fields["budget"] = _field("Candidates to try", str(old.brief.budget) if old else "", "the preset's own")
         fields["max_time"] = _field("End after", "", "90s, 10m, 1h30m; empty: no limit of its own")
         fields["max_tokens"] = _field("End after tokens", "", "50k, 2m; empty: no limit")
+        fields["max_cost"] = _field("End after US dollars", "", "2.50; empty: no limit")
         fields["approve"] = ui.select(list(get_args(Approve)), value="never", label="What waits for your word")
         fields["sandbox"] = ui.select(list(get_args(Backend)), value="auto", label="Where code runs")
         for field in fields.values():
@@ -60,6 +61,7 @@ def _fields_of_a_new_one() -> dict[str, Any]:
         "model": _field("Model", "designer", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
         "base_url": _field("Endpoint of the model", "", "only for an OpenAI-compatible server of your own"),
         "brief": ui.textarea(label="What you want, in Markdown").props("maxlength=20000 autogrow"),
+        "corpus": _field("Your own text", "", "a file or folder on this machine; empty: the built-in one"),
         "preset": ui.select(list(get_args(Preset)), value="quick", label="Preset"),
         "seed": _field("Seed", "0", "makes the search repeatable"),
     }

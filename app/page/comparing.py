@@ -14,7 +14,7 @@ from nicegui import ui
 
 from move37.app.page.frame import Page, content, fragment, render
 from move37.app.page.hub import Hub
-from move37.app.page.results import draw, is_narrow
+from move37.app.page.results import draw, drawing, is_narrow
 from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import campaigns_over_compute, training
@@ -40,7 +40,7 @@ async def experiments(page: Page, ids: str) -> None:
                 render("quiet.html", text=f"Not shown: {', '.join(missing[:MOST])}. {MOST} at most, of this home.")
             )
         picked = _choice(options, chosen, "Experiments").props(f"max-values={MOST}")
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
     _drawn_anew(picked, f"/c/{page.campaign}/compare", place, lambda ids: _compared(view, ids, small))
 
@@ -56,7 +56,7 @@ async def campaigns(hub: Hub, ids: str) -> None:
             fragment(render("quiet.html", text="Nothing has run in this home yet."))
             return
         picked = _choice(options, chosen, "Campaigns")
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
     views = {i: await hub.view(every[i].id) for i in chosen}
 

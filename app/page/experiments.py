@@ -8,7 +8,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
-from move37.app.page.results import draw, is_narrow
+from move37.app.page.results import draw, drawing, is_narrow
 from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import Chart, training
@@ -23,7 +23,7 @@ async def experiment(page: Page, ident: str) -> None:
     """Hypothesis, difference, gates, curves, analysis, memory, conversation, and what may be done with it."""
     seen: list[Any] = [None, None]  # the records that were looked at last, and what was drawn of them
     with content():
-        place = ui.element("div")
+        place = drawing()
 
     async def update() -> None:
         view = await page.hub.view(page.campaign)

@@ -13,12 +13,22 @@ from move37.app.report import html_of, markdown_of
 from move37.app.views.campaign import CampaignView
 from move37.app.views.curves import lines
 from move37.app.views.leaderboard import board_of
-from move37.app.views.rows import board_rows, chat_row, curve_rows, measurement_rows, show_row
+from move37.app.views.rows import (
+    board_rows,
+    chat_row,
+    comparison_rows,
+    curve_rows,
+    gate_rows,
+    measurement_rows,
+    show_row,
+)
 
 Rows = list[dict[str, Any]]
 ROWS: Mapping[str, tuple[str, Callable[[CampaignView], Rows]]] = {
     "leaderboard": ("every place of every group", lambda view: board_rows(board_of(view.experiments, view.metric))),
     "measurements": ("every single run", lambda view: measurement_rows(view.experiments)),
+    "gates": ("every gate of every experiment", lambda view: gate_rows(view.experiments)),
+    "comparisons": ("what verdicts and claims rest on", lambda view: comparison_rows(view.experiments)),
     "curves": ("every stored point of the training curves", lambda view: curve_rows(lines(view.curves))),
     "conversation": (
         "everything that was said",
@@ -40,7 +50,7 @@ async def made(hub: Hub, campaign: int, name: str) -> tuple[str, str] | None:
     if name in ("report.html", "report.md"):
         kind, write = ("text/html", html_of) if name == "report.html" else ("text/markdown", markdown_of)
         view, insight = await hub.view(campaign), await hub.insight(campaign)
-        return kind, await hub.once(name, campaign, (view, insight), lambda: write(view, insight))
+        return kind, await hub.once(name, campaign, (view, insight), lambda: write(view, insight), slow=True)
     if name == "experiments.json":
         rows = await hub.rendered("experiments", campaign, lambda v: [show_row(e, v.metric) for e in v.experiments])
         return "application/json", json.dumps(rows, ensure_ascii=False, allow_nan=False)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from move37.agents.insight import ArchiveInsight
 from move37.app.insight import of_home
-from move37.app.reading import has_archive
+from move37.app.reading import has_archive, reading
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.watch import is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
@@ -74,18 +74,28 @@ class Hub:
         view = await self.view(campaign)
         return await self.once(name, campaign, (view,), lambda: make(view))
 
-    async def once(self, name: str, campaign: int, of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What `make` gives, made once for all viewers until another object stands in `of`."""
+    async def once(
+        self, name: str, campaign: int, of: tuple[object, ...], make: Callable[[], T], *, slow: bool = False
+    ) -> T:
+        """What `make` gives, made once for all viewers until another object stands in `of`; nobody waits for what is
+        slow but who asked for it.
+        """
         kept = self._made.get((name, campaign))
         if kept is None or any(a is not b for a, b in zip(kept[0], of, strict=True)) or _failed(kept[1]):
-            kept = self._made[name, campaign] = of, asyncio.ensure_future(self._run(make))
+            made = asyncio.to_thread(make) if slow else self._run(make)
+            kept = self._made[name, campaign] = of, asyncio.ensure_future(made)
         return await asyncio.shield(kept[1])  # type: ignore[no-any-return]
 
     async def insight(self, campaign: int) -> ArchiveInsight:
         """What the home's campaigns on this one's task teach together, as of this one's newest record."""
         view = await self.view(campaign)
         task = view.campaign.brief.task
-        return await self.once("insight", campaign, (view,), lambda: of_home(self._open(), (), task)[0])
+
+        def reckon() -> ArchiveInsight:
+            with reading(self.home) as archive:
+                return of_home(archive, (), task)[0]
+
+        return await self.once("insight", campaign, (view,), reckon, slow=True)
 
     async def order(
         self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str

@@ -12,6 +12,7 @@ from move37.app.report.render import summary_of
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import (
     Chart,
+    claims,
     discoveries,
     evidence,
     gates,
@@ -52,6 +53,14 @@ def plotly(chart: Chart) -> dict[str, Any]:
     return {"data": chart.figure["data"], "layout": layout, "config": CONFIG}
 
 
+def drawing() -> Any:
+    """A place that says so until something is drawn in it: on a busy machine a browser needs seconds to be there."""
+    place = ui.element("div")
+    with place:
+        fragment(render("quiet.html", text="Drawing …"))
+    return place
+
+
 async def is_narrow() -> bool:
     """Whether this viewer looks through a narrow screen; waits until the browser is there."""
     await ui.context.client.connected()
@@ -67,6 +76,7 @@ def draw(
         if chart is None:
             fragment(render("quiet.html", text=empty or "There is nothing to draw yet."))
             return place
+        place.classes("plotted")
         fragment(render("caption.html", title=chart.title, note=chart.note))
         plot = (
             ui.plotly(plotly(chart)).classes("w-full").style(f"height: {chart.figure['layout'].get('height', 400)}px")
@@ -92,11 +102,19 @@ async def board(page: Page) -> None:
 async def plots(page: Page) -> None:
     """Everything that is drawn, one below the other."""
     with content():
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
 
     def make(view: CampaignView) -> list[Chart]:
-        found = [*standings(view, 4), evidence(view), progress(view), discoveries(view), training(view), trade(view)]
+        found = [
+            *standings(view, 4),
+            claims(view),
+            evidence(view),
+            progress(view),
+            discoveries(view),
+            training(view),
+            trade(view),
+        ]
         found.append(gates(view))
         return [chart for chart in found if chart is not None]
 
@@ -114,7 +132,7 @@ async def plots(page: Page) -> None:
 async def family(page: Page) -> None:
     """Who was made from whom; a mark opens its experiment."""
     with content():
-        place = ui.element("div")
+        place = drawing()
     small = await is_narrow()
 
     def make(view: CampaignView) -> tuple[Chart | None, list[Descendant]]:

@@ -8,8 +8,9 @@ from move37.app.units import spell_count
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import ComparisonTerms, board_of, paired_difference
 from move37.app.views.lineage import ancestry
-from move37.app.views.search import claim, outcomes, seconds_measured
+from move37.app.views.search import claim, costs_of, outcomes, parameters_of, seconds_measured, shared_terms
 from move37.app.views.shapes import Cell, Column, Section, Table
+from move37.app.views.state import TOKENS, state_of
 from move37.app.views.words import direction, seeds_text, value_text, words_of
 from move37.lab.claims import claim_lesson
 from move37.lab.numbers import DigitScale, effect_range
@@ -34,7 +35,7 @@ def first_choice(view: CampaignView) -> list[str]:
 
 
 def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
-    """The primary metric by groups, each with its difference to the first; the other metrics; what each believed."""
+    """The primary metric by groups, each with its difference to the first; other metrics, costs, what each believed."""
     believed = _beliefs(found, metric)
     heads = (Column(""), *(Column(e.name or e.id, True) for e in found))
     return [
@@ -42,6 +43,7 @@ def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
         for section in (
             Section(title=direction(metric), table=Table(columns=heads, rows=_groups(found, metric), stacks=True)),
             Section(title="Other metrics", table=Table(columns=heads, rows=_others(found, metric), stacks=True)),
+            Section(title="What it costs", table=Table(columns=heads, rows=_costs(found, metric), stacks=True)),
             Section(title="What was believed", table=Table(columns=_plain(heads), rows=believed, stacks=True)),
         )
         if section
@@ -96,6 +98,22 @@ def _others(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ..
         values = (" ".join(value_text(s.get(name), scale)).strip() for s in summaries)
         rows.append((Cell(words_of(name), "quiet"), *(Cell(v) for v in values)))
     return tuple(rows)
+
+
+def _costs(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:
+    """As in the plot of quality beside cost; speed and memory where all were trained alike."""
+    alike = {cost.experiment.id: cost for cost in costs_of(found, metric, shared_terms(found, metric))}
+    rows: list[tuple[str, list[float | None]]] = [
+        ("parameters of the mixer", [parameters_of(e) for e in found]),
+        ("tokens a CPU second", [alike[e.id].speed if e.id in alike else None for e in found]),
+        ("bytes at the peak of training", [alike[e.id].memory if e.id in alike else None for e in found]),
+        (f"numbers of state at {TOKENS:,} tokens", [state_of(e) for e in found]),
+    ]
+    return tuple(
+        (Cell(label, "quiet"), *(Cell("–" if v is None else f"{v:,.0f}") for v in values))
+        for label, values in rows
+        if any(v is not None for v in values)
+    )
 
 
 def _beliefs(found: Sequence[Experiment], metric: Metric) -> tuple[tuple[Cell, ...], ...]:

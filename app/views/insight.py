@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from move37.agents.insight import ArchiveInsight, ArmGrowth
 from move37.app.text import counted
-from move37.app.views.charts.shared import BLUE, COLOURS, Chart, Figure, words
+from move37.app.views.charts.shared import BLUE, COLOURS, LEGEND, Chart, Figure, words
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
 from move37.lab.insight import SHOWN
 from move37.lab.numbers import DigitScale
@@ -143,6 +143,7 @@ def law_chart(laws: dict[str, GrowthLaw], title: str, quantity: str) -> Chart:
     layout = {
         "height": 360, "xaxis": {"title": {"text": "core-seconds of a campaign's candidates"}},
         "yaxis": {"title": {"text": quantity}, "rangemode": "tozero"},
+        "legend": LEGEND,
     }  # fmt: skip
     note = (
         "A band spans 95 % of campaigns drawn again; a dotted line is the law that predicts best and is not told apart."

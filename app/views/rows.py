@@ -118,6 +118,21 @@ def measurement_rows(experiments: Iterable[Experiment]) -> list[dict[str, Any]]:
     return [{"id": e.id, "name": e.name} | _finite(encode(m)) for e in experiments for m in e.measurements]
 
 
+def gate_rows(experiments: Iterable[Experiment]) -> list[dict[str, Any]]:
+    """Every gate of `experiments`, as it was judged last."""
+    return [{"id": e.id, "experiment": e.name} | _finite(encode(g)) for e in experiments for g in e.gates]
+
+
+def comparison_rows(experiments: Iterable[Experiment]) -> list[dict[str, Any]]:
+    """Every comparison that verdicts and claims rest on."""
+    rows = []
+    for e in experiments:
+        found = [("verdict", c) for c in (e.verdict.comparisons if e.verdict else ())]
+        found += [("claim", c) for c in (e.claim.comparisons if e.claim else ())]
+        rows += [{"id": e.id, "experiment": e.name, "of": of, "holds": c.holds} | encode(c) for of, c in found]
+    return rows
+
+
 def curve_rows(found: Iterable[CurveLine]) -> list[dict[str, Any]]:
     """Every stored point of the training curves."""
     return [

@@ -129,21 +129,36 @@ def outcomes(experiments: Iterable[Experiment]) -> dict[str, int]:
 
 def costs(view: CampaignView) -> list[Cost]:
     """Quality beside parameters, speed and memory, for everything that was measured on the screening terms."""
-    terms = screening_terms(view)
+    return costs_of(view.experiments, view.metric, screening_terms(view))
+
+
+def shared_terms(experiments: Sequence[Experiment], metric: Metric) -> ComparisonTerms | None:
+    """The most steps on which all of them have a number; None where they share none."""
+    each = [{terms_of(m) for m in e.measurements if m.metric == metric.name} for e in experiments]
+    shared = set.intersection(*each) if each else set()
+    return max(shared, key=lambda t: (t.steps, t), default=None)
+
+
+def parameters_of(experiment: Experiment) -> float | None:
+    """Of the mixer alone, as the gate counted them."""
+    return next((g.value for g in experiment.gates if g.name == "parameters" and g.value), None)
+
+
+def costs_of(experiments: Sequence[Experiment], metric: Metric, terms: ComparisonTerms | None) -> list[Cost]:
+    """The same for whoever was measured on `terms`."""
     found = []
-    for e in view.experiments:
-        summary = summary_at(e, view.metric, terms) if terms else None
+    for e in experiments:
+        summary = summary_at(e, metric, terms) if terms else None
         if summary is None:
             continue
-        runs = [m for m in e.measurements if m.metric == view.metric.name and terms_of(m) == terms]
+        runs = [m for m in e.measurements if m.metric == metric.name and terms_of(m) == terms]
         fast = [m.tokens_seen / m.cpu_seconds for m in runs if m.cpu_seconds > 0 and m.tokens_seen]
-        parameters = next((g.value for g in e.gates if g.name == "parameters" and g.value), None)
         peak = max((m.peak_memory_bytes for m in runs), default=0)
         found.append(
             Cost(
                 experiment=e,
                 value=summary.mean,
-                parameters=parameters,
+                parameters=parameters_of(e),
                 speed=fast[0] if fast else None,
                 memory=float(peak) if peak else None,
                 state=state_of(e),

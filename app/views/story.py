@@ -72,8 +72,10 @@ def _learned(e: Experiment, view: CampaignView) -> str:
 def _tried(view: CampaignView) -> list[str]:
     brief, families = view.campaign.brief, {e.family for e in view.candidates if e.family}
     counts = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
+    kinds = f"{len(families)} families"
     said = [
-        f"{len(view.candidates)} of {brief.budget} candidates of {len(families)} families: {counts or 'none yet'}.",
+        f"{len(view.candidates)} of {brief.budget} candidates of {'one family' if len(families) == 1 else kinds}: "
+        f"{counts or 'none yet'}.",
         f"{seconds_measured(view) / 60:.0f} minutes of training and scoring, all runs together.",
     ]
     if asked := [e.claim for e in view.candidates if e.claim is not None]:

@@ -13,16 +13,17 @@ import pytest
 from rich.console import Console
 
 from move37.app.fitting import table
-from move37.app.reading import completions, pick_campaign, reading
+from move37.app.reading import as_csv, completions, pick_campaign, reading
 from move37.app.tables import campaign_table
 from move37.app.views.campaign import metric_of
 from move37.app.views.evidence import ladder_signs
 from move37.app.views.experiment import measurements_table
 from move37.app.views.leaderboard import board_of
+from move37.app.views.rows import comparison_rows, gate_rows
 from move37.app.views.words import value_text
 from move37.lab.archive.codec import encode
 from move37.lab.archive.store import Archive
-from move37.lab.records import BITS_PER_BYTE, ExperimentStatus, Metric, Role
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, ExperimentStatus, Metric, Role
 from tests.app.campaigns import SHORTENED, SOURCE, a_whole_campaign
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_finished_experiment, a_measurement
@@ -237,6 +238,26 @@ def test_the_leaderboard_and_the_runs_are_there_as_csv(move37: Move37, finished:
     assert {r["steps"] for r in rows} == {"100", "200", "500"}
     runs = list(csv.DictReader(io.StringIO(move37("--home", str(finished), "show", "1", "--csv").out)))
     assert len(runs) == 9 and {"metric", "value", "seed", "steps"} <= set(runs[0])
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@sum", "\t=1", "\r=1"])
+def test_no_text_of_a_csv_is_a_formula(name: str) -> None:
+    """A name that a model gave would have been reckoned by whoever opens the file in a spreadsheet."""
+    (row,) = csv.DictReader(io.StringIO(as_csv([{"name": name, "mean": -0.5}]), newline=""))
+    assert row == {"name": f"'{name}", "mean": "-0.5"}
+
+
+def test_gates_and_what_claims_rest_on_are_rows(finished: Path) -> None:
+    with Archive.open(finished, readonly=True) as archive:
+        experiments = archive.experiments(1)
+    gates = gate_rows(experiments)
+    assert {row["id"] for row in gates} == {e.id for e in experiments if e.gates}
+    asked = Comparison(
+        question="baseline", rival="c1-gla", name="gla", effect=0.05, low=0.03, high=0.07, confidence=0.97, seeds=5
+    )
+    claim = Claim(candidate="c1-001", part="a floor", comparisons=(asked,), confirmation=1)
+    (row,) = comparison_rows([replace(experiments[-1], claim=claim)])
+    assert row["of"] == "claim" and row["holds"] and row["effect"] == 0.05
 
 
 def test_the_difference_is_taken_against_what_it_was_made_from(move37: Move37, finished: Path) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.costs import gates, trade
-from move37.app.views.charts.evidence import evidence
-from move37.app.views.charts.search import campaigns_over_compute, discoveries, progress, tree
+from move37.app.views.charts.evidence import claims, evidence
+from move37.app.views.charts.family import tree
+from move37.app.views.charts.search import campaigns_over_compute, discoveries, progress
 from move37.app.views.charts.shared import Chart, narrow
 from move37.app.views.charts.values import standings, training
 
@@ -20,6 +21,7 @@ __all__ = [
     "Chart",
     "campaigns_over_compute",
     "charts",
+    "claims",
     "discoveries",
     "evidence",
     "gates",
@@ -35,6 +37,6 @@ __all__ = [
 def charts(view: CampaignView) -> list[Chart]:
     """What there is to draw, in the order of the report."""
     makers: tuple[Callable[[CampaignView], Chart | None], ...] = (
-        progress, evidence, discoveries, tree, training, trade, gates,
+        progress, claims, evidence, discoveries, tree, training, trade, gates,
     )  # fmt: skip
     return [*standings(view), *(chart for make in makers if (chart := make(view)) is not None)]

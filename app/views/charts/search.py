@@ -1,8 +1,8 @@
-"""The search over time, and the family tree. `CampaignView` -> charts. Pure."""
+"""The search over time. `CampaignView` -> charts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import (
@@ -24,17 +24,12 @@ from move37.app.views.charts.shared import (
 )
 from move37.app.views.discoveries import CandidateEvidence, binomial_range, evidence_over_compute
 from move37.app.views.leaderboard import heading
-from move37.app.views.lineage import ancestry, depths
 from move37.app.views.search import (
     SearchPoint,
     best_at,
     screening_terms,
     trials,
 )
-from move37.app.views.words import ENDED
-from move37.lab.records import Experiment, Role
-
-Spot = tuple[float, float]  # of a mark in the family tree: generation, and a row from the top down, negative
 
 
 def progress(view: CampaignView) -> Chart | None:
@@ -137,7 +132,7 @@ def campaigns_over_compute(views: Sequence[CampaignView]) -> list[Chart]:
         data = [_best_line(view, COLOURS[i % len(COLOURS)]) for i, view in enumerate(mine)]
         layout = {
             "height": 380,
-            "xaxis": {"title": {"text": "seconds of training and scoring"}},
+            "xaxis": {"title": {"text": "seconds of training and scoring"}, "rangemode": "tozero"},
             "yaxis": quality_axis(mine[0].metric),
             "legend": LEGEND,
         }
@@ -160,84 +155,3 @@ def _best_line(view: CampaignView, colour: str) -> Figure:
         "y": [t.best for t in found],
         "line": {"color": colour, "width": 2, "shape": "hv"},
     }
-
-
-def tree(view: CampaignView) -> Chart | None:
-    """Who was made from whom, generation by generation."""
-    everybody = [*view.ancestors.values(), *view.experiments]
-    made_from = ancestry(everybody)
-    if not made_from:
-        return None
-    shown = [e for e in everybody if e.role is Role.CANDIDATE or e.id in made_from.values()]
-    depth = depths(made_from, [e.id for e in shown])
-    places = _places([e.id for e in shown], made_from, depth)
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for child, parent in made_from.items():
-        if child in places and parent in places:
-            xs += [places[parent][0], places[child][0], None]
-            ys += [places[parent][1], places[child][1], None]
-    edge = {"type": "scatter", "mode": "lines", "line": {"color": GREY, "width": 1}, "opacity": 0.5}
-    data: list[Figure] = [edge | {"x": xs, "y": ys, "hoverinfo": "skip", "showlegend": False}]
-    families: dict[str, list[Experiment]] = {}
-    for e in sorted(shown, key=lambda e: e.family):
-        families.setdefault(e.family or "not named", []).append(e)
-    data += [_family(name, i, mine, places) for i, (name, mine) in enumerate(families.items())]
-    layout = {
-        "height": max(360, 90 + 26 * len({row for _, row in places.values()})),
-        "margin": {"l": 130, "t": 30},  # the baselines' names stand left of their marks
-        "xaxis": {"title": {"text": "generations from the oldest ancestor"}, "dtick": 1, "zeroline": False},
-        "yaxis": {"visible": False},
-        "legend": LEGEND,
-    }
-    note = "Made from whom. Squares are baselines; a cross failed or was rejected; a large mark went up the ladder."
-    note += " On the page a mark opens its experiment."
-    return Chart(title="Family tree", note=note, figure={"data": data, "layout": layout}, wide=True)
-
-
-def _places(idents: Sequence[str], made_from: Mapping[str, str], depth: Mapping[str, int]) -> dict[str, Spot]:
-    """Every leaf on a line of its own, every ancestor in the middle of its children, so that no edges cross."""
-    below: dict[str, list[str]] = {}
-    for ident in idents:
-        parent = made_from.get(ident)
-        if parent is not None and depth.get(parent) == depth[ident] - 1:  # else an odd archive's circle, cut here
-            below.setdefault(parent, []).append(ident)
-    order: list[str] = []  # everybody before their children
-    rest = [ident for ident in reversed(idents) if depth[ident] == 0]
-    while rest:
-        order.append(rest.pop())
-        rest += reversed(below.get(order[-1], ()))
-    leaves = [ident for ident in order if ident not in below]
-    rows = {ident: float(row) for row, ident in enumerate(leaves)}
-    for ident in reversed(order):
-        if ident in below:
-            rows[ident] = sum(rows[child] for child in below[ident]) / len(below[ident])
-    return {ident: (float(depth[ident]), -rows[ident]) for ident in order}
-
-
-def _family(family: str, index: int, mine: Sequence[Experiment], places: Mapping[str, Spot]) -> Figure:
-    own = [e.role is Role.BASELINE for e in mine]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "name": words(family),
-        "x": [places[e.id][0] for e in mine],
-        "y": [places[e.id][1] for e in mine],
-        "text": [words(e.name) if o else str(e.number) for e, o in zip(mine, own, strict=True)],
-        "customdata": [e.id for e in mine],
-        "cliponaxis": False,
-        "textposition": ["middle left" if o else "middle right" for o in own],
-        "hovertext": [f"{label(e)}<br>{e.status.value}" for e in mine],
-        "hoverinfo": "text",
-        "marker": {
-            "color": COLOURS[index % len(COLOURS)],
-            "size": [16 if e.status.value in ("promoted", "confirmed") else 10 for e in mine],
-            "symbol": [_symbol(e) for e in mine],
-        },
-    }
-
-
-def _symbol(experiment: Experiment) -> str:
-    if experiment.role is Role.BASELINE:
-        return "square"
-    return "x" if experiment.status in ENDED else "circle"

@@ -17,6 +17,7 @@ COLOURS = (BLUE, RED, GREEN, "#d99100", "#8d5bd6", "#0f9fb5", "#c2569b", "#7a8f2
 ROLES = ((Role.BASELINE, GREY, "baseline"), (Role.CANDIDATE, BLUE, "candidate"))
 BAND = "rgba(139,149,165,0.16)"
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+MANY = 4  # entries of a legend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,9 @@ def narrow(chart: Chart) -> Chart:
         bands = [shape for shape in layout.get("shapes", ()) if shape.get("yref") == "y"]
         more = [band | {"yref": f"y{n}"} for band in bands for n in range(2, columns + 1)]
         layout["shapes"] = [*layout.get("shapes", ()), *more]
+    entries = sum(bool(t.get("name")) and t.get("showlegend", True) for t in data)
+    if entries > MANY:  # each takes a line of its own there, and what they leave would be too low to read
+        layout["height"] = layout.get("height", 400) + 20 * (entries - MANY)
     names = layout.get("yaxis", {}).get("categoryarray")
     if names:
         ticks = [name if len(name) <= 15 else f"{name[:14]}…" for name in names]

@@ -25,7 +25,9 @@ def standings(view: CampaignView, most: int = 2) -> list[Chart]:
 
 
 def _standing(group: Group, metric: Metric) -> Chart:
-    places = [p for p in group.places if _sound(p)][:LONGEST][::-1]
+    sound = [p for p in group.places if _sound(p)]
+    # The rival, whose noise is the band, is shown wherever it stands.
+    places = [p for i, p in enumerate(sound) if i < LONGEST or p.experiment.id == group.rival][::-1]
     data = [
         _marks([p for p in places if p.experiment.role is role], colour, who, group.terms.fresh)
         for role, colour, who in ROLES

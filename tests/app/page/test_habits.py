@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
-from move37.lab.records import Role
+from move37.lab.records import ExperimentStatus, Role
 from tests.app.campaigns import a_whole_campaign
 from tests.app.page.conftest import served
 from tests.app.page.test_page import OUT_OF_SIGHT, SECTIONS, Seen
@@ -31,7 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         found = archive.begin_experiment(other.id, 1, Role.CANDIDATE, name="of_another_night", family="gla")
         archive.finish_stage(found.id, "candidate", {"candidate": a_candidate(source="x = 1\n", family="gla")})
         run = a_measurement(value=2.5, steps=500)
-        archive.finish_stage(found.id, "lm@500", {"measurements": (run,)}, rung=2, status="measured")
+        archive.finish_stage(found.id, "lm@500", {"measurements": (run,)}, rung=2, status=ExperimentStatus.MEASURED)
         archive.update_campaign(other.id, status="finished")
     with served(home) as address:
         yield address
@@ -105,6 +106,7 @@ def test_what_is_compared_stands_in_the_address_and_may_be_of_another_campaign(b
 def test_campaigns_are_chosen_and_compared(browser: Any, address: str) -> None:
     with Seen(browser) as seen:
         seen.page.goto(f"{address}/campaigns?ids=2", wait_until="networkidle")
+        seen.page.locator("main.content tbody tr").first.wait_for()
         assert seen.page.locator("main.content tbody tr").count() == 1
         seen.page.get_by_label("campaigns to compare").click()
         seen.page.get_by_role("option", name="1: mixers").click()
@@ -126,7 +128,9 @@ def test_rows_of_the_leaderboard_are_filtered_and_sorted(browser: Any, address: 
         head = table.locator("th").nth(2)
         head.click()
         head.click()
-        assert table.evaluate(ids) == ranked[::-1] and head.get_attribute("aria-sort") == "descending"
+        turned = table.evaluate(ids)
+        assert turned[0] == ranked[-1] and turned[-1] == ranked[0] and sorted(turned) == sorted(ranked)
+        assert head.get_attribute("aria-sort") == "descending"
         head.press("Enter")
         assert table.evaluate(ids) == ranked
 
@@ -135,8 +139,22 @@ def test_rows_of_the_leaderboard_are_filtered_and_sorted(browser: Any, address: 
 def test_a_line_without_a_blank_does_not_widen_a_phone(browser: Any, address: str, path: str) -> None:
     with Seen(browser, viewport={"width": 390, "height": 844}) as seen:
         seen.page.goto(address + path, wait_until="networkidle")
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        seen.page.wait_for_selector("main")
+        wide = """[...document.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > 391
+            && !e.closest("pre, nav")).map(e => e.tagName + " " + e.className + " " + e.textContent.slice(0, 30))"""
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390, seen.page.evaluate(wide)[:9]
         assert seen.page.evaluate(OUT_OF_SIGHT) == []
+
+
+@pytest.mark.parametrize("path", ["/c/1/insight", "/c/1/e/c1-001", "/c/1/compare", "/campaigns"])
+def test_on_a_phone_no_words_of_a_table_lie_upon_others(browser: Any, address: str, path: str) -> None:
+    """Of two cells that share a line the label of the second lay upon the number of the first."""
+    crowded = """[...document.querySelectorAll("main.content .stack td")].filter(
+        e => e.offsetWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.dataset.label + ": " + e.textContent)"""
+    with Seen(browser, viewport={"width": 390, "height": 844}) as seen:
+        seen.page.goto(address + path, wait_until="networkidle")
+        seen.page.wait_for_selector("main.content .stack td")
+        assert seen.page.evaluate(crowded) == []
 
 
 def test_the_name_is_kept_and_signs_what_is_said_in_every_tab(browser: Any, address: str) -> None:
@@ -151,6 +169,14 @@ def test_the_name_is_kept_and_signs_what_is_said_in_every_tab(browser: Any, addr
         tab.get_by_label("Menu").click()
         tab.get_by_text("Your name…").click()
         assert tab.get_by_label("What your lines are signed with").input_value() == "<b>ada</b>"
+
+
+def test_until_a_plot_is_drawn_its_place_says_so(browser: Any, address: str) -> None:
+    """The page of the tree was blank for seconds on a busy machine, as if there were nothing."""
+    with Seen(browser) as seen:
+        seen.page.route(re.compile("plotly"), lambda route: None)  # the library that draws never comes
+        seen.page.goto(f"{address}/c/1/tree")
+        seen.page.get_by_text("Drawing …").wait_for()
 
 
 def test_an_empty_home_has_a_way_in_and_no_errors(browser: Any, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_everything_shown_is_there_as_csv_and_json(address: str) -> None:
         with urllib.request.urlopen(f"{address}/c/1/{name}") as answer:
             return str(answer.read().decode())
 
-    for name in ("leaderboard", "measurements", "curves", "conversation"):
+    for name in ("leaderboard", "measurements", "gates", "curves", "conversation"):
         rows = json.loads(fetched(f"data/{name}.json"))
         head = fetched(f"data/{name}.csv").splitlines()[0]
         assert rows and head.split(",")[0] == next(iter(rows[0]))

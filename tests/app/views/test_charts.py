@@ -12,15 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.app.views.campaign import CampaignView, view_of
-from move37.app.views.charts import campaigns_over_compute, discoveries, progress, standings, trade, training
-from move37.app.views.charts.search import _places
+from move37.app.views.charts import (
+    campaigns_over_compute,
+    claims,
+    discoveries,
+    narrow,
+    progress,
+    standings,
+    trade,
+    training,
+)
+from move37.app.views.charts.family import _places
 from move37.app.views.charts.shared import BAND, Chart
 from move37.app.views.curves import scatter, smoothed
 from move37.app.views.discoveries import binomial_range
 from move37.app.views.lineage import depths
 from move37.lab.archive.live import Curve
 from move37.lab.archive.store import Archive
+from move37.lab.records import Claim, Comparison
 from tests.app.campaigns import a_whole_campaign
+from tests.builders import a_measurement
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +118,38 @@ def test_a_line_of_descent_may_be_long_and_a_circle_is_cut() -> None:
     assert _places(idents, made_from, depths(made_from, idents))["1199"] == (1_199.0, 0.0)
     circle = {"a": "b", "b": "a"}
     assert set(_places(["a", "b"], circle, depths(circle, ["a", "b"]))) == {"a", "b"}
+
+
+def test_the_rival_whose_noise_is_the_band_is_drawn_wherever_it_stands(view: CampaignView) -> None:
+    """Behind forty better ones it was left out, and the band with it."""
+    better = [
+        replace(e, id=f"c1-1{n:02d}", number=100 + n, measurements=(a_measurement(value=2.0 + n / 1000, steps=500),))
+        for n in range(50)
+        for e in view.candidates[:1]
+    ]
+    chart = standings(replace(view, experiments=(*view.baselines, *better)), 9)[1]
+    assert banded(chart) and "gated_delta" in chart.figure["layout"]["yaxis"]["categoryarray"]
+
+
+def test_every_comparison_of_a_claim_is_drawn_with_its_interval(view: CampaignView) -> None:
+    asked = tuple(
+        Comparison(
+            question=q, rival="c1-gla", name="gla", effect=x, low=x - 0.02, high=x + 0.02, confidence=0.97, seeds=5
+        )
+        for q, x in (("baseline", 0.05), ("held_out", 0.01))
+    )
+    claim = Claim(candidate="c1-001", part="a floor", comparisons=asked, confirmation=1)
+    assert claims(view) is None
+    first, *others = view.candidates
+    chart = claims(replace(view, experiments=(*view.baselines, replace(first, claim=claim), *others)))
+    assert chart is not None
+    drawn = {y: (x, t["name"]) for t in chart.figure["data"] for x, y in zip(t["x"], t["y"], strict=True)}
+    assert drawn == {"baseline: gla": (0.05, "holds"), "held out: gla": (0.01, "does not hold")}
+    assert all(np.allclose(t["error_x"]["array"], 0.02) for t in chart.figure["data"])
+
+
+def test_on_a_phone_a_long_legend_leaves_its_plot_the_height_it_has(view: CampaignView) -> None:
+    chart = training(view)
+    assert chart is not None
+    many = replace(chart, figure={"data": chart.figure["data"] * 3, "layout": chart.figure["layout"]})
+    assert narrow(many).figure["layout"]["height"] > narrow(chart).figure["layout"]["height"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from move37.app.page.hub import LiveFeed
 from move37.app.page.standing import standing
 from move37.app.views.campaign import CampaignView, view_of
-from move37.app.views.compare import comparison_of, oldest_first
+from move37.app.views.compare import comparison_of, first_choice, oldest_first
 from move37.app.views.lineage import ancestry, descendants
 from move37.app.views.now import at_work, deadline, told
 from move37.lab.archive.controls import Control, ControlKind
@@ -94,3 +95,19 @@ def test_what_is_compared_stands_beside_the_oldest_with_its_gain(view: CampaignV
         if row[1].text[:1].isdigit() and "fresh" not in row[0].text:
             assert "gain" not in row[1].text and all("gain" in text for text in both)
     assert any("gain" in cell.text for row in section.table.rows for cell in row)
+
+
+def test_what_is_compared_is_told_with_what_it_costs(view: CampaignView) -> None:
+    found = [view.find("c1-gla"), view.find("c1-001")]
+    table = next(s.table for s in comparison_of([e for e in found if e], view.metric) if s.title == "What it costs")
+    assert table is not None
+    told = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert told["parameters of the mixer"] == ["12,700", "11,400"]
+    assert "–" not in told["tokens a CPU second"]
+
+
+def test_unless_somebody_chooses_the_best_candidate_is_compared_with_what_it_was_made_from(view: CampaignView) -> None:
+    ancestor, best = first_choice(view)
+    assert best == "c1-001" and ancestry(view.experiments)[best] == ancestor
+    assert first_choice(replace(view, experiments=view.baselines)) == ["c1-gated_delta"]
+    assert first_choice(replace(view, experiments=())) == []
