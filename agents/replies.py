@@ -12,18 +12,22 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, WrapValidator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from move37.lab.records import Analysis, Candidate, Forecast, Hypothesis
+from move37.lab.records import LARGEST_VALUE, Analysis, Candidate, Forecast, Hypothesis
 
 LONGEST_FILE = 120_000  # characters of a candidate: what is longer is refused with a sentence
 MOST_IDEAS = 8
 
 
+# A number that can be scored: no NaN, no infinity, and nothing so large that its score is one.
+Scorable = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+
+
 class Prediction(BaseModel):
     """An effect against the base, with the range in which it is expected in eight of ten cases. Positive is better."""
 
-    effect: float = Field(allow_inf_nan=False)
-    low: float = Field(allow_inf_nan=False)
-    high: float = Field(allow_inf_nan=False)
+    effect: Scorable
+    low: Scorable
+    high: Scorable
 
     def forecast(self, author: str) -> Forecast:
         """As the lab's record, its bounds in order."""
