@@ -60,10 +60,12 @@ def answered(
         return None
     said = result.content if isinstance(result.content, str) else result.thought or ""
     readings = [(text, *validated(text, form, cut=cut)) for text in (said, *(c.arguments for c in reversed(calls)))]
-    found = next((reading for reading in readings if reading[1] is not None), None)
-    if found is not None or not (calls or marks_calls(said)):
-        return found or readings[0]
-    return None if tools and calls else (said, None, f"no tool can be called now ({readings[0][2]})")
+    found = next((reading for reading in readings if reading[1] is not None), readings[0])
+    if found[1] is None and calls and tools:
+        return None
+    if found[1] is None and not tools and (calls or marks_calls(said)):
+        return said, None, f"no tool can be called now ({found[2]})"
+    return found
 
 
 def bounded(calls: Any) -> list[FunctionCall]:
