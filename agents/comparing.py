@@ -19,7 +19,7 @@ from random import Random
 from move37.agents.arms import ARMS, Tried
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.archive.codec import decode, encode
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
@@ -123,7 +123,7 @@ async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FR
         for at in (0, 1)
     )
     measured = {n: last.measurements for n, (_, last) in arms.items()}
-    best = ladder.best_baselines(measured, metric=metric, steps=top.steps)
+    best = halving.best_baselines(measured, metric=metric, steps=top.steps)
     seeds = tuple(range(FRESH + 100 * seed, FRESH + 100 * seed + fresh_seeds))
     fresh = await asyncio.gather(
         *(runs(context, own[n], n, rung=top, seeds=seeds, rate=rate, fresh=True) for n in best)

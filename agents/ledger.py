@@ -9,7 +9,7 @@ from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, 
 from move37.lab.archive.codec import decode
 from move37.lab.claims import claim_lesson, shortfall
 from move37.lab.effects import base_of, effects_of
-from move37.lab.ladder import standing
+from move37.lab.halving import standing
 from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
 
 OperatorsOf = Callable[[str], Sequence[str]]  # source -> operators of the grammar

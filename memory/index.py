@@ -18,7 +18,7 @@ from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import NotFound
 from move37.memory.found import KINDS, Found, age_days, explained, found_at
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
-from move37.memory.records_to_points import (
+from move37.memory.records_to_vectors import (
     DIRECTION,
     centroid,
     content_hash,
