@@ -74,7 +74,7 @@ MUTATIONS = (
     Mutation(
         what="a value that decides is shown to who proposes",
         file="agents/lookups.py",
-        old="for m in experiment.measurements if m.is_screening",
+        old="for m in ledger.screening(experiment)",
         new="for m in experiment.measurements",
         tests=("tests/agents/test_tools.py",),
     ),
