@@ -20,12 +20,20 @@ def written(source: str, edits: Sequence[Edit], base: str) -> str:
     if len(source) > LONGEST_FILE or sum(len(e.replace) for e in edits) > LONGEST_FILE:
         raise EditRefused(f"The answer is longer than {LONGEST_FILE} characters: write a smaller file, or use edits.")
     if edits:
-        return _edited(base, edits)
+        return _text(_edited(base, edits))
     found = _FENCE.match(source)
     text = found["inside"] if found else source
     if not text.strip():
         raise EditRefused("There is neither a file in `source` nor an edit in `edits`.")
-    return text if text.endswith("\n") else text + "\n"
+    return _text(text if text.endswith("\n") else text + "\n")
+
+
+def _text(file: str) -> str:
+    """The file, where Python can read it. Raises `EditRefused`."""
+    if (odd := next((sign for sign in file if sign == "\0" or "\ud800" <= sign <= "\udfff"), None)) is not None:
+        line = file[: file.index(odd)].count("\n") + 1
+        raise EditRefused(f"Line {line} holds {odd!r} itself, which no Python file can: write it as an escape.")
+    return file
 
 
 def _edited(base: str, edits: Sequence[Edit]) -> str:

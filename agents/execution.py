@@ -77,8 +77,10 @@ async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequenc
         except EditRefused as error:
             problem = str(error)
             continue
-        if source.strip() == candidate.source.strip():
-            return None, "the Debugger changed nothing"
+        tried = next((n for n, a in enumerate(attempts, start=1) if a.source.strip() == source.strip()), None)
+        if tried is not None:
+            problem = f"It is the file of attempt {tried}, which was refused: change what the gate names."
+            continue
         return fix.model_copy(update={"source": source}), ""
     return None, f"the Debugger wrote no file: {problem}"
 

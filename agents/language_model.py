@@ -119,7 +119,7 @@ class LanguageModelAgent(AssistantAgent):
             yield item
 
     @staticmethod
-    async def _execute_tool_call(
+    async def _execute_tool_call(  # type: ignore[override]  # whose other arguments are passed on
         tool_call: FunctionCall, **around: Any
     ) -> tuple[FunctionCall, FunctionExecutionResult]:
         """As an `AssistantAgent`, which answers what it cannot call in words of its own code: ours say what can be.

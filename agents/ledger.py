@@ -10,7 +10,17 @@ from move37.lab.archive.codec import decode
 from move37.lab.claims import claim_lesson, shortfall
 from move37.lab.effects import base_of, effects_of
 from move37.lab.halving import standing
-from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
+from move37.lab.records import (
+    SCREEN,
+    Effects,
+    Experiment,
+    ExperimentStatus,
+    Hypothesis,
+    Measurement,
+    Metric,
+    Role,
+    Stage,
+)  # fmt: skip
 
 OperatorsOf = Callable[[str], Sequence[str]]  # source -> operators of the grammar
 SHOWN = 10  # rows of a leaderboard
@@ -58,10 +68,15 @@ def candidates(experiments: Sequence[Experiment]) -> list[Experiment]:
     return [e for e in experiments if e.role is Role.CANDIDATE]
 
 
+def screening(experiment: Experiment) -> tuple[Measurement, ...]:
+    """What whoever proposes, writes or explains may read: what decides is told as a verdict and as effects alone."""
+    return tuple(m for m in experiment.measurements if m.text == SCREEN and not m.fresh)
+
+
 def leaderboard(experiments: Sequence[Experiment], metric: Metric) -> Mapping[int, tuple[LeaderboardRow, ...]]:
     """Screened values at each number of steps, best first; the best `SHOWN` of each."""
     found = {}
-    steps = sorted({m.steps for e in experiments for m in e.measurements if m.metric == metric.name and m.is_screening})
+    steps = sorted({m.steps for e in experiments for m in screening(e) if m.metric == metric.name})
     for count in steps:
         rows = [row for e in experiments if (row := _standing(e, metric, count)) is not None]
         rows.sort(key=lambda row: metric.gain(row.value, 0.0), reverse=True)
@@ -70,7 +85,7 @@ def leaderboard(experiments: Sequence[Experiment], metric: Metric) -> Mapping[in
 
 
 def _standing(experiment: Experiment, metric: Metric, steps: int) -> LeaderboardRow | None:
-    own = [m for m in experiment.measurements if m.is_screening]
+    own = screening(experiment)
     place = standing(experiment.id, own, metric=metric, steps=steps)
     if place is None or place.diverged:
         return None
@@ -98,7 +113,7 @@ def _parameters(experiment: Experiment) -> int | None:
 
 def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Metric, *, why: str = "") -> ParentFacts:
     """A file to build on, with its own change and the effect of that."""
-    values = [m for m in experiment.measurements if m.metric == metric.name and m.is_sound and m.is_screening]
+    values = [m for m in screening(experiment) if m.metric == metric.name and m.is_sound]
     latest = max(values, key=lambda m: m.steps, default=None)
     base = base_of(experiment, experiments) if experiment.role is Role.CANDIDATE else None
     return ParentFacts(

@@ -114,9 +114,7 @@ def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float 
     lines += [f"Motivation: {blocks.line(h.motivation)}"] if h else []
     lines += [f"Predicted: {blocks.line(h.predicted_effect)}"] if h else []
     lines += [f"Primary metric {value:.6g}"] if value is not None else []
-    lines += [
-        f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}" for m in experiment.measurements if m.is_screening
-    ]
+    lines += [f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}" for m in ledger.screening(experiment)]
     lines += [f"Verdict: {blocks.line(experiment.verdict.text)}"] if experiment.verdict else []
     lines += [f"Gate {g.name}: {blocks.line(g.message)}" for g in experiment.gates if g.passed is False]
     lines += [f"Seen: {blocks.line(a.seen)}", f"Why: {blocks.line(a.why)}", f"Next: {blocks.line(a.next)}"] if a else []

@@ -6,6 +6,7 @@ The answer is a typed message in the conversation (messages.Precedents).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import structlog
@@ -45,6 +46,8 @@ async def answer(
     ruled_out = {*banned} - {p.id for p in opening.context.parents}
     pool = _pool(opening)
     problems = [p for idea in proposals.ideas for p in complaints(idea, others, pool=pool, banned=ruled_out)]
+    names = Counter(idea.name for idea in proposals.ideas)
+    problems += [f"{n} ideas are called {name}: give each its own name." for name, n in names.items() if n > 1]
     for idea in proposals.ideas:
         problems += [f"{idea.name}: {why}." for why in [complaint(idea, opening.context.plans)] if why]
     if not proposals.ideas:

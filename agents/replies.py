@@ -9,21 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, WrapValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from move37.lab.records import Analysis, Candidate, Forecast, Hypothesis
+from move37.lab.records import LARGEST_VALUE, Analysis, Candidate, Forecast, Hypothesis
 
 LONGEST_FILE = 120_000  # characters of a candidate: what is longer is refused with a sentence
-MOST_IDEAS = 8
+LONGEST_WORDS = 8_000  # of any other text: whoever comes later reads it, and it is cut at a word (models/fitting.py)
+MOST_IDEAS, MOST_LISTED = 8, 40
+
+
+# A number that can be scored: no NaN, no infinity, and nothing so large that its score is one.
+Scorable = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+
+
+def _one_line(value: Any) -> Any:
+    """A label without line ends and signs that a terminal obeys: it stands in rows, headings and file names."""
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split()) if isinstance(value, str) else value
+
+
+Label = Annotated[str, BeforeValidator(_one_line)]
+
+
+class BoundedReply(BaseModel):
+    """A reply whose texts have an end."""
+
+    model_config = ConfigDict(str_max_length=LONGEST_WORDS)
 
 
 class Prediction(BaseModel):
     """An effect against the base, with the range in which it is expected in eight of ten cases. Positive is better."""
 
-    effect: float = Field(allow_inf_nan=False)
-    low: float = Field(allow_inf_nan=False)
-    high: float = Field(allow_inf_nan=False)
+    effect: Scorable
+    low: Scorable
+    high: Scorable
 
     def forecast(self, author: str) -> Forecast:
         """As the lab's record, its bounds in order."""
@@ -42,19 +61,21 @@ def _or_none(value: Any, read: Callable[[Any], Prediction | None]) -> Prediction
 MaybePrediction = Annotated[Prediction | None, WrapValidator(_or_none)]
 
 
-class Proposal(BaseModel):
+class Proposal(BoundedReply):
     """One hypothesis."""
 
-    name: str = Field(min_length=3, max_length=60, description="short, snake_case")
+    name: Label = Field(min_length=3, max_length=60, description="short, snake_case")
     base: str = Field(default="", description="the one experiment's id or baseline's name that this changes")
-    family: str = Field(description="softmax, linear, retention, ssd, gla, delta, gated_delta, conv or other")
+    family: Label = Field(description="softmax, linear, retention, ssd, gla, delta, gated_delta, conv or other")
     motivation: str = Field(min_length=10, description="why this should work, citing what memory returned by its key")
     change: str = Field(min_length=5, description="what differs from the base, concretely")
     predicted_effect: str = Field(min_length=5, description="what will be seen, with a number where possible")
     prediction: MaybePrediction = Field(default=None, description="the gain over the base in the metric's unit")
     probe: str = Field(description="the probe or metric that should move")
     risk: str = Field(description="the most likely reason for failure")
-    cites: list[str] = Field(default_factory=list, description="keys of the recollections and experiments used")
+    cites: list[str] = Field(
+        default_factory=list, max_length=MOST_LISTED, description="keys of the recollections and experiments used"
+    )
     idea: str = Field(default="", description="the id of an idea of the pool that this takes up")
     plan: str = Field(default="", description="leave empty unless you were asked for a plan of the grammar")
     second: str = Field(default="", description="a second experiment's id, where two are crossed")
@@ -76,7 +97,7 @@ class Proposal(BaseModel):
         )
 
 
-class Proposals(BaseModel):
+class Proposals(BoundedReply):
     """The Researcher's ideas, their revision, or their withdrawal."""
 
     ideas: list[Proposal] = Field(default_factory=list, max_length=MOST_IDEAS, description="the best one first")
@@ -84,10 +105,10 @@ class Proposals(BaseModel):
     to_person: str = Field(default="", description="answer to the user, if one spoke")
 
 
-class RankedIdea(BaseModel):
+class RankedIdea(BoundedReply):
     """One idea's place."""
 
-    name: str
+    name: Label
     reason: str = Field(description="one sentence")
 
     @model_validator(mode="before")
@@ -97,7 +118,7 @@ class RankedIdea(BaseModel):
         return {"name": value, "reason": ""} if isinstance(value, str) else value
 
 
-class Critique(BaseModel):
+class Critique(BoundedReply):
     """The Critic's answer to a proposal."""
 
     accept: bool = Field(description="false: none of the ideas deserves compute as it stands")
@@ -105,7 +126,9 @@ class Critique(BaseModel):
         description="none when accepted; otherwise the ground of the objection"
     )
     reason: str = Field(min_length=5, description="one or two sentences; what must change")
-    ranking: list[RankedIdea] = Field(default_factory=list, description="every idea, the one to try first")
+    ranking: list[RankedIdea] = Field(
+        default_factory=list, max_length=MOST_LISTED, description="every idea, the one to try first"
+    )
     prediction: MaybePrediction = Field(default=None, description="your own forecast of the first one's gain")
     to_person: str = ""
 
@@ -122,8 +145,8 @@ class Code(BaseModel):
 
     source: str = Field(default="", description="the whole Python file, no Markdown fence; empty with edits")
     edits: list[Edit] = Field(default_factory=list, description="edits of the base's file, in order")
-    notes: str = ""
-    to_person: str = ""
+    notes: str = Field(default="", max_length=LONGEST_WORDS)
+    to_person: str = Field(default="", max_length=LONGEST_WORDS)
 
     def candidate(self, *, author: str, family: str) -> Candidate:
         """As the lab's record, first attempt."""
@@ -133,15 +156,17 @@ class Code(BaseModel):
 class Fix(BaseModel):
     """The Debugger's corrected file: the whole, or edits of the refused one."""
 
-    diagnosis: str = Field(min_length=5, description="what was wrong, from the gate's message and traceback")
+    diagnosis: str = Field(
+        min_length=5, max_length=LONGEST_WORDS, description="what was wrong, from the gate's message and traceback"
+    )
     source: str = Field(default="", description="the whole corrected file, no Markdown fence; empty with edits")
     edits: list[Edit] = Field(default_factory=list, description="edits of the refused file, in order")
-    learned: str = Field(default="", description="one sentence that would have avoided this")
+    learned: str = Field(default="", max_length=LONGEST_WORDS, description="one sentence that would have avoided this")
     give_up: bool = Field(default=False, description="true when it cannot be repaired")
-    to_person: str = ""
+    to_person: str = Field(default="", max_length=LONGEST_WORDS)
 
 
-class Report(BaseModel):
+class Report(BoundedReply):
     """The Analyst's reading of the numbers."""
 
     expected: str
@@ -149,7 +174,9 @@ class Report(BaseModel):
     why: str
     next: str = Field(description="what to try, concretely")
     lesson: str = Field(default="", max_length=300, description="one sentence for the ledger that all will read")
-    symptoms: list[str] = Field(default_factory=list, description="what one would observe when this applies again")
+    symptoms: list[str] = Field(
+        default_factory=list, max_length=MOST_LISTED, description="what one would observe when this applies again"
+    )
     next_operators: SkipJsonSchema[list[str] | None] = None  # the search's: a language model has words for it
     to_person: str = ""
 
@@ -167,7 +194,7 @@ class Report(BaseModel):
         )
 
 
-class Kept(BaseModel):
+class Kept(BoundedReply):
     """One principle."""
 
     id: str = Field(default="", description="of the principle that this rewrites; empty for a new one")
@@ -176,7 +203,7 @@ class Kept(BaseModel):
     contradicts: list[str] = Field(default_factory=list, description="ids of experiments that contradict it")
 
 
-class Principles(BaseModel):
+class Principles(BoundedReply):
     """The Analyst's revision of what the laboratory holds; what is left out is struck."""
 
     principles: list[Kept] = Field(default_factory=list, max_length=20)

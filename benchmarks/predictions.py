@@ -1,4 +1,4 @@
-"""Does the search foresee more as it goes on? Forecasts of Researcher, Critic and record, scored one by one.
+"""Does the search foresee more as it goes on? Forecasts of Researcher and record, scored one by one.
 
     python -m benchmarks.predictions --seeds 5 --experiments 40 --cache predictions.jsonl [--new 200]
 
@@ -106,7 +106,7 @@ def table(found: Mapping[tuple[str, int], Sequence[Experiment]], experiments: in
     curves: dict[tuple[str, str, tuple[int, int]], Curve] = {}
     for arm in ARMS:
         outcomes = {seed: foreseen(done) for (name, seed), done in found.items() if name == arm}
-        for author in ("Researcher", "Critic", "record"):
+        for author in ("Researcher", "record"):
             for span in spans:
                 own = curve({seed: by.get(author, []) for seed, by in outcomes.items()}, *span)
                 curves[arm, author, span] = own

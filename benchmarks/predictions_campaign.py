@@ -100,8 +100,7 @@ def _proposed(arm: str, seed: int, number: int, done: Sequence[Experiment]) -> E
     if offer.drop:
         return None
     answer, idea = critique(view_of([opening, offer])), offer.ideas[0]
-    told_by = [("Researcher", idea.prediction), ("Critic", answer.prediction)]
-    forecasts = [p.forecast(author) for author, p in told_by if p is not None]
+    forecasts = [idea.prediction.forecast("Researcher")] if idea.prediction else []
     now, before = ({*operators_of(source)} for source in (_source(idea.plan), _source_of(by_id[idea.base])))
     by_record = forecast(fitted, [*now - before], [*before - now], idea.family)
     forecasts += [by_record] if by_record else []

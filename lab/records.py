@@ -1,8 +1,7 @@
 """The records of the lab, as frozen data. Standard library only: this file is copied into the sandbox.
 
-Read in the order in which an experiment meets them:
-`Brief -> Hypothesis -> Candidate -> GateResult -> Measurement -> Verdict -> Analysis`, all held by `Experiment`.
-`Recollection` lives in memory/records.py, `Job` and `Outcome` in sandbox/job.py.
+Read in the order in which an experiment meets them: `Brief -> Hypothesis -> Candidate -> GateResult -> Measurement ->
+Verdict -> Analysis`, all held by `Experiment`. `Recollection`: memory/records.py; `Job`, `Outcome`: sandbox/job.py.
 """
 
 from __future__ import annotations
@@ -152,11 +151,6 @@ class Measurement:
         if not self.peak_flops or not self.flops_per_token:
             return None
         return self.tokens_per_second * self.flops_per_token / self.peak_flops
-
-    @property
-    def is_screening(self) -> bool:
-        """Whether who proposes and writes may read it: what decides is told as a verdict and as effects alone."""
-        return self.text == SCREEN and not self.fresh
 
     @property
     def is_number(self) -> bool:

@@ -65,6 +65,20 @@ MUTATIONS = (
         tests=("tests/agents/search/test_roles.py", "tests/agents/search/test_prose.py"),
     ),
     Mutation(
+        what="the operators to try are dropped from the lesson that goes to memory",
+        file="agents/remembering.py",
+        old="        next_operators=analysis.next_operators,",
+        new="",
+        tests=("tests/agents/test_remembering.py",),
+    ),
+    Mutation(
+        what="a value that decides is shown to who proposes",
+        file="agents/lookups.py",
+        old="for m in ledger.screening(experiment)",
+        new="for m in experiment.measurements",
+        tests=("tests/agents/test_tools.py",),
+    ),
+    Mutation(
         what="a key is renamed: ideas that were not chosen",
         file="agents/results.py",
         old="    ideas: tuple[Idea, ...] = ()",

@@ -31,7 +31,7 @@ from autogen_core.models import (
 from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.answers import answered
+from move37.agents.models.answers import answered, bounded
 from move37.agents.models.asking import SMALL, Ready, asked_again, instructed, spoken
 from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
 from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
@@ -132,7 +132,7 @@ class StructuredOutputClient(ClientWrapper):
             spent = _sum(spent, result.usage)
             tools = [t["name"] if isinstance(t, Mapping) else t.name for t in arguments.get("tools") or ()]
             if (found := answered(result, form, tools)) is None:  # the agent calls tools, and answers those it lacks
-                return result.model_copy(update={"usage": spent})
+                return result.model_copy(update={"usage": spent, "content": bounded(result.content)})
             text, reply, problem = found
             if reply is not None:
                 return result.model_copy(update={"content": reply.model_dump_json(), "usage": spent})

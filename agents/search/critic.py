@@ -6,15 +6,18 @@
                    expects the whole change to lose, at odds of three to one
     other          the user asked for something else
 
+It gives no forecast: the Researcher's is made from the same record, and the record's own, fitted to whole changes,
+stands beside it (agents/record.py). What adding the nearest experiments did for a third one: docs/figures/society.md.
+
 Read `critique`; a program's edits have their own rule, `_program`.
 """
 
 from __future__ import annotations
 
-from move37.agents.replies import Critique, Prediction
+from move37.agents.replies import Critique
 from move37.agents.search.evolution import SearchParent, change, scores
 from move37.agents.search.grammar import Genome, distance, from_json, operators_in
-from move37.agents.search.researcher import doubt, knowledge, parents, predicted
+from move37.agents.search.researcher import doubt, knowledge, parents
 from move37.agents.search.size import PARAMETER_LIMIT, REFERENCE_SHAPES, parameter_limit, parameters
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
@@ -38,7 +41,7 @@ def critique(view: View) -> Critique:
     objection = _novelty(view, genome) or _unfair(genome) or _contradiction(view, genome) or _foreseen(view, genome)
     objection = objection or _user(view, genome)
     found = objection or Critique(accept=True, ground="none", reason=_acceptance(view, genome))
-    return found.model_copy(update={"to_person": _answer(view, genome), "prediction": _prediction(view, genome)})
+    return found.model_copy(update={"to_person": _answer(view, genome)})
 
 
 def _novelty(view: View, genome: Genome | None) -> Critique | None:
@@ -159,15 +162,6 @@ def _acceptance(view: View, genome: Genome | None) -> str:
         f"Untried here, and {parameters(genome, *shape)} of at most {parameter_limit(*shape)} parameters at width "
         f"{shape[0]}. {newness}"
     )
-
-
-def _prediction(view: View, genome: Genome | None) -> Prediction | None:
-    """Its own forecast: from the record, as the Researcher makes its."""
-    parent = _base(view)
-    if genome is None or parent is None:
-        return None
-    now, before = {*operators_in(genome)}, {*operators_in(parent.genome)}
-    return predicted(view, scores(knowledge(view)), gained=now - before, lost=before - now)
 
 
 def _base(view: View) -> SearchParent | None:

@@ -98,10 +98,10 @@ def _own(recollection: Recollection) -> float:
     return GAINED if effect.gain > 0 else LOST
 
 
-def predicted(view: View, gain: Mapping[str, float], *, gained: Collection[str], lost: Collection[str]) -> Prediction:
+def _predicted(view: View, gain: Mapping[str, float], found: Draw) -> Prediction:
     """The sum of the changed operators' gains, as uncertain as they are and as effects scatter around such sums."""
-    effect = change(gain, view.context.adding, gained=gained, lost=lost)
-    half = TENTH * doubt(view, (*gained, *lost))
+    effect = change(gain, view.context.adding, gained=found.gained, lost=found.lost)
+    half = TENTH * doubt(view, (*found.gained, *found.lost))
     return Prediction(effect=effect, low=effect - half, high=effect + half)
 
 
@@ -115,7 +115,7 @@ def _proposal(view: View, found: Draw, gain: Mapping[str, float]) -> Proposal:
     genome = found.genome
     focus = max(found.gained or found.lost or operators_in(genome), key=lambda operator: gain[operator])
     cited = [r for r in view.context.recollections if {*r.operators} & {*found.gained}]
-    prediction = predicted(view, gain, gained=found.gained, lost=found.lost)
+    prediction = _predicted(view, gain, found)
     return Proposal(
         name=_name(genome, found),
         base=found.base.id,

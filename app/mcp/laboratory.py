@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -156,9 +156,11 @@ class Laboratory:
             await self.pending.changed(min(left, 1.0))
         return True
 
-    async def turn(self, role: str, experiment: str | None, seconds: float) -> Turn | None:
-        """A waiting turn, waited for."""
-        await self.until(lambda: self.pending.find(role, experiment) or self.trouble or self.ended, seconds)
+    async def turn(
+        self, role: str, experiment: str | None, seconds: float, *, vain: Callable[[], object] = lambda: None
+    ) -> Turn | None:
+        """A waiting turn, waited for until waiting is in `vain`."""
+        await self.until(lambda: self.pending.find(role, experiment) or self.trouble or self.ended or vain(), seconds)
         self.check()
         return self.pending.find(role, experiment)
 

@@ -97,7 +97,7 @@ class Tools(ReadingTools):
         await self._lab.ready(A_WHILE)
         self._lab.going_on()
         if (why := self._unsubmittable(proposal)) or (
-            turn := await self._lab.turn("Engineer", proposal, A_WHILE)
+            turn := await self._lab.turn("Engineer", proposal, A_WHILE, vain=lambda: self._unsubmittable(proposal))
         ) is None:
             raise CallRefused(why or self._unsubmittable(proposal) or self._lab.why_not("submit"))
         self._put(turn, Code(source=text))
@@ -123,6 +123,8 @@ class Tools(ReadingTools):
         texts = {"expected": expected, "seen": seen, "why": why, "next": next}
         for label, text in texts.items():
             short_enough(label, text)
+            if not text.strip():
+                raise CallRefused(f"{label} is empty: an analysis is made once, and everybody after you reads it")
         await self._lab.ready(A_WHILE)
         self._lab.going_on()
         found = self._experiment(experiment)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from move37.agents import ledger
 from move37.agents.research_context import IdeaFacts, LeaderboardRow
 from move37.lab.records import (
     SCREEN,
@@ -12,7 +12,6 @@ from move37.lab.records import (
     Effects,
     Experiment,
     GateResult,
-    Measurement,
     Principle,
     Verdict,
 )
@@ -38,7 +37,7 @@ def row(experiment: Experiment, metric: str, *, needs: str = "") -> dict[str, An
         found["needs"] = needs
     if experiment.reason:
         found["reason"] = cut(experiment.reason, 200)
-    if numbers := [m for m in screened(experiment.measurements) if m["metric"] == metric]:
+    if numbers := [m for m in screened(experiment) if m["metric"] == metric]:
         found |= {"value": numbers[-1]["value"], "steps": numbers[-1]["steps"]}
     return found
 
@@ -53,7 +52,7 @@ def whole(experiment: Experiment, effects: Effects, *, source: bool = True) -> d
         "parents": list(experiment.parents),
         "reason": cut(experiment.reason),
         "gates": [gate(g) for g in experiment.gates if g.passed is not True],
-        "measurements": screened(experiment.measurements),
+        "measurements": screened(experiment),
         "effects": effects_record(effects),
     }
     if (h := experiment.hypothesis) is not None:
@@ -67,12 +66,11 @@ def whole(experiment: Experiment, effects: Effects, *, source: bool = True) -> d
     return found
 
 
-def screened(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+def screened(experiment: Experiment) -> list[dict[str, Any]]:
     """What was measured on the screening text; deciding text and fresh seeds are told by the verdict alone."""
     return [
         {"metric": m.metric, "value": rounded(m.value), "steps": m.steps, "diverged": m.diverged}
-        for m in measurements
-        if m.is_screening
+        for m in ledger.screening(experiment)
     ]
 
 

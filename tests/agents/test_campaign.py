@@ -136,7 +136,11 @@ async def test_a_gate_sends_its_own_words_to_the_debugger_who_mends_the_file(tmp
 
 
 @pytest.mark.parametrize(
-    "fix, word", [(a_fix("BAD = 2  # a Mixer"), "gate shape"), (a_fix("BAD = 1  # a Mixer"), "changed nothing")]
+    "fix, word",
+    [
+        (a_fix("BAD = 2  # a Mixer"), "gate shape"),
+        (a_fix("BAD = 1  # a Mixer"), "wrote no file: It is the file of attempt"),
+    ],
 )
 async def test_debugging_ends_after_its_attempts_and_the_failure_is_kept(tmp_path: Path, fix: Any, word: str) -> None:
     client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=[fix, a_fix("BAD = 3  # a Mixer")])
@@ -145,6 +149,17 @@ async def test_debugging_ends_after_its_attempts_and_the_failure_is_kept(tmp_pat
     (experiment,) = candidates(context.archive)
     assert experiment.status is ExperimentStatus.FAILED and word in experiment.reason
     assert experiment.analysis is not None and experiment.gates[0].passed is False
+
+
+async def test_a_debugger_that_hands_in_what_was_refused_hears_so_and_may_try_again(tmp_path: Path) -> None:
+    client = a_script(Code=some_code("BAD = 1  # a Mixer"), Fix=[a_fix("BAD = 1  # a Mixer\n\n"), a_fix("good = 1")])
+    context, events = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    (experiment,) = candidates(context.archive)
+    assert experiment.candidate is not None and experiment.candidate.source.startswith("good")
+    second = [texts for kind, texts in client.heard if kind == "Fix"][1]
+    assert "It is the file of attempt 1, which was refused: change what the gate names." in second[-1]
+    assert [e.gate.passed for e in events if isinstance(e, GateChecked)] == [False, True]  # no gate ran for it
 
 
 async def test_a_reply_that_never_validates_fails_the_experiment_and_not_the_campaign(tmp_path: Path) -> None:

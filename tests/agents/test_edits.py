@@ -62,3 +62,11 @@ def test_an_edit_is_applied_exactly_or_refused(search: str, replace: str, base: 
     else:
         head, _, tail = base.partition(search)
         assert found == head + replace + tail
+
+
+@pytest.mark.parametrize("sign", ["\0", "\ud800"])
+def test_a_file_that_python_cannot_read_is_refused_with_its_line(sign: str) -> None:
+    with pytest.raises(EditRefused, match=r"Line 2 holds .* itself, which no Python file can"):
+        written(f"x = 1\ny = '{sign}'\n", (), "")
+    with pytest.raises(EditRefused, match="Line 2 holds"):
+        written("", [Edit(search="2", replace="'\0'")], "x = 1\ny = 2\n")

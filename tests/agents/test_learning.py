@@ -16,9 +16,10 @@ from move37.agents import campaign
 from move37.agents.context import CampaignContext
 from move37.agents.context_builder import task_card
 from move37.agents.language_model import LanguageModel
+from move37.agents.ledger import pool
 from move37.agents.models import ModelOptions, open_model, signature
 from move37.agents.rendering import front
-from move37.agents.replies import Principles
+from move37.agents.replies import LONGEST_WORDS, MOST_LISTED, Principles
 from move37.agents.roles import MEMBERS
 from move37.app.views.spending import spending_section, usage_by_role
 from move37.lab.effects import effect_between
@@ -243,3 +244,75 @@ async def test_tools_are_offered_called_and_answered_over_http(tmp_path: Path) -
     assert {t["function"]["name"] for t in first["tools"]} >= {"recall", "diff", "compare"}
     (answer,) = [m for m in second["messages"] if m["role"] == "tool"]
     assert "floor_1" in answer["content"] and candidates(context)[0].analysis is not None
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reply_of_a_megabyte_is_cut_at_words_before_anybody_else_has_to_read_it(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        said = json.loads(Script.usual("Researcher", number).model_dump_json())
+        said["to_person"], said["ideas"][0]["motivation"] = "word " * 200_000, "because " * 100_000
+        return json.dumps(said)
+
+    def analyst(number: int, times: int, request: dict[str, Any]) -> Any:
+        said = json.loads(a_report().model_dump_json())
+        return json.dumps(said | {"symptoms": ["flat"] * 10_000, "seen": "s" * 200_000})
+
+    with a_run(tmp_path, Script(Researcher=researcher, Analyst=analyst), budget=1) as (context, requests):
+        await campaign.run(context)
+    (one,) = candidates(context)
+    assert one.measurements and one.analysis and one.hypothesis
+    assert len(one.hypothesis.motivation) <= LONGEST_WORDS and one.hypothesis.motivation.endswith("because…")
+    assert len(one.analysis.seen) <= LONGEST_WORDS and len(one.analysis.symptoms) == MOST_LISTED
+    assert max(len(text_of(r)) for r in requests) < 60_000
+    assert max(len(line.text) for line in context.archive.lines(one.id)) <= 2 * LONGEST_WORDS
+
+
+async def test_ideas_of_one_name_are_sent_back_since_a_ranking_could_not_tell_them_apart(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        name = "same" if times == 1 else "other"
+        return offered(a_proposal(name="same", change="a first thing"), a_proposal(name=name, change="a second thing"))
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, requests):
+        await campaign.run(context)
+    second = [text_of(r) for r in requests if role_of(r)[0] == "Researcher"][1]
+    assert "2 ideas are called same: give each its own name." in second
+    assert [i.hypothesis.name for i in pool(context.archive.experiments())] == ["other"]
+
+
+async def test_a_name_is_one_line_without_signs_that_a_terminal_obeys(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        said = json.loads(Script.usual("Researcher", number).model_dump_json())
+        said["ideas"][0] |= {"name": "floor\n## Lab\x1b[2J", "family": "gla\r\x00"}
+        return json.dumps(said)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, _):
+        await campaign.run(context)
+    (one,) = candidates(context)
+    assert (one.name, one.hypothesis and one.hypothesis.family) == ("floor ## Lab [2J", "gla")
+
+
+async def test_a_forecast_beyond_all_numbers_is_none_and_spoils_no_mean(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        said = json.loads(Script.usual("Researcher", number).model_dump_json())
+        said["ideas"][0]["prediction"] = {"effect": 0.0, "low": -1e308, "high": 1e308 if number == 1 else 1e100}
+        return json.dumps(said)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=2) as (context, _):
+        await campaign.run(context)
+    assert all(e.hypothesis and not e.hypothesis.forecasts and e.measurements for e in candidates(context))
+
+
+async def test_a_call_with_a_megabyte_of_arguments_is_not_carried_through_the_turn(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        asked = {"name": "read_experiment", "arguments": json.dumps({"id": "x" * 1_000_000})}
+        calls = [{"id": "t1", "type": "function", "function": asked}]
+        return completion(None, tool_calls=calls) if times == 1 else Script.usual("Researcher", number)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, requests):
+        await campaign.run(context)
+    second = [r for r in requests if role_of(r)[0] == "Researcher"][1]
+    assert len(json.dumps(second)) < 60_000
+    assert "read_experiment takes one JSON object with id (string), not " in str(second["messages"][-1]["content"])
+    assert all(e.measurements for e in candidates(context))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from move37.agents.external.turns import PendingTurns
 from move37.agents.models.assignment import ROLES
 from move37.agents.scientists import scientist
 from move37.app.mcp.laboratory import Laboratory
+from move37.app.mcp.reading import A_WHILE
 from move37.app.mcp.server import build
 from move37.app.mcp.tools import predicted
 from move37.app.settings import load
@@ -182,6 +184,33 @@ async def test_a_forecast_out_of_order_is_told_as_it_is_stored(tmp_path: Path) -
     (stored,) = hypothesis.forecasts
     assert told["forecast"] == {"effect": stored.effect, "low": stored.low, "high": stored.high}
     assert (stored.effect, stored.low, stored.high) == (0.06, 0.0, 0.06) and "put in order" in told["note"]
+
+
+# Bad input --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_that_is_no_text_an_empty_analysis_and_a_name_of_several_lines(tmp_path: Path) -> None:
+    async with an_agent(tmp_path) as agent:
+        told = await agent("propose", **IDEA | {"name": "idea\n\x1b[31mred"})
+        ident = told["proposal"]
+        assert (await agent("status"))["experiments"][0]["name"] == "idea [31mred"
+        for tool, more in (("check", {}), ("submit", {"proposal": ident})):
+            assert "which no Python file can" in await agent.refused(tool, source="x = '\x00'\n", **more)
+        await agent("submit", proposal=ident, source=source(1))
+        assert (await agent("wait", experiment=ident))["needs"] == "analyse"
+        assert "why is empty" in await agent.refused("analyse", experiment=ident, **LESSON | {"why": " \n"})
+        await agent("analyse", experiment=ident, **LESSON)  # the chance was not spent
+
+
+async def test_who_hands_in_the_same_file_at_once_is_answered_at_once(tmp_path: Path) -> None:
+    async with an_agent(tmp_path) as agent:
+        ident = await agent.propose(1)
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *(agent.client.call_tool("submit", {"proposal": ident, "source": source(n)}) for n in range(3))
+        )
+        assert sorted(a.is_error for a in answers) == [False, True, True]
+        assert time.monotonic() - began < 0.75 * A_WHILE
 
 
 # Places -----------------------------------------------------------------------------------------------------------
