@@ -9,6 +9,7 @@ checked by `papers.py`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from move37.memory import bibtex, layout, references
 from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embed import length, words_of
 from move37.memory.embedder_protocol import whole
-from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -78,7 +79,10 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     Raises:
         BadInput: missing, empty, over 32 MiB, damaged, or of no known format (each its own class).
     """
-    found = _read(path, printable(key or path.stem), extractor)
+    try:
+        found = _read(path, printable(key or path.stem), extractor)
+    except OSError as error:
+        raise Unreadable(f"{printable(path.name)} cannot be read ({error.strerror}).") from error
     return replace(found, entries=tuple(map(_storable, found.entries)))
 
 
@@ -106,9 +110,10 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
     if suffix not in SUFFIXES:
         raise UnknownFormat(f"{path.name} is none of {', '.join(SUFFIXES)}.")
     if suffix == ".pdf":
-        title, pages = pdf_text(path)
+        title, pages, lost = pdf_text(path)
         text = "\n\n".join(pages)
-        return FileRead(entries=_free(key, title.strip() or _first_line(text), text, path.name, extractor))
+        entries = _free(key, title.strip() or _first_line(text), text, path.name, extractor)
+        return FileRead(entries=entries, left_out=lost)
     if suffix in (".bib", ".ris"):
         text, said = by_lines(path)
         found, left_out = (bibtex.entries if suffix == ".bib" else references.ris)(key, text, path.name)
@@ -150,13 +155,15 @@ def of_other_kinds(folder: Path) -> Counter[str]:
     """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
     others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
     counted = Counter(suffix or "no suffix" for suffix in others)
-    odd = sum(1 for path in folder.rglob("*") if not path.is_file() and not path.is_dir())
-    return counted + Counter({"no file (pipe, or link to nothing)": odd})
+    rest = [path for path in folder.rglob("*") if not os.path.isfile(path)]
+    closed = sum(1 for path in rest if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK))
+    odd = sum(1 for path in rest if not os.path.isdir(path))
+    return counted + Counter({"no file (pipe, or link to nothing)": odd, "closed folder": closed})
 
 
 def _shown(folder: Path) -> Iterator[Path]:
     """Every file below a folder that is not hidden and is no README.md."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
+    files = (path for path in folder.rglob("*") if os.path.isfile(path) and path.name != "README.md")
     return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 

@@ -114,6 +114,7 @@ def metrics(answer: Any) -> dict[str, float]:
         found = _fields(found.get("metrics")) or found
     if found is None:
         raise TypeError(f"the evaluator returned {type(answer).__name__}, not a dict of metrics")
+    found = {SCORE: found[SCORE], **found} if SCORE in found else found  # however many stand before it
     numbers: dict[str, float] = {}
     for name, value in found.items():
         if isinstance(value, (str, bytes, complex)) or len(numbers) >= MOST_METRICS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from move37.memory.ingest import (
 from move37.memory.pdf import _readable
 from move37.memory.records import Entry
 from tests.memory.test_papers import GOOD
+from tests.somebody import as_somebody, needs_root
 
 COGNITION = {
     "DESIGN_INSIGHT": "### DESIGN_INSIGHT_HIGH: [Decayed states]\n\nThe state decays before each write.",
@@ -288,6 +290,25 @@ def test_pipes_and_links_to_nothing_in_a_folder_are_counted(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.md")
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere")
     assert sum(of_other_kinds(tmp_path).values()) == 2 and not list(read_all(tmp_path))
+
+
+@needs_root
+def test_what_is_closed_in_a_folder_is_told_and_ends_no_import():
+    def look(root: Path) -> tuple[dict[str, str], dict[str, int]]:
+        found = {path.name: "read" if isinstance(one, FileRead) else str(one) for path, one in read_all(root)}
+        return found, of_other_kinds(root)
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        root.chmod(0o755)
+        for name, mode in (("shut", 0), ("listed", 0o744)):
+            write(root, f"{name}/b.md", "# Title\n\nbody")
+            (root / name).chmod(mode)
+        write(root, "a.md", "# Title\n\nbody")
+        write(root, "c.md", "# Title\n\nbody").chmod(0)
+        found, others = as_somebody(look, root)
+    assert found == {"a.md": "read", "c.md": "c.md cannot be read (Permission denied)."}
+    assert others["closed folder"] == 2
 
 
 RIS = """TY  - JOUR

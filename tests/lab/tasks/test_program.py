@@ -504,6 +504,12 @@ def test_what_holds_no_score_is_named(answer: Any) -> None:
         metrics(answer)
 
 
+def test_a_score_behind_any_number_of_metrics_counts() -> None:
+    many = {f"m{n}": 1.0 for n in range(200)}
+    found = metrics(many | {"combined_score": 2})
+    assert len(found) == 64 and next(iter(found.items())) == ("combined_score", 2.0)
+
+
 def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:
     answer = SimpleNamespace(metrics={"combined_score": 2, "huge": 10**400, "word": "x"})
     assert metrics(answer) == {"combined_score": 2.0}
