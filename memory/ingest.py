@@ -9,7 +9,6 @@ checked by `papers.py`.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embed import length, words_of
 from move37.memory.embedder_protocol import whole
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.folder import SUFFIXES, shown
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -37,7 +37,6 @@ log = structlog.get_logger()
 MAX_BYTES = 32 << 20
 CHUNK_WORDS = 220
 ASKED_CHARACTERS = 24_000  # of one text, that a model is asked about
-SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
 _FRONT = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*\n", re.DOTALL)  # of Obsidian, Jekyll, Quarto
@@ -141,7 +140,7 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
 
     The key is the stem; where two files share it, the path from the folder without its suffix.
     """
-    paths = sorted(path for path in _shown(folder) if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in shown(folder) if path.suffix.lower() in SUFFIXES)
     stems = Counter(path.stem for path in paths)
     for path in paths:
         key = path.stem if stems[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
@@ -149,22 +148,6 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
             yield path, read_file(path, key=key)
         except InvalidInput as error:
             yield path, error
-
-
-def of_other_kinds(folder: Path) -> Counter[str]:
-    """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
-    others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
-    counted = Counter(suffix or "no suffix" for suffix in others)
-    rest = [path for path in folder.rglob("*") if not os.path.isfile(path)]
-    closed = sum(1 for path in rest if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK))
-    odd = sum(1 for path in rest if not os.path.isdir(path))
-    return counted + Counter({"no file (pipe, or link to nothing)": odd, "closed folder": closed})
-
-
-def _shown(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that is not hidden and is no README.md."""
-    files = (path for path in folder.rglob("*") if os.path.isfile(path) and path.name != "README.md")
-    return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _free(key: str, title: str, text: str, name: str, extractor: Extractor | None) -> tuple[Entry, ...]:

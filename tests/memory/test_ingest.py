@@ -16,12 +16,12 @@ from pypdf import PdfWriter
 
 from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.folder import of_other_kinds
 from move37.memory.ingest import (
     MAX_BYTES,
     FileRead,
     _chunks,
     extraction_prompt,
-    of_other_kinds,
     read_all,
     read_file,
 )
