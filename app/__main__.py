@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     if sys.stdout is None:  # it was closed: what is printed is asked for by nobody
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
-        answer = command()(args=list(arguments), prog_name="move37", standalone_mode=False)
+        answer = _called(arguments)
         sys.stdout.flush()
         return int(answer) if isinstance(answer, int) else Exit.DONE
     except (KeyboardInterrupt, typer.Abort):
@@ -48,13 +48,12 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except _CLICK_ERROR as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the command or a group of commands alone
-            print(error.format_message())  # type: ignore[attr-defined]
-            return Exit.DONE
         _say(sentence(error, command(), arguments))
         return Exit.WRONG_USE
     except Exception as error:
         status = status_of(error)
+        if status is None and _is_ctrl_c(error):
+            return Exit.INTERRUPTED
         if status is None and isinstance(error, OSError) and error.strerror:  # a path or a disk, hardly a fault of ours
             where = f"{error.filename}: " if error.filename else "what was asked for cannot be written: "
             _say(f"{where}{error.strerror}: name another place, or see that it can be used")
@@ -65,6 +64,27 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.ENVIRONMENT
         _say(str(error) or type(error).__name__)
         return status
+
+
+def _called(arguments: Sequence[str]) -> object:
+    try:
+        return command()(args=list(arguments), prog_name="move37", standalone_mode=False)
+    except _CLICK_ERROR as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # the command or a group of commands alone
+            raise
+        print(error.format_message())  # type: ignore[attr-defined]
+        return Exit.DONE
+
+
+def _is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether it came of Ctrl-C: in the middle of an import Python and packages wrap that in errors of their own."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _speak_any_locale() -> None:

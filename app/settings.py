@@ -112,6 +112,8 @@ def load(flags: Mapping[str, Any] | None = None, *, file: Path = FILE) -> Settin
 def _settings(found: Sources, keys: Keys, flags: Mapping[str, Any]) -> Settings:
     variables = {name: value for name, value in os.environ.items() if value and name.endswith(_OF_PROVIDERS)}
     text = found.corpus or found.scale.tokens
+    if found.sandbox == "process" and "docker" in flags:
+        raise BadInput("--runtime and --image are Docker's: leave them out, or say --sandbox docker")
     return Settings(
         home=found.home.expanduser(),
         log_level=found.log_level,
@@ -127,11 +129,6 @@ def _settings(found: Sources, keys: Keys, flags: Mapping[str, Any]) -> Settings:
 def _slice(kind: type[_Slice], found: Sources, **more: Any) -> _Slice:
     """The fields of `found` that `kind` has, and `more`."""
     return kind(**{name: value for name, value in found if name in kind.model_fields} | more)
-
-
-def index_of_packages() -> tuple[str, ...]:
-    """What the environment tells pip of where to look."""
-    return tuple(os.environ.get(f"PIP_{name}", "") for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS"))
 
 
 def unknown_variables() -> list[str]:

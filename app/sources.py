@@ -7,6 +7,7 @@ room the same models, with what only a reader can add.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -49,6 +50,13 @@ def _task(name: str) -> str:
     return f"{kind}:{_absolute(Path(folder))}" if known is not None else name  # others are refused when they are opened
 
 
+def _image(name: str) -> str:
+    # What the engine would read as another path of its interface is no name.
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._/:@-]*[A-Za-z0-9])?", name) or ".." in name:
+        raise ValueError("no image has such a name; write it as in team/image:tag")
+    return name
+
+
 YEAR = 366 * 86_400.0
 Seconds = Annotated[float, BeforeValidator(_typed(seconds)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
 Duration = Annotated[float, BeforeValidator(_typed(duration)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
@@ -84,7 +92,7 @@ class WrittenDocker(Frozen):
     """[docker]"""
 
     runtime: Runtime | None = None  # None: the daemon's default
-    image: Text | None = None  # None: the one that `move37 sandbox build` makes
+    image: Annotated[Text, AfterValidator(_image)] | None = None  # None: the one that `move37 sandbox build` makes
 
 
 class AskSettings(Frozen):

@@ -17,8 +17,9 @@ from move37.memory.errors import UnknownFormat
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.records import Entry
 
-NO_ENTRIES = ("comment", "string", "preamble")
-_START = re.compile(r"^[ \t]*@[ \t]*(\w+)[ \t]*[{(]", re.MULTILINE)
+NO_ENTRIES = ("comment", "string", "preamble", "set")
+_START = re.compile(r"^[ \t]*@[ \t]*(\w+(?:[ \t]\w+)?)[ \t]*[{(]", re.MULTILINE)
+_PARTED = re.compile(r"^([ \t]*@[ \t]*\w+)\s+(?=[{(])", re.MULTILINE)  # a kind and its brace
 _COMMAS = re.compile(r",(?:\s*,)+")
 _FIELD = re.compile(r",\s*[\w.:+-]+\s*=")
 _TEX = re.compile(r"[\\{}~$]")
@@ -45,6 +46,7 @@ def entries(key: str, text: str, name: str) -> tuple[tuple[Entry, ...], str]:
         UnknownFormat: none did.
     """
     out: list[Entry] = []
+    text = _PARTED.sub(r"\1", text)
     begun = {line for line, raw in _spans(text).items() if _kind(raw) not in NO_ENTRIES}
     for line, cite, fields in _parsed(text):
         title = _plain(fields.get("title", ""))
@@ -78,9 +80,8 @@ def _parsed(text: str) -> Iterator[tuple[int, str, Mapping[str, str]]]:
 def _spans(text: str) -> dict[int, str]:
     """Line from 0 -> what stands from an entry's @ to the next one's: a refused block keeps only its beginning."""
     marks = [found.start() for found in _START.finditer(text)]
-    return {
-        text.count("\n", 0, start): text[start:end] for start, end in zip(marks, [*marks[1:], len(text)], strict=True)
-    }
+    ends = [*marks, len(text)][1:]
+    return {text.count("\n", 0, start): text[start:end] for start, end in zip(marks, ends, strict=True)}
 
 
 def _kind(raw: str) -> str:

@@ -24,7 +24,8 @@ from move37.memory import bibtex, layout, references
 from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embed import length, words_of
 from move37.memory.embedder_protocol import whole
-from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat
+from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.folder import SUFFIXES, shown
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -36,7 +37,6 @@ log = structlog.get_logger()
 MAX_BYTES = 32 << 20
 CHUNK_WORDS = 220
 ASKED_CHARACTERS = 24_000  # of one text, that a model is asked about
-SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 Extractor = Callable[[str], Sequence[dict[str, Any]]]  # prompt with the fenced text -> insights as plain objects
 
 _FRONT = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*\n", re.DOTALL)  # of Obsidian, Jekyll, Quarto
@@ -78,7 +78,10 @@ def read_file(path: Path, *, key: str | None = None, extractor: Extractor | None
     Raises:
         BadInput: missing, empty, over 32 MiB, damaged, or of no known format (each its own class).
     """
-    found = _read(path, printable(key or path.stem), extractor)
+    try:
+        found = _read(path, printable(key or path.stem), extractor)
+    except OSError as error:
+        raise Unreadable(f"{printable(path.name)} cannot be read ({error.strerror}).") from error
     return replace(found, entries=tuple(map(_storable, found.entries)))
 
 
@@ -106,9 +109,10 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
     if suffix not in SUFFIXES:
         raise UnknownFormat(f"{path.name} is none of {', '.join(SUFFIXES)}.")
     if suffix == ".pdf":
-        title, pages = pdf_text(path)
+        title, pages, lost = pdf_text(path)
         text = "\n\n".join(pages)
-        return FileRead(entries=_free(key, title.strip() or _first_line(text), text, path.name, extractor))
+        entries = _free(key, title.strip() or _first_line(text), text, path.name, extractor)
+        return FileRead(entries=entries, left_out=lost)
     if suffix in (".bib", ".ris"):
         text, said = by_lines(path)
         found, left_out = (bibtex.entries if suffix == ".bib" else references.ris)(key, text, path.name)
@@ -136,7 +140,7 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
 
     The key is the stem; where two files share it, the path from the folder without its suffix.
     """
-    paths = sorted(path for path in _shown(folder) if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in shown(folder) if path.suffix.lower() in SUFFIXES)
     stems = Counter(path.stem for path in paths)
     for path in paths:
         key = path.stem if stems[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
@@ -144,20 +148,6 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
             yield path, read_file(path, key=key)
         except InvalidInput as error:
             yield path, error
-
-
-def of_other_kinds(folder: Path) -> Counter[str]:
-    """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
-    others = (path.suffix.lower() for path in _shown(folder) if path.suffix.lower() not in SUFFIXES)
-    counted = Counter(suffix or "no suffix" for suffix in others)
-    odd = sum(1 for path in folder.rglob("*") if not path.is_file() and not path.is_dir())
-    return counted + Counter({"no file (pipe, or link to nothing)": odd})
-
-
-def _shown(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that is not hidden and is no README.md."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
-    return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _free(key: str, title: str, text: str, name: str, extractor: Extractor | None) -> tuple[Entry, ...]:

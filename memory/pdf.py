@@ -1,6 +1,6 @@
 """Text of a PDF, read in a process of its own with limits on time and memory: a foreign PDF may hang or bloat a reader.
 
-    python -m move37.memory.pdf FILE   prints {"title": ..., "pages": [...]} as JSON
+    python -m move37.memory.pdf FILE   prints {"title": ..., "pages": [...], "lost": ...} as JSON
 
 A page without a text layer (a scan) gives no text; there is no OCR here.
 """
@@ -22,8 +22,8 @@ LIMIT_BYTES = 2 << 30  # address space of the reader
 MAX_PAGES = 1000
 
 
-def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
-    """(title or "", the pages' texts).
+def pdf_text(path: Path) -> tuple[str, tuple[str, ...], str]:
+    """(title or "", the pages' texts, a sentence about pages that cannot be read or "").
 
     Raises:
         Unreadable: damaged, encrypted, over the limits.
@@ -50,9 +50,12 @@ def pdf_text(path: Path) -> tuple[str, tuple[str, ...]]:
         raise Unreadable(f"{path.name} cannot be read as PDF ({reason}); convert it to text first.")
     found = json.loads(done.stdout)
     pages = tuple(page for page in map(_readable, found["pages"]) if page.strip())
+    lost = f"{found['lost']} of {len(found['pages'])} pages cannot be read" if found["lost"] else ""
+    if not pages and lost:
+        raise Unreadable(f"{path.name}: {lost}, and the others have no text; convert it to text first.")
     if not pages:
         raise EmptyFile(f"{path.name} has no text layer; run it through OCR first.")
-    return found["title"], pages
+    return found["title"], pages, lost
 
 
 def _readable(page: str) -> str:
@@ -80,8 +83,14 @@ def _main(path: str) -> None:
     if len(reader.pages) > MAX_PAGES:
         sys.exit(f"it has over {MAX_PAGES} pages")
     title = str((reader.metadata.title if reader.metadata else "") or "")
-    pages = [page.extract_text() or "" for page in reader.pages]
-    text = json.dumps({"title": title, "pages": pages})  # ASCII: lone surrogates of broken fonts pass
+    pages, lost = [], 0
+    for page in reader.pages:
+        try:
+            pages.append(page.extract_text() or "")
+        except Exception:  # a font or a stream of this page alone: the reader's own errors are many
+            pages.append("")
+            lost += 1
+    text = json.dumps({"title": title, "pages": pages, "lost": lost})  # ASCII: lone surrogates of broken fonts pass
     sys.stdout.write(text)
 
 

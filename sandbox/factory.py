@@ -1,8 +1,9 @@
 """Which backend runs a job: what the user asked for, what the machine has, and who wrote the code.
 
-`auto` takes Docker when its daemon answers and our image is there. Otherwise code that the user named (`check`,
-`exec`) or that our own grammar generated runs in the process backend, with a warning; code that a language model wrote
-does so only after an explicit `process`. Nothing here builds an image.
+`auto` takes Docker when its daemon answers and the image is there, and nothing else where an image or a runtime of
+Docker was asked for. Otherwise code that the user named (`check`, `exec`) or that our own grammar generated runs in the
+process backend, with a warning; code that a language model wrote does so only after an explicit `process`. Nothing here
+builds an image.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ async def open_sandbox(
             raise SandboxUnavailable(
                 f"Code that a language model wrote runs in Docker, and {why} "
                 "(or accept weaker protection with --sandbox process)"
+            ) from problem
+        if docker is not None and (docker.image or docker.runtime):
+            raise SandboxUnavailable(
+                f"An image or a runtime of Docker was asked for, and {why} (leave it out, or say --sandbox process)"
             ) from problem
         log.warning("sandbox_without_docker", why=why, using=FALLBACK)
         return await open_backend(FALLBACK, wanted)

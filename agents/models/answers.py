@@ -40,6 +40,7 @@ _THINKING = re.compile(
     r"|<\|channel\|>\s*analysis",
     re.I,
 )
+_ANSWER = re.compile(r"<(?:final_)?answer>", re.I)
 _END_OF_TURN = re.compile(r"<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn|return)\|>|<end_of_turn>|</s>")
 _PARAMETER = re.compile(
     r"<parameter(?:=|\s+name=)[\"']?([\w.-]+)[\"']?>\n?(.*?)\n?</parameter>"
@@ -112,7 +113,7 @@ def _last(text: str, form: type[BaseModel], cut: bool) -> tuple[BaseModel | None
 def _spelled_out(text: str, form: type[BaseModel]) -> dict[str, str]:
     """Fields that stand as tags or as lines that begin with their names; nothing where one that is needed is absent."""
     names = "|".join(form.model_fields)
-    label = rf"^[ \t#>*-]*[*_`\"']*({names})[*_`\"']*[ \t]*[:：][*_`]*"
+    label = rf"^[ \t#>*\d.)-]*[*_`\"']*({names})[*_`\"']*[ \t]*[:：][*_`]*"
     patterns = (rf"<({names})>\s*(.*?)\s*</\1>", rf"(?ms){label}[ \t]*(.*?)\s*(?={label}|\Z)")
     needed = {name for name, field in form.model_fields.items() if field.is_required()}
     for pattern in patterns:
@@ -142,6 +143,8 @@ def _answer(text: str, form: type[BaseModel]) -> tuple[str, bool]:
     ends = found(_END_OF_THINKING, 0)
     start = ends[-1].end() if ends else 0
     opened = next(iter(found(_THINKING, start)), None)
+    if opened and (announced := found(_ANSWER, opened.end())):  # its thinking has no end but this
+        return text[announced[-1].end() :], False
     stop = opened.start() if opened else len(text)
     over = next((m.start() for m in found(_END_OF_TURN, start) if text[start : m.start()].strip()), stop)
     return text[start : min(stop, over)], opened is not None

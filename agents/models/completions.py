@@ -13,6 +13,7 @@ from typing import Any
 
 from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls, says_anything
 from move37.agents.models.lenient import strict
+from move37.agents.models.streams import mappings
 
 DEEPEST = 4  # wrappers around wrappers
 _WRAPPERS = ("data", "result", "response", "body", "output", "completion", "message")
@@ -73,14 +74,16 @@ def _shaped(data: Mapping[str, Any]) -> Completion | None:
     if isinstance(choices, list):
         found = [_choice(choice) for choice in choices if isinstance(choice, Mapping | str)]
         return next((one for one in found if one.text.strip() or one.calls), found[0] if found else None)
-    if isinstance(data.get("candidates"), list) and data["candidates"]:  # Gemini's
-        first = data["candidates"][0]
+    if candidates := mappings(data.get("candidates")):  # Gemini's
+        first = candidates[0]
         return _choice({"message": first.get("content") or {}, "finish_reason": first.get("finishReason")})
     if isinstance(output := data.get("output"), list):  # OpenAI's responses
-        items = [item for item in output if isinstance(item, Mapping)]
-        content = [part for item in items if item.get("type") == "message" for part in item.get("content") or []]
+        items = mappings(output)
+        said = [item.get("content") for item in items if item.get("type") == "message"]
+        content = [part for parts in said for part in (parts if isinstance(parts, list) else [parts])]
         calls = [item for item in items if item.get("type") == "function_call"]
-        finish = (data.get("incomplete_details") or {}).get("reason")
+        details = data.get("incomplete_details")
+        finish = details.get("reason") if isinstance(details, Mapping) else None
         return _choice({"message": {"content": content, "tool_calls": calls}, "finish_reason": finish})
     message = data.get("message")
     if isinstance(message, Mapping) and ("content" in message or "tool_calls" in message):  # Ollama's, Cohere's

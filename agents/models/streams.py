@@ -120,18 +120,23 @@ def _values(text: str) -> list[Any]:
     return found
 
 
+def mappings(values: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; none where there is no list."""
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
 def merged(chunks: Sequence[Any]) -> dict[str, Any] | None:
     """The chunks of a stream as one completion; None when they are none, or when the stream broke off."""
     message: dict[str, Any] = {"content": ""}
-    calls: dict[int, dict[str, Any]] = {}
+    calls: list[dict[str, Any]] = []
     usage: Any = None
     finish, seen, last = None, False, chunks[-1] if chunks else None
     for chunk in chunks:
         if not isinstance(chunk, Mapping):
             continue
         usage = chunk.get("usage") or usage
-        for choice in chunk.get("choices") or []:
-            delta = choice.get("delta") if isinstance(choice, Mapping) else None
+        for choice in mappings(chunk.get("choices")):
+            delta = choice.get("delta")
             if not isinstance(delta, Mapping) or choice.get("index", 0) not in (0, None):
                 continue
             seen, finish = True, choice.get("finish_reason") or finish
@@ -140,14 +145,32 @@ def merged(chunks: Sequence[Any]) -> dict[str, Any] | None:
                     message[key] = f"{message.get(key) or ''}{value}"
                 elif isinstance(value, list) and key not in ("tool_calls",):
                     message[key] = [*(message.get(key) or []), *value] if message.get(key) else value
-            for call in delta.get("tool_calls") or []:
-                kept = calls.setdefault(call.get("index") or 0, {"function": {"name": "", "arguments": ""}})
-                function = call.get("function") or {}
-                kept["id"] = call.get("id") or kept.get("id")
-                kept["function"]["name"] = function.get("name") or kept["function"]["name"]
-                kept["function"]["arguments"] += function.get("arguments") or ""
+            for call in mappings(delta.get("tool_calls")):
+                _take_piece(calls, call)
     if not seen or (finish is None and last != "[DONE]"):
         return None
     if calls:
-        message["tool_calls"] = list(calls.values())
+        message["tool_calls"] = calls
     return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+def _take_piece(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """A piece of a call to the call that it goes on with: of its number and its id, as far as it has them."""
+    index, ident = piece.get("index"), piece.get("id")
+
+    def goes_on(call: Mapping[str, Any]) -> bool:
+        return (index is None or call["index"] == index) and (not ident or call["id"] in (None, ident))
+
+    call = next(filter(goes_on, reversed(calls)), None)
+    if call is None:
+        call = {"index": index, "id": None, "function": {"name": "", "arguments": ""}}
+        calls.append(call)
+    inner = piece.get("function")
+    said, function = inner if isinstance(inner, Mapping) else piece, call["function"]
+    given = said.get("arguments")
+    call["id"] = ident or call["id"]
+    function["name"] = said.get("name") or function["name"]
+    if isinstance(given, str):
+        function["arguments"] += given
+    elif given is not None:  # whole, and not as text
+        function["arguments"] = json.dumps(given)

@@ -21,6 +21,7 @@ import structlog
 from move37.agents.models.bodies import EndpointAnswer, read
 from move37.agents.models.capabilities import Capabilities, adapt, alternatives, is_reply_limit, weaker_schema
 from move37.agents.models.dialects import dialect_of
+from move37.agents.models.streams import MOST_UNPACKED
 from move37.agents.models.waits import waits_for
 
 log = structlog.get_logger()
@@ -72,7 +73,7 @@ class Endpoint:
         began, refused = able, ""
         for _ in range(MOST_TRIES):
             sent = adapt(body, able)
-            response = await plain(_with_body(request, sent), **options)
+            response = await plain(_with_body(request, sent), **{**options, "stream": True})
             answer = await self._read(response, request, sent)
             if answer.ok:
                 self._learn(began, able, body)
@@ -106,7 +107,7 @@ class Endpoint:
         answer = read(
             response.status_code,
             response.headers.get("content-type", ""),
-            await response.aread(),
+            await _body(response),
             proven=self.proven,
             tools=_offered(sent),
             dialect=dialect_of(request.url.path),
@@ -126,6 +127,19 @@ class Endpoint:
         if changes:
             self.able = replace(self.able, **changes)
             log.info("endpoint_learned", model=body.get("model"), **changes)
+
+
+async def _body(response: Any) -> bytes:
+    """Its bytes, unpacked as they come; none of what grows without end, which is no answer."""
+    body = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > MOST_UNPACKED:
+                return b""
+    finally:
+        await response.aclose()
+    return bytes(body)
 
 
 def is_overflow(words: str) -> bool:

@@ -90,8 +90,8 @@ def exec_file(
     from move37.app.running.request import ExecRequest, run
 
     limit, memory_bytes, variables = _positive_seconds(timeout), parse_size(memory), parse_env(env or [])
-    results.check_out(out, force=force)
     script, files = gather_input(file, given or [])
+    results.prepare_out(out, force=force)
     request = ExecRequest(
         argv=("python", script, *(arguments or ())),
         files=files,

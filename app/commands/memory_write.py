@@ -12,6 +12,7 @@ import typer
 from move37.app.commands.memory_common import opened, progress_bar
 from move37.app.exits import BadInput
 from move37.lab.tasks.registry import usage
+from move37.memory.folder import of_other_kinds
 
 if TYPE_CHECKING:
     from move37.memory.importing import Imported
@@ -136,7 +137,7 @@ class _Gathered:
 def _gathered(path: Path) -> _Gathered:
     """What a file or a folder holds; what cannot be read is said on stderr."""
     from move37.memory.export import read_lines
-    from move37.memory.ingest import FileRead, of_other_kinds, read_all, read_file
+    from move37.memory.ingest import FileRead, read_all, read_file
 
     out = _Gathered()
     if path.suffix == ".jsonl" and path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from move37.app.exits import BadInput
 from move37.sandbox.result_validation import write_results
@@ -12,14 +13,21 @@ from move37.sandbox.result_validation import write_results
 TOLD = 5  # names in one sentence
 
 
-def check_out(out: Path | None, *, force: bool) -> None:
-    """Raises `BadInput` for a place where results could overwrite something."""
+def prepare_out(out: Path | None, *, force: bool) -> None:
+    """Make the folder, before a program works for hours for what nobody can write. Raises `BadInput` for a place that
+    cannot be used, or where results could overwrite something."""
     if out is None:
         return
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out} is a file: name a folder")
-    if not force and out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"--out {out} is not empty: name a new folder, or say --force to write into it")
+    try:
+        if out.is_file():
+            raise BadInput(f"--out {out} is a file: name a folder")
+        if not force and out.is_dir() and any(out.iterdir()):
+            raise BadInput(f"--out {out} is not empty: name a new folder, or say --force to write into it")
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise BadInput(f"--out {out} cannot be written to ({error.strerror}): name another folder") from error
 
 
 def is_hidden(name: str) -> bool:

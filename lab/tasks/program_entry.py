@@ -24,6 +24,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,6 +76,7 @@ def _evaluate(mode: str, evaluator: ModuleType, program: Path, *, here: Path, ou
         answer = metrics(_awaited(evaluator.score(decode(json.loads((here / "data.json").read_text())))))
     if os.getpid() != ours:
         os._exit(0)  # a forked child that returned from the same call: only its parent writes the answer
+    os.umask(0o077)  # whatever the code left: the file has to be read
     (out / ("data.json" if mode == "run" else "metrics.json")).write_text(json.dumps(answer))
 
 
@@ -102,11 +104,14 @@ def _load(name: str, path: Path) -> ModuleType:
 
 
 def metrics(answer: Any) -> dict[str, float]:
-    """The real numbers among an evaluator's answer: a dict, an object with fields, one of these under `metrics`, the
-    score alone, or any of them first in a tuple.
+    """The real numbers among an evaluator's answer: a dict or its text as JSON, an object with fields, one of these
+    under `metrics`, the score alone, or any of them first in a tuple.
     """
     if type(answer) is tuple and answer:
         answer = answer[0]
+    if isinstance(answer, str) and answer.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(answer)
     if isinstance(answer, (int, float)) or getattr(answer, "shape", None) == ():
         answer = {SCORE: answer}
     found = _fields(answer)
@@ -114,20 +119,21 @@ def metrics(answer: Any) -> dict[str, float]:
         found = _fields(found.get("metrics")) or found
     if found is None:
         raise TypeError(f"the evaluator returned {type(answer).__name__}, not a dict of metrics")
+    found = {SCORE: found[SCORE], **found} if SCORE in found else found  # however many stand before it
     numbers: dict[str, float] = {}
     for name, value in found.items():
         if isinstance(value, (str, bytes, complex)) or len(numbers) >= MOST_METRICS:
             continue
         try:
-            numbers[str(name)[:LONGEST_NAME]] = float(value)
+            numbers[str(name)[:LONGEST_NAME]] = float(value.item() if hasattr(value, "item") else value)  # of an array
         except (TypeError, ValueError, OverflowError):
             continue
     return numbers
 
 
 def _fields(answer: Any) -> dict[Any, Any] | None:
-    if isinstance(answer, dict):
-        return answer
+    if isinstance(answer, Mapping):
+        return dict(answer)
     if hasattr(answer, "_asdict"):
         return dict(answer._asdict())
     named = {name: getattr(answer, name) for name in (SCORE, "metrics") if hasattr(answer, name)}

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
@@ -162,11 +163,15 @@ class CheckpointStore:
             (f"{stem}.safetensors", checkpoint),
             (f"{stem}.json", json.dumps(asdict(spent)).encode()),
         ):
-            fresh = self.folder / f"{name}.new"
-            fresh.write_bytes(content)
-            os.replace(fresh, self.folder / name)
+            # A name of its own: two `move37 measure` of one file write the same checkpoint.
+            fresh = self.folder / f"{name}.{uuid4().hex}.new"
+            try:
+                fresh.write_bytes(content)
+                os.replace(fresh, self.folder / name)
+            finally:
+                fresh.unlink(missing_ok=True)
         for old in self.folder.glob(f"{self.stem}-*"):
-            if not old.name.startswith(f"{stem}."):
+            if not old.name.startswith(f"{stem}.") and old.suffix != ".new":
                 old.unlink(missing_ok=True)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +75,9 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
         passed: dict[str, str] = {}
         if path.is_dir():
             seen = sorted(p for p in path.rglob("*") if not _is_hidden(p, path))
-            passed = {p.relative_to(path).as_posix(): why for p in seen if (why := _why_passed_over(p))}
-            found = [p for p in seen if p.is_file() and not p.is_symlink()]
+            reasons_by_path = {p: _why_passed_over(p) for p in seen}
+            passed = {p.relative_to(path).as_posix(): why for p, why in reasons_by_path.items() if why}
+            found = [p for p, why in reasons_by_path.items() if not why and p.is_file()]
         elif path.is_file():
             found = [path]
         else:  # a pipe or a device cannot be read again by `resume`, and may have no end
@@ -120,9 +123,15 @@ def _is_hidden(path: Path, root: Path) -> bool:
 
 def _why_passed_over(path: Path) -> str:
     """Why a path is skipped; empty for files that are read and folders. Links are, as they may leave the folder."""
-    if path.is_symlink():
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:  # in a folder that may be listed and not entered
+        return f"it cannot be looked at ({error.strerror})"
+    if stat.S_ISLNK(mode):
         return "it is a link: put the file itself there"
-    return "" if path.is_file() or path.is_dir() else "it is no plain file"
+    if stat.S_ISDIR(mode):
+        return "" if os.access(path, os.R_OK | os.X_OK) else "it is a folder that is closed to you"
+    return "" if stat.S_ISREG(mode) else "it is no plain file"
 
 
 def _why_not_text(content: bytes) -> str:

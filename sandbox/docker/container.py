@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 READ_BYTES = 256 * 1024
 COMPLAINT_BYTES = 4096
+REMEDY = "run `move37 sandbox build`, or make your own image FROM move37-sandbox:cpu"
 
 Read = Callable[
     [Callable[[], Awaitable[bytes]]], Awaitable[bytes]
@@ -107,13 +108,13 @@ class WorkerContainer:
             ) from error
         except (EOFError, SandboxBroken) as error:
             raise ImageUnusable(
-                f"the worker in {self.shape.image} did not start ({self._complaint()}): run `move37 sandbox build`"
+                f"the worker in {self.shape.image} did not start ({self._complaint()}): {REMEDY}"
             ) from error
         if kind != b"R":
-            raise ImageUnusable(f"the worker in {self.shape.image} is not ours: run `move37 sandbox build`")
+            raise ImageUnusable(f"the worker in {self.shape.image} is not ours: {REMEDY}")
         self.greeting = read_greeting(payload)
         if self.greeting.torch is None:
-            raise ImageUnusable(f"the image {self.shape.image} has no torch: run `move37 sandbox build`")
+            raise ImageUnusable(f"the image {self.shape.image} has no torch: {REMEDY}")
 
     async def allow(self, limits: Limits) -> None:
         """Give the container the limits of the next job."""

@@ -56,7 +56,8 @@ def judge_image(name: str, attributes: Mapping[str, Any] | None, wanted: str, va
     """
     build = "move37 sandbox build" + (" --cuda" if variant == "cuda" else "")
     if attributes is None:
-        raise ImageMissing(f"the image {name} is not on this machine: run `{build}`")
+        remedy = f"run `{build}`" if name == tag(variant) else "pull or build it, or leave --image out"
+        raise ImageMissing(f"the image {name} is not on this machine: {remedy}")
     labels = (attributes.get("Config") or {}).get("Labels") or {}
     found = labels.get(RECIPE_LABEL, "")
     if name == tag(variant) and found != wanted:

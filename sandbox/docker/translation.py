@@ -32,6 +32,11 @@ _WORDS: tuple[tuple[tuple[str, ...], type[SandboxError], str], ...] = (
         "the daemon does not know this runtime: add it to daemon.json, or leave the setting empty",
     ),
     (("no space left on device", "disk quota exceeded"), DiskFull, "the disk is full: free some space and try again"),
+    (
+        ("invalid reference format", "invalid repository name", "repository name must be"),
+        ImageMissing,
+        "this is not the name of an image: write it as in team/image:tag",
+    ),
     (("no such image", "unable to find image"), ImageMissing, "the image is gone: run `move37 sandbox build`"),
     (
         (

@@ -38,7 +38,7 @@ def run(argv: list[str], environment: dict[str, str]) -> int:
     """The exit status of the program; where a signal of its own ends it, this never returns."""
     warm = argv[0] == "python" and len(argv) > 1 and not argv[1].startswith("-")
     if warm and not any(name.startswith("PYTHON") and name != "PYTHONDONTWRITEBYTECODE" for name in environment):
-        return run_file(argv[1], argv[1:], int(environment["OMP_NUM_THREADS"]))
+        return run_file(argv[1], argv[1:], threads_of(environment["OMP_NUM_THREADS"]))
     name = sys.executable if argv[0] == "python" else argv[0]
     try:
         # Python ignores these two, and an exec would hand that down.
@@ -51,6 +51,12 @@ def run(argv: list[str], environment: dict[str, str]) -> int:
     except OSError as error:
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
         return NOT_EXECUTABLE
+
+
+def threads_of(said: str) -> int:
+    """Of OpenMP's variable, which a job may have set itself: a number, or one for each level ("4,2")."""
+    first = said.partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() else 1
 
 
 def run_file(path: str, argv: list[str], threads: int) -> int:

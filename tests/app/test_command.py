@@ -165,6 +165,18 @@ def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
     assert answer.stdout.endswith("0\n") and "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("line", ["", "memory", "memory --help", "list --csv", "no-such-command"])
+@pytest.mark.parametrize(("where", "status"), [("| true", {0, 2}), (">/dev/full", {2, 3})])
+def test_whatever_has_no_reader_or_no_room_is_a_status_and_at_most_a_line(
+    finished: Path, line: str, where: str, status: set[int]
+) -> None:
+    command = f"{sys.executable} -m move37 {line} {f'--home {finished}' if line == 'list --csv' else ''}"
+    root = Path(__file__).parents[2]
+    script = f"{command} {where}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode in status and done.stderr.count("\n") <= 1 and "Traceback" not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("line", ["", "memory", "sandbox"])
 def test_a_command_or_a_group_alone_shows_its_help(move37: Move37, line: str) -> None:
     answer = move37(*line.split())

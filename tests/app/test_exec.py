@@ -173,6 +173,23 @@ def test_results_never_overwrite_and_never_hide(tmp_path: Path) -> None:
     assert (tmp_path / "new" / ".git" / "config").read_text() == "[core]"
 
 
+@pytest.mark.parametrize("place", ["p.py/x", "nowhere", "/dev/null/x", "/proc/x", "n" * 300, "full"])
+def test_a_place_that_cannot_take_results_is_told_before_anything_runs(place: str, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print('ran')")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "away")
+    os.mkfifo(tmp_path / "full")
+    done = move37("p.py", "--out", place, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"") and b"--out" in done.stderr, done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("said", ["", "4,2", "many", "-1", "\u0663"])
+def test_whatever_a_user_says_of_threads_the_program_starts(said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("import os; print(ascii(os.environ['OMP_NUM_THREADS']))")
+    done = move37("p.py", "--env", f"OMP_NUM_THREADS={said}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, ascii(said).encode() + b"\n"), done.stderr
+
+
 def test_a_missing_module_is_explained_by_what_lies_beside_the_program(tmp_path: Path) -> None:
     (tmp_path / "util.py").write_text("x = 1")
     (tmp_path / "p.py").write_text("import util")

@@ -45,9 +45,22 @@ def test_an_unknown_error_has_no_status() -> None:
     assert status_of(RuntimeError("ours")) is None
 
 
+def in_the_middle_of_a_class() -> Exception:
+    """What Python 3.11 makes of a Ctrl-C that comes while it makes one."""
+    error = RuntimeError("Error calling __set_name__ on 'Field' instance 'entries' in '_Gathered'")
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(BadInput("mend\nthis"), 2), (KeyboardInterrupt(), 130), (typer.Abort(), 130), (typer.Exit(1), 1)],
+    [
+        (BadInput("mend\nthis"), 2),
+        (KeyboardInterrupt(), 130),
+        (in_the_middle_of_a_class(), 130),
+        (typer.Abort(), 130),
+        (typer.Exit(1), 1),
+    ],
 )
 def test_what_a_command_raises_becomes_one_line_and_a_status(
     move37: Move37, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int

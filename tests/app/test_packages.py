@@ -43,7 +43,8 @@ HOSTILE = (
     "", " ", ".", "..", "./x", "../evil", "/etc", "~", "~/x", "-r x", "-e", "--index-url=x", " -e .", "x -e .", "a b",
     "a\nb", "a\x00b", "http://h/x.whl", "git+ssh://h/x", "x @ file:///x", "x@file:x.tar.gz", "x @ x.zip", "file:x",
     "x;import os", "x[", "x[a", "x[a,]", "x[]", "x==", "x==1,", "x=1", "x==1 -e .", "x==/etc", "x$(id)", "x`id`",
-    "\u0440andas", "x\u202e", "x==1;python_version>'3'", "x\\y", "_x", "x-", "x==1\t\n--pre\n-e.",
+    "x.whl", "x-1.0-py3-none-any.WHL", "x.zip[a]", "x.tar.gz",
+    "x.tgz ", "\u0440andas", "x\u202e", "x==1;python_version>'3'", "x\\y", "_x", "x-", "x==1\t\n--pre\n-e.",
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_what_failed_or_was_interrupted_leaves_nothing_that_counts(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_pip", interrupted)
+        patch.setattr(module, "_install", interrupted)
         with pytest.raises(KeyboardInterrupt):
             packages(["good"], cache, docker=False)
     assert list((cache / "packages").iterdir()) == []
@@ -108,14 +109,48 @@ def test_what_failed_or_was_interrupted_leaves_nothing_that_counts(
     assert both[0] == both[1] and both[0]["packages/good.py"] == b"x = 1"
 
 
-def test_the_cache_knows_what_for_whom_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = module._key
-    assert key(["a", "B == 1"], False) == key(["b==1", "a"], False)
-    keys = {key(["a"], False), key(["a"], True), key(["a", "b"], False), key(["a==1"], False)}
-    monkeypatch.setenv("PIP_INDEX_URL", "https://example.org/simple")
-    keys |= {key(["a"], False)}
+def test_the_cache_knows_what_for_whom_and_all_that_pip_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, nothing = module._key, ""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "limits.txt").write_text("a<2")
+    named = "global.constraint='limits.txt'"
+    assert key(["a", "B == 1"], False, nothing) == key(["b==1", "a"], False, nothing)
+    keys = {key(["a"], False, nothing), key(["a"], True, nothing), key(["a", "b"], False, nothing)}
+    keys |= {key(["a==1"], False, nothing), key(["a"], False, ":env:.pre='1'"), key(["a"], False, named)}
+    (tmp_path / "limits.txt").write_text("a<3")
+    keys |= {key(["a"], False, named)}
     monkeypatch.setattr(module, "IMAGE_PYTHON", "3.14")
-    assert len(keys | {key(["a"], True)}) == 6
+    assert len(keys | {key(["a"], True, nothing)}) == 8
+
+
+def test_a_relative_place_and_a_constraint_are_what_pip_makes_of_them(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_wheel(index, "good", "2.0", **{"good.py": "x = 2"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
+    assert packages(["good"], tmp_path / "cache", docker=False)["packages/good.py"] == b"x = 2"
+    monkeypatch.setenv("PIP_CONSTRAINT", "limits.txt")
+    (tmp_path / "limits.txt").write_text("good<2")
+    assert packages(["good"], tmp_path / "cache", docker=False)["packages/good.py"] == b"x = 1"
+
+
+def test_the_environment_asks_for_no_other_package_and_no_other_place(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(1)")
+    a_wheel(index, "other")
+    (tmp_path / "wanted.txt").write_text("other")
+    said = {"EDITABLE": here, "REQUIREMENT": tmp_path / "wanted.txt", "USER": 1, "DRY_RUN": 1, "PREFIX": here}
+    for name, value in said.items():
+        monkeypatch.setenv(f"PIP_{name}", str(value))
+    files = packages(["good"], tmp_path / "cache", docker=False)
+    assert "packages/good.py" in files and "packages/other.py" not in files
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ def test_keys_come_from_the_environment_alone_and_are_never_shown(monkeypatch: p
         ("memory = 3", "write a table [memory]"),
         ("[docker]\nruntime = 'kata'", "choose one of runc, crun, runsc"),
         ("[docker]\ncolour = 1", "known are image, runtime"),
+        ("[docker]\nimage = ''", "docker.image"),
+        ("[docker]\nimage = '../containers'", "no image has such a name"),
     ],
 )
 def test_a_bad_file_gets_one_line_that_names_the_place(toml: str, says: str) -> None:
@@ -104,6 +106,30 @@ def test_a_flag_for_docker_beats_its_section_and_leaves_the_rest() -> None:
     assert (sandbox.runtime, sandbox.image) == ("runsc", "mine")
     with pytest.raises(BadInput, match="--runtime"):
         load({"docker": {"runtime": "kata"}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mine", "python:3.11", "localhost:5000/a/b:1", "sha256:" + "0" * 64, "a@sha256:" + "0" * 64, "deadbeef"],
+)
+def test_what_docker_may_know_as_an_image_is_its_name(name: str) -> None:
+    assert load({"docker": {"image": name}}).sandbox.image == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "a b", "-v", "--rm", "/etc", "../x", "a/../b", "a?b", "a#b", "a%2fb", "a\nb", "a\x00b", "bäh", "a:"],
+)
+def test_what_the_engine_could_read_as_another_path_is_no_images_name(name: str) -> None:
+    with pytest.raises(BadInput, match=r"^--image: "):
+        load({"docker": {"image": name}})
+
+
+def test_what_only_docker_has_is_not_passed_over_in_silence() -> None:
+    with pytest.raises(BadInput, match="are Docker's"):
+        load({"docker": {"image": "mine"}, "sandbox": "process"})
+    Path("move37.toml").write_text('[docker]\nimage = "mine"\n')
+    assert load({"sandbox": "process"}).sandbox.backend == "process"  # a file may serve both
 
 
 def test_a_program_is_found_again_from_another_folder() -> None:

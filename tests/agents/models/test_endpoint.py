@@ -11,7 +11,7 @@ import pytest
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 
 from move37.agents.errors import ModelReplyInvalid, ModelUnavailable
-from move37.agents.models import ModelOptions, open_model
+from move37.agents.models import ModelOptions, open_model, wire
 from move37.agents.models.client import FACTS, CallFacts
 from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 from move37.agents.replies import Critique
@@ -135,6 +135,14 @@ async def test_what_passes_is_asked_again_in_the_same_way(fault: tuple[Any, ...]
         assert (await opened.ask()).ground == "novelty"
     assert len(requests) == 2 and len(opened.pauses) == 1
     assert _wanted(requests[0]) == _wanted(requests[1])
+
+
+async def test_an_answer_without_end_is_left_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_UNPACKED", 10_000)
+    packed = gzip.compress(json.dumps(completion(GOOD) | {"padding": " " * 100_000}).encode())
+    with answering((200, packed, {"content-encoding": "gzip"}), (200, GOOD)) as (url, requests):
+        opened = Opened(url)
+        assert (await opened.ask()).ground == "novelty" and len(requests) == 2
 
 
 async def test_nobody_listening_is_waited_for() -> None:

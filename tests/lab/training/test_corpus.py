@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from move37.lab.errors import BadCorpus
 from move37.lab.training.corpus import open_corpus
-from move37.lab.training.texts import LEAST_BYTES, PINNED_SHA256
+from move37.lab.training.texts import LEAST_BYTES, PINNED_SHA256, own_files
+from tests.somebody import as_somebody, needs_root
 
 LINE = b"It was a bright cold day in April, and the clocks were striking thirteen.\n"
 
@@ -148,6 +150,21 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(BadCorpus, match="cannot read"):
         open_corpus(tmp_path / "cache", path)
+
+
+@needs_root
+def test_what_is_closed_in_a_folder_is_named_and_refuses_no_corpus() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        root.chmod(0o755)
+        write_text(root / "a.txt", LEAST_BYTES)
+        for name, mode in (("shut", 0), ("listed", 0o744), ("open", 0o755)):
+            write_text(root / name / "b.txt", 10)
+            (root / name).chmod(mode)
+        write_text(root / "c.txt", 20).chmod(0)
+        texts, left_out = as_somebody(own_files, root)
+    assert [text.key for text in texts] == ["a.txt", "open/b.txt"]
+    assert {line.partition(":")[0] for line in left_out} >= {"shut", "listed", "c.txt"}
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_no_class_of_the_sdk_is_unmapped():
     "error, ours",
     [
         (api_error(404, "No such image: x"), errors.ImageMissing),
+        (api_error(400, "invalid reference format: repository name must be lowercase"), errors.ImageMissing),
         (api_error(500, "could not select device driver with capabilities: [[gpu]]"), errors.GpuUnavailable),
         (api_error(400, "Unknown runtime specified runsc"), errors.SandboxUnavailable),
         (api_error(500, "write /x: no space left on device"), errors.DiskFull),

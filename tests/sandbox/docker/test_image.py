@@ -42,6 +42,8 @@ def test_every_package_inside_is_the_one_that_the_lock_names():
 def test_no_image_says_how_to_build_one():
     with pytest.raises(ImageMissing, match="move37 sandbox build`"):
         judge_image(tag("cpu"), None, "new")
+    with pytest.raises(ImageMissing, match="leave --image out"):
+        judge_image("mine:latest", None, "new")
     with pytest.raises(ImageMissing, match="build --cuda"):
         judge_image(tag("cuda"), None, "new", "cuda")
 

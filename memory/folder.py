@@ -1,0 +1,26 @@
+"""What lies in a person's folder: the files that can be read, and what is passed over, so that it can be said."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
+
+
+def of_other_kinds(folder: Path) -> Counter[str]:
+    """Suffixes of the files below a folder that `read_all` passes over, and how many there are of each."""
+    others = (path.suffix.lower() for path in shown(folder) if path.suffix.lower() not in SUFFIXES)
+    counted = Counter(suffix or "no suffix" for suffix in others)
+    rest = [path for path in folder.rglob("*") if not os.path.isfile(path)]
+    closed = sum(1 for path in rest if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK))
+    odd = sum(1 for path in rest if not os.path.isdir(path))
+    return counted + Counter({"no file (pipe, or link to nothing)": odd, "closed folder": closed})
+
+
+def shown(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden and is no README.md."""
+    files = (path for path in folder.rglob("*") if os.path.isfile(path) and path.name != "README.md")
+    return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -1,0 +1,48 @@
+"""A training's checkpoint: whole or not at all, whoever else writes it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from move37.lab.training import runs
+from move37.lab.training.runs import CheckpointStore, RunCost
+
+
+def test_the_newest_that_is_whole_counts_and_replaces_the_older_ones(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, "seed0")
+    for steps in (100, 300):
+        store.put(b"w%d" % steps, RunCost(steps=steps))
+    assert store.latest(500) == (RunCost(steps=300), b"w300") and store.latest(200) == (RunCost(), None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed0-300.json", "seed0-300.safetensors"]
+
+
+def test_two_who_write_one_checkpoint_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Two `move37 measure` of one file in one home, at the same and at different steps."""
+    (tmp_path / "seed0-100.safetensors.0.new").write_bytes(b"of somebody who is writing")
+    stores = [CheckpointStore(tmp_path, "seed0") for _ in range(4)]
+
+    def write(store: CheckpointStore) -> None:
+        for steps in range(100, 1000, 100):
+            store.put(bytes([steps // 100]) * 100_000, RunCost(steps=steps))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, stores))
+    spent, weights = stores[0].latest(1000)
+    assert spent.steps == 900 and weights == b"\x09" * 100_000
+    assert [path.name for path in tmp_path.glob("*.new")] == ["seed0-100.safetensors.0.new"]
+
+
+def test_a_disk_that_is_full_leaves_the_older_one_and_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CheckpointStore(tmp_path, "seed0")
+    store.put(b"w", RunCost(steps=100))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        store.put(b"v", RunCost(steps=200))
+    assert store.latest(500) == (RunCost(steps=100), b"w") and not list(tmp_path.glob("*.new"))
