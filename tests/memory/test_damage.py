@@ -18,7 +18,7 @@ from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
 from move37.memory.errors import HomeLocked, MemoryFault, StoreBroken
 from move37.memory.export import read_lines
-from move37.memory.files import LOCK, copy_tree, writing_lock
+from move37.memory.files import LOCK, mirror, writing_lock
 from tests.memory.conftest import SHAPE, a_lesson, a_point
 
 
@@ -125,7 +125,7 @@ def test_a_shard_with_a_damaged_file_is_read_or_refused_and_nothing_is_removed(
     before = {}
     for number, path in enumerate(sorted(files)[first::4]):
         case = cases / f"{number:03}"
-        copy_tree(made, case)
+        mirror(made, case)
         HURT[how](case / path.relative_to(made))
         before[case] = names(case)
     done = subprocess.run([sys.executable, "-c", USE, str(cases)], capture_output=True, text=True, check=False)
