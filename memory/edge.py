@@ -51,6 +51,7 @@ class EdgeStore:
         self._folder = folder
         self._shards: dict[str, Any] = {}
         self._unoptimized: Counter[str] = Counter()  # points written since the graph was built
+        self._filled: set[str] = set()  # shards that were seen with points
 
     def open(self, collection: Collection) -> int:
         """Load or create the shard."""
@@ -179,7 +180,7 @@ class EdgeStore:
             return shard.query(request)
 
         answers = self._call(lambda: [ask(query) for query in queries])
-        return [[Hit(str(hit.id), float(hit.score)) for hit in answer] for answer in answers]
+        return [[Hit(edge_convert.spelled(hit.id.int), hit.score) for hit in answer] for answer in answers]
 
     def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
         """By id."""
@@ -219,8 +220,10 @@ class EdgeStore:
         return int(self._call(lambda: self._shard(name).count(request)))
 
     def is_empty(self, name: str) -> bool:
-        """From the shard's own number; deleted points may make it say no."""
-        return int(self._call(self._shard(name).info).points_count) == 0
+        """From the shard's own number, which is asked while it is none; deleted points may make it say no."""
+        if name not in self._filled and int(self._call(self._shard(name).info).points_count):
+            self._filled.add(name)
+        return name not in self._filled
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """In the write-ahead log when it returns."""

@@ -8,7 +8,7 @@ opens a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from move37.memory.records_to_points import (
     unpacked,
 )
 from move37.memory.render import stored
-from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, lesson_of
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ ASKED_WORDS = 20  # of one passage: each observation of a long question is match
 MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
 Progress = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A point that may be in the answer."""
+
+    point: Point
+    score: float
+    cosine: float | None
+
+    def found(self, name: str) -> Found:
+        return replace(found_at(name, self.point), score=self.score, similarity=self.cosine)
 
 
 class Index:
@@ -118,15 +130,15 @@ class Index:
             return ()
         lists, home = self._lists(queries, where)
         pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
-        found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
-        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
-        items = {item.id: item for item, _ in found}
-        rows_of = {item.id: row for item, row in found if row is not None}
-        sources = {item.id: item.key for item, _ in found}
-        chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        places = rank.places(lists, chosen)
+        candidates = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
+        candidates.sort(key=lambda one: (-one.score, one.point.id))
+        order = [(one.point.id, one.score) for one in candidates]
+        points = {one.point.id: one.point for one in candidates}
+        sources = {id: str(point.payload.get("key")) for id, point in points.items()}
+        chosen = rank.mmr(order, self._directions(points, home), limit=limit, sources=sources)
+        places, by_id = rank.places(lists, chosen), {one.point.id: one for one in candidates}
         asked = bm25.spelled(text)
-        return tuple(explained(asked, items[id], places[id]) for id in chosen)
+        return tuple(explained(asked, by_id[id].found(home[id]), places[id]) for id in chosen)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -162,23 +174,23 @@ class Index:
 
     def _weighed(
         self, ranked: Sequence[rank.Ranked], home: Mapping[str, str], shown: Mapping[str, int], now: datetime
-    ) -> list[tuple[Found, NDArray[np.float32] | None]]:
-        """The candidates read back, own results weighed by evidence and age, each with its direction."""
+    ) -> list[_Candidate]:
+        """The candidates read back, own results weighed by evidence and age. A record is made of those alone whose
+        weight asks for it, and later of those that are chosen."""
         points: dict[str, Point] = {}
         for name in dict.fromkeys(home.values()):
             points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name])
-        rows = self._directions(points, home)
         out = []
         for item in ranked:
             point = points.get(item.id)
             if point is None:  # forgotten between the two calls
                 continue
-            found = found_at(home[item.id], point)
-            score = item.score * rank.shown_before(shown.get(found.key, 0))
-            if isinstance(found.item, Lesson):
+            score = item.score * rank.shown_before(shown.get(str(point.payload.get("key")), 0))
+            if home[item.id] == ANALYSES:
                 age = age_days(str(point.payload.get("at", "")), now)
-                score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
-            out.append((replace(found, score=score, similarity=item.cosine), rows.get(item.id)))
+                lesson = lesson_of(point.payload)
+                score = rank.weigh(score, evidence=rank.evidence(lesson), recency=rank.recency(age))
+            out.append(_Candidate(point, score, item.cosine))
         return out
 
     def _directions(self, points: Mapping[str, Point], home: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from move37.memory import open_memory
+from move37.memory import manifests, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
 from move37.memory.errors import HomeLocked, MemoryFault, StoreBroken
@@ -156,6 +157,27 @@ def test_a_reader_that_was_stopped_while_it_copied_does_not_stop_a_writer(made: 
     store.upsert("things", [a_point(2)])
     assert store.count("things") == 2
     store.close()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A power cut cannot be had here: the order of the calls is what outlives one."""
+    done = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    def replaced(old: Path, new: Path) -> None:
+        done.append("name")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    manifests.write(tmp_path / "things", {"model": "toy", "dimension": 4, "schema": 1})
+    assert done == ["file", "name", "folder"] * 2
 
 
 @pytest.mark.parametrize("text", ("", "{", "[]", "null", '{"experiment": 1}', "\x00"))
