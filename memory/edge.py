@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,8 @@ class EdgeStore:
         return known
 
     def _load(self, path: Path, collection: Collection) -> Any:
-        require_room(path)  # reading too: the engine maps files that have holes
-        if self._manifest(path) is not None:
-            return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
-        with self._writing():
-            if self._manifest(path) is not None:  # another process made it meanwhile
+        with self._writing():  # loading writes too: what stands in the log alone goes into the other files
+            if self._manifest(path) is not None:
                 return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
             if path.exists():
                 self._make_way(path)
@@ -235,7 +232,7 @@ class EdgeStore:
         if not (alone := shared.alone(self._folder / name)):
             self.delete(name, [point.id for point in self.scan(name)])
         if self._shards.pop(name, None) is not None:
-            shared.release(self._folder / name, lambda shard: self._call(shard.close))
+            shared.release(self._folder / name, self._close_shard)
         if not alone:
             return
         shutil.rmtree(self._folder / name, ignore_errors=True)
@@ -265,7 +262,14 @@ class EdgeStore:
                 log.warning("not_optimized", collection=name, error=str(error))
             finally:
                 del self._shards[name]
-                shared.release(self._folder / name, lambda shard: self._call(shard.close))
+                shared.release(self._folder / name, self._close_shard)
+
+    def _close_shard(self, shard: Any) -> None:
+        """Closing writes what was not flushed, so it holds the lock; where there is none to be had, it closes."""
+        with ExitStack() as held:
+            with suppress(MemoryFault):
+                held.enter_context(self._writing())
+            self._call(shard.close)
 
     def _shard(self, name: str) -> Any:
         if name not in self._shards:

@@ -68,8 +68,8 @@ def point_of(engine: Any, record: Any) -> Point:
 def condition(engine: Any, where: Where | None) -> Any:
     if where is None:
         return None
-    must = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.any_of.items()]
-    must_not = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.none_of.items()]
+    must = [engine.FieldCondition(k, match=engine.MatchAny(v)) for k, v in where.spelled(where.any_of)]
+    must_not = [engine.FieldCondition(k, match=engine.MatchAny(v)) for k, v in where.spelled(where.none_of)]
     return engine.Filter(must=must, must_not=must_not)
 
 

@@ -7,8 +7,9 @@ opens a file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from move37.memory import bm25, rank
 from move37.memory.embed import passages
 from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import NotFound
-from move37.memory.found import KINDS, Found, age_days, explained, found_at
+from move37.memory.found import KINDS, Found, age_days, explained, readable
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
-from move37.memory.records_to_points import (
+from move37.memory.records_to_vectors import (
     DIRECTION,
     centroid,
     content_hash,
@@ -28,7 +29,7 @@ from move37.memory.records_to_points import (
     unpacked,
 )
 from move37.memory.render import stored
-from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, lesson_of
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
 if TYPE_CHECKING:
@@ -42,18 +43,6 @@ ASKED_WORDS = 20  # of one passage: each observation of a long question is match
 MANY = 64  # files from which all of a collection is scanned once
 POOL = 24  # candidates that are read back for weighting and diversity
 Progress = Callable[[int, int], None]  # done, of how many
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A point that may be in the answer."""
-
-    point: Point
-    score: float
-    cosine: float | None
-
-    def found(self, name: str) -> Found:
-        return replace(found_at(name, self.point), score=self.score, similarity=self.cosine)
 
 
 class Index:
@@ -130,15 +119,15 @@ class Index:
             return ()
         lists, home = self._lists(queries, where)
         pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
-        candidates = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
-        candidates.sort(key=lambda one: (-one.score, one.point.id))
-        order = [(one.point.id, one.score) for one in candidates]
-        points = {one.point.id: one.point for one in candidates}
-        sources = {id: str(point.payload.get("key")) for id, point in points.items()}
-        chosen = rank.mmr(order, self._directions(points, home), limit=limit, sources=sources)
-        places, by_id = rank.places(lists, chosen), {one.point.id: one for one in candidates}
+        found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
+        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
+        items = {item.id: item for item, _ in found}
+        rows_of = {item.id: row for item, row in found if row is not None}
+        sources = {item.id: item.key for item, _ in found}
+        chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
+        places = rank.places(lists, chosen)
         asked = bm25.spelled(text)
-        return tuple(explained(asked, by_id[id].found(home[id]), places[id]) for id in chosen)
+        return tuple(explained(asked, items[id], places[id]) for id in chosen)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -174,23 +163,23 @@ class Index:
 
     def _weighed(
         self, ranked: Sequence[rank.Ranked], home: Mapping[str, str], shown: Mapping[str, int], now: datetime
-    ) -> list[_Candidate]:
-        """The candidates read back, own results weighed by evidence and age. A record is made of those alone whose
-        weight asks for it, and later of those that are chosen."""
+    ) -> list[tuple[Found, NDArray[np.float32] | None]]:
+        """The candidates read back, own results weighed by evidence and age, each with its direction."""
         points: dict[str, Point] = {}
         for name in dict.fromkeys(home.values()):
             points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name])
+        rows = self._directions(points, home)
         out = []
         for item in ranked:
             point = points.get(item.id)
-            if point is None:  # forgotten between the two calls
+            found = None if point is None else readable(home[item.id], point)
+            if point is None or found is None:  # forgotten between the two calls, or damaged
                 continue
-            score = item.score * rank.shown_before(shown.get(str(point.payload.get("key")), 0))
-            if home[item.id] == ANALYSES:
+            score = item.score * rank.shown_before(shown.get(found.key, 0))
+            if isinstance(found.item, Lesson):
                 age = age_days(str(point.payload.get("at", "")), now)
-                lesson = lesson_of(point.payload)
-                score = rank.weigh(score, evidence=rank.evidence(lesson), recency=rank.recency(age))
-            out.append(_Candidate(point, score, item.cosine))
+                score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
+            out.append((replace(found, score=score, similarity=item.cosine), rows.get(item.id)))
         return out
 
     def _directions(self, points: Mapping[str, Point], home: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:
@@ -222,8 +211,9 @@ class Index:
         asked = bm25.spelled(text)
         out = []
         for id in chosen:
-            if id in points:
-                found = replace(found_at(name, points[id]), score=best[id], similarity=best[id])
+            known = readable(name, points[id]) if id in points else None
+            if known is not None:
+                found = replace(known, score=best[id], similarity=best[id])
                 said = ", ".join(bm25.shared(asked, stored(found.item))) or "no word"
                 out.append((replace(found, why=f"shares {said}"), best[id]))
         return out
@@ -245,7 +235,7 @@ class Index:
             NotFound: none of the three.
         """
         for name in KINDS:
-            found = [found_at(name, point) for point in self._named(name, id)]
+            found = [one for point in self._named(name, id) if (one := readable(name, point)) is not None]
             if found:
                 return tuple(sorted(found, key=lambda one: (one.key, getattr(one.item, "number", 0))))
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
@@ -258,7 +248,8 @@ class Index:
     def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
         """Every item of a collection."""
         for point in self.store.scan(name, where=where):
-            yield found_at(name, point)
+            if (found := readable(name, point)) is not None:
+                yield found
 
     def forget(self, id: str) -> int:
         """Remove an item by its id, or everything under a key; gives how many."""
@@ -271,4 +262,4 @@ class Index:
 
 
 def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from move37.memory.embedder_protocol import Embedder
+from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.files import write_synced
 from move37.memory.index import Index
@@ -36,7 +36,7 @@ class Outbox:
         Raises:
             OSError: the disk is full or read-only.
         """
-        path = self._folder / f"{hashlib.sha256(lesson.experiment.encode()).hexdigest()[:20]}.json"
+        path = self._folder / f"{hashlib.sha256(whole(lesson.experiment).encode()).hexdigest()[:20]}.json"
         write_synced(path, json.dumps(asdict(lesson)))  # ASCII: halves of characters pass
         return path
 

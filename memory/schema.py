@@ -128,17 +128,17 @@ def manifest(wanted: Collection) -> dict[str, Any]:
 
 def entry_id(entry: Entry) -> str:
     """Same origin, file and position: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"cognition/{entry.origin}/{entry.key}/{entry.number}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"cognition/{entry.origin}/{entry.key}/{entry.number}")))
 
 
 def lesson_id(experiment: str) -> str:
     """Same experiment: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"analyses/{experiment}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"analyses/{experiment}")))
 
 
 def principle_id(principle: str) -> str:
     """Same principle, whatever its text is by now: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"principles/{principle}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"principles/{principle}")))
 
 
 def entry_payload(entry: Entry, *, digest: str, at: str) -> dict[str, Any]:
