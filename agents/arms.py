@@ -39,6 +39,7 @@ class Tried:
     value: float | None  # in the metric's unit, lower is better
     base: Genome | None = None  # what it was made from
     gain: float | None = None  # over the best baseline at the most steps that it was trained for; None: not known
+    whole: float | None = None  # as `value`, after all steps; None: not trained so far, or it diverged there
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -209,21 +210,22 @@ def without_unasked(genome: Genome, asked: Collection[str], carried: Collection[
 
 def _record(tried: Sequence[Tried], space: SearchSpace) -> OperatorRecord:
     """The regression over all changes."""
-    values = {t.genome: t.value for t in tried}
-    trials = []
+    by_genome, trials = {t.genome: t for t in tried}, []
     for number, t in enumerate(tried):
-        before = values.get(t.base) if t.base is not None else None
-        if t.base is None or t.value is None or before is None:
+        base = by_genome.get(t.base) if t.base is not None else None
+        if base is None or (effect := _effect(t, base)) is None:
             continue
-        now, then = frozenset(operators_in(t.genome)), frozenset(operators_in(t.base))
-        trials.append(
-            Trial(
-                experiment=str(number), family=t.genome.family, gained=now - then, lost=then - now,
-                effect=before - t.value, standard_error=0.0,
-            )
-        )  # fmt: skip
+        now, then = frozenset(operators_in(t.genome)), frozenset(operators_in(base.genome))
+        trials.append(Trial(experiment=str(number), family=t.genome.family, gained=now - then, lost=then - now,
+                            effect=effect, standard_error=0.0))  # fmt: skip
     noise = space.noise or effect_noise(space.metric, [t.effect for t in trials])
     return OperatorRecord([replace(t, standard_error=noise) for t in trials], noise)
+
+
+def _effect(one: Tried, base: Tried) -> float | None:
+    """The gain over what it was made from, after the most steps that both have: the rule of `lab/effects.py`."""
+    points = ((one.whole, base.whole), (one.value, base.value))
+    return next((theirs - ours for ours, theirs in points if ours is not None and theirs is not None), None)
 
 
 def _moved(genome: Genome, rng: Random, carried: Collection[str] = ()) -> Genome | None:

@@ -2,7 +2,7 @@
 
 Read `run` first (the order of the phases), then `_search` (candidates, several at once), then the watchers that let a
 user or a limit end it at any moment. One experiment: cycle.py; what it starts with: open_experiment.py; the upper
-rungs: promotion.py; claims for candidates that beat their rivals there: standing_claims.py.
+rungs: promotion.py; claims for candidates that beat their rivals there: campaign_claims.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import cycle, promotion, reflection, sharing, standing_claims, time_left
+from move37.agents import campaign_claims, cycle, promotion, reflection, sharing, time_left
 from move37.agents.approval import decided
 from move37.agents.bookkeeping import begun, close_unfinished, need_a_baseline, spent_of, tell_budget
 from move37.agents.budget import exhausted
@@ -50,7 +50,7 @@ async def run(campaign: CampaignContext) -> CampaignResult:
     session = _Campaign(campaign)
     ending = await session.run()
     campaign.archive.update_campaign(campaign.record.id, status=ending.status, seconds=campaign.clock.seconds)
-    standing_claims.tell_open(campaign, ending.status)
+    campaign_claims.tell_open(campaign, ending.status)
     tell_budget(campaign, "done")
     log.info("campaign_ended", campaign=campaign.record.id, status=ending.status, reason=ending.reason)
     return ending
@@ -112,7 +112,7 @@ class _Campaign:
             self._enter("confirm")
             for work in (promotion.tune, promotion.screen_again, promotion.confirm):
                 await work(campaign, everybody, self._open)
-            await standing_claims.confirm_standing(campaign, self._open, self._limit)
+            await campaign_claims.confirm_standing(campaign, self._open, self._limit)
             numbers = self._open_numbers(schedule.generation)
 
     def _open_numbers(self, most: int) -> list[int]:

@@ -19,7 +19,7 @@ from random import Random
 from move37.agents.arms import ARMS, Tried
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES, Genome
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.archive.codec import decode, encode
 from move37.lab.comparisons import Rival, compare
 from move37.lab.measuring import MeasuredArm, MeasuringContext, runs
@@ -123,7 +123,7 @@ async def prepare(context: MeasuringContext, seed: int, *, fresh_seeds: int = FR
         for at in (0, 1)
     )
     measured = {n: last.measurements for n, (_, last) in arms.items()}
-    best = ladder.best_baselines(measured, metric=metric, steps=top.steps)
+    best = halving.best_baselines(measured, metric=metric, steps=top.steps)
     seeds = tuple(range(FRESH + 100 * seed, FRESH + 100 * seed + fresh_seeds))
     fresh = await asyncio.gather(
         *(runs(context, own[n], n, rung=top, seeds=seeds, rate=rate, fresh=True) for n in best)
@@ -145,8 +145,8 @@ async def campaign(
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
     screened, whole = (min(values.values(), default=math.nan) for values in (ground.values, ground.whole))
     tried = [
-        Tried(genome=genome, value=ground.values.get(family), gain=_gain(whole, ground.whole.get(family)))
-        for family, genome in BASELINES.items()
+        Tried(genome=g, value=ground.values.get(f), gain=_gain(whole, at_all_steps), whole=at_all_steps)
+        for f, g, at_all_steps in ((f, g, ground.whole.get(f)) for f, g in BASELINES.items())
     ]
     search, rng = ARMS[arm](seed), Random(f"compare:{arm}:{seed}")
     spent, curve = 0.0, []
@@ -167,8 +167,8 @@ async def campaign(
         for t in sorted(waiting, key=lambda t: t.value or math.inf)[: CLIMBERS // ROUNDS]:
             found = await _run(context, t.genome, top, (seed,), rate)
             spent += _cost(found)
-            climbed[t.genome] = _value(found, metric.name)
-            tried[tried.index(t)] = replace(t, gain=_gain(whole, climbed[t.genome]))
+            climbed[t.genome] = value = _value(found, metric.name)
+            tried[tried.index(t)] = replace(t, gain=_gain(whole, value), whole=value)
     sound = [(genome, value) for genome, value in climbed.items() if value is not None]
     if not sound:
         return ArmOutcome(arm=arm, seed=seed, genome="", comparison=None, core_seconds=spent, screened=tuple(curve))

@@ -149,7 +149,7 @@ async def explain(ctx: ExperimentContext) -> AnalysisResult:
         report = last(await ctx.talk.hold(opening, single("Analyst")), Report)
     except (ModelReplyInvalid, BudgetSpent) as error:
         return AnalysisResult(
-            analysis=_plain(experiment.hypothesis, experiment.measurements, experiment.reason, str(error))
+            analysis=_plain(experiment.hypothesis, _screened(experiment), experiment.reason, str(error))
         )
     return AnalysisResult(analysis=report.analysis(author=campaign.scientists["Analyst"].signature))
 
@@ -157,20 +157,26 @@ async def explain(ctx: ExperimentContext) -> AnalysisResult:
 def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:
     """The numbers, beside those of the baselines and of what it was made from, at the same metrics and steps."""
     metric, everybody = ctx.campaign.task.metric, comparable(ctx.campaign)
-    points = {(m.metric, m.steps) for m in experiment.measurements}
+    own = _screened(experiment)
+    points = {(m.metric, m.steps) for m in own}
 
     def same(other: Experiment) -> tuple[Measurement, ...]:
-        return tuple(m for m in other.measurements if (m.metric, m.steps) in points)
+        return tuple(m for m in _screened(other) if (m.metric, m.steps) in points)
 
     return Results(
-        measurements=experiment.measurements,
+        measurements=own,
         baselines={b.name: same(b) for b in baselines_of(ctx.campaign)},
         parents={e.id: same(e) for e in everybody if e.id in experiment.parents},
         effects=effects_of(experiment, everybody, metric) if experiment.measurements else Effects(),
+        verdict=experiment.verdict.text if experiment.verdict else "",
         gates=tuple(g for g in experiment.gates if g.passed is not True),
         failure=experiment.reason,
         source=ledger.source_of(experiment),
     )
+
+
+def _screened(experiment: Experiment) -> tuple[Measurement, ...]:
+    return tuple(m for m in experiment.measurements if m.is_screening)
 
 
 def _plain(hypothesis: Hypothesis | None, measurements: tuple[Measurement, ...], reason: str, error: str) -> Analysis:

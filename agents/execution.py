@@ -21,8 +21,8 @@ from move37.agents.results import Attempt, GateReport, TrainingResult, VerdictRe
 from move37.agents.team import single
 from move37.lab.comparisons import Rival
 from move37.lab.effects import effects_of
+from move37.lab.halving import best_baseline
 from move37.lab.judging.checked import Checked, Fingerprint
-from move37.lab.ladder import best_baseline
 from move37.lab.records import Candidate, Experiment, GateResult
 from move37.lab.tasks.task import Rung
 from move37.lab.verdicts import confirm_verdict, screen_verdict

@@ -13,8 +13,15 @@ from typing import Any
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage, TextMessage
-from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient, LLMMessage, SystemMessage, UserMessage
+from autogen_core import CancellationToken, FunctionCall
+from autogen_core.models import (
+    ChatCompletionClient,
+    FunctionExecutionResult,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
+from autogen_core.tools import ToolSchema
 from pydantic import BaseModel
 
 from move37.agents import blocks, prompts
@@ -22,6 +29,7 @@ from move37.agents.formatting import readable
 from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.metering import Metered
 from move37.agents.models.client import ClientWrapper
+from move37.agents.models.window import context_budget
 from move37.agents.planning import PlanningClient
 from move37.agents.rendering import Count, front, render
 from move37.agents.replies import Principles, Proposals
@@ -30,7 +38,7 @@ from move37.agents.roles import LAB, RoleContext
 from move37.lab.records import Measurement
 from move37.memory import render as remembered
 
-CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a rendered context: hosted models, small local ones
+CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a context where no window is known: hosted, small local
 SMALL = ("local", "ollama")  # providers whose models have small windows
 TOOL_ROUNDS = 6  # model calls in one turn that may use tools; the next one has to answer
 CHARACTERS_A_TOKEN = 3.5  # where a client cannot count
@@ -53,10 +61,20 @@ class LanguageModel:
     def agent_factory(self, role: RoleContext) -> Callable[[], LanguageModelAgent]:
         """A function that makes a new agent; called once a stage."""
         metered = Metered(self.client, role)
-        small = self.signature.partition(":")[0] in SMALL
-        budget = role.context_tokens or (SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS)
+        budget = self.budget(role)
         asked = (lambda: PlanningClient(metered)) if role.member.reply is Proposals else lambda: metered
         return lambda: LanguageModelAgent(role, asked(), budget=budget, count=self._count)
+
+    def budget(self, role: RoleContext) -> int:
+        """Tokens of a rendered context, by what is known of the window now: a refusal may have named it since."""
+        small = self.signature.partition(":")[0] in SMALL
+        window: int | None = getattr(self.client, "window", None)
+        return context_budget(
+            window,
+            contract=self._count(front(role.task)) if window else 0,
+            setting=role.context_tokens,
+            default=SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS,
+        )
 
     async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:
         """One question outside of any experiment. Raises what the client raises."""
@@ -100,6 +118,21 @@ class LanguageModelAgent(AssistantAgent):
         async for item in super().on_messages_stream(told, cancellation_token):
             yield item
 
+    @staticmethod
+    async def _execute_tool_call(
+        tool_call: FunctionCall, **around: Any
+    ) -> tuple[FunctionCall, FunctionExecutionResult]:
+        """As an `AssistantAgent`, which answers what it cannot call in words of its own code: ours say what can be.
+
+        AutoGen 0.7.5 has no other place for this; a test calls what does not exist.
+        """
+        call, result = await AssistantAgent._execute_tool_call(tool_call, **around)
+        if not result.is_error:
+            return call, result
+        tools = [tool for bench in around["workbench"] for tool in await bench.list_tools()]
+        words = not_called(call, tools)
+        return call, FunctionExecutionResult(content=words, call_id=call.id, is_error=True, name=call.name)
+
     def _told(self, message: BaseChatMessage) -> str:
         if not isinstance(message, StructuredMessage):
             return f"{message.source}:\n{message.to_text()}"
@@ -111,6 +144,17 @@ class LanguageModelAgent(AssistantAgent):
         else:
             text = told(content)
         return f"{message.source}:\n{text}"
+
+
+def not_called(call: FunctionCall, tools: Sequence[ToolSchema]) -> str:
+    """Why a call could not be made, in a sentence for the model that made it. Pure."""
+    tool = next((t for t in tools if t["name"] == call.name), None)
+    if tool is None:
+        names = ", ".join(t["name"] for t in tools)
+        return f"There is no tool {call.name[:60]!r}: there are {names}. Call one of these, or give your answer."
+    wanted = dict(tool.get("parameters", {}).get("properties", {}))
+    named = ", ".join(f"{name} ({facts.get('type', 'any')})" for name, facts in wanted.items())
+    return f"{call.name} takes one JSON object with {named}, not {call.arguments[:60]!r}: call it again, or answer."
 
 
 def told(content: BaseModel) -> str:
@@ -166,6 +210,7 @@ def _attempt(number: int, attempt: Attempt) -> str:
 
 def _results(content: Results) -> str:
     parts = [f"Gains: {blocks.effects(content.effects)}."] if blocks.effects(content.effects) else []
+    parts += [f"Verdict: {blocks.line(content.verdict)}"] if content.verdict else []
     parts += [f"It ended early: {content.failure}"] if content.failure else []
     parts += [f"Gate {g.name}: {g.message}" for g in content.gates]
     parts += ["Measured:", *_numbers(content.measurements)]
@@ -176,7 +221,7 @@ def _results(content: Results) -> str:
 
 def _numbers(found: Sequence[Measurement]) -> list[str]:
     return [
-        f"- {m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}, text {m.text}"
-        f"{', fresh seed' if m.fresh else ''}{', diverged' if m.diverged else ''}, {m.train_seconds:.0f} s"
+        f"- {m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}"
+        f"{', diverged' if m.diverged else ''}, {m.train_seconds:.0f} s"
         for m in found
     ]

@@ -9,7 +9,7 @@ from move37.agents.research_context import IdeaFacts, InFlight, LeaderboardRow, 
 from move37.lab.archive.codec import decode
 from move37.lab.claims import claim_lesson, shortfall
 from move37.lab.effects import base_of, effects_of
-from move37.lab.ladder import standing
+from move37.lab.halving import standing
 from move37.lab.records import Effects, Experiment, ExperimentStatus, Hypothesis, Metric, Role, Stage
 
 OperatorsOf = Callable[[str], Sequence[str]]  # source -> operators of the grammar
@@ -61,7 +61,7 @@ def candidates(experiments: Sequence[Experiment]) -> list[Experiment]:
 def leaderboard(experiments: Sequence[Experiment], metric: Metric) -> Mapping[int, tuple[LeaderboardRow, ...]]:
     """Screened values at each number of steps, best first; the best `SHOWN` of each."""
     found = {}
-    steps = sorted({m.steps for e in experiments for m in e.measurements if m.metric == metric.name and not m.fresh})
+    steps = sorted({m.steps for e in experiments for m in e.measurements if m.metric == metric.name and m.is_screening})
     for count in steps:
         rows = [row for e in experiments if (row := _standing(e, metric, count)) is not None]
         rows.sort(key=lambda row: metric.gain(row.value, 0.0), reverse=True)
@@ -70,10 +70,11 @@ def leaderboard(experiments: Sequence[Experiment], metric: Metric) -> Mapping[in
 
 
 def _standing(experiment: Experiment, metric: Metric, steps: int) -> LeaderboardRow | None:
-    place = standing(experiment.id, experiment.measurements, metric=metric, steps=steps)
+    own = [m for m in experiment.measurements if m.is_screening]
+    place = standing(experiment.id, own, metric=metric, steps=steps)
     if place is None or place.diverged:
         return None
-    runs = [m for m in experiment.measurements if m.metric == metric.name and m.steps == steps and not m.fresh]
+    runs = [m for m in own if m.metric == metric.name and m.steps == steps]
     seconds = sum(m.train_seconds for m in runs) / len(runs)
     return LeaderboardRow(
         experiment=experiment.id,
@@ -97,7 +98,7 @@ def _parameters(experiment: Experiment) -> int | None:
 
 def parent(experiment: Experiment, experiments: Sequence[Experiment], metric: Metric, *, why: str = "") -> ParentFacts:
     """A file to build on, with its own change and the effect of that."""
-    values = [m for m in experiment.measurements if m.metric == metric.name and m.is_sound]
+    values = [m for m in experiment.measurements if m.metric == metric.name and m.is_sound and m.is_screening]
     latest = max(values, key=lambda m: m.steps, default=None)
     base = base_of(experiment, experiments) if experiment.role is Role.CANDIDATE else None
     return ParentFacts(

@@ -17,7 +17,7 @@ class ConversationLimits(BaseModel):
     negotiation_rounds: Annotated[int, Field(ge=0, le=20)] = 2  # objections that the Researcher may answer
     debug_attempts: Annotated[int, Field(ge=0, le=20)] = 3  # files that the Debugger may write
     ideas: Annotated[int, Field(ge=1, le=8)] = 3  # that a language model proposes at once; the search draws one
-    # Of one role's context; None: 24,000 for hosted models, 6,000 for local ones.
+    # Of one role's context; None: by the model's window (models/window.py), else 24,000 hosted, 6,000 small local.
     context_tokens: Annotated[int, Field(ge=1_000, le=10**12)] | None = None
     plans: bool = False  # a language model may propose a plan of the grammar, which is turned into code as it stands
     reflect: bool = True  # the principles are revised after every generation

@@ -1,5 +1,8 @@
 """What agents may look up: memory, papers, experiments, differences, leaderboards and loss curves. Reads only.
 
+Values that decide (on deciding or sealed text, of fresh seeds) are in none of them: verdict and effects say what they
+decided.
+
 Each method is the body of a tool; its docstring is what a model reads about it. A wrong argument is answered with a
 sentence that says which ones there are.
 """
@@ -49,7 +52,8 @@ class Lookups:
         )
 
     async def read_experiment(self, id: str) -> str:
-        """One experiment in full: what it changed, its numbers, gates, analysis, and its file."""
+        """One experiment in full: what it changed, its numbers on the screening text, gates, verdict, analysis, and its
+        file."""
         experiment, why = self._one(id)
         if experiment is None:
             return why
@@ -75,12 +79,12 @@ class Lookups:
         return "\n".join(blocks.leaderboard_row(n, row, scale) for n, row in enumerate(rows, start=1))
 
     async def curves(self, id: str) -> str:
-        """The training losses of one experiment, a few points of every run."""
+        """The training losses of one experiment, a few points of every screening run."""
         experiment, why = self._one(id)
         if experiment is None:
             return why
         with LiveReader(self._ctx.campaign.archive.path.parent) as reader:
-            runs = [c for c in reader.curves(experiment.campaign) if c.experiment == experiment.id]
+            runs = [c for c in reader.curves(experiment.campaign) if c.experiment == experiment.id and not c.fresh]
         return "\n".join(_curve(run) for run in runs) or "No loss curve is stored."
 
     async def compare(self, one: str, other: str) -> str:
@@ -111,8 +115,9 @@ def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float 
     lines += [f"Predicted: {blocks.line(h.predicted_effect)}"] if h else []
     lines += [f"Primary metric {value:.6g}"] if value is not None else []
     lines += [
-        f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, text {m.text}" for m in experiment.measurements
+        f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}" for m in experiment.measurements if m.is_screening
     ]
+    lines += [f"Verdict: {blocks.line(experiment.verdict.text)}"] if experiment.verdict else []
     lines += [f"Gate {g.name}: {blocks.line(g.message)}" for g in experiment.gates if g.passed is False]
     lines += [f"Seen: {blocks.line(a.seen)}", f"Why: {blocks.line(a.why)}", f"Next: {blocks.line(a.next)}"] if a else []
     return [*lines, blocks.fence(source)] if source else lines
@@ -122,4 +127,4 @@ def _curve(run: Curve) -> str:
     every = max(1, len(run.steps) // POINTS)
     points = list(zip(run.steps, run.losses, strict=True))[::every]
     told = ", ".join(f"{step}: {loss:.4g}" for step, loss in points)
-    return f"{run.rung}, seed {run.seed}, rate {run.learning_rate:g}{', fresh' if run.fresh else ''}: {told}"
+    return f"{run.rung}, seed {run.seed}, rate {run.learning_rate:g}: {told}"

@@ -53,12 +53,13 @@ class Refused(LabMessage):
 
 
 class Results(LabMessage):
-    """What was measured."""
+    """What was measured on the screening text, and what deciding runs showed: who reads an analysis may propose."""
 
     measurements: tuple[Measurement, ...] = ()
     baselines: Mapping[str, tuple[Measurement, ...]] = {}  # name -> at the same metrics and steps
     parents: Mapping[str, tuple[Measurement, ...]] = {}  # likewise, of what it was made from
     effects: Effects = Effects()
+    verdict: str = ""  # a sentence
     gates: tuple[GateResult, ...] = ()  # that did not pass
     failure: str = ""
     source: str = ""

@@ -2,7 +2,7 @@
 
 `promote` is successive halving over the schedule's further rungs; `screen_again` gives those at the top further seeds
 before one of them is chosen; `confirm` gives the finalists and the two best baselines the same fresh seeds, as many as
-the noise asks for and the time left allows. Who is promoted is decided by lab/ladder.py, which is pure.
+the noise asks for and the time left allows. Who is promoted is decided by lab/halving.py, which is pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from move37.agents.gather import gather
 from move37.agents.results import VerdictResult
 from move37.agents.steps import Steps
 from move37.agents.time_left import rivals_of
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.records import Experiment, Role
 from move37.lab.tasks.task import Rung
 
@@ -65,7 +65,7 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
     """Fresh seeds for the finalists and the best baselines, then the intervals."""
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
-    found = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
+    found = halving.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
     rivals = rivals_of(campaign, top)
     if not found or not rivals or schedule.confirm_seeds == 0:
         return
@@ -104,8 +104,8 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reo
     """
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
-    near = ladder.finalists(_standings(campaign, candidates, top), schedule.finalists + NEAR, metric=metric)
-    rivals = rivals_of(campaign, top, count=ladder.RIVALS + NEAR)
+    near = halving.finalists(_standings(campaign, candidates, top), schedule.finalists + NEAR, metric=metric)
+    rivals = rivals_of(campaign, top, count=halving.RIVALS + NEAR)
     seed = campaign.record.brief.seed
     for extra in range(seed + 1, seed + schedule.screen_seeds):
         if not time_left.holds(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
@@ -122,7 +122,7 @@ async def tune(campaign: CampaignContext, candidates: Sequence[str], reopen: Ope
         return
     top = campaign.schedule.rungs[-1]
     standings = _standings(campaign, candidates, top)
-    found = ladder.finalists(standings, campaign.schedule.finalists, metric=campaign.task.metric)
+    found = halving.finalists(standings, campaign.schedule.finalists, metric=campaign.task.metric)
     arms = (*found, *(e.id for e in baselines_of(campaign)))
     await gather(
         *(
@@ -180,7 +180,7 @@ async def _again(campaign: CampaignContext, ident: str, rung: Rung, seed: int, r
     experiment = campaign.archive.experiment(ident)
     assert experiment.candidate is not None
     ctx, step = reopen(experiment)
-    rate = ladder.tuned_rate(
+    rate = halving.tuned_rate(
         experiment.measurements, metric=campaign.task.metric, default=campaign.schedule.learning_rate
     )
     await cycle.train(ctx, step, experiment.candidate, rung, seed=seed, rate=rate, fresh=True)
@@ -207,23 +207,23 @@ def _seconds_at(campaign: CampaignContext, rung: Rung) -> float:
     return max((m.train_seconds + m.eval_seconds for m in own), default=0.0)
 
 
-def _standings(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> list[ladder.Standing]:
+def _standings(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> list[halving.Standing]:
     found = (
-        ladder.standing(i, campaign.archive.experiment(i).measurements, metric=campaign.task.metric, steps=rung.steps)
+        halving.standing(i, campaign.archive.experiment(i).measurements, metric=campaign.task.metric, steps=rung.steps)
         for i in idents
     )
     return [s for s in found if s is not None]
 
 
 def _best(campaign: CampaignContext, idents: Sequence[str], rung: Rung, keep: int | None) -> tuple[str, ...]:
-    return ladder.climbers(_standings(campaign, idents, rung), keep, metric=campaign.task.metric)
+    return halving.climbers(_standings(campaign, idents, rung), keep, metric=campaign.task.metric)
 
 
-def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> ladder.Resolution:
+def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> halving.Resolution:
     """What a confirmation could tell, with the noise that the campaign's own runs show where none is calibrated."""
     schedule = campaign.schedule
     everybody = {*arms, *(b.id for b in baselines_of(campaign))}
-    return ladder.resolution(
+    return halving.resolution(
         [campaign.archive.experiment(ident).measurements for ident in sorted(everybody)],
         metric=campaign.task.metric,
         wanted=schedule.confirm_seeds,

@@ -60,6 +60,7 @@ def lesson_of(
         seen=analysis.seen,
         why=analysis.why,
         next=analysis.next,
+        next_operators=analysis.next_operators,
         lesson=" ".join(part for part in (analysis.lesson, claim) if part),
         symptoms=analysis.symptoms,
         effects=MeasuredEffects(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, WrapValidator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from move37.lab.records import Analysis, Candidate, Forecast, Hypothesis
 
@@ -149,6 +150,7 @@ class Report(BaseModel):
     next: str = Field(description="what to try, concretely")
     lesson: str = Field(default="", max_length=300, description="one sentence for the ledger that all will read")
     symptoms: list[str] = Field(default_factory=list, description="what one would observe when this applies again")
+    next_operators: SkipJsonSchema[list[str] | None] = None  # the search's: a language model has words for it
     to_person: str = ""
 
     def analysis(self, *, author: str) -> Analysis:
@@ -161,6 +163,7 @@ class Report(BaseModel):
             symptoms=tuple(self.symptoms),
             lesson=self.lesson,
             author=author,
+            next_operators=None if self.next_operators is None else tuple(self.next_operators),
         )
 
 
@@ -181,10 +184,3 @@ class Principles(BaseModel):
 
 
 Reply = Proposals | Critique | Code | Fix | Report | Principles
-REPLIES: dict[str, type[BaseModel]] = {
-    "Researcher": Proposals,
-    "Critic": Critique,
-    "Engineer": Code,
-    "Debugger": Fix,
-    "Analyst": Report,
-}

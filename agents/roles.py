@@ -1,21 +1,24 @@
-"""The five roles, and what fills one: a `Scientist` (`Search`, `LanguageModel` or `ExternalScientist`).
+"""The five roles, named here and nowhere else, and what fills one: a `Scientist` (`Search`, `LanguageModel` or
+`ExternalScientist`).
 
 All are agents of the same group chat. Each hears typed messages (messages.py) and answers with a typed reply
-(replies.py): propose, critique, implement, repair, analyse.
+(replies.py): propose, critique, implement, repair, analyse. Imports nothing heavy: a command line names roles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from autogen_agentchat.agents import BaseChatAgent
-from autogen_core.tools import BaseTool
 from pydantic import BaseModel
 
 from move37.agents.replies import Code, Critique, Fix, Principles, Proposals, Report
 from move37.agents.research_context import TaskCard
+
+if TYPE_CHECKING:
+    from autogen_agentchat.agents import BaseChatAgent
+    from autogen_core.tools import BaseTool
 
 LAB = "Lab"  # the participant that opens each stage and answers proposals with precedents; no model
 USER = "person"

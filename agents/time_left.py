@@ -12,7 +12,7 @@ from itertools import pairwise
 from move37.agents.context import CampaignContext
 from move37.agents.events import Notice
 from move37.agents.experiment_context import baselines_of
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.records import Experiment
 from move37.lab.tasks.task import SECRET, Rung
 
@@ -31,7 +31,7 @@ def holds(campaign: CampaignContext, arms: Sequence[str], *, runs: float, seeds:
         return True
     slowest = max((_whole_run_seconds(campaign, campaign.archive.experiment(a)) for a in arms), default=0.0)
     # Each finalist and each rival runs once a seed.
-    confirming = seeds * (ladder.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
+    confirming = seeds * (halving.RIVALS + campaign.schedule.finalists) * CONFIRM_COSTS
     return left >= (runs + confirming) * slowest / max(1, campaign.workers)
 
 
@@ -43,7 +43,7 @@ def another_candidate(campaign: CampaignContext) -> bool:
     runs = screen + _climb(schedule.rungs, among=schedule.generation)
     if not rivals_of(campaign, schedule.rungs[-1]):  # the baselines have not been promoted yet
         runs += _climb(schedule.baseline_rungs, among=len(own))
-    return holds(campaign, own, runs=runs, seeds=ladder.LEAST_SEEDS)
+    return holds(campaign, own, runs=runs, seeds=halving.LEAST_SEEDS)
 
 
 def holds_probes(campaign: CampaignContext, arms: Sequence[str]) -> bool:
@@ -70,21 +70,23 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
         seconds = max(_fresh_run_seconds(campaign, e) for e in records)
     else:
         seconds = max(_whole_run_seconds(campaign, e) for e in records) * CONFIRM_COSTS
-    fitting = ladder.affordable_seeds(
+    fitting = halving.affordable_seeds(
         wanted, arms=len(arms), seconds_per_run=seconds, seconds_left=campaign.clock.left, workers=campaign.workers,
         begun=begun,
     )  # fmt: skip
     first = campaign.record.brief.seed
     used = range(first, first + campaign.schedule.screen_seeds)
     secret = campaign.record.facts.get(SECRET)
-    base = first if secret is None else int(secret) % ladder.SEED_BASES  # so that a candidate's author cannot know them
-    return ladder.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
+    base = (
+        first if secret is None else int(secret) % halving.SEED_BASES
+    )  # so that a candidate's author cannot know them
+    return halving.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
 
 
-def rivals_of(campaign: CampaignContext, rung: Rung, count: int = ladder.RIVALS) -> tuple[str, ...]:
+def rivals_of(campaign: CampaignContext, rung: Rung, count: int = halving.RIVALS) -> tuple[str, ...]:
     """The campaign's best baselines at a rung, best first."""
     measured = {b.id: b.measurements for b in baselines_of(campaign)}
-    return ladder.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
+    return halving.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
 
 
 def _climb(rungs: Sequence[Rung], *, among: int) -> float:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from move37.app.chat import Prompt
+from move37.app.ending import conclude
 from move37.app.exits import BadInput, EnvironmentFault, Exit
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
 from move37.app.reading import has_archive, reading
-from move37.app.session import conclude
 from move37.app.terminal import console
 from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher

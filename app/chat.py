@@ -1,8 +1,8 @@
 """The user's input during a campaign: lines and slash commands, read without ever blocking the agents.
 
 `Prompt` reads from a terminal (prompt_toolkit in an event loop of its own process, which need not be the
-campaign's); `PipeSeat` reads lines from a stdin that is no terminal, in a thread, and the end of the pipe ends nothing.
-The language is `app/orders.py`.
+campaign's); `PipeInput` reads lines from a stdin that is no terminal, in a thread, and the end of the pipe ends
+nothing. The language is `app/orders.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ROWS = 4  # of one line of the bar
 _TAKES_ID = ("approve", "veto", "show", "diff", "why", "pin", "ban")
 
 
-class PipeSeat(Plain):
+class PipeInput(Plain):
     """Input from a stdin that is no terminal: events as plain lines, answers between them."""
 
     def __init__(self, screen: Console, board: LiveState, told: Callable[[Order], str], look_up: LookUp) -> None:

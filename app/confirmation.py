@@ -1,7 +1,7 @@
-"""`move37 confirm` and `reproduce` around `agents/claiming.py`: archive, task and sandbox, and what is refused.
+"""`move37 confirm` and `reproduce` around `agents/discovery_claim.py`: archive, task and sandbox, and what is refused.
 
 Read `confirm_experiment` first. A campaign of the full preset asks the same of its own candidates at its end
-(`agents/standing_claims.py`).
+(`agents/campaign_claims.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from move37.agents import claiming, remembering
-from move37.agents.claiming import FRESH_BASE, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents import discovery_claim, remembering
+from move37.agents.discovery_claim import FRESH_BASE, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.search import operators_of
 from move37.app import places, resuming
 from move37.app.exits import BadInput
@@ -42,7 +42,7 @@ async def confirm_experiment(
     with Archive.open(settings.home) as archive:
         experiment = pick_experiment(archive, ident)
         campaign = archive.campaign(experiment.campaign)
-        claiming.check(experiment, campaign)
+        discovery_claim.check(experiment, campaign)
         settings, task = _opened(settings, campaign)
         settings = _where_it_ran(settings, campaign, watch)
         if campaign.facts.get("task_digest", task.digest) != task.digest:
@@ -64,7 +64,7 @@ async def confirm_experiment(
                 archive=archive, task=task, context=replace(context, on_run=watch.run), cache=settings.home / "cache",
                 watch=watch,
             )  # fmt: skip
-            claim = await claiming.ask(ground, experiment, wanted)
+            claim = await discovery_claim.ask(ground, experiment, wanted)
         assert claim is not None  # nothing lets a question wait here
         found = archive.experiment(experiment.id)
         await keep_lesson(settings, archive, found, task, watch)
@@ -98,7 +98,7 @@ async def reproduce_claim(
     cache = settings.home / "cache"
     with Archive.open(settings.home) as archive:
         experiment = pick_experiment(archive, ident)
-        old, stored = experiment.claim, archive.stage(experiment.id, claiming.SETTLED)
+        old, stored = experiment.claim, archive.stage(experiment.id, discovery_claim.SETTLED)
         if old is None or stored is None:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
         campaign = archive.campaign(experiment.campaign)
@@ -107,7 +107,11 @@ async def reproduce_claim(
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
-        second = None if SECOND_CORPUS in missing else claiming.second_task(task, cache, wanted.second_corpus, missing)
+        second = (
+            None
+            if SECOND_CORPUS in missing
+            else discovery_claim.second_task(task, cache, wanted.second_corpus, missing)
+        )
         base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds // MORE_SEEDS.get(c.question, 1) for c in old.comparisons), default=SEEDS)
         task = task.drawn(base)
@@ -121,7 +125,7 @@ async def reproduce_claim(
                 ablation=None,
                 missing=missing,
                 variant=lambda question: task.variant(question, second=second),
-                context=lambda question, variant: claiming.context_for(cache, context, question, variant),
+                context=lambda question, variant: discovery_claim.context_for(cache, context, question, variant),
                 archive=archive,
                 corpus=task.sealed,
                 on_answer=lambda comparison: watch.answers(comparison, task.metric),

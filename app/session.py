@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -21,33 +22,31 @@ from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
 from move37.agents.models import roles_of_models
 from move37.app import chat, display, logs, wiring
+from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.notify import Notifier, sender
 from move37.app.orders import Order, carry_out, is_idea, order_of
-from move37.app.reading import pick_campaign, reading
+from move37.app.reading import reading
 from move37.app.settings import Settings
 from move37.app.situation import situation
-from move37.app.tables import campaign_table
 from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.views.campaign import metric_of
-from move37.app.views.leaderboard import board_of
 from move37.lab.archive.controls import TOLD_AS_LINES, Control
 from move37.lab.archive.store import Campaign
-from move37.lab.claims import unasked
-from move37.lab.records import Experiment, Role
+from move37.lab.records import Experiment
 from move37.lab.tasks.task import Schedule
 
 GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and again before it is ended
 
 
-def conduct(settings: Settings, *, again: Campaign | None = None, seated: bool = False) -> Exit:
+def conduct(settings: Settings, *, again: Campaign | None = None, interactive: bool = False) -> Exit:
     """Run (or, with `again`, resume) a campaign and show how it ended. Raises what the campaign raised."""
     check_home(settings.home)
-    session = _Session(settings, again, seated)
+    session = _Session(settings, again, interactive)
     try:
         interrupted = asyncio.run(session.hold())
     except BaseException:
@@ -73,10 +72,10 @@ def check_home(home: Path) -> None:
 
 
 class _Session:
-    def __init__(self, settings: Settings, again: Campaign | None, seated: bool) -> None:
+    def __init__(self, settings: Settings, again: Campaign | None, interactive: bool) -> None:
         self._settings = settings
         self._again = again
-        self._seated = seated
+        self._interactive = interactive  # lines are read from stdin
         self._screen = console()
         self._inbox = Inbox()
         self._display: display.Display | None = None
@@ -143,7 +142,7 @@ class _Session:
         self._task_name = campaign.brief.task
         self._board = LiveState(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
-        self._display = self._open.enter_context(self._seat(self._board))
+        self._display = self._open.enter_context(self._open_display(self._board))
         if self._send is not None:
             self._notifier = self._open.enter_context(Notifier(self._send, campaign.id, self._told))
         serving = asyncio.get_running_loop().create_task(
@@ -151,11 +150,26 @@ class _Session:
         )
         self._open.callback(serving.cancel)
 
-    def _seat(self, board: LiveState) -> display.Display:
-        if not self._seated:
+    def _open_display(self, board: LiveState) -> display.Display:
+        if not self._interactive:
             return display.choose(self._screen, board)
         home, screen = self._settings.home, self._screen
-        return chat.PipeSeat(screen, board, self._carry_out, lambda order: look_up(order, home, board, screen))
+        return chat.PipeInput(screen, board, self._from_pipe, lambda order: look_up(order, home, board, screen))
+
+    def _from_pipe(self, order: Order) -> str:
+        """An order of the pipe's thread, carried out on the loop as those of other processes are: what waits is looked
+        up and answered in one step, with no other answer in between.
+        """
+        assert self._loop is not None
+        if not self._loop.is_running():
+            return "the campaign has ended"
+
+        async def carried_out() -> str:
+            return self._carry_out(order)
+
+        with suppress(CancelledError):  # it ended in this moment
+            return asyncio.run_coroutine_threadsafe(carried_out(), self._loop).result()
+        return "the campaign has ended"
 
     def _from_outside(self, control: Control) -> str:
         """An order of another process: carried out, shown here too, answered there."""
@@ -218,32 +232,3 @@ def _end() -> None:
     # Every finished stage is committed and the kernel ends what we started, so that nothing is lost by leaving now.
     print("move37: it did not stop in time and was ended; `move37 resume` goes on", file=sys.stderr, flush=True)
     os._exit(Exit.INTERRUPTED)
-
-
-def conclude(home: Path, number: int) -> None:
-    """The leaderboard, what was shortened, the report's path, and what to type next."""
-    from move37.app.report import write_report
-
-    screen = console()
-    with reading(home) as archive:
-        campaign = pick_campaign(archive, number)
-        experiments = archive.experiments(campaign.id)
-        screen.print()
-        screen.print(campaign_table(campaign, experiments))
-        screen.print()
-        report = write_report(archive, campaign, home / "reports" / f"campaign-{campaign.id}.html")
-    screen.print(Text.assemble(("report  ", "bold"), str(report)), soft_wrap=True)
-    for label, command in next_commands(campaign, experiments):
-        screen.print(Text.assemble((f"{label:<8}", "bold"), command), soft_wrap=True)
-
-
-def next_commands(campaign: Campaign, experiments: tuple[Experiment, ...]) -> list[tuple[str, str]]:
-    """What a user may want to type now. Pure."""
-    if campaign.status != "finished":
-        return [("next", "move37 resume")]
-    mine = [e for e in experiments if e.role is Role.CANDIDATE]
-    best = board_of(mine, metric_of(campaign)).order
-    commands = [f"move37 confirm {e.id}" for e in unasked(experiments)]
-    commands += [f"move37 show {best[0]}"] if best else []
-    commands.append("move37 report --open")
-    return [("next" if i == 0 else "", command) for i, command in enumerate(commands)]

@@ -87,7 +87,10 @@ def _other_text(summary: Summary | None) -> str:
     return words.value_text(summary, DigitScale.of([summary.mean] if summary else []))[0]
 
 
-def styles(dark_where: str) -> str:
+BY_SYSTEM = "@media (prefers-color-scheme: dark) { :root { DARK } }"  # dark where the reader's system is
+
+
+def styles(dark_where: str = BY_SYSTEM) -> str:
     """The styles that report and page share; `dark_where` is the rule around the dark colours, with DARK for them."""
     light, dark = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "dark.css"))
     return light + dark_where.replace("DARK", dark)

@@ -1,6 +1,6 @@
 """What the verdict rule says of worthless and of true ideas: `python -m benchmarks.verdicts [--campaigns N] [--json]`.
 
-Whole campaigns on drawn numbers, decided by the lab's own functions: halving (`lab/ladder.py`), a second screening
+Whole campaigns on drawn numbers, decided by the lab's own functions: halving (`lab/halving.py`), a second screening
 seed, the two best baselines, fresh seeds, `lab/comparisons.py` at the error of the home's k-th confirmation.
     false       share of campaigns of 12, 60 or 200 clones of the best baseline that call one of them better
     home_false  share of homes with such a claim after ten campaigns of 12
@@ -24,7 +24,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.comparisons import Rival, compare
 from move37.lab.records import BITS_PER_BYTE, DECIDE, SCREEN, Measurement
 from move37.lab.statistics.noise import NOISE
@@ -88,22 +88,22 @@ def campaign(rng: np.random.Generator, schedule: Schedule, candidates: int, gain
         for rung in rungs:
             for name in going:
                 arms[name].train([rung], shared)
-            going = ladder.climbers(_standings(arms, going, rung), rung.keep, metric=BITS_PER_BYTE)
+            going = halving.climbers(_standings(arms, going, rung), rung.keep, metric=BITS_PER_BYTE)
     top = rungs[-1]
-    rivals = _rivals(baselines, ladder.RIVALS + 1)
-    near = ladder.finalists(_standings(arms, names, top), schedule.finalists + 1, metric=BITS_PER_BYTE)
+    rivals = _rivals(baselines, halving.RIVALS + 1)
+    near = halving.finalists(_standings(arms, names, top), schedule.finalists + 1, metric=BITS_PER_BYTE)
     for seed in range(1, schedule.screen_seeds):
         for arm in (*(baselines[r] for r in rivals), *(arms[n] for n in near)):
             arm.train([top], shared, seed)
-    chosen = ladder.finalists(_standings(arms, near, top), schedule.finalists, metric=BITS_PER_BYTE)
-    against = [baselines[r] for r in _rivals(baselines, ladder.RIVALS)]
-    able = ladder.resolution(
+    chosen = halving.finalists(_standings(arms, near, top), schedule.finalists, metric=BITS_PER_BYTE)
+    against = [baselines[r] for r in _rivals(baselines, halving.RIVALS)]
+    able = halving.resolution(
         [arm.runs for arm in against], metric=BITS_PER_BYTE, wanted=schedule.confirm_seeds,
         smallest=schedule.smallest_effect, confirmation=confirmation, most=schedule.most_seeds,
     )  # fmt: skip
     if able.refusal:
         return ""
-    for seed in ladder.fresh_seeds(able.seeds, campaign_seed=0):
+    for seed in halving.fresh_seeds(able.seeds, campaign_seed=0):
         for arm in (*against, *(arms[n] for n in chosen)):
             arm.train([top], shared, seed, fresh=True)
     for n, name in enumerate(chosen):
@@ -122,14 +122,14 @@ def _holds(arm: SimulatedArm, rival: SimulatedArm, confirmation: int) -> bool:
     return found is not None and found[0].holds
 
 
-def _standings(arms: Mapping[str, SimulatedArm], names: Sequence[str], rung: Rung) -> list[ladder.Standing]:
-    found = (ladder.standing(n, arms[n].runs, metric=BITS_PER_BYTE, steps=rung.steps) for n in names)
+def _standings(arms: Mapping[str, SimulatedArm], names: Sequence[str], rung: Rung) -> list[halving.Standing]:
+    found = (halving.standing(n, arms[n].runs, metric=BITS_PER_BYTE, steps=rung.steps) for n in names)
     return [s for s in found if s is not None]
 
 
 def _rivals(baselines: Mapping[str, SimulatedArm], count: int) -> tuple[str, ...]:
     runs = {name: arm.runs for name, arm in baselines.items()}
-    return ladder.best_baselines(runs, metric=BITS_PER_BYTE, steps=500, count=count)
+    return halving.best_baselines(runs, metric=BITS_PER_BYTE, steps=500, count=count)
 
 
 # What other loops do with worthless ideas: each says whether a stream fooled it -----------------------------------

@@ -1,9 +1,8 @@
-"""Claims of a discovery: the questions, the claim over their answers, and the ladder of evidence as data. Pure.
+"""Claims of a discovery: the questions, and the claim over their answers. Pure.
 
-Read `QUESTIONS` (what must be shown, the cheapest refutation first), `unasked`
-(candidates that wait), `settled` (the claim so far, and whether asking goes on), `claim_text`, `asking_seconds` (what a
-question costs), then `ladder_of` (which rung of evidence an experiment has reached, what it lacks, what the next step
-costs: for the report, the page and `show`). Running is `lab/confirming.py`.
+Read `QUESTIONS` (what must be shown, the cheapest refutation first), `unasked` (candidates that wait), `settled` (the
+claim so far, and whether asking goes on), `claim_text`, `asking_seconds` (what a question costs). Running is
+`lab/confirming.py`; who has reached which rung, `lab/evidence_ladder.py`.
 
 A claim stands only if every comparison holds at the error of the home's confirmation. That is an intersection-union
 test: neither more questions nor stopping at the first failure makes a false claim more likely.
@@ -12,10 +11,9 @@ test: neither more questions nor stopping at the first failure makes a false cla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from move37.lab.numbers import scale_of
-from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Measurement, Metric, Role
+from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 
 BASELINE, FAMILY, ABLATION = "baseline", "family", "ablation"
 LONGER, WIDER, HELD_OUT, SECOND_CORPUS = "longer", "wider", "held_out", "second_corpus"
@@ -42,18 +40,6 @@ MORE_SEEDS: Mapping[str, int] = {SECOND_CORPUS: 2}
 # falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91.
 RETUNED: Mapping[str, tuple[float, ...]] = {WIDER: (1.0, 0.5, 0.25)}
 SEEDS = 5  # fresh ones of a question, unless the user or the noise asks for more
-GATES_SECONDS, SCREEN_SECONDS, CLIMB_SECONDS = 2.0, 8.0, 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceStep:
-    """One rung of the ladder of evidence."""
-
-    name: str
-    words: str
-    state: str  # "reached", "failed" or "open"
-    detail: str = ""  # the number behind it
-    core_seconds: float = 0.0  # that asking costs; 0 where it is answered
 
 
 def unasked(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
@@ -91,30 +77,6 @@ def run_seconds(experiment: Experiment, metric: Metric) -> float:
     """CPU seconds of one whole run: the experiment's own fresh ones, else what the baselines took when it was built."""
     own = [m.cpu_seconds for m in experiment.measurements if m.metric == metric.name and m.fresh and m.cpu_seconds]
     return sum(own) / len(own) if own else RUN_SECONDS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """A candidate's place on the ladder of evidence."""
-
-    reached: int  # rungs
-    of: int
-    failed: tuple[str, ...]  # what was asked and not shown, in words
-    lacks: tuple[str, ...]  # what was not asked, in words
-    next: EvidenceStep | None  # the first of these; None where something failed, or nothing lacks
-
-
-def position(ladder: Sequence[EvidenceStep]) -> Position:
-    """A ladder in short: a failed rung ends it, whatever else could be asked."""
-    failed = tuple(s.words for s in ladder if s.state == "failed")
-    still = [s for s in ladder if s.state == "open"]
-    return Position(
-        reached=sum(s.state == "reached" for s in ladder),
-        of=len(ladder),
-        failed=failed,
-        lacks=tuple(s.words for s in still),
-        next=still[0] if still and not failed else None,
-    )
 
 
 def settled(
@@ -197,49 +159,3 @@ def pairs_of(old: Claim, new: Claim) -> tuple[tuple[Comparison, Comparison, bool
             covered = now.low is not None and now.high is not None and now.low <= was.effect <= now.high
             found.append((was, now, covered))
     return tuple(found)
-
-
-def ladder_of(experiment: Experiment, metric: Metric) -> tuple[EvidenceStep, ...]:
-    """Every rung of evidence for one experiment, from the gates to the last question, lowest first."""
-    gone = experiment.status in (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
-    shut = [g.name for g in experiment.gates if g.passed is False]
-    screened = [m for m in experiment.measurements if m.metric == metric.name and not m.fresh and m.is_sound]
-    most = max((m.steps for m in screened), default=0)
-    whole = any(m.steps >= m.total_steps for m in screened)  # scales differ in their last step
-    steps = [
-        _step("gates", "passes every gate", bool(experiment.gates) and not shut, bool(shut), ", ".join(shut),
-              GATES_SECONDS),
-        _step("screen", "is measured on one seed", bool(screened), gone and not screened, _best(screened, metric),
-              SCREEN_SECONDS),
-        _step("climb", "is measured at all its steps", whole, gone and not whole, f"{most} steps" if most else "",
-              CLIMB_SECONDS),
-    ]  # fmt: skip
-    return (*steps, *(_question(experiment, q, metric, gone) for q in QUESTIONS))
-
-
-def _question(experiment: Experiment, question: str, metric: Metric, gone: bool) -> EvidenceStep:
-    claim, verdict = experiment.claim, experiment.verdict
-    found: list[Comparison] = [c for c in (claim.comparisons if claim else ()) if c.question == question]
-    if not found and question == BASELINE and verdict is not None:
-        found = list(verdict.comparisons)
-    held = bool(found) and all(c.holds for c in found)
-    detail = "; ".join(against(c, metric) for c in found)
-    return _step(
-        question, WORDS[question], held, (bool(found) and not held) or gone, detail,
-        asking_seconds(question, seeds=SEEDS, run_seconds=run_seconds(experiment, metric)),
-    )  # fmt: skip
-
-
-def _step(name: str, words: str, reached: bool, failed: bool, detail: str, cost: float) -> EvidenceStep:
-    state = "reached" if reached else "failed" if failed else "open"
-    return EvidenceStep(
-        name=name, words=words, state=state, detail=detail, core_seconds=cost if state == "open" else 0.0
-    )
-
-
-def _best(measurements: Sequence[Measurement], metric: Metric) -> str:
-    values = [m.value for m in measurements]
-    if not values:
-        return ""
-    best = max(values) if metric.higher_is_better else min(values)
-    return f"{scale_of(metric.name, values).text(best)} {metric.unit}"

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from move37.lab import ladder
+from move37.lab import halving
 from move37.lab.archive.openings import log_opening
 from move37.lab.archive.store import Archive
 from move37.lab.claims import (
@@ -212,7 +212,7 @@ async def _retuned(
         )
     )
     measured = [m for arm in found for m in arm.measurements]
-    best = ladder.tuned_rate(measured, metric=variant.task.metric, default=who.rate)
+    best = halving.tuned_rate(measured, metric=variant.task.metric, default=who.rate)
     return replace(who, rate=best), sum(_cost(arm) for arm in found)
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.claims import WORDS, shortfall
-from move37.lab.ladder import best_baseline, standing
+from move37.lab.halving import best_baseline, standing
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 
 TEMPERATURE = 2.5  # ranks; smaller is greedier

@@ -154,6 +154,11 @@ class Measurement:
         return self.tokens_per_second * self.flops_per_token / self.peak_flops
 
     @property
+    def is_screening(self) -> bool:
+        """Whether who proposes and writes may read it: what decides is told as a verdict and as effects alone."""
+        return self.text == SCREEN and not self.fresh
+
+    @property
     def is_number(self) -> bool:
         """Whether the value is a usable number: no NaN, no infinity, nothing whose square overflows."""
         return abs(self.value) <= LARGEST_VALUE
@@ -263,6 +268,7 @@ class Analysis:
     lesson: str = ""  # one sentence for the ledger
     symptoms: tuple[str, ...] = ()  # what one would observe when this applies
     author: str = ""
+    next_operators: tuple[str, ...] | None = None  # of the grammar, that `next` says to try; None: it is words alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

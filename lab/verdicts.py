@@ -4,7 +4,7 @@ Read in this order: `screen_verdict` (selecting seeds: no claim), `confirm_verdi
 the two best baselines, at an error that all confirmations of a home share).
 
 No verdict is a discovery: that needs a claim whose every comparison holds (`lab/claims.py`).
-Not covered: choosing who is compared (`lab/ladder.py`), what tables show of a number (`lab/summary.py`).
+Not covered: choosing who is compared (`lab/halving.py`), what tables show of a number (`lab/summary.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from move37.memory.errors import HomeLocked, MemoryUnavailable
 from move37.memory.index import BATCH, Progress
 from move37.memory.parcels import Parcel, take_in
-from move37.memory.records_to_points import entry_points, lesson_points, principle_points
+from move37.memory.records_to_vectors import entry_points, lesson_points, principle_points
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from move37.memory.errors import MigrationFailed
 from move37.memory.files import write_synced
 from move37.memory.found import KINDS
 from move37.memory.index import Index, Progress
-from move37.memory.records_to_points import directed, points, texts
+from move37.memory.records_to_vectors import directed, points, texts
 from move37.memory.schema import MIGRATIONS, SCHEMA, record_of
 from move37.memory.store import Point, Store
 

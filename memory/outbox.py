@@ -17,7 +17,7 @@ from move37.memory.files import write_synced
 from move37.memory.index import Index
 from move37.memory.parcels import UNREADABLE, Parcel, packed, unpacked
 from move37.memory.records import Lesson
-from move37.memory.records_to_points import content_hash, lesson_points
+from move37.memory.records_to_vectors import content_hash, lesson_points
 from move37.memory.schema import ANALYSES, lesson_of
 from move37.memory.store import Point
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from move37.memory.embed import digest, open_embedder
 from move37.memory.embedder_protocol import Embedder
 from move37.memory.papers import BUILTIN, builtin_entries
-from move37.memory.records_to_points import all_passages
+from move37.memory.records_to_vectors import all_passages
 
 if TYPE_CHECKING:
     import numpy as np

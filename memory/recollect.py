@@ -61,6 +61,7 @@ def recollection(found: Found) -> Recollection:
         claim=neutralize(item.seen),
         why=neutralize(item.why),
         next=neutralize(item.next),
+        next_operators=item.next_operators,
         lesson=neutralize(item.lesson),
         evidence=render.evidence_of(item),
         families=(item.family,) if item.family else (),

@@ -79,6 +79,7 @@ class Recollection:
     why: str = ""  # the mechanism behind it
     remedy: str = ""  # what to change, by the paper
     next: str = ""  # what to try, by our own analysis
+    next_operators: tuple[str, ...] | None = None  # of the grammar, in it; None: it is words alone
     lesson: str = ""  # our own analysis in one line
     equations: str = ""
     complexity: str = ""
@@ -111,6 +112,7 @@ class Lesson:
     why: str
     next: str
     symptoms: tuple[str, ...]
+    next_operators: tuple[str, ...] | None = None  # of the grammar, that `next` says to try; None: it is words alone
     lesson: str = ""  # one line
     base: str = ""  # the parent that it was compared with
     gained: tuple[str, ...] = ()  # operators that the base lacks

@@ -199,10 +199,10 @@ MUTATIONS = (
     ),
     Mutation(
         what="fresh seeds may have screened",
-        file="lab/ladder.py",
+        file="lab/halving.py",
         old="        if seed not in used:\n            seeds.append(seed)",
         new="        seeds.append(seed)",
-        tests=("tests/lab/test_ladder.py",),
+        tests=("tests/lab/test_halving.py",),
     ),
     Mutation(
         what="what the Critic forecast is not kept",

@@ -150,7 +150,7 @@ LATE = {
     "app/models.py": "AutoGen, until the models' names and prices are checked",
     "app/outside.py": "AutoGen, until there is something to tell",
     "app/reading.py": "settings, which completions alone read here",
-    "app/session.py": "the report, until a session ends",
+    "app/ending.py": "the report, until a session ends",
     "app/wiring.py": "AutoGen, torch and memory, until models and sandbox have answered",
     "benchmarks/": "torch, Triton or Docker, where that part is not measured",
     "kernels/": "Triton, without a card",

@@ -15,6 +15,7 @@ from typing import get_args
 import pytest
 
 from move37.agents import models
+from move37.agents.models import price
 from move37.agents.models.provider import ModelOptions
 from move37.agents.models.providers import PROVIDERS
 from move37.app import choices
@@ -122,6 +123,13 @@ def test_a_providers_key_is_found_by_its_variable(monkeypatch: pytest.MonkeyPatc
     variables = load().models.variables
     assert variables["HOUSE_API_KEY"] == "sk-of-the-house"
     assert models.options_for("house:m", ModelOptions(), variables).key == "sk-of-the-house"
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_provider_of_this_machine_costs_nothing(local: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = replace(example("agents/models/providers/house.py").PROVIDER, local=local)
+    monkeypatch.setattr(price, "PROVIDERS", (*PROVIDERS, provider))
+    assert price.price_of("house:m") == (price.FREE if local else None)
 
 
 async def test_a_probe_is_trained_and_scored_like_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ A turn's file says what is asked (the role's prompt, as a language model would r
 answer; an answer lies beside it as ID-role.answer.json. Both are written whole and then renamed, so that nobody reads
 half a file. `exchange` runs beside the campaign; the other functions are those of `move37 answer`. An answer is taken
 away as it is read: a role that is asked once more is asked anew, and an answer of another form than the turn's answers
-nothing.
+nothing. Of several people who answer one turn the first is heard and the others are told so: to answer, and to take an
+answer, is done under a lock of the folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ from pydantic import BaseModel, ValidationError
 
 from move37.agents.errors import AgentError
 from move37.agents.external.turns import PendingTurns, Turn
-from move37.agents.replies import REPLIES
+from move37.agents.roles import member
+
+if os.name == "posix":
+    import fcntl
 
 log = structlog.get_logger()
 FOLDER = "seat"
@@ -61,24 +66,40 @@ async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn]
             for turn in pending.turns:
                 path = _path(folder, turn.experiment, turn.role)
                 if written.get(path) is not turn:
-                    _answer_path(path).unlink(missing_ok=True)  # of an earlier turn of the role
-                    _write(path, _as_record(turn, prompt_of(turn)))
+                    record = _as_record(turn, prompt_of(turn))
+                    with _alone(folder):
+                        _answer_path(path).unlink(missing_ok=True)  # of an earlier turn of the role
+                        _write(path, record)
                     written[path] = turn
             for path, turn in list(written.items()):
                 if turn not in pending.turns:
-                    path.unlink(missing_ok=True)
-                    _answer_path(path).unlink(missing_ok=True)
+                    _take_away(path)
                     del written[path]
-                elif (answer := _read(_answer_path(path))) is not None:
-                    if (reply := _fitting(turn, answer)) is not None:
-                        path.unlink(missing_ok=True)  # first: without it nobody takes the turn for one that waits
-                        del written[path]
-                        pending.put(turn, reply)
-                    _answer_path(path).unlink(missing_ok=True)
+                elif (reply := _taken(path, turn)) is not None:
+                    del written[path]
+                    pending.put(turn, reply)
             await pending.changed(POLL_SECONDS)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
+
+
+def _taken(path: Path, turn: Turn) -> BaseModel | None:
+    """The turn's answer, if one lies there; both files are gone then. An answer of another form goes alone."""
+    if (answer := _read(_answer_path(path))) is None:
+        return None
+    reply = _fitting(turn, answer)
+    if reply is None:
+        _answer_path(path).unlink(missing_ok=True)
+    else:
+        _take_away(path)
+    return reply
+
+
+def _take_away(path: Path) -> None:
+    with _alone(path.parent):
+        path.unlink(missing_ok=True)
+        _answer_path(path).unlink(missing_ok=True)
 
 
 def _fitting(turn: Turn, answer: Any) -> BaseModel | None:
@@ -111,8 +132,20 @@ def answer(home: Path, experiment: str, file: Path) -> Waiting:
         others = ", ".join(f"{t.experiment} ({t.role})" for t in turns) or "nothing"
         raise NoSuchTurn(f"{experiment} waits for no answer; {others} waits: see `move37 answer`")
     reply = _reply(turn, file)
-    _write(_answer_path(turn.file), json.loads(reply.model_dump_json()))
+    with _alone(turn.file.parent):
+        if turn not in waiting(home):
+            raise NoSuchTurn(f"{experiment} ({turn.role}) was answered in this moment by somebody else")
+        _write(_answer_path(turn.file), json.loads(reply.model_dump_json()))
     return turn
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process answers or takes an answer meanwhile; the kernel lets go when a process ends."""
+    with (folder / ".lock").open("a") as handle:
+        if os.name == "posix":
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _reply(turn: Waiting, file: Path) -> BaseModel:
@@ -127,7 +160,7 @@ def _reply(turn: Waiting, file: Path) -> BaseModel:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadAnswer(f"{file} is not UTF-8 text") from error
-    form = REPLIES[turn.role]
+    form = member(turn.role).reply
     try:
         if turn.role in FILE_ROLES and not text.lstrip().startswith("{"):
             extra = {"diagnosis": "answered from outside"} if "diagnosis" in form.model_fields else {}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from move37.agents.errors import AgentError, BadModel
@@ -130,7 +131,8 @@ def open_model(
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
     policy = RetryPolicy(replies=wanted.retries, call_seconds=wanted.reply_seconds)
-    client = StructuredOutputClient(inner, signature=str(model), policy=policy)
+    asks = partial(provider.window, inner, model.name) if provider.window is not None else None
+    client = StructuredOutputClient(inner, signature=str(model), policy=policy, ask_window=asks)
     if on_wait is not None:
         client.on_wait = on_wait
     return client

@@ -12,11 +12,13 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from autogen_core.models import CreateResult
 from pydantic import BaseModel, ValidationError
 
+from move37.agents.models.calls import marks_calls
 from move37.agents.models.fences import edits_in, file_in, is_python, plain_source
 from move37.agents.models.fitting import fitted, names_in
 from move37.agents.models.lenient import read, strict, unescaped
@@ -39,6 +41,24 @@ _PARAMETER = re.compile(
     r"|<arg_key>([\w.-]+)</arg_key>\s*<arg_value>\n?(.*?)\n?</arg_value>",
     re.S,
 )
+
+
+def answered(
+    result: CreateResult, form: type[BaseModel], tools: Collection[str]
+) -> tuple[str, BaseModel | None, str] | None:
+    """The text of an answer, the reply in it, and what is wrong with it; None where tools are to be called.
+
+    Some models hand the reply over as if its form were a function: a call of a tool that was not offered may be it.
+    """
+    cut, calls = result.finish_reason == "length", [] if isinstance(result.content, str) else result.content
+    if any(call.name in tools for call in calls):
+        return None
+    said = result.content if isinstance(result.content, str) else result.thought or ""
+    readings = [(text, *validated(text, form, cut=cut)) for text in (said, *(c.arguments for c in reversed(calls)))]
+    found = next((reading for reading in readings if reading[1] is not None), None)
+    if found is not None or not (calls or marks_calls(said)):
+        return found or readings[0]
+    return None if tools and calls else (said, None, f"no tool can be called now ({readings[0][2]})")
 
 
 def validated(text: str, form: type[BaseModel], *, cut: bool = False) -> tuple[BaseModel | None, str]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from move37.agents.errors import BadModel
+from move37.agents.roles import MEMBERS
 
-ROLES = ("Researcher", "Critic", "Engineer", "Debugger", "Analyst")
+ROLES = tuple(member.name for member in MEMBERS)
 DEFAULT = "default"
 SEARCH = "designer"
 HYBRID = "hybrid:"

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNNAMED = "unnamed"  # what a call without a name is called: servers refuse an empty one in what was said before
+_ARGUMENTS = ("arguments", "input", "parameters", "args")
 _CALL_MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=|<\|tool_call|<｜tool")
 
 
@@ -25,20 +27,29 @@ def marks_calls(text: str) -> bool:
     return bool(_CALL_MARK.search(text))
 
 
+def says_anything(call: Mapping[str, Any]) -> bool:
+    """Whether an entry among the calls has a name or arguments: some servers send empty ones beside an answer."""
+    inner = _inner(call)
+    return bool(inner.get("name")) or any(inner.get(key) for key in _ARGUMENTS)
+
+
 def call_of(call: Mapping[str, Any], place: int) -> ToolCall:
-    inner: Mapping[str, Any] = call["function"] if isinstance(call.get("function"), Mapping) else call
-    arguments: Any = next(
-        (inner[k] for k in ("arguments", "input", "parameters", "args") if inner.get(k) is not None), {}
-    )
+    inner = _inner(call)
+    arguments: Any = next((inner[key] for key in _ARGUMENTS if inner.get(key) is not None), {})
     return ToolCall(
         id=str(call.get("id") or call.get("call_id") or f"call_{place}"),
-        name=str(inner.get("name") or ""),
+        name=str(inner.get("name") or UNNAMED),
         arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
     )
 
 
+def _inner(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    return call["function"] if isinstance(call.get("function"), Mapping) else call
+
+
 def calls_in(text: str, tools: Collection[str]) -> list[ToolCall]:
-    """Calls that a server left in the text, which its model had marked as calls."""
+    """Calls that a server left in the text, which its model had marked as calls; of other tools those with arguments of
+    their own."""
     found: list[ToolCall] = []
     place, decoder = _CALL_MARK.search(text), json.JSONDecoder(strict=False)
     at = place.start() if place else len(text)
@@ -53,12 +64,13 @@ def calls_in(text: str, tools: Collection[str]) -> list[ToolCall]:
         )
         if isinstance(value, dict) and not (isinstance(value.get("name"), str) and "." not in value) and before:
             value = {"name": before[-1], "arguments": value}
-        call = call_of(value, len(found)) if isinstance(value, dict) else None
-        if call is not None and call.name in tools:
-            found.append(call)
+        if isinstance(value, dict):
+            call = call_of(value, len(found))
+            if call.name in tools or (call.name != UNNAMED and any(key in _inner(value) for key in _ARGUMENTS)):
+                found.append(call)
         at = end
     for name, inside in re.findall(r"<function=([\w.-]+)>(.*?)</function>", text, re.S):
         given = dict(re.findall(r"<parameter=([\w.-]+)>\n?(.*?)\n?</parameter>", inside, re.S))
-        if name in tools and given and not found:
+        if given and not found:
             found.append(ToolCall(id=f"call_{len(found)}", name=name, arguments=json.dumps(given)))
     return found

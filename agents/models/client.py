@@ -32,7 +32,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from move37.agents.errors import ModelUnavailable
-from move37.agents.replies import REPLIES
+from move37.agents.roles import MEMBERS
 
 JsonOutput = bool | type[BaseModel] | None
 NOTHING = RequestUsage(prompt_tokens=0, completion_tokens=0)
@@ -69,6 +69,11 @@ class NamedClient(ChatCompletionClient):
     component_type = "model"
     component_config_schema = BaseModel
     signature: str = "unknown"
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of the model's window; None where nobody has said."""
+        return None
 
     async def create_stream(
         self, messages: Sequence[LLMMessage], **arguments: Any
@@ -150,6 +155,12 @@ class ClientWrapper(NamedClient):
         self.inner = inner
         self.signature = getattr(inner, "signature", type(inner).__name__)
 
+    @property
+    def window(self) -> int | None:
+        """Of the inner client."""
+        found: int | None = getattr(self.inner, "window", None)
+        return found
+
     async def close(self) -> None:
         """Close the inner client."""
         await self.inner.close()
@@ -200,4 +211,4 @@ def role_of(json_output: JsonOutput) -> str:
     """The role that is asked, from the form of the reply that is wanted; "" when it is none of ours."""
     if not isinstance(json_output, type):
         return ""
-    return next((role for role, reply in REPLIES.items() if issubclass(json_output, reply)), "")
+    return next((m.name for m in MEMBERS if issubclass(json_output, m.reply)), "")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls
+from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls, says_anything
 from move37.agents.models.lenient import strict
 
 DEEPEST = 4  # wrappers around wrappers
@@ -114,18 +114,18 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
     return Completion(
         text=text if isinstance(text, str) else "",
         thought=next((one for one in thoughts if one.strip()), ""),
-        calls=tuple(call_of(c, place) for place, c in enumerate(called)),
+        calls=tuple(call_of(c, place) for place, c in enumerate(called) if says_anything(c)),
         finish=_finish(reason, refused=bool(message.get("refusal")) and not _text(content)),
         error=choice.get("error") or ("an answer that broke off" if str(reason).lower() == "error" else None),
     )
 
 
 def _answered(found: Completion, tools: Collection[str]) -> Completion:
-    """With its text where the caller looks: a call of an unknown tool, or a finished thought, is the answer."""
-    calls = tuple(call for call in found.calls if call.name in tools)
-    text = found.text
-    if not calls and found.calls and "{" not in text:  # the form of the reply, taken for a function to be called
-        text = found.calls[-1].arguments
+    """With its text and its calls where the caller looks; a finished thought is the answer where nothing else is.
+
+    Calls of tools that were not offered stay: who knows the form of the reply can tell one that is the answer.
+    """
+    text, calls = found.text, found.calls
     if tools and not calls and marks_calls(text):
         calls = tuple(calls_in(text, tools))
     if not text.strip() and not calls and found.finish != "length":
@@ -187,14 +187,12 @@ def _counted(found: Completion, data: Mapping[str, Any]) -> Completion:
     )
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
     cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
-    cached = cached or _first(usage, "prompt_cache_hit_tokens", "cachedContentTokenCount")
-    beside = _count(usage.get("cache_read_input_tokens"))  # Anthropic counts them beside the prompt's
-    return replace(
-        found,
-        prompt_tokens=prompt + beside + _count(usage.get("cache_creation_input_tokens")),
-        completion_tokens=reply,
-        cached_tokens=cached or beside,
+    cached = cached or _first(
+        usage, "prompt_cache_hit_tokens", "cachedContentTokenCount", "cache_read_input_tokens", "cached_tokens"
     )
+    if usage.get("prompt_tokens") is None:  # Anthropic counts them beside the prompt's; who speaks OpenAI's does not
+        prompt += _first(usage, "cache_read_input_tokens") + _first(usage, "cache_creation_input_tokens")
+    return replace(found, prompt_tokens=prompt, completion_tokens=reply, cached_tokens=cached)
 
 
 def _first(usage: Mapping[str, Any], *keys: str) -> int:

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from move37.agents.models import SEARCH, SEAT
 from move37.agents.models.provider import is_loopback
+from move37.agents.models.providers import PROVIDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ def price_of(uri: str, *, base_url: str | None = None, own: Mapping[str, Price] 
     if own and uri in own:
         return own[uri]
     provider = uri.partition(":")[0]
-    if provider in ("designer", "replay", "ollama", "local", "seat"):
+    if provider in (SEARCH, SEAT, *(p.name for p in PROVIDERS if p.local)):
         return FREE
     if base_url is not None:
         return FREE if is_loopback(base_url) else None

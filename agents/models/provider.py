@@ -5,7 +5,7 @@ One file in providers/ a provider, which ends in `PROVIDER = Provider(...)`, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -46,6 +46,8 @@ class Provider:
     key_variable: str = ""  # of the environment
     address_variable: str = ""  # of the environment: where its server is, unless the user names one
     local: bool = False  # costs nothing
+    # The client that `open` gave, and the model's name -> tokens of its window, or None. May ask the server; may raise.
+    window: Callable[[Any, str], Awaitable[int | None]] | None = None
 
 
 def sampling(options: ModelOptions) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from autogen_core.models import (
 from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.answers import validated
+from move37.agents.models.answers import answered
 from move37.agents.models.asking import SMALL, Ready, asked_again, instructed, spoken
 from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
 from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
@@ -43,6 +43,7 @@ log = structlog.get_logger()
 Arguments = Mapping[str, Any]  # of `create`, passed on as they came
 LONGEST_SHOWN = 2_000  # characters of an invalid reply that go back to the model
 LEAST_REPLY = 256  # tokens: below this a reply is not worth asking for, and the prompt is cut instead
+WINDOW_SECONDS = 20.0  # for the answer to how long a prompt may be
 LOST_IN_A_ROW = 12  # lost calls without one answer between them: the endpoint, not the requests, is at fault
 
 
@@ -71,6 +72,7 @@ class StructuredOutputClient(ClientWrapper):
         policy: RetryPolicy | None = None,
         on_wait: Callable[[str], None] = lambda text: None,
         shorter: Shorter = shorter,
+        ask_window: Callable[[], Awaitable[int | None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
@@ -78,6 +80,8 @@ class StructuredOutputClient(ClientWrapper):
         self.on_wait = on_wait
         self._policy = policy or RetryPolicy()
         self._shorter = shorter
+        self._ask_window = ask_window
+        self._window: int | None = None
         self._sleep = sleep
         self._away_since: float | None = None  # monotonic: an outage goes on
         self._answered = False  # it has served a call
@@ -102,7 +106,18 @@ class StructuredOutputClient(ClientWrapper):
         """
         policy = replace(self._policy, outage_seconds=seconds, hiccups=1)
         result = await self._asked(SMALL, Ready, None, {}, policy)
+        if self._ask_window is not None:
+            try:
+                async with asyncio.timeout(WINDOW_SECONDS):
+                    self._window = await self._ask_window()
+            except Exception as error:  # of any SDK: who does not say it has a window all the same
+                log.info("window_unknown", model=self.signature, why=str(error)[:300])
         return result.usage
+
+    @property
+    def window(self) -> int | None:
+        """As the provider said after the trial call, or as a refusal has said since."""
+        return self._window
 
     async def _valid(self, messages: list[LLMMessage], form: type[BaseModel], arguments: Arguments) -> CreateResult:
         asked, spent = messages, RequestUsage(prompt_tokens=0, completion_tokens=0)
@@ -115,10 +130,10 @@ class StructuredOutputClient(ClientWrapper):
                     str(error), text, prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens
                 ) from error
             spent = _sum(spent, result.usage)
-            if not isinstance(result.content, str):  # calls of tools
+            tools = [t["name"] if isinstance(t, Mapping) else t.name for t in arguments.get("tools") or ()]
+            if (found := answered(result, form, tools)) is None:  # the agent calls tools, and answers those it lacks
                 return result.model_copy(update={"usage": spent})
-            text = result.content
-            reply, problem = validated(text, form, cut=result.finish_reason == "length")
+            text, reply, problem = found
             if reply is not None:
                 return result.model_copy(update={"content": reply.model_dump_json(), "usage": spent})
             if result.finish_reason == "length":
@@ -221,6 +236,7 @@ class StructuredOutputClient(ClientWrapper):
     def _smaller(self, messages: Sequence[LLMMessage], fault: Fault, tries: _Tries) -> Sequence[LLMMessage]:
         tries.shrinks += 1
         window, prompt = window_of(fault.words)
+        self._window = min(window, self._window or window) if window else self._window
         if window and prompt and prompt + LEAST_REPLY < window and tries.reply_cap is None:
             tries.reply_cap = max(1, window - prompt - 16)  # the prompt fits: the reply was promised too much room
             return messages

@@ -65,6 +65,7 @@ class _Reading:
     operators: tuple[str, ...]
     refused: tuple[GateResult, ...]
     failure: str
+    verdict: str
 
 
 def analyse(view: View) -> Report:
@@ -72,11 +73,13 @@ def analyse(view: View) -> Report:
     if view.results is None:
         raise ValueError("there is nothing to analyse")
     read = _read(view, view.results)
+    next_step, operators = _next(view, read)
     return Report(
         expected=(view.hypothesis.predicted_effect if view.hypothesis else "") or "Nothing was proposed.",
         seen=_seen(read),
         why=_why(view, read),
-        next=_next(view, read),
+        next=next_step,
+        next_operators=None if view.is_program else operators,
         lesson=_lesson(read),
         symptoms=_symptoms(view, read),
         to_person=answered(view, will="This experiment is over; its words go into memory's record."),
@@ -84,14 +87,16 @@ def analyse(view: View) -> Report:
 
 
 def compare(view: View, results: Results) -> tuple[Compared, ...]:
-    """Every metric once; fresh seeds where there are any, the most steps, the tuned rate counts like any other."""
+    """Every metric once, at the most steps; the tuned rate counts like any other."""
     found = []
     for metric in dict.fromkeys(m.metric for m in results.measurements):
-        mine = _chosen([m for m in results.measurements if m.metric == metric])
-        steps, fresh, value, higher = mine[0].steps, mine[0].fresh, _mean(mine), _higher(metric, view)
+        of = [m for m in results.measurements if m.metric == metric]
+        steps, higher = max(m.steps for m in of), _higher(metric, view)
+        mine = [m for m in of if m.steps == steps]
+        value = _mean(mine)
         rivals: dict[str, float] = {}
         for name, theirs in results.baselines.items():
-            same = [m for m in theirs if (m.metric, m.steps, m.fresh) == (metric, steps, fresh)]
+            same = [m for m in theirs if (m.metric, m.steps) == (metric, steps)]
             if same and not any(m.diverged for m in same):
                 rivals[name] = _mean(same)
         best = (min if higher is False else max)(rivals, key=lambda n: rivals[n]) if rivals else ""
@@ -120,14 +125,8 @@ def _read(view: View, results: Results) -> _Reading:
         operators=used,
         refused=tuple(g for g in results.gates if g.passed is False),
         failure=results.failure,
+        verdict=results.verdict,
     )
-
-
-def _chosen(mine: Sequence[Measurement]) -> list[Measurement]:
-    fresh = any(m.fresh for m in mine)
-    mine = [m for m in mine if m.fresh == fresh]
-    steps = max(m.steps for m in mine)
-    return [m for m in mine if m.steps == steps]
 
 
 def _mean(measurements: Sequence[Measurement]) -> float:
@@ -145,6 +144,7 @@ def _seen(read: _Reading) -> str:
     parts = [str(c) + "." for c in read.compared]
     if read.effect is not None:
         parts.append(f"Against its parent {read.effect.rival} {_told(read.effect)}.")
+    parts += [read.verdict] if read.verdict else []
     parts += [f"It ended early: {read.failure}"] if read.failure else []
     return " ".join(parts) or "Nothing was measured."
 
@@ -185,23 +185,24 @@ def _against(view: View, main: Compared) -> str:
     return f"{predicted}, the gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
 
 
-def _next(view: View, read: _Reading) -> str:
+def _next(view: View, read: _Reading) -> tuple[str, list[str]]:
+    """What to do next, and the operators that it says to try."""
     if view.is_program:
-        return "Change other numbers of the region." if read.failure else "Go on from the better of the two programs."
+        words = "Change other numbers of the region." if read.failure else "Go on from the better of the two programs."
+        return words, []
     if read.failure:
-        return (
-            f"Leave out {read.operators[0]} and measure the rest." if read.operators else "Propose something smaller."
-        )
+        first = next(iter(read.operators), "")
+        return f"Leave out {first} and measure the rest." if first else "Propose something smaller.", []
     gain = read.effect.value if read.effect is not None else read.main.gain if read.main is not None else None
     if gain is None:
-        return "Measure the baselines at the same steps."
+        return "Measure the baselines at the same steps.", []
     part = (read.gained or read.lost or read.operators[-1:] or ("the change",))[0]
     if gain > 0:
-        return f"Repeat it on fresh seeds, and measure it without {part} to see whether that part counts."
+        return f"Repeat it on fresh seeds, and measure it without {part} to see whether that part counts.", []
     absent = [o for o in LIKELY if o not in read.operators]
     if absent:
-        return f"Try {absent[0]}: {CATALOGUE[absent[0]].why}."
-    return f"Take out {part} and keep the rest."
+        return f"Try {absent[0]}: {CATALOGUE[absent[0]].why}.", absent[:1]
+    return f"Take out {part} and keep the rest.", []
 
 
 def _lesson(read: _Reading) -> str:

@@ -94,23 +94,24 @@ def change(gain: Mapping[str, float], adding: float, *, gained: Collection[str],
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
-    """Of one operator's gain, in scales."""
+class GainEstimate:
+    """The posterior of one operator's gain, in scales."""
 
     mean: float
     sd: float
 
 
-def _beliefs(known: Knowledge) -> dict[str, Belief]:
+def _estimates(known: Knowledge) -> dict[str, GainEstimate]:
+    unit, record = known.scale, known.record
     return {
-        name: Belief(score / known.scale, known.record[name].sd / known.scale if name in known.record else UNSEEN_SD)
+        name: GainEstimate(score / unit, record[name].sd / unit if name in record else UNSEEN_SD)
         for name, score in scores(known).items()
     }
 
 
 def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, boldness: int = 0) -> Draw | None:
     """A valid genome that was never tried, or None when none was found. `boldness` adds moves (after an objection)."""
-    gain = _beliefs(known)
+    gain = _estimates(known)
     pool = list(parents) or _strangers(known, rng)
     banned = {*known.preferences.unwanted, *known.direction.unwanted, *known.avoid} - {*known.preferences.wanted}
     taken = known.tried | known.baselines
@@ -129,7 +130,7 @@ def draw(parents: Sequence[SearchParent], known: Knowledge, rng: Random, *, bold
 def _drawn(
     pool: Sequence[SearchParent],
     known: Knowledge,
-    gain: Mapping[str, Belief],
+    gain: Mapping[str, GainEstimate],
     banned: Collection[str],
     steps: int,
     rng: Random,
@@ -168,7 +169,7 @@ def _drawn(
     return Draw(genome=genome, base=base, other=other, put_in=tuple(put_in), taken_out=tuple(taken_out))
 
 
-def _worths(known: Knowledge, gain: Mapping[str, Belief], rng: Random) -> dict[str, float]:
+def _worths(known: Knowledge, gain: Mapping[str, GainEstimate], rng: Random) -> dict[str, float]:
     """One sample of every operator's worth, in scales, with what memory and the user say about it."""
     return {
         name: rng.gauss(gain[name].mean, gain[name].sd)

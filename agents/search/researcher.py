@@ -74,11 +74,12 @@ def tried(view: View) -> frozenset[Genome]:
 
 def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
     """Operator -> factor of its weight: papers raise those that they name; own analyses by their result, and those that
-    they say to try next."""
+    they say to try next: as data where the search wrote them, by the grammar's words where somebody else did."""
     factors: dict[str, float] = {}
     for recollection in recollections:
         factor = ADVICE if recollection.kind == "cognition" else _own(recollection)
-        for operator in recognise(recollection.next).wanted:
+        named = recollection.next_operators
+        for operator in recognise(recollection.next).wanted if named is None else {*named} & CATALOGUE.keys():
             factors[operator] = max(factors.get(operator, 1.0), ADVICE)
         for operator in recollection.operators:
             if operator in CATALOGUE and operator not in factors:

@@ -9,7 +9,7 @@ from move37.app.commands.run import campaign
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("chat", help=_HELP, short_help="Run a campaign and take part in it.")(campaign(seated=True))
+    app.command("chat", help=_HELP, short_help="Run a campaign and take part in it.")(campaign(interactive=True))
 
 
 _HELP = """Run a campaign and take part in it: type at any moment, the next speaker answers.

@@ -91,7 +91,7 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The whole item."""
-    from move37.memory.records_to_points import DIRECTION
+    from move37.memory.records_to_vectors import DIRECTION
     from move37.memory.render import stored
 
     with opened(context, read_only=True) as memory:

@@ -63,4 +63,4 @@ def resume(
         return attach(
             settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=200
         )
-    return conduct(settings, again=wanted, seated=chat)
+    return conduct(settings, again=wanted, interactive=chat)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("run", help=_HELP, short_help="Run a campaign on its own.")(campaign(seated=False))
+    app.command("run", help=_HELP, short_help="Run a campaign on its own.")(campaign(interactive=False))
 
 
 _HELP = """Run a campaign on its own, then print the leaderboard and write the report.
@@ -29,17 +29,17 @@ _HELP = """Run a campaign on its own, then print the leaderboard and write the r
 """
 
 
-def campaign(*, seated: bool) -> Callable[..., int]:
+def campaign(*, interactive: bool) -> Callable[..., int]:
     """The function behind run and chat. Everything is checked before anything is created."""
 
     @taking(*OPTIONS)
     def command(settings: Settings) -> int:
-        if seated and at_a_terminal():
+        if interactive and at_a_terminal():
             from move37.app.attach import attach, start
 
             return attach(settings.home, start(settings.home, "run", settings.flags))
         from move37.app.session import conduct
 
-        return conduct(settings, seated=seated)
+        return conduct(settings, interactive=interactive)
 
     return command

@@ -1,6 +1,7 @@
 """The MCP tools that only read: what is known, one experiment, the leaderboard, how the campaign stands.
 
-Every answer holds what to do next and what is left of the budget. `tools.py` adds the actions.
+Every answer holds what to do next and what is left of the budget. `tools.py` adds the actions, `declared_tools.py` says
+how clients see both.
 """
 
 from __future__ import annotations

@@ -1,37 +1,26 @@
-"""The tools over the MCP SDK: stdio, or streamable HTTP on loopback with a token.
-
-Names, arguments and keys of the answers are a promise to clients (docs/mcp.md). Answers are structured content; what
-cannot be done is an error result whose text is one sentence.
-"""
+"""The MCP server of a laboratory: over stdio, or over streamable HTTP on loopback with a token."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError
-from mcp_types import CallToolResult, TextContent
 from pydantic import AnyHttpUrl
 
-from move37.agents.errors import AgentError
-from move37.app.mcp.laboratory import CallRefused, Laboratory
+from move37.app.mcp.declared_tools import declare
+from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.tools import Tools
-from move37.lab.errors import LabError
-from move37.memory.errors import MemoryFault
-from move37.sandbox.errors import SandboxError
 
 INSTRUCTIONS = """\
 You are the scientist of this laboratory. Read brief() and context(), then repeat: propose one change \
 with the gain that you expect and its 80 % interval, write the file, check(source) until it passes, submit it, \
 wait for it, analyse it. After a lost conversation call status(). Every answer's `next` says what is allowed. \
 Go on until the budget is spent."""
-
-Answer = dict[str, Any]
 
 
 def build(lab: Laboratory, *, token: str = "", url: str = "", own: bool = True) -> MCPServer:
@@ -54,106 +43,8 @@ def build(lab: Laboratory, *, token: str = "", url: str = "", own: bool = True) 
         auth=auth,
         token_verifier=_OneToken(token) if token else None,
     )
-    _add_tools(server, Tools(lab))
+    declare(server, Tools(lab))
     return server
-
-
-def _add_tools(server: MCPServer, tools: Tools) -> None:
-    @server.tool()
-    async def brief() -> Answer:
-        """What is searched for: task, contract, metric, baselines, rules. Read it first."""
-        return await _told(tools, tools.brief())
-
-    @server.tool()
-    async def context(max_tokens: int = 12_000) -> Answer:
-        """What the laboratory knows: principles, leaderboard, every experiment so far, files to build on, memory."""
-        return await _told(tools, tools.context_text(max_tokens))
-
-    @server.tool()
-    async def recall(query: str, kind: str = "") -> Answer:
-        """Ask memory. kind: cognition (papers), analysis (own lessons), principle; empty for all."""
-        return await _told(tools, tools.recall(query, kind))
-
-    @server.tool()
-    async def read_experiment(id: str) -> Answer:
-        """One experiment or baseline whole: hypothesis, source, gates, numbers, effects, analysis."""
-        return await _told(tools, tools.read_experiment(id))
-
-    @server.tool()
-    async def propose(name: str, base: str, motivation: str, change: str, predicted_effect: str) -> Answer:
-        """Begin an experiment. base: an experiment's id or a baseline's name. predicted_effect: the gain over the base
-        that you expect and its 80 % interval, as "+0.03 [0.00, 0.06]", positive is better; it is scored."""
-        return await _told(tools, tools.propose(name, base, motivation, change, predicted_effect))
-
-    @server.tool()
-    async def check(source: str) -> Answer:
-        """Run every gate on a file in the sandbox. Costs no budget."""
-        return await _told(tools, tools.check(source))
-
-    @server.tool()
-    async def submit(proposal: str, source: str) -> Answer:
-        """Hand over the file of a proposal, once; gates and training follow."""
-        return await _told(tools, tools.submit(proposal, source))
-
-    @server.tool()
-    async def wait(experiment: str, seconds: float = 45.0) -> Answer:
-        """Wait, at most 45 s, until an experiment has ended or needs you; then its numbers. Call it again at need."""
-        return await _told(tools, tools.wait(experiment, seconds))
-
-    @server.tool()
-    async def status() -> Answer:
-        """Where everything stands: enough to go on after a lost conversation."""
-        return await _told(tools, tools.status())
-
-    @server.tool()
-    async def analyse(experiment: str, expected: str, seen: str, why: str, next: str) -> Answer:
-        """What an experiment taught. It goes into memory, and into every later context."""
-        return await _told(tools, tools.analyse(experiment, expected, seen, why, next))
-
-    @server.tool()
-    async def leaderboard(steps: int | None = None) -> Answer:
-        """Screened values at each number of steps, best first."""
-        return await _told(tools, tools.leaderboard(steps))
-
-    @server.tool()
-    async def principles() -> Answer:
-        """What the laboratory holds to be so, with the experiments that say so."""
-        return await _told(tools, tools.principles())
-
-    @server.tool()
-    async def stop() -> Answer:
-        """End the campaign softly; a later session goes on with it."""
-        return await _told(tools, tools.stop())
-
-    @server.resource("experiment://{id}", mime_type="application/json")
-    async def experiment(id: str) -> Answer:
-        """One experiment whole."""
-        return await _read(tools.read_experiment(id))
-
-    @server.resource("paper://{key}", mime_type="application/json")
-    async def paper(key: str) -> Answer:
-        """What memory holds of one paper."""
-        return await _read(tools.recall(key, "cognition"))
-
-
-async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:
-    """The answer, or an error result that says in a sentence what to do, and what is allowed."""
-    try:
-        return await answer
-    except CallRefused as error:
-        sentence = str(error)
-    except (AgentError, LabError, SandboxError, MemoryFault) as error:
-        sentence = f"the laboratory failed at this: {error}"
-    return CallToolResult(  # type: ignore[return-value]  # the SDK passes a result on as it is
-        content=[TextContent(type="text", text=sentence)], structured_content=tools.refusal(sentence), is_error=True
-    )
-
-
-async def _read(answer: Awaitable[Answer]) -> Answer:
-    try:
-        return await answer
-    except CallRefused as error:
-        raise ResourceError(str(error)) from None
 
 
 class _OneToken:

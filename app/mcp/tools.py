@@ -74,9 +74,7 @@ class Tools(ReadingTools):
         proposed = self._experiment(turn.experiment)
         if proposed.status is not ExperimentStatus.RUNNING:
             raise CallRefused(f"{proposed.id} ended as {proposed.status.value}: {proposed.reason}; analyse it")
-        if expected is None:
-            return self._answer(proposal=turn.experiment, forecast=None, note=UNSCORED)
-        return self._answer(proposal=turn.experiment, forecast=expected.model_dump())
+        return self._answer(proposal=turn.experiment, **_scored(expected))
 
     async def check(self, source: str) -> dict[str, Any]:
         """Every gate on a file, in the sandbox, before it counts."""
@@ -199,6 +197,8 @@ _NUMBER = r"([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}))"
 _PREDICTED = re.compile(rf"\s*{_NUMBER}\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]")
 UNSCORED = "kept as words: begin with '+0.03 [0.00, 0.06]' (gain, 80 % interval) next time, and it is scored"
 
+MOVED = "put in order: the lower bound stands first, and the gain lies within its interval"
+
 
 def predicted(text: str) -> Prediction | None:
     """The forecast that a text begins with, as "+0.03 [0.00, 0.06]"; words are kept, and never guessed into numbers."""
@@ -207,6 +207,15 @@ def predicted(text: str) -> Prediction | None:
         return None
     effect, low, high = (float(number) for number in found.groups())
     return Prediction(effect=effect, low=low, high=high)
+
+
+def _scored(expected: Prediction | None) -> dict[str, Any]:
+    """The forecast as it is stored and will be scored, and in words what it is not."""
+    if expected is None:
+        return {"forecast": None, "note": UNSCORED}
+    stored = expected.forecast("Researcher")
+    found: dict[str, Any] = {"forecast": {"effect": stored.effect, "low": stored.low, "high": stored.high}}
+    return found if found["forecast"] == expected.model_dump() else found | {"note": MOVED}
 
 
 def _file(source: str) -> str:

@@ -72,7 +72,7 @@ def screened(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
     return [
         {"metric": m.metric, "value": rounded(m.value), "steps": m.steps, "diverged": m.diverged}
         for m in measurements
-        if m.text == SCREEN and not m.fresh
+        if m.is_screening
     ]
 
 

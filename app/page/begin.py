@@ -1,4 +1,4 @@
-"""Begin a campaign, go on with one, and all campaigns of the home beside each other."""
+"""Begin a campaign, or go on with one."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from move37.app.choices import Approve, Backend, Preset
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.page.frame import content, fragment, render
 from move37.app.page.hub import Hub
-from move37.app.page.results import draw, is_narrow
-from move37.app.text import bare
-from move37.app.views.charts import campaigns_over_compute
-from move37.app.views.compare import campaigns_table
+from move37.app.text import bare, one_line
 from move37.lab.errors import LabError
 from move37.lab.tasks.registry import DEFAULT, usage
 
-SHOWN = 12  # campaigns that are compared
 
-
-async def begin(hub: Hub, campaign: int | None) -> None:
+async def begin(hub: Hub, campaign: str) -> None:
     """A form; without a campaign a new one is begun."""
-    campaigns = {c.id: c for c in await hub.campaigns()}
-    old = campaigns.get(campaign) if campaign is not None else None
+    campaigns = {str(c.id): c for c in await hub.campaigns()}
+    old = campaigns.get(campaign)
     with content(), ui.element("div").classes("form"):
+        if campaign and old is None:
+            missing = f"There is no campaign {one_line(campaign, 20)} in this home: this begins a new one."
+            fragment(render("quiet.html", text=missing))
         fragment(render("begin.html", old=old, first=not campaigns))
         fields: dict[str, Any] = {}
         if old is None:
@@ -82,21 +80,3 @@ async def _started(home: Path, resume: int | None, values: dict[str, Any]) -> in
         flags["brief"] = str(path)
     more = ("--campaign", str(resume)) if resume is not None else ()
     return await asyncio.to_thread(start, home.absolute(), "resume" if resume else "run", flags, more)
-
-
-async def campaigns(hub: Hub) -> None:
-    """Every campaign, and the best value against compute for those of one task."""
-    every = await hub.campaigns()
-    found = every[-SHOWN:]
-    views = [await hub.view(c.id) for c in found]
-    with content():
-        fragment("<h2>Campaigns</h2>")
-        if not found:
-            fragment(render("quiet.html", text="Nothing has run in this home yet."))
-            return
-        if len(every) > SHOWN:
-            older = f"The newest {SHOWN} of {len(every)}; the older ones are in the list at the head of each page."
-            fragment(render("quiet.html", text=older))
-        fragment(render("campaigns.html", table=campaigns_table(views[::-1])))
-        for chart in campaigns_over_compute(views):
-            draw(chart, small=await is_narrow())

@@ -1,8 +1,9 @@
-"""One experiment in full, and two or more beside each other."""
+"""One experiment in full."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -11,15 +12,11 @@ from move37.app.page.results import draw, is_narrow
 from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import Chart, training
-from move37.app.views.code import highlighted_difference
-from move37.app.views.compare import comparison_of, oldest_first
 from move37.app.views.conversation import utterances
 from move37.app.views.experiment import detail_of
 from move37.app.views.lineage import ancestry, children
 from move37.lab.archive.controls import ControlKind
-from move37.lab.records import ExperimentStatus, Role
-
-MOST = 8  # experiments that are compared at once
+from move37.lab.records import Experiment, ExperimentStatus, Role
 
 
 async def experiment(page: Page, ident: str) -> None:
@@ -44,12 +41,12 @@ async def experiment(page: Page, ident: str) -> None:
     page.every(update, 2.0)
 
 
-def _made(page: Page, view: CampaignView, ident: str) -> tuple[str, str, Chart | None]:
-    """Head and body as HTML, and the curves."""
+def _made(page: Page, view: CampaignView, ident: str) -> tuple[str, str, Chart | None, str]:
+    """Head and body as HTML, the curves, and the id of what it was made from."""
     found = view.find(ident)
     if found is None:
         text = f"There is no experiment {one_line(ident, 60)} in campaign {page.campaign}."
-        return "", render("quiet.html", text=text), None
+        return "", render("quiet.html", text=text), None, ""
     made_from = ancestry([*view.ancestors.values(), *view.experiments])
     head = render(
         "experiment_head.html",
@@ -64,68 +61,29 @@ def _made(page: Page, view: CampaignView, ident: str) -> tuple[str, str, Chart |
         said=utterances(view.lines.get(ident, ())),
         open_code=found.role is Role.CANDIDATE,
     )
-    return head, body, training(view, {ident})
+    return head, body, training(view, {ident}), made_from.get(ident, "")
 
 
-def _show(page: Page, view: CampaignView, ident: str, made: tuple[str, str, Chart | None], small: bool) -> None:
-    found, (head, body, chart) = view.find(ident), made
+def _show(page: Page, view: CampaignView, ident: str, made: tuple[str, str, Chart | None, str], small: bool) -> None:
+    found, (head, body, chart, ancestor) = view.find(ident), made
     if found is not None:
         fragment(head)
         with ui.element("div").classes("tools"):
-            _tools(page, ident, found.family, running=found.status is ExperimentStatus.RUNNING)
+            _tools(page, found, ancestor)
     fragment(body)
     if chart is not None:
         draw(chart, small=small)
 
 
-def _tools(page: Page, ident: str, family: str, *, running: bool) -> None:
-    flat = "flat dense size=sm"
-    ui.button("Compare", on_click=lambda: ui.navigate.to(f"/c/{page.campaign}/compare?ids={ident}")).props(flat)
+def _tools(page: Page, found: Experiment, ancestor: str) -> None:
+    flat, ident, family = "flat dense size=sm", found.id, found.family
+    beside = f"/c/{page.campaign}/compare?ids=" + ",".join(quote(i) for i in (ancestor, ident) if i)
+    ui.button("Compare", on_click=lambda: ui.navigate.to(beside)).props(flat)
     ui.button("Pin as parent", on_click=lambda: page.order(ControlKind.PIN, experiment=ident)).props(flat)
     if family:
         ban = ui.button(f"Ban {one_line(bare(family), 30)}", on_click=lambda: page.order(ControlKind.BAN, text=family))
         ban.props(flat)
-    if running:
+    if found.status is ExperimentStatus.RUNNING:
         ui.button("Veto", on_click=lambda: page.order(ControlKind.VETO, experiment=ident)).props(
             f"{flat} color=negative"
         )
-
-
-async def compare(page: Page, ids: str) -> None:
-    """Any experiments of the campaign: values in common groups, curves over each other, the difference of two."""
-    view = await page.hub.view(page.campaign)
-    options = {e.id: f"{e.id} {one_line(bare(e.name), 40)}" for e in view.experiments}
-    chosen = [i for i in ids.split(",") if i in options][:MOST]
-    with content():
-        fragment("<h2>Compare</h2>")
-        picked = ui.select(options, value=chosen, multiple=True, label="Experiments").props(
-            f'use-chips outlined dense max-values={MOST} use-input aria-label="experiments to compare"'
-        )
-        picked.classes("w-full")
-        place = ui.element("div")
-
-    small = await is_narrow()
-
-    def show() -> None:
-        place.clear()
-        with place:
-            _compared(view, list(picked.value or []), small)
-
-    picked.on_value_change(show)
-    show()
-
-
-def _compared(view: CampaignView, ids: list[str], small: bool) -> None:
-    found = oldest_first([e for i in ids if (e := view.find(i)) is not None])
-    if not found:
-        fragment(render("quiet.html", text="Choose two or more experiments."))
-        return
-    made = comparison_of(found, view.metric)
-    fragment(render("compare.html", sections=made))
-    draw(training(view, set(ids)), "None of these has a training curve.", small=small)
-    codes = [e for e in found if e.candidate is not None]
-    if len(codes) == 2:
-        old, new = codes
-        assert old.candidate is not None and new.candidate is not None
-        changes = highlighted_difference(old.candidate.source, new.candidate.source, old.id)
-        fragment(render("difference.html", title=f"From {old.name or old.id} to {new.name or new.id}", changes=changes))

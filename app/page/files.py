@@ -37,10 +37,10 @@ async def links(page: Page) -> None:
 async def made(hub: Hub, campaign: int, name: str) -> tuple[str, str] | None:
     """Media type and text of one file; None for a name that is none. Raises `ArchiveError` for an unknown campaign."""
     stem, _, kind = name.rpartition(".")
-    if name == "report.html":
-        return "text/html", await hub.rendered("report", campaign, html_of)
-    if name == "report.md":
-        return "text/markdown", await hub.rendered("markdown", campaign, markdown_of)
+    if name in ("report.html", "report.md"):
+        kind, write = ("text/html", html_of) if name == "report.html" else ("text/markdown", markdown_of)
+        view, insight = await hub.view(campaign), await hub.insight(campaign)
+        return kind, await hub.once(name, campaign, (view, insight), lambda: write(view, insight))
     if name == "experiments.json":
         rows = await hub.rendered("experiments", campaign, lambda v: [show_row(e, v.metric) for e in v.experiments])
         return "application/json", json.dumps(rows, ensure_ascii=False, allow_nan=False)

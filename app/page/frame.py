@@ -23,11 +23,12 @@ SECTIONS = (
     ("tree", "Tree"),
     ("compare", "Compare"),
     ("story", "Story"),
+    ("insight", "Insight"),
     ("memory", "Memory"),
 )
 EVERY = 1.0  # seconds between two looks of an open page
 HERE_IN_SIGHT = "document.querySelector('nav.pages a.here')?.scrollIntoView({inline: 'center', block: 'nearest'})"
-KEYS = "/ speaks · 1–7 change the page · p pauses · ? says this"
+KEYS = "/ goes to the box · 1–8 change the page · p pauses and goes on · ? says this"
 
 
 class Page:
@@ -43,28 +44,30 @@ class Page:
         self._stop: Any = None
         self._go_on: Any = None
         self._bar: Any = None
+        self._told: tuple[str, str, float] | None = None  # where the campaign stands, as it was drawn
         self._waiting = 0  # requests that the title of the tab tells of
-        self.focus: Callable[[], Any] = lambda: None  # what "/" does; set by pages that have a box
 
     @property
     def user(self) -> str:
         """What this viewer's orders are signed with."""
         return one_line(str(app.storage.user.get("name") or "person"), 40)
 
-    async def order(self, kind: ControlKind, *, text: str = "", experiment: str | None = None) -> str:
-        """Ask the campaign for something and say what it answered."""
+    async def order(self, kind: ControlKind, *, text: str = "", experiment: str | None = None) -> bool:
+        """Ask the campaign for something and say what it answered; whether it reached the campaign."""
         live = await self.hub.live(self.campaign)
+        reached = False
         if not live.running:
             answer = "the campaign does not run: go on with it first"
         else:
             try:
                 answer = await self.hub.order(self.campaign, kind, text=text, experiment=experiment, user=self.user)
+                reached = True
             except ValueError as error:
                 answer = str(error)
         # What was clicked may be gone by now, as a request that somebody else answered: the page itself is there.
         with self._viewer:
             ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)
-        return answer
+        return reached
 
     def every(self, update: Callable[[], Awaitable[None]], seconds: float = EVERY) -> None:
         """Call `update` periodically, as long as the page is open."""
@@ -111,7 +114,7 @@ class Page:
     def _choose(self, campaigns: tuple[Campaign, ...]) -> None:
         options = {c.id: f"{c.id}: {one_line(c.brief.task, 24)}, {c.status}" for c in reversed(campaigns)}
         chosen = ui.select(
-            options, value=self.campaign, on_change=lambda e: ui.navigate.to(f"/c/{e.value}/{self.section}")
+            options, value=self.campaign, on_change=lambda e: ui.navigate.to(f"/c/{e.value}/{self.section or 'now'}")
         )
         chosen.props('dense borderless aria-label="campaign"').classes("campaign")
 
@@ -160,29 +163,28 @@ class Page:
 
     def _keys(self) -> None:
         async def pressed(event: Any) -> None:
-            if not event.action.keydown or event.action.repeat or event.modifiers.ctrl or event.modifiers.meta:
+            held = event.modifiers
+            if not event.action.keydown or event.action.repeat or held.ctrl or held.meta or held.alt:
                 return
             key = event.key.name
-            if key == "/":
-                self.focus()
-            elif key.isdigit() and 1 <= int(key) <= len(SECTIONS):
+            if key.isdecimal() and 1 <= int(key) <= len(SECTIONS):
                 ui.navigate.to(f"/c/{self.campaign}/{SECTIONS[int(key) - 1][0]}")
             elif key == "p":
                 await self._paused()
             elif key == "?":
                 ui.notify(KEYS, position="top")
 
-        ui.keyboard(on_key=pressed)  # not while the user types in a field
+        # Not while the user types in a field. The browser itself hears "/" (page.js): nothing typed after it is lost.
+        ui.keyboard(on_key=pressed, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
         self._show(await self.hub.live(self.campaign))
 
     def _show(self, live: LiveFeed) -> None:
-        word, detail, part = standing(live)
-        html = templating.html().from_string(
-            '<span class="dot {{ word }}"></span><b>{{ word }}</b> <span>{{ detail }}</span>'
-        )
-        self._status.set_content(html.render(word=word, detail=detail))
+        told = word, detail, part = standing(live)
+        if told != self._told:
+            self._told = told
+            self._status.set_content(render("standing.html", word=word, detail=detail))
         self._entitle(len(live.requests) if live.running else 0)
         self._bar.set_value(part)
         self._pause.set_visibility(live.running)

@@ -1,7 +1,7 @@
 """One reader of the archive for all viewers: it reads at most once a second, and unchanged records are not read again.
 
 Everything that touches SQLite or renders runs in one worker thread, so that twenty viewers cost one; pages ask for
-`view`, `live` and `rendered`, and compare `Hub.stamp(campaign)` to know whether to draw again.
+`view`, `live` and what is made of them (`once`, `rendered`), and draw again where that is another object than before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from move37.agents.insight import ArchiveInsight
+from move37.app.insight import of_home
 from move37.app.reading import has_archive
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.watch import is_running
@@ -47,9 +49,9 @@ class Hub:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self._archive: Archive | None = None
         self._reader: LiveReader | None = None
-        self._kept: dict[tuple[str, int], tuple[float, Any]] = {}
+        self._kept: dict[tuple[str, int], tuple[float, asyncio.Future[Any]]] = {}
         self._views: dict[int, tuple[tuple[Any, ...], CampaignView]] = {}
-        self._made: dict[tuple[str, int], tuple[object, Any]] = {}
+        self._made: dict[tuple[str, int], tuple[tuple[object, ...], asyncio.Future[Any]]] = {}
 
     async def campaigns(self) -> tuple[Campaign, ...]:
         """All campaigns, oldest first; none while nothing has run here."""
@@ -69,15 +71,21 @@ class Hub:
 
     async def rendered(self, name: str, campaign: int, make: Callable[[CampaignView], T]) -> T:
         """What `make` makes of the campaign's view, made once for all viewers until a record changes."""
+        view = await self.view(campaign)
+        return await self.once(name, campaign, (view,), lambda: make(view))
 
-        def work() -> T:
-            view = self._view(campaign)
-            kept = self._made.get((name, campaign))
-            if kept is None or kept[0] is not view:
-                kept = self._made[name, campaign] = view, make(view)
-            return kept[1]
+    async def once(self, name: str, campaign: int, of: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` gives, made once for all viewers until another object stands in `of`."""
+        kept = self._made.get((name, campaign))
+        if kept is None or any(a is not b for a, b in zip(kept[0], of, strict=True)) or _failed(kept[1]):
+            kept = self._made[name, campaign] = of, asyncio.ensure_future(self._run(make))
+        return await asyncio.shield(kept[1])  # type: ignore[no-any-return]
 
-        return await self._run(work)
+    async def insight(self, campaign: int) -> ArchiveInsight:
+        """What the home's campaigns on this one's task teach together, as of this one's newest record."""
+        view = await self.view(campaign)
+        task = view.campaign.brief.task
+        return await self.once("insight", campaign, (view,), lambda: of_home(self._open(), (), task)[0])
 
     async def order(
         self, campaign: int, kind: ControlKind, *, text: str = "", experiment: str | None = None, user: str
@@ -155,15 +163,18 @@ class Hub:
         return self._reader.curves(campaign)
 
     async def _lately(self, name: str, campaign: int, read: Callable[[], T]) -> T:
-        kept = self._kept.get((name, campaign))
-        if kept is not None and time.monotonic() - kept[0] < FRESH:
-            return kept[1]  # type: ignore[no-any-return]
-        found = await self._run(read)
-        self._kept[name, campaign] = time.monotonic(), found
-        return found
+        begun, found = self._kept.get((name, campaign), (0.0, None))
+        if found is None or _failed(found) or (found.done() and time.monotonic() - begun >= FRESH):
+            found = asyncio.ensure_future(self._run(read))
+            self._kept[name, campaign] = time.monotonic(), found
+        return await asyncio.shield(found)  # type: ignore[no-any-return]
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _failed(found: asyncio.Future[Any]) -> bool:
+    return found.done() and (found.cancelled() or found.exception() is not None)
 
 
 _CHANGES = """

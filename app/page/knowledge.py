@@ -1,4 +1,4 @@
-"""The night's story, and a search in memory."""
+"""The night's story, what the archive teaches, and a search in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from nicegui import ui
 
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
+from move37.app.page.results import draw, is_narrow
 from move37.app.text import bare
+from move37.app.views.insight import growth_charts, insight_sections
 from move37.app.views.story import night_of
 
 EXAMPLES = ("decay per channel", "forgets rare tokens", "state tracking beyond the training length")
@@ -36,13 +38,34 @@ async def story(page: Page) -> None:
     page.every(update, 2.0)
 
 
+async def insight(page: Page) -> None:
+    """What the campaigns on this task teach together: reckoned when the page is opened."""
+    with content():
+        fragment("<h2>Insight</h2>")
+        about = "Over all campaigns of this home on this task, as of now; open the page again for what came since."
+        fragment(render("quiet.html", text=about))
+        place = ui.element("div")
+        with place:
+            fragment(render("quiet.html", text="Reckoning …"))
+    small = await is_narrow()
+    view, found = await page.hub.view(page.campaign), await page.hub.insight(page.campaign)
+    sections = insight_sections(found, view.metric)
+    place.clear()
+    with place:
+        fragment(render("compare.html", sections=sections))
+        for chart in growth_charts(found):
+            draw(chart, small=small)
+        if not sections:
+            fragment(render("quiet.html", text="There is too little to learn from yet."))
+
+
 async def memory(page: Page) -> None:
     """What papers teach and what was learned here, by meaning."""
     with content():
         fragment("<h2>Memory</h2>")
         with ui.element("div").classes("box"):
             field = ui.input(placeholder="a symptom, an operator, a question").props(
-                'outlined dense maxlength=400 autofocus aria-label="search memory"'
+                'outlined dense maxlength=400 autofocus aria-label="search memory" data-box=search'
             )
             button = ui.button("Search")
         examples = ui.element("div").classes("tools")
@@ -68,7 +91,6 @@ async def memory(page: Page) -> None:
             ui.button(words, on_click=partial(search_for, words)).props("flat dense size=sm")
     button.on_click(search)
     field.on("keydown.enter", search)
-    page.focus = lambda: field.run_method("focus")
 
 
 async def _search(home: str, text: str) -> tuple[list[dict[str, Any]], str]:

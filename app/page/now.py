@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -17,11 +18,11 @@ from move37.app.reading import meant
 from move37.app.text import bare
 from move37.app.views import now
 from move37.app.views.campaign import CampaignView
-from move37.app.views.conversation import utterances
+from move37.app.views.conversation import in_order, utterances
 from move37.app.views.evidence import shown_by
 from move37.app.views.words import direction
 from move37.lab.archive.controls import ControlKind
-from move37.lab.archive.live import StoredRequest
+from move37.lab.archive.live import Curve, StoredRequest
 from move37.lab.archive.message import Message
 from move37.lab.errors import UnknownExperiment
 
@@ -36,8 +37,8 @@ class Now:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._said: tuple[int, Any] = (0, None)  # lines drawn, and the last of them
-        self._hearers: list[tuple[str, str]] = []  # of what users said, as it was drawn
+        self._said: tuple[Message, ...] | None = None  # what was said, as it was drawn
+        self._parts: list[tuple[int, Any]] = []  # how many lines each piece of the conversation holds
         self._asked: dict[tuple[str, str, str], tuple[Any, Any]] = {}  # a request -> its card, and its line about time
         self._drawn: Any = None
 
@@ -46,6 +47,8 @@ class Now:
         with content(), ui.element("div").classes("now"):
             with ui.element("section").props('aria-label="conversation"').classes("said"):
                 self._stream = ui.element("div").classes("panel stream").props('aria-live="polite" tabindex="0"')
+                with self._stream:
+                    self._older, self._lines = fragment(""), ui.element("div")
                 self._box()
             with ui.element("section").props('aria-label="what waits and runs"'):
                 self._requests = ui.element("div").props('aria-live="assertive"').classes("requests")
@@ -56,7 +59,7 @@ class Now:
     def _box(self) -> None:
         with ui.element("div").classes("box"):
             self._field = ui.textarea(placeholder=HINTS).props(
-                f'outlined dense autogrow maxlength={LONGEST} rows=1 aria-label="say something"'
+                f'outlined dense autogrow maxlength={LONGEST} rows=1 aria-label="say something" data-box=commands'
             )
             # Return sends, with Shift it begins a line.
             self._field.on(
@@ -71,26 +74,30 @@ class Now:
             ui.button("Ban a family", on_click=lambda: self._begin("/ban ")).props("flat dense size=sm")
             ui.button("Budget", on_click=lambda: open_limits(self._page)).props("flat dense size=sm")
             ui.button("Undo", on_click=lambda: self._page.order(ControlKind.UNDO)).props("flat dense size=sm")
-        self._page.focus = lambda: self._field.run_method("focus")
 
-    def _begin(self, text: str) -> None:
-        self._field.set_value(text)
+    def _begin(self, command: str) -> None:
+        """A command before what is typed already; in place of another command."""
+        typed = str(self._field.value or "")
+        self._field.set_value(command if typed.startswith("/") else command + typed)
         self._field.run_method("focus")
 
     async def send(self) -> None:
-        """What was typed, understood as at the terminal."""
+        """What was typed, understood as at the terminal. What cannot be done stays in the box."""
         text = str(self._field.value or "").strip()[:LONGEST]
         order = _understood(text)
         kind = control_kind(order)
-        if order.verb in LOOKUPS:
-            await self._look_up(order.verb, order.text)
-        elif kind is None:
+        if kind is None and order.verb not in LOOKUPS:
             if order.problem:
                 ui.notify(bare(order.problem), position="top", multi_line=True)
             return
-        else:
-            await self._page.order(kind, text=control_text(order), experiment=order.experiment or None)
+        # At once: the answer may take seconds, a second Return must send nothing, and the next line may begin.
         self._field.set_value("")
+        if kind is None:
+            await self._look_up(order.verb, order.text)
+        else:
+            reached = await self._page.order(kind, text=control_text(order), experiment=order.experiment or None)
+            if not reached and not self._field.value:
+                self._field.set_value(text)
         await self.update()
 
     async def _look_up(self, verb: str, ident: str) -> None:
@@ -132,45 +139,39 @@ class Now:
         """What changed since the last look."""
         live = await self._page.hub.live(self._page.campaign)
         view = await self._page.hub.view(self._page.campaign)
-        self._draw_said(view)
+        self._draw_said(await self._page.hub.rendered("said", self._page.campaign, in_order))
         self._draw_requests(live, view)
         state = (view, live.state, live.controls, live.running, live.curve_points, live.requests)
         if state != self._drawn:
             self._drawn = state
-            asked = {r.experiment for r in live.requests} if live.running else set()
             curves = await self._page.hub.curves(self._page.campaign) if live.running else ()
-            self._running.set_content(
-                render(
-                    "running.html",
-                    running=now.at_work(view, live.state, curves, asked) if live.running else [],
-                    idle="Nothing runs now." if asked or not live.running else "The campaign prepares.",
-                    leaders=now.leaders(view),
-                    claimed=[(e, shown_by(e, view.metric)) for e in view.candidates if e.claim is not None],
-                    direction=direction(view.metric),
-                    told=now.told(live.state, live.controls),
-                    link=experiment_link(self._page.campaign),
-                )
+            made = await self._page.hub.once(
+                "running", self._page.campaign, (view, live), lambda: _running(view, live, curves)
             )
+            self._running.set_content(made)
 
-    def _draw_said(self, view: CampaignView) -> None:
-        every = sorted((line for lines in view.lines.values() for line in lines), key=lambda line: line.at)
-        count, last = self._said
-        hearers = [(line.id, line.to) for line in every[:count] if line.user]  # who heard a line is known later
-        if count == len(every) and (not every or every[-1] == last) and hearers == self._hearers:
+    def _draw_said(self, every: tuple[Message, ...]) -> None:
+        """What is new below what stands there; all anew where an old line changed: who heard it is known later."""
+        before = self._said
+        if every is before or every == before:
             return
-        grown = count and len(every) > count and every[count - 1] == last and hearers == self._hearers
-        new = every[count:] if grown else every[-SHOWN:]
-        with self._stream:
-            if not grown:
-                self._stream.clear()
-                if len(every) > SHOWN:
-                    fragment(render("quiet.html", text=f"The newest {SHOWN} of {len(every)} lines. {ALL_LINES}"))
-            fragment(_talk(new, self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>")
-        self._said = len(every), every[-1] if every else None
-        self._hearers = [(line.id, line.to) for line in every if line.user]
+        old = len(before) if before and every[: len(before)] == before else 0
+        new = every[old:]
+        if not old:
+            self._lines.clear()
+            self._parts = []
+        with self._lines:
+            html = _talk(new[-SHOWN:], self._page.campaign) or "<p class='quiet'>Nobody has spoken yet.</p>"
+            self._parts.append((len(new[-SHOWN:]), fragment(html)))
+        while len(self._parts) > 1 and sum(count for count, _ in self._parts[1:]) >= SHOWN:
+            self._parts.pop(0)[1].delete()  # a page that is open all night holds no more than one that was opened now
+        shown = sum(count for count, _ in self._parts)
+        older = f"The newest {shown} of {len(every)} lines. {ALL_LINES}" if len(every) > shown else ""
+        self._older.set_content(render("quiet.html", text=older) if older else "")
+        self._said = every
         ui.run_javascript(
             f"const s = getHtmlElement({self._stream.id});"
-            f"if ({str(not grown).lower()} || s.scrollHeight - s.scrollTop - s.clientHeight < 400)"
+            f"if ({str(not before).lower()} || s.scrollHeight - s.scrollTop - s.clientHeight < 400)"
             " s.scrollTop = s.scrollHeight;"
         )
 
@@ -213,7 +214,21 @@ def _understood(text: str) -> Order:
     return understand(" ".join(text.split()))
 
 
-def _talk(lines: list[Message], campaign: int) -> str:
+def _running(view: CampaignView, live: LiveFeed, curves: tuple[Curve, ...]) -> str:
+    asked = {r.experiment for r in live.requests} if live.running else set()
+    return render(
+        "running.html",
+        running=now.at_work(view, live.state, curves, asked) if live.running else [],
+        idle="Nothing runs now." if asked or not live.running else "The campaign prepares.",
+        leaders=now.leaders(view),
+        claimed=[(e, shown_by(e, view.metric)) for e in view.candidates if e.claim is not None],
+        direction=direction(view.metric),
+        told=now.told(live.state, live.controls),
+        link=experiment_link(view.campaign.id),
+    )
+
+
+def _talk(lines: Sequence[Message], campaign: int) -> str:
     return render("talk.html", said=utterances(lines), link=experiment_link(campaign)) if lines else ""
 
 

@@ -77,8 +77,9 @@ def draw(
 
 
 async def board(page: Page) -> None:
-    """Groups that compare, with intervals, rungs of evidence and the number tried."""
+    """Groups that compare, with intervals, rungs of evidence and the number tried; filtered and sorted by page.js."""
     with content():
+        fragment(render("filter.html"))
         place = fragment("")
 
     def make(view: CampaignView) -> str:

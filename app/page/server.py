@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from nicegui import app, core, ui
 from nicegui.storage import Storage
 
+from move37.app import templating
 from move37.app.exits import EnvironmentFault
-from move37.app.page import begin, experiments, files, knowledge, now, results
+from move37.app.page import begin, comparing, experiments, files, knowledge, now, results
 from move37.app.page.access import Guard, is_loopback, secret
 from move37.app.page.frame import Page, colours, content, fragment, render, styles
 from move37.app.page.hub import Hub
@@ -86,14 +88,18 @@ def routes(hub: Hub) -> None:
         return RedirectResponse("/begin")
 
     @ui.page("/begin", response_timeout=BUILT_WITHIN)
-    async def begin_page(campaign: int | None = None) -> None:
+    async def begin_page(campaign: str = "") -> None:
         _bare_frame()
         await begin.begin(hub, campaign)
 
     @ui.page("/campaigns", response_timeout=BUILT_WITHIN)
-    async def campaigns_page() -> None:
+    async def campaigns_page(ids: str = "") -> None:
         _bare_frame()
-        await begin.campaigns(hub)
+        await comparing.campaigns(hub, ids)
+
+    @ui.page("/c/{campaign}", response_timeout=BUILT_WITHIN)
+    async def campaign_page(campaign: int) -> RedirectResponse:
+        return RedirectResponse(f"/c/{campaign}/now")
 
     @ui.page("/c/{campaign}/e/{ident}", response_timeout=BUILT_WITHIN)
     async def experiment_page(campaign: int, ident: str) -> None:
@@ -101,7 +107,7 @@ def routes(hub: Hub) -> None:
 
     @ui.page("/c/{campaign}/compare", response_timeout=BUILT_WITHIN)
     async def compare_page(campaign: int, ids: str = "") -> None:
-        await _framed(hub, campaign, "compare", lambda page: experiments.compare(page, ids))
+        await _framed(hub, campaign, "compare", lambda page: comparing.experiments(page, ids))
 
     sections: dict[str, Callable[[Page], Awaitable[None]]] = {
         "now": lambda page: now.Now(page).build(),
@@ -109,6 +115,7 @@ def routes(hub: Hub) -> None:
         "plots": results.plots,
         "tree": results.family,
         "story": knowledge.story,
+        "insight": knowledge.insight,
         "memory": knowledge.memory,
         "data": files.links,
     }
@@ -122,6 +129,11 @@ def routes(hub: Hub) -> None:
     @app.get("/c/{campaign}/data/{name}", include_in_schema=False)
     async def data(campaign: int, name: str) -> Response:
         return await _file(hub, campaign, name)
+
+    @app.exception_handler(404)
+    @app.exception_handler(RequestValidationError)
+    async def nothing(request: Request, error: Exception) -> Response:
+        return HTMLResponse(render("nothing.html", style=templating.styles()), status_code=404)
 
     @app.exception_handler(LabError)
     async def unknown(request: Request, error: LabError) -> Response:

@@ -80,7 +80,7 @@ def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
             shared,
             policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
             "base-uri 'none'; form-action 'none'",
-            style=templating.styles("@media (prefers-color-scheme: dark) { :root { DARK } }"),
+            style=templating.styles(),
             charts=drawn,
             alone=narrow[-1] if len(narrow) % 2 else None,  # without a neighbour it takes the whole row
             figures=_json([c.figure for c in drawn]),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from move37.app.units import spell_count
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import ComparisonTerms, board_of, paired_difference
+from move37.app.views.lineage import ancestry
 from move37.app.views.search import claim, outcomes, seconds_measured
 from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.app.views.words import direction, seeds_text, value_text, words_of
@@ -18,6 +20,17 @@ from move37.lab.summary import summarise
 def oldest_first(found: Sequence[Experiment]) -> list[Experiment]:
     """Baselines, then candidates as they were tried: what came later is told as a change of what was there."""
     return sorted(found, key=lambda e: (e.role is not Role.BASELINE, e.campaign, e.number, e.id))
+
+
+def first_choice(view: CampaignView) -> list[str]:
+    """What is compared unless somebody chooses: the best candidate and what it was made from, or the best baseline."""
+    order = board_of(view.experiments, view.metric).order
+    best = next((i for i in order if (e := view.find(i)) and e.role is Role.CANDIDATE), None)
+    baseline = next((i for i in order if (e := view.find(i)) and e.role is Role.BASELINE), "")
+    if best is None:
+        return [baseline] if baseline else []
+    beside = ancestry([*view.ancestors.values(), *view.experiments]).get(best) or baseline
+    return [i for i in (beside, best) if i]
 
 
 def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
@@ -37,14 +50,18 @@ def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
 
 def campaigns_table(views: Sequence[CampaignView]) -> Table:
     """One row a campaign: what it tried, spent and shows."""
-    names = ("campaign", "task", "status", "tried", "outcomes", "training", "shows")
+    names = ("campaign", "task", "begun", "status", "tried", "outcomes", "spent", "shows")
     rows = []
     for view in views:
         brief = view.campaign.brief
         counts = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
         tried = f"{len(view.candidates)} of {brief.budget}"
-        spent = f"{seconds_measured(view):,.0f} s"
-        cells = (str(view.campaign.id), brief.task, view.campaign.status, tried, counts, spent, claim(view))
+        setup = f"{brief.task}, {brief.preset}, seed {brief.seed}, {brief.model}"
+        begun = view.campaign.started_at[:16].replace("T", " ")
+        spent = f"{seconds_measured(view):,.0f} s of training and scoring"
+        spent += f", {spell_count(view.tokens)} tokens" if view.tokens else ""
+        spent += f", {view.cost:.2f} dollars" if view.cost else ""
+        cells = (str(view.campaign.id), setup, begun, view.campaign.status, tried, counts, spent, claim(view))
         rows.append(tuple(Cell(c) for c in cells))
     return Table(columns=tuple(Column(n) for n in names), rows=tuple(rows), stacks=True)
 

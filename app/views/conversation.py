@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from move37.app.views.campaign import CampaignView
 from move37.lab.archive.message import Message
 
 TOOLS = "tools"  # whom an agent addresses with a tool call
@@ -22,6 +23,11 @@ class Utterance:
     user: bool
     experiment: str
     summary: str = ""  # what stands there while it is folded; empty: it is not
+
+
+def in_order(view: CampaignView) -> tuple[Message, ...]:
+    """All that was said in a campaign, oldest first."""
+    return tuple(sorted((line for lines in view.lines.values() for line in lines), key=lambda line: line.at))
 
 
 def utterances(lines: Iterable[Message]) -> list[Utterance]:

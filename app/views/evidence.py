@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
-from move37.lab.claims import BASELINE, QUESTIONS, WORDS, claim_lesson, claim_text, ladder_of, position, rates_of
+from move37.lab.claims import BASELINE, QUESTIONS, WORDS, claim_lesson, claim_text, rates_of
+from move37.lab.evidence_ladder import ladder_of, position
 from move37.lab.numbers import scale_of
 from move37.lab.records import Experiment, Metric, Role
 from move37.lab.tasks.registry import asks_questions

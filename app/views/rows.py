@@ -14,7 +14,7 @@ from move37.app.views.curves import CurveLine as CurveLine
 from move37.app.views.leaderboard import LeaderboardView
 from move37.lab.archive.codec import encode
 from move37.lab.archive.message import Message
-from move37.lab.claims import ladder_of
+from move37.lab.evidence_ladder import ladder_of
 from move37.lab.records import Experiment, Metric, Role, Verdict
 from move37.lab.summary import Summary, summarise
 from move37.lab.tasks.registry import asks_questions

@@ -1,7 +1,7 @@
 """What a task is: a candidate contract, gates, rungs, a primary metric, baselines.
 
 `move37.lab.tasks.mixers` and `move37.lab.tasks.program` implement `Task`. To add one: a file here and a line in
-`lab/tasks/registry.py`. The task decides how a candidate is run; the ladder (`lab/ladder.py`) which ones are promoted.
+`lab/tasks/registry.py`. The task decides how a candidate is run; the ladder (`lab/halving.py`) which ones are promoted.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -114,6 +115,18 @@ class Arithmetic:
             train_seconds=1.0,
         )
         return Measured(measurements=(measurement,), sandbox={"backend": "none"})
+
+
+DECIDING = re.compile(r"\b4[0-9]\.\d")  # a value of `Marked` that decides; gains over it are small
+
+
+class Marked(Arithmetic):
+    """Whatever a fresh seed measures, and no other number anywhere, lies above 40."""
+
+    async def measure(self, candidate: Candidate, **around: Any) -> Measured:
+        found = await super().measure(candidate, **around)
+        raised = [replace(m, value=m.value + 40.0) if m.fresh else m for m in found.measurements]
+        return replace(found, measurements=tuple(raised))
 
 
 @dataclass

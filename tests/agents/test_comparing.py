@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from move37.agents import arms
 from move37.agents.arms import ARMS, Tried
 from move37.agents.comparing import CLIMBERS, ArmOutcome, Outcomes, StoredOutcome, campaign, laws, prepare, summarise
 from move37.agents.search.codegen import genome_of
@@ -179,3 +180,15 @@ def test_who_was_trained_longer_counts_by_what_it_gained_there() -> None:
     assert sorted((led, held, lost, diverged), key=lambda t: t.rank) == [held, led, lost, diverged]
     plain = [Tried(genome=genome, value=v) for v in (2.6, 2.4)]
     assert sorted(plain, key=lambda t: t.rank) == plain[::-1]
+
+
+def test_the_record_of_an_arm_is_that_of_a_campaign_the_gain_after_the_most_steps_that_both_have() -> None:
+    base, made = BASELINES["gla"], BASELINES["gated_delta"]  # the second as if it were made from the first
+
+    def effect(base_whole: float | None, made_whole: float | None) -> float:
+        tried = [Tried(genome=base, value=2.6, whole=base_whole)]
+        tried += [Tried(genome=made, value=2.5, base=base, whole=made_whole)]
+        return arms._record(tried, arms.GRAMMAR).trials[0].effect
+
+    assert effect(2.2, 2.3) == pytest.approx(-0.1)
+    assert effect(2.2, None) == effect(None, 2.3) == pytest.approx(0.1)  # who has not been as far is compared there

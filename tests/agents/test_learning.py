@@ -20,6 +20,7 @@ from move37.agents.models import ModelOptions, open_model, signature
 from move37.agents.rendering import front
 from move37.agents.replies import Principles
 from move37.agents.roles import MEMBERS
+from move37.app.views.spending import spending_section, usage_by_role
 from move37.lab.effects import effect_between
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
 from tests.agents.contexts import Arithmetic, a_context
@@ -112,6 +113,22 @@ async def test_a_message_names_its_speaker_although_the_server_drops_names(tmp_p
     (critic,) = [r for r in requests if role_of(r)[0] == "Critic"]
     openings = [str(m["content"]).partition("\n")[0] for m in critic["messages"] if m["role"] == "user"]
     assert openings == ["Lab:", "Researcher:", "Lab:"]
+
+
+async def test_what_the_provider_had_cached_is_stored_and_shown_by_role(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 750}}
+
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        return completion(Script.usual("Researcher", number).model_dump_json()) | {"usage": usage}
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, _):
+        await campaign.run(context)
+        calls = context.archive.calls(1)
+    by_role = {u.role: u for u in usage_by_role(calls)}
+    assert (by_role["Researcher"].cached, by_role["Researcher"].hits) == (0.75, 1.0)
+    assert by_role["Engineer"].cached is None  # nothing was said: no share, and not a share of zero
+    table = spending_section(calls).table
+    assert table is not None and "75%" in [cell.text for cell in table.rows[0]]
 
 
 async def test_every_role_has_the_same_front_so_that_it_can_be_cached(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ async def test_a_lesson_holds_every_field_of_the_analysis_and_the_effect_of_the_
     tmp_path: Path, base: str
 ) -> None:
     memory = Remembered()
-    report = a_report(lesson="a floor costs .02", symptoms=["flat", "late"])
+    report = a_report(lesson="a floor costs .02", symptoms=["flat", "late"], next_operators=["short_conv"])
     client = a_script(Report=report, Proposal=numbered_proposal(base=base))
     context, _ = a_context(tmp_path, client, budget=1, memory=memory, operators_of=operators_of)
     await campaign.run(context)
@@ -40,6 +40,7 @@ async def test_a_lesson_holds_every_field_of_the_analysis_and_the_effect_of_the_
         "one seed",
         "more seeds",
     )
+    assert lesson.next_operators == ("short_conv",)
     assert lesson.lesson == "a floor costs .02" and lesson.symptoms == ("flat", "late")
     assert lesson.base == f"c1-{base}" and "short_conv" in lesson.gained
     linear, gated = (context.archive.experiment(f"c1-{name}") for name in ("linear", "gated_delta"))

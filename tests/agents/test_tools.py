@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from autogen_core import CancellationToken
 
 from move37.agents import campaign
 from move37.agents.context import CampaignContext
+from move37.agents.dialogue import results_of
 from move37.agents.language_model import LanguageModel
 from move37.agents.open_experiment import open_experiment
 from move37.agents.roles import MEMBERS
 from move37.agents.tools import MOST_CALLS, for_role
-from move37.lab.records import ExperimentStatus, Role
+from move37.app.mcp.views import whole
+from move37.lab.records import Brief, Effects, ExperimentStatus, Role
 from move37.memory.records import Entry, Recollection
 from move37.sandbox.job import Job, Outcome, Status
-from tests.agents.contexts import NoSandbox, Remembered, a_context, a_script
+from tests.agents.contexts import DECIDING, Marked, NoSandbox, Remembered, a_context, a_script
 from tests.agents.models.server import completion
-from tests.agents.scripted import a_proposal, a_report, accepted
+from tests.agents.scripted import a_proposal, a_report, accepted, offered
 from tests.agents.test_learning import Script, a_run, candidates, role_of
 
 
@@ -96,6 +99,36 @@ async def test_a_wrong_argument_gets_a_sentence(tmp_path: Path, tool: str, argum
     assert word in await call(tools_of(await finished(tmp_path), "Analyst")[tool], **arguments)
 
 
+async def test_nobody_who_proposes_writes_or_explains_reads_a_value_that_decides(tmp_path: Path) -> None:
+    client = a_script()
+    client.calls_tools = True
+    context, _ = a_context(tmp_path, client, budget=4, task=Marked())
+    await campaign.run(context)
+    context.archive.begin_campaign(Brief(budget=2))  # which reads all of the first one
+    again, _ = a_context(tmp_path, client, archive=context.archive, task=Marked())
+    await campaign.run(again)
+    experiments = context.archive.experiments()
+    fresh = [m.value for e in experiments for m in e.measurements if m.fresh]
+    assert len(fresh) >= 6 and all(DECIDING.search(f"{value:.3g}") for value in fresh)
+
+    for kind, texts in client.heard:
+        assert not DECIDING.search("\n".join(texts)), kind
+    assert any("Verdict: " in "\n".join(texts) for kind, texts in client.heard if kind == "Report")
+    ctx, _ = open_experiment(again, again.archive.experiment("c2-002"), lambda: "")
+    for e in experiments:
+        for role in (m.name for m in MEMBERS):
+            for tool in for_role(role, ctx):
+                fields = tool.schema["parameters"]["properties"]
+                others = {"steps": 200, "kind": "any", "source": "x = 1", "snippet": "1"}
+                if tool.name in ("check", "run"):
+                    continue  # they read nothing of the archive
+                told = await call(tool, **{name: others.get(name, e.id) for name in fields})
+                assert not DECIDING.search(told), (role, tool.name, e.id)
+        assert not DECIDING.search(str(results_of(ctx, e))) and not DECIDING.search(json.dumps(whole(e, Effects())))
+    remembered = [str(lesson) for lesson in context.memory.lessons]  # type: ignore[attr-defined]
+    assert remembered and not any(DECIDING.search(lesson) for lesson in remembered)
+
+
 async def test_a_file_may_be_tried_and_a_snippet_run_within_limits(tmp_path: Path) -> None:
     context = await finished(tmp_path)
     tools = tools_of(context, "Engineer")
@@ -127,7 +160,7 @@ async def test_calls_are_stored_shown_and_followed_by_an_answer(tmp_path: Path) 
     await campaign.run(context)
     lines = [m for m in context.archive.lines("c1-001") if m.to == "tools"]
     assert [m.source for m in lines][:2] == ["Analyst", "Analyst"]
-    assert lines[0].text.startswith('leaderboard({"steps": 100}) -> ') and "not found" in lines[1].text
+    assert lines[0].text.startswith('leaderboard({"steps": 100}) -> ') and "There is no tool" in lines[1].text
     heard = [texts for kind, texts in client.heard if kind == "Report"]
     assert any("1. c1-" in text for text in heard[1])
     analysis = context.archive.experiment("c1-001").analysis
@@ -190,7 +223,7 @@ async def test_no_tools_are_made_where_nobody_speaks(tmp_path: Path, monkeypatch
 async def test_a_hundred_calls_in_one_reply_and_tools_that_do_not_exist_cost_a_turn_and_nothing_else(
     tmp_path: Path,
 ) -> None:
-    """Over HTTP; what is called and does not exist is taken for the answer, and answered as such."""
+    """Over HTTP, as a call of the tool protocol, or in the text: the model hears which tools there are, and goes on."""
 
     def calling(*names: str) -> Any:
         calls = [
@@ -199,16 +232,41 @@ async def test_a_hundred_calls_in_one_reply_and_tools_that_do_not_exist_cost_a_t
         ]
         return completion(None, tool_calls=calls)
 
+    in_the_text = '<tool_call>{"name": "web_search", "arguments": {"q": "mixers"}}</tool_call>'
+    turns = [calling(*["leaderboard"] * 100), calling("invented", "rm -rf", ""), in_the_text]
+
     def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
-        if times == 1:
-            return calling(*["leaderboard"] * 100)
-        return calling("invented", "rm -rf", "") if times == 2 else Script.usual("Researcher", number)
+        return turns[times - 1] if times <= len(turns) else Script.usual("Researcher", number)
 
     with a_run(tmp_path, Script(Researcher=researcher), budget=2) as (context, requests):
         assert (await campaign.run(context)).status == "finished"
-    _, second, third = [r for r in requests if role_of(r) == ("Researcher", 2)]
-    answers = [str(m["content"]) for m in second["messages"] if m["role"] == "tool"]
-    assert len(answers) == 100 and sum("answer now" in a for a in answers) == 100 - MOST_CALLS
-    assert "has none of the fields ideas" in str(third["messages"])
+    heard = [answers_in(r) for r in requests if role_of(r) == ("Researcher", 2)]
+    hundred, three, one = (after[len(before) :] for before, after in pairwise(heard))
+    assert len(hundred) == 100 and sum("answer now" in a for a in hundred) == 100 - MOST_CALLS
+    assert [a.partition(":")[0] for a in (*three, *one)] == [
+        f"There is no tool {name!r}" for name in ("invented", "rm_-rf", "unnamed", "web_search")
+    ]
+    assert all("there are recall, read_paper, " in a for a in (*three, *one))
     assert [e.name for e in candidates(context)] == ["floor_1", "floor_2"]
     assert all(e.measurements and e.analysis for e in candidates(context))
+
+
+async def test_beside_a_tool_that_exists_one_that_does_not_gets_a_sentence_and_so_do_wrong_arguments(
+    tmp_path: Path,
+) -> None:
+    calls = [
+        ("leaderboard", '{"steps": 100}'), ("leaderbord", "{}"), ("leaderboard", '{"steps": "all"}'),
+        ("leaderboard", "[]"), ("leaderboard", "{steps"), ("leaderboard", '{"steps": 1e999}'),
+    ]  # fmt: skip
+    client = a_script(Proposals=[calls, offered(a_proposal())])
+    client.calls_tools = True
+    context, _ = a_context(tmp_path, client, budget=1)
+    await campaign.run(context)
+    results = [texts for kind, texts in client.heard if kind == "Proposals"][1][-1]
+    assert "1. " in results and "There is no tool 'leaderbord': there are recall, " in results
+    assert results.count("leaderboard takes one JSON object with steps (integer), not") == 4
+    assert "pydantic" not in results and "workbench" not in results
+
+
+def answers_in(request: dict[str, Any]) -> list[str]:
+    return [str(m["content"]) for m in request["messages"] if m["role"] == "tool"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,6 +100,36 @@ async def test_an_answer_that_cannot_be_used_is_a_sentence_and_the_turn_still_wa
         with pytest.raises(turn_files.NoSuchTurn, match="Researcher"):
             turn_files.answer(tmp_path, "c9-009", written(tmp_path, "good", offered(a_proposal())))
         assert (await turn(tmp_path, "Researcher")).file == asked.file
+
+
+async def test_of_several_who_answer_one_turn_at_once_one_is_heard_and_each_other_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later one overwrote the earlier, and both were told that they had answered."""
+    people = 4
+    file = written(tmp_path, "good", offered(a_proposal()))
+    read = turn_files._reply
+    together = threading.Barrier(people)
+
+    def read_together(turn: turn_files.Waiting, path: Path) -> Any:
+        reply = read(turn, path)
+        together.wait(60)  # each has found that the turn waits before any has answered
+        return reply
+
+    monkeypatch.setattr(turn_files, "_reply", read_together)
+    async with a_seat(tmp_path):
+        asked = await turn(tmp_path, "Researcher")
+
+        def answered() -> str:
+            try:
+                return turn_files.answer(tmp_path, asked.experiment, file).role
+            except turn_files.NoSuchTurn as late:
+                return str(late)
+
+        heard = await asyncio.gather(*(asyncio.to_thread(answered) for _ in range(people)))
+        assert heard.count("Researcher") == 1
+        assert sum("answered in this moment by somebody else" in said for said in heard) == people - 1
+        assert (await turn(tmp_path, "Critic")).experiment == asked.experiment
 
 
 @pytest.mark.parametrize("other", ["{}x", '{"ideas": 3}', "[1, 2]", '{"accept": "perhaps"}'])

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from move37.agents.events import ApprovalClosed, ApprovalRequested, Event, Spoke, StageStarted
 from move37.agents.inbox import Inbox
-from move37.app.chat import PipeSeat, completions, history, lines_of
+from move37.app.chat import PipeInput, completions, history, lines_of
 from move37.app.live_state import LiveState
 from move37.app.orders import (
     HELP,
@@ -359,7 +359,7 @@ def test_a_pipe_is_read_to_its_end_and_ends_nothing(monkeypatch: pytest.MonkeyPa
             done.set()
         return answer
 
-    with PipeSeat(Console(file=out), LiveState(BITS_PER_BYTE), hand_over, lambda order: looked.append(order.verb)):
+    with PipeInput(Console(file=out), LiveState(BITS_PER_BYTE), hand_over, lambda order: looked.append(order.verb)):
         assert done.wait(10.0)
     heard = [said.text for said in inbox.take_lines()]
     assert heard == ["first", "\ufffd\ufffd second", "last without newline"]

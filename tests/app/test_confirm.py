@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from move37.agents.claiming import ClaimWatch
+from move37.agents.discovery_claim import ClaimWatch
 from move37.app.confirmation import keep_lesson, told_on_stderr
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive

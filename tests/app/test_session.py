@@ -8,14 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from move37.app import session, wiring
-from move37.app.session import conclude, next_commands
+from move37.app.ending import conclude, next_commands
+from move37.app.orders import Order
 from move37.app.settings import load
+from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.store import Archive
 from tests.app.campaigns import SHORTENED, a_whole_campaign
 from tests.app.test_display import everything
@@ -78,7 +82,7 @@ def test_what_does_not_stop_is_cancelled(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(wiring, "run_campaign", a_deaf_campaign)
     monkeypatch.setattr(session, "GRACE", 0.0)
     monkeypatch.setattr(session, "_end", lambda: None)  # it would end the tests
-    assert session.conduct(load({"home": tmp_path / "home"}), seated=False) == 130
+    assert session.conduct(load({"home": tmp_path / "home"}), interactive=False) == 130
     with Archive.open(tmp_path / "home", readonly=True) as archive:
         assert archive.campaigns()[0].status == "stopped"
 
@@ -89,6 +93,38 @@ def test_the_end_names_the_shortcuts(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert all(sentence in out for sentence in SHORTENED)
     assert str(tmp_path / "reports" / "campaign-1.html") in out
+
+
+def test_orders_of_a_pipe_and_of_other_processes_are_carried_out_by_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From two threads an approval typed on the pipe and one of the page could both count for the same request."""
+    reading_end, writing_end = os.pipe()
+    monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"fileno": lambda self: reading_end})())
+    threads: dict[str, str] = {}
+    carry_out = session.carry_out
+
+    def noted(order: Order, *args: Any, **more: Any) -> str:
+        threads[order.verb] = threading.current_thread().name
+        return carry_out(order, *args, **more)
+
+    async def a_steered_campaign(settings: Any, *, inbox: Any, on_event: Any, on_ready: Any) -> None:
+        with Archive.open(settings.home) as archive:
+            campaign = archive.begin_campaign(a_brief(budget=1))
+            on_ready(campaign, None)
+            os.write(writing_end, b"/pause\n")
+            with Controls(settings.home) as controls:
+                controls.post(campaign.id, ControlKind.UNDO)
+            async with asyncio.timeout(60):
+                while len(threads) < 2:
+                    await asyncio.sleep(0.02)
+            archive.update_campaign(campaign.id, status="stopped")
+
+    monkeypatch.setattr(session, "carry_out", noted)
+    monkeypatch.setattr(wiring, "run_campaign", a_steered_campaign)
+    assert session.conduct(load({"home": tmp_path / "home"}), interactive=True) == 0
+    os.close(writing_end)
+    assert threads == {"pause": threading.main_thread().name, "undo": threading.main_thread().name}
 
 
 def test_an_unfinished_campaign_is_to_be_resumed(tmp_path: Path) -> None:

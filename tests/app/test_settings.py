@@ -157,7 +157,7 @@ def test_a_default_that_the_guide_or_a_flag_names_is_the_settings_own(tmp_path: 
     told = {
         k: d for keys, defaults in guided() if len(keys) == len(defaults) for k, d in zip(keys, defaults, strict=True)
     }
-    for name, parameter in signature(campaign(seated=False), eval_str=True).parameters.items():
+    for name, parameter in signature(campaign(interactive=False), eval_str=True).parameters.items():
         for option in getattr(parameter.annotation, "__metadata__", ()):
             if (shown := re.search(r"\[default: (\S+)\]", option.help or "")) and name in Sources.model_fields:
                 told[f"--{name}"] = shown[1]

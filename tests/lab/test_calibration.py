@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from move37.lab.calibration import Calibrations, ScaleCalibration, best_rates, calibrated
 from move37.lab.errors import LabError
-from move37.lab.ladder import resolution
+from move37.lab.halving import resolution
 from move37.lab.records import BITS_PER_BYTE, Measurement
 from move37.lab.scale import CPU, PAPER, SMALL
 from move37.lab.statistics.noise import NOISE, noise_of

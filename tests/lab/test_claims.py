@@ -17,15 +17,13 @@ from move37.lab.claims import (
     QUESTIONS,
     WIDER,
     WORDS,
-    EvidenceStep,
     claim_lesson,
     claim_text,
-    ladder_of,
     pairs_of,
-    position,
     settled,
     unasked,
 )
+from move37.lab.evidence_ladder import EvidenceStep, ladder_of, position
 from move37.lab.records import BITS_PER_BYTE, Claim, Comparison, Experiment, ExperimentStatus, Role, Verdict
 from tests.builders import a_candidate, a_gate, a_measurement
 

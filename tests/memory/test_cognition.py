@@ -11,7 +11,7 @@ import pytest
 from move37.memory.minilm import MiniLM
 from move37.memory.papers import BUILTIN, builtin_entries, operators
 from move37.memory.prebuilt import FILE, Prebuilt, build, key_of
-from move37.memory.records_to_points import all_passages
+from move37.memory.records_to_vectors import all_passages
 from move37.memory.render import stored
 
 

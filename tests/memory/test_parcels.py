@@ -16,7 +16,7 @@ from move37.memory.importing import bring_in
 from move37.memory.parcels import UNREADABLE, Parcel, Parcels, packed, unpacked
 from move37.memory.recall import PARCELS
 from move37.memory.records import Entry
-from move37.memory.records_to_points import entry_points
+from move37.memory.records_to_vectors import entry_points
 from move37.memory.stats import count
 from move37.memory.store import Point, Sparse
 from tests.memory.conftest import a_lesson, an_entry

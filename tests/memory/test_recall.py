@@ -98,13 +98,14 @@ async def test_a_cycle_recalls_asks_and_remembers(memory: Memory):
 
 async def test_a_recollection_carries_every_field_whole_however_small_the_budget(memory: Memory):
     long = "the state oscillates between two values and never settles; " * 40
-    await memory.remember(a_lesson(why=long, symptoms=("the loss oscillates",)))
+    await memory.remember(a_lesson(why=long, symptoms=("the loss oscillates",), next_operators=("beta_one",)))
     await memory.remember(a_lesson(experiment="exp-2", seen="the loss oscillates a little", symptoms=()))
     memory.index().put_entries([an_entry(remedy="Clip what oscillates at 1.8, then widen it again.")])
     for budget in (0, 50, 150, 400, 900, 4000):
         for item in await memory.recall("the loss oscillates", k=6, budget_tokens=budget):
             if item.kind == "analysis":
                 assert item.next == "clip beta at 1.8" and item.lesson and item.evidence is not None
+                assert item.next_operators == (("beta_one",) if item.key == "exp-1" else None)
                 assert item.why == (long if item.key == "exp-1" else "the state oscillates")
                 assert item.evidence.effects == a_lesson().effects and item.probes == a_lesson().probes
             else:

@@ -26,7 +26,7 @@ class LocalModel(NamedClient):
         self._name = name
         self._server = server
         self._options = options
-        self._context = context_tokens
+        self.context_tokens = context_tokens  # of the window
         self._inner: ChatCompletionClient | None = None
         self._address = ""
 
@@ -60,7 +60,7 @@ class LocalModel(NamedClient):
 
     def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
         """Of the window that the process was started with."""
-        return max(0, self._context - self.count_tokens(messages))
+        return max(0, self.context_tokens - self.count_tokens(messages))
 
     @property
     def capabilities(self) -> Any:

@@ -16,6 +16,7 @@ from move37.agents.models.provider import (
     key_for,
     no_key,
 )
+from move37.agents.models.window import window_in
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -79,4 +80,12 @@ def _adapt_to_sdk(client: Any, options: ModelOptions) -> None:
     messages.create = adapted
 
 
-PROVIDER = Provider(name="anthropic", open=_open, key_variable=KEY)
+async def _window(client: Any, name: str) -> int | None:
+    """As AutoGen's table has it, where it has this very name; else as the list of models says."""
+    from autogen_ext.models.anthropic import _model_info
+
+    known = _model_info._MODEL_TOKEN_LIMITS.get(name)
+    return known or window_in(await client._client.get("/v1/models?limit=1000", cast_to=object), name)
+
+
+PROVIDER = Provider(name="anthropic", open=_open, key_variable=KEY, window=_window)

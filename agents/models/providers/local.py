@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from move37.agents.errors import BadModel
 from move37.agents.models.provider import ModelOptions, Provider
@@ -29,4 +29,10 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     return LocalModel(name, LocalServer(path, ("--context", str(window))), bounded, context_tokens=window)
 
 
-PROVIDER = Provider(name="local", open=_open, form="NAME-or-PATH", local=True)
+async def _window(client: Any, name: str) -> int | None:
+    """That which its process is started with."""
+    window: int = client.context_tokens
+    return window
+
+
+PROVIDER = Provider(name="local", open=_open, form="NAME-or-PATH", local=True, window=_window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from move37.agents.models.provider import ModelOptions, Provider, check_address, info, is_loopback, sampling
+from move37.agents.models.window import window_in
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -29,4 +30,9 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     return opened
 
 
-PROVIDER = Provider(name="ollama", open=_open, address_variable="OLLAMA_HOST", local=True)
+async def _window(client: Any, name: str) -> int | None:
+    """That of the running model: a server gives it less than it was made for, and cuts what is longer."""
+    return window_in([model.model_dump() for model in (await client._client.ps()).models], name)
+
+
+PROVIDER = Provider(name="ollama", open=_open, address_variable="OLLAMA_HOST", local=True, window=_window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from move37.agents.models.provider import (
     CONNECT_SECONDS,
@@ -17,6 +18,7 @@ from move37.agents.models.provider import (
     no_key,
     sampling,
 )
+from move37.agents.models.window import window_in
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -78,4 +80,13 @@ def _known(name: str) -> bool:
     return True
 
 
-PROVIDER = Provider(name="openai", open=_open, key_variable=KEY)
+async def _window(client: Any, name: str) -> int | None:
+    """As AutoGen's table has it for OpenAI's own, whose list does not say; as the list says for everybody else's."""
+    from autogen_ext.models.openai import _model_info
+
+    if urlsplit(str(client._client.base_url)).hostname == "api.openai.com":
+        return _model_info.get_token_limit(name) if _known(name) else None
+    return window_in(await client._client.get("/models", cast_to=object), name)
+
+
+PROVIDER = Provider(name="openai", open=_open, key_variable=KEY, window=_window)

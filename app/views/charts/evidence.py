@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import GREEN, RED, Chart, Figure, label, words
-from move37.lab.claims import EvidenceStep, ladder_of, position
+from move37.lab.evidence_ladder import EvidenceStep, ladder_of, position
 from move37.lab.records import Experiment
 from move37.lab.tasks.registry import asks_questions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import (
@@ -33,6 +33,8 @@ from move37.app.views.search import (
 )
 from move37.app.views.words import ENDED
 from move37.lab.records import Experiment, Role
+
+Spot = tuple[float, float]  # of a mark in the family tree: generation, and a row from the top down, negative
 
 
 def progress(view: CampaignView) -> Chart | None:
@@ -168,7 +170,7 @@ def tree(view: CampaignView) -> Chart | None:
         return None
     shown = [e for e in everybody if e.role is Role.CANDIDATE or e.id in made_from.values()]
     depth = depths(made_from, [e.id for e in shown])
-    places = _places(shown, made_from, depth)
+    places = _places([e.id for e in shown], made_from, depth)
     xs: list[float | None] = []
     ys: list[float | None] = []
     for child, parent in made_from.items():
@@ -182,7 +184,7 @@ def tree(view: CampaignView) -> Chart | None:
         families.setdefault(e.family or "not named", []).append(e)
     data += [_family(name, i, mine, places) for i, (name, mine) in enumerate(families.items())]
     layout = {
-        "height": max(360, 90 + 26 * len(places)),
+        "height": max(360, 90 + 26 * len({row for _, row in places.values()})),
         "margin": {"l": 130, "t": 30},  # the baselines' names stand left of their marks
         "xaxis": {"title": {"text": "generations from the oldest ancestor"}, "dtick": 1, "zeroline": False},
         "yaxis": {"visible": False},
@@ -193,30 +195,27 @@ def tree(view: CampaignView) -> Chart | None:
     return Chart(title="Family tree", note=note, figure={"data": data, "layout": layout}, wide=True)
 
 
-def _places(
-    shown: Sequence[Experiment], made_from: dict[str, str], depth: dict[str, int]
-) -> dict[str, tuple[float, float]]:
+def _places(idents: Sequence[str], made_from: Mapping[str, str], depth: Mapping[str, int]) -> dict[str, Spot]:
     """Every leaf on a line of its own, every ancestor in the middle of its children, so that no edges cross."""
     below: dict[str, list[str]] = {}
-    for e in shown:
-        if made_from.get(e.id) in depth:
-            below.setdefault(made_from[e.id], []).append(e.id)
-    rows: dict[str, float] = {}
+    for ident in idents:
+        parent = made_from.get(ident)
+        if parent is not None and depth.get(parent) == depth[ident] - 1:  # else an odd archive's circle, cut here
+            below.setdefault(parent, []).append(ident)
+    order: list[str] = []  # everybody before their children
+    rest = [ident for ident in reversed(idents) if depth[ident] == 0]
+    while rest:
+        order.append(rest.pop())
+        rest += reversed(below.get(order[-1], ()))
+    leaves = [ident for ident in order if ident not in below]
+    rows = {ident: float(row) for row, ident in enumerate(leaves)}
+    for ident in reversed(order):
+        if ident in below:
+            rows[ident] = sum(rows[child] for child in below[ident]) / len(below[ident])
+    return {ident: (float(depth[ident]), -rows[ident]) for ident in order}
 
-    def settle(ident: str) -> float:
-        if ident not in rows:
-            rows[ident] = -1.0  # an odd archive's circle ends here
-            kids = [settle(child) for child in below.get(ident, ())]
-            rows[ident] = sum(kids) / len(kids) if kids else float(sum(r == int(r) for r in rows.values()))
-        return rows[ident]
 
-    for e in shown:
-        if depth[e.id] == 0:
-            settle(e.id)
-    return {e.id: (float(depth[e.id]), -rows.get(e.id, 0.0)) for e in shown}
-
-
-def _family(family: str, index: int, mine: Sequence[Experiment], places: dict[str, tuple[float, float]]) -> Figure:
+def _family(family: str, index: int, mine: Sequence[Experiment], places: Mapping[str, Spot]) -> Figure:
     own = [e.role is Role.BASELINE for e in mine]
     return {
         "type": "scatter",

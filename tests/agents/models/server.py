@@ -58,12 +58,15 @@ def answering(*answers: tuple[Any, ...]) -> Iterator[tuple[str, list[dict[str, A
 
 
 @contextmanager
-def serving(answer_to: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def serving(
+    answer_to: Callable[[dict[str, Any]], tuple[Any, ...]], *, models: Any = None
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A server whose answer to a request is (status, body) or (status, body, headers).
 
     A str body is wrapped as a chat completion, bytes are sent as they are; status 0 closes the connection unanswered.
     A callable body is called and gives the body, while other requests are answered: one that waits is a slow server.
-    Gives its base URL and the requests that it got, headers under "headers".
+    `models` is its answer to every GET: a list of models. Gives its base URL and the requests that it got, headers
+    under "headers".
     """
     requests: list[dict[str, Any]] = []
     lock = threading.Lock()
@@ -84,6 +87,14 @@ def serving(answer_to: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Iterator[
             headers = {"content-type": "application/json", "content-length": str(len(data))} | (more[0] if more else {})
             for name, value in headers.items():
                 self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            data = json.dumps(models).encode()
+            self.send_response(404 if models is None else 200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 

@@ -25,7 +25,10 @@ WHOLE = json.dumps(completion(GOOD)).encode()
 def text_of(body: bytes, content_type: str = "application/json", **given: Any) -> str:
     answer = read(200, content_type, body, proven=True, **given)
     assert answer.ok, answer.words
-    return str(answer.data["choices"][0]["message"]["content"])
+    message = answer.data["choices"][0]["message"]
+    if calls := message.get("tool_calls"):  # the form of the reply, taken for a function: repair.py reads it
+        return str(calls[-1]["function"]["arguments"])
+    return str(message["content"])
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -204,6 +207,48 @@ def test_a_call_that_was_offered_is_one_wherever_it_stands(fields: dict[str, Any
     call = data["choices"][0]["message"]["tool_calls"][0]["function"]
     assert (call["name"], json.loads(call["arguments"])) == ("recall", {"q": "gates"})
     assert data["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "ollama"])
+def test_a_call_of_what_was_not_offered_reaches_who_can_answer_it_beside_the_others(dialect: Dialect) -> None:
+    calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("recall", "browse")]
+    said = message(content="I look.", tool_calls=[*calls, {}, {"function": {"arguments": '{"a": 1}'}}])
+    data = read(200, "", json.dumps(said).encode(), proven=True, tools=["recall"], dialect=dialect).data
+    names = {
+        "openai": lambda: [c["function"]["name"] for c in data["choices"][0]["message"]["tool_calls"]],
+        "anthropic": lambda: [c["name"] for c in data["content"][1:]],
+        "ollama": lambda: [c["function"]["name"] for c in data["message"]["tool_calls"]],
+    }[dialect]()
+    assert names == ["recall", "browse", "unnamed"]
+
+
+USAGES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "OpenAI's": ({"prompt_tokens": 900, "prompt_tokens_details": {"cached_tokens": 800}}, (900, 800)),
+    "OpenAI's responses": ({"input_tokens": 900, "input_tokens_details": {"cached_tokens": 800}}, (900, 800)),
+    "Anthropic's": (
+        {"input_tokens": 60, "cache_read_input_tokens": 800, "cache_creation_input_tokens": 40},
+        (900, 800),
+    ),
+    "Anthropic's, by a gateway": (
+        {
+            "prompt_tokens": 900, "cache_read_input_tokens": 800, "cache_creation_input_tokens": 40,
+            "prompt_tokens_details": {"cached_tokens": 800},
+        },
+        (900, 800),
+    ),
+    "DeepSeek's": ({"prompt_tokens": 900, "prompt_cache_hit_tokens": 800, "prompt_cache_miss_tokens": 100}, (900, 800)),
+    "Moonshot's": ({"prompt_tokens": 900, "cached_tokens": 800}, (900, 800)),
+    "nothing said": ({"prompt_tokens": 900, "prompt_tokens_details": None}, (900, 0)),
+    "nonsense": ({"prompt_tokens": 900, "prompt_tokens_details": {"cached_tokens": "many"}}, (900, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("usage", "counted"), USAGES.values(), ids=USAGES.keys())
+def test_prompt_tokens_and_those_of_them_that_were_cached_are_read_in_any_spelling(
+    usage: dict[str, Any], counted: tuple[int, int]
+) -> None:
+    found = completion_in(completion(GOOD) | {"usage": usage})
+    assert found is not None and (found.prompt_tokens, found.cached_tokens) == counted
 
 
 BROKEN: dict[str, tuple[bytes, int]] = {

@@ -118,6 +118,36 @@ async def test_calls_of_tools_pass_and_no_form_constrains_the_decoding_then() ->
     assert inner.options[0]["json_output"] is None and "done with the tools" in inner.asked[0][0]
 
 
+CALLS = {
+    "the form, as a function": ([("Critique", GOOD)], "the reply"),
+    "the form, with a name of no function": ([("final_answer", GOOD)], "the reply"),
+    "another tool": ([("browse", '{"q": "gates"}')], "calls"),
+    "another tool beside one that exists": ([("browse", "{}"), ("check", "{}")], "calls"),
+    "the form beside a tool that exists": ([("check", "{}"), ("Critique", GOOD)], "calls"),
+}
+
+
+@pytest.mark.parametrize(("called", "found"), CALLS.values(), ids=CALLS.keys())
+async def test_a_call_of_a_tool_that_was_not_offered_is_the_reply_or_the_agents_to_answer(
+    called: list[tuple[str, str]], found: str
+) -> None:
+    calls = [FunctionCall(id=str(n), name=name, arguments=words) for n, (name, words) in enumerate(called)]
+    client, _ = repaired(Texts(calls))
+    tool: ToolSchema = {"name": "check", "description": "gates", "parameters": {"type": "object", "properties": {}}}
+    result = await client.create(ASKED, json_output=Critique, tools=[tool])
+    if found == "calls":
+        assert result.content == calls
+    else:
+        assert Critique.model_validate_json(str(result.content)).accept
+
+
+async def test_who_calls_a_tool_where_none_can_be_called_is_told_so() -> None:
+    inner = Texts([FunctionCall(id="1", name="check", arguments="{}")], '<tool_call>{"name": "check"}', GOOD)
+    client, _ = repaired(inner)
+    await client.create(ASKED, json_output=Critique)
+    assert [sum("no tool can be called now" in text for text in asked) for asked in inner.asked] == [0, 1, 1]
+
+
 async def test_a_role_that_renders_its_own_context_makes_it_shorter_itself() -> None:
     asked: list[int] = []
 

@@ -72,9 +72,23 @@ def test_what_the_search_says_to_try_next_the_search_understands() -> None:
             source=ask(Code, accepted_as(offer)).source,
         ),
     )
-    lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next=report.next)
+    named = report.analysis(author="designer (search)").next_operators
+    lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next="other words", next_operators=named)
     advised = researcher.advice([lesson])
     assert any(operator in advised for operator in analyst.LIKELY), report.next
+
+
+@pytest.mark.parametrize("named", [(), ("rotary", "an operator of tomorrow"), None])
+def test_operators_to_try_are_data_and_words_are_read_where_there_is_none(named: tuple[str, ...] | None) -> None:
+    words = "Take out short_conv and keep the rest."  # which the grammar's words would read as a wish for it
+    lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next=words, next_operators=named)
+    assert set(researcher.advice([lesson])) == ({"short_conv"} if named is None else {*named[:1]})
+
+
+def test_a_language_model_is_not_asked_for_operators_beside_its_words() -> None:
+    assert "next_operators" not in str(Report.model_json_schema())
+    said = Report(expected="e", seen="s", why="w", next="try a short_conv")
+    assert said.analysis(author="a model").next_operators is None
 
 
 def test_its_own_effects_travel_as_numbers() -> None:

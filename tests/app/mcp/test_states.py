@@ -173,6 +173,17 @@ async def test_a_prediction_in_numbers_is_stored_to_be_scored_and_words_say_how(
     assert other.forecasts == (Forecast(author="Researcher", effect=0.03, low=0.0, high=0.06),)
 
 
+async def test_a_forecast_out_of_order_is_told_as_it_is_stored(tmp_path: Path) -> None:
+    async with an_agent(tmp_path) as agent:
+        told = await agent("propose", **IDEA | {"predicted_effect": "+0.09 [0.06, 0.00] bits"})
+    with Archive.open(tmp_path, readonly=True) as archive:
+        hypothesis = archive.experiment(told["proposal"]).hypothesis
+    assert hypothesis is not None
+    (stored,) = hypothesis.forecasts
+    assert told["forecast"] == {"effect": stored.effect, "low": stored.low, "high": stored.high}
+    assert (stored.effect, stored.low, stored.high) == (0.06, 0.0, 0.06) and "put in order" in told["note"]
+
+
 # Places -----------------------------------------------------------------------------------------------------------
 
 

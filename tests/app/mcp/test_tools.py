@@ -19,6 +19,7 @@ from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
 from move37.app.settings import load
 from move37.lab.archive.store import Archive
+from tests.agents import contexts
 from tests.agents.scripted import some_code
 
 WORDS = {"motivation": "gates forget what is old", "predicted_effect": "+0.05 bits"}
@@ -119,6 +120,29 @@ async def test_what_is_known_is_read_compactly(tmp_path: Path) -> None:
         for answer in (read, context, await agent("status"), await agent("leaderboard")):
             text = json.dumps(answer)
             assert '"seed"' not in text and '"fresh"' not in text and "decide" not in text
+
+
+async def test_no_tool_and_no_resource_tells_a_value_that_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contexts, "Arithmetic", contexts.Marked)
+    told: list[str] = []
+    async with an_agent(tmp_path) as agent:
+        idents = [await agent.whole(n) for n in (1, 2, 3)]
+        assert await agent.lab.until(lambda: agent.lab.ended or agent.lab.trouble, 60)
+        baselines = [row["id"] for row in (await agent("status"))["baselines"]]
+        for ident in (*idents, *baselines):
+            told += [json.dumps(await agent(tool, **{word: ident})) for tool, word in
+                     (("read_experiment", "id"), ("wait", "experiment"))]  # fmt: skip
+            told.append(str(await agent.client.read_resource(f"experiment://{ident}")))
+        for tool in ("brief", "context", "status", "leaderboard", "principles"):
+            told.append(json.dumps(await agent(tool)))
+        told.append(json.dumps(await agent("recall", query="forget gates")))
+    with Archive.open(tmp_path, readonly=True) as archive:
+        fresh = [m.value for e in archive.experiments() for m in e.measurements if m.fresh]
+    assert len(fresh) >= 6 and all(contexts.DECIDING.search(f"{value:.3g}") for value in fresh)
+    assert not [text for text in told if contexts.DECIDING.search(text)]
+    assert any("fresh seeds" in text for text in told)  # the verdict is told
 
 
 async def test_resources_are_experiments_and_papers(tmp_path: Path) -> None:

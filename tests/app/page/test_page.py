@@ -23,7 +23,7 @@ from tests.app.page.conftest import PATIENCE, a_port, served, wait_for
 pytestmark = pytest.mark.page
 OUT_OF_SIGHT = """[...document.querySelectorAll("main.content td, main.content th")].filter(
     e => e.offsetWidth && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent)"""
-SECTIONS = ("now", "board", "plots", "tree", "compare", "story", "memory", "data", "e/c1-001")
+SECTIONS = ("now", "board", "plots", "tree", "compare", "story", "insight", "memory", "data", "e/c1-001")
 
 
 @pytest.fixture(scope="module")

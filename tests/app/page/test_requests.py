@@ -1,11 +1,12 @@
-"""What waits for a word, on the page of somebody else: the browser is simulated, the page's own code is real."""
+"""Who answers and who speaks at one moment: the browser is simulated, the page's own code is real."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from move37.agents.events import ApprovalClosed, ApprovalRequested
 from move37.app.live_log import LiveLog
 from move37.lab.archive.controls import ControlKind, Controls
+from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
 from tests.app.campaigns import a_whole_campaign
 from tests.app.page.conftest import PATIENCE
@@ -40,14 +42,12 @@ def live(tmp_path: Path) -> Iterator[LiveLog]:
         yield live
 
 
-async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
-    tmp_path: Path, live: LiveLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The answer was lost with the request's card, and with it a reason that was half typed under another request."""
-    from nicegui import context, ui
+@asynccontextmanager
+async def looking_at(home: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, Any]]:
+    """A viewer of the page, and what is shown there: a function from a kind of element."""
+    from nicegui import context
     from nicegui.storage import Storage
     from nicegui.testing import user_simulation
-    from nicegui.testing.user_interaction import UserInteraction
     from nicegui.testing.user_notify import UserNotify
 
     from move37.app.page.hub import Hub
@@ -58,23 +58,35 @@ async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
             assert context.client  # as the real one: a deleted place cannot be told anything
             super().__call__(message, **options)
 
-    monkeypatch.setattr(Storage, "path", tmp_path / "page")
-    hub = Hub(tmp_path)
+    monkeypatch.setattr(Storage, "path", home / "page")
+    hub = Hub(home)
     async with AsyncExitStack() as opened:
         opened.callback(hub.close)
         user = await opened.enter_async_context(user_simulation())
         routes(hub)
         user.notify = Told()
-        client = await user.open("/c/1/now")
+        client = await user.open(path)
+        yield user, lambda kind: [e for e in client.elements.values() if type(e) is kind]
 
-        def shown(kind: type) -> list[Any]:
-            return [e for e in client.elements.values() if type(e) is kind]
 
+def does(user: Any, element: Any, what: str) -> None:
+    from nicegui.testing.user_interaction import UserInteraction
+
+    UserInteraction(user, {element}, None).trigger(what)
+
+
+async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
+    tmp_path: Path, live: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was lost with the request's card, and with it a reason that was half typed under another request."""
+    from nicegui import ui
+
+    async with looking_at(tmp_path, "/c/1/now", monkeypatch) as (user, shown):
         await until(lambda: len(shown(ui.input)) == 2)
         assert sum("Without an answer it goes on in 10 min" in label.text for label in shown(ui.label)) == 2
         typed = shown(ui.input)[1]
         typed.set_value("too close to the")
-        UserInteraction(user, {next(b for b in shown(ui.button) if b.text == "Approve")}, None).trigger("click")
+        does(user, next(b for b in shown(ui.button) if b.text == "Approve"), "click")
         with Controls(tmp_path) as controls:
             await until(lambda: controls.of(1))
             (order,) = controls.take(1)
@@ -84,6 +96,67 @@ async def test_who_answers_too_late_is_told_and_what_is_typed_elsewhere_stays(
             controls.answer(order.id, TOO_LATE)
         await until(lambda: user.notify.contains(TOO_LATE))
         assert shown(ui.input) == [typed] and typed.value == "too close to the"
+
+
+async def test_a_line_is_sent_once_and_what_is_typed_before_its_answer_stays(
+    tmp_path: Path, live: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Return sent the line again, and the answer wiped what had been typed since."""
+    from nicegui import ui
+
+    async with looking_at(tmp_path, "/c/1/now", monkeypatch) as (user, shown):
+        await until(lambda: shown(ui.textarea))
+        (box,) = shown(ui.textarea)
+        box.set_value("vary the floor")
+        for _ in range(2):
+            does(user, box, "keydown.enter")
+        with Controls(tmp_path) as controls:
+            await until(lambda: controls.of(1))
+            box.set_value("and then")
+            controls.answer(controls.of(1)[0].id, "noted")
+            await until(lambda: user.notify.contains("noted"))
+            await asyncio.sleep(0.3)
+            assert [order.text for order in controls.of(1)] == ["vary the floor"] and box.value == "and then"
+
+
+async def test_what_nobody_takes_stays_in_the_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long line was gone when the campaign had ended meanwhile."""
+    from nicegui import ui
+
+    a_whole_campaign(tmp_path)
+    async with looking_at(tmp_path, "/c/1/now", monkeypatch) as (user, shown):
+        await until(lambda: shown(ui.textarea))
+        (box,) = shown(ui.textarea)
+        for line in ("vary the floor", "/nonsense"):
+            box.set_value(line)
+            does(user, box, "keydown.enter")
+            await until(lambda: user.notify.messages)
+            assert box.value == line
+            user.notify.messages.clear()
+
+
+async def test_of_a_long_conversation_an_open_page_holds_no_more_than_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that was open all night held every line of it."""
+    from nicegui import ui
+
+    a_whole_campaign(tmp_path, finished=False)
+    with Archive.open(tmp_path) as archive:
+        async with looking_at(tmp_path, "/c/1/now", monkeypatch) as (_, shown):
+            monkeypatch.setattr(sys.modules["move37.app.page.now"], "SHOWN", 20)
+            monkeypatch.setattr(sys.modules["move37.app.page.hub"], "FRESH", 0.0)
+
+            def lines() -> list[str]:
+                return re.findall(r"line \d+ of the night", "".join(e.content for e in shown(ui.html)))
+
+            await until(lambda: any("try a short convolution" in e.content for e in shown(ui.html)))
+            for n in range(60):
+                said = Message(source="Critic", to="Lab", text=f"line {n} of the night", at=now(), experiment="c1-001")
+                archive.say(1, said)
+                if n % 6 == 5:
+                    await until(lambda last=said.text: last in lines())
+            assert 20 <= len(lines()) < 30 and lines()[-1] == "line 59 of the night"
 
 
 async def until(happens: Callable[[], Any]) -> None:

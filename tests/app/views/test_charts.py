@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from move37.app.views.campaign import CampaignView, view_of
 from move37.app.views.charts import campaigns_over_compute, discoveries, progress, standings, trade, training
+from move37.app.views.charts.search import _places
 from move37.app.views.charts.shared import BAND, Chart
 from move37.app.views.curves import scatter, smoothed
 from move37.app.views.discoveries import binomial_range
+from move37.app.views.lineage import depths
 from move37.lab.archive.live import Curve
 from move37.lab.archive.store import Archive
 from tests.app.campaigns import a_whole_campaign
@@ -84,3 +86,24 @@ def test_the_band_of_luck_holds_what_it_says_and_no_more(count: int) -> None:
     assert low + high == count and math.fsum(chances[low : high + 1]) >= 0.95
     if high > low + 1:
         assert math.fsum(chances[low + 1 : high]) < 0.95
+
+
+@given(st.lists(st.integers(0, 40), max_size=40))
+def test_in_the_tree_no_two_marks_share_a_place_and_every_leaf_has_a_row(parents: list[int]) -> None:
+    """Leaves of one ancestor stood on the row of another's, and a long line of descent ended in a RecursionError."""
+    made_from = {str(n): str(parent % n) for n, parent in enumerate(parents, 1)}
+    idents = [str(n) for n in range(len(parents) + 1)]
+    places = _places(idents, made_from, depths(made_from, idents))
+    leaves = [ident for ident in idents if ident not in made_from.values()]
+    assert len(set(places.values())) == len(idents)
+    assert sorted(places[ident][1] for ident in leaves) == [float(-row) for row in reversed(range(len(leaves)))]
+    for child, parent in made_from.items():
+        assert places[child][0] == places[parent][0] + 1
+
+
+def test_a_line_of_descent_may_be_long_and_a_circle_is_cut() -> None:
+    made_from = {str(n): str(n - 1) for n in range(1, 1_200)}
+    idents = [str(n) for n in range(1_200)]
+    assert _places(idents, made_from, depths(made_from, idents))["1199"] == (1_199.0, 0.0)
+    circle = {"a": "b", "b": "a"}
+    assert set(_places(["a", "b"], circle, depths(circle, ["a", "b"]))) == {"a", "b"}

@@ -20,7 +20,8 @@ from move37.app.views.leaderboard import board_of
 from move37.app.views.search import claim
 from move37.app.views.story import night_of
 from move37.lab.archive.store import Archive
-from move37.lab.claims import BASELINE, QUESTIONS, RUN_SECONDS, asking_seconds, claim_text, ladder_of, position, settled
+from move37.lab.claims import BASELINE, QUESTIONS, RUN_SECONDS, asking_seconds, claim_text, settled
+from move37.lab.evidence_ladder import ladder_of, position
 from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Comparison, Experiment, ExperimentStatus, StageRecord
 from tests.app.campaigns import a_whole_campaign
 

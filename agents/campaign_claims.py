@@ -1,9 +1,9 @@
 """A campaign's last stage: the claim's questions are asked of candidates that beat both baselines on fresh seeds.
 
-Read `confirm_standing` first. It asks what `move37 confirm` asks (`agents/claiming.py`), for the clearest candidate
-first and while the time lasts: by the preset (`Schedule.claims`), or because the brief says so. What is not finished
-stays open and is reported; `move37 confirm ID` or `move37 resume` continues there. Messages stand as the Lab's in the
-candidate's conversation.
+Read `confirm_standing` first. It asks what `move37 confirm` asks (`agents/discovery_claim.py`), for the clearest
+candidate first and while the time lasts: by the preset (`Schedule.claims`), or because the brief says so. What is not
+finished stays open and is reported; `move37 confirm ID` or `move37 resume` continues there. Messages stand as the Lab's
+in the candidate's conversation.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from move37.agents import claiming, remembering
+from move37.agents import discovery_claim, remembering
 from move37.agents.bookkeeping import tell_budget
-from move37.agents.claiming import BEGUN, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.context import CampaignContext
+from move37.agents.discovery_claim import BEGUN, ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.errors import NotConfirmable
 from move37.agents.events import ExperimentUpdated, Notice, Spoke, StageFinished, StageStarted, TrainingUpdated
 from move37.agents.promotion import OpenExperiment
@@ -96,7 +96,7 @@ async def _ask(
 
     try:
         task.check_sealed()
-        claim = await claiming.ask(ground, experiment, ConfirmationRequest(seeds=_seeds(campaign)), go_on)
+        claim = await discovery_claim.ask(ground, experiment, ConfirmationRequest(seeds=_seeds(campaign)), go_on)
     except (NotConfirmable, BadCorpus) as error:
         _say(campaign, ident, f"No claim is asked of {ident}: {error}.")
         claim = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from move37.agents import tuning
 from move37.agents.ablation import Ablation, ablated
 from move37.agents.errors import NotConfirmable
-from move37.lab import ladder, measuring
+from move37.lab import halving, measuring
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, SEEDS, WIDER
@@ -188,7 +188,7 @@ def _plan(
     if begun is not None:
         return decode(ConfirmationPlan, begun["plan"])
     which = confirmations(archive.experiments()) + 1
-    able = ladder.resolution(
+    able = halving.resolution(
         [experiment.measurements], metric=task.metric, wanted=wanted.seeds or SEEDS, smallest=task.smallest_effect,
         confirmation=which,
     )  # fmt: skip
@@ -222,14 +222,14 @@ async def _family(
 
 def _contender(experiment: Experiment, task: Task) -> Contender:
     assert experiment.candidate is not None
-    rate = ladder.tuned_rate(experiment.measurements, metric=task.metric, default=task.schedule("quick").learning_rate)
+    rate = halving.tuned_rate(experiment.measurements, metric=task.metric, default=task.schedule("quick").learning_rate)
     return Contender(id=experiment.id, name=experiment.name or experiment.id, candidate=experiment.candidate, rate=rate)
 
 
 def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: Task) -> tuple[Contender, ...]:
     own = [e for e in everybody if e.role is Role.BASELINE and e.campaign == experiment.campaign and e.candidate]
     steps = max((m.steps for e in own for m in e.measurements if m.metric == task.metric.name), default=0)
-    best = ladder.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps)
+    best = halving.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps)
     if not best:
         raise NotConfirmable(f"no baseline of campaign {experiment.campaign} was measured: there is nothing to beat")
     return tuple(_contender(next(e for e in own if e.id == ident), task) for ident in best)

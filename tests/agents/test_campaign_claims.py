@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from move37.agents import claiming, ledger, standing_claims, tuning
+from move37.agents import campaign_claims, discovery_claim, ledger, tuning
 from move37.agents.approval import Approvals
 from move37.agents.blocks import ledger_line
 from move37.agents.clock import Clock
@@ -96,7 +96,7 @@ def a_second_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(task: Reckoned, cache: Path, path: Path | None, missing: dict[str, str]) -> Reckoned:
         return a_task(cache.parent)
 
-    monkeypatch.setattr(claiming, "second_task", opened)
+    monkeypatch.setattr(discovery_claim, "second_task", opened)
 
 
 def a_task(home: Path, **changes: Any) -> Reckoned:
@@ -158,8 +158,8 @@ def a_campaign(home: Path, *, task: Any = None, archive: Archive | None = None, 
 
 
 async def the_stage(context: CampaignContext, limit: str = "") -> None:
-    await standing_claims.confirm_standing(context, lambda e: open_experiment(context, e, lambda: limit), lambda: limit)
-    standing_claims.tell_open(context, "finished")
+    await campaign_claims.confirm_standing(context, lambda e: open_experiment(context, e, lambda: limit), lambda: limit)
+    campaign_claims.tell_open(context, "finished")
 
 
 def said(events: Sequence[Event]) -> list[str]:
@@ -233,7 +233,7 @@ async def test_who_did_not_beat_both_rivals_is_not_asked(tmp_path: Path) -> None
     a_home(archive, low=-0.1)
     context, events = a_campaign(tmp_path, archive=archive)
     await the_stage(context)
-    assert not said(events) and archive.stage("c1-001", claiming.BEGUN) is None
+    assert not said(events) and archive.stage("c1-001", discovery_claim.BEGUN) is None
 
 
 async def test_without_time_for_all_of_it_nothing_is_begun_and_a_sentence_says_how_to_go_on(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_without_time_for_all_of_it_nothing_is_begun_and_a_sentence_says_h
     needed = sum(asking_seconds(q, seeds=2, run_seconds=30.0) for q in QUESTIONS) / 2
     context, events = a_campaign(tmp_path, archive=archive, clock=Clock(hard=needed - 5))
     await the_stage(context)
-    assert archive.stage("c1-001", claiming.BEGUN) is None
+    assert archive.stage("c1-001", discovery_claim.BEGUN) is None
     (notice,) = [e.text for e in events if isinstance(e, Notice)]
     assert "`move37 confirm c1-001` asks for the rest" in notice and f"need about {needed:.0f} s" in notice
 
@@ -251,15 +251,15 @@ async def test_time_that_runs_out_between_questions_leaves_the_rest_and_no_run_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, events = a_campaign(tmp_path)
-    whole = standing_claims._wall_seconds
-    monkeypatch.setattr(standing_claims, "_wall_seconds", lambda c, e, q: 1e9 if q == (LONGER,) else whole(c, e, q))
+    whole = campaign_claims._wall_seconds
+    monkeypatch.setattr(campaign_claims, "_wall_seconds", lambda c, e, q: 1e9 if q == (LONGER,) else whole(c, e, q))
     await the_stage(replace(context, clock=Clock(hard=1e6)))
     archive = context.archive
-    assert archive.experiment("c1-001").claim is None and archive.stage("c1-001", claiming.BEGUN) is not None
+    assert archive.experiment("c1-001").claim is None and archive.stage("c1-001", discovery_claim.BEGUN) is not None
     (notice,) = [e.text for e in events if isinstance(e, Notice)]
     assert "begun and is not finished" in notice and "trains nothing twice" in notice
-    monkeypatch.setattr(standing_claims, "_wall_seconds", whole)
-    plan, trained = archive.stage("c1-001", claiming.BEGUN), set[str]()
+    monkeypatch.setattr(campaign_claims, "_wall_seconds", whole)
+    plan, trained = archive.stage("c1-001", discovery_claim.BEGUN), set[str]()
     task = a_task(tmp_path)
     honest = Reckoned.measure
 
@@ -271,7 +271,7 @@ async def test_time_that_runs_out_between_questions_leaves_the_rest_and_no_run_i
     again, _ = a_campaign(tmp_path, archive=archive, task=task)
     await the_stage(again)
     claim = archive.experiment("c1-001").claim
-    assert claim is not None and archive.stage("c1-001", claiming.BEGUN) == plan
+    assert claim is not None and archive.stage("c1-001", discovery_claim.BEGUN) == plan
     assert trained == {f"lm@{4 * STEPS}"}, "only the question that waited is trained for"
 
 
@@ -281,7 +281,7 @@ async def test_a_person_who_vetoes_the_sealed_text_is_heard(tmp_path: Path) -> N
     approvals = Approvals("promotions", inbox, events.append, lambda said: None)
     inbox.veto("not now", "c1-001")
     await the_stage(replace(context, approvals=approvals))
-    assert context.archive.stage("c1-001", claiming.BEGUN) is None
+    assert context.archive.stage("c1-001", discovery_claim.BEGUN) is None
     assert any("not confirmed: not now" in e.text for e in more if isinstance(e, Notice))
 
 
@@ -292,7 +292,7 @@ async def test_sealed_text_that_changed_ends_the_stage_with_a_sentence_and_no_pl
     context, events = a_campaign(tmp_path, task=task)
     await the_stage(context)
     assert any("not what was sealed" in text for text in said(events))
-    assert context.archive.stage("c1-001", claiming.BEGUN) is None
+    assert context.archive.stage("c1-001", discovery_claim.BEGUN) is None
 
 
 @pytest.mark.slow

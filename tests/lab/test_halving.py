@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.ladder import (
+from move37.lab.halving import (
     Resolution,
     Standing,
     affordable_seeds,

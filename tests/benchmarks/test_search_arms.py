@@ -1,0 +1,41 @@
+"""The arms on a landscape whose best is known: no training."""
+
+from __future__ import annotations
+
+import pytest
+
+from move37.agents.arms import ARMS
+from move37.agents.search.grammar import BASELINES, Genome, operators_in
+from move37.benchmarks.search_arms import FRESH, SHARES, ArmFound, campaign, table
+
+
+def landscape(genome: Genome, seed: int) -> float | None:
+    """Every operator beyond a baseline's gains a hundredth; fresh seeds add a constant."""
+    return 3.0 - 0.01 * len(operators_in(genome)) + (0.1 if seed >= 1000 else 0.0)
+
+
+@pytest.mark.parametrize("arm", ["designer", "random"])
+def test_the_best_is_measured_against_baselines_of_the_same_seeds(arm: str) -> None:
+    found = campaign(arm, 0, 12, landscape)
+    assert found.genome is not None and found.gain is not None and len(found.bests) == len(SHARES)
+    most = max(len(operators_in(g)) for g in BASELINES.values())
+    assert found.gain == pytest.approx(0.01 * (len(operators_in(found.genome)) - most))
+    assert found.bests[-1] == pytest.approx(found.gain) and list(found.bests) == sorted(found.bests)
+
+
+def test_who_diverges_on_a_fresh_seed_found_nothing() -> None:
+    last = 1000 + FRESH - 1
+    found = campaign(
+        "random", 0, 4, lambda g, s: None if s == last and g not in BASELINES.values() else landscape(g, s)
+    )
+    assert found.gain is None and found.genome is not None
+
+
+def test_a_table_compares_arms_by_seed_and_says_what_it_could_have_seen() -> None:
+    rows = {
+        "designer": {s: ArmFound(gain=0.03 + 0.01 * s, bests=(0.0, 0.01, 0.02), genome=None) for s in range(4)},
+        "random": {s: ArmFound(gain=0.01 * s * (-1) ** s, bests=(0.0, 0.0, 0.01), genome=None) for s in range(4)},
+    }
+    first, _, designer, random = table(rows).splitlines()
+    assert "against random" in first and designer.startswith("| designer | 4 | +0.045 [")
+    assert random.endswith("|  |  |") and "+0.05" in designer and set(rows) <= set(ARMS)
