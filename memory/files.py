@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -70,7 +71,7 @@ def mirror(source: Path, target: Path) -> bool:
         OSError: FileNotFoundError, where a file went away meanwhile.
     """
     target.mkdir(parents=True, exist_ok=True)
-    names = (path.relative_to(source) for path in sorted(source.rglob("*")) if path.name != LOCK)
+    names = (path.relative_to(source) for path in _below(source) if path.name != LOCK)
     wanted = {name: source / name for name in names if not any(ASIDE in part for part in name.parts)}
     changed = False
     for place in sorted(target.rglob("*"), reverse=True):  # what lies deepest first
@@ -87,6 +88,14 @@ def mirror(source: Path, target: Path) -> bool:
         elif path.is_file():
             changed |= _mirror_file(path, target / name)
     return changed
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything, parents first; of links to folders those that stand in the folder itself: a shard on another disk."""
+    for child in sorted(folder.iterdir()):
+        yield child
+        if child.is_dir():
+            yield from sorted(child.rglob("*"))
 
 
 def _mirror_file(source: Path, target: Path) -> bool:

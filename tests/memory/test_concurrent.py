@@ -315,6 +315,23 @@ def test_a_reader_of_a_creation_that_was_cut_off_sees_an_empty_memory(tmp_path: 
     copy.close()
 
 
+@pytest.mark.parametrize("how", ("the shard", "the folder", "a loop", "links to nothing"))
+def test_a_memory_with_links_is_read_as_it_is_written(tmp_path: Path, how: str):
+    edge = tmp_path / "edge"
+    made(edge)
+    if how in ("the shard", "the folder"):
+        place = edge / "things" if how == "the shard" else edge
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        for folder in (edge, edge / "things"):
+            (folder / "odd").symlink_to("." if how == "a loop" else "nowhere")
+    copy = Snapshot(edge)
+    copy.open(SHAPE)
+    assert copy.count("things") == 1
+    copy.close()
+
+
 def test_a_reader_without_a_place_for_its_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made(tmp_path / "edge")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
