@@ -24,6 +24,7 @@ SENTENCES = {
     "container_not_removed": "a container of the sandbox stays behind ({error}): `move37 sandbox clean` removes it",
     "controls_not_read": "orders from outside cannot be read now ({error})",
     "gpu_leases_unreadable": "the table of GPU leases in {path} is damaged and begun anew",
+    "item_unreadable": "an item of {collection} cannot be read and is left out ({id}: {error})",
     "job_retried": "the sandbox broke under a job, which is run again in {pause:.0f} s: {why}",
     "lesson_not_queued": "what {experiment} taught cannot be kept now ({error}); the archive has it",
     "lesson_waits": "what {experiment} taught waits for the memory ({error})",

@@ -9,15 +9,14 @@ import structlog
 
 from move37.memory.edge import EdgeStore
 from move37.memory.embedder_protocol import Embedder
-from move37.memory.errors import MemoryFault, MemoryUnavailable
+from move37.memory.errors import MemoryUnavailable
 from move37.memory.index import Index
 from move37.memory.migrate import upgrade
-from move37.memory.outbox import Outbox
-from move37.memory.parcels import Parcel, Parcels, show
-from move37.memory.records import Lesson
-from move37.memory.schema import SCHEMA
+from move37.memory.outbox import Outbox, points
+from move37.memory.parcels import Parcel, Parcels, accepted
+from move37.memory.schema import ANALYSES, SCHEMA
 from move37.memory.snapshot import Snapshot
-from move37.memory.store import Store
+from move37.memory.store import Point, Store
 
 log = structlog.get_logger()
 
@@ -60,8 +59,8 @@ def open_index(
     if outbox is not None and not url and (folder / "edge").is_dir():
         try:
             # Before the copy: what leaves the queue meanwhile is in it.
-            lessons = [lesson for _, lesson in outbox.waiting()]
-            imports = [parcel for _, parcel in Parcels(folder / "queue").waiting()]
+            lessons = points(list(outbox.waiting()), embedder)
+            imports = list(Parcels(folder / "queue").waiting())
             return _copied(folder / "edge", embedder, lessons, imports), True
         except MemoryUnavailable as error:  # no room for a copy, for example
             no_copy = error
@@ -73,17 +72,15 @@ def open_index(
         raise no_copy from error
 
 
-def _copied(edge: Path, embedder: Embedder, lessons: Sequence[Lesson], imports: Sequence[Parcel]) -> Index:
+def _copied(
+    edge: Path, embedder: Embedder, lessons: Sequence[Point], imports: Sequence[tuple[Path, Parcel | None]]
+) -> Index:
     index = _opened(Snapshot(edge), embedder)
     try:
-        index.put_lessons(lessons)
-        for parcel in imports:
-            try:
-                show(parcel, index)
-            except MemoryUnavailable:
-                raise
-            except MemoryFault as error:  # whoever writes next sets it aside
-                log.warning("parcel_not_shown", error=str(error))
+        index.store.upsert(ANALYSES, lessons)
+        for path, parcel in imports:
+            if parcel is not None:
+                accepted(path, parcel, index)  # what it refuses, whoever writes next sets aside
     except BaseException:
         index.store.close()  # and with it the copy
         raise

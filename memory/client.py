@@ -229,8 +229,8 @@ def _filter(where: Where | None) -> models.Filter | None:
 
     if where is None:
         return None
-    must: list[Any] = [_any(name, values) for name, values in where.any_of.items()]
-    must_not: list[Any] = [_any(name, values) for name, values in where.none_of.items()]
+    must: list[Any] = [_any(name, values) for name, values in where.spelled(where.any_of)]
+    must_not: list[Any] = [_any(name, values) for name, values in where.spelled(where.none_of)]
     return models.Filter(must=must or None, must_not=must_not or None)
 
 

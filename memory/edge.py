@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class EdgeStore:
         self._folder = folder
         self._shards: dict[str, Any] = {}
         self._unoptimized: Counter[str] = Counter()  # points written since the graph was built
+        self._filled: set[str] = set()  # shards that were seen with points
 
     def open(self, collection: Collection) -> int:
         """Load or create the shard."""
@@ -83,11 +84,8 @@ class EdgeStore:
         return known
 
     def _load(self, path: Path, collection: Collection) -> Any:
-        require_room(path)  # reading too: the engine maps files that have holes
-        if self._manifest(path) is not None:
-            return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
-        with self._writing():
-            if self._manifest(path) is not None:  # another process made it meanwhile
+        with self._writing():  # loading writes too: what stands in the log alone goes into the other files
+            if self._manifest(path) is not None:
                 return self._call(lambda: self._engine.EdgeShard.load(str(path)), path)
             if path.exists():
                 self._make_way(path)
@@ -179,7 +177,7 @@ class EdgeStore:
             return shard.query(request)
 
         answers = self._call(lambda: [ask(query) for query in queries])
-        return [[Hit(str(hit.id), float(hit.score)) for hit in answer] for answer in answers]
+        return [[Hit(edge_convert.spelled(hit.id.int), hit.score) for hit in answer] for answer in answers]
 
     def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
         """By id."""
@@ -219,8 +217,10 @@ class EdgeStore:
         return int(self._call(lambda: self._shard(name).count(request)))
 
     def is_empty(self, name: str) -> bool:
-        """From the shard's own number; deleted points may make it say no."""
-        return int(self._call(self._shard(name).info).points_count) == 0
+        """From the shard's own number, which is asked while it is none; deleted points may make it say no."""
+        if name not in self._filled and int(self._call(self._shard(name).info).points_count):
+            self._filled.add(name)
+        return name not in self._filled
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """In the write-ahead log when it returns."""
@@ -232,7 +232,7 @@ class EdgeStore:
         if not (alone := shared.alone(self._folder / name)):
             self.delete(name, [point.id for point in self.scan(name)])
         if self._shards.pop(name, None) is not None:
-            shared.release(self._folder / name, lambda shard: self._call(shard.close))
+            shared.release(self._folder / name, self._close_shard)
         if not alone:
             return
         shutil.rmtree(self._folder / name, ignore_errors=True)
@@ -262,7 +262,14 @@ class EdgeStore:
                 log.warning("not_optimized", collection=name, error=str(error))
             finally:
                 del self._shards[name]
-                shared.release(self._folder / name, lambda shard: self._call(shard.close))
+                shared.release(self._folder / name, self._close_shard)
+
+    def _close_shard(self, shard: Any) -> None:
+        """Closing writes what was not flushed, so it holds the lock; where there is none to be had, it closes."""
+        with ExitStack() as held:
+            with suppress(MemoryFault):
+                held.enter_context(self._writing())
+            self._call(shard.close)
 
     def _shard(self, name: str) -> Any:
         if name not in self._shards:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,12 @@ def vector(engine: Any, value: Any) -> Any:
     return value.tolist()
 
 
+@lru_cache(maxsize=1 << 16)
+def spelled(number: int) -> str:
+    """An id as we write it. The engine gives objects; to write the 400 of a search took a twentieth of its time."""
+    return str(uuid.UUID(int=number))
+
+
 def point_of(engine: Any, record: Any) -> Point:
     import numpy as np
 
@@ -54,14 +62,14 @@ def point_of(engine: Any, record: Any) -> Point:
             sparse[key] = Sparse(tuple(value.indices), tuple(value.values))
         else:
             dense[key] = np.asarray(value, dtype=np.float32)
-    return Point(id=str(record.id), dense=dense, sparse=sparse, payload=dict(record.payload or {}))
+    return Point(id=spelled(record.id.int), dense=dense, sparse=sparse, payload=dict(record.payload or {}))
 
 
 def condition(engine: Any, where: Where | None) -> Any:
     if where is None:
         return None
-    must = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.any_of.items()]
-    must_not = [engine.FieldCondition(k, match=engine.MatchAny(list(v))) for k, v in where.none_of.items()]
+    must = [engine.FieldCondition(k, match=engine.MatchAny(v)) for k, v in where.spelled(where.any_of)]
+    must_not = [engine.FieldCondition(k, match=engine.MatchAny(v)) for k, v in where.spelled(where.none_of)]
     return engine.Filter(must=must, must_not=must_not)
 
 

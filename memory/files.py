@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -11,6 +12,7 @@ from filelock import FileLock
 from move37.memory.errors import NoRoom
 
 LOCK = "writing.lock"
+ASIDE = ".aside-"  # in the name of what was set aside: nothing reads it
 ROOM = 64 * 2**20  # bytes that must be free: the engine writes through mapped files, and dies where a page has no room
 _BLOCK = 1 << 20  # bytes read at once
 
@@ -60,30 +62,69 @@ def require_room(folder: Path) -> None:
         )
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Every file of a folder; holes stay holes, so that a shard of 340 MB in name costs the megabyte that it has."""
-    for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
+def mirror(source: Path, target: Path) -> bool:
+    """Make a folder the copy of another; gives whether anything was to be done. Only what differs is written, so that
+    a second pass costs no more than reading, and holes stay holes, so that a shard of 340 MB in name costs the megabyte
+    that it has. What was set aside stays behind.
+
+    Raises:
+        OSError: FileNotFoundError, where a file went away meanwhile.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    names = (path.relative_to(source) for path in _below(source) if path.name != LOCK)
+    wanted = {name: source / name for name in names if not any(ASIDE in part for part in name.parts)}
+    changed = False
+    for place in sorted(target.rglob("*"), reverse=True):  # what lies deepest first
+        path = wanted.get(place.relative_to(target))
+        if path is None or path.is_dir() != place.is_dir():
+            if place.is_dir():
+                place.rmdir()
+            else:
+                place.unlink()
+            changed = True
+    for name, path in wanted.items():
         if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-        elif path.is_file() and path.name != LOCK:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _copy_sparse(path, place)
+            (target / name).mkdir(exist_ok=True)
+        elif path.is_file():
+            changed |= _mirror_file(path, target / name)
+    return changed
 
 
-def _copy_sparse(source: Path, target: Path) -> None:
-    with source.open("rb") as old, target.open("wb") as new:
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything, parents first; of links to folders those that stand in the folder itself: a shard on another disk."""
+    for child in sorted(folder.iterdir()):
+        yield child
+        if child.is_dir():
+            yield from sorted(child.rglob("*"))
+
+
+def _mirror_file(source: Path, target: Path) -> bool:
+    fresh = not target.exists()
+    with source.open("rb") as old, target.open("w+b" if fresh else "r+b") as new:
         size = os.fstat(old.fileno()).st_size
-        for start, end in _extents(old.fileno(), size):
-            old.seek(start)
-            new.seek(start)
-            while start < end:
-                block = old.read(min(_BLOCK, end - start))
-                if not block:
-                    break
-                new.write(block)
-                start += len(block)
+        changed = fresh or os.fstat(new.fileno()).st_size != size
         new.truncate(size)
+        for start, end in _merged(_extents(old.fileno(), size) + _extents(new.fileno(), size)):
+            for at in range(start, end, _BLOCK):
+                old.seek(at)
+                block = old.read(min(_BLOCK, end - at))
+                new.seek(at)
+                if new.read(len(block)) != block:
+                    new.seek(at)
+                    new.write(block)
+                    changed = True
+    return changed
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans that touch or overlap as one."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
 
 
 def _extents(handle: int, size: int) -> list[tuple[int, int]]:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from move37.memory import bm25, rank
 from move37.memory.records import Lesson, MemoryKind, RecordedPrinciple
 from move37.memory.render import Stored, stored
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, record_of
 from move37.memory.store import Point
 
+log = structlog.get_logger()
 KINDS: Mapping[str, MemoryKind] = {COGNITION: "cognition", ANALYSES: "analysis", PRINCIPLES: "principle"}
 
 
@@ -45,6 +48,16 @@ def found_at(name: str, point: Point) -> Found:
     """A stored point as its record, before anything was weighed."""
     record = record_of(name, point.payload)
     return Found(id=point.id, kind=KINDS[name], score=0.0, item=record, why="", payload=point.payload)
+
+
+def readable(name: str, point: Point) -> Found | None:
+    """The same; None, and a warning, where the payload is no record: one damaged item stops neither a search nor an
+    export of the others."""
+    try:
+        return found_at(name, point)
+    except (ValueError, TypeError, KeyError) as error:  # pydantic's are ValueErrors
+        log.warning("item_unreadable", id=point.id, collection=name, error=str(error).splitlines()[0])
+        return None
 
 
 def explained(asked: Mapping[str, str], found: Found, places: Mapping[str, int]) -> Found:

@@ -55,16 +55,20 @@ def bring_in(
     reader.close_now()
     done, total = 0, len(changed) + len(lessons) + len(principles)
 
+    def parcel(name: str, points: Sequence[Point], forgotten: Sequence[str] = ()) -> Parcel:
+        model = {"model": embedder.name, "digest": embedder.digest}
+        return Parcel(collection=name, points=points, forgotten=forgotten, **model)
+
     def put(name: str, records: Sequence[T], points: Callable[[Sequence[T], Embedder], list[Point]]) -> None:
         nonlocal done
         for start in range(0, len(records), BATCH):
             batch = records[start : start + BATCH]
-            _put(writer, Parcel(collection=name, model=embedder.name, points=points(batch, embedder)))
+            _put(writer, parcel(name, points(batch, embedder)))
             done += len(batch)
             progress(done, total)
 
     if gone:
-        _put(writer, Parcel(collection=COGNITION, model=embedder.name, points=(), forgotten=gone))
+        _put(writer, parcel(COGNITION, (), gone))
     put(COGNITION, changed, entry_points)
     put(ANALYSES, lessons, lesson_points)
     put(PRINCIPLES, principles, principle_points)

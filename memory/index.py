@@ -7,6 +7,7 @@ opens a file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from move37.memory import bm25, rank
 from move37.memory.embed import passages
 from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import NotFound
-from move37.memory.found import KINDS, Found, age_days, explained, found_at
+from move37.memory.found import KINDS, Found, age_days, explained, readable
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.records_to_vectors import (
     DIRECTION,
@@ -171,9 +172,9 @@ class Index:
         out = []
         for item in ranked:
             point = points.get(item.id)
-            if point is None:  # forgotten between the two calls
+            found = None if point is None else readable(home[item.id], point)
+            if point is None or found is None:  # forgotten between the two calls, or damaged
                 continue
-            found = found_at(home[item.id], point)
             score = item.score * rank.shown_before(shown.get(found.key, 0))
             if isinstance(found.item, Lesson):
                 age = age_days(str(point.payload.get("at", "")), now)
@@ -210,8 +211,9 @@ class Index:
         asked = bm25.spelled(text)
         out = []
         for id in chosen:
-            if id in points:
-                found = replace(found_at(name, points[id]), score=best[id], similarity=best[id])
+            known = readable(name, points[id]) if id in points else None
+            if known is not None:
+                found = replace(known, score=best[id], similarity=best[id])
                 said = ", ".join(bm25.shared(asked, stored(found.item))) or "no word"
                 out.append((replace(found, why=f"shares {said}"), best[id]))
         return out
@@ -233,7 +235,7 @@ class Index:
             NotFound: none of the three.
         """
         for name in KINDS:
-            found = [found_at(name, point) for point in self._named(name, id)]
+            found = [one for point in self._named(name, id) if (one := readable(name, point)) is not None]
             if found:
                 return tuple(sorted(found, key=lambda one: (one.key, getattr(one.item, "number", 0))))
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
@@ -246,7 +248,8 @@ class Index:
     def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
         """Every item of a collection."""
         for point in self.store.scan(name, where=where):
-            yield found_at(name, point)
+            if (found := readable(name, point)) is not None:
+                yield found
 
     def forget(self, id: str) -> int:
         """Remove an item by its id, or everything under a key; gives how many."""
@@ -259,4 +262,4 @@ class Index:
 
 
 def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None

@@ -14,7 +14,7 @@ import structlog
 
 from move37.memory.edge_convert import MANIFEST
 from move37.memory.errors import StoreBroken
-from move37.memory.files import write_synced
+from move37.memory.files import ASIDE, write_synced
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def twin(shard: Path) -> Path:
 def set_aside(path: Path, *, reason: str) -> None:
     """Another name, which nothing reads. Raises `OSError`."""
     number = 1
-    while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
+    while (aside := path.with_name(f"{path.name}{ASIDE}{number}")).exists():
         number += 1
     path.rename(aside)
     log.warning("shard_set_aside", path=str(path), aside=str(aside), reason=reason)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 
+from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import MemoryFault, MemoryUnavailable
 from move37.memory.files import write_synced
 from move37.memory.index import Index
+from move37.memory.parcels import UNREADABLE, Parcel, packed, unpacked
 from move37.memory.records import Lesson
+from move37.memory.records_to_vectors import content_hash, lesson_points
 from move37.memory.schema import ANALYSES, lesson_of
+from move37.memory.store import Point
 
 log = structlog.get_logger()
 
@@ -31,8 +36,8 @@ class Outbox:
         Raises:
             OSError: the disk is full or read-only.
         """
-        path = self._folder / f"{hashlib.sha256(lesson.experiment.encode()).hexdigest()[:20]}.json"
-        write_synced(path, json.dumps(asdict(lesson), ensure_ascii=False))
+        path = self._folder / f"{hashlib.sha256(whole(lesson.experiment).encode()).hexdigest()[:20]}.json"
+        write_synced(path, json.dumps(asdict(lesson)))  # ASCII: halves of characters pass
         return path
 
     def waiting(self) -> Iterator[tuple[Path, Lesson]]:
@@ -75,4 +80,34 @@ def drain(outbox: Outbox, index: Index) -> None:
     if done:
         index.store.flush(ANALYSES)
     for path in done:
+        _beside(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+
+
+def points(waiting: Sequence[tuple[Path, Lesson]], embedder: Embedder) -> list[Point]:
+    """The points of waiting lessons, for a reader. The first one who embeds a lesson leaves its vectors beside it, so
+    that no later reader does it again."""
+    known = {path: _kept(path, lesson, embedder) for path, lesson in waiting}
+    fresh = [(path, lesson) for path, lesson in waiting if known[path] is None]
+    made = lesson_points([lesson for _, lesson in fresh], embedder)
+    for (path, _), point in zip(fresh, made, strict=True):
+        known[path] = point
+        parcel = Parcel(collection=ANALYSES, model=embedder.name, digest=embedder.digest, points=[point])
+        with suppress(OSError):  # a full or read-only disk: the next reader embeds it again
+            _beside(path).write_bytes(packed(parcel))
+    return [point for point in known.values() if point is not None]
+
+
+def _kept(path: Path, lesson: Lesson, embedder: Embedder) -> Point | None:
+    """What an earlier reader left, if it is of this text and this model."""
+    try:
+        parcel = unpacked(_beside(path).read_bytes())
+        (point,) = parcel.points
+        same = point.payload["digest"] == content_hash(lesson)
+    except UNREADABLE:
+        return None
+    return point if same and (parcel.model, parcel.digest) == (embedder.name, embedder.digest) else None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".vectors")

@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from move37.memory.errors import MemoryFault, MemoryUnavailable
+from move37.memory.errors import MemoryFault, MemoryUnavailable, OtherModel
 from move37.memory.files import write_synced
 from move37.memory.index import Index
 from move37.memory.store import Point, Sparse
@@ -40,6 +40,7 @@ class Parcel:
     collection: str
     model: str  # that embedded them
     points: Sequence[Point]
+    digest: str = ""  # of its weights; "" is not compared
     forgotten: Sequence[str] = ()
 
 
@@ -59,11 +60,11 @@ class Parcels:
         write_synced(path, packed(parcel))
         return path
 
-    def waiting(self) -> Iterator[tuple[Path, Parcel]]:
-        """Oldest first. One that is damaged gets another name, so that it is neither lost nor met again.
+    def waiting(self) -> Iterator[tuple[Path, Parcel | None]]:
+        """Oldest first; None is one that is damaged.
 
         Raises:
-            MemoryUnavailable: a file cannot be read or renamed.
+            MemoryUnavailable: a file cannot be read.
         """
         for path in self._paths():
             try:
@@ -78,7 +79,7 @@ class Parcels:
                 parcel = unpacked(raw)
             except UNREADABLE as error:
                 log.warning("parcel_unreadable", path=str(path), error=str(error))
-                _set_aside(path, "damaged")
+                yield path, None
                 continue
             yield path, parcel
 
@@ -88,26 +89,29 @@ class Parcels:
     def __len__(self) -> int:
         return len(self._paths())
 
+    def set_aside(self) -> int:
+        """How many were damaged or refused, and wait for a person."""
+        return len(list(self._folder.glob("*.npz.*"))) if self._folder.is_dir() else 0
+
 
 def take_in(parcels: Parcels, index: Index, *, most: int | None = None) -> int:
     """At most `most` parcels into the store; gives how many were seen. A file is removed when its points are on the
-    disk there; one that the store refuses (another model's vectors) gets another name.
+    disk there; one that is damaged, or that the store refuses, gets another name, so that it is neither lost nor met
+    again.
 
     Raises:
-        MemoryUnavailable: the store went away.
+        MemoryUnavailable: the store went away, or a file cannot be read or renamed.
     """
     seen = 0
     for path, parcel in islice(parcels.waiting(), most):
         seen += 1
-        try:
-            _take(parcel, index)
-        except MemoryUnavailable:
-            raise
-        except MemoryFault as error:
-            log.warning("parcel_refused", path=str(path), error=str(error))
+        if parcel is None:
+            _set_aside(path, "damaged")
+        elif not accepted(path, parcel, index):
             _set_aside(path, "refused")
-            continue
-        path.unlink(missing_ok=True)
+        else:
+            index.store.flush(parcel.collection)
+            path.unlink(missing_ok=True)
     return seen
 
 
@@ -118,17 +122,23 @@ def _set_aside(path: Path, why: str) -> None:
         raise MemoryUnavailable(f"{path} cannot be set aside ({error}); check the folder.") from error
 
 
-def _take(parcel: Parcel, index: Index) -> None:
-    show(parcel, index)
-    index.store.flush(parcel.collection)
-
-
-def show(parcel: Parcel, index: Index) -> None:
-    """The parcel's points in the store, not yet on the disk: all that a reader's copy needs. Raises `MemoryFault`."""
-    if parcel.model != index.embedder.name:
-        raise MemoryFault(f"it was embedded with {parcel.model}, this is {index.embedder.name}; import it again")
-    index.store.delete(parcel.collection, parcel.forgotten)
-    index.store.upsert(parcel.collection, parcel.points)
+def accepted(path: Path, parcel: Parcel, index: Index) -> bool:
+    """The parcel's points in the store, not yet on the disk: all that a reader's copy needs. False where the store
+    refuses them. Raises `MemoryUnavailable`."""
+    embedder = index.embedder
+    try:
+        if parcel.model != embedder.name:
+            raise OtherModel(f"it was embedded with {parcel.model}, this is {embedder.name}; import it again")
+        if parcel.digest and embedder.digest and parcel.digest != embedder.digest:
+            raise OtherModel(f"it was embedded with other weights of {parcel.model}; import it again")
+        index.store.delete(parcel.collection, parcel.forgotten)
+        index.store.upsert(parcel.collection, parcel.points)
+    except MemoryUnavailable:
+        raise
+    except MemoryFault as error:
+        log.warning("parcel_refused", path=str(path), error=str(error))
+        return False
+    return True
 
 
 def packed(parcel: Parcel) -> bytes:
@@ -142,8 +152,8 @@ def packed(parcel: Parcel) -> bytes:
         dense = {name: len(matrix) for name, matrix in point.dense.items()}
         sparse = {name: [list(terms.indices), list(terms.values)] for name, terms in point.sparse.items()}
         said.append({"id": point.id, "payload": dict(point.payload), "dense": dense, "sparse": sparse})
-    facts = {"collection": parcel.collection, "model": parcel.model, "forgotten": list(parcel.forgotten)}
-    text = json.dumps(facts | {"points": said}).encode()
+    facts = {"collection": parcel.collection, "model": parcel.model, "digest": parcel.digest}
+    text = json.dumps(facts | {"forgotten": list(parcel.forgotten), "points": said}).encode()
     matrix = np.concatenate(rows) if rows else np.empty((0, 0), dtype=np.float32)
     file = io.BytesIO()
     np.savez(file, rows=matrix.astype(np.float32), said=np.frombuffer(text, dtype=np.uint8))
@@ -168,5 +178,9 @@ def unpacked(raw: bytes) -> Parcel:
     if at != len(rows):
         raise ValueError("its vectors do not fit its points")
     return Parcel(
-        collection=facts["collection"], model=facts["model"], points=tuple(points), forgotten=tuple(facts["forgotten"])
+        collection=facts["collection"],
+        model=facts["model"],
+        digest=facts.get("digest", ""),
+        points=tuple(points),
+        forgotten=tuple(facts["forgotten"]),
     )

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from move37.memory.embedder_protocol import whole
 from move37.memory.errors import OtherModel, OtherSchema, WrongDimension
 from move37.memory.records import Entry, Lesson, MeasuredEffect, MeasuredEffects, RecordedPrinciple
 from move37.memory.store import Collection, FieldIndex
@@ -127,17 +128,17 @@ def manifest(wanted: Collection) -> dict[str, Any]:
 
 def entry_id(entry: Entry) -> str:
     """Same origin, file and position: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"cognition/{entry.origin}/{entry.key}/{entry.number}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"cognition/{entry.origin}/{entry.key}/{entry.number}")))
 
 
 def lesson_id(experiment: str) -> str:
     """Same experiment: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"analyses/{experiment}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"analyses/{experiment}")))
 
 
 def principle_id(principle: str) -> str:
     """Same principle, whatever its text is by now: same id."""
-    return str(uuid.uuid5(NAMESPACE, f"principles/{principle}"))
+    return str(uuid.uuid5(NAMESPACE, whole(f"principles/{principle}")))
 
 
 def entry_payload(entry: Entry, *, digest: str, at: str) -> dict[str, Any]:
@@ -210,11 +211,13 @@ def record_of(name: str, payload: Mapping[str, Any]) -> Entry | Lesson | Recorde
 
 
 def _plain(record: Entry | Lesson | RecordedPrinciple) -> dict[str, Any]:
-    """JSON's kinds alone: tuples become lists, at every depth."""
+    """JSON's kinds alone, at every depth: tuples become lists, and half a character, which no engine stores, a mark."""
     return {name: _listed(value) for name, value in asdict(record).items()}
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole(value)
     if isinstance(value, list | tuple):
         return [_listed(item) for item in value]
     return {name: _listed(item) for name, item in value.items()} if isinstance(value, dict) else value

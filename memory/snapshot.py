@@ -1,8 +1,9 @@
 """Reading while another process writes: a copy of the embedded store, taken while the writer stands still.
 
-A writer holds the folder's lock during each write, so a copy under that lock is whole: a shard and its write-ahead log
-agree, and no page is torn. It takes some 20 ms for the built-in base. Where the writer does not let go in time (it
-builds a graph), the copy is taken all the same, until one was whole.
+A writer holds the folder's lock during each write, so what is read under that lock is whole: a shard and its
+write-ahead log agree, and no page is torn. The copy itself is made before, and only compared and mended under the lock:
+no writer waits for the copying of megabytes. Where the writer does not let go in time (it builds a graph), the copy is
+compared without the lock, until nothing moved.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 from filelock import FileLock, Timeout
 
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
-from move37.memory.errors import MemoryUnavailable
-from move37.memory.files import copy_tree, writing_lock
+from move37.memory.errors import MemoryFault, MemoryUnavailable, StoreBroken
+from move37.memory.files import mirror, writing_lock
 
 log = structlog.get_logger()
 PREFIX = "move37-memory-"
@@ -32,16 +34,36 @@ class Snapshot(EdgeStore):
     """A store over a copy that is removed when it is closed; what is written to it is gone with it."""
 
     def __init__(self, folder: Path) -> None:
-        _remove_orphans()
-        self._copy = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._held = FileLock(_lock_of(self._copy))  # while this process lives
+        self._original = folder
         try:
-            self._held.acquire(timeout=0)
-            _copy_still(folder, self._copy)
-            super().__init__(self._copy)
-        except BaseException:
-            self._remove()
-            raise
+            _remove_orphans()
+            self._copy = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._held = FileLock(_lock_of(self._copy))  # while this process lives
+            try:
+                self._held.acquire(timeout=0)
+                _copy_still(folder, self._copy)
+                super().__init__(self._copy)
+            except BaseException:
+                self._remove()
+                raise
+        except OSError as error:
+            raise MemoryUnavailable(f"The memory in {folder} cannot be copied to read it ({error}).") from error
+
+    def _make_way(self, path: Path) -> None:
+        """A shard that lost its manifest is no empty memory: only who writes may set it aside."""
+        if not self._holds_nothing(path):
+            raise StoreBroken(
+                f"The memory in {path} has no {MANIFEST}, so it cannot be read; the next command that writes to it,"
+                " `move37 memory add --builtin` for example, sets it aside and begins another one."
+            )
+        super()._make_way(path)
+
+    def _call(self, work: Any, path: Path | None = None) -> Any:
+        """A sentence names what the user has, not the copy."""
+        try:
+            return super()._call(work, path)
+        except MemoryFault as error:
+            raise type(error)(str(error).replace(str(self._copy), str(self._original))) from error
 
     def close(self) -> None:
         """Close the shards and remove the copy."""
@@ -73,6 +95,8 @@ def _remove_orphans() -> None:
 
 
 def _copy_still(folder: Path, target: Path) -> None:
+    with suppress(FileNotFoundError):  # what went away or changed meanwhile is seen to under the lock
+        mirror(folder, target)
     lock = writing_lock(folder)
     try:
         lock.acquire(timeout=PATIENCE_S)
@@ -80,49 +104,18 @@ def _copy_still(folder: Path, target: Path) -> None:
         log.info("copied_without_lock", folder=str(folder), error=str(error))
     try:
         if lock.is_locked:
-            _copy(folder, target)
+            mirror(folder, target)
         else:
             _copy_moving(folder, target)
-    except OSError as error:
-        raise MemoryUnavailable(f"The memory in {folder} cannot be copied to read it ({error}).") from error
     finally:
         lock.release()
 
 
 def _copy_moving(folder: Path, target: Path) -> None:
-    """A copy without the lock: taken again where files came, went or grew meanwhile."""
+    """Without the lock: until a pass finds nothing to do. Between it and the one before, the two were alike."""
     for _ in range(TRIES):
-        try:
-            before = _listing(folder)
-            _copy(folder, target)
-            if _listing(folder) == before:
+        with suppress(FileNotFoundError):
+            if not mirror(folder, target):
                 return
-        except FileNotFoundError:
-            pass
-        for child in target.iterdir():
-            if child.is_dir():
-                shutil.rmtree(child)
-            else:
-                child.unlink()
         time.sleep(PAUSE_S)
     raise MemoryUnavailable(f"The memory in {folder} is being rebuilt by another process; try again in a minute.")
-
-
-def _copy(folder: Path, target: Path) -> None:
-    for child in sorted(folder.iterdir()):
-        if ".aside-" in child.name:
-            continue
-        if child.is_dir():
-            copy_tree(child, target / child.name)
-        elif child.name.endswith(MANIFEST):
-            shutil.copyfile(child, target / child.name)
-
-
-def _listing(folder: Path) -> dict[str, tuple[int, int]]:
-    """Each file's (number, size)."""
-    found = {}
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            known = path.stat()
-            found[str(path)] = (known.st_ino, known.st_size)
-    return found

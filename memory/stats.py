@@ -37,4 +37,5 @@ def count(memory: Memory) -> dict[str, Any]:
         "apparent_bytes": in_name,  # sparse files: what a copy takes that does not keep holes
         "queued": waiting,
         "imports": len(memory.parcels),
+        "set_aside": memory.parcels.set_aside(),  # parts of imports that were damaged or refused
     }

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from move37.memory.embedder_protocol import whole
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -88,6 +90,11 @@ class Where:
 
     any_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     none_of: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def spelled(conditions: Mapping[str, tuple[str | int, ...]]) -> list[tuple[str, list[str | int]]]:
+        """The conditions as they are stored: half a character is kept by no engine."""
+        return [(name, [whole(v) if isinstance(v, str) else v for v in values]) for name, values in conditions.items()]
 
 
 class Store(Protocol):

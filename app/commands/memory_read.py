@@ -134,6 +134,10 @@ def stats(context: typer.Context, as_json: JsonFlag = False) -> None:
     typer.echo(f"principles  {counts.get('principles', 0)}")
     imports = f", {counts['imports']} parts of an import" if counts.get("imports") else ""
     typer.echo(f"waiting     {counts['queued']} lessons{imports}")
+    if counts.get("set_aside"):
+        typer.echo(
+            f"set aside   {counts['set_aside']} parts of an import, damaged or of another model: import them again"
+        )
     if "disk_bytes" in counts:
         on_disk, in_name = counts["disk_bytes"] >> 20, counts["apparent_bytes"] >> 20
         typer.echo(f"on disk     {on_disk} MiB ({in_name} MiB in name: copy them with rsync --sparse)")

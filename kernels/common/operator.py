@@ -102,7 +102,7 @@ def _function(operator: Operator, forward: Any, backward: Any) -> Any:
         @staticmethod
         def forward(*arguments: Any) -> tuple[Tensor, ...]:
             with _without_autocast(arguments):
-                return tuple(forward(*arguments))
+                return tuple(map(_own, forward(*arguments)))
 
         @staticmethod
         def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -156,6 +156,11 @@ def _custom_operator(operator: Operator, name: str, schema: str, forward: Any, b
 
     compiled.register_autograd(differentiate, setup_context=setup)
     return compiled
+
+
+def _own(x: Tensor) -> Tensor:
+    """The same memory, and no view of anything: into a view that a function returns autograd lets nobody write."""
+    return x.new_empty(0).set_(x) if x._is_view() else x
 
 
 def _keep(ctx: Any, operator: Operator, arguments: Arguments, made: Sequence[Tensor]) -> None:

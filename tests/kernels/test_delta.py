@@ -76,6 +76,12 @@ def test_normalising_in_the_kernel_equals_normalising_before():
     compare(call, inputs)
 
 
+@pytest.mark.parametrize("scale", (0.0, -1.5))
+@pytest.mark.parametrize("normalise", (True, False))
+def test_any_scale_equals_the_recurrence(scale, normalise):
+    compare(lambda **g: gated_delta(**g, scale=scale, use_qk_l2norm_in_kernel=normalise), heads(20))
+
+
 def test_gradients_pass_a_numerical_check():
     inputs = {n: x.requires_grad_() for n, x in heads(19, width=3, values=2, value_heads=2).items()}
     names = list(inputs)

@@ -70,6 +70,23 @@ def test_cross_entropy_equals_its_definition_in_blocks(reduction, monkeypatch):
     compare(lambda **g: kernels.fused_linear_cross_entropy_loss(**g, reduction=reduction), inputs)
 
 
+@pytest.mark.parametrize("out", (slice(0, 7), slice(3, 9), slice(13, 20), slice(0, 18)))
+def test_words_that_a_bias_takes_out_cost_nothing(out, monkeypatch):
+    """-inf for them, for whole blocks of them too, as a padded vocabulary has it."""
+    monkeypatch.setattr("move37.kernels.ops.cross_entropy.chunked.BLOCK_ELEMENTS", 6 * 3)  # three words a block
+    bias = draw(20)
+    bias[out] = -torch.inf
+    target = torch.tensor([18, 19, 18, -100, 19, 18]) if out.stop <= 18 else torch.tensor([0, 12, 1, -100, 3, 5])
+    given = {"x": draw(6, 8), "weight": draw(20, 8), "bias": bias}
+    leaves, wanted = ({n: x.float().requires_grad_() for n, x in given.items()} for _ in range(2))
+    loss = kernels.fused_linear_cross_entropy_loss(**leaves, target=target)
+    loss.backward()
+    plain = F.cross_entropy(F.linear(wanted["x"], wanted["weight"], wanted["bias"]), target)
+    plain.backward()
+    assert torch.allclose(loss, plain, atol=1e-6)
+    assert all(torch.allclose(x.grad, wanted[n].grad, atol=1e-6) for n, x in leaves.items())
+
+
 def test_cross_entropy_of_nothing_is_zero():
     nothing = torch.full((4,), -100)
     assert kernels.fused_linear_cross_entropy_loss(torch.randn(4, 8), nothing, torch.randn(5, 8)) == 0

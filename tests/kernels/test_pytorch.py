@@ -136,6 +136,19 @@ def test_a_compiler_sees_one_graph(name):
         assert torch.allclose(compiled({n: x.detach() for n, x in again.items()}), wanted)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ("gated delta", "kda", "convolution, packed", "cross-entropy"))
+def test_a_compiler_that_takes_lengths_as_symbols_sees_one_graph(name):
+    torch._dynamo.reset()
+    compiled = torch.compile(
+        lambda call, given: total(call(**given)), fullgraph=True, dynamic=True, backend="aot_eager"
+    )
+    for time in (21, 40):
+        case = every_operator(time)[name]
+        given = {n: x.float() if x.is_floating_point() else x for n, x in case.inputs.items()}
+        assert torch.allclose(compiled(case.call, given), total(case.call(**given)))
+
+
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
 @pytest.mark.parametrize("name", EVERY)
 def test_what_a_compiler_believes_is_what_comes_out(name, dtype, monkeypatch):
@@ -232,6 +245,21 @@ def test_leaves_that_want_gradients_change_nothing_under_no_grad(call, inputs, m
     assert all(torch.equal(x, y) for x, y in zip(found, call(**plain), strict=True))
     whole = call(**{n: x.clone().requires_grad_() for n, x in plain.items()})
     assert all(relative_rms(x, y.detach()) < 1e-6 for x, y in zip(found, whole, strict=True))
+
+
+@pytest.mark.parametrize("time", (16, 21))  # a whole chunk, and one that is padded
+@pytest.mark.parametrize("name", EVERY)
+def test_results_may_be_changed_in_place(name, time):
+    """`o.mul_(gate)`, a dropout in place: as after any other layer."""
+    case = every_operator(time)[name]
+    grads = []
+    for in_place in (True, False):
+        given = {n: x.float().requires_grad_() if x.is_floating_point() else x for n, x in case.inputs.items()}
+        out = case.call(**given)
+        out = [y for y in (out if isinstance(out, tuple) else (out,)) if y is not None]
+        total(tuple(y.mul_(2) if in_place else y * 2 for y in out)).backward()
+        grads.append([x.grad for x in given.values() if x.requires_grad])
+    assert all(torch.equal(x, y) for x, y in zip(*grads, strict=True))
 
 
 @pytest.mark.parametrize("name", EVERY)

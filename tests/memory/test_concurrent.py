@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from move37.memory import MemoryUnavailable, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
 from move37.memory.embedder_protocol import Embedder
-from move37.memory.errors import HomeLocked
-from move37.memory.files import copy_tree, sizes
+from move37.memory.errors import HomeLocked, MemoryFault
+from move37.memory.files import mirror, sizes, writing_lock
 from move37.memory.importing import bring_in
 from move37.memory.records import Entry
 from move37.memory.snapshot import Snapshot
@@ -199,11 +205,138 @@ def test_a_copy_keeps_holes_and_bytes(tmp_path: Path):
         file.truncate(80 << 20)
     (source / "small").write_bytes(b"x" * 10)
     (source / "empty").touch()
-    copy_tree(source, tmp_path / "target")
+    mirror(source, tmp_path / "target")
     for name in ("deep/sparse", "small", "empty"):
         assert (tmp_path / "target" / name).read_bytes() == (source / name).read_bytes()
     on_disk, in_name = sizes(tmp_path / "target")
     assert in_name == (80 << 20) + 10 and on_disk < 4 << 20
+
+
+PARTS = st.lists(st.sampled_from(("a", "b", "c")), min_size=1, max_size=3).map("/".join)
+BYTES = st.sampled_from((b"", b"one", b"two" * 900, bytes(1 << 20) + b"end", b"x" + bytes(1 << 20)))
+TREES = st.dictionaries(PARTS, BYTES, max_size=5)
+
+
+def plant(root: Path, tree: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a tree that fit beside each other, and no others."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for name, content in tree.items():
+        if not any(root.joinpath(name).parents[n].is_file() for n in range(2)) and not (root / name).is_dir():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+    return grown(root)
+
+
+def grown(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@settings(max_examples=40)
+@given(TREES, TREES)
+def test_whatever_changed_between_two_passes_the_copy_is_alike(first: dict[str, bytes], second: dict[str, bytes]):
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source", Path(folder) / "target"
+        assert plant(source, first) == {} or mirror(source, target)
+        wanted = plant(source, second)
+        mirror(source, target)
+        assert grown(target) == wanted
+        assert not mirror(source, target), "nothing is left to do"
+
+
+def test_a_copy_is_made_before_a_writer_has_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first pass needs no lock; the second, under it, finds what was written meanwhile and nothing else."""
+    made(tmp_path / "edge")
+    passes = []
+
+    def noted(source: Path, target: Path) -> bool:
+        free = writing_lock(source)
+        with suppress(Timeout):
+            free.acquire(timeout=0)
+        held = not free.is_locked
+        free.release()
+        changed = mirror(source, target)
+        passes.append((held, changed))
+        if len(passes) == 1:
+            store = EdgeStore(source)
+            store.open(SHAPE)
+            store.upsert("things", [a_point(2, n=2)])
+            store.close()
+        return changed
+
+    monkeypatch.setattr("move37.memory.snapshot.mirror", noted)
+    copy = Snapshot(tmp_path / "edge")
+    copy.open(SHAPE)
+    assert passes == [(False, True), (True, True)] and copy.count("things") == 2
+    copy.close()
+    passes.append((False, False))  # no writer this time
+    Snapshot(tmp_path / "edge").close()
+    assert passes[-2:] == [(False, True), (True, False)]
+
+
+def test_a_store_whose_writer_never_lets_go_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("move37.memory.snapshot.PATIENCE_S", 0.1)
+    made(tmp_path / "edge")
+    with writing_lock(tmp_path / "edge"):
+        copy = Snapshot(tmp_path / "edge")
+    copy.open(SHAPE)
+    assert copy.count("things") == 1
+    copy.close()
+
+
+@pytest.mark.parametrize("how", ("no manifest", "damaged manifests", "a file of zeros"))
+def test_a_reader_of_a_damaged_memory_is_told_which_and_changes_nothing(tmp_path: Path, how: str):
+    """Not that it is empty, and not where the copy lay."""
+    edge = tmp_path / "edge"
+    made(edge)
+    manifests = (edge / "things" / MANIFEST, edge / f"things.{MANIFEST}")
+    for path in manifests:
+        if how == "no manifest":
+            path.unlink()
+        if how == "damaged manifests":
+            path.write_bytes(b"{")
+    if how == "a file of zeros":
+        for path in (edge / "things" / "segments").rglob("*.json"):
+            path.write_bytes(bytes(path.stat().st_size))
+    before = grown(edge)
+    copy = Snapshot(edge)
+    with pytest.raises(MemoryFault) as caught:
+        copy.open(SHAPE)
+    copy.close()
+    assert str(edge) in str(caught.value) and str(copy._copy) not in str(caught.value)
+    assert grown(edge) == before
+
+
+def test_a_reader_of_a_creation_that_was_cut_off_sees_an_empty_memory(tmp_path: Path):
+    (tmp_path / "edge" / "things" / "wal").mkdir(parents=True)
+    copy = Snapshot(tmp_path / "edge")
+    copy.open(SHAPE)
+    assert copy.count("things") == 0
+    copy.close()
+
+
+@pytest.mark.parametrize("how", ("the shard", "the folder", "a loop", "links to nothing"))
+def test_a_memory_with_links_is_read_as_it_is_written(tmp_path: Path, how: str):
+    edge = tmp_path / "edge"
+    made(edge)
+    if how in ("the shard", "the folder"):
+        place = edge / "things" if how == "the shard" else edge
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        for folder in (edge, edge / "things"):
+            (folder / "odd").symlink_to("." if how == "a loop" else "nowhere")
+    copy = Snapshot(edge)
+    copy.open(SHAPE)
+    assert copy.count("things") == 1
+    copy.close()
+
+
+def test_a_reader_without_a_place_for_its_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made(tmp_path / "edge")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(MemoryUnavailable, match="cannot be copied"):
+        Snapshot(tmp_path / "edge")
 
 
 OPENER = """

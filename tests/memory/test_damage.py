@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from move37.memory import open_memory
+from move37.memory import manifests, open_memory
 from move37.memory.edge import EdgeStore
 from move37.memory.edge_convert import MANIFEST
 from move37.memory.errors import HomeLocked, MemoryFault, StoreBroken
 from move37.memory.export import read_lines
-from move37.memory.files import LOCK, copy_tree, writing_lock
+from move37.memory.files import LOCK, mirror, writing_lock
+from move37.memory.outbox import Outbox
+from move37.memory.schema import lesson_id
 from tests.memory.conftest import SHAPE, a_lesson, a_point
 
 
@@ -125,7 +130,7 @@ def test_a_shard_with_a_damaged_file_is_read_or_refused_and_nothing_is_removed(
     before = {}
     for number, path in enumerate(sorted(files)[first::4]):
         case = cases / f"{number:03}"
-        copy_tree(made, case)
+        mirror(made, case)
         HURT[how](case / path.relative_to(made))
         before[case] = names(case)
     done = subprocess.run([sys.executable, "-c", USE, str(cases)], capture_output=True, text=True, check=False)
@@ -156,6 +161,55 @@ def test_a_reader_that_was_stopped_while_it_copied_does_not_stop_a_writer(made: 
     store.upsert("things", [a_point(2)])
     assert store.count("things") == 2
     store.close()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A power cut cannot be had here: the order of the calls is what outlives one."""
+    done = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    def replaced(old: Path, new: Path) -> None:
+        done.append("name")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    manifests.write(tmp_path / "things", {"model": "toy", "dimension": 4, "schema": 1})
+    assert done == ["file", "name", "folder"] * 2
+
+
+def test_loading_and_closing_write_and_so_wait_for_a_reader(made: Path, monkeypatch: pytest.MonkeyPatch):
+    store = EdgeStore(made)
+    with ThreadPoolExecutor(1) as pool:
+        for step in (lambda: store.open(SHAPE), store.close):
+            with writing_lock(made):
+                running = pool.submit(step)
+                time.sleep(0.3)
+                assert not running.done()
+            running.result()
+            if step is not store.close:
+                store.upsert("things", [a_point(2)])
+    monkeypatch.setattr("move37.memory.edge.PATIENCE_S", 0.2)
+    with writing_lock(made), pytest.raises(HomeLocked):
+        store.open(SHAPE)
+    store.open(SHAPE)
+    with writing_lock(made):
+        store.close()  # a reader that was stopped does not keep it open
+    store.open(SHAPE)
+    assert store.count("things") == 2
+    store.close()
+
+
+def test_an_experiment_may_be_called_anything(tmp_path: Path):
+    for name in ("", "\ud83d", "a/b\x00c", "../x", "x" * 5000):
+        assert Outbox(tmp_path).put(a_lesson(experiment=name)).parent == tmp_path and lesson_id(name)
+    assert len(Outbox(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("text", ("", "{", "[]", "null", '{"experiment": 1}', "\x00"))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from move37.memory.edge import EdgeStore
 from move37.memory.errors import NotFound
 from move37.memory.index import Index
 from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
-from move37.memory.schema import ANALYSES, COGNITION, entry_id
+from move37.memory.schema import ANALYSES, COGNITION, entry_id, lesson_id
 from move37.memory.store import Where
 from tests.memory.conftest import a_lesson, an_entry, effects
 
@@ -147,3 +149,32 @@ def test_the_same_experiment_again_replaces_what_it_said(index: Index):
     index.put_lessons([replace(a_lesson(), seen="it was a bug")])
     (found,) = index.all(ANALYSES)
     assert found.item == a_lesson(seen="it was a bug")
+
+
+@pytest.mark.parametrize(
+    "id",
+    ("zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz", "{00000000-0000-0000-0000-0000000000}", "-" * 36, "\ud83d", "\x00", ""),
+)
+def test_what_only_looks_like_an_id_is_not_found(tmp_path: Path, embedder: MiniLM, id: str):
+    index = Index(EdgeStore(tmp_path), embedder)
+    for ask in (index.get, index.forget):
+        with pytest.raises(NotFound):
+            ask(id)
+    index.store.close()
+
+
+@pytest.mark.parametrize("broken", ({"steps": 2.0**70}, {"experiment": None}, {"probes": "none"}, {}))
+def test_an_item_that_cannot_be_read_stops_none_of_the_others(
+    tmp_path: Path, embedder: MiniLM, broken: dict[str, object]
+):
+    index = Index(EdgeStore(tmp_path), embedder)
+    index.put_lessons([a_lesson(experiment="one"), a_lesson(experiment="two", seen="it never fell", symptoms=())])
+    (point,) = index.store.fetch(ANALYSES, [lesson_id("two")], vectors=True).values()
+    index.store.upsert(ANALYSES, [replace(point, payload={"key": "two", **(broken and {**point.payload, **broken})})])
+    for found in (index.search("the loss rose"), list(index.all(ANALYSES)), index.get("one")):
+        assert [one.key for one in found] == ["one"]
+    assert [one.key for one, _ in index.near(ANALYSES, "the loss rose", limit=3)] == ["one"]
+    with pytest.raises(NotFound):
+        index.get("two")
+    assert index.forget("two") == 1
+    index.store.close()

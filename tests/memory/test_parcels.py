@@ -17,6 +17,7 @@ from move37.memory.parcels import UNREADABLE, Parcel, Parcels, packed, unpacked
 from move37.memory.recall import PARCELS
 from move37.memory.records import Entry
 from move37.memory.records_to_vectors import entry_points
+from move37.memory.stats import count
 from move37.memory.store import Point, Sparse
 from tests.memory.conftest import a_lesson, an_entry
 
@@ -89,12 +90,15 @@ def test_a_campaign_takes_in_a_few_at_a_time(tmp_path: Path, embedder: Embedder)
     memory.close_now()
 
 
-@pytest.mark.parametrize("how", ("empty", "cut", "zeros", "text", "a folder", "another model"))
+@pytest.mark.parametrize("how", ("empty", "cut", "zeros", "text", "a folder", "another model", "other weights"))
 def test_a_parcel_that_cannot_be_taken_in_is_kept_and_stops_nothing(tmp_path: Path, embedder: Embedder, how: str):
     memory = open_memory(tmp_path, embedder=embedder)
+    memory.index()
+    memory.close_now()
     first, second = (entry_points([entry], embedder) for entry in entries(2))
     model = "another" if how == "another model" else embedder.name
-    path = memory.parcels.put(Parcel(collection="cognition", model=model, points=first))
+    weights = "others" if how == "other weights" else embedder.digest
+    path = memory.parcels.put(Parcel(collection="cognition", model=model, digest=weights, points=first))
     raw = path.read_bytes()
     damage = {"empty": b"", "cut": raw[: len(raw) // 2], "zeros": bytes(len(raw)), "text": b"hello"}
     if how in damage:
@@ -103,10 +107,14 @@ def test_a_parcel_that_cannot_be_taken_in_is_kept_and_stops_nothing(tmp_path: Pa
         path.unlink()
         path.mkdir()
     memory.parcels.put(Parcel(collection="cognition", model=embedder.name, points=second))
+    reader = open_memory(tmp_path, embedder=embedder, read_only=True)
+    assert reader.index().store.count("cognition") == 1 and len(reader.parcels) == 2, "a reader moves nothing"
+    reader.close_now()
     memory.index()
     assert memory.index().store.count("cognition") == 1 and len(memory.parcels) == 0
     kept = [one.name for one in path.parent.iterdir() if one.name.startswith(path.name)]
     assert len(kept) == 1 and kept[0].endswith((".damaged", ".refused"))
+    assert count(memory)["set_aside"] == 1
     memory.close_now()
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,9 @@ from move37.memory import (
     render,
 )
 from move37.memory.errors import HomeLocked, NoRoom, WrongDimension
+from move37.memory.export import lines, read_lines
 from move37.memory.minilm import MiniLM
+from move37.memory.parcels import packed, unpacked
 from move37.memory.recall import Memory
 from move37.memory.schema import ANALYSES
 from tests.memory.conftest import a_lesson, an_entry, effects
@@ -317,3 +320,73 @@ def test_kill_9_while_writing_loses_no_acknowledged_point(tmp_path: Path):
     store.open(SHAPE)
     assert {point.payload["n"] for point in store.scan("things")} >= set(range(acknowledged))
     store.close()
+
+
+ODD = {
+    "half a character": "the gate \ud83d stuck",
+    "nul": "the gate \x00 stuck",
+    "controls": "the gate \x1b[31m \u202e stuck \ufeff",
+    "every plane": "the gate \U0001f9ea stuck 门卡住了 \u0301\u0301",
+    "long": "the gate stuck " * 4000,
+    "no text": " \n\t",
+    "signs": "|-*/[](){}<>\\'\"$%",
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+async def test_a_lesson_of_any_text_is_kept_waits_and_comes_back(tmp_path: Path, embedder: MiniLM, how: str):
+    """In every field that a language model fills, through the queue, the store, a reader's copy and an export."""
+    text = ODD[how]
+    lesson = a_lesson(seen=text, why=text, next=text, name=text, lesson=text, symptoms=(text, "the gate stuck at one"))
+    opened = open_memory(tmp_path, embedder=embedder)
+    opened.index()
+    path = opened.outbox.put(lesson)
+    reader = open_memory(tmp_path, embedder=embedder, read_only=True)
+    assert [item.key for item in await reader.recall("the gate stuck at one", budget_tokens=10**6)] == ["exp-1"]
+    await reader.close()
+    assert path.exists(), "a reader takes nothing in"
+    await opened.remember(lesson)
+    assert not list(path.parent.iterdir())
+    assert [item.key for item in await opened.recall(text + " the gate", budget_tokens=10**6)] == ["exp-1"]
+    (tmp_path / "out.jsonl").write_text("\n".join(lines(opened.index())), encoding="utf-8")
+    (back,) = read_lines(tmp_path / "out.jsonl").lessons
+    assert back.seen == text.replace("\ud83d", "?")
+    await opened.close()
+
+
+class Counting(MiniLM):
+    """Counts the calls that embed something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def embed(self, texts):
+        self.asked += len(texts)
+        return super().embed(texts)
+
+
+@pytest.mark.parametrize("damage", (None, b"", b"PK", "another text", "another model"))
+async def test_a_lesson_that_waits_is_embedded_by_the_first_reader_alone(tmp_path: Path, damage: object):
+    writer = open_memory(tmp_path, embedder=MiniLM())
+    writer.index()
+    writer.close_now()
+    lessons = [a_lesson(experiment=f"exp-{n}", seen=f"the gate stuck at {n}", symptoms=()) for n in range(3)]
+    paths = [writer.outbox.put(lesson) for lesson in lessons]
+    asked = []
+    for turn in range(2):
+        counting = Counting()
+        reader = open_memory(tmp_path, embedder=counting, read_only=True)
+        assert {found.key for found in reader.index().all(ANALYSES)} == {"exp-0", "exp-1", "exp-2"}
+        reader.close_now()
+        asked.append(counting.asked)
+        if turn == 0 and damage == "another text":
+            writer.outbox.put(a_lesson(experiment="exp-0", seen="another", symptoms=()))
+        elif turn == 0 and damage == "another model":
+            kept = unpacked(paths[0].with_suffix(".vectors").read_bytes())
+            paths[0].with_suffix(".vectors").write_bytes(packed(replace(kept, digest="others")))
+        elif turn == 0 and isinstance(damage, bytes):
+            paths[0].with_suffix(".vectors").write_bytes(damage)
+    assert asked[0] > 6 and (asked[1] == 0 if damage is None else 0 < asked[1] < asked[0])
+    assert writer.index().store.count(ANALYSES) == 3 and not list(paths[0].parent.iterdir())
+    writer.close_now()

@@ -63,6 +63,14 @@ def test_a_filter_on_a_list_field_matches_any_of_its_items(store: Store):
     assert ask(store, [1, 0, 0, 0], where=Where(any_of={"tag": ("q", "z")})) == [point_id(0)]
 
 
+def test_half_a_character_in_a_filter_finds_what_was_kept_of_it(store: Store):
+    store.upsert("things", [a_point(1, tag="a?"), a_point(2, tag="b")])
+    ask = Nearest(using="a", vector=a_point(1).dense["a"])
+    hits = store.nearest("things", [ask], limit=5, where=Where(any_of={"tag": ("a\ud83d",)}))[0]
+    assert [hit.id for hit in hits] == [point_id(1)]
+    assert store.count("things", Where(none_of={"tag": ("a\ud83d",)})) == 1
+
+
 def test_payloads_keep_their_types(store: Store):
     payload: dict[str, Any] = {"i": 3, "f": 0.5, "s": "ü \n", "n": None, "b": True, "l": [1, "a"], "m": {"k": [2]}}
     store.upsert("things", [a_point(0, **payload)])

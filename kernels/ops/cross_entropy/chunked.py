@@ -83,7 +83,8 @@ def _rows(
     """
     width = max(1, BLOCK_ELEMENTS // x.shape[0])
     once = width >= weight.shape[0]
-    top, total = x.new_full((x.shape[0], 1), -torch.inf), x.new_zeros(x.shape[0], 1)
+    # Finite: a bias of -inf takes words out, a whole block of them too, and -inf - -inf would be no number.
+    top, total = x.new_full((x.shape[0], 1), torch.finfo(x.dtype).min), x.new_zeros(x.shape[0], 1)
     for _, logits in _blocks(x, weight, bias, width):
         higher = torch.maximum(top, logits.amax(1, keepdim=True))
         total.mul_((top - higher).exp_()).add_(logits.sub_(higher).exp_().sum(1, keepdim=True))
@@ -109,7 +110,8 @@ def _rows(
             if db.numel():
                 db[part].add_(probabilities.sum(0))
         _targets(x, weight, target, shares, into)
-    return (lse.squeeze(1) - hit).mul_(shares).sum()
+    losses = (lse.squeeze(1) - hit).masked_fill_(shares == 0, 0.0)  # no target: word 0 stood in, which may be out
+    return losses.mul_(shares).sum()
 
 
 def _targets(x: Tensor, weight: Tensor, target: Tensor, shares: Tensor, into: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -22,7 +22,7 @@ def softmax_gradient(
     row = tl.program_id(0).to(tl.int64)
     wanted, factor = tl.load(target + row), tl.load(share)
     kept = wanted != ignore
-    top, total = -float("inf"), 0.0
+    top, total = -3.0e38, 0.0  # finite: where a bias of -inf takes out all words of a block, -inf - -inf is no number
     for v0 in range(0, V, BV):
         j = v0 + tl.arange(0, BV)
         x = tl.load(logits + row * V + j, mask=j < V, other=-float("inf")).to(tl.float32)

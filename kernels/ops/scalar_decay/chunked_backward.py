@@ -113,5 +113,5 @@ def _decay_gradient(
 
 def _normalise_backward(dy: Tensor, y: Tensor, factor: Tensor, scale: float) -> Tensor:
     """The gradient of the input of `_normalise` from that of its output y, in place."""
-    along = dot(dy, y).mul_(-1 / scale**2).unsqueeze(-1)
+    along = dot(dy, y).mul_(-1 / scale**2 if scale else 0.0).unsqueeze(-1)
     return dy.addcmul_(y, along).mul_(factor if scale == 1 else factor * scale)
