@@ -18,9 +18,9 @@ from move37.lab.records import Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import Calibration, noise_of
 from move37.lab.statistics.power import minimum_detectable_effect
+from move37.lab.training.schedule import FIRST_FRESH_SEED
 
 SEED_BASES = 1_000_000  # from which a campaign's secret chooses where its fresh seeds start
-FRESH_SEED_OFFSET = 1000  # fresh seeds start here, so that no screening seed can be among them
 LEAST_SEEDS = 2  # one fresh seed has no interval of its own
 MOST_SEEDS = 20  # fresh seeds that a confirmation may ask for
 RIVALS = 2  # best screened baselines that a finalist has to beat: one seed picks the wrong one in a third of cases
@@ -86,7 +86,7 @@ def best_baselines(
 def fresh_seeds(count: int, *, campaign_seed: int, used: Collection[int] = ()) -> tuple[int, ...]:
     """`count` seeds that no screening run had, the same for both arms so that they pair."""
     seeds: list[int] = []
-    seed = FRESH_SEED_OFFSET * (1 + max(0, campaign_seed))
+    seed = FIRST_FRESH_SEED * (1 + max(0, campaign_seed))
     while len(seeds) < count:
         if seed not in used:
             seeds.append(seed)

@@ -2,7 +2,8 @@
 
 It finds outputs that depend on the length (a position divided by it, a mean over all of it); where `causality` failed,
 the difference is explained by that and not judged again. Every prefix of a training window is computed, the shortest
-first, in a process that never had the rest, so that remembering earlier calls does not help.
+first, in a process that never had the rest, so that remembering earlier calls does not help. Lengths have inputs of
+their own, so one process serves all.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ def measure(bench: Bench) -> RawMeasurement:
         y = bench.run(x)
         if not y.isfinite().all():
             return RawMeasurement(detail="outputs are not finite; see finite", see="finite")
-        bench.end("prefixes")
         module = bench.build(process="prefixes")
         for prefix in sorted(bench.draw.sample(range(1, time), count)):
             moved = bench.difference(module(x[:, :prefix].to(bench.dtype)), y[:, :prefix], scale=y)

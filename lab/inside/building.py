@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from move37.lab.inside.network import ByteModel, ProbeModel, fit_mlp_width
 from move37.lab.inside.remote import Layer, Remote, RemoteMixer
 from move37.lab.training.contract import ContractError
+from move37.lab.training.schedule import FIRST_FRESH_SEED
 from move37.lab.training.sizes import BYTES_A_NUMBER
 
 
@@ -79,7 +81,8 @@ def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> t
     kept: dict[str, Any] = {}
 
     def placeholder(d_model: int, n_heads: int) -> nn.Module:
-        kept.setdefault("state", torch.get_rng_state())
+        if not kept:  # the first layer's
+            kept["state"] = _for_mixers(seed)
         kept["heads"] = n_heads
         return nn.Identity()
 
@@ -89,6 +92,18 @@ def around_mixers(network: Mapping[str, Any], mlp_width: int, *, seed: int) -> t
     else:
         model = ProbeModel(placeholder, vocab=network["vocabulary"], d_model=d_model)
     return model, kept["state"], kept["heads"]
+
+
+def _for_mixers(seed: int) -> Tensor:
+    """The generator's state from which mixers draw. Of a fresh seed it does not tell what the fixed network drew.
+
+    Torch's generator can be run backwards, to the embedding: who knows which vector is which byte could start a mixer
+    with what usually follows what. A screen's seeds are small: that network anybody can draw again.
+    """
+    if seed >= FIRST_FRESH_SEED:
+        digest = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+        torch.manual_seed(int.from_bytes(digest.digest()[:7]))
+    return torch.get_rng_state()
 
 
 def rebuild(remote: Remote, built: Built, *, layers: int | None = None, state: Tensor | None = None) -> list[Layer]:

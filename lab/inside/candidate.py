@@ -73,11 +73,15 @@ class Worker:
 
     def _load(self, head: Head, tensors: list[Tensor]) -> Reply:
         restore_settings()
-        torch.manual_seed(head["seed"])
+        self._seed(head["seed"])
         before = global_settings()
         self.mixer = load_mixer(head["source"])
         self._changed_by_import = changed_settings(before)
         return {}, []
+
+    def _seed(self, seed: int) -> None:
+        """As `torch.manual_seed`, which visits every kind of accelerator and keeps the stack for each."""
+        (torch.default_generator.manual_seed if self.device == CPU else torch.manual_seed)(seed)
 
     def _build(self, head: Head, tensors: list[Tensor]) -> Reply:
         """`state` is the generator's before the first layer draws; without one, what stands there is used."""
@@ -107,7 +111,7 @@ class Worker:
             layer.take(values)
         layer.mixer.train(head["train"])
         if head["seed"] is not None:
-            torch.manual_seed(head["seed"])
+            self._seed(head["seed"])
         with _placed(self.device):
             if head["mode"] == "grad":
                 leaf = x.requires_grad_()

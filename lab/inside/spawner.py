@@ -25,9 +25,9 @@ from pathlib import Path
 
 from move37.lab.inside import device, process_locks
 from move37.lab.inside.candidate import serve
-from move37.lab.inside.forget import forget_docstrings
 from move37.lab.inside.wire import Channel, ChannelClosed
 from move37.lab.training.contract import FILE_NAME
+from move37.sandbox.worker.docstrings import forget_docstrings
 
 REGION = 512 * 2**20  # bytes of address space for one process's tensors; memory is taken as it is touched
 SLOTS = 8  # candidate's processes alive at the same time
@@ -116,9 +116,11 @@ class Spawner:
 
 def wait(process: Process, seconds: float) -> None:
     """Return when it answers. Raises `TimeoutError` after `seconds` of CPU time, or IDLE times that of wall clock."""
-    began, used = time.monotonic(), _cpu_seconds(process.pid)
+    began, used = time.monotonic(), None
     while not select.select([process.channel.line], [], [], 0.25)[0]:
-        if _cpu_seconds(process.pid) - used > seconds or time.monotonic() - began > IDLE * seconds:
+        now = _cpu_seconds(process.pid)  # not before: most requests are answered at once
+        used = now if used is None else used
+        if now - used > seconds or time.monotonic() - began > IDLE * seconds:
             raise TimeoutError
 
 

@@ -15,6 +15,7 @@ import sys
 import tokenize
 import types
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def _names(node: ast.AST) -> Iterator[str]:
                 yield name
 
 
+@lru_cache(maxsize=1)
 def bare_source(source: str) -> str:
     """`source` without comments and docstrings, each line where it was: what the running mixer can read of itself.
 
@@ -184,20 +186,30 @@ def load_mixer(source: str) -> type[nn.Module]:
     """
     from torch import nn
 
-    check_source(source)
+    code = _compiled(source)
     # `@torch.compile` is made a no-op: a compiler takes minutes and needs a toolchain that the sandbox lacks.
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
     module = types.ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module  # dataclasses and torch.jit look a class's module up
     try:
-        exec(compile(source, FILE_NAME, "exec"), module.__dict__)
+        exec(code, module.__dict__)
     except Exception as error:
         raise ContractError(f"importing the file raised {type(error).__name__}: {error}") from error
     mixer = getattr(module, "Mixer", None)
     if not isinstance(mixer, type) or not issubclass(mixer, nn.Module):
         raise ContractError("Mixer must be a class derived from torch.nn.Module")
     return mixer
+
+
+@lru_cache(maxsize=1)
+def _compiled(source: str) -> types.CodeType:
+    """Checked and compiled once: gates execute the same file a hundred times. Raises `ContractError`."""
+    tree = check_source(source)
+    try:
+        return compile(tree, FILE_NAME, "exec")
+    except Exception as error:  # what parses need not compile
+        raise ContractError(f"importing the file raised {type(error).__name__}: {error}") from error
 
 
 def _check_import(node: ast.AST) -> None:

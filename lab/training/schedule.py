@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+FIRST_FRESH_SEED = 1000  # fresh seeds start here, so that no screening seed can be among them
 TOTAL_STEPS = 500
 WARMUP_STEPS = 20
 FINAL_SHARE = 0.1  # of the peak rate, at the last step

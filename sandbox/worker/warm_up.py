@@ -16,6 +16,7 @@ import weakref
 from pathlib import Path
 
 from move37.sandbox.worker import child
+from move37.sandbox.worker.docstrings import forget_docstrings
 from move37.sandbox.worker.program import libc
 from move37.sandbox.worker.wire import Spec
 
@@ -23,6 +24,7 @@ LINUX = sys.platform == "linux"
 
 
 PRELOADED = ("numpy", "einops", "safetensors.torch")
+WITHOUT_DOCSTRINGS = "sympy"  # torch imports it, and the lab's pinned corpus is made of its sources
 
 
 def warm_up(root: Path, *, everything: bool = True) -> Spec:
@@ -64,6 +66,7 @@ def import_torch() -> str | None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             __import__(name)
+    forget_docstrings(WITHOUT_DOCSTRINGS)  # before the heap is frozen, which hides it
     return str(torch.__version__)
 
 

@@ -105,9 +105,8 @@ def test_what_travels_imports_nothing_that_stays_at_home(tmp_path: object) -> No
         path.write_bytes(content)
     code = (
         "import sys; sys.path.insert(0, '.'); import move37.lab.gates.job, move37.lab.inside.job, kernels;"
-        "outside = ('move37.sandbox', 'move37.app', 'move37.agents', 'move37.memory');"
-        "ours = [m for m in sys.modules if m.startswith(outside)]; assert kernels.chunk_gla;"
-        "assert not ours, ours; assert move37.__file__.startswith(sys.argv[1]), move37.__file__"
+        "ours = [m for n, m in sys.modules.items() if n.partition('.')[0] == 'move37']; assert kernels.chunk_gla;"
+        "assert len(ours) > 20 and all(m.__file__.startswith(sys.argv[1]) for m in ours), ours"
     )
     subprocess.run([sys.executable, "-c", code, folder], cwd=folder, check=True, timeout=120)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from move37.lab import baselines
-from move37.lab.inside.building import build_model
+from move37.lab.inside.building import around_mixers, build_model
 from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
@@ -26,6 +26,21 @@ def test_every_baseline_trains_bit_for_bit_as_in_one_process(name: str, start: S
     assert one == two
     assert weights.keys() == remote_weights.keys()
     assert all(torch.equal(weights[name], remote_weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize(("seed", "follows"), [(0, True), (999, True), (1000, False), (10**9, False)])
+def test_the_generator_of_a_fresh_seeds_mixers_does_not_tell_what_the_fixed_network_drew(
+    seed: int, follows: bool
+) -> None:
+    model, state, _ = around_mixers(NETWORK, 64, seed=seed)
+    torch.manual_seed(seed)
+    torch.nn.Embedding(256, 64)
+    table = torch.empty(256, 64).normal_(std=0.125)
+    for _ in range(2):
+        torch.nn.Linear(64, 64, bias=False), torch.nn.Linear(64, 64, bias=False)
+    assert torch.equal(model.embedding.weight, table)
+    assert torch.equal(state, torch.get_rng_state()) is follows
+    assert torch.equal(state, around_mixers(NETWORK, 64, seed=seed)[1])
 
 
 SHARED = """

@@ -14,6 +14,7 @@ from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Measured, Rung
 from move37.lab.training.corpus import Corpus
 from move37.sandbox import ProcessSandbox
+from tests.lab.inside.test_forget import LOOKING
 from tests.shortened import slow_but
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -179,6 +180,11 @@ async def test_the_candidate_cannot_read_the_corpus(cell: ProcessSandbox, tmp_pa
         "raise RuntimeError('the corpus is readable')",
     )
     got = await measured(cell, tmp_path, peek)
+    assert not got.failure, got.failure
+
+
+async def test_no_docstring_of_the_corpus_is_in_a_jobs_memory(cell: ProcessSandbox, tmp_path: Path) -> None:
+    got = await measured(cell, tmp_path, LOOKING)
     assert not got.failure, got.failure
 
 

@@ -1,8 +1,9 @@
-"""Blanks the docstrings of a loaded package whose sources are the pinned corpus, because a fork copies memory.
+"""Blanks the docstrings of a loaded package whose sources are the lab's corpus, because a fork copies memory.
 
 torch imports some four hundred modules of sympy, with 3.6 million characters of docstrings. A mixer could look them up
 and continue a text that it recognises. Their characters are overwritten in place, so that neither an attribute nor the
-heap has them; the objects keep their length.
+heap has them; the objects keep their length. The zygote does it once for all jobs, before it freezes its heap; a job's
+own process (`lab/inside/spawner.py`) does it for what it loaded itself, or where no zygote did. The image has none.
 Not covered: names, short constants and the order of operations, which the package's functions need to run.
 """
 
@@ -24,8 +25,13 @@ def forget_docstrings(package: str) -> int:
     """Overwrite them by blanks; how many characters. CPython only: elsewhere nothing is done."""
     if sys.implementation.name != "cpython":
         return 0
+    if frozen := bool(gc.get_freeze_count() and (getattr(sys.modules.get(package), "__doc__", None) or "").strip()):
+        gc.unfreeze()  # what is frozen is not among the collector's objects
     texts = {id(text): text for text in _docstrings(package) if len(text) >= SHORTEST}
-    return sum(_blank(text) for text in texts.values())
+    count = sum(_blank(text) for text in texts.values())
+    if frozen:
+        gc.freeze()
+    return count
 
 
 def _docstrings(package: str) -> Iterator[str]:
