@@ -4,8 +4,10 @@ genome.
 An operator's score is what the record says of putting it in, and what putting in any operator does where nobody tried
 it (`scores`). A draw makes one to six moves. Every operator's worth is sampled once from its posterior (Thompson
 sampling, 1933): that of an untried operator is wide, so it is tried before one that is known to do little. The best
-moves are made: an absent operator is put in, or a present one that seems harmful is taken out. Draws of one to three
-moves, of those that the record expected most of, lost less often and found less (docs/figures).
+moves are made: an absent operator is put in, or a present one that seems harmful is taken out. One that the genome
+cannot take is reached in two (`_reached`): an operator is as likely to be tried as others are, however few genomes it
+applies to. Draws of one to three moves, of those that the record expected most of, lost less often and found less
+(docs/figures).
 
 Worths are in scales: how large operators' effects usually are in this metric. So a draw is the same whatever unit a
 metric is written in. What memory and the user say about an operator is added to its worth. Read `draw`. Not covered:
@@ -148,20 +150,24 @@ def _drawn(
     put_in: list[str] = []
     taken_out: list[str] = []
     failed: list[str] = []
+    worths = _worths(known, gain, rng)
     wanted = [o for o in known.preferences.wanted if o not in operators_in(genome)]
     if wanted:
         asked = rng.choice(wanted)
-        if (moved := put(asked, genome, rng)) is not None:
-            genome, steps = moved, steps - 1
-            put_in.append(asked)
+        if (reached := _reached(asked, genome, worths, banned, rng)) is not None:
+            genome, steps = reached[0], steps - 1
+            put_in += reached[1]
     for unwanted in sorted({*banned} & {*operators_in(genome)}):
         genome = take(unwanted, genome, rng) or genome
-    worths = _worths(known, gain, rng)
     for _ in range(max(0, steps)):
-        name, inward = _move(genome, worths, known, banned, {*put_in, *taken_out, *failed}, rng)
-        if (moved := (put if inward else take)(name, genome, rng)) is not None:
-            genome = moved
-            (put_in if inward else taken_out).append(name)
+        moved = {*put_in, *taken_out, *failed}
+        name, inward = _move(genome, worths, known, banned, moved, rng)
+        if inward and (reached := _reached(name, genome, worths, {*banned, *moved}, rng)) is not None:
+            genome = reached[0]
+            put_in += reached[1]
+        elif not inward and (without := take(name, genome, rng)) is not None:
+            genome = without
+            taken_out.append(name)
         else:
             failed.append(name)
     if genome == base.genome:
@@ -199,6 +205,27 @@ def _move(
         if name not in banned and worth > best:
             found, best = (name, True), worth
     return found
+
+
+def _reached(
+    name: str, genome: Genome, worths: Mapping[str, float], barred: Collection[str], rng: Random
+) -> tuple[Genome, tuple[str, ...]] | None:
+    """`genome` with operator `name` in it, and what was put in for that.
+
+    Where it does not apply, it follows the operator of most worth, none of the `barred`, that makes it possible.
+    """
+    if (moved := put(name, genome, rng)) is not None:
+        return moved, (name,)
+    present = {*operators_in(genome)}
+    firsts = () if name in present else [o for o in OPERATORS if o not in present and o not in barred]
+    for first in sorted(firsts, key=lambda o: -worths[o]):
+        before = put(first, genome, rng)
+        if before is None:
+            continue
+        after = before if name in operators_in(before) else put(name, before, rng)
+        if after is not None and first in operators_in(after):
+            return after, (first, name)
+    return None
 
 
 def _heeds(genome: Genome, known: Knowledge, banned: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from move37.agents.arms import Designer, SearchSpace, Tried
@@ -226,6 +226,36 @@ def test_what_has_shown_nothing_is_tried_less_than_what_was_never_tried() -> Non
     known = knowing(scale=0.1, record=flat)
     entered = [o for n in range(100) for o in drawn(known, n).put_in]
     assert entered.count("residual_path") > 3 * (len(entered) - entered.count("residual_path")) / len(flat)
+
+
+HIDDEN = [
+    (operator, family)
+    for operator in ("beta_two", "key_conv", "learned_floor", "query_conv", "value_conv")
+    for family, genome in BASELINES.items()
+    if operator not in operators_in(genome) and put(operator, genome, Random(0)) is None
+]
+
+
+@pytest.mark.parametrize(("operator", "family"), HIDDEN)
+def test_what_a_parent_cannot_take_is_reached_where_the_record_wants_it(operator: str, family: str) -> None:
+    """Two moves away, and of the rest nothing is worth anything: most draws have it, and say how they came there."""
+    flat = {o: OperatorFacts(tried=8, mean_effect=0.0, sd=0.01) for o in OPERATORS}
+    known = knowing(scale=0.1, record=flat | {operator: OperatorFacts(tried=8, mean_effect=0.2, sd=0.01)})
+    parent = SearchParent(id=family, name=family, genome=BASELINES[family])
+    found = [draw((parent,), known, Random(n)) for n in range(30)]
+    reached = [d.put_in.index(operator) for d in found if d and operator in d.gained and operator in d.put_in]
+    assert len(reached) > 15 and min(reached) >= 1, "never by itself: what makes it possible went in before"
+
+
+@given(st.sampled_from(HIDDEN), st.sampled_from(OPERATORS), st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_no_way_leads_over_what_is_unwanted(hidden: tuple[str, str], unwanted: str, seed: int) -> None:
+    operator, family = hidden
+    assume(unwanted != operator)
+    parent = SearchParent(id=family, name=family, genome=BASELINES[family])
+    known = knowing(preferences=Preferences(wanted=(operator,), unwanted=(unwanted,)))
+    found = draw((parent,), known, Random(seed))
+    assert found is None or unwanted not in found.put_in
 
 
 def test_what_nobody_tried_is_expected_to_do_what_putting_in_does() -> None:
