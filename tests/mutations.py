@@ -146,7 +146,7 @@ MUTATIONS = (
         file="agents/ledger.py",
         old='claim_lesson(experiment.claim, metric) if experiment.claim else ""',
         new='""',
-        tests=("tests/agents/test_standing_claims.py",),
+        tests=("tests/agents/test_campaign_claims.py",),
     ),
     Mutation(
         what="a confirmation costs nothing",
