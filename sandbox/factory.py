@@ -65,9 +65,7 @@ async def open_sandbox(
                 "(or accept weaker protection with --sandbox process)"
             ) from problem
         if docker is not None and (docker.image or docker.runtime):
-            raise SandboxUnavailable(
-                f"An image or a runtime of Docker was asked for, and {why} (leave it out, or say --sandbox process)"
-            ) from problem
+            raise SandboxUnavailable(f"{why} (an image or a runtime was asked for, which only Docker has)") from problem
         log.warning("sandbox_without_docker", why=why, using=FALLBACK)
         return await open_backend(FALLBACK, wanted)
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, NameObject
 
 from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
@@ -427,6 +428,33 @@ def test_a_pdfs_letters_and_parted_words_are_put_together():
     assert _readable("e\ufb03cient normali-\nsation\x0e of GPT-\n2 and Key-\nValue") == (
         "efficient normalisation  of GPT-\n2 and Key-\nValue"
     )
+
+
+BROKEN_PAGES = {
+    "an unknown filter": (b"x", {"/Filter": NameObject("/Nonsense")}),
+    "a filter over noise": (b"\xff" * 40, {"/Filter": NameObject("/LZWDecode")}),
+    "a stream that ends within an array": (b"BT /F1 12 Tf [ (x) Tj ET", {}),
+    "a text without end": (b"BT /F1 12 Tf (x Tj ET", {}),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_PAGES)
+def test_a_page_that_cannot_be_read_costs_itself_alone(kind: str, tmp_path: Path):
+    data, settings = BROKEN_PAGES[kind]
+    plain = a_pdf(tmp_path / "plain.pdf", ["A Title Line", "Recall falls when keys repeat."])
+    stream = DecodedStreamObject()
+    stream.set_data(data)
+    stream.update({NameObject(name): value for name, value in settings.items()})
+    for copies, name in ((3, "paper.pdf"), (1, "page.pdf")):
+        writer = PdfWriter()
+        for _ in range(copies):
+            writer.append(plain)
+        writer.pages[-1][NameObject("/Contents")] = writer._add_object(stream)
+        writer.write(tmp_path / name)
+    found = read_file(tmp_path / "paper.pdf")
+    assert found.left_out == "1 of 3 pages cannot be read" and "Recall falls" in found.entries[0].insight
+    with pytest.raises(Unreadable, match="1 of 1 pages"):
+        read_file(tmp_path / "page.pdf")
 
 
 def test_a_pdf_without_text_is_called_empty(tmp_path: Path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from move37.lab.training import runs
 from move37.lab.training.runs import CheckpointStore, RunCost
 
 
@@ -42,7 +42,7 @@ def test_a_disk_that_is_full_leaves_the_older_one_and_no_half(tmp_path: Path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         store.put(b"v", RunCost(steps=200))
     assert store.latest(500) == (RunCost(steps=100), b"w") and not list(tmp_path.glob("*.new"))
