@@ -160,7 +160,9 @@ def _custom_operator(operator: Operator, name: str, schema: str, forward: Any, b
 
 def _own(x: Tensor) -> Tensor:
     """The same memory, and no view of anything: into a view that a function returns autograd lets nobody write."""
-    return x.new_empty(0).set_(x) if x._is_view() else x
+    if not x._is_view():
+        return x
+    return x.new_empty(0).set_(x.untyped_storage(), x.storage_offset(), x.shape, x.stride())
 
 
 def _keep(ctx: Any, operator: Operator, arguments: Arguments, made: Sequence[Tensor]) -> None:

@@ -187,13 +187,14 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_an
 def test_loading_and_closing_write_and_so_wait_for_a_reader(made: Path, monkeypatch: pytest.MonkeyPatch):
     store = EdgeStore(made)
     with ThreadPoolExecutor(1) as pool:
-        for step in (lambda: store.open(SHAPE), store.close):
+        steps: tuple[tuple[str, Callable[..., object]], ...] = (("open", store.open), ("close", store.close))
+        for step, work in steps:
             with writing_lock(made):
-                running = pool.submit(step)
+                running = pool.submit(work, *([SHAPE] if step == "open" else []))
                 time.sleep(0.3)
                 assert not running.done()
             running.result()
-            if step is not store.close:
+            if step == "open":
                 store.upsert("things", [a_point(2)])
     monkeypatch.setattr("move37.memory.edge.PATIENCE_S", 0.2)
     with writing_lock(made), pytest.raises(HomeLocked):
