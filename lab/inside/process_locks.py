@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
 import os
 import platform
 import stat
@@ -96,11 +95,12 @@ def job_files(keep: Iterable[str]) -> list[Path]:
 
 
 def _corpus() -> list[Path]:
-    try:
-        spec = importlib.util.find_spec(CORPUS)
-    except (ImportError, ValueError):
-        spec = None
-    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent]
+    """Every copy in reach: this interpreter's, those of the one that a virtual environment rests on, the system's."""
+    places = {Path(entry) for entry in sys.path}
+    for prefix in (sys.prefix, sys.base_prefix, "/usr", "/usr/local"):
+        places.update(Path(prefix).glob("lib*/python3*/*-packages"))
+    places.update(Path("/nix/store").glob("*/lib/python3*/site-packages"))
+    return [place / CORPUS for place in places if (place / CORPUS).is_dir()]
 
 
 def _restrict_files(denied: set[Path], writable: Iterable[str]) -> None:

@@ -116,7 +116,8 @@ class Spawner:
 
 def wait(process: Process, seconds: float) -> None:
     """Return when it answers. Raises `TimeoutError` after `seconds` of CPU time, or IDLE times that of wall clock."""
-    began, used = time.monotonic(), None
+    began = time.monotonic()
+    used: float | None = None
     while not select.select([process.channel.line], [], [], 0.25)[0]:
         now = _cpu_seconds(process.pid)  # not before: most requests are answered at once
         used = now if used is None else used

@@ -57,6 +57,20 @@ def test_a_second_name_of_a_denied_file_is_denied_too(tmp_path: Path) -> None:
     assert answers(secret, secret, again) == ["denied", "denied"]
 
 
+@pytest.mark.parametrize(
+    "folder", ["lib/python3.11/site-packages", "lib64/python3.12/site-packages", "lib/python3/dist-packages"]
+)
+@pytest.mark.parametrize("prefix", ["prefix", "base_prefix"])
+def test_every_copy_of_the_corpus_that_an_interpreter_has_is_denied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, folder: str
+) -> None:
+    """A virtual environment's base may have one too, and a job sees both."""
+    text = tmp_path / folder / process_locks.CORPUS / "core" / "add.py"
+    text.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, prefix, str(tmp_path))
+    assert any(text.is_relative_to(place) for place in process_locks._corpus())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 @pytest.mark.parametrize("mounted", [".", "held", "held/out", "held/out/deep"])
 def test_a_folder_that_is_mounted_twice_is_denied_at_both_places(tmp_path: Path, mounted: str) -> None:

@@ -172,12 +172,15 @@ async def test_the_candidate_cannot_read_the_corpus(cell: ProcessSandbox, tmp_pa
     """torch brings sympy, whose sources are the pinned corpus, held-out text among them."""
     peek = lying(
         "import torch\n",
-        "place = torch.os.path.join(torch.os.path.dirname(torch.os.path.dirname(torch.__file__)), 'sympy')\n"
-        "try:\n"
-        "    open(torch.os.path.join(place, '__init__.py')).read()\n"
-        "except PermissionError:\n"
-        "    return\n"
-        "raise RuntimeError('the corpus is readable')",
+        "own = torch.os.path.dirname(torch.os.path.dirname(torch.__file__))\n"
+        "version = 'python%d.%d' % torch.sys.version_info[:2]\n"
+        "base = torch.os.path.join(torch.sys.base_prefix, 'lib', version, 'site-packages')\n"
+        "for place in (own, base):\n"
+        "    try:\n"
+        "        open(torch.os.path.join(place, 'sympy', '__init__.py')).read()\n"
+        "    except (PermissionError, FileNotFoundError):\n"
+        "        continue\n"
+        "    raise RuntimeError('the corpus is readable in ' + place)",
     )
     got = await measured(cell, tmp_path, peek)
     assert not got.failure, got.failure
