@@ -17,6 +17,7 @@ import typer
 
 from move37.app.exits import BadInput
 from move37.app.ids import written_out
+from move37.app.text import harmless
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.store import FILE, Archive, Campaign
 from move37.lab.errors import LabError, UnknownExperiment
@@ -111,7 +112,10 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _no_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    if not isinstance(value, str):
+        return value
+    text = harmless(value)  # a carriage return, which the writer leaves bare, would end the row
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:

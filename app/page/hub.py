@@ -84,7 +84,7 @@ class Hub:
         if kept is None or any(a is not b for a, b in zip(kept[0], of, strict=True)) or _failed(kept[1]):
             made = asyncio.to_thread(make) if slow else self._run(make)
             kept = self._made[name, campaign] = of, asyncio.ensure_future(made)
-        return await asyncio.shield(kept[1])  # type: ignore[no-any-return]
+        return await asyncio.shield(kept[1])
 
     async def insight(self, campaign: int) -> ArchiveInsight:
         """What the home's campaigns on this one's task teach together, as of this one's newest record."""
@@ -177,7 +177,7 @@ class Hub:
         if found is None or _failed(found) or (found.done() and time.monotonic() - begun >= FRESH):
             found = asyncio.ensure_future(self._run(read))
             self._kept[name, campaign] = time.monotonic(), found
-        return await asyncio.shield(found)  # type: ignore[no-any-return]
+        return await asyncio.shield(found)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

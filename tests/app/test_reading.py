@@ -244,7 +244,7 @@ def test_the_leaderboard_and_the_runs_are_there_as_csv(move37: Move37, finished:
 def test_no_text_of_a_csv_is_a_formula(name: str) -> None:
     """A name that a model gave would have been reckoned by whoever opens the file in a spreadsheet."""
     (row,) = csv.DictReader(io.StringIO(as_csv([{"name": name, "mean": -0.5}]), newline=""))
-    assert row == {"name": f"'{name}", "mean": "-0.5"}
+    assert row["name"][0] not in "=+-@\t\r" and row["name"].endswith(name.strip()) and row["mean"] == "-0.5"
 
 
 def test_gates_and_what_claims_rest_on_are_rows(finished: Path) -> None:

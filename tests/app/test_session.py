@@ -17,7 +17,7 @@ import pytest
 
 from move37.app import session, wiring
 from move37.app.ending import conclude, next_commands
-from move37.app.orders import Order
+from move37.app.orders import Order, carry_out
 from move37.app.settings import load
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.store import Archive
@@ -102,7 +102,6 @@ def test_orders_of_a_pipe_and_of_other_processes_are_carried_out_by_one_thread(
     reading_end, writing_end = os.pipe()
     monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"fileno": lambda self: reading_end})())
     threads: dict[str, str] = {}
-    carry_out = session.carry_out
 
     def noted(order: Order, *args: Any, **more: Any) -> str:
         threads[order.verb] = threading.current_thread().name

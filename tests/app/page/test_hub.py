@@ -10,6 +10,7 @@ import pytest
 
 from move37.app.page import hub as hubs
 from move37.app.page.hub import Hub
+from move37.app.views.campaign import CampaignView
 from move37.app.views.conversation import in_order
 from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
@@ -29,17 +30,18 @@ async def test_viewers_at_one_moment_cost_one_look_and_one_drawing(hub: Hub, mon
     looks: list[int] = []
     look = hub._view
 
-    def counted(campaign: int) -> hubs.CampaignView:
+    def counted(campaign: int) -> CampaignView:
         looks.append(campaign)
         return look(campaign)
 
     monkeypatch.setattr(hub, "_view", counted)
     drawn: list[int] = []
 
-    async def viewer() -> object:
-        return await hub.rendered("board", 1, lambda view: drawn.append(view.campaign.id) or object())
+    def draw(view: CampaignView) -> object:
+        drawn.append(view.campaign.id)
+        return object()
 
-    first, *others = await asyncio.gather(*(viewer() for _ in range(20)))
+    first, *others = await asyncio.gather(*(hub.rendered("board", 1, draw) for _ in range(20)))
     assert len(looks) == 1 and len(drawn) == 1 and all(other is first for other in others)
 
 
@@ -60,7 +62,7 @@ async def test_what_is_new_is_drawn_and_what_is_not_is_the_same_object(
 async def test_a_look_that_failed_is_not_kept(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = True
 
-    def make(view: hubs.CampaignView) -> str:
+    def make(view: CampaignView) -> str:
         if failing:
             raise ArchiveError("the disk is away")
         return "drawn"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,15 @@ async def test_of_a_long_conversation_an_open_page_holds_no_more_than_a_new_one(
             def lines() -> list[str]:
                 return re.findall(r"line \d+ of the night", "".join(e.content for e in shown(ui.html)))
 
+            def is_shown(text: str) -> bool:
+                return text in lines()
+
             await until(lambda: any("try a short convolution" in e.content for e in shown(ui.html)))
             for n in range(60):
                 said = Message(source="Critic", to="Lab", text=f"line {n} of the night", at=now(), experiment="c1-001")
                 archive.say(1, said)
                 if n % 6 == 5:
-                    await until(lambda last=said.text: last in lines())
+                    await until(partial(is_shown, said.text))
             assert 20 <= len(lines()) < 30 and lines()[-1] == "line 59 of the night"
 
 
