@@ -186,14 +186,15 @@ def load_mixer(source: str) -> type[nn.Module]:
     """
     from torch import nn
 
-    code = _compiled(source)
     # `@torch.compile` is made a no-op: a compiler takes minutes and needs a toolchain that the sandbox lacks.
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
     module = types.ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module  # dataclasses and torch.jit look a class's module up
     try:
-        exec(code, module.__dict__)
+        exec(_compiled(source), module.__dict__)
+    except ContractError:
+        raise
     except Exception as error:
         raise ContractError(f"importing the file raised {type(error).__name__}: {error}") from error
     mixer = getattr(module, "Mixer", None)
@@ -204,12 +205,8 @@ def load_mixer(source: str) -> type[nn.Module]:
 
 @lru_cache(maxsize=1)
 def _compiled(source: str) -> types.CodeType:
-    """Checked and compiled once: gates execute the same file a hundred times. Raises `ContractError`."""
-    tree = check_source(source)
-    try:
-        return compile(tree, FILE_NAME, "exec")
-    except Exception as error:  # what parses need not compile
-        raise ContractError(f"importing the file raised {type(error).__name__}: {error}") from error
+    """Checked and compiled once: gates execute the same file a hundred times."""
+    return compile(check_source(source), FILE_NAME, "exec")
 
 
 def _check_import(node: ast.AST) -> None:
