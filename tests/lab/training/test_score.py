@@ -45,7 +45,7 @@ def test_a_training_job_holds_its_batches_and_no_other_text() -> None:
     steps = np.full((2, 16, 128), 7)
     segment = Segment(seed=0, first=0, stop=2, learning_rate=1e-2, inputs=steps, targets=steps, checkpoint=None)
     job = train_job(CANDIDATE, BYTES, segment, trust="e1", wall_seconds=9.0)
-    data = {name for name in job.files if not name.endswith(".py")}
+    data = {name for name in job.files if not name.endswith((".py", ".pyc"))}
     assert data == {"spec.json", "steps.safetensors"} and job.trust == "e1"
     assert len(job.files["steps.safetensors"]) < 4 * steps.size
     assert job.limits.threads == 1 and job.limits.wall_seconds == 9.0
@@ -54,7 +54,7 @@ def test_a_training_job_holds_its_batches_and_no_other_text() -> None:
 def test_a_scoring_job_holds_windows_and_brings_back_sums_alone() -> None:
     windows = np.zeros((512, 128), dtype=np.uint8)
     job = score_job(CANDIDATE, BYTES, b"weights", windows, windows, seed=3, trust="e1", wall_seconds=9.0, prefixes=True)
-    data = {name for name in job.files if not name.endswith(".py")}
+    data = {name for name in job.files if not name.endswith((".py", ".pyc"))}
     assert data == {"spec.json", "weights.safetensors", "windows.safetensors"}
     assert set(job.collect) == {"scores.safetensors", "report.json"} and job.limits.result_bytes < 2 * 1024 * 1024
     assert job.limits.disk_bytes == Limits().disk_bytes  # no warm container fits another size
