@@ -238,7 +238,7 @@ async def test_candidates_that_nobody_releases_are_not_kept_for_ever():
 async def test_no_image_is_an_error_that_says_what_to_do():
     made = DockerSandbox(DockerSettings(image="move37-nothing:here"))
     try:
-        with pytest.raises(ImageMissing, match="move37 sandbox build"):
+        with pytest.raises(ImageMissing, match="pull or build it, or leave --image out"):
             await made.run(a_job("print(1)"))
     finally:
         await made.close()
