@@ -145,8 +145,8 @@ async def campaign(
     screen, top, rate = schedule.rungs[0], schedule.rungs[-1], schedule.learning_rate
     screened, whole = (min(values.values(), default=math.nan) for values in (ground.values, ground.whole))
     tried = [
-        Tried(genome=g, value=ground.values.get(f), gain=_gain(whole, at_all_steps), whole=at_all_steps)
-        for f, g, at_all_steps in ((f, g, ground.whole.get(f)) for f, g in BASELINES.items())
+        Tried(genome=g, value=ground.values.get(f), gain=_gain(whole, ground.whole.get(f)), whole=ground.whole.get(f))
+        for f, g in BASELINES.items()
     ]
     search, rng = ARMS[arm](seed), Random(f"compare:{arm}:{seed}")
     spent, curve = 0.0, []

@@ -90,12 +90,12 @@ def curve(by_seed: Mapping[int, Sequence[Foreseen]], first: int, last: int) -> C
     return found
 
 
-def told(values: Sequence[float]) -> str:
-    """Mean over seeds with its 95 % interval."""
+def told(values: Sequence[float], places: int = 2) -> str:
+    """Mean over seeds with its 95 % interval, where there are several that differ."""
     if len(values) < 2 or len(set(values)) == 1:
-        return " ".join(f"{v:+.2f}" for v in values[:1]) or "-"
+        return " ".join(f"{v:+.{places}f}" for v in values[:1]) or "-"
     spread = interval(values)
-    return f"{statistics.fmean(values):+.2f} [{spread.low:+.2f}, {spread.high:+.2f}]"
+    return f"{statistics.fmean(values):+.{places}f} [{spread.low:+.{places}f}, {spread.high:+.{places}f}]"
 
 
 def table(found: Mapping[tuple[str, int], Sequence[Experiment]], experiments: int) -> str:

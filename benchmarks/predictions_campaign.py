@@ -114,16 +114,20 @@ def _proposed(arm: str, seed: int, number: int, done: Sequence[Experiment]) -> E
     )  # fmt: skip
 
 
-def _experiment(ident: str, role: Role, number: int, genome: Genome, seed: int, value: float | None) -> Experiment:
-    measured = Measurement(
+def measurement(value: float | None, seed: int) -> Measurement:
+    """What a small training came to, as the archive keeps it; None: it diverged."""
+    return Measurement(
         metric=BITS_PER_BYTE.name, value=value if value is not None else 99.0, diverged=value is None, rung=2,
         seed=seed, steps=STEPS, total_steps=STEPS, width=WIDTH,
     )  # fmt: skip
+
+
+def _experiment(ident: str, role: Role, number: int, genome: Genome, seed: int, value: float | None) -> Experiment:
     return Experiment(
         id=ident, campaign=1, number=number, role=role, name=ident, family=genome.family,
         status=ExperimentStatus.MEASURED if value is not None else ExperimentStatus.FAILED,
         candidate=Candidate(source=emit(genome, name=ident), author="designer (search)", family=genome.family),
-        measurements=(measured,),
+        measurements=(measurement(value, seed),),
     )  # fmt: skip
 
 

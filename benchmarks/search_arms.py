@@ -23,11 +23,12 @@ import torch
 
 from move37.agents.arms import ARMS, Tried
 from move37.agents.search.grammar import BASELINES, Genome
+from move37.benchmarks.predictions import told
 from move37.benchmarks.predictions_campaign import STEPS, CachedTrainings
-from move37.lab.statistics.paired import interval
 from move37.lab.statistics.power import minimum_detectable_effect
 
 FRESH = 3  # seeds on which an arm's best is measured again
+PLACES = 3  # of bits per byte
 SHARES = (0.25, 0.5, 1.0)  # of the candidates, after which the best is shown
 Value = Callable[[Genome, int], float | None]  # bits per byte of a genome on a seed; None: diverged
 
@@ -90,22 +91,21 @@ def table(found: Mapping[str, Mapping[int, ArmFound]]) -> str:
     lines.append("|---" * (len(SHARES) + 5) + "|")
     for arm, by_seed in found.items():
         gains = {seed: f.gain for seed, f in by_seed.items() if f.gain is not None}
-        bests = [told([f.bests[i] for f in by_seed.values() if len(f.bests) > i]) for i in range(len(SHARES))]
+        bests = [told([f.bests[i] for f in by_seed.values() if len(f.bests) > i], PLACES) for i in range(len(SHARES))]
         others = {seed: f.gain for seed, f in found[reference].items() if f.gain is not None}
         apart = [gains[s] - others[s] for s in sorted(gains.keys() & others.keys())]
         paired = arm != reference and len(apart) > 1
         seen = f"{minimum_detectable_effect(len(apart), sd=statistics.stdev(apart)):.3f}" if paired else ""
-        cells = [arm, str(len(gains)), told([*gains.values()]), *bests, told(apart) if paired else "", seen]
+        cells = [
+            arm,
+            str(len(gains)),
+            told([*gains.values()], PLACES),
+            *bests,
+            told(apart, PLACES) if paired else "",
+            seen,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def told(values: Sequence[float]) -> str:
-    """Mean over seeds with its 95 % interval, where there are several that differ."""
-    if len(values) < 2 or len(set(values)) == 1:
-        return " ".join(f"{v:+.3f}" for v in values[:1]) or "-"
-    spread = interval(values)
-    return f"{statistics.fmean(values):+.3f} [{spread.low:+.3f}, {spread.high:+.3f}]"
 
 
 def main() -> None:

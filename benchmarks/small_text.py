@@ -14,10 +14,9 @@ from pathlib import Path
 
 from move37.agents.search.codegen import emit, genome_of
 from move37.agents.search.grammar import BASELINES
-from move37.benchmarks.predictions_campaign import STEPS, CachedTrainings
-from move37.benchmarks.rediscovery_tasks import WIDTH
+from move37.benchmarks.predictions_campaign import STEPS, CachedTrainings, measurement
 from move37.lab.judging.checked import Checked, Fingerprint
-from move37.lab.records import Candidate, Measurement
+from move37.lab.records import Candidate
 from move37.lab.tasks.mixers import MixersTask
 from move37.lab.tasks.task import Baseline, Measured, OnProgress, Rung
 from move37.sandbox.sandbox import Sandbox
@@ -67,8 +66,4 @@ class SmallText(MixersTask):
         if genome is None:
             return Measured(measurements=(), failure="only what the grammar wrote is measured here")
         value = await asyncio.to_thread(self.trainings.value, genome, seed)
-        measurement = Measurement(
-            metric=self.metric.name, value=99.0 if value is None else value, diverged=value is None, rung=rung.number,
-            seed=seed, steps=rung.steps, total_steps=STEPS, width=WIDTH,
-        )  # fmt: skip
-        return Measured(measurements=(measurement,))
+        return Measured(measurements=(measurement(value, seed),))
