@@ -34,7 +34,7 @@ SLOTS = 8  # candidate's processes alive at the same time
 HANGS = signal.SIGUSR1  # a process that gets it writes its stack
 IDLE = 4.0  # seconds of wall clock allowed for one CPU second, so that a busy machine fails no candidate
 LARGEST_DUMP = 65536
-DUMP_SECONDS, DUMP_PAUSE = 5.0, 0.5  # for all of it, and between two pieces, on a busy machine
+DUMP_SECONDS, DUMP_PAUSE = 10.0, 1.0  # for all of it, and between two pieces, on a busy machine
 _NEW, _END = b"n", b"e"
 
 

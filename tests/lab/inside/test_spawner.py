@@ -47,7 +47,9 @@ def over(process: Process) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
-def test_a_dump_that_comes_in_pieces_is_read_to_its_end(seconds: float) -> None:
+def test_a_dump_that_comes_in_pieces_is_read_to_its_end(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawner, "DUMP_SECONDS", 60.0)
+    monkeypatch.setattr(spawner, "DUMP_PAUSE", 5.0)  # a busy machine stretches the pauses between pieces
     process = hanging(
         [b"Current thread (most recent call first):\n", FRAME % 7, FRAME % 9, b'  File "x.py"\n'], seconds
     )
