@@ -68,6 +68,8 @@ def recollection(found: Found) -> Recollection:
         symptoms=tuple(neutralize(symptom) for symptom in item.symptoms),
         probes=item.probes,
         operators=item.operators,
+        gained=item.gained,
+        lost=item.lost,
         score=found.score,
         matched=found.why,
     )

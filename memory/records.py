@@ -90,6 +90,8 @@ class Recollection:
     symptoms: tuple[str, ...] = ()  # what one sees where it applies; of papers it is our paraphrase
     probes: tuple[ProbeResult, ...] = ()
     operators: tuple[str, ...] = ()  # grammar operators that it maps to (memory/cognition/operators.txt)
+    gained: tuple[str, ...] = ()  # of them, those that an own experiment put into its base
+    lost: tuple[str, ...] = ()  # operators that it took out of its base
     source: str = ""  # where to read it: an arXiv address, a file's name
     score: float = 0.0  # after fusion and weighting; comparable within one answer only
     matched: str = ""  # which words or vectors brought it back

@@ -42,6 +42,8 @@ def recollection(item: Recollection) -> str:
         ("Contradicted by", ", ".join(item.contradicts)),
         ("Families", ", ".join(item.families)),
         ("Operators", ", ".join(item.operators)),
+        ("Put in", ", ".join(item.gained)),
+        ("Taken out", ", ".join(item.lost)),
         ("Equations", item.equations),
         ("Complexity", item.complexity),
     ]

@@ -18,7 +18,6 @@ from move37.lab.records import Effect, GateResult, Measurement
 NOISES = 2.0  # what two runs that differ in the seed alone may differ by, in standard deviations of the noise
 PROBES = ("overwrite_recall", "parity", "selective_copy", "mqar")
 SOLVED, UNSOLVED = 0.95, 0.8  # accuracy
-LIKELY = ("short_conv", "qk_l2norm", "feature_map_elu", "gated_delta_rule")  # what is tried next where it is absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +198,16 @@ def _next(view: View, read: _Reading) -> tuple[str, list[str]]:
     part = (read.gained or read.lost or read.operators[-1:] or ("the change",))[0]
     if gain > 0:
         return f"Repeat it on fresh seeds, and measure it without {part} to see whether that part counts.", []
-    absent = [o for o in LIKELY if o not in read.operators]
-    if absent:
-        return f"Try {absent[0]}: {CATALOGUE[absent[0]].why}.", absent[:1]
+    if (best := _best_absent(view, read)) is not None:
+        return f"Try {best}, which gained most of what was put in here: {CATALOGUE[best].why}.", [best]
     return f"Take out {part} and keep the rest.", []
+
+
+def _best_absent(view: View, read: _Reading) -> str | None:
+    """The operator that this mixer lacks and whose measured gain is the largest; None where none gained."""
+    gains = {o: f.mean_effect for o, f in view.context.operators.items() if o in CATALOGUE and o not in read.operators}
+    best = max(gains, key=lambda o: gains[o], default=None)
+    return best if best is not None and gains[best] > 0 else None
 
 
 def _lesson(read: _Reading) -> str:

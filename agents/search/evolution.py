@@ -27,8 +27,7 @@ from move37.agents.search.operators import OPERATORS, REPEATABLE, crossover, put
 from move37.agents.search.preferences import Preferences
 
 CROSSOVER_CHANCE = 0.35
-ADVICE = 2.5  # memory's mention of an operator adds the logarithm of this to its worth, in scales
-DIRECTION = 4.0  # likewise for the brief's words
+DIRECTION = 1.4  # the brief's words add this to an operator's worth, in scales
 TAKING = 0.9  # by so much taking out has to be worth more than putting in, in scales
 MOST_MOVES = 6  # of one draw
 UNSEEN_SD = 1.1  # of an operator that was never changed, in scales: its main effect and its family's part
@@ -51,7 +50,7 @@ class Knowledge:
     scale: float  # standard deviation of operators' effects, in the metric's unit
     record: Mapping[str, OperatorFacts] = field(default_factory=dict)  # what was measured of operators
     adding: float = 0.0  # what putting in any operator does, in the metric's unit: what is expected of an untried one
-    advice: Mapping[str, float] = field(default_factory=dict)  # operator -> factor, from recollections
+    advice: Mapping[str, float] = field(default_factory=dict)  # operator -> what memory adds to its worth, in scales
     direction: Preferences = field(default_factory=Preferences)  # the brief's words: they weigh, and rule out
     preferences: Preferences = field(default_factory=Preferences)  # the user's: one is put in, and they rule out
     avoid: frozenset[str] = frozenset()  # operators that an objection named
@@ -176,10 +175,14 @@ def _drawn(
 
 
 def _worths(known: Knowledge, gain: Mapping[str, GainEstimate], rng: Random) -> dict[str, float]:
-    """One sample of every operator's worth, in scales, with what memory and the user say about it."""
+    """One sample of every operator's worth, in scales, with what memory and the user say about it.
+
+    What memory says is a prior's mean, of which measurements leave as much as they leave of the prior's variance.
+    """
     return {
         name: rng.gauss(gain[name].mean, gain[name].sd)
-        + math.log(known.advice.get(name, 1.0) * (DIRECTION if name in known.direction.wanted else 1.0))
+        + known.advice.get(name, 0.0) * min(1.0, (gain[name].sd / UNSEEN_SD) ** 2)
+        + (DIRECTION if name in known.direction.wanted else 0.0)
         for name in OPERATORS
     }
 

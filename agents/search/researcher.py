@@ -9,7 +9,7 @@ from move37.agents.replies import Prediction, Proposal, Proposals
 from move37.agents.search import program
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.codegen import genome_of
-from move37.agents.search.evolution import ADVICE, Draw, Knowledge, SearchParent, change, draw, scores
+from move37.agents.search.evolution import Draw, Knowledge, SearchParent, change, draw, scores
 from move37.agents.search.grammar import BASELINES, Genome, from_json, operators_in
 from move37.agents.search.preferences import recognise
 from move37.agents.search.user_replies import answered, listed
@@ -19,7 +19,8 @@ from move37.lab.numbers import scale_of
 from move37.memory.records import Recollection
 
 MOST_OBJECTIONS = 2  # that are answered with another draw; after the next one the proposal is withdrawn
-GAINED, LOST, ENDED = 1.5, 0.7, 0.6  # factors for operators of own experiments, by how they ended
+MENTION = 0.9  # what a paper, or an analysis' next step, adds to the worth of an operator that it names, in scales
+REFUSED = -0.5  # likewise for what was put in by an experiment that a gate refused
 
 
 def propose(view: View) -> Proposals:
@@ -57,7 +58,7 @@ def knowledge(view: View) -> Knowledge:
         scale=view.scale,
         record=view.context.operators,
         adding=view.context.adding,
-        advice=advice(view.context.recollections),
+        advice=advice(view.context.recollections, scale=view.scale, known=_known(view)),
         direction=view.direction,
         preferences=view.preferences,
         avoid=frozenset(avoid - {*view.preferences.wanted}) if view.objections else frozenset(),
@@ -72,30 +73,43 @@ def tried(view: View) -> frozenset[Genome]:
     return frozenset(genome for genome in genomes if genome is not None)
 
 
-def advice(recollections: Sequence[Recollection]) -> Mapping[str, float]:
-    """Operator -> factor of its weight: papers raise those that they name; own analyses by their result, and those that
-    they say to try next: as data where the search wrote them, by the grammar's words where somebody else did."""
-    factors: dict[str, float] = {}
+def advice(
+    recollections: Sequence[Recollection], *, scale: float, known: Collection[tuple[str, str]] = ()
+) -> Mapping[str, float]:
+    """Operator -> what memory adds to its worth, in scales.
+
+    Papers, principles and the next step of an analysis raise what they name: as data where the search wrote it, by the
+    grammar's words where somebody else did. An own experiment speaks of what it changed, by its effect; those `known`
+    (id and name) are in the record already, which says it better.
+    """
+    found: dict[str, float] = {}
     for recollection in recollections:
-        factor = ADVICE if recollection.kind == "cognition" else _own(recollection)
+        own = recollection.kind == "analysis"
         named = recollection.next_operators
-        for operator in recognise(recollection.next).wanted if named is None else {*named} & CATALOGUE.keys():
-            factors[operator] = max(factors.get(operator, 1.0), ADVICE)
-        for operator in recollection.operators:
-            if operator in CATALOGUE and operator not in factors:
-                factors[operator] = factor
-    return factors
+        wanted = recognise(recollection.next).wanted if named is None else named
+        for operator in wanted if own else recollection.operators:
+            found[operator] = max(found.get(operator, 0.0), MENTION)
+        if own and (recollection.key, recollection.title) not in known:
+            for operator, moved in _told(recollection, scale).items():
+                found[operator] = found.get(operator, 0.0) + moved
+    return {operator: found[operator] for operator in CATALOGUE if operator in found}
 
 
-def _own(recollection: Recollection) -> float:
-    """The factor of an own experiment: by its gain over its parent, or over the nearest reference that is known."""
-    evidence = recollection.evidence
+def _told(lesson: Recollection, scale: float) -> Mapping[str, float]:
+    """What one experiment says of each operator that it changed, in scales: the posterior of equal normal priors."""
+    evidence = lesson.evidence
     if evidence is None:
-        return 1.0
-    effect = evidence.effects.fairest
+        return {}
+    effect = evidence.effects.parent
     if effect is None:
-        return ENDED if evidence.status in ("failed", "rejected") else 1.0
-    return GAINED if effect.gain > 0 else LOST
+        return dict.fromkeys(lesson.gained, REFUSED) if evidence.status in ("failed", "rejected") else {}
+    error = scale if effect.error is None else effect.error
+    each = effect.gain * scale / ((len(lesson.gained) + len(lesson.lost)) * scale**2 + error**2)
+    return dict.fromkeys(lesson.gained, each) | dict.fromkeys(lesson.lost, -each)
+
+
+def _known(view: View) -> frozenset[tuple[str, str]]:
+    return frozenset((row.experiment, row.name) for row in view.context.ledger if row.effects.parent is not None)
 
 
 def _predicted(view: View, gain: Mapping[str, float], found: Draw) -> Prediction:

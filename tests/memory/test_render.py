@@ -43,6 +43,8 @@ def test_a_recollections_text_holds_every_field_that_a_reader_acts_on(kind: Memo
         families=("THE-FAMILY",),
         probes=(ProbeResult(name="THE-PROBE", value=0.77, chance=0.5),),
         operators=("THE-OPERATOR",),
+        gained=("THE-GAINED",),
+        lost=("THE-LOST",),
     )
     text = render.recollection(known)
     simple = [getattr(known, field.name) for field in fields(known) if field.name not in SHOWN_ELSEWHERE]

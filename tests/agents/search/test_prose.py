@@ -13,7 +13,8 @@ import pytest
 from move37.agents import formatting
 from move37.agents.messages import Results
 from move37.agents.replies import Code, Critique, Proposals, Report
-from move37.agents.search import analyst, researcher
+from move37.agents.research_context import OperatorFacts
+from move37.agents.search import researcher
 from move37.lab.records import Effect, Effects, Measurement
 from move37.memory import render
 from move37.memory.records import (
@@ -58,13 +59,18 @@ def test_every_sentence_of_memory_and_of_the_transcript_may_be_another(monkeypat
     assert {ground for row in before[::2] for _, ground in row[3]} >= {"none", "novelty"}
 
 
-def test_what_the_search_says_to_try_next_the_search_understands() -> None:
+@pytest.mark.parametrize(
+    ("gains", "next_operator"),
+    [({}, set()), ({"rotary": -0.02}, set()), ({"learned_floor": 0.1, "rotary": 0.02}, {"learned_floor"})],
+)
+def test_what_gained_here_the_search_says_to_try_next_as_data(gains: dict[str, float], next_operator: set[str]) -> None:
+    record = {o: OperatorFacts(tried=2, mean_effect=gain, sd=0.01) for o, gain in gains.items()}
     offer = ask(Proposals, opening())
     worse = Effect(rival="b-mamba2", value=-0.2, standard_error=0.02, steps=100, text="screen", seeds=1)
     measured = Measurement(metric="bits_per_byte", value=2.9, rung=2, seed=0, steps=100, learning_rate=0.01)
     report: Report = ask(
         Report,
-        accepted_as(offer),
+        accepted_as(offer, operators=record),
         Results(
             measurements=(measured,),
             baselines={"mamba2": (measured,)},
@@ -74,15 +80,14 @@ def test_what_the_search_says_to_try_next_the_search_understands() -> None:
     )
     named = report.analysis(author="designer (search)").next_operators
     lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next="other words", next_operators=named)
-    advised = researcher.advice([lesson])
-    assert any(operator in advised for operator in analyst.LIKELY), report.next
+    assert set(researcher.advice([lesson], scale=1.0)) == next_operator, report.next
 
 
 @pytest.mark.parametrize("named", [(), ("rotary", "an operator of tomorrow"), None])
 def test_operators_to_try_are_data_and_words_are_read_where_there_is_none(named: tuple[str, ...] | None) -> None:
     words = "Take out short_conv and keep the rest."  # which the grammar's words would read as a wish for it
     lesson = Recollection(key="c1-1", kind="analysis", title="x", claim="y", next=words, next_operators=named)
-    assert set(researcher.advice([lesson])) == ({"short_conv"} if named is None else {*named[:1]})
+    assert set(researcher.advice([lesson], scale=1.0)) == ({"short_conv"} if named is None else {*named[:1]})
 
 
 def test_a_language_model_is_not_asked_for_operators_beside_its_words() -> None:
@@ -95,7 +100,7 @@ def test_its_own_effects_travel_as_numbers() -> None:
     def factor(gain: float) -> float:
         effects = MeasuredEffects(parent=MeasuredEffect(gain=gain, error=0.02))
         told = Evidence(effects=effects, status="measured")
-        own = Recollection(key="c1-1", kind="analysis", title="x", claim="y", operators=("rotary",), evidence=told)
-        return researcher.advice([own])["rotary"]
+        own = Recollection(key="c1-1", kind="analysis", title="x", claim="y", gained=("rotary",), evidence=told)
+        return researcher.advice([own], scale=0.03)["rotary"]
 
-    assert factor(0.1) > 1.0 > factor(-0.1)
+    assert factor(0.1) > 0.0 > factor(-0.1)

@@ -93,12 +93,23 @@ def evidence(gain: float | None, status: str = "measured") -> memory.Evidence:
 
 def test_own_analyses_speak_by_their_effect_and_by_what_they_say_to_try_next() -> None:
     def advised(**changes: Any) -> dict[str, float]:
-        return dict(researcher.advice([own(operators=("output_gate",), **changes)]))
+        operators = ("output_gate", "rotary", "qk_l2norm")
+        lesson = own(operators=operators, gained=("output_gate",), lost=("learned_floor",), **changes)
+        return dict(researcher.advice([lesson], scale=0.03))
 
-    assert advised(evidence=evidence(0.03))["output_gate"] > 1.0 > advised(evidence=evidence(-0.03))["output_gate"]
-    assert advised(evidence=evidence(None, "failed"))["output_gate"] < 1.0
-    assert advised(next="try a short_conv before the keys")["short_conv"] > 1.0
-    assert "short_conv" not in advised()
+    better, worse = advised(evidence=evidence(0.03)), advised(evidence=evidence(-0.03))
+    assert set(better) == set(worse) == {"output_gate", "learned_floor"}  # nothing of what its base had as well
+    assert better["output_gate"] > 0.0 > worse["output_gate"] and better["learned_floor"] < 0.0 < worse["learned_floor"]
+    assert advised(evidence=evidence(0.06))["output_gate"] == pytest.approx(2 * better["output_gate"])
+    assert advised(evidence=evidence(None, "failed"))["output_gate"] < 0.0
+    assert advised(next="try a short_conv before the keys")["short_conv"] > 0.0
+    assert advised() == {}
+
+
+def test_what_the_record_holds_memory_does_not_say_again() -> None:
+    lesson = own(operators=("output_gate",), gained=("output_gate",), evidence=evidence(0.03))
+    assert researcher.advice([lesson], scale=0.03, known={("c1-1", "x")}) == {}
+    assert researcher.advice([lesson], scale=0.03, known={("c1-1", "of another home")}) != {}
 
 
 def test_children_are_bred_from_the_genomes_of_their_parents() -> None:
