@@ -84,7 +84,9 @@ def build(root: str) -> bool:
     for folder in interpreter_folders():
         shared.append(_show_folder(str(folder), root))
     for prefix in prefixes():
-        if is_virtual(prefix) and not any(prefix.is_relative_to(path) for path in SYSTEM):
+        if _is_link(prefix):
+            _show_link(prefix, root)
+        elif is_virtual(prefix) and not any(prefix.is_relative_to(path) for path in SYSTEM):
             os.makedirs(f"{root}{prefix}", exist_ok=True)
             shutil.copy(prefix / "pyvenv.cfg", f"{root}{prefix}/pyvenv.cfg")
             if (prefix / "lib64").is_symlink():
@@ -104,7 +106,9 @@ def build(root: str) -> bool:
 def cover(place: str, own: str) -> None:
     """In the namespaces of a job: /tmp or /dev/shm is its own; an interpreter that lives below it stays where it is."""
     below = [(str(path), os.open(path, os.O_PATH)) for path in interpreter_folders() if path.is_relative_to(place)]
-    virtual = [prefix / "pyvenv.cfg" for prefix in prefixes() if is_virtual(prefix) and prefix.is_relative_to(place)]
+    mine = [prefix for prefix in prefixes() if prefix.is_relative_to(place)]
+    links = {prefix: os.path.realpath(prefix) for prefix in mine if _is_link(prefix)}
+    virtual = [prefix / "pyvenv.cfg" for prefix in mine if is_virtual(prefix) and prefix not in links]
     settings = {file: file.read_bytes() for file in virtual}
     syscalls.mount(own, place, None, syscalls.MS_BIND)
     for path, descriptor in below:
@@ -113,6 +117,20 @@ def cover(place: str, own: str) -> None:
         os.close(descriptor)
     for file, content in settings.items():
         file.write_bytes(content)
+    for link, target in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+
+
+def _is_link(prefix: Path) -> bool:
+    """Whether a prefix is another one under the name of a link, which the interpreter calls itself by."""
+    return prefix != Path(os.path.realpath(prefix))
+
+
+def _show_link(prefix: Path, root: str) -> None:
+    if not any(prefix.is_relative_to(path) for path in SYSTEM):
+        os.makedirs(f"{root}{prefix.parent}", exist_ok=True)
+        os.symlink(os.path.realpath(prefix), f"{root}{prefix}")
 
 
 def leave_old_root() -> None:

@@ -56,6 +56,22 @@ print(sys.prefix, found, again.stdout)
     assert outcome.stdout.decode().split() == [str(project), "[]", str(project)], outcome
 
 
+@pytest.mark.parametrize("above", [False, True])
+async def test_an_environment_is_found_under_the_name_of_a_link(
+    project: Path, above: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = project.parent / f"{project.name}-link"
+    link.symlink_to(project.parent if above else project)
+    named = link / project.name if above else link
+    try:
+        monkeypatch.setattr(sys, "executable", str(named / "bin/python"))
+        async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as sandbox:
+            outcome = await sandbox.run(program("import os, sys; print(sys.prefix, os.path.exists(sys.prefix))"))
+    finally:
+        link.unlink()
+    assert outcome.stdout.decode().split() == [str(named), "True"], outcome
+
+
 def test_of_a_prefix_only_what_an_interpreter_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bin", "lib/python3.11/site-packages", "lib/private", "include", "share", "src", "home"):
         (tmp_path / name).mkdir(parents=True)
