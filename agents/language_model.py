@@ -29,6 +29,8 @@ from move37.agents.formatting import readable
 from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.metering import Metered
 from move37.agents.models.client import ClientWrapper
+from move37.agents.models.provider import CONTEXT_TOKENS
+from move37.agents.models.providers import PROVIDERS
 from move37.agents.models.window import context_budget
 from move37.agents.planning import PlanningClient
 from move37.agents.rendering import Count, front, render
@@ -38,8 +40,6 @@ from move37.agents.roles import LAB, RoleContext
 from move37.lab.records import Measurement
 from move37.memory import render as remembered
 
-CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a context where no window is known: hosted, small local
-SMALL = ("local", "ollama")  # providers whose models have small windows
 TOOL_ROUNDS = 6  # model calls in one turn that may use tools; the next one has to answer
 CHARACTERS_A_TOKEN = 3.5  # where a client cannot count
 
@@ -67,13 +67,13 @@ class LanguageModel:
 
     def budget(self, role: RoleContext) -> int:
         """Tokens of a rendered context, by what is known of the window now: a refusal may have named it since."""
-        small = self.signature.partition(":")[0] in SMALL
+        provider = self.signature.partition(":")[0]
         window: int | None = getattr(self.client, "window", None)
         return context_budget(
             window,
             contract=self._count(front(role.task)) if window else 0,
             setting=role.context_tokens,
-            default=SMALL_CONTEXT_TOKENS if small else CONTEXT_TOKENS,
+            default=next((p.context_tokens for p in PROVIDERS if p.name == provider), CONTEXT_TOKENS),
         )
 
     async def reflect(self, role: RoleContext, *, principles: Sequence[str], lessons: Sequence[str]) -> Principles:

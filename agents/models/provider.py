@@ -36,6 +36,9 @@ class ModelOptions:
     context_tokens: int | None = None  # of the model's window; for models that we start ourselves
 
 
+CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS = 24_000, 6_000  # of a role's context without a known window: hosted, local
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One provider."""
@@ -46,6 +49,7 @@ class Provider:
     key_variable: str = ""  # of the environment
     address_variable: str = ""  # of the environment: where its server is, unless the user names one
     local: bool = False  # costs nothing
+    context_tokens: int = CONTEXT_TOKENS  # of a role's context where the window is not known
     # The client that `open` gave, and the model's name -> tokens of its window, or None. May ask the server; may raise.
     window: Callable[[Any, str], Awaitable[int | None]] | None = None
 

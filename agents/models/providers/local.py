@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from move37.agents.errors import BadModel
-from move37.agents.models.provider import ModelOptions, Provider
+from move37.agents.models.provider import SMALL_CONTEXT_TOKENS, ModelOptions, Provider
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -35,4 +35,6 @@ async def _window(client: Any, name: str) -> int | None:
     return window
 
 
-PROVIDER = Provider(name="local", open=_open, form="NAME-or-PATH", local=True, window=_window)
+PROVIDER = Provider(
+    name="local", open=_open, form="NAME-or-PATH", local=True, window=_window, context_tokens=SMALL_CONTEXT_TOKENS
+)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from move37.agents.models.provider import ModelOptions, Provider, check_address, info, is_loopback, sampling
+from move37.agents.models.provider import (
+    SMALL_CONTEXT_TOKENS,
+    ModelOptions,
+    Provider,
+    check_address,
+    info,
+    is_loopback,
+    sampling,
+)
 from move37.agents.models.window import window_in
 
 if TYPE_CHECKING:
@@ -35,4 +43,11 @@ async def _window(client: Any, name: str) -> int | None:
     return window_in([model.model_dump() for model in (await client._client.ps()).models], name)
 
 
-PROVIDER = Provider(name="ollama", open=_open, address_variable="OLLAMA_HOST", local=True, window=_window)
+PROVIDER = Provider(
+    name="ollama",
+    open=_open,
+    address_variable="OLLAMA_HOST",
+    local=True,
+    window=_window,
+    context_tokens=SMALL_CONTEXT_TOKENS,
+)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.agents.language_model import CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS, LanguageModel
+from move37.agents.language_model import LanguageModel
 from move37.agents.models import ModelOptions, open_model, signature
+from move37.agents.models.provider import CONTEXT_TOKENS, SMALL_CONTEXT_TOKENS
 from move37.agents.models.repair import StructuredOutputClient
 from move37.agents.models.window import MOST_TOKENS, context_budget, window_in
 from move37.agents.replies import Critique
