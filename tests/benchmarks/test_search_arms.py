@@ -6,7 +6,7 @@ import pytest
 
 from move37.agents.arms import ARMS
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
-from move37.benchmarks.search_arms import FRESH, SHARES, ArmFound, campaign, table
+from move37.benchmarks.search_arms import FRESH, SECOND, SHARES, ArmFound, campaign, table
 
 
 def landscape(genome: Genome, seed: int) -> float | None:
@@ -21,6 +21,20 @@ def test_the_best_is_measured_against_baselines_of_the_same_seeds(arm: str) -> N
     most = max(len(operators_in(g)) for g in BASELINES.values())
     assert found.gain == pytest.approx(0.01 * (len(operators_in(found.genome)) - most))
     assert found.bests[-1] == pytest.approx(found.gain) and list(found.bests) == sorted(found.bests)
+
+
+def test_of_the_finalists_the_best_on_both_seeds_is_chosen() -> None:
+    leader = campaign("random", 0, 20, landscape)
+
+    def unlucky(genome: Genome, seed: int) -> float | None:
+        worse = 1.0 if genome == leader.genome and seed == SECOND else 0.0
+        return (landscape(genome, seed) or 0.0) + worse
+
+    alone, second = (campaign("random", 0, 20, unlucky, finalists=count) for count in (1, 4))
+    assert alone.genome == leader.genome != second.genome is not None
+    assert alone.bests == second.bests
+    none = campaign("random", 0, 4, lambda g, s: None if s == SECOND else landscape(g, s), finalists=2)
+    assert none.genome is None and none.gain is None
 
 
 def test_who_diverges_on_a_fresh_seed_found_nothing() -> None:
