@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from move37.kernels.ops.convolution.api import causal_conv1d
     from move37.kernels.ops.cross_entropy.api import fused_linear_cross_entropy_loss
     from move37.kernels.ops.delta_product.api import chunk_gated_delta_product, fused_recurrent_gated_delta_product
+    from move37.kernels.ops.log_linear.api import log_linear_attention
     from move37.kernels.ops.low_rank.api import (
         chunk_dplr_delta_rule,
         chunk_rwkv7,
@@ -50,6 +51,7 @@ _HOMES = {
     "fused_recurrent_dplr_delta_rule": "ops.low_rank.api",
     "chunk_rwkv7": "ops.low_rank.api",
     "fused_recurrent_rwkv7": "ops.low_rank.api",
+    "log_linear_attention": "ops.log_linear.api",
     "causal_conv1d": "ops.convolution.api",
     "rms_norm_gated": "ops.norms.api",
     "l2norm": "ops.norms.api",
@@ -78,6 +80,7 @@ __all__ = [
     "fused_recurrent_simple_gla",
     "implementation",
     "l2norm",
+    "log_linear_attention",
     "rms_norm_gated",
 ]
 

@@ -89,6 +89,14 @@ def vector_heads(
     return found
 
 
+def levelled(inputs: Inputs, *, seed: int = 0) -> Inputs:
+    """The same inputs for log-linear attention: a weight a level, no state to go on from."""
+    batch, time, heads, _ = inputs["v"].shape
+    r = torch.Generator().manual_seed(seed)
+    weights = 2 * torch.rand(batch, time, heads, 1 + (time - 1).bit_length(), generator=r, dtype=torch.float64)
+    return {n: x for n, x in inputs.items() if n != "initial_state"} | {"level_scales": weights}
+
+
 def run(
     name: str, call: Callable[..., Any], inputs: Inputs, dtype: torch.dtype
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
@@ -210,6 +218,7 @@ def every_operator(time: int = 21) -> dict[str, Case]:
     }
     bounds = torch.tensor([0, 3, 3, time - 2, time])
     packed = {f"{name}, packed": _packed(case, bounds) for name, case in plain.items()}
+    plain["log-linear"] = Case(kernels.log_linear_attention, levelled(heads(time)))
     x = draw(2, 5, 8)
     target = torch.tensor([[3, 0, -100, 19, 7], [1, 1, 2, -100, 0]])
     return {

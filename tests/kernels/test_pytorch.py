@@ -54,6 +54,9 @@ def test_autocast_changes_nothing_inside(name, dtype):
     plain.backward()
     with torch.autocast("cpu", torch.bfloat16):
         cast = total(EVERY[name].call(**again))
+        if name != "log-linear":  # half of its gradients are PyTorch's own, which autocast changes in here
+            cast.backward()
+    if name == "log-linear":
         cast.backward()
     assert torch.allclose(cast, plain)
     for n, x in given.items():
@@ -207,7 +210,7 @@ def test_what_waits_is_held_by_the_graph_alone():
 
 
 @pytest.mark.parametrize("gradients", (True, False))
-@pytest.mark.parametrize("name", [n for n in EVERY if n in HEADS or n.startswith("convolution")])
+@pytest.mark.parametrize("name", [n for n in EVERY if "initial_state" in EVERY[n].inputs])
 def test_a_returned_state_holds_only_its_own_memory(name, gradients):
     given = given_in(name, torch.float32)
     with torch.set_grad_enabled(gradients):

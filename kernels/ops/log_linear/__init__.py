@@ -1,0 +1,1 @@
+"""Log-linear attention: a state for each bucket of a Fenwick tree over the past instead of one."""
