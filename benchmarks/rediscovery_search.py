@@ -46,6 +46,8 @@ _PATH: Mapping[str, tuple[Any, ...]] = {
     "rotary": (False, True),
     "window": WINDOWS,
     "steps": STEPS,
+    "separate": (False, True),
+    "tree": (False, True),
 }
 _WHOLE: Mapping[str, tuple[Any, ...]] = {
     "router": get_args(grammar.Router),

@@ -83,7 +83,7 @@ def _needs_sizes(genome: Genome) -> bool:
         or genome.router not in ("none", "chain")
         or genome.floor != "none"
         or genome.residual
-        or any(path.norm == "rms" or path.family not in ("softmax", "linear", *CONVOLVING) for path in genome.paths)
+        or any(p.norm == "rms" or p.tree or p.family not in ("softmax", "linear", *CONVOLVING) for p in genome.paths)
     )
 
 

@@ -72,6 +72,20 @@ COMPOSITION: Mapping[str, OperatorWords] = {
         words=r"delta[ -]?products?|householder\w*( steps?)?|(several|two|three|more) (reflections?|steps)( a token)?",
         probe="parity",
     ),
+    "separate_erase_write": OperatorWords(
+        phrase="separate gates for erasing and writing",
+        why="a token can clear an entry without storing anything, or store without clearing",
+        risk="where little is ever revoked the two gates learn the same",
+        words=r"(separate|decoupled?|own) (gates? for )?(erase|erasing)( and |/| )writ\w+( gates?| strengths?)?",
+        probe="overwrite_recall",
+    ),
+    "log_linear_state": OperatorWords(
+        phrase="log-linear attention, a state for each bucket of a Fenwick tree",
+        why="near tokens are kept apart and far ones together, each read with a weight of its own",
+        risk="several states cost time, and the coarse ones still mix what is far",
+        words=r"log[ -]linear( attention)?|fenwick( tree)?s?|hierarch\w+ (states?|memory)|logarithm\w+ (many )?states?",
+        probe="overwrite_recall",
+    ),
     "chained_paths": OperatorWords(
         phrase="paths in a chain",
         why="what one memory read is what the next one writes, so two lookups fit into one layer",

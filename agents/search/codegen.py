@@ -14,22 +14,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from move37.agents.search.block import forward, init
-from move37.agents.search.fragments import BEFORE, LONG, ROTATE, STEPPED, WINDOWED, indent, method
+from move37.agents.search.fragments import indent, method
+from move37.agents.search.functions import FUNCTIONS
 from move37.agents.search.genome import Feeds, Place
 from move37.agents.search.grammar import Genome, SmallBlock, from_json, operators_in
 from move37.lab.judging.ast_hash import ast_hash
 
 _HEADER = re.compile(r"^# genome: (\{.*\})$", re.MULTILINE)
-FUNCTIONS = {  # call -> the function's text, in the order of a file
-    " rotate(": ROTATE,
-    "token_before(": BEFORE,
-    "with_steps(": STEPPED,
-    "windowed_attention(": WINDOWED,
-    "long_convolution(": LONG,
-}
 KERNELS = (
     "causal_conv1d", "chunk_delta_rule", "chunk_gated_delta_product", "chunk_gated_delta_rule", "chunk_gla",
-    "chunk_kda", "chunk_simple_gla", "l2norm", "rms_norm_gated",
+    "chunk_kda", "chunk_simple_gla", "l2norm", "log_linear_attention", "rms_norm_gated",
 )  # fmt: skip
 WHAT_SMALL_BLOCKS_ARE: Mapping[Place, str] = {
     "before": "A block whose output the main one reads.",
@@ -42,6 +36,7 @@ _KERNEL_OPERATORS = {
     "chunk_gla": "gla",
     "chunk_kda": "vector_decay_erase",
     "chunk_gated_delta_product": "several_reflections",
+    "log_linear_attention": "log_linear_state",
     "causal_conv1d": "short_conv",
     "l2norm": "qk_l2norm",
     "use_qk_l2norm_in_kernel": "qk_l2norm",  # the argument, where it is true

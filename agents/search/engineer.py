@@ -23,6 +23,7 @@ CULPRITS = {
         "beta_two",
         "second_pass",
         "several_reflections",
+        "separate_erase_write",
         "feature_map_softmax",
         "decay_init_long",
         "learned_floor",
@@ -53,6 +54,7 @@ CULPRITS = {
         "parallel_softmax_router",
     ),
     "complexity": (
+        "log_linear_state",
         "block_before",
         "block_beside",
         "block_after",

@@ -1,56 +1,10 @@
-"""What a path of a mixer is made of: parameters, a method, and the functions that it calls, as source text."""
+"""What a path of a mixer is made of, as source text: its parameters and its method. What it calls: functions.py."""
 
 from __future__ import annotations
 
 import textwrap
 
 from move37.agents.search.genome import ERASING, GATED_DECAY, MODES, TAPS, Genome, Path
-
-ROTATE = '''\
-def rotate(x):
-    """Rotary positions on [batch, time, head, dim]: pairs (i, i + dim/2) turn by time * 10000^(-2i/dim)."""
-    time, half = x.shape[1], x.shape[-1] // 2
-    rates = 10000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float64) / half)
-    angles = torch.arange(time, device=x.device, dtype=torch.float64)[:, None] * rates
-    cos, sin = angles.cos().to(x.dtype)[:, None], angles.sin().to(x.dtype)[:, None]
-    a, b = x[..., :half], x[..., half : 2 * half]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos, x[..., 2 * half :]], dim=-1)'''
-
-WINDOWED = '''\
-def windowed_attention(q, k, v, window):
-    """Softmax over the last `window` positions, [batch, time, head, dim]: in blocks, so cost grows like time."""
-    time = q.shape[1]
-    q, k, v = (F.pad(t, (0, 0, 0, 0, 0, -time % window)) for t in (q, k, v))
-    q, k, v = (rearrange(t, "b (n w) h d -> b n h w d", w=window) for t in (q, k, v))
-    # Each block of queries sees its own block of keys and the one before it.
-    k, v = (torch.cat([F.pad(t, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1], t], dim=3) for t in (k, v))
-    row = torch.arange(window, device=q.device)[:, None] + window
-    column = torch.arange(2 * window, device=q.device)
-    seen = (column <= row) & (column > row - window)  # [window, 2 window]
-    block = torch.arange(q.shape[1], device=q.device)[:, None, None]
-    seen = seen & ((column >= window) | (block > 0))  # nothing stands before the first block
-    o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None])
-    return rearrange(o, "b n h w d -> b (n w) h d")[:, :time]'''
-
-LONG = '''\
-def long_convolution(u, taps):
-    """y_t = sum_{s<=t} taps_{t-s} u_s on [batch, time, channel] by FFT, padded so that nothing wraps around."""
-    time = u.shape[1]
-    size = 1 << (2 * time - 1).bit_length()
-    spectrum = torch.fft.rfft(u.to(taps.dtype), size, dim=1) * torch.fft.rfft(taps, size, dim=0)
-    return torch.fft.irfft(spectrum, size, dim=1)[:, :time].to(u.dtype)'''
-
-
-BEFORE = '''\
-def token_before(x):
-    """[batch, time, channel] one token later; zeros come first."""
-    return F.pad(x, (0, 0, 1, 0))[:, :-1]'''
-
-STEPPED = '''\
-def with_steps(first, more, steps):
-    """A row a step: [batch, time, head, dim] and [batch, time, (steps - 1) * head * dim] joined in time."""
-    more = rearrange(more, "b t (n h d) -> b t n h d", n=steps - 1, h=first.shape[2])
-    return torch.cat([first[:, :, None], more], dim=2).flatten(1, 2)'''
 
 
 def path_init(path: Path, genome: Genome, *, keys: str, values: str, key: str) -> list[str]:
@@ -63,7 +17,10 @@ def path_init(path: Path, genome: Genome, *, keys: str, values: str, key: str) -
         ]
     if path.family in ERASING:
         heads = f"{path.steps} * heads" if path.steps > 1 else "heads"
-        lines += [f"self.{name}_beta = nn.Linear(d_model, {heads}, bias=False)"]
+        gates = ("erase", "write") if path.separate else ("beta",)
+        lines += [f"self.{name}_{gate} = nn.Linear(d_model, {heads}, bias=False)" for gate in gates]
+    if path.tree:
+        lines += [f"self.{name}_levels = nn.Linear(d_model, 2 * heads, bias=False)  # how near and far are read"]
     if path.steps > 1:
         more = f"{path.steps - 1} * " if path.steps > 2 else ""
         lines += [
@@ -131,43 +88,50 @@ _WHAT = {
 
 
 def arguments(path: Path) -> str:
-    return "x, q, k, v" if path.family in (*ERASING, *GATED_DECAY) else "q, k, v"
+    return "x, q, k, v" if path.tree or path.family in (*ERASING, *GATED_DECAY) else "q, k, v"
 
 
 def method(path: Path, genome: Genome) -> str:
     """The method of a path: queries, keys and values [batch, time, head, dim] -> what was read, likewise."""
-    lines = [f'"""{_what(path, genome)}"""', *_stepped(path), *_prepared(path)]
-    lines += _decayed(path, genome)
-    beta = f"{'2 * ' if path.beta == 2 else ''}self.{path.family}_beta(x).sigmoid()"
+    lines = [f'"""{_what(path, genome)}"""', *_stepped(path), *_prepared(path), *_decayed(path, genome)]
+    strengths, beta = _strengths(path)
+    lines += [*strengths, *(_from_the_tree(path, beta) if path.tree else _read(path, beta))]
+    return f"def {path.family}(self, {arguments(path)}):\n" + indent("\n".join(lines), 1)
+
+
+def _strengths(path: Path) -> tuple[list[str], str]:
+    """What is computed first, and the strength with which the kernel erases and writes."""
+    strength = f"{'2 * ' if path.beta == 2 else ''}self.{path.family}_%s(x).sigmoid()"
     if path.steps > 1:
-        lines += [f'beta = rearrange({beta}, "b t (n h) -> b (t n) h", n={path.steps})']
+        strength = f'rearrange({strength}, "b t (n h) -> b (t n) h", n={path.steps})'
+    if path.separate:
+        lines = [f"erase = {strength % 'erase'}.clamp(min=1e-4)  # divided by", f"write = {strength % 'write'}"]
+        return [*lines, "v = v * (write / erase)[..., None]  # the kernel writes erase * v"], "erase"
+    return ([f"beta = {strength % 'beta'}"], "beta") if path.steps > 1 else ([], strength % "beta")
+
+
+def _from_the_tree(path: Path, beta: str) -> list[str]:
+    decay = {"linear": "", "delta": "", "retention": ", self.retention_decay.expand(v.shape[:3])"}
+    given = "q, k, v * dt[..., None]" if path.family == "ssd" else "q, k, v"
+    given += f", level_weights(self.{path.family}_levels(x)){decay.get(path.family, ', g')}"
+    comment = "# Each bucket of a Fenwick tree over the past has a state of its own, and a weight."
+    return [comment, f"return log_linear_attention({given}{f', beta={beta}' if path.family in ERASING else ''})"]
+
+
+def _read(path: Path, beta: str) -> list[str]:
+    if path.steps > 1:
         decay = "g" if path.family == "gated_delta" else "None"
-        lines += [f"o, _ = chunk_gated_delta_product(q, k, v, {decay}, beta, {path.steps})", "return o"]
-        return f"def {path.family}(self, {arguments(path)}):\n" + indent("\n".join(lines), 1)
+        return [f"o, _ = chunk_gated_delta_product(q, k, v, {decay}, {beta}, {path.steps})", "return o"]
     match path.family:
         case "softmax":
-            lines += [f"return windowed_attention(q, k, v, {path.window})"]
-        case "linear":
-            lines += ["o, _ = chunk_simple_gla(q, k, v)", "return o"]
-        case "retention":
-            lines += ["o, _ = chunk_simple_gla(q, k, v, g_gamma=self.retention_decay)", "return o"]
-        case "ssd":
-            lines += ["o, _ = chunk_simple_gla(q, k, v * dt[..., None], g)", "return o"]
-        case "gla":
-            lines += ["o, _ = chunk_gla(q, k, v, g)", "return o"]
-        case "delta":
-            lines += [f"o, _ = chunk_delta_rule(q, k, v, {beta})", "return o"]
-        case "gated_delta":
-            lines += [f"o, _ = chunk_gated_delta_rule(q, k, v, g, {beta})", "return o"]
-        case "kda":
-            lines += [f"o, _ = chunk_kda(q, k, v, g, {beta})", "return o"]
+            return [f"return windowed_attention(q, k, v, {path.window})"]
         case "short_conv":
-            lines += [
+            return [
                 'y, _ = causal_conv1d(rearrange(k * v, "b t h d -> b t (h d)"), self.taps)',
                 'return q * rearrange(y, "b t (h d) -> b t h d", h=self.n_heads)',
             ]
         case "long_conv":
-            lines += [
+            return [
                 "wide = torch.promote_types(v.dtype, torch.float32)  # an FFT has no bfloat16",
                 "step = torch.arange(v.shape[1], device=v.device, dtype=wide)[:, None, None]",
                 "fade = torch.exp(-F.softplus(self.damping.to(wide)) * step)",
@@ -175,7 +139,16 @@ def method(path: Path, genome: Genome) -> str:
                 'y = long_convolution(rearrange(k * v, "b t h d -> b t (h d)"), taps)',
                 'return q * rearrange(y, "b t (h d) -> b t h d", h=self.n_heads)',
             ]
-    return f"def {path.family}(self, {arguments(path)}):\n" + indent("\n".join(lines), 1)
+    call = {
+        "linear": "chunk_simple_gla(q, k, v)",
+        "retention": "chunk_simple_gla(q, k, v, g_gamma=self.retention_decay)",
+        "ssd": "chunk_simple_gla(q, k, v * dt[..., None], g)",
+        "gla": "chunk_gla(q, k, v, g)",
+        "delta": f"chunk_delta_rule(q, k, v, {beta})",
+        "gated_delta": f"chunk_gated_delta_rule(q, k, v, g, {beta})",
+        "kda": f"chunk_kda(q, k, v, g, {beta})",
+    }[path.family]
+    return [f"o, _ = {call}", "return o"]
 
 
 def _what(path: Path, genome: Genome) -> str:

@@ -50,7 +50,8 @@ DECAYING = ("retention", *GATED_DECAY)
 ERASING = ("delta", "gated_delta", "kda")
 STEPPING = ("delta", "gated_delta")  # may take several steps a token
 CONVOLVING = ("short_conv", "long_conv")
-MAPPED = ("linear", "retention", "ssd", "gla", "delta", "gated_delta", "kda")  # may have a feature map
+# A matrix of state: may have a feature map, and one state for each bucket of the past.
+MAPPED = ("linear", "retention", "ssd", "gla", "delta", "gated_delta", "kda")
 SUMMING = ("linear", "retention", "ssd", "gla")  # output grows with what was written: needs the output norm
 SHARES: Mapping[Width, tuple[int, int]] = {"quarter": (1, 4), "half": (1, 2), "same": (1, 1), "double": (2, 1)}
 
@@ -67,6 +68,8 @@ class Path:
     rotary: bool = False
     window: int = 0  # positions; softmax only
     steps: int = 1  # erase-and-write steps a token
+    separate: bool = False  # erasing and writing have strengths of their own
+    tree: bool = False  # log-linear: a state for each bucket of a Fenwick tree over the past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,8 @@ def _of_path(path: Path) -> Iterator[str]:
         f"decay_init_{path.decay}": path.decay != "default",
         "rotary": path.rotary,
         "several_reflections": path.steps > 1,
+        "separate_erase_write": path.separate,
+        "log_linear_state": path.tree,
     }
     yield from (name for name, on in flags.items() if on)
 

@@ -92,6 +92,8 @@ _PUT: Mapping[str, Move] = {
     "qk_rmsnorm": some_path(tuple(f for f in _ATTENDING if f not in ERASING), norm="rms"),
     "several_reflections": several_steps,
     "beta_two": some_path(ERASING, beta=2),
+    "separate_erase_write": some_path(ERASING, separate=True),
+    "log_linear_state": some_path(MAPPED, tree=True),
     "output_norm": whole(out_norm=True),
     "rotary": some_path(_ATTENDING, rotary=True),
     "more_heads": whole(heads="more"),
@@ -154,8 +156,13 @@ def _plainer(path: Path, name: str) -> Path:
         return replace(path, feature="none")
     if name == f"decay_init_{path.decay}":
         return replace(path, decay="default")
-    if name == "beta_two":
-        return replace(path, beta=1)
-    if name == "several_reflections":
-        return replace(path, steps=1)
-    return replace(path, rotary=False) if name == "rotary" else path
+    return replace(path, **_PLAIN_PATH[name]) if name in _PLAIN_PATH else path  # type: ignore[arg-type]
+
+
+_PLAIN_PATH: Mapping[str, Mapping[str, object]] = {
+    "beta_two": {"beta": 1},
+    "several_reflections": {"steps": 1},
+    "separate_erase_write": {"separate": False},
+    "log_linear_state": {"tree": False},
+    "rotary": {"rotary": False},
+}

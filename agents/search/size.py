@@ -93,7 +93,8 @@ def head_count(genome: Genome, d_model: int, n_heads: int) -> int:
 def _path_parameters(path: Path, d_model: int, heads: int, key: int, value: int, taps: int) -> int:
     keys, values = heads * key, heads * value
     total = 2 * key if path.norm == "rms" else 0
-    total += path.steps * d_model * heads if path.family in ERASING else 0
+    total += (1 + path.separate) * path.steps * d_model * heads if path.family in ERASING else 0
+    total += 2 * d_model * heads if path.tree else 0
     total += (path.steps - 1) * d_model * (keys + values)
     total += d_model * heads + 2 * heads if path.family in ("ssd", "gated_delta") else 0
     if path.family in ("gla", "kda"):

@@ -107,6 +107,8 @@ def _canonical_path(path: Path) -> Path:
         rotary=path.rotary and family not in CONVOLVING and steps == 1,  # steps of a token have no positions
         window=path.window if family == "softmax" else 0,
         steps=steps,
+        separate=path.separate and family in ERASING,
+        tree=path.tree and family in MAPPED and steps == 1,  # a bucket is made of tokens
     )
 
 
@@ -138,8 +140,9 @@ def _allowed(genome: Genome) -> Iterator[bool]:
         *((stream.mix, vocabulary.Mix) for stream in genome.streams),
     )
     yield all(isinstance(value, str) and value in get_args(kind) for value, kind in words)
-    flags = (genome.conv, genome.out_norm, genome.residual, *(path.rotary for path in genome.paths))
-    yield all(isinstance(flag, bool) for flag in (*flags, *(stream.norm for stream in genome.streams)))
+    flags = [genome.conv, genome.out_norm, genome.residual, *(stream.norm for stream in genome.streams)]
+    flags += [flag for path in genome.paths for flag in (path.rotary, path.separate, path.tree)]
+    yield all(isinstance(flag, bool) for flag in flags)
     numbers = [genome.taps, genome.passes, *(stream.taps for stream in genome.streams)]
     numbers += [number for path in genome.paths for number in (path.beta, path.window, path.steps)]
     yield all(type(number) is int for number in numbers)

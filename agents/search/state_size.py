@@ -23,7 +23,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         {"paths", "router", "conv", "out_norm", "gate", "floor", "residual", "heads"}
         | {"taps", "streams", "keys", "values", "passes", "around"}
     ),
-    Path: frozenset({"family", "norm", "feature", "beta", "decay", "rotary", "window", "steps"}),
+    Path: frozenset({"family", "norm", "feature", "beta", "decay", "rotary", "window", "steps"} | {"separate", "tree"}),
     Stream: frozenset({"name", "mix", "taps", "norm"}),
     SmallBlock: frozenset({"place", "block", "feeds"}),
 }
@@ -63,7 +63,7 @@ def _of_path(path: Path, genome: Genome, heads: int, key: int, value: int, token
     if path.family == "softmax":
         return heads * (key + value) * min(path.window or tokens, tokens)  # of each token that is still seen
     if path.family in MAPPED:
-        return heads * key * value  # a matrix a head
+        return heads * key * value * (tokens.bit_length() if path.tree else 1)  # a matrix a head, or a bucket of it
     if path.family in CONVOLVING:
         # A mode is a damped wave: two numbers.
         return heads * value * (2 * MODES if path.family == "long_conv" else genome.taps - 1)

@@ -8,7 +8,8 @@ from move37.agents.search.composition import PUT_IN
 from move37.agents.search.grammar import BASELINES, Genome
 from move37.agents.search.operators import OPERATORS, crossover, put, take
 
-PARTS = tuple(sorted({*PUT_IN, "chained_paths", "several_reflections", "vector_decay_erase"}))  # of composition
+PATH_PARTS = ("chained_paths", "several_reflections", "vector_decay_erase", "separate_erase_write", "log_linear_state")
+PARTS = tuple(sorted({*PUT_IN, *PATH_PARTS}))  # of composition
 
 
 def a_genome(seed: int) -> Genome:

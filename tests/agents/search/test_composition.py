@@ -123,6 +123,10 @@ def test_three_convolutions_are_one_and_what_has_no_effect_is_not_spelled() -> N
     assert canonical(replace(GATED_DELTA, streams=(Stream(name="key", norm=True, taps=5),))) == GATED_DELTA
     stepping = Path(family="ssd", steps=3)
     assert canonical(Genome(paths=(stepping,))) == Genome(paths=(Path(family="ssd"),))
+    for path in (Path(family="ssd", separate=True), Path(family="softmax", window=16, tree=True)):
+        assert canonical(Genome(paths=(path,))) == Genome(paths=(replace(path, separate=False, tree=False),))
+    both = Path(family="delta", norm="l2", steps=2, tree=True)
+    assert canonical(Genome(paths=(both,))) == Genome(paths=(replace(both, tree=False),))
 
 
 @given(SEEDS, st.sampled_from(STREAMS), st.sampled_from(("none", "shift", "conv")))
@@ -178,6 +182,8 @@ def test_foreign_plans_of_composition_are_refused() -> None:
         good | {"streams": [{"name": "input", "mix": "stir"}]},
         good | {"streams": [{"name": ["input"]}]},
         good | {"paths": [good["paths"][0] | {"steps": 4}]},
+        good | {"paths": [good["paths"][0] | {"separate": 1}]},
+        good | {"paths": [good["paths"][0] | {"tree": "yes"}]},
     ):
         assert from_json(json.dumps(bad)) is None, bad
 

@@ -46,8 +46,8 @@ def test_whatever_one_path_the_schema_allows_the_grammar_takes_as_it_stands() ->
             continue  # what a schema cannot say of two members of one list
         assert genome is not None and problem == "", plan
         for name, value in plan["paths"][0].items():
-            if name == "rotary" and genome.paths[0].steps > 1:
-                continue  # several steps of a token have no positions
+            if name in ("rotary", "tree") and genome.paths[0].steps > 1:
+                continue  # several steps of a token have no positions, and are no tokens of a bucket
             assert getattr(genome.paths[0], name) == value, (name, plan)
 
 
