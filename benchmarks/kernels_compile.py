@@ -132,6 +132,7 @@ def compile_everything(
     """All kernels of the package at one head size; raises what the compiler raises."""
     from move37.kernels.ops.convolution.triton import conv
     from move37.kernels.ops.cross_entropy.triton import linear_cross_entropy
+    from move37.kernels.ops.low_rank.triton import low_rank
     from move37.kernels.ops.norms.triton import l2norm, rms_norm_gated
     from move37.kernels.ops.scalar_decay.triton import delta
     from move37.kernels.ops.vector_decay.triton import vector
@@ -158,6 +159,11 @@ def compile_everything(
             (o.sum() + (0 if final is None else final.sum())).backward()
             with torch.no_grad():
                 vector(q, k, v, fades, rate, 1.0, state, None, want_state=True, recurrent=True)
+        given = (q, k, v, k, k, fades, 1.0, state, None)
+        o, final = low_rank(*given, want_state=with_state, recurrent=False)
+        (o.sum() + (0 if final is None else final.sum())).backward()
+        with torch.no_grad():
+            low_rank(*given, want_state=True, recurrent=True)
         x, weight = wide(2, time, channels, kind=dtype), wide(channels, kind=dtype)
         past = wide(2, 3, channels, kind=dtype) if with_state else None
         conv(x, wide(channels, 4, kind=dtype), weight if with_state else None, past, True).sum().backward()

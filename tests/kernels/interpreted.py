@@ -13,6 +13,8 @@ from tests.kernels.cases import (
     gated_delta,
     heads,
     kda,
+    low_rank,
+    low_rank_heads,
     product,
     product_heads,
     relative_rms,
@@ -115,6 +117,19 @@ def test_a_compiler_sees_one_graph(name):
     assert all(x.grad.isfinite().all() for x in given.values() if x.is_floating_point())
 
 
+@pytest.mark.parametrize("time", (1, 20, pytest.param(37, marks=pytest.mark.slow)))
+def test_a_diagonal_plus_rank_one(time):
+    compare(low_rank, low_rank_heads(time), name="triton")
+
+
+@pytest.mark.slow
+def test_a_diagonal_plus_rank_one_in_half_precision_and_packed():
+    compare(low_rank, low_rank_heads(18), torch.float16, name="triton")
+    packed = {**low_rank_heads(40), "initial_state": heads(1, batch=4)["initial_state"]}
+    bounds = torch.tensor([0, 4, 4, 37, 40])
+    compare(lambda **g: low_rank(**g, cu_seqlens=bounds), packed, name="triton")
+
+
 def test_a_target_outside_the_vocabulary_makes_the_loss_nan():
     x, weight = torch.randn(3, 8), torch.randn(5, 8)
     with kernels.implementation("triton"):
@@ -152,6 +167,12 @@ def test_decoding_equals_prefill():
     wanted, last = kda(**inputs, cu_seqlens=bounds)
     with kernels.implementation("triton"):
         o, state = kernels.fused_recurrent_kda(**inputs, output_final_state=True, cu_seqlens=bounds)
+    assert relative_rms(o, wanted) < 1e-5
+    assert relative_rms(state, last) < 1e-5
+    inputs = {n: x.float() for n, x in low_rank_heads(6).items()}
+    wanted, last = low_rank(**inputs)
+    with kernels.implementation("triton"):
+        o, state = kernels.fused_recurrent_dplr_delta_rule(**inputs, output_final_state=True)
     assert relative_rms(o, wanted) < 1e-5
     assert relative_rms(state, last) < 1e-5
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from move37 import kernels
 from move37.kernels.errors import KernelError
+from move37.lab.inside.op_counter import OpCounter
 from tests.kernels.cases import compare, gated_delta, heads, kda, levelled, relative_rms, simple, vector, vector_heads
 
 ATTENTION = kernels.log_linear_attention
@@ -85,6 +88,19 @@ def test_what_comes_later_changes_nothing_also_where_it_adds_a_level():
     whole = ATTENTION(**inputs)
     for time in (1, 32, 63, 64, 129):
         assert torch.allclose(ATTENTION(**{n: x[:, :time] for n, x in inputs.items()}), whole[:, :time], atol=1e-12)
+
+
+@pytest.mark.parametrize("width", (16, 64))
+def test_time_and_memory_grow_hardly_faster_than_the_length_also_backwards(width):
+    """T log T, by what is multiplied, written and alive: the exponent from 1,024 to 2,048 tokens."""
+    counts = []
+    for time in (1024, 2048):
+        inputs = {n: x.float().requires_grad_() for n, x in levelled(heads(time, width=width)).items()}
+        with OpCounter() as counter:
+            ATTENTION(**inputs).sum().backward()
+        counts.append(counter.counts())
+    for name in ("flops", "written", "peak_bytes"):
+        assert math.log2(getattr(counts[1], name) / getattr(counts[0], name)) < 1.15, name
 
 
 @pytest.mark.parametrize(

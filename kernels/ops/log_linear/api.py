@@ -29,7 +29,7 @@ def log_linear_attention(
     Guo et al., arXiv 2506.04761: o_t = scale * sum_l level_scales_t^l q_t S_t^l. Level 0 is the token itself, level l
     the bucket of 2^(l-1) tokens that a Fenwick tree has there; T tokens have 1 + bit_length(T - 1) levels, more are
     not read. g may be [B, T, HV, K], too. g None is no decay, beta None no erase term: linear attention, RetNet,
-    Mamba-2, GLA, DeltaNet, Gated DeltaNet, KDA, which equal weights give. Time T log T. K is at most 224. No packed
+    Mamba-2, GLA, DeltaNet, Gated DeltaNet, KDA, which equal weights give. Time T log T. K is at most 192. No packed
     sequences, no state to go on from. Raises kernels.errors.KernelError.
     """
     contract.check_tensors(q=q, k=k, v=v, level_scales=level_scales)
@@ -59,8 +59,9 @@ def log_linear_attention(
 def _check(q: Tensor, k: Tensor, v: Tensor, level_scales: Tensor, g: Tensor | None, beta: Tensor | None) -> None:
     contract.check_heads(q, k, v)
     batch, time, heads, _ = v.shape
-    if q.shape[-1] + chunked.CHUNK > contract.MAX_HEAD_SIZE:
-        raise BadShape("q", tuple(q.shape), f"of head size 1..{contract.MAX_HEAD_SIZE - chunked.CHUNK}")
+    widest = contract.MAX_HEAD_SIZE - chunked.chunk_size(contract.MAX_HEAD_SIZE)
+    if q.shape[-1] > widest:
+        raise BadShape("q", tuple(q.shape), f"of head size 1..{widest}")
     levels = 1 + (time - 1).bit_length()
     if level_scales.dim() != 4 or level_scales.shape[-1] < levels:
         wanted = f"[{batch}, {time}, {heads}, {levels} levels or more]"

@@ -22,79 +22,81 @@ from torch.nn import functional as F
 
 from move37.kernels.common.operator import accumulation_dtype
 
-CHUNK = 32  # tokens
-FIRST = CHUNK.bit_length()  # level of a bucket of one chunk
-
 # (q, k, v, g, beta, state) of sequences of one chunk -> outputs and last states
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor], tuple[Tensor, Tensor]]
+
+
+def chunk_size(width: int) -> int:
+    """Tokens of a chunk, for keys of `width`: the loop over chunks pays for wide heads' states each time."""
+    return 32 if width <= 32 else 64
 
 
 def log_linear(
     run: Kernel, q: Tensor, k: Tensor, v: Tensor, scales: Tensor, g: Tensor | None, beta: Tensor | None
 ) -> Tensor:
     """q, k [B, T, H, K], v [B, T, HV, V], scales [B, T, HV, levels], g and beta as `run` takes them -> o like v."""
-    time, batch, dtype = v.shape[1], v.shape[0], accumulation_dtype(q)
-    gates = (None if x is None else _in_chunks(x) for x in (g, beta))
-    reads, pairs, carries, writes = _maps(run, _in_chunks(q), _in_chunks(k), *gates, v.shape[2], dtype)
+    (batch, time, heads, _), width, dtype = v.shape, q.shape[-1], accumulation_dtype(q)
+    chunk = chunk_size(width)
+    q, k, v, scales = (_in_chunks(x, chunk) for x in (q, k, v, scales))
+    g, beta = (None if x is None else _in_chunks(x, chunk) for x in (g, beta))
+    maps = _maps(run, q, k, g, beta, heads, dtype)
     # [chunk, batch, head, ...], so that a step of the loop takes a slice
-    values, weights = (_by_chunk(_in_chunks(x).to(dtype), batch) for x in (v, scales))
-    reads, pairs, carries, writes = (_by_chunk(x, batch) for x in (reads, pairs, carries, writes))
+    reads, pairs, carries, writes, values, weights = (
+        x.reshape(batch, -1, *x.shape[1:]).permute(1, 0, 3, 2, 4) for x in (*maps, v.to(dtype), scales.to(dtype))
+    )
     here = (pairs * _weights_within(weights)) @ values
     o = torch.stack(_with_the_past(here, reads, carries, writes @ values, weights))
     return o.permute(1, 0, 3, 2, 4).flatten(1, 2)[:, :time].to(v.dtype)
 
 
-def _in_chunks(x: Tensor) -> Tensor:
-    """[B, T, ...] -> [B * chunks, CHUNK, ...]; tokens of zeros at the end write nothing."""
-    missing = -x.shape[1] % CHUNK
+def _in_chunks(x: Tensor, chunk: int) -> Tensor:
+    """[B, T, ...] -> [B * chunks, chunk, ...]; tokens of zeros at the end write nothing."""
+    missing = -x.shape[1] % chunk
     x = F.pad(x, (*[0, 0] * (x.dim() - 2), 0, missing)) if missing else x
-    return x.reshape(-1, CHUNK, *x.shape[2:])
-
-
-def _by_chunk(x: Tensor, batch: int) -> Tensor:
-    """[B * chunks, CHUNK, HV, ...] -> [chunks, B, HV, CHUNK, ...]"""
-    return x.reshape(batch, -1, *x.shape[1:]).permute(1, 0, 3, 2, *range(4, x.dim() + 1))
+    return x.reshape(-1, chunk, *x.shape[2:])
 
 
 def _maps(
     run: Kernel, q: Tensor, k: Tensor, g: Tensor | None, beta: Tensor | None, heads: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Q' and P [n, CHUNK, HV, K or CHUNK], E and N [n, K, HV, K or CHUNK], of the module's docstring."""
-    count, width = q.shape[0], q.shape[-1]
-    values = torch.eye(width + CHUNK, dtype=q.dtype, device=q.device)[width:]
-    state = torch.eye(width, width + CHUNK, dtype=dtype, device=q.device)
+    """Q' and P [n, C, HV, K or C], E and N [n, K, HV, K or C], of the module's docstring."""
+    count, chunk, _, width = q.shape
+    values = torch.eye(width + chunk, dtype=q.dtype, device=q.device)[width:]
+    state = torch.eye(width, width + chunk, dtype=dtype, device=q.device)
     outputs, last = run(
-        q, k, values[:, None].expand(count, CHUNK, heads, -1), g, beta, state.expand(count, heads, width, -1)
+        q, k, values[:, None].expand(count, chunk, heads, -1), g, beta, state.expand(count, heads, width, -1)
     )
-    return (*_parted(outputs.to(dtype), width), *_parted(last.transpose(1, 2), width))
-
-
-def _parted(x: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    return x[..., :width], x[..., width:]
+    (reads, pairs), (carries, writes) = (x.split([width, chunk], -1) for x in (outputs.to(dtype), last.transpose(1, 2)))
+    return reads, pairs, carries, writes
 
 
 def _weights_within(weights: Tensor) -> Tensor:
-    """The weight of each pair of a chunk, [..., CHUNK, levels] -> [..., row, column]: its level is the position of the
+    """The weight of each pair of a chunk, [..., C, levels] -> [..., row, column]: its level is the position of the
     highest bit in which row and column differ, counted from one; zero on the diagonal."""
-    place = torch.arange(CHUNK, device=weights.device)
+    chunk, levels = weights.shape[-2:]
+    place = torch.arange(chunk, device=weights.device)
     differ = place[:, None] ^ place
-    level = torch.stack([(differ >> bit) > 0 for bit in range(FIRST - 1)]).sum(0)
-    level = level.clamp(max=weights.shape[-1] - 1)  # short sequences have fewer levels than a chunk
-    return weights.gather(-1, level.expand(*weights.shape[:-2], CHUNK, CHUNK))
+    level = torch.stack([(differ >> bit) > 0 for bit in range(chunk.bit_length() - 1)]).sum(0)
+    level = level.clamp(max=levels - 1)  # short sequences have fewer levels than a chunk
+    return weights.gather(-1, level.expand(*weights.shape[:-1], chunk))
 
 
 def _with_the_past(here: Tensor, reads: Tensor, carries: Tensor, written: Tensor, weights: Tensor) -> list[Tensor]:
     """What each chunk reads, from itself and from the buckets before it."""
+    first = here.shape[-2].bit_length()  # level of a bucket of one chunk
     buckets: dict[int, Tensor] = {}  # level -> state [B, HV, K, V]
     outputs = []
-    for c, o in enumerate(here.unbind()):
+    # Taken apart once: the gradient of a slice is as large as all of the tensor.
+    taken = (x.unbind() for x in (here, reads, carries, written, weights))
+    for o, read, carry, new, weight in zip(*taken, strict=True):
         if buckets:
-            rows = torch.cat([weights[c, ..., level, None] * reads[c] for level in buckets], -1)
+            by_level = weight.unbind(-1)
+            rows = torch.cat([by_level[level].unsqueeze(-1) * read for level in buckets], -1)
             o = o + rows @ torch.cat(list(buckets.values()), -2)
         outputs.append(o)
-        buckets = {level: carries[c] @ s for level, s in buckets.items()}
-        carried, level = written[c], FIRST
+        buckets = {level: carry @ s for level, s in buckets.items()}
+        level = first
         while level in buckets:
-            carried, level = carried + buckets.pop(level), level + 1
-        buckets[level] = carried
+            new, level = new + buckets.pop(level), level + 1
+        buckets[level] = new
     return outputs

@@ -125,6 +125,11 @@ def _run(
     _check(q, k, v, a, b, g, state, cu_seqlens)
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
     name = choose(q.device)
+    if name == "triton":
+        # Here, and not above: importing Triton takes a second, and only a GPU needs it.
+        from move37.kernels.ops.low_rank.triton import low_rank
+
+        return low_rank(q, k, v, a, b, g, scale, state, cu_seqlens, want_state=want_state, recurrent=recurrent)
     if name == "reference" or recurrent:
         o, last = _naive(q, k, v, a, b, g, scale, state, cu_seqlens, exact=not recurrent)
         return o, last if want_state else None

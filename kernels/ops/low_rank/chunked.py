@@ -5,13 +5,14 @@
     O = s (Q e^G) S + A^qk V + A^qb R     S' = e^{G_C} S + (K e^{G_C - G})^T V + (b e^{G_C - G})^T R
 
 A^ak and A^ab are strictly lower, A^qk and A^qb have their diagonal. They are built as vector_decay's, from squares that
-double in size, exact for any decay. Nothing is bounded here: where |a||b| is large the recurrence itself grows. Serves
-every device; there is no Triton kernel of it yet. Not covered: second derivatives.
+double in size, exact for any decay. Nothing is bounded here: where |a||b| is large the recurrence itself grows. Which
+loop goes over the chunks is given: triton.py has another. Not covered: second derivatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from move37.kernels.common.triangular import unit_lower_inverse
 from move37.kernels.ops.low_rank.chunked_scores import scores, scores_backward
 from move37.kernels.ops.scalar_decay.chunked_forward import LOG2_E, smallest_log
 from move37.kernels.ops.vector_decay.chunked import chunk_size
+
+Scan = Callable[..., tuple[Tensor, Tensor]]  # state_scan.delta_state_scan, or what does the same
 
 
 def chunk_low_rank(
@@ -49,10 +52,10 @@ def chunk_low_rank(
 class _Chunks:
     """What both passes need of the inputs, in chunk layout; `solve` adds the states. Read the module's docstring."""
 
-    def __init__(self, grid: Grid, tensors: Sequence[Tensor], scale: float) -> None:
+    def __init__(self, grid: Grid, tensors: Sequence[Tensor], scale: float, scan: Scan) -> None:
         q, k, v, a, b, g = tensors
         dtype = accumulation_dtype(q)
-        self.grid = grid
+        self.grid, self.scan = grid, scan
         self.v, gamma = grid.split(v, dtype), grid.split(g, dtype)
         self.rows = torch.stack([grid.split(q, dtype).mul_(scale), grid.split(a, dtype)], 1)  # [n, 2, C, K]
         self.columns = torch.stack([grid.split(k, dtype), grid.split(b, dtype)], 1)
@@ -75,7 +78,7 @@ class _Chunks:
         self.w = self.x @ reads[:, 1]
         self.r = self.x @ (ak @ self.v)
         kd, bd = (self.columns[:, c] * self.rest for c in range(2))
-        self.states, last = delta_state_scan(
+        self.states, last = self.scan(
             self.r, self.w, bd, self.step, kd.mT @ self.v, first, self.grid.sizes, self.grid.batch_heads
         )
         return torch.baddbmm(qk @ self.v, reads[:, 0], self.states).baddbmm_(qb, self.r), last
@@ -85,7 +88,7 @@ class _Chunks:
         (qk, qb), (ak, _) = (self.a[:, r].unbind(1) for r in range(2))
         reads, (kd, bd) = self.rows * self.reach, (self.columns[:, c] * self.rest for c in range(2))
         dr = qb.mT @ do
-        after, first = delta_state_scan(
+        after, first = self.scan(
             dr, bd, self.w, self.step, reads[:, 0].mT @ do, dfinal,
             self.grid.sizes, self.grid.batch_heads, back=True,
         )  # fmt: skip
@@ -124,6 +127,7 @@ def _moved(x: Tensor, by: int) -> Tensor:
 
 
 def _forward(
+    scan: Scan,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -137,18 +141,20 @@ def _forward(
 ) -> tuple[Tensor, ...]:
     """-> o, the final state or nothing."""
     grid = Grid.of(q, v, cu_seqlens, chunk_size)
-    chunks = _Chunks(grid, (q, k, v, a, b, g), scale)
+    chunks = _Chunks(grid, (q, k, v, a, b, g), scale, scan)
     o, last = chunks.solve(None if state is None else grid.states_in(state, accumulation_dtype(q)))
     return grid.join(o, grid.heads, q.dtype), grid.states_out(last) if want_state else q.new_empty(0)
 
 
-def _backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+def _backward(
+    scan: Scan, arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]
+) -> list[Tensor]:
     """The forward pass once more, then its gradients: eight triangles a chunk are too much to keep."""
     *tensors, state, cu_seqlens, scale, want_state = arguments
     q, k, v, a, b, g = tensors
     do, dfinal = gradients
     grid, dtype = Grid.of(q, v, cu_seqlens, chunk_size), accumulation_dtype(q)
-    chunks = _Chunks(grid, tensors, scale)
+    chunks = _Chunks(grid, tensors, scale, scan)
     chunks.solve(None if state is None else grid.states_in(state, dtype))
     rows = torch.zeros_like(chunks.v) if do is None else grid.split(do, dtype)
     ends = None if dfinal is None or not want_state else grid.states_in(dfinal, dtype)
@@ -179,12 +185,17 @@ def _shapes(
     return [v.new_empty(v.shape), q.new_empty(final, dtype=accumulation_dtype(q) if want_state else q.dtype)]
 
 
-_chunk_low_rank = Operator(
-    "chunked_low_rank",
-    "Tensor q, Tensor k, Tensor v, Tensor a, Tensor b, Tensor g, Tensor? state, Tensor? cu_seqlens, float scale, "
-    "bool want_state",
-    forward=_forward,
-    backward=_backward,
-    shapes=_shapes,
-    visible=2,
-)
+def operator(name: str, scan: Scan) -> Operator:
+    """(q, k, v, a, b, g, state, cu_seqlens, scale, want_state) -> o, the final state or nothing."""
+    return Operator(
+        name,
+        "Tensor q, Tensor k, Tensor v, Tensor a, Tensor b, Tensor g, Tensor? state, Tensor? cu_seqlens, float scale, "
+        "bool want_state",
+        forward=partial(_forward, scan),
+        backward=partial(_backward, scan),
+        shapes=_shapes,
+        visible=2,
+    )
+
+
+_chunk_low_rank = operator("chunked_low_rank", delta_state_scan)
