@@ -66,7 +66,9 @@ def _maps(
     outputs, last = run(
         q, k, values[:, None].expand(count, chunk, heads, -1), g, beta, state.expand(count, heads, width, -1)
     )
-    (reads, pairs), (carries, writes) = (x.split([width, chunk], -1) for x in (outputs.to(dtype), last.transpose(1, 2)))
+    (reads, pairs), (carries, writes) = (
+        torch.split(x, [width, chunk], -1) for x in (outputs.to(dtype), last.transpose(1, 2))
+    )
     return reads, pairs, carries, writes
 
 
