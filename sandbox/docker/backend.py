@@ -94,6 +94,14 @@ class DockerSandbox:
                 self._vacate(self._slots.pop((job.trust, shape), None))
                 await asyncio.shield(self._removed())
 
+    async def begin_warming(self) -> None:
+        """Start containers before the first job asks for one; whoever has other things to do first need not wait then.
+
+        Raises what opening the sandbox raises.
+        """
+        with self._overhead.timed():
+            await self._open("cpu")
+
     async def _in_slot(self, job: Job, shape: Shape, on_output: OnOutput | None) -> Outcome:
         async with self._slot(job.trust, shape) as slot:
             began = time.perf_counter()

@@ -27,7 +27,15 @@ async def open_backend(wanted: Wanted) -> Sandbox:
     # The SDK takes 0.2 s to import: only where a container is to be had.
     from move37.sandbox.docker.backend import DockerSandbox
 
-    return DockerSandbox(replace(settings, warm=0) if wanted.single else settings)
+    if wanted.single:
+        return DockerSandbox(replace(settings, warm=0))
+    sandbox = DockerSandbox(settings)
+    try:
+        await sandbox.begin_warming()
+    except BaseException:
+        await sandbox.close()
+        raise
+    return sandbox
 
 
 async def _probe(settings: DockerSettings) -> None:

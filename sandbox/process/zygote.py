@@ -37,7 +37,7 @@ class Zygote:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         hide()
         forget_ourselves()
-        greeting = warm_up(self.root, everything=warm)
+        greeting = warm_up(self.root, torch=warm, compiler=warm)
         wake, write = os.pipe()
         for descriptor in (wake, write):
             os.set_blocking(descriptor, False)

@@ -21,9 +21,11 @@ from move37.sandbox.worker.accounting import Accounting, container_counters, soc
 from move37.sandbox.worker.cleaning import empty, verify_empty
 from move37.sandbox.worker.huge_pages import HugePages
 from move37.sandbox.worker.isolation_protocol import WaitingChild
+from move37.sandbox.worker.warm_up import compiler_is_due, import_compiler
 from move37.sandbox.worker.wire import Spec
 
-QUIET_SECONDS = 0.25  # without a job before a worker tidies its memory
+QUIET_SECONDS = 0.25  # without a job before a worker imports the compiler and tidies its memory
+COMPILER_AFTER = 2  # jobs without a quiet moment; a container that is used once never pays
 OWN_FOLDERS = ("out", "tmp", "home")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fuse")
 
@@ -103,10 +105,12 @@ class ContainerIsolation:
         self._memory_bytes = 0
         self.spare: ForkedChild | None = None
         self.huge_pages = HugePages()
+        self._jobs = 0
         self.clean()
 
     def prepare(self, limits: Spec) -> ForkedChild:
         child, self.spare = self.spare or ForkedChild(self.wake), None
+        self._jobs += 1
         self._memory_bytes = int(limits["memory_bytes"])
         self._accounting.begin()
         self._own_cpu = time.process_time()
@@ -138,6 +142,14 @@ class ContainerIsolation:
         return self._accounting.usage(own_cpu_seconds=time.process_time() - self._own_cpu)
 
     def clean(self) -> None:
+        self._remove_traces()
+        if self._jobs >= COMPILER_AFTER and compiler_is_due():
+            self._take_in_compiler()
+        self._make_folders()
+        self.huge_pages.a_little()
+        self.spare = ForkedChild(self.wake)
+
+    def _remove_traces(self) -> None:
         own = [str(self.root / name) for name in ("work", *OWN_FOLDERS)]
         shared = sorted({"/tmp", "/dev/shm", str(self.scratch)}) if os.getpid() == 1 else [str(self.root)]
         # First with the rights of the job, which alone may open what it closed, then what is the supervisor's.
@@ -146,9 +158,11 @@ class ContainerIsolation:
                 for folder in (*own, *shared):
                     empty(folder)
         verify_empty(shared)
-        self._make_folders()
-        self.huge_pages.a_little()
-        self.spare = ForkedChild(self.wake)
+
+    def _take_in_compiler(self) -> None:
+        """Where no folder of a job stands: it makes that of its cache in one."""
+        import_compiler()
+        self._remove_traces()
 
     def _make_folders(self) -> None:
         self.user = next(self._users) if self._users is not None else None
@@ -156,12 +170,16 @@ class ContainerIsolation:
         identity.make_folders(self.root, OWN_FOLDERS, self.user)
 
     def idle(self, reader: int) -> None:
-        if self.huge_pages.done() or readable(reader, QUIET_SECONDS):
+        if (self.huge_pages.done() and not compiler_is_due()) or readable(reader, QUIET_SECONDS):
             return
-        # The child shares the small pages: with it they would stand beside the huge ones.
+        # The child lacks the compiler, and shares the small pages: with it they would stand beside the huge ones.
         if self.spare is not None:
             self.spare.abandon()
             self.spare = None
+        if compiler_is_due():
+            self._remove_traces()
+            self._take_in_compiler()
+            self._make_folders()
         while not self.huge_pages.done() and not readable(reader, 0):
             self.huge_pages.some(1)
         self.spare = ForkedChild(self.wake)

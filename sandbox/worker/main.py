@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         identity.leave_root()
     scratch = Path(arguments[0] if arguments else tempfile.gettempdir())
     hide()
-    greeting = warm_up(scratch / "job")
+    greeting = warm_up(scratch / "job", compiler=False)
     try:
         isolation = ContainerIsolation(scratch)
         wire.tell(b"R", **greeting, report={})

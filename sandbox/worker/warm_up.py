@@ -1,4 +1,8 @@
-"""Makes the process that jobs are forked from: torch imported, one optimiser step taken, nothing left to do at exit."""
+"""Makes the process that jobs are forked from: torch imported, and its compiler, nothing left to do at exit.
+
+The compiler costs as much processor time as nearly all the rest of torch, and only a program that makes an optimiser
+or compiles needs it: a container is ready without it and imports it once nobody waits (`container`).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import signal
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 from move37.sandbox.worker import child
@@ -23,17 +28,33 @@ from move37.sandbox.worker.wire import Spec
 LINUX = sys.platform == "linux"
 
 
+COMPILER = "torch._dynamo"
 PRELOADED = ("numpy", "einops", "safetensors.torch")
 WITHOUT_DOCSTRINGS = "sympy"  # torch imports it, and the lab's pinned corpus is made of its sources
 
 
-def warm_up(root: Path, *, everything: bool = True) -> Spec:
-    """Import torch and take one optimiser step on one thread, if `everything`; what the greeting says about it."""
+def warm_up(root: Path, *, torch: bool = True, compiler: bool = True) -> Spec:
+    """Import torch on one thread, and its compiler, if they are wanted; what the greeting says about it."""
     started = time.monotonic()
     # torch fixes the place of its compile cache while it is imported: the folder of a job, which goes with it.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = child.compile_cache(str(root))
+    with frozen_heap():
+        version = import_torch() if torch else None
+    if compiler:
+        import_compiler()
+    return {
+        "pid": os.getpid(),
+        "python": sys.version.split()[0],
+        "torch": version,
+        "warm_seconds": round(time.monotonic() - started, 3),
+    }
+
+
+@contextlib.contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Whatever is imported inside belongs to every child from then on."""
     gc.disable()
-    version = import_torch() if everything else None
+    yield
     keep_endings_short()
     # Children collect only their own garbage, and copy fewer pages. Ours is 0.2 s to find, and gives back nothing.
     gc.freeze()
@@ -42,12 +63,6 @@ def warm_up(root: Path, *, everything: bool = True) -> Spec:
     if LINUX:
         with contextlib.suppress(AttributeError):  # musl has no such call
             libc().malloc_trim(0)
-    return {
-        "pid": os.getpid(),
-        "python": sys.version.split()[0],
-        "torch": version,
-        "warm_seconds": round(time.monotonic() - started, 3),
-    }
 
 
 def import_torch() -> str | None:
@@ -59,15 +74,30 @@ def import_torch() -> str | None:
     # Before any operation: a child forked from a process that ever ran four threads hangs.
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    layer = torch.nn.Linear(2, 2)
-    optimiser = torch.optim.Adam(layer.parameters())
-    layer(torch.ones(1, 2)).sum().backward()
-    optimiser.step()  # imports torch._dynamo, half a second that every training would pay
+    torch.nn.Linear(2, 2)(torch.ones(1, 2)).sum().backward()
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             __import__(name)
-    forget_docstrings(WITHOUT_DOCSTRINGS)  # before the heap is frozen, which hides it
     return str(torch.__version__)
+
+
+def compiler_is_due() -> bool:
+    """Whether torch is here without its compiler."""
+    return "torch" in sys.modules and COMPILER not in sys.modules
+
+
+def import_compiler() -> None:
+    """Half a second that every training would pay; nothing where it is here already, or torch is not."""
+    if not compiler_is_due():
+        return
+    import torch
+
+    with frozen_heap():
+        layer = torch.nn.Linear(2, 2)
+        optimiser = torch.optim.Adam(layer.parameters())
+        layer(torch.ones(1, 2)).sum().backward()
+        optimiser.step()  # imports it
+        forget_docstrings(WITHOUT_DOCSTRINGS)  # before the heap is frozen, which hides it
 
 
 def keep_endings_short() -> None:
