@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from move37.sandbox.process import rootfs, seccomp_filter
+from move37.sandbox.process import rootfs, seccomp_filter, subordinate
 from move37.sandbox.process.cgroups import Cgroup
+from move37.sandbox.process.subordinate import Subordinate
 from move37.sandbox.worker import landlock, syscalls
 
 LINUX = sys.platform == "linux"
@@ -23,7 +24,8 @@ class HostSupport:
     """What this machine allows; `reasons` says why something is missing."""
 
     spaces: str = ""  # "root", "user" (through a user namespace) or "" (none)
-    change_user: bool = False  # a job gets a user of its own (as root)
+    change_user: bool = False  # a job gets a user of its own (as root, or with those below)
+    below: Subordinate | None = None  # users that an ordinary user has for its jobs
     landlock: int = 0  # ABI version
     filter: bytes = b""  # seccomp instructions, where files are seen that others see too
     private_filter: bytes = b""  # where none are
@@ -37,15 +39,9 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
     if not LINUX:
         reasons |= dict.fromkeys(("namespaces", "landlock", "seccomp", "cgroup"), "only Linux has it")
         return HostSupport(reasons=reasons)
-    spaces = ""
+    spaces, below = find_spaces(reasons) if namespaces else ("", None)
     if not namespaces:
         reasons["namespaces"] = "switched off"
-    else:
-        for kind in ("root", "user") if os.geteuid() == 0 else ("user",):
-            if (problem := try_spaces(kind)) is None:
-                spaces = kind
-                break
-            reasons["namespaces"] = problem
     compiled = private = b""
     try:
         compiled = seccomp_filter.compile_filter(sockets=bool(spaces), shared=True)
@@ -57,7 +53,8 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
         reasons["landlock"] = "this kernel has no Landlock (Linux 5.13, lsm=landlock)"
     return HostSupport(
         spaces=spaces,
-        change_user=os.geteuid() == 0 and spaces != "user" and (spaces == "root" or open_to_all(reasons)),
+        change_user=below is not None or has_users(spaces, reasons),
+        below=below,
         landlock=version,
         filter=compiled,
         private_filter=private,
@@ -65,6 +62,27 @@ def decide(group: Cgroup, reasons: dict[str, str], *, namespaces: bool) -> HostS
         process_group=group.counts_processes,
         reasons=reasons,
     )
+
+
+def find_spaces(reasons: dict[str, str]) -> tuple[str, Subordinate | None]:
+    """How namespaces are to be had here, and the users below ours that go with them."""
+    if os.geteuid() == 0:
+        if (problem := try_spaces("root")) is None:
+            return "root", None
+        reasons["namespaces"] = problem
+    if below := subordinate.find(reasons):
+        if (problem := try_spaces("user", below)) is None:
+            return "user", below
+        reasons["user"] = f"no users below ours: {problem}"
+    if (problem := try_spaces("user")) is None:
+        return "user", None
+    reasons["namespaces"] = problem
+    return "", None
+
+
+def has_users(spaces: str, reasons: dict[str, str]) -> bool:
+    """Whether we may change to any user of this machine, and it can run our interpreter."""
+    return os.geteuid() == 0 and (spaces == "root" or (not spaces and open_to_all(reasons)))
 
 
 def open_to_all(reasons: dict[str, str]) -> bool:
@@ -77,14 +95,14 @@ def open_to_all(reasons: dict[str, str]) -> bool:
     return True
 
 
-def try_spaces(kind: str) -> str | None:
+def try_spaces(kind: str, below: Subordinate | None = None) -> str | None:
     """Make every namespace once in a child, and mount in it; the reason why that failed, or None."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             if kind == "user":
-                enter_user_namespace()
+                enter_user_namespace(below)
             syscalls.unshare(ALL_SPACES)
             syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
             syscalls.mount("none", "/", "tmpfs", syscalls.MS_RDONLY, "size=4k")
@@ -99,8 +117,14 @@ def try_spaces(kind: str) -> str | None:
     return problem or None
 
 
-def enter_user_namespace() -> None:
-    """Every capability, but only over what we make ourselves; our user is `nobody` in it."""
+def enter_user_namespace(below: Subordinate | None = None) -> None:
+    """Every capability, but only over what we make ourselves; our user is `nobody` in it, or its root with users below.
+
+    Raises `OSError`.
+    """
+    if below is not None:
+        subordinate.enter_user_namespace(below)
+        return
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")

@@ -65,7 +65,7 @@ def main() -> NoReturn:
 def launch(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, warm: bool) -> int:
     """Start the supervisor and outlive it."""
     if support.spaces == "user":
-        enter_user_namespace()
+        enter_user_namespace(support.below)
     if support.spaces:
         syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
@@ -94,7 +94,7 @@ def supervise(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, 
         os.setsid()
     if support.spaces:
         syscalls.unshare(syscalls.SPACES)
-        if support.spaces == "root":
+        if support.change_user:
             os.setgroups([])
         if not rootfs.build(scratch):
             support = replace(support, filter=support.private_filter)

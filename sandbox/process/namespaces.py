@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from move37.sandbox.process import rootfs
 from move37.sandbox.process.cgroups import Cgroup
 from move37.sandbox.process.host_support import HostSupport
+from move37.sandbox.process.sampling import OWN, WAITED_FOR, Samples, processor_seconds
 from move37.sandbox.worker import identity, syscalls
 from move37.sandbox.worker.accounting import Accounting, socket_bytes
 from move37.sandbox.worker.cleaning import empty, verify_empty
@@ -122,7 +123,7 @@ class NamespaceIsolation:
         self._accounting = Accounting(group.counters)
         self._ended: JobUsage | None = None
         self._beside = 0.0  # processor seconds of what the job started, where no group counts
-        self._most = 0
+        self._samples = Samples(zygote_pid)
         self.clean()
 
     def prepare(self, limits: Spec) -> NamespacedChild:
@@ -131,7 +132,7 @@ class NamespaceIsolation:
         self.memory_bytes = int(limits["memory_bytes"])
         self.group.limit(memory_bytes=self.memory_bytes, pids=int(limits["pids"]), cores=max(1, limits["threads"]))
         self._accounting.begin()
-        self._beside, self._most = 0.0, 0
+        self._beside, self._samples = 0.0, Samples(self.zygote_pid)
         if not self.group.counts_memory:
             limits["data_bytes"] = self.memory_bytes
         if not self.group.counts_processes and self.support.spaces:
@@ -146,19 +147,17 @@ class NamespaceIsolation:
     def watch(self) -> str | None:
         if not self.support.spaces:
             return None
-        held = self._accounting.sample() if self.group.counts_memory else self._look()
+        if not (self.group.counts_memory and self._cpu_is_counted()):
+            self._samples.look(self._pids())
+        held = self._accounting.sample() if self.group.counts_memory else self._samples.most_bytes
         waiting = 0
         if self.group.version == 1 and self.namespaces is not None:
             # What the job's sockets hold counts as its memory; this version's limit does not know of them.
             waiting = socket_bytes(Path(f"/proc/{self.namespaces.pid}/net"))
         return "memory" if held + waiting > self.memory_bytes else None
 
-    def _look(self) -> int:
-        """What the job's processes hold together, where no group counts."""
-        pids = self._pids()
-        if sum(map(resident, pids)) > self._most:
-            self._most = max(self._most, sum(map(private, pids)))
-        return self._most
+    def _cpu_is_counted(self) -> bool:
+        return self.group.counters.cpu_seconds() is not None
 
     def _pids(self) -> list[int]:
         outsiders = {os.getpid(), self.zygote_pid, self.namespaces.pid if self.namespaces else 0}
@@ -167,10 +166,12 @@ class NamespaceIsolation:
     def kill_all(self, child: WaitingChild) -> tuple[int, Any]:
         assert isinstance(child, NamespacedChild)
         if self.namespaces:
-            if "cpu_seconds" not in self._accounting.usage():
+            if not self._cpu_is_counted():
+                pids = self._pids()
+                self._samples.look(pids)
                 # Processes that still run, and those that the init has reaped; the job's first process reports its own.
-                others = [pid for pid in self._pids() if pid != child.pid]
-                self._beside = sum(map(processor_seconds, [*others, self.namespaces.pid]))
+                others = [*(pid for pid in pids if pid != child.pid), self.namespaces.pid]
+                self._beside = sum(processor_seconds(pid, OWN, WAITED_FOR) for pid in others)
             # The kernel kills every process in the namespaces; init ends only when all of them have.
             os.kill(self.namespaces.pid, signal.SIGKILL)
             ended = child.wait()
@@ -184,9 +185,10 @@ class NamespaceIsolation:
     def usage(self) -> Spec:
         found = self._accounting.usage()
         if "cpu_seconds" not in found and self._ended is not None:
-            found["cpu_seconds"] = self._ended.ru_utime + self._ended.ru_stime + self._beside
-        if "peak_memory_bytes" not in found and self._most:
-            found["peak_memory_bytes"] = self._most
+            waited_for = self._ended.ru_utime + self._ended.ru_stime + self._beside
+            found["cpu_seconds"] = max(waited_for, self._samples.cpu_seconds)
+        if "peak_memory_bytes" not in found and self._samples.most_bytes:
+            found["peak_memory_bytes"] = self._samples.most_bytes
         return found
 
     def idle(self, reader: int) -> None:
@@ -275,28 +277,3 @@ def reap_orphans() -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process holds, shared ones included; 0 when it is gone."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
-
-
-def processor_seconds(pid: int) -> float:
-    """Of a process and of those that it has waited for; 0 when it is gone."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def private(pid: int) -> int:
-    """Bytes of private memory: what a fork of the zygote has written to itself."""
-    total = 0
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Private_"):
-                total += int(line.split()[1]) * 1024
-    return total

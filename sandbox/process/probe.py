@@ -98,6 +98,12 @@ def read(outcome: Outcome, report: dict[str, Any]) -> tuple[Protection, ...]:
             f"uid {found.get('uid')} with none, and none to be gained",
             "the job keeps capabilities",
         ),
+        line(
+            "a user of its own",
+            report["change_user"] and found.get("uid") not in (None, 0, 65534),
+            f"uid {found.get('uid')}, another for each job: what the kernel counts for a user is one job's",
+            why.get("user", "without root or namespaces there is one user"),
+        ),
         line("no new privileges", found.get("no_new_privs") == "1", "setuid programs gain nothing", "Linux only"),
         line(
             "Landlock",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from move37.sandbox.process import subordinate
 from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.zygote_process import ZygoteSettings
 from move37.sandbox.sandbox import Sandbox
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from move37.sandbox.docker.engine import Engine
 
 ORDINARY = (sys.executable, str(Path(__file__).parents[1] / "ordinary.py"))
-NAMES = ("process as root", "process as a user", "docker", "docker with gVisor")
+WITH_OTHERS = "process as a user with others"  # below it, one for each job
+NAMES = ("process as root", "process as a user", WITH_OTHERS, "docker", "docker with gVisor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ async def missing(name: str) -> str:
         return "only on Linux"
     if name == "process as root" and os.geteuid() != 0:
         return "not root"
+    if name == WITH_OTHERS and (os.geteuid() != 0 or not all(map(shutil.which, subordinate.TOOLS))):
+        return "not root, who could grant them" if os.geteuid() else "the package uidmap is not installed"
     if name.startswith("docker"):
         return await _docker_is_missing(name)
     target = await open_target(name)
@@ -69,14 +73,20 @@ async def _docker_is_missing(name: str) -> str:
 async def open_target(name: str) -> Target:
     """Close its sandbox when done."""
     if name.startswith("process"):
-        prefix = ORDINARY if name == "process as a user" and os.geteuid() == 0 else ()
-        process = ProcessSandbox(1, settings=ZygoteSettings(prefix=prefix))
+        process = ProcessSandbox(1, settings=ZygoteSettings(prefix=prefix_of(name)))
         return Target(name=name, sandbox=process, count=lambda: _below(process))
     from move37.sandbox.docker.backend import DockerSandbox
     from move37.sandbox.docker.settings import DockerSettings
 
     docker = DockerSandbox(DockerSettings(runtime="runsc" if "gVisor" in name else "", warm=1, held=2))
     return Target(name=name, sandbox=docker, count=_in_containers)
+
+
+def prefix_of(name: str) -> tuple[str, ...]:
+    """What the launcher of a process backend is started with."""
+    if name == WITH_OTHERS:
+        return (*ORDINARY, "--subordinate")
+    return ORDINARY if name == "process as a user" and os.geteuid() == 0 else ()
 
 
 async def _below(sandbox: ProcessSandbox) -> int:

@@ -9,13 +9,14 @@ import pytest
 import pytest_asyncio
 
 from move37.sandbox.errors import SandboxBroken
-from tests.sandbox.attacks.backends import NAMES, Target, missing, open_target
+from tests.sandbox.attacks.backends import NAMES, WITH_OTHERS, Target, missing, open_target
 from tests.sandbox.attacks.table import ATTACKS, FOLDER_OF_PROGRAMS, GVISOR, Attack, verdict
 from tests.sandbox.attacks.trial import try_attack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.attack]
 
 MARKS = {"docker": [pytest.mark.docker], GVISOR: [pytest.mark.docker, pytest.mark.slow]}
+MARKS[WITH_OTHERS] = [pytest.mark.slow]
 if os.geteuid() == 0:  # one of the two process backends in the fast half, whoever runs it
     MARKS["process as a user"] = [pytest.mark.slow]
 BACKENDS = [pytest.param(name, marks=MARKS.get(name, []), id=name.replace(" ", "-")) for name in NAMES]

@@ -13,11 +13,11 @@ from move37.sandbox.job import Job, Limits, Status
 from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.zygote_process import ZygoteSettings
 from move37.sandbox.sandbox import Sandbox
-from tests.sandbox.attacks.backends import missing
+from tests.sandbox.attacks.backends import WITH_OTHERS, missing, prefix_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.attack]
 FOLDER = Path(__file__).parent / "beside"
-NAMES = ("process as root", pytest.param("docker", marks=pytest.mark.docker))
+NAMES = ("process as root", WITH_OTHERS, pytest.param("docker", marks=pytest.mark.docker))
 LIMITS = Limits(wall_seconds=60.0, memory_bytes=512 << 20, pids=64)
 
 
@@ -32,7 +32,7 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
 
         opened = DockerSandbox(DockerSettings(warm=0))
     else:
-        opened = ProcessSandbox(2, settings=ZygoteSettings(warm=False))
+        opened = ProcessSandbox(2, settings=ZygoteSettings(prefix=prefix_of(request.param), warm=False))
     yield opened
     await opened.close()
 
@@ -43,8 +43,10 @@ def job(trust: str, program: str) -> Job:
 
 
 @pytest.mark.parametrize("pair", ["starve", "lock", "watch", "signal"])
-async def test_the_other_notices_nothing(sandbox: Sandbox, pair: str) -> None:
+async def test_the_other_notices_nothing(sandbox: Sandbox, pair: str, request: pytest.FixtureRequest) -> None:
     """The first holds what it can until it is ended; the second runs when the first has said that it does."""
+    if pair == "lock" and request.node.callspec.params["sandbox"] == WITH_OTHERS:
+        pytest.xfail("an ordinary user's device files are the machine's, and no filter tells their locks from SQLite's")
     holds = asyncio.Event()
 
     def on_output(_: object, data: bytes) -> None:
