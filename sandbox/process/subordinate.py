@@ -29,11 +29,11 @@ WITHOUT = "so that all jobs are one user to the kernel"
 
 
 class Subordinate(NamedTuple):
-    """The first user and the first group of a range, and how many of both."""
+    """The first user and the first group of a range, and its length, which is that of the shorter."""
 
     user: int
     group: int
-    count: int
+    length: int
 
 
 def granted(text: str, names: frozenset[str]) -> tuple[int, int]:
@@ -55,15 +55,15 @@ def find(reasons: dict[str, str]) -> Subordinate | None:
         ranges = [granted(file.read_text(), names) for file in (USERS, GROUPS)]
     except (KeyError, OSError):
         ranges = [(0, 0)]
-    count = min(LAST - FIRST + 1, *(length for _, length in ranges))
-    if count < LEAST:
+    length = min(LAST - FIRST + 1, *(length for _, length in ranges))
+    if length < LEAST:
         reasons["user"] = f"{USERS} and {GROUPS} grant this user none, {WITHOUT}"
     elif not all(map(shutil.which, TOOLS)):
         reasons["user"] = f"{' and '.join(TOOLS)} are not installed (package uidmap), {WITHOUT}"
     elif closed := next(filter(is_closed, shown()), None):
         reasons["user"] = f"only its owner may read {closed}, {WITHOUT}"
     else:
-        return Subordinate(ranges[0][0], ranges[1][0], count)
+        return Subordinate(ranges[0][0], ranges[1][0], length)
     return None
 
 
@@ -81,7 +81,7 @@ def is_closed(path: Path) -> bool:
 def enter_user_namespace(below: Subordinate) -> None:
     """Every capability, but only over what we make ourselves; we are its root. Raises `OSError`."""
     command = [
-        [tool, str(os.getpid()), "0", str(own), "1", str(FIRST), str(first), str(below.count)]
+        [tool, str(os.getpid()), "0", str(own), "1", str(FIRST), str(first), str(below.length)]
         for tool, own, first in zip(TOOLS, (os.geteuid(), os.getegid()), (below.user, below.group), strict=True)
     ]
     ready, entered = os.pipe()

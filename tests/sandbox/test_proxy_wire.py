@@ -28,6 +28,10 @@ NAME = "move37-worker-0123456789abcdef"
 ATTACH = f"/containers/{NAME}/attach?stdin=1&stdout=1&stderr=1&stream=1"
 EVIL = b"POST /containers/create?name=evil HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 CREATE = json.dumps(create_body(shape_for(Limits(), image="move37-sandbox:cpu"), Limits(), owner="b/1/2/3")).encode()
+A_CREATE = (
+    f"POST /containers/create?name={NAME} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(CREATE)}\r\n\r\n".encode(),
+    CREATE,
+)
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Engine:
                 self.streams += data
                 writer.write(data.upper())
             raise ConnectionError
+        self.containers += lines[0].startswith("POST /containers/create")
         status = "400 Bad Request" if "/attach" in lines[0] else "200 OK"
         body = json.dumps([{}] * self.containers if "containers/json" in lines[0] else lines[0]).encode()
         if not lines[0].startswith("HEAD"):
@@ -75,14 +80,21 @@ class Engine:
 @asynccontextmanager
 async def proxied(engine: Engine, **bounds: int) -> AsyncIterator[int]:
     """The port of a proxy before `engine`."""
+    async with all_proxied(engine, 1, **bounds) as (port,):
+        yield port
+
+
+@asynccontextmanager
+async def all_proxied(engine: Engine, count: int, **bounds: int) -> AsyncIterator[list[int]]:
+    """The ports of so many proxies before one `engine`."""
     with TemporaryDirectory() as folder:
         below = await asyncio.start_unix_server(engine.serve, f"{folder}/s")
-        above = await Proxy(f"{folder}/s", Bounds(**bounds)).serve("127.0.0.1", 0)
+        above = [await Proxy(f"{folder}/s", Bounds(**bounds)).serve("127.0.0.1", 0) for _ in range(count)]
         try:
-            yield above.sockets[0].getsockname()[1]
+            yield [one.sockets[0].getsockname()[1] for one in above]
         finally:
-            above.close()
-            below.close()
+            for one in (*above, below):
+                one.close()
 
 
 async def ask(port: int, *pieces: bytes) -> bytes:
@@ -217,11 +229,16 @@ async def test_nothing_of_the_callers_headers_is_sent_on():
 
 @pytest.mark.parametrize("held, status", [(2, b"200"), (3, b"403")])
 async def test_the_number_of_containers_has_a_bound(held: int, status: bytes):
-    engine = Engine(containers=held)
-    head = f"POST /containers/create?name={NAME} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(CREATE)}\r\n\r\n"
-    async with proxied(engine, containers=3) as port:
-        answer = await ask(port, head.encode() + CREATE)
+    async with proxied(Engine(containers=held), containers=3) as port:
+        answer = await ask(port, *A_CREATE)
     assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+async def test_several_proxies_before_one_engine_count_together():
+    engine = Engine()
+    async with all_proxied(engine, 3, containers=4) as ports:
+        answers = [await ask(port, *A_CREATE) for port in ports * 3]
+    assert [answer[9:12] for answer in answers] == [b"200"] * 4 + [b"403"] * 5 and engine.containers == 4
 
 
 @pytest.mark.parametrize(

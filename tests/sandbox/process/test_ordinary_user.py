@@ -57,22 +57,24 @@ async def test_a_child_whose_end_nobody_waits_for_is_counted(sandbox: ProcessSan
 CLOSED_PAGE = """
 import ctypes, os, time
 if {closed}: ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # nobody may read its smaps now
+reader, writer = os.pipe()
 for _ in range(3):
     if os.fork() == 0:
         held = b"x" * ({each} << 20)
-        time.sleep(20)
+        os.write(writer, b".")
+        time.sleep(100)
         os._exit(0)
-time.sleep(2)
-print("held")
+for _ in range(3): os.read(reader, 1)
+time.sleep({seconds})
 """
 
 
-@pytest.mark.parametrize(("each", "status"), [(60, Status.OUT_OF_MEMORY), (10, Status.DONE)])
+@pytest.mark.parametrize(("each", "seconds", "status"), [(60, 100, Status.OUT_OF_MEMORY), (10, 0.5, Status.DONE)])
 @pytest.mark.parametrize("closed", [False, True])
 async def test_memory_counts_whether_or_not_a_process_shows_it(
-    sandbox: ProcessSandbox, each: int, closed: bool, status: Status
+    sandbox: ProcessSandbox, each: int, seconds: float, closed: bool, status: Status
 ) -> None:
-    source = CLOSED_PAGE.format(each=each, closed=closed)
+    source = CLOSED_PAGE.format(each=each, seconds=seconds, closed=closed)
     limits = replace(QUICK, memory_bytes=128 * MIB, wall_seconds=120.0)
     assert (await sandbox.run(program(source, limits=limits))).status is status
 
