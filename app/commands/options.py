@@ -56,7 +56,7 @@ OPTIONS: dict[str, Any] = {
     ],
     "approve": Annotated[
         Approve | None,
-        typer.Option(help="What waits for your /approve; auto: what is contested, a toss-up or dear.  [default: never]"),
+        typer.Option(help="What waits for your /approve; auto: what is contested, close or dear.  [default: never]"),
     ],
     "approval_timeout": Annotated[
         str | None,
