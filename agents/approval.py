@@ -67,8 +67,9 @@ def is_close(first: Sequence[Forecast], second: Sequence[Forecast]) -> bool:
 def may_ask_again(asked: int, begun: int) -> bool:
     """Whether another toss-up may be asked about, after `asked` of the `begun` hypotheses of a campaign. Pure.
 
-    Forecasts are wide beside their differences, and one author's are alike: a quarter of the pairs that a search foretold
-    are toss-ups (docs/figures/people.md). Who is asked too often answers without reading.
+    Forecasts are wide beside their differences: a quarter of the pairs that a search foretold are toss-ups
+    (docs/figures/people.md), and ideas of one moment are more alike. Who is asked too often answers without
+    reading.
     """
     return asked * ASKED < begun
 

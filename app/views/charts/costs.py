@@ -40,8 +40,8 @@ def _trade(view: CampaignView, terms: ComparisonTerms, others: Sequence[Comparis
     every: list[tuple[str, Callable[[Cost], float | None], bool]] = [
         ("parameters of the mixer", lambda c: c.parameters, True),
         ("tokens a CPU second", lambda c: c.speed, False),
-        ("bytes at the peak of training", lambda c: c.memory, True),
-        (f"numbers of state at {TOKENS:,} tokens", lambda c: c.state, True),
+        ("peak bytes of training", lambda c: c.memory, True),
+        (f"state after {TOKENS:,} tokens", lambda c: c.state, True),
     ]
     sides = [side for side in every if any(side[1](c) for c in found)]
     if not sides:
@@ -88,10 +88,10 @@ def _unknown(found: Sequence[Cost]) -> str:
     """Whose state is not known, in words."""
     unknown = sum(c.state is None for c in found)
     if unknown == 0:
-        return "State is counted a layer, from plans."
+        return "State is counted in numbers a layer, from plans."
     if unknown == len(found):
         return "The size of the state is not known: only the lab's baselines and the search's own plans tell it."
-    return f"State is counted a layer, from plans; of {unknown} without a plan it is not known, and not drawn."
+    return f"State is counted in numbers a layer, from plans; of {unknown} without a plan it is unknown, not drawn."
 
 
 def _costs(found: Sequence[Cost], cost: Callable[[Cost], float | None], axis: str) -> Iterable[Figure]:
