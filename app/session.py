@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import Any
 
 from rich.text import Text
 
-from move37.agents.events import Event, Notice, Spoke
+from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
 from move37.agents.models import roles_of_models
 from move37.app import chat, display, logs, wiring
 from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
-from move37.app.formatters import spoken
+from move37.app.formatters import told_so_far
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
@@ -38,6 +37,7 @@ from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.controls import TOLD_AS_LINES, Control
+from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment
 from move37.lab.tasks.task import Schedule
@@ -136,17 +136,19 @@ class _Session:
         self.campaign = campaign.id
         logs.to_file(self._settings.home, self._settings.log_level)
         known: tuple[Experiment, ...] = ()
+        said: tuple[Message, ...] = ()
         if self._again is not None:
             with reading(self._settings.home) as archive:
                 known = archive.experiments(campaign.id)
+                said = archive.lines(campaign=campaign.id) if self._interactive else ()
         self._greet(campaign)
+        for text in told_so_far(said, PAST):  # on a pipe: at a terminal `attach` tells it
+            self._screen.print(text, soft_wrap=True)
         self._search = campaign.brief.model == "designer"
         self._models = roles_of_models(campaign.brief.model)
         self._task_name = campaign.brief.task
         self._board = LiveState(metric_of(campaign), known)
         self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
-        if self._interactive:
-            self._tell_past(known)
         self._display = self._open.enter_context(self._open_display(self._board))
         if self._send is not None:
             self._notifier = self._open.enter_context(Notifier(self._send, campaign.id, self._told))
@@ -154,18 +156,6 @@ class _Session:
             serve_controls(self._settings.home, campaign.id, self._from_outside)
         )
         self._open.callback(serving.cancel)
-
-    def _tell_past(self, known: Sequence[Experiment]) -> None:
-        """The conversation of the experiments so far, for who comes back through a pipe: a terminal has `attach`."""
-        if not known:
-            return
-        with reading(self._settings.home) as archive:
-            said = [line for line in archive.lines(campaign=known[0].campaign) if line.experiment]
-        if len(said) > PAST:
-            self._screen.print(f"the last {PAST} of {len(said)} lines; `move37 show ID --chat` has all", style="dim")
-        for line in said[-PAST:]:
-            told = Spoke(experiment=line.experiment or "", source=line.source, to=line.to, text=line.text)
-            self._screen.print(spoken(told), soft_wrap=True)
 
     def _open_display(self, board: LiveState) -> display.Display:
         if not self._interactive:
