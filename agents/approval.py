@@ -1,14 +1,15 @@
 """Requests for the user's approval: several may wait at once, each is answered by its id, each has a timeout.
 
 After the timeout the campaign goes on as if approved, and a notice says so. `auto` asks in few cases (`Doubt`): where
-the Critic objected and the hypothesis is tried all the same, and where a step is expensive. While a request waits, the
-campaign's clock is stopped. Held-out text is opened where a claim is asked at a campaign's end, and at no other point.
+the Critic objected and the hypothesis is tried all the same, where the second idea was as promising as the first
+(`is_close`), and where a step is expensive. While a request waits, the campaign's clock is stopped. Held-out text is
+opened where a claim is asked at a campaign's end, and at no other point.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,11 +17,15 @@ from move37.agents.events import ApprovalClosed, ApprovalRequested, Notice, OnEv
 from move37.agents.inbox import Decision, Inbox
 from move37.agents.roles import LAB, USER
 from move37.lab.archive.message import Message
+from move37.lab.forecasts import chance_of_more
+from move37.lab.records import Forecast
 
 Approve = Literal["never", "hypotheses", "code", "promotions", "auto"]
 Kind = Literal["hypothesis", "code", "promotion", "held_out"]
-Doubt = Literal["contested", "dear", "held_out"]  # why `auto` would ask
+Doubt = Literal["contested", "close", "dear", "held_out"]  # why `auto` would ask
 DEAR = 0.1  # share of the time left: `auto` asks before a step that costs more
+TOSS_UP = 0.4  # chance that the second idea gains more than the first, from which the choice is a toss-up
+ASKED = 4  # hypotheses of a campaign, of which `auto` asks about one for being a toss-up
 TIMEOUT = 600.0  # seconds
 _ASKS: dict[Approve, tuple[Kind, ...]] = {
     "never": (),
@@ -48,6 +53,25 @@ def wants(mode: Approve, kind: Kind, doubt: Doubt | None) -> bool:
 def is_dear(cost: float, left: float | None) -> bool:
     """Whether a step that takes `cost` seconds is more than a tenth of the `left` ones. Pure."""
     return left is not None and cost > DEAR * left
+
+
+def is_close(first: Sequence[Forecast], second: Sequence[Forecast]) -> bool:
+    """Whether the idea that was chosen and the next one are a toss-up, by whoever foretold both. Pure.
+
+    Where the second one is foretold to gain more, the ranking is in doubt all the more.
+    """
+    chances = [chance_of_more(f, s) for f in first for s in second if f.author == s.author]
+    return bool(chances) and min(chances) >= TOSS_UP
+
+
+def may_ask_again(asked: int, begun: int) -> bool:
+    """Whether another toss-up may be asked about, after `asked` of the `begun` hypotheses of a campaign. Pure.
+
+    Forecasts are wide beside their differences: a quarter of the pairs that a search foretold are toss-ups
+    (docs/figures/people.md), and ideas of one moment are more alike. Who is asked too often answers without
+    reading.
+    """
+    return asked * ASKED < begun
 
 
 class Approvals:

@@ -255,7 +255,8 @@ class _Campaign:
             if tried < (campaign.schedule.rungs[0].keep or 1) or time_left.another_candidate(campaign):
                 return False
             self._hurried = True
-            campaign.on_event(Notice(text=f"{tried} candidates are tried; {time_left.SPOKEN_FOR}"))
+            begun_so_far = "1 candidate is" if tried == 1 else f"{tried} candidates are"
+            campaign.on_event(Notice(text=f"{begun_so_far} tried; {time_left.SPOKEN_FOR}"))
         return True
 
     async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:

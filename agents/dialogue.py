@@ -6,11 +6,12 @@ exception means that something of ours broke. Gates, training and verdicts stand
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
 from move37.agents import context_builder, ledger, record
-from move37.agents.approval import Doubt
+from move37.agents.approval import Doubt, is_close, may_ask_again
 from move37.agents.edits import EditRefused, written
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.events import Notice
@@ -44,24 +45,43 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
     if not accepted and end.critique is not None and not end.critique.accept and _tried_anyway(ctx):
         hypothesis, accepted = replace(hypothesis, refused=reason), True
     objections = sum(getattr(r, "accept", True) is False for r in replies)
-    doubt: Doubt | None = "contested" if objections else None
-    if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", hypothesis.change, doubt=doubt)):
+    ideas = tuple(
+        Idea(hypothesis=idea.hypothesis(base=bases.get(idea.base, ""), author="Researcher"), reason=why)
+        for idea, why in end.others
+    )
+    toss_up = accepted and _toss_up(ctx, hypothesis, ideas)
+    doubt: Doubt | None = "contested" if objections else "close" if toss_up else None
+    text = f"{hypothesis.change}{_instead(ctx, ideas[0].hypothesis)}" if toss_up else hypothesis.change
+    if accepted and (veto := await campaign.approvals.asked(ctx.id, "hypothesis", text, doubt=doubt)):
         accepted, reason = False, f"vetoed by the user: {veto}"
     _tell_of_ideas(ctx, end)
     parents = tuple(dict.fromkeys(p for p in (hypothesis.base, bases.get(end.proposal.second, "")) if p))
-    author = campaign.scientists["Researcher"].signature
     return NegotiationResult(
         hypothesis=hypothesis,
         accepted=accepted,
         reason=reason,
         objections=objections,
         parents=parents,
-        ideas=tuple(
-            Idea(hypothesis=idea.hypothesis(base=bases.get(idea.base, ""), author=author), reason=why)
-            for idea, why in end.others
-        ),
+        ideas=ideas,
         idea=end.proposal.idea,
         recollected=tuple(r.key for r in known.recollections),
+        toss_up=toss_up,
+    )
+
+
+def _toss_up(ctx: ExperimentContext, hypothesis: Hypothesis, ideas: Sequence[Idea]) -> bool:
+    """Whether the second idea is as promising, and it is this experiment's turn to say so."""
+    if not ideas or not is_close(hypothesis.forecasts, ideas[0].hypothesis.forecasts):
+        return False
+    stages = (s for e in ctx.campaign.archive.experiments(ctx.campaign.record.id) for s in e.stages)
+    return may_ask_again(sum(s.payload.get("toss_up") is True for s in stages), ctx.number)
+
+
+def _instead(ctx: ExperimentContext, second: Hypothesis) -> str:
+    """What else could be tried, for the user who is asked."""
+    return (
+        f"\nAs promising, by their author's own forecasts: {second.name}: {second.change}"
+        f"\nTo try that one instead: /veto {ctx.id}, then /propose {ctx.id}.1"
     )
 
 

@@ -64,6 +64,7 @@ class NegotiationResult:
     ideas: tuple[Idea, ...] = ()  # not chosen: they stay in the pool
     idea: str = ""  # of the pool, which this takes up
     recollected: tuple[str, ...] = ()  # keys of what memory returned
+    toss_up: bool = False  # its second idea was as promising as the first, and it was this one's turn to be asked about
 
     def changes(self) -> Mapping[str, Any]:
         """Name, family and parents; without an accepted hypothesis, the end of the experiment."""

@@ -5,12 +5,15 @@ The same sentences stand in the live display, in the plain log and above the pro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from move37.agents.events import ApprovalRequested, BudgetUpdated, Event, ExperimentUpdated, GateChecked, Notice, Spoke
 from move37.app.tables import SPEAKERS, effect_text, speaker, summary_text
 from move37.app.text import counted, harmless, one_line
 from move37.app.units import spell_count, spell_seconds
+from move37.lab.archive.message import Message
 from move37.lab.numbers import DigitScale
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 from move37.lab.summary import summarise
@@ -61,6 +64,17 @@ def spoken(event: Spoke) -> Text:
     text.append(f" to {one_line(event.to, 40)}: ", style="dim")
     limit = OWN_WORDS if from_user else None if event.to == "person" else LONGEST_SHOWN
     return text.append(one_line(event.text, limit))
+
+
+def told_so_far(lines: Sequence[Message], most: int) -> list[Text]:
+    """The conversation of the experiments so far, its last `most` lines."""
+    said = [line for line in lines if line.experiment]
+    cut = [Text(f"the last {most} of {len(said)} lines; `move37 show ID --chat` has all", style="dim")]
+    told = [
+        spoken(Spoke(experiment=line.experiment or "", source=line.source, to=line.to, text=line.text))
+        for line in said[-most:]
+    ]
+    return [*cut, *told] if len(said) > most else told
 
 
 def moved(now: Experiment, before: Experiment | None, metric: Metric) -> Text | None:

@@ -40,6 +40,7 @@ class Active:
 
     id: str
     stage: str = ""
+    since: float = 0.0  # time.monotonic() when the stage began
     gates: list[GateResult] = field(default_factory=list)
     progress: Progress | None = None
     losses: list[float] = field(default_factory=list)
@@ -139,6 +140,7 @@ class LiveState:
         match event:
             case StageStarted():
                 self._at(event.experiment).stage = event.stage
+                self._at(event.experiment).since = time.monotonic()
                 self._at(event.experiment).speaking = ""
                 self._at(event.experiment).progress = None
             case StageFinished():

@@ -17,6 +17,7 @@ from move37.agents.inbox import Inbox
 from move37.agents.roles import MEMBERS
 from move37.app.ids import is_id, written_out
 from move37.app.limits import change_of, spelled
+from move37.app.pace import about
 from move37.app.text import one_line
 from move37.lab.archive.controls import Control, ControlKind
 
@@ -68,6 +69,7 @@ class OrderContext:
 
     speaking: tuple[str, ...] = ()  # whose turn it is, e.g. "the Researcher of c1-004": each has begun without the line
     busy: str = ""  # what runs until somebody speaks, e.g. "the baselines are trained first"
+    soon: float | None = None  # seconds within which somebody hears a line, by the pace so far; None: nothing tells it
     interrupts: bool = False  # who speaks is a language model: /interrupt ends its turn, and it is asked anew
     search: bool = False  # no language model listens
     understood: tuple[str, ...] = ()  # words that a search acts on
@@ -200,11 +202,12 @@ def _changed_budget(order: Order, inbox: Inbox, at: OrderContext) -> str:
 
 def _heard(order: Order, at: OrderContext) -> str:
     when = f"the {order.agent} hears it at its next turn" if order.agent else "whoever speaks next hears it"
+    soon = f", within about {about(at.soon)} by the pace so far" if at.soon is not None and not order.agent else ""
     # Who that is cannot be known: two experiments talk side by side, and a turn that has begun has not heard the line.
     now = f"; {' and '.join(at.speaking)} {'speak' if at.speaking[1:] else 'speaks'} now" if at.speaking else ""
     sooner = ", /interrupt and it is heard at once" if now and at.interrupts and not order.agent else ""
     busy = f" ({at.busy})" if at.busy else ""
-    return f"noted: {when}{now}{sooner}{busy}{_search_says(at)}"
+    return f"noted: {when}{soon}{now}{sooner}{busy}{_search_says(at)}"
 
 
 def _proposed(order: Order, inbox: Inbox, at: OrderContext, user: str) -> str:

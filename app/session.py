@@ -24,6 +24,7 @@ from move37.agents.models import roles_of_models
 from move37.app import chat, display, logs, wiring
 from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
+from move37.app.formatters import told_so_far
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
@@ -36,10 +37,12 @@ from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.controls import TOLD_AS_LINES, Control
+from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment
 from move37.lab.tasks.task import Schedule
 
+PAST = 200  # lines of the conversation that are told to whoever comes back
 GRACE = 30.0  # seconds that a stopping campaign has before it is cancelled, and again before it is ended
 
 
@@ -133,10 +136,14 @@ class _Session:
         self.campaign = campaign.id
         logs.to_file(self._settings.home, self._settings.log_level)
         known: tuple[Experiment, ...] = ()
+        said: tuple[Message, ...] = ()
         if self._again is not None:
             with reading(self._settings.home) as archive:
                 known = archive.experiments(campaign.id)
+                said = archive.lines(campaign=campaign.id) if self._interactive else ()
         self._greet(campaign)
+        for text in told_so_far(said, PAST):  # on a pipe: at a terminal `attach` tells it
+            self._screen.print(text, soft_wrap=True)
         self._search = campaign.brief.model == "designer"
         self._models = roles_of_models(campaign.brief.model)
         self._task_name = campaign.brief.task

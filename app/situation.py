@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 
 from move37.agents.budget import Expenses
 from move37.agents.search.preferences import ignored, only_asks, recognise, recognise_edits
 from move37.app.live_state import Active, LiveState
 from move37.app.orders import AGENTS, Order, OrderContext
+from move37.app.pace import heard_within
 from move37.lab.records import Role
 from move37.lab.tasks.registry import kind_of
 
@@ -20,13 +22,17 @@ def situation(
     """Of the campaign behind `board`, for one order. `search`: no language model listens; `models`: the roles that
     language models play."""
     running = [active for active in board.at_work() if not board.is_baseline(active.id)]
-    speaking = _speaking([active for active in running if active.id not in board.waiting])
+    free = [active for active in running if active.id not in board.waiting]
+    speaking = _speaking(free)
+    busy = _busy(board, speaking)
+    since = [(active.stage, time.monotonic() - active.since) for active in free]
     told = board.budget_now()
     spoken = search and order.verb in ("say", "ask", "propose")
     understood, ignored, asks = _read(order.text, task) if spoken else ((), (), False)
     return OrderContext(
         speaking=speaking,
-        busy=_busy(board, speaking),
+        busy=busy,
+        soon=None if busy else heard_within(since, board.experiments.values()),
         interrupts=bool(speaking) and all(who.split()[1] in models for who in speaking),
         search=search,
         understood=understood,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from move37.app.commands.options import PROMISES
 from move37.app.commands.run import campaign
 
 
@@ -23,3 +24,4 @@ through a pipe; its end does not end the campaign.
   move37 chat --approve hypotheses
   printf 'try a short convolution\\n' | move37 chat --budget 2
 """
+_HELP += PROMISES

@@ -35,13 +35,15 @@ OPTIONS: dict[str, Any] = {
         str | None, typer.Option(help="An OpenAI-compatible endpoint for openai:NAME.", metavar="URL")
     ],
     "budget": Annotated[str | None, typer.Option(help="Candidates to try.  [default: the preset's]", metavar="N")],
-    "max_time": Annotated[str | None, typer.Option(help="End after this time: 90s, 10m, 1h30m.", metavar="TIME")],
+    "max_time": Annotated[
+        str | None, typer.Option(help="End at this time, whatever runs then: 90s, 10m, 1h30m.", metavar="TIME")
+    ],
     "max_tokens": Annotated[str | None, typer.Option(help="End after this many tokens: 50k, 2m.", metavar="N")],
     "max_cost": Annotated[str | None, typer.Option(help="End after this many US dollars.", metavar="DOLLARS")],
     "brief": Annotated[Path | None, typer.Option("--brief", help="Your research direction, Markdown.", metavar="FILE")],
     "seed": Annotated[int | None, typer.Option(help="Makes the search repeatable.  [default: 0]", metavar="N")],
     "preset": Annotated[
-        Preset | None, typer.Option(help="quick ends within ten minutes, or when --max-time does.  [default: quick]")
+        Preset | None, typer.Option(help="quick plans for ten minutes, or for --max-time.  [default: quick]")
     ],
     "corpus": Annotated[
         Path | None, typer.Option(help="Your own text to train on: a file or a folder.", metavar="PATH")
@@ -56,7 +58,7 @@ OPTIONS: dict[str, Any] = {
     ],
     "approve": Annotated[
         Approve | None,
-        typer.Option(help="What waits for your /approve; auto: what is contested or dear.  [default: never]"),
+        typer.Option(help="What waits for your /approve; auto: what is contested, close or dear.  [default: never]"),
     ],
     "approval_timeout": Annotated[
         str | None,
@@ -97,6 +99,14 @@ OPTIONS: dict[str, Any] = {
         str | None, typer.Option(help="Of Docker.  [default: what `move37 sandbox build` made]", metavar="NAME")
     ],
 }
+
+
+# Which seconds are promises: in the help of whatever runs a campaign.
+PROMISES = """
+Two times are promises, kept to the second but for pauses: --max-time, counted from the first training, at which
+whatever runs is ended (table and report come after it), and --approval-timeout. The quick preset's ten minutes are a
+plan for two idle cores, as is every "about" in these pages.
+"""
 
 
 def at_a_terminal() -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from move37.app.commands.options import OPTIONS, at_a_terminal, taking
+from move37.app.commands.options import OPTIONS, PROMISES, at_a_terminal, taking
 from move37.app.exits import Exit
 from move37.app.reading import pick_campaign, reading
 
@@ -34,6 +34,7 @@ campaign; one that goes on keeps its own.
   move37 resume --model openai:NAME --base-url http://127.0.0.1:8000/v1
   move37 resume --sandbox process --workers 1
 """
+_HELP += PROMISES
 
 
 @taking(*(name for name in OPTIONS if name not in AS_IT_BEGAN))
@@ -44,7 +45,7 @@ def resume(
 ) -> int:
     """A finished campaign has nothing to resume: it says so, and that is no error."""
     from move37.app import resuming
-    from move37.app.session import conduct
+    from move37.app.session import PAST, conduct
 
     with reading(settings.home) as archive:
         found = archive.campaigns()
@@ -61,6 +62,6 @@ def resume(
         from move37.app.attach import attach, start
 
         return attach(
-            settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=200
+            settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=PAST
         )
     return conduct(settings, again=wanted, interactive=chat)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from move37.app.commands.options import OPTIONS, at_a_terminal, taking
+from move37.app.commands.options import OPTIONS, PROMISES, at_a_terminal, taking
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
@@ -27,6 +27,7 @@ _HELP = """Run a campaign on its own, then print the leaderboard and write the r
   move37 run --task program:my_folder
   move37 run --model openai:NAME --base-url http://127.0.0.1:8000/v1 --max-tokens 500k
 """
+_HELP += PROMISES
 
 
 def campaign(*, interactive: bool) -> Callable[..., int]:

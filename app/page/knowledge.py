@@ -107,7 +107,8 @@ async def _search(home: str, text: str) -> tuple[list[dict[str, Any]], str]:
         process.kill()
         await process.wait()
         return [], "the search took too long"
+    said = (bare(err.decode("utf-8", errors="replace")).strip().splitlines() or [""])[-1]
     if process.returncode:
-        lines = bare(err.decode("utf-8", errors="replace")).strip().splitlines()
-        return [], lines[-1] if lines else f"the search ended with status {process.returncode}"
-    return [hit for query in json.loads(out) for hit in query["hits"]], ""
+        return [], said or f"the search ended with status {process.returncode}"
+    hits = [hit for query in json.loads(out) for hit in query["hits"]]
+    return hits, "" if hits else said  # of an empty memory it says how to fill it

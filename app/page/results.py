@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -17,6 +17,7 @@ from move37.app.views.charts import (
     evidence,
     gates,
     narrow,
+    places,
     progress,
     standings,
     trade,
@@ -86,6 +87,26 @@ def draw(
     return place
 
 
+def _draw_one_of(charts: Sequence[Chart], chosen: dict[str, str], *, small: bool) -> None:
+    """Charts that share a place: a list to choose from, and below it the one that is chosen."""
+    title, options = charts[0].title, {chart.choice: chart for chart in charts}
+    if len(charts) == 1:
+        draw(charts[0], small=small)
+        return
+
+    def choose(choice: str) -> None:
+        chosen[title] = choice
+        place.clear()
+        with place:
+            draw(options[choice], small=small)
+
+    first = chosen[title] if chosen.get(title) in options else charts[0].choice
+    picked = ui.select(list(options), value=first, label=f"{title}: which values", on_change=lambda e: choose(e.value))
+    picked.props("outlined dense").classes("which")
+    place = ui.element("div")
+    choose(first)
+
+
 async def board(page: Page) -> None:
     """Groups that compare, with intervals, rungs of evidence and the number tried; filtered and sorted by page.js."""
     with content():
@@ -104,6 +125,7 @@ async def plots(page: Page) -> None:
     with content():
         place = drawing()
     small = await is_narrow()
+    chosen: dict[str, str] = {}  # title -> choice of this viewer, who keeps it when a record changes
 
     def make(view: CampaignView) -> list[Chart]:
         found = [
@@ -113,16 +135,16 @@ async def plots(page: Page) -> None:
             progress(view),
             discoveries(view),
             training(view),
-            trade(view),
+            *trade(view),
+            gates(view),
         ]
-        found.append(gates(view))
         return [chart for chart in found if chart is not None]
 
     def show(charts: list[Chart]) -> None:
         place.clear()
         with place:
-            for chart in charts:
-                draw(chart, small=small)
+            for indices in places(charts):
+                _draw_one_of([charts[index] for index in indices], chosen, small=small)
             if not charts:
                 draw(None)
 

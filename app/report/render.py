@@ -19,7 +19,7 @@ from move37.app.exits import EnvironmentFault
 from move37.app.insight import of_home
 from move37.app.units import spell_count, spell_seconds
 from move37.app.views.campaign import CampaignView, caveat_of, view_of
-from move37.app.views.charts import charts
+from move37.app.views.charts import charts, places
 from move37.app.views.conversation import utterances
 from move37.app.views.evidence import claims_section
 from move37.app.views.experiment import detail_of
@@ -67,7 +67,8 @@ def write_report(archive: Archive, campaign: Campaign, path: Path, *, markdown: 
 def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
     """The whole page; with what the home's campaigns on this task teach together, where it is given."""
     drawn = [*charts(view), *(growth_charts(insight) if insight else ())]
-    narrow = [i for i, chart in enumerate(drawn) if i and not chart.wide]
+    shown = places(drawn)
+    narrow = [indices for indices in shown[1:] if not drawn[indices[0]].wide]
     scripts = [_plotly(), (templating.FOLDER / "boot.js").read_text(encoding="utf-8")] if drawn else []
     hashes = " ".join(f"'sha256-{_hash(s)}'" for s in scripts) or "'none'"
     shared = summary_of(view)
@@ -82,6 +83,7 @@ def html_of(view: CampaignView, insight: ArchiveInsight | None = None) -> str:
             "base-uri 'none'; form-action 'none'",
             style=templating.styles(),
             charts=drawn,
+            places=shown,
             alone=narrow[-1] if len(narrow) % 2 else None,  # without a neighbour it takes the whole row
             figures=_json([c.figure for c in drawn]),
             scripts=scripts,

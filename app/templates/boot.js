@@ -37,7 +37,7 @@
   }
   function draw() {
     var look = dark.matches ? { ink: "#c9d2df", line: "#2c3542" } : { ink: "#3a4454", line: "#e4e8ee" };
-    document.querySelectorAll("[data-figure]").forEach(function (place) {
+    document.querySelectorAll("div:not([hidden]) > [data-figure]").forEach(function (place) {
       var figure = figures[Number(place.dataset.figure)];
       var narrow = place.clientWidth < 480;
       if (narrow && figure.layout.grid && figure.layout.grid.columns > 1) { figure = stacked(figure); }
@@ -57,6 +57,17 @@
   }
   draw();
   dark.addEventListener("change", draw);
+  // Of figures that share a place the one is shown that was chosen.
+  document.querySelectorAll("select[data-which]").forEach(function (which) {
+    function show() {
+      Array.from(which.options).forEach(function (option) {
+        document.querySelector("[data-figure='" + option.value + "']").parentNode.hidden = !option.selected;
+      });
+      draw();
+    }
+    which.addEventListener("change", show);
+    if (which.selectedIndex) { show(); }  // a browser remembers what was chosen before a reload
+  });
   function opened() {
     var target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target && target.tagName === "DETAILS") { target.open = true; }

@@ -127,9 +127,22 @@ def outcomes(experiments: Iterable[Experiment]) -> dict[str, int]:
     return {status.value: counts[status] for status in ExperimentStatus if counts[status]}
 
 
-def costs(view: CampaignView) -> list[Cost]:
-    """Quality beside parameters, speed and memory, for everything that was measured on the screening terms."""
-    return costs_of(view.experiments, view.metric, screening_terms(view))
+def cost_terms(view: CampaignView) -> list[ComparisonTerms]:
+    """Where at least two arms can be compared, at the screen's own width and scale, for which parameters are known.
+
+    The screen of all stands first, then more steps, then fresh seeds.
+    """
+    first = screening_terms(view)
+    if first is None:
+        return []
+    arms = Counter(
+        terms
+        for e in view.experiments
+        for terms in {terms_of(m) for m in e.measurements if m.metric == view.metric.name}
+        if (terms.width, terms.scale, terms.device) == (first.width, first.scale, first.device)
+        and summary_at(e, view.metric, terms) is not None
+    )
+    return [first, *sorted(t for t, count in arms.items() if count > 1 and t != first)]
 
 
 def shared_terms(experiments: Sequence[Experiment], metric: Metric) -> ComparisonTerms | None:

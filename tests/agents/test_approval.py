@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from move37.agents.approval import Approvals, Approve, Doubt, Kind, is_dear, wants
+from move37.agents.approval import (
+    ASKED,
+    Approvals,
+    Approve,
+    Doubt,
+    Kind,
+    is_close,
+    is_dear,
+    may_ask_again,
+    wants,
+)
 from move37.agents.events import ApprovalRequested, Event, Notice
 from move37.agents.inbox import Inbox
 from move37.lab.archive.message import Message
+from move37.lab.forecasts import chance_of_more
+from move37.lab.records import Forecast
 
 
 class Desk:
@@ -38,12 +54,52 @@ class Desk:
         ("promotions", "held_out", "held_out", True),
         ("auto", "hypothesis", None, False),
         ("auto", "hypothesis", "contested", True),
+        ("auto", "hypothesis", "close", True),
         ("auto", "promotion", "dear", True),
         ("auto", "held_out", "held_out", True),
     ],
 )
 def test_each_mode_asks_for_what_it_names(mode: Approve, kind: Kind, doubt: Doubt | None, asks: bool) -> None:
     assert wants(mode, kind, doubt) is asks
+
+
+normals = st.tuples(st.floats(-1, 1), st.floats(1e-3, 1)).map(
+    lambda drawn: Forecast(author="Researcher", effect=drawn[0], low=drawn[0] - drawn[1], high=drawn[0] + drawn[1])
+)
+
+
+@given(normals, normals, st.floats(-1, 1), st.floats(0.01, 100))
+def test_a_toss_up_depends_on_the_distance_of_two_forecasts_in_their_own_widths(
+    one: Forecast, other: Forecast, shift: float, unit: float
+) -> None:
+    chance = chance_of_more(one, other)
+    assert chance + chance_of_more(other, one) == pytest.approx(1.0)
+    assert chance >= 0.5 if other.effect >= one.effect else chance <= 0.5
+    moved = [
+        replace(f, effect=unit * (f.effect + shift), low=unit * (f.low + shift), high=unit * (f.high + shift))
+        for f in (one, other)
+    ]
+    assert chance_of_more(*moved) == pytest.approx(chance, abs=1e-6)
+    assert is_close([one], [one])
+    if one.low > other.high:  # where eight of ten outcomes are expected, the two have nothing in common
+        assert not is_close([one], [other])
+
+
+@given(normals, normals, normals)
+def test_only_forecasts_of_one_author_are_compared(one: Forecast, other: Forecast, own: Forecast) -> None:
+    critics = replace(own, author="Critic")
+    assert is_close([one, critics], [other]) is is_close([one], [other])
+    assert not is_close([critics], [other]) and not is_close([one], []) and not is_close([], [other])
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_of_however_many_toss_ups_one_in_four_is_asked_about_and_the_first_is(close: list[bool]) -> None:
+    asked: list[int] = []
+    for number, toss_up in enumerate(close, start=1):
+        if toss_up and may_ask_again(len(asked), number):
+            asked.append(number)
+        assert len(asked) <= math.ceil(number / ASKED)
+    assert asked[:1] == [n for n, toss_up in enumerate(close, start=1) if toss_up][:1]
 
 
 def test_a_step_is_dear_above_a_tenth_of_what_is_left() -> None:

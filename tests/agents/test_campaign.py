@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import ApprovalRequested, GateChecked, Spoke
 from move37.agents.inbox import Inbox
 from move37.agents.limits import ConversationLimits
+from move37.agents.replies import Prediction
 from move37.lab.archive.store import Archive
 from move37.lab.errors import BadTask
 from move37.lab.records import Brief, Candidate, Experiment, ExperimentStatus, Role
@@ -333,6 +335,33 @@ async def test_auto_asks_about_a_hypothesis_only_where_the_critic_objected(tmp_p
     await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), PATIENCE)
     assert sum(isinstance(e, ApprovalRequested) for e in events) == objected
     assert candidates(context.archive)[0].measurements
+
+
+async def test_auto_asks_about_one_of_four_toss_ups_and_says_what_the_other_idea_was(tmp_path: Path) -> None:
+    inbox = Inbox()
+    close, far = Prediction(effect=0.02, low=-0.1, high=0.1), Prediction(effect=0.4, low=0.3, high=0.5)
+    offers = [
+        offered(
+            a_proposal(name=f"first_{n}", change=f"a floor of {n}", prediction=far if n == 1 else close),
+            a_proposal(name=f"second_{n}", change=f"a ceiling of {n}", prediction=close),
+        )
+        for n in range(1, 8)
+    ]
+    client = a_script(Proposals=offers, Code=[some_code(f"class Mixer: {n}") for n in range(1, 8)])
+    context, events = a_context(tmp_path, client, inbox=inbox, budget=7, approve="auto", workers=1)
+
+    def answer(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, ApprovalRequested):
+            (inbox.approve if event.experiment == "c1-002" else partial(inbox.veto, "the other one"))()
+
+    approvals = Approvals("auto", inbox, answer, lambda line: context.archive.say(1, line))
+    await asyncio.wait_for(campaign.run(replace(context, on_event=answer, approvals=approvals)), PATIENCE)
+    asked = {e.experiment: e.text for e in events if isinstance(e, ApprovalRequested) and e.kind == "hypothesis"}
+    assert list(asked) == ["c1-002", "c1-005"]  # the first one was no toss-up; at the fifth one of four was asked about
+    assert "second_2: a ceiling of 2" in asked["c1-002"] and "/propose c1-002.1" in asked["c1-002"]
+    status = {e.id: e.status for e in candidates(context.archive)}
+    assert status["c1-005"] is ExperimentStatus.REJECTED and status["c1-002"] is not ExperimentStatus.REJECTED
 
 
 async def test_what_a_person_says_is_stored_with_the_experiment_and_answered(tmp_path: Path) -> None:

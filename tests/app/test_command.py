@@ -38,6 +38,13 @@ def test_every_command_has_help(move37: Move37, name: str) -> None:
     assert "Usage" in answer.out or "There are" in answer.out
 
 
+@pytest.mark.parametrize("name", ["run", "chat", "resume"])
+def test_the_help_says_which_seconds_are_promises(move37: Move37, name: str) -> None:
+    said = " ".join(move37(name, "--help").out.split())
+    promised = said[said.index("Two times are promises") : said.index("Options:")]
+    assert "--max-time" in promised and "--approval-timeout" in promised and "a plan" in promised
+
+
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
         "import sys; from move37.app.__main__ import run; run(['--help']); "

@@ -162,6 +162,17 @@ def test_a_night_of_every_fault_ends_with_a_leaderboard_and_loses_one_experiment
 
 
 @pytest.mark.slow
+def test_the_variable_says_how_long_a_request_waits_for_a_person_who_is_not_there(
+    tmp_path: Path, night: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVE37_APPROVAL_TIMEOUT", "1s")
+    with serving(Model()) as (url, _):
+        answer = night("run", "--budget", "1", "--approve", "code", url=url)
+    assert answer.status == 0 and "Nobody answered within 1 s: code of c1-001 goes on." in answer.out + answer.err
+    assert candidates(tmp_path / "home")[1].measurements and has_a_report(answer.out)
+
+
+@pytest.mark.slow
 def test_a_key_that_is_refused_in_the_middle_ends_with_a_report_and_resume_goes_on(
     tmp_path: Path, night: Callable[..., Answer]
 ) -> None:

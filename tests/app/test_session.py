@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from move37.app.ending import conclude, next_commands
 from move37.app.orders import Order, carry_out
 from move37.app.settings import load
 from move37.lab.archive.controls import ControlKind, Controls
+from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import Archive
 from tests.app.campaigns import SHORTENED, a_whole_campaign
 from tests.app.test_display import everything
@@ -124,6 +126,37 @@ def test_orders_of_a_pipe_and_of_other_processes_are_carried_out_by_one_thread(
     assert session.conduct(load({"home": tmp_path / "home"}), interactive=True) == 0
     os.close(writing_end)
     assert threads == {"pause": threading.main_thread().name, "undo": threading.main_thread().name}
+
+
+@pytest.mark.parametrize(("interactive", "past"), [(True, 200), (True, 3), (False, 200)])
+def test_who_resumes_through_a_pipe_is_told_the_conversation_so_far(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    interactive: bool,
+    past: int,
+) -> None:
+    """At a terminal the last lines were told, on a pipe none."""
+    campaign = a_whole_campaign(tmp_path / "home", finished=False)
+    with Archive.open(tmp_path / "home") as archive:
+        archive.say(1, Message(source="Critic", to="Lab", text="the very last word", at=now(), experiment="c1-003"))
+        lines = [line for line in archive.lines(campaign=1) if line.experiment]
+
+    async def a_resumed_campaign(settings: Any, *, campaign: int, inbox: Any, on_event: Any, on_ready: Any) -> None:
+        with Archive.open(settings.home) as archive:
+            on_ready(archive.campaign(campaign), None)
+            archive.update_campaign(campaign, status="finished")
+
+    monkeypatch.setattr(session, "PAST", past)
+    monkeypatch.setattr(wiring, "resume_campaign", a_resumed_campaign)
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert session.conduct(load({"home": tmp_path / "home"}), again=campaign, interactive=interactive) == 0
+    out = capsys.readouterr().out
+    shown = [line for line in out.splitlines() if re.match(r"c1-\S+ \w+ to ", line)]
+    assert len(shown) == (min(past, len(lines)) if interactive else 0) and len(lines) > 3
+    assert interactive is ("Critic to Lab: the very last word" in out)
+    assert ("the last 3 of" in out) is (past == 3)
 
 
 def test_an_unfinished_campaign_is_to_be_resumed(tmp_path: Path) -> None:

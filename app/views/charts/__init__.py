@@ -14,7 +14,7 @@ from move37.app.views.charts.costs import gates, trade
 from move37.app.views.charts.evidence import claims, evidence
 from move37.app.views.charts.family import tree
 from move37.app.views.charts.search import campaigns_over_compute, discoveries, progress
-from move37.app.views.charts.shared import Chart, narrow
+from move37.app.views.charts.shared import Chart, narrow, places
 from move37.app.views.charts.values import standings, training
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "evidence",
     "gates",
     "narrow",
+    "places",
     "progress",
     "standings",
     "trade",
@@ -37,6 +38,7 @@ __all__ = [
 def charts(view: CampaignView) -> list[Chart]:
     """What there is to draw, in the order of the report."""
     makers: tuple[Callable[[CampaignView], Chart | None], ...] = (
-        progress, claims, evidence, discoveries, tree, training, trade, gates,
+        progress, claims, evidence, discoveries, tree, training,
     )  # fmt: skip
-    return [*standings(view), *(chart for make in makers if (chart := make(view)) is not None)]
+    made = [*standings(view), *(make(view) for make in makers), *trade(view), gates(view)]
+    return [chart for chart in made if chart is not None]

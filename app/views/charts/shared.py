@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,16 @@ class Chart:
     note: str
     figure: Figure
     wide: bool = False
+    choice: str = ""  # what tells it from its neighbours of the same title: of them one is shown at a time
+
+
+def places(charts: Sequence[Chart]) -> list[tuple[int, ...]]:
+    """Which charts share a place, as indices: neighbours of one title that are chosen among."""
+    found: list[tuple[int, ...]] = []
+    for index, chart in enumerate(charts):
+        shares = bool(chart.choice and index) and charts[index - 1].title == chart.title
+        found.append((*found.pop(), index) if shares else (index,))
+    return found
 
 
 def label(experiment: Experiment) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.builders import a_brief, a_candidate, a_measurement
 
 pytestmark = pytest.mark.page
 LONG = "mixer" * 300
+MOVE37 = (sys.executable, "-m", "move37")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +136,42 @@ def test_rows_of_the_leaderboard_are_filtered_and_sorted(browser: Any, address: 
         assert head.get_attribute("aria-sort") == "descending"
         head.press("Enter")
         assert table.evaluate(ids) == ranked
+
+
+def test_cost_is_shown_for_the_values_that_are_chosen_and_the_choice_stays(browser: Any, address: str) -> None:
+    with Seen(browser, viewport={"width": 390, "height": 844}) as seen:
+        page = seen.page
+        page.goto(f"{address}/c/1/plots", wait_until="networkidle")
+        page.get_by_text("After 100 steps, screened. Nothing").wait_for()
+        page.get_by_label("Quality beside cost").click()
+        page.get_by_role("option", name="after 500 steps, screened").click()
+        page.get_by_text("After 500 steps, screened. Nothing").wait_for()
+        assert page.get_by_text("After 100 steps, screened. Nothing").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390 and seen.errors == []
+
+
+def test_a_symptom_that_is_typed_is_answered_from_memory(browser: Any, tmp_path: Path) -> None:
+    """An empty memory was "Nothing was found.", and nothing said how to fill it."""
+    home = tmp_path / "home"
+    a_whole_campaign(home)
+    with served(home) as address:
+        for width, filled in ((390, False), (390, True), (1300, True)):
+            with Seen(browser, viewport={"width": width, "height": 844}) as seen:
+                page = seen.page
+                page.goto(f"{address}/c/1/memory", wait_until="networkidle")
+                page.get_by_label("search memory").press_sequentially("it forgets rare tokens")
+                page.keyboard.press("Enter")
+                if not filled:
+                    page.get_by_text("move37 memory add --builtin").wait_for()
+                    subprocess.run([*MOVE37, "--home", str(home), "memory", "add", "--builtin"], check=True)
+                    continue
+                page.locator(".hit").first.wait_for()
+                assert page.locator(".hit .id").count() == page.locator(".hit").count() > 2
+                assert page.get_by_text("to do:").count() and not page.locator("p.bad").count()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width and seen.errors == []
+                page.get_by_role("button", name="decay per channel").click()
+                page.get_by_text("Searching …").wait_for()
+                page.locator(".hit").first.wait_for()
 
 
 @pytest.mark.parametrize("path", ["/c/1/now", "/c/1/e/c1-003", "/campaigns", "/begin", "/nowhere"])

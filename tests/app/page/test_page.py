@@ -94,6 +94,17 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, addre
         assert ground == "rgb(18, 22, 29)"  # dark, because the system is
 
 
+@pytest.mark.parametrize("section", ["board", "insight", "e/c1-001", "compare?ids=c1-001,c1-002,c1-gla"])
+def test_on_a_wide_screen_every_cell_stands_in_its_column(browser: Any, address: str, section: str) -> None:
+    """A class of ours had the name of one of the library's, and cells of long words left their columns."""
+    moved = """[...document.querySelectorAll("main.content td, main.content th")].filter(
+        e => e.offsetWidth && getComputedStyle(e).display !== "table-cell").map(e => e.textContent)"""
+    with Seen(browser, viewport={"width": 1300, "height": 900}) as seen:
+        seen.page.goto(f"{address}/c/1/{section}", wait_until="networkidle")
+        seen.page.wait_for_selector("main.content td")
+        assert seen.page.evaluate(moved) == []
+
+
 def test_a_group_that_is_closed_shows_that_it_opens(browser: Any, address: str) -> None:
     with Seen(browser) as seen:
         seen.page.goto(f"{address}/c/1/board", wait_until="networkidle")

@@ -17,11 +17,13 @@ from move37.app.views.charts import (
     claims,
     discoveries,
     narrow,
+    places,
     progress,
     standings,
     trade,
     training,
 )
+from move37.app.views.charts.costs import ticks
 from move37.app.views.charts.family import _places
 from move37.app.views.charts.shared import BAND, Chart
 from move37.app.views.curves import scatter, smoothed
@@ -61,7 +63,7 @@ def banded(chart: Chart) -> bool:
 
 
 def test_every_plot_of_values_has_a_band_of_noise(view: CampaignView) -> None:
-    made = [*standings(view, 9), progress(view), discoveries(view), training(view), trade(view)]
+    made = [*standings(view, 9), progress(view), discoveries(view), training(view), *trade(view)]
     made += campaigns_over_compute([view, view])
     assert len(made) > 6
     for chart in made:
@@ -146,6 +148,40 @@ def test_every_comparison_of_a_claim_is_drawn_with_its_interval(view: CampaignVi
     drawn = {y: (x, t["name"]) for t in chart.figure["data"] for x, y in zip(t["x"], t["y"], strict=True)}
     assert drawn == {"baseline: gla": (0.05, "holds"), "held out: gla": (0.01, "does not hold")}
     assert all(np.allclose(t["error_x"]["array"], 0.02) for t in chart.figure["data"])
+
+
+def test_cost_is_drawn_for_each_group_of_values_and_each_has_its_own_front(view: CampaignView) -> None:
+    """Only the fewest steps were drawn, on which most of what the search learned was not seen yet."""
+    made = trade(view)
+    assert [chart.choice for chart in made] == [
+        "after 100 steps, screened: 15 arms",
+        "after 200 steps, screened: 10 arms",
+        "after 500 steps, screened: 9 arms",
+        "after 500 steps, fresh seeds, deciding text: 2 arms",
+    ]
+    assert places(made) == [(0, 1, 2, 3)]
+    for chart in made:
+        front = next(t for t in chart.figure["data"] if t["name"] == "Pareto front")
+        values = [y for t in chart.figure["data"] if t["mode"] == "markers" and t["xaxis"] == "x" for y in t["y"]]
+        assert front["y"] and min(front["y"]) == min(values)
+        assert f": {len(values)} arms" in chart.choice  # every arm that was measured there
+
+
+@given(st.lists(st.integers(1, 10**7), min_size=1))
+def test_a_logarithmic_axis_has_ticks_among_its_values(values: list[int]) -> None:
+    """Values within one decade had an axis without a single number."""
+    found = ticks([float(v) for v in values])["tickvals"]
+    assert min(found) <= min(values) and max(values) <= max(found)
+    if max(values) / min(values) >= 2.5:  # the widest gap of 1, 2 and 5
+        assert any(min(values) <= tick <= max(values) for tick in found)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "one", "two"])), max_size=9))
+def test_charts_share_a_place_where_title_and_choice_say_so(made: list[tuple[str, str]]) -> None:
+    found = places([Chart(title=t, note="", figure={}, choice=c) for t, c in made])
+    assert [index for indices in found for index in indices] == list(range(len(made)))
+    for indices in found:
+        assert len({made[i][0] for i in indices}) == 1 and all(made[i][1] for i in indices[1:])
 
 
 def test_on_a_phone_a_long_legend_leaves_its_plot_the_height_it_has(view: CampaignView) -> None:
