@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,10 @@ class MiniLM:
         """
         return model_folder()
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Of the weights."""
-        return weights_digest([self.folder / "model.safetensors"])
+        return _digest(self.folder)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Sorted by length, so that a batch has little padding.
@@ -73,15 +73,7 @@ class MiniLM:
         with self._lock:
             if self._tokenizer is not None:
                 return
-            folder = self.folder
-            from safetensors.numpy import load_file
-            from tokenizers import Tokenizer
-
-            self._weights = load_file(folder / "model.safetensors")
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            tokenizer.enable_truncation(self.pieces)
-            tokenizer.no_padding()
-            self._tokenizer = tokenizer
+            self._weights, self._tokenizer = _loaded(self.folder, self.pieces)
 
     def _forward(self, ids: list[list[int]]) -> Floats:
         import numpy as np
@@ -139,6 +131,24 @@ class MiniLM:
         deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-12)
         out: Floats = centred / deviation * self._weights[f"{at}.weight"] + self._weights[f"{at}.bias"]
         return out
+
+
+# Once a process: a command that reads and writes has two memories, and 90 MB of weights do not change under it.
+@cache
+def _digest(folder: Path) -> str:
+    return weights_digest([folder / "model.safetensors"])
+
+
+@cache
+def _loaded(folder: Path, pieces: int) -> tuple[dict[str, Any], Any]:
+    """The weights, and the tokenizer that cuts a text after so many pieces."""
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(pieces)
+    tokenizer.no_padding()
+    return load_file(folder / "model.safetensors"), tokenizer
 
 
 def model_folder() -> Path:

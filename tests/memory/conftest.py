@@ -18,7 +18,6 @@ from move37.memory.minilm import MiniLM
 from move37.memory.records import Entry, Lesson, MeasuredEffect, MeasuredEffects, ProbeResult
 from move37.memory.server import connect
 from move37.memory.store import Collection, FieldIndex, Point, Sparse, Store
-from tests.memory.qdrant_http import KEY, served
 
 BACKENDS = ("edge", "local", "memory", "http", *(("server",) if os.environ.get("MOVE37_QDRANT_URL") else ()))
 SHAPE = Collection(
@@ -44,6 +43,9 @@ def make_store(kind: str, folder: Path) -> Store:
 @pytest.fixture(params=BACKENDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "http":
+        # Late: it brings Qdrant's client along, 2 s of processor time that child processes of tests do without.
+        from tests.memory.qdrant_http import KEY, served
+
         with served() as url:
             client = connect(url, KEY)
             client.open(SHAPE)

@@ -47,7 +47,7 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(params=("idle", "busy"))
+@pytest.fixture(params=("idle", pytest.param("busy", marks=pytest.mark.slow)))
 def holder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A home that another process holds; "busy" writes all the time."""
     home = tmp_path / "home"
@@ -117,6 +117,7 @@ def test_a_reader_sees_the_imports_that_wait_and_a_second_import_is_measured_aga
     assert bring("alpha") == (0, 2), "what waits is compared with, too"
 
 
+@pytest.mark.parametrize("holder", ("idle", "busy"), indirect=True)  # both are fast tests here
 async def test_a_readers_copy_holds_what_waits_and_leaves_it_to_the_holder(holder: Path, embedder: Embedder):
     writer = open_memory(holder, embedder=embedder)
     await writer.remember(a_lesson(experiment="waiting", seen="the gate stuck at one"))
