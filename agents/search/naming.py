@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 
 from move37.agents.search.genome import PROJECTED, STREAMS, TAPS, Genome, Path
 from move37.agents.search.streams import treatments
@@ -34,6 +35,7 @@ FEED_OPERATOR: Mapping[str, tuple[str, ...]] = {
 }
 
 
+@lru_cache(maxsize=8192)  # a search asks this of its whole record at every draw
 def operators_in(genome: Genome) -> tuple[str, ...]:
     """Names of the operators that this mixer uses, sorted; of a block around it its place and its paths count."""
     used = {*_of_block(genome)}

@@ -11,10 +11,12 @@ from dataclasses import replace
 
 from move37.agents.search.genome import NORMED, PROJECTED, STREAMS, TAPS, Genome, Stream, StreamName
 
+_UNTREATED = {name: Stream(name=name) for name in STREAMS}
+
 
 def treatments(genome: Genome) -> dict[StreamName, Stream]:
     """What happens to every stream, those that are left alone included, in the order of STREAMS."""
-    found = {name: Stream(name=name) for name in STREAMS} | {stream.name: stream for stream in genome.streams}
+    found = _UNTREATED | {stream.name: stream for stream in genome.streams}
     if genome.conv:
         for name in PROJECTED:
             found[name] = replace(found[name], mix="conv", taps=genome.taps)
@@ -41,8 +43,6 @@ def with_treatments(genome: Genome, wanted: Mapping[StreamName, Stream]) -> Geno
 def _canonical(stream: Stream, genome: Genome) -> Stream:
     if stream.name == "gate" and genome.gate == "none":
         return Stream(name="gate")
-    return replace(
-        stream,
-        taps=(stream.taps or TAPS) if stream.mix == "conv" else 0,
-        norm=stream.norm and stream.name in NORMED,
-    )
+    taps = (stream.taps or TAPS) if stream.mix == "conv" else 0
+    norm = stream.norm and stream.name in NORMED
+    return stream if (taps, norm) == (stream.taps, stream.norm) else replace(stream, taps=taps, norm=norm)
