@@ -13,13 +13,11 @@ from move37.app.commands.exec import parse_env, parse_size
 from move37.app.exits import BadInput
 from move37.app.running.inputs import gather_input
 from move37.app.running.results import gone, is_hidden, returned
+from tests.app.forked import forked
 
 
 def move37(*arguments: str, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "move37", "exec", *arguments]
-    environment = os.environ | {"MOVE37_SANDBOX": "process"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, env=environment, check=False, timeout=120)
+    return forked(["exec", *arguments], cwd=cwd, env=os.environ | {"MOVE37_SANDBOX": "process"}, stdin=stdin)
 
 
 def test_streams_arguments_and_status_are_the_programs_own(tmp_path: Path) -> None:
