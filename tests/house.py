@@ -35,6 +35,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Of the file's tree, all of them: read once, since many tests go through all files."""
+    return tuple(ast.walk(tree(path)))
+
+
 def name_of(path: Path) -> str:
     """The module's name below move37."""
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -50,7 +56,7 @@ def function_sizes() -> dict[str, int]:
     """Lines a function, by "file:name"."""
     found = {}
     for path in sources():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 found[f"{path.relative_to(ROOT)}:{node.name}"] = lines
@@ -67,16 +73,21 @@ def classes() -> dict[str, list[str]]:
     return found
 
 
-def own_imports(path: Path, *, top: bool) -> Iterator[tuple[int, str]]:
+@cache
+def own_imports(path: Path, *, top: bool) -> tuple[tuple[int, str], ...]:
     """(line, module) of imports of our own rooms, at the top of the file or inside of functions."""
+    return tuple(_own_imports(path, top))
+
+
+def _own_imports(path: Path, top: bool) -> Iterator[tuple[int, str]]:
     typing_only = {
         child
-        for node in ast.walk(tree(path))
+        for node in tree(path).body
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for child in ast.walk(node)
     }
-    for node in ast.walk(tree(path)):
-        if node in typing_only or not isinstance(node, ast.Import | ast.ImportFrom):
+    for node in nodes(path):
+        if not isinstance(node, ast.Import | ast.ImportFrom) or node in typing_only:
             continue
         if (node.col_offset == 0) is not top:
             continue
