@@ -22,6 +22,6 @@ def default_scale_of(steps: int) -> Iterator[None]:
         object.__setattr__(CPU, "steps", before)
 
 
-def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
+def slow_but(names: Iterable[object], fast: Collection[object]) -> list[Any]:
     """Parameters of a test that proves the same of each: `fast` ones in `make test`, the others with the slow tests."""
     return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]

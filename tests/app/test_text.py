@@ -23,10 +23,12 @@ def unseen(character: str) -> bool:
 # Prepended signs of Arabic, Syriac, Kaithi and Egyptian are "Cf" by category, and are drawn.
 DRAWN = {0x70F, 0x8E2, 0x890, 0x891, 0x110BD, 0x110CD, *range(0x600, 0x606), 0x6DD, *range(0x13430, 0x13440)}
 DRAWN |= set(range(0x1BCA0, 0x1BCA4))
+# Nothing is assigned in planes 4 to 13, so that a few of each stand for the rest.
+CODES = (*range(0x40000), *range(0x40000, 0xE0000, 61), *range(0xE0000, 0x110000))
 
 
 def test_of_all_characters_none_that_cannot_be_seen_survives() -> None:
-    for code in range(0x110000):
+    for code in CODES:
         for made in (harmless(chr(code)), bare(chr(code))):
             assert not any(unseen(c) for c in made if ord(c) not in DRAWN), hex(code)
 

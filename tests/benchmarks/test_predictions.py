@@ -22,6 +22,7 @@ def planted(genome: Genome) -> float:
     return 3.0 - sum(Random(o).gauss(0, 0.1) for o in operators_in(genome))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_campaign_repeats_itself_and_every_experiment_was_forecast(arm: str) -> None:
     done, whole = campaign(arm, 1, 8, planted)

@@ -153,6 +153,7 @@ def test_mixers_of_the_studies_are_causal(mixer: type[nn.Module]) -> None:
     torch.testing.assert_close(layer(x)[:, :5], layer(y)[:, :5])
 
 
+@pytest.mark.slow
 def test_the_studies_run_at_a_few_steps_and_say_what_was_published(tmp_path: Path) -> None:
     runs = StudyRuns(tmp_path / "rows.jsonl")
     (found,) = parity.study(runs, seeds=1, arms=["delta_net_to_0"], steps=10)

@@ -20,9 +20,19 @@ from tests.kernels.cases import (
     vector,
     vector_heads,
 )
+from tests.shortened import slow_but
 
 EVERY = every_operator()
 HEADS = [name for name in EVERY if name.split(",")[0] not in ("convolution", "gated norm", "l2norm", "cross-entropy")]
+# One of each formula that a compiler is to see whole; the others are slow tests.
+COMPILED = (
+    "gated delta",
+    "kda, packed",
+    "diagonal plus low rank",
+    "convolution, packed",
+    "gated norm",
+    "cross-entropy",
+)
 
 
 def given_in(name, dtype, *, gates=torch.float32):
@@ -119,7 +129,7 @@ def test_torch_func_maps_over_samples_and_their_gradients(name):
     assert torch.allclose(each, torch.stack([torch.func.grad(loss)(x) for x in several]))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", slow_but(EVERY, COMPILED))
 def test_a_compiler_sees_one_graph(name):
     torch._dynamo.reset()
     case, given, again = EVERY[name], given_in(name, torch.float32), given_in(name, torch.float32)

@@ -155,12 +155,12 @@ async def test_of_a_long_conversation_an_open_page_holds_no_more_than_a_new_one(
                 return text in lines()
 
             await until(lambda: any("try a short convolution" in e.content for e in shown(ui.html)))
-            for n in range(60):
+            for n in range(36):
                 said = Message(source="Critic", to="Lab", text=f"line {n} of the night", at=now(), experiment="c1-001")
                 archive.say(1, said)
                 if n % 6 == 5:
                     await until(partial(is_shown, said.text))
-            assert 20 <= len(lines()) < 30 and lines()[-1] == "line 59 of the night"
+            assert 20 <= len(lines()) < 30 and lines()[-1] == "line 35 of the night"
 
 
 async def until(happens: Callable[[], Any]) -> None:

@@ -15,7 +15,7 @@ from tests.lab.inside.mixers import HONEST, fitted, in_one_process, with_forward
 from tests.shortened import slow_but
 
 NETWORK = Network(kind="bytes").spec
-STEPS = 20
+STEPS = 10
 
 
 @pytest.mark.parametrize("name", slow_but(baselines.NAMES, ("softmax", "gated_delta_net")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.lab.training.data import BATCH, DECIDE_WINDOWS, LENGTH, SCREEN_WINDOWS, draw_batches, scoring_windows
@@ -53,6 +53,7 @@ def test_the_rate_warms_up_then_falls() -> None:
     assert all(a >= b for a, b in zip(rates[WARMUP_STEPS:], rates[WARMUP_STEPS + 1 :], strict=False))
 
 
+@settings(max_examples=20)  # each draws four times from a text of 1.2 MB
 @given(st.integers(0, 2**48), st.integers(0, 2**48))
 def test_what_decides_is_drawn_by_the_campaigns_secret_and_what_screens_is_not(one: int, other: int) -> None:
     numbered = np.arange(1_200_000, dtype=np.uint32)
