@@ -10,6 +10,7 @@ import functools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 POWER = 0.8  # of a smallest effect that can be seen
@@ -28,10 +29,16 @@ def power(effect: float, *, n: int, sd: float, confidence: float = 0.95, df: flo
     if sd <= 0.0:  # without noise every effect is found
         return 1.0 if effect else 0.0
     # Given the ratio of the sample's sd to the true one, the test is a normal one; the mean over ratios is the power.
-    critical = float(special.stdtrit(df, 0.5 + confidence / 2))
+    critical, ratio = _paired_test(df, confidence)
     shift = abs(effect) / sd * math.sqrt(n)
-    ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)  # sample sd over true sd
     return float(np.mean(special.ndtr(shift - critical * ratio) + special.ndtr(-shift - critical * ratio)))
+
+
+@functools.lru_cache(maxsize=256)
+def _paired_test(df: float, confidence: float) -> tuple[float, NDArray[np.float64]]:
+    """(critical t, the sample's sd over the true one at each quantile): dear, and the same for every effect."""
+    ratio = np.sqrt(special.chdtri(df, 1.0 - _QUANTILES) / df)
+    return float(special.stdtrit(df, 0.5 + confidence / 2)), ratio
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.calibration import Calibrations, ScaleCalibration, best_rates, calibrated
@@ -45,7 +45,6 @@ def test_the_best_rate_is_that_of_the_mean_and_each_arm_repeats_at_its_own() -> 
     assert best == 5e-3 and a_calibration().edge, "the smallest of those tried: a better one may lie beyond"
 
 
-@settings(max_examples=10)  # each is 120 runs with all their intervals
 @given(st.floats(1e-3, 0.2))
 def test_the_noise_that_is_found_is_the_noise_that_was_put_in(sd: float) -> None:
     found = a_calibration(sd, seeds=40)

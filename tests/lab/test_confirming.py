@@ -23,6 +23,7 @@ from move37.lab.records import BITS_PER_BYTE, DECIDE, Candidate, Comparison
 from move37.lab.standings import Standings
 from move37.lab.tasks.task import Rung, Variant
 from tests.lab.arithmetic import TOP, ArithmeticTask, noise
+from tests.shortened import slow_but
 
 PLAN = ConfirmationPlan(confirmation=1, seeds=(70, 71, 72, 73, 74), part="a skip")
 LEVELS = {"mine": 2.40, "mamba2": 2.50, "gla": 2.52, "gla tuned": 2.49, "without": 2.51}
@@ -197,7 +198,7 @@ asyncio.run(confirm(lab.setup(), PLAN))
 """
 
 
-@pytest.mark.parametrize("finished", [1, 12, 33])
+@pytest.mark.parametrize("finished", slow_but([1, 12, 33], [12]))
 async def test_kill_9_in_the_middle_of_a_claim_loses_and_repeats_no_run(tmp_path: Path, finished: int) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(finished)], check=False)
     assert ended.returncode == -signal.SIGKILL

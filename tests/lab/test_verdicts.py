@@ -111,9 +111,9 @@ def test_a_score_without_noise_needs_no_calibration() -> None:
 def test_clones_of_the_best_baseline_are_almost_never_called_better() -> None:
     """The whole procedure on worthless ideas; the screen chose among any number of them, fresh seeds do not care."""
     rng = np.random.default_rng(7)
-    arms = (fresh(rng.normal(2.5, 0.018, 5).tolist()) for _ in range(300))
+    arms = (fresh(rng.normal(2.5, 0.018, 5).tolist()) for _ in range(600))
     claims = sum(confirm(a, b, c).low > 0 for a, b, c in zip(arms, arms, arms, strict=True))
-    assert claims <= 3
+    assert claims <= 6
 
 
 def test_the_rival_that_is_beaten_least_clearly_decides() -> None:

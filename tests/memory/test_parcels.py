@@ -20,7 +20,9 @@ from move37.memory.records_to_vectors import entry_points
 from move37.memory.stats import count
 from move37.memory.store import Point, Sparse
 from tests.memory.conftest import a_lesson, an_entry
+from tests.shortened import slow_but
 
+UNUSABLE = ("empty", "cut", "zeros", "text", "a folder", "another model", "other weights")
 ROWS = st.integers(0, 3).flatmap(
     lambda count: st.lists(
         st.lists(st.floats(-1, 1, width=32), min_size=4, max_size=4), min_size=count, max_size=count
@@ -90,7 +92,7 @@ def test_a_campaign_takes_in_a_few_at_a_time(tmp_path: Path, embedder: Embedder)
     memory.close_now()
 
 
-@pytest.mark.parametrize("how", ("empty", "cut", "zeros", "text", "a folder", "another model", "other weights"))
+@pytest.mark.parametrize("how", slow_but(UNUSABLE, ("cut", "a folder", "other weights")))
 def test_a_parcel_that_cannot_be_taken_in_is_kept_and_stops_nothing(tmp_path: Path, embedder: Embedder, how: str):
     memory = open_memory(tmp_path, embedder=embedder)
     memory.index()

@@ -34,6 +34,7 @@ from move37.memory.parcels import packed, unpacked
 from move37.memory.recall import Memory
 from move37.memory.schema import ANALYSES
 from tests.memory.conftest import a_lesson, an_entry, effects
+from tests.shortened import slow_but
 
 
 @pytest_asyncio.fixture
@@ -333,7 +334,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("how", ODD)
+@pytest.mark.parametrize("how", slow_but(ODD, ("half a character", "nul", "every plane", "no text")))
 async def test_a_lesson_of_any_text_is_kept_waits_and_comes_back(tmp_path: Path, embedder: MiniLM, how: str):
     """In every field that a language model fills, through the queue, the store, a reader's copy and an export."""
     text = ODD[how]
@@ -366,7 +367,9 @@ class Counting(MiniLM):
         return super().embed(texts)
 
 
-@pytest.mark.parametrize("damage", (None, b"", b"PK", "another text", "another model"))
+@pytest.mark.parametrize(
+    "damage", slow_but((None, b"", b"PK", "another text", "another model"), (None, b"PK", "another text"))
+)
 async def test_a_lesson_that_waits_is_embedded_by_the_first_reader_alone(tmp_path: Path, damage: object):
     writer = open_memory(tmp_path, embedder=MiniLM())
     writer.index()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.lab.gates import causality, complexity, novelty, parameters, truncation
@@ -138,6 +138,7 @@ def test_a_process_that_ended_in_a_gate_is_that_gates_death_and_the_next_one_goe
     assert reports.whole and reports.missing == ("Landlock",)
 
 
+@settings(max_examples=25)  # nested values are dear to draw
 @given(
     st.lists(
         st.one_of(
