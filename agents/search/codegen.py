@@ -20,6 +20,7 @@ from move37.agents.search.genome import Feeds, Place
 from move37.agents.search.grammar import Genome, SmallBlock, from_json, operators_in
 from move37.lab.judging.ast_hash import ast_hash
 
+_MARK = "\n# genome: "
 _HEADER = re.compile(r"^# genome: (\{.*\})$", re.MULTILINE)
 KERNELS = (
     "causal_conv1d", "chunk_delta_rule", "chunk_gated_delta_product", "chunk_gated_delta_rule", "chunk_gla",
@@ -67,11 +68,26 @@ def genome_of(source: str) -> Genome | None:
     genome = from_json(found.group(1)) if found else None
     if genome is None:
         return None
+    emitted = emit(genome, name="")
+    if _equal_but_for_texts(source, emitted):  # as most are: no tree has to be made of it
+        return genome
     try:
         own = ast_hash(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return genome if own == ast_hash(ast.parse(emit(genome, name=""))) else None
+    return genome if own == ast_hash(ast.parse(emitted)) else None
+
+
+def _equal_but_for_texts(source: str, emitted: str) -> bool:
+    """Letter for letter from the header on, and before it nothing but texts."""
+    before, _, behind = source.partition(_MARK)
+    if behind != emitted.partition(_MARK)[2]:
+        return False
+    try:
+        statements = ast.parse(before).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return all(isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in statements)
 
 
 @lru_cache(maxsize=1024)

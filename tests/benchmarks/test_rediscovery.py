@@ -40,7 +40,7 @@ def test_a_delta_rule_does_not_bring_the_answer_of_parity_along(arm: str) -> Non
 
     def share(space: SearchSpace) -> float:
         tried = [Tried(genome=BASELINES["linear"], value=0.4)]
-        drawn = [ARMS[arm](0, space).propose(tried, Random(n)) for n in range(200)]
+        drawn = [ARMS[arm](0, space).propose(tried, Random(n)) for n in range(300)]
         delta = [operators_in(p.genome) for p in drawn if p and "delta_rule" in operators_in(p.genome)]
         return sum("beta_two" in o for o in delta) / len(delta)
 

@@ -85,6 +85,7 @@ def test_a_header_counts_only_where_the_file_is_what_it_says(genome: Genome) -> 
     lying = "\n".join(header if line.startswith("# genome: ") else line for line in other.splitlines())
     assert genome_of(lying) is None and family_of_file(lying) == ""
     assert genome_of(header) is None and genome_of(f"{header}\ndef (") is None
+    assert genome_of(f"import os\n{source}") is None and genome_of(f"'another text'\n{source}") == genome
     assert family_of_file(source) == genome.family
 
 
