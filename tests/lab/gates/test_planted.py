@@ -18,7 +18,7 @@ ONLY_OUTSIDE = {"a loop within a loop of plain Python"}  # shows in CPU seconds 
 DEFECTS = sorted(PLANTED.keys() - ONLY_OUTSIDE)
 LEAK, WIDTH = "a leak that starts behind position 64", "a width of 64 written down"  # looked at more closely below
 ONE_A_GATE = {PLANTED[defect][0]: defect for defect in (*DEFECTS, LEAK, WIDTH)}.values()
-SOME_HONEST = ("dropout in training", "a recurrence written as a loop", "softmax within a window of 32")
+SOME_HONEST = ("dropout in training", "a recurrence written as a loop")
 once = cache(gates_here)
 
 
