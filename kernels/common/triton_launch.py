@@ -17,6 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from move37.kernels.errors import BadDtype
+
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 SMALLEST_LOG: tl.constexpr = tl.constexpr(-104.0)  # from here on the power is zero in float32
 
@@ -39,6 +41,12 @@ class LaunchPlan:
     def sequences(self) -> int:
         """N."""
         return self.first.shape[0] - 1
+
+
+def refuse_float64(q: Tensor) -> None:
+    """Raises BadDtype for what tensor cores have no product of."""
+    if q.dtype == torch.float64:
+        raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
 
 
 def chunk_size(time: int, width: int) -> int:

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from move37.kernels.common.operator import needs_gradient
 from move37.kernels.common.triton_decode import decode
-from move37.kernels.common.triton_launch import block
-from move37.kernels.errors import BadDtype
+from move37.kernels.common.triton_launch import block, load_tile, load_tile_t, refuse_float64, state_at, store_tile
 from move37.kernels.ops.low_rank import chunked
 
 
@@ -36,20 +35,11 @@ def low_rank(
     recurrent: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """A checked call, shapes as in api.py. Raises BadDtype for float64, BadSequences for a wrong `cu_seqlens`."""
-    if q.dtype == torch.float64:
-        raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
+    refuse_float64(q)
     if recurrent and not needs_gradient(q, k, v, a, b, g, state):
         return decode(q, k, v, g, None, scale, state, want_state, cu_seqlens, a, b)
     o, final = _low_rank(q, k, v, a, b, g, state, cu_seqlens, scale, want_state)
     return o, final if want_state else None
-
-
-@triton.jit
-def tile_at(chunk, column, width: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, B: tl.constexpr):
-    """Offsets [BC, B] into chunks [n, C, width], from `column` on, and their mask."""
-    i, j = tl.arange(0, BC), column + tl.arange(0, B)
-    at = (chunk * C + i[:, None].to(tl.int64)) * width + j[None, :]
-    return at, (i[:, None] < C) & (j[None, :] < width)
 
 
 @triton.jit
@@ -59,9 +49,8 @@ def scan(
     EDGE: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
     row, v0 = tl.program_id(0), tl.program_id(1) * BV
-    d, j = tl.arange(0, BK), v0 + tl.arange(0, BV)
-    at = d[:, None].to(tl.int64) * V + j[None, :]
-    inside = (d[:, None] < K) & (j[None, :] < V)
+    d = tl.arange(0, BK)
+    at, inside = state_at(0, 1, 0, v0, K, V, BK, BV)
     state = tl.zeros((BK, BV), tl.float32)
     if EDGE:
         state += tl.load(edge + row * K * V + at, mask=inside, other=0.0)
@@ -71,14 +60,11 @@ def scan(
         if start + row < tl.load(starts + i + 1):  # else this sequence has ended
             chunk = start + row
             tl.store(inner + chunk * K * V + at, state, mask=inside)
-            of_rows, valid = tile_at(chunk, v0, V, C, BC, BV)
-            of_keys, known = tile_at(chunk, 0, K, C, BC, BK)
-            read = tl.load(reads + of_keys, mask=known, other=0.0)
-            values = tl.load(rows + of_rows, mask=valid, other=0.0) + tl.dot(read, state, input_precision="tf32x3")
-            tl.store(rows + of_rows, values, mask=valid)
-            c = tl.arange(0, BC)
-            of_keys_t = (chunk * C + c[None, :].to(tl.int64)) * K + d[:, None]
-            write_t = tl.load(writes + of_keys_t, mask=(c[None, :] < C) & (d[:, None] < K), other=0.0)
+            read = load_tile(reads, chunk * C, C, 1, 0, 0, K, BC, BK)
+            values = load_tile(rows, chunk * C, C, 1, 0, v0, V, BC, BV)
+            values += tl.dot(read, state, input_precision="tf32x3")
+            store_tile(rows, values, chunk * C, C, 1, 0, v0, V, BC, BV)
+            write_t = load_tile_t(writes, chunk * C, C, 1, 0, 0, K, BC, BK)
             state = state * tl.load(step + chunk * K + d, mask=d < K, other=0.0)[:, None]
             state += tl.dot(write_t, values, input_precision="tf32x3")
             state += tl.load(add + chunk * K * V + at, mask=inside, other=0.0)

@@ -21,9 +21,9 @@ from move37.kernels.common.triton_launch import (
     kernel_sizes,
     key_gradient,
     plan,
+    refuse_float64,
     summed,
 )
-from move37.kernels.errors import BadDtype
 from move37.kernels.ops.norms.triton import l2norm
 from move37.kernels.ops.scalar_decay import triton_backward as backward_kernels
 from move37.kernels.ops.scalar_decay import triton_forward as forward_kernels
@@ -48,8 +48,7 @@ def delta(
     recurrent: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """A checked call. `recurrent` decodes without gradients; otherwise chunks. Raises BadDtype for float64."""
-    if q.dtype == torch.float64:
-        raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
+    refuse_float64(q)
     if normalise:
         q, k = l2norm(q, L2NORM_EPS, q.dtype), l2norm(k, L2NORM_EPS, k.dtype)
     keep = needs_gradient(q, k, v, g, beta, state)

@@ -22,9 +22,9 @@ from move37.kernels.common.triton_launch import (
     kernel_sizes,
     key_gradient,
     plan,
+    refuse_float64,
     summed,
 )
-from move37.kernels.errors import BadDtype
 from move37.kernels.ops.vector_decay import triton_backward as backward_kernels
 from move37.kernels.ops.vector_decay import triton_forward as forward_kernels
 
@@ -45,8 +45,7 @@ def vector(
     recurrent: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """A checked call, shapes as in api.py. Raises BadDtype for float64."""
-    if q.dtype == torch.float64:
-        raise BadDtype("q", q.dtype, "float32, bfloat16 or float16 for the Triton kernels")
+    refuse_float64(q)
     keep = needs_gradient(q, k, v, g, beta, state)
     if recurrent and not keep:
         return decode(q, k, v, g, beta, scale, state, want_state, cu_seqlens)
