@@ -76,13 +76,12 @@ def crps(forecast: Forecast, effect: float) -> float:
     sd = _sd(forecast)
     z = (effect - forecast.effect) / sd
     density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    below = 0.5 * (1 + math.erf(z / math.sqrt(2)))
-    return sd * (z * (2 * below - 1) + 2 * density - 1 / math.sqrt(math.pi))
+    return sd * (z * (2 * _below(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
 
 def chance_of_more(one: Forecast, other: Forecast) -> float:
     """The chance that `other` turns out above `one`. They are taken as independent."""
-    return 0.5 * (1 + math.erf((other.effect - one.effect) / (math.hypot(_sd(one), _sd(other)) * math.sqrt(2))))
+    return _below((other.effect - one.effect) / math.hypot(_sd(one), _sd(other)))
 
 
 def score(experiment: str, forecast: Forecast, effect: float) -> ForecastOutcome:
@@ -144,6 +143,11 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
     if len(one) < 3 or len(set(one)) == 1 or len(set(other)) == 1:
         return None
     return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _below(z: float) -> float:
+    """The share of a standard normal below `z`."""
+    return 0.5 * (1 + math.erf(z / math.sqrt(2)))
 
 
 def _sd(forecast: Forecast) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts.shared import (
     GREEN,
@@ -71,7 +72,7 @@ def _trade(view: CampaignView, terms: ComparisonTerms, others: Sequence[Comparis
         note=note,
         figure={"data": data, "layout": layout},
         wide=len(sides) > 1,
-        choice=f"{where}: {len(found)} arm{'s' * (len(found) != 1)}",
+        choice=f"{where}: {counted(len(found), 'arm')}",
     )
 
 
