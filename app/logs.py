@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -49,9 +49,33 @@ class _Console:
     def msg(self, message: str) -> None:
         """One line; an empty one is kept silent."""
         if message:
-            print(message, file=sys.stderr, flush=True)
+            with suppress(OSError):  # stderr may be a file on a full disk
+                print(message, file=sys.stderr, flush=True)
 
     debug = info = warning = error = critical = exception = log = msg
+
+
+class _File(logging.Handler):
+    """Whole lines at the end of a file. Never raises: what cannot be written is left out, and that is said once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._stream = path.open("ab", buffering=0)
+        self._torn = False  # the last line found room for its beginning alone
+        self._told = False
+
+    def append(self, line: str) -> None:
+        data = ("\n" * self._torn + line + "\n").encode(errors="backslashreplace")
+        try:
+            self._torn = self._stream.write(data) < len(data)
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                _Console().msg(f"! the log cannot be written now ({error.strerror}); the campaign goes on without it")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """What another library logs."""
+        self.append(self.format(record))
 
 
 def to_console(level: str) -> None:
@@ -68,24 +92,23 @@ def to_file(home: Path, level: str) -> Path:
     """
     path = home / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = path.open("a", encoding="utf-8", buffering=1)
-    _configure(level, handle)
-    others = logging.StreamHandler(handle)
-    others.setFormatter(_Foreign())
+    file = _File(path)
+    file.setFormatter(_Foreign())
+    _configure(level, file)
     root = logging.getLogger()
-    root.handlers[:] = [others]
+    root.handlers[:] = [file]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
     return path
 
 
-def _configure(level: str, handle: TextIO | None) -> None:
+def _configure(level: str, file: _File | None) -> None:
     threshold = _LEVELS[level]
-    lowest = min(threshold, 20) if handle else threshold
+    lowest = min(threshold, 20) if file else threshold
 
     def render(_: Any, name: str, event: MutableMapping[str, Any]) -> str:
-        if handle is not None:
-            handle.write(_as_json(dict(event), name) + "\n")
+        if file is not None:
+            file.append(_as_json(dict(event), name))
         return _readable(event, name) if _LEVELS.get(name, 40) >= threshold else ""
 
     structlog.configure(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import resource
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -44,6 +47,48 @@ def test_the_file_has_one_json_object_a_line(tmp_path: Path, capsys: pytest.Capt
     assert lines[0]["event"] == "job_finished" and lines[0]["level"] == "info" and lines[0]["at"]
     assert lines[1]["logger"] == "autogen_core" and "ValueError" in lines[1]["exception"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_that_cannot_be_written_raises_nothing_and_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / logs.FILE).symlink_to("/dev/full")
+    logs.to_file(tmp_path, "warning")
+    structlog.get_logger().info("job_finished", job="j1")
+    structlog.get_logger().warning("sandbox_changed", using="process")
+    logging.getLogger("autogen_core").error("it broke", exc_info=ValueError("inside"))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "No space left" in said[0] and said[1] == "! sandbox changed: using=process"
+
+
+def test_a_line_that_found_half_its_room_spoils_none_after_it(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    path = logs.to_file(small, "warning")
+    log = structlog.get_logger()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is a short one, then an error
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        log.warning("first", text="x" * 200)
+        log.warning("second")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    log.warning("third", text="half of \ud83d")
+    lines = path.read_text().splitlines()
+    assert len(lines) == 2 and json.loads(lines[1])["event"] == "third"
+
+
+def test_a_stderr_that_is_full_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        logs.to_console("warning")
+        structlog.get_logger().warning("sandbox_changed", using="process")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
 
 
 @cache
