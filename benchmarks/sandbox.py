@@ -2,7 +2,8 @@
 
     python -m benchmarks.sandbox [--json] [--rounds N] [--jobs N] [--runtime crun]
 
-With --json stdout carries one line, an object of figures; without it the figures with their goals, then that line.
+With --json stdout carries one line, an object of figures; without it the figures with their goals, then that line. On
+stderr each group of figures stands as soon as it is measured (at twenty rounds the whole takes some five minutes).
 Every `_s` is seconds of wall clock as the caller sees it, p50 a median over the rounds. The names say what is timed:
 hello and torch are blocks in a container that is up already (ours and theirs), adam100 a hundred optimiser steps,
 single_use a torch block in a container of its own, claimed from the warm pool (adam: with an optimiser step, for which
@@ -92,11 +93,17 @@ async def measure(rounds: int, jobs: int, runtime: Any = "") -> dict[str, Any]:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     sandbox = DockerSandbox(DockerSettings(runtime=runtime))
+    figures: dict[str, Any] = {}
     try:
-        figures = await beside_autogen(sandbox, rounds)
-        figures |= await alone(sandbox, rounds)
-        figures |= await rates(sandbox)
-        figures |= await leaks(sandbox, jobs)
+        for group in (
+            lambda: beside_autogen(sandbox, rounds),
+            lambda: alone(sandbox, rounds),
+            lambda: rates(sandbox),
+            lambda: leaks(sandbox, jobs),
+        ):
+            found = await group()
+            print(json.dumps(found), file=sys.stderr, flush=True)
+            figures |= found
     finally:
         await sandbox.close()
     machine = {"cpus": os.cpu_count(), "load_before": figures.pop("load_before"), "load_after": os.getloadavg()[0]}
