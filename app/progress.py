@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from move37.agents.discovery_claim import ClaimWatch
 from move37.app.confirmation import told_on_stderr
@@ -23,7 +23,8 @@ def watching() -> Iterator[ClaimWatch]:
     if not sys.stderr.isatty():
         yield told_on_stderr()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("left"))
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), MofNCompleteColumn(), *times)
     with Progress(*columns, console=console(stderr=True)) as bar:
         runs = bar.add_task("preparing", total=None)
 
@@ -32,7 +33,7 @@ def watching() -> Iterator[ClaimWatch]:
             bar.update(runs, total=count, completed=0, description="runs")
 
         def run(name: str, seed: int, kept: bool) -> None:
-            bar.update(runs, advance=1, description=one_line(f"{name}, seed {seed}", 60))
+            bar.update(runs, advance=1, description=one_line(name, 22))
 
         def answers(comparison: Comparison, metric: Metric) -> None:
             sign = "holds" if comparison.holds else "fails"

@@ -21,7 +21,7 @@ from move37.lab.tasks.task import OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
 from move37.sandbox.sandbox import Sandbox
 
-OnRun = Callable[[str, int, bool], None]  # (name, seed, whether it was kept already)
+OnRun = Callable[[str, int, bool], None]  # (name, seed, whether it was kept already); else its training begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +76,15 @@ async def runs(
 
     async def one(seed: int) -> tuple[tuple[Measurement, ...], str]:
         known = _kept(context, candidate.source, rung=rung, seed=seed, rate=rate, fresh=fresh, where=where)
-        if context.on_run is not None:
-            context.on_run(name, seed, bool(known))
         if known:
+            if context.on_run is not None:
+                context.on_run(name, seed, True)
             return known, ""
         workdir = context.workdir / digest(candidate.source)[:16] / f"{seed}-{rate:g}"
         workdir.mkdir(parents=True, exist_ok=True)
         async with context.places:
+            if context.on_run is not None:
+                context.on_run(name, seed, False)
             measured = await context.task.measure(
                 candidate, experiment=_trust(name), rung=rung, seed=seed, learning_rate=rate, fresh=fresh,
                 sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,

@@ -57,6 +57,20 @@ async def test_another_file_rate_text_or_length_is_another_run(tmp_path: Path, o
     assert len(task.measured) == 2
 
 
+async def test_a_run_is_told_when_its_training_begins_and_not_while_it_waits(tmp_path: Path) -> None:
+    task, told = ArithmeticTask(), []
+    context = a_bench(
+        tmp_path,
+        task,
+        places=asyncio.Semaphore(1),
+        on_run=lambda name, seed, kept: told.append((seed, kept, len(task.measured))),
+    )
+    await runs(context, mine(), "mine", rung=TOP, seeds=(0, 1), rate=1e-2)
+    await runs(context, mine(), "mine", rung=TOP, seeds=(0, 1, 2), rate=1e-2)
+    assert told[:2] == [(0, False, 0), (1, False, 1)]
+    assert sorted(told[2:]) == [(0, True, 2), (1, True, 2), (2, False, 2)]
+
+
 async def test_two_files_of_one_name_share_no_checkpoint(tmp_path: Path) -> None:
     for source in ("class Mixer: one", "class Mixer: two"):
         await runs(a_bench(tmp_path), mine(source), "mine", rung=TOP, seeds=(0,), rate=1e-2)
