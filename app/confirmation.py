@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.agents import discovery_claim, remembering
@@ -93,7 +96,7 @@ async def reproduce_claim(
 ) -> tuple[Claim, Claim, Metric]:
     """The claim as it is stored, and the same comparisons on new seeds, from the archive alone. Nothing is changed.
 
-    Raises `BadInput` where there is no claim.
+    One that was cut short is taken up again on its seeds, so that none of its runs is trained twice. Raises `BadInput` where there is no claim.
     """
     cache = settings.home / "cache"
     with Archive.open(settings.home) as archive:
@@ -112,27 +115,43 @@ async def reproduce_claim(
             if SECOND_CORPUS in missing
             else discovery_claim.second_task(task, cache, wanted.second_corpus, missing)
         )
-        base = FRESH_BASE + secrets.randbelow(2**30)
         count = wanted.seeds or max((c.seeds // MORE_SEEDS.get(c.question, 1) for c in old.comparisons), default=SEEDS)
-        task = task.drawn(base)
-        plan = ConfirmationPlan(confirmation=old.confirmation, seeds=tuple(range(base, base + count)), part=old.part)
-        async with open_context(settings, task, written_by="model") as context:
-            context = replace(context, on_run=watch.run)
-            setup = Setup(
-                candidate=known[experiment.id],
-                baselines=(),
-                family=None,
-                ablation=None,
-                missing=missing,
-                variant=lambda question: task.variant(question, second=second),
-                context=lambda question, variant: discovery_claim.context_for(cache, context, question, variant),
-                archive=archive,
-                corpus=task.sealed,
-                on_answer=lambda comparison: watch.answers(comparison, task.metric),
-                fixed=asked,
-            )
-            watch.begins(plan, runs_planned(setup, plan))
-            return old, await confirm(setup, plan, everything=True), task.metric
+        with fresh_seeds(cache / "repetitions" / experiment.id, watch) as base:
+            task = task.drawn(base)
+            seeds = tuple(range(base, base + count))
+            plan = ConfirmationPlan(confirmation=old.confirmation, seeds=seeds, part=old.part)
+            async with open_context(settings, task, written_by="model") as context:
+                context = replace(context, on_run=watch.run)
+                setup = Setup(
+                    candidate=known[experiment.id],
+                    baselines=(),
+                    family=None,
+                    ablation=None,
+                    missing=missing,
+                    variant=lambda question: task.variant(question, second=second),
+                    context=lambda question, variant: discovery_claim.context_for(cache, context, question, variant),
+                    archive=archive,
+                    corpus=task.sealed,
+                    on_answer=lambda comparison: watch.answers(comparison, task.metric),
+                    fixed=asked,
+                )
+                watch.begins(plan, runs_planned(setup, plan))
+                return old, await confirm(setup, plan, everything=True), task.metric
+
+
+@contextmanager
+def fresh_seeds(begun: Path, watch: ClaimWatch) -> Iterator[int]:
+    """The first of a repetition's seeds; it stands in the file `begun` until the repetition has ended well."""
+    try:
+        base = int(begun.read_text())
+    except (OSError, ValueError):  # not begun, or the file is damaged
+        base = FRESH_BASE + secrets.randbelow(2**30)
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        begun.write_text(str(base))
+    else:
+        watch.notice("taken up where it was cut short: its runs are kept")
+    yield base
+    begun.unlink(missing_ok=True)
 
 
 def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, QuestionedTask]:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from move37.agents.discovery_claim import ClaimWatch
-from move37.app.confirmation import keep_lesson, told_on_stderr
+from move37.app.confirmation import fresh_seeds, keep_lesson, told_on_stderr
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, settled
@@ -137,3 +137,19 @@ def test_on_a_pipe_every_run_has_its_number(capsys: pytest.CaptureFixture[str]) 
         "  run 1 of 4 at most: gla, seed 1: kept from earlier",
         "  run 2 of 4 at most: mamba2, seed 2: training",
     ]
+
+
+def test_a_repetition_that_was_cut_short_goes_on_with_its_seeds_and_the_next_one_has_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, watch = tmp_path / "repetitions" / "c1-001", told_on_stderr()
+    with pytest.raises(KeyboardInterrupt), fresh_seeds(begun, watch) as first:
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == ""
+    with fresh_seeds(begun, watch) as again:
+        assert again == first
+    assert "its runs are kept" in capsys.readouterr().err
+    begun.write_text("not a num")  # a power cut
+    with fresh_seeds(begun, watch) as other:
+        assert other != first
+    assert not begun.exists()
