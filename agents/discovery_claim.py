@@ -19,7 +19,7 @@ from move37.agents.errors import NotConfirmable
 from move37.lab import halving, measuring
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
-from move37.lab.claims import ABLATION, FAMILY, LONGER, SECOND_CORPUS, SEEDS, WIDER
+from move37.lab.claims import ABLATION, FAMILY, SECOND_CORPUS, SEEDS
 from move37.lab.confirming import (
     ConfirmationPlan,
     Contender,
@@ -113,15 +113,10 @@ def check(experiment: Experiment, campaign: Campaign) -> None:
         )
 
 
-def context_for(cache: Path, context: MeasuringContext, question: str, variant: Variant) -> MeasuringContext:
-    """Runs on another corpus, or of another schedule, are kept in places of their own."""
-    same = question not in (SECOND_CORPUS, LONGER, WIDER)
-    return replace(
-        context,
-        task=variant.task,
-        standings=Standings.of(cache, corpus=variant.task.digest, sandbox=context.sandbox.name),
-        workdir=context.workdir if same else context.workdir / question,
-    )
+def context_for(cache: Path, context: MeasuringContext, variant: Variant) -> MeasuringContext:
+    """Where a question's runs are kept: another corpus has standings of its own."""
+    standings = Standings.of(cache, corpus=variant.task.digest, sandbox=context.sandbox.name)
+    return replace(context, task=variant.task, standings=standings)
 
 
 def second_task(task: QuestionedTask, cache: Path, path: Path | None, missing: dict[str, str]) -> QuestionedTask | None:
@@ -171,7 +166,7 @@ async def _setup(
         ablation=without,
         missing=missing,
         variant=lambda question: task.variant(question, second=second),
-        context=lambda question, variant: context_for(ground.cache, context, question, variant),
+        context=lambda _, variant: context_for(ground.cache, context, variant),
         archive=ground.archive,
         corpus=task.sealed,
         on_answer=lambda comparison: ground.watch.answers(comparison, task.metric),

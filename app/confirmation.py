@@ -96,7 +96,9 @@ async def reproduce_claim(
 ) -> tuple[Claim, Claim, Metric]:
     """The claim as it is stored, and the same comparisons on new seeds, from the archive alone. Nothing is changed.
 
-    One that was cut short is taken up again on its seeds, so that none of its runs is trained twice. Raises `BadInput` where there is no claim.
+    One that was cut short is taken up again on its seeds, so that none of its runs is trained twice.
+
+    Raises `BadInput` where there is no claim.
     """
     cache = settings.home / "cache"
     with Archive.open(settings.home) as archive:
@@ -129,7 +131,7 @@ async def reproduce_claim(
                     ablation=None,
                     missing=missing,
                     variant=lambda question: task.variant(question, second=second),
-                    context=lambda question, variant: discovery_claim.context_for(cache, context, question, variant),
+                    context=lambda _, variant: discovery_claim.context_for(cache, context, variant),
                     archive=archive,
                     corpus=task.sealed,
                     on_answer=lambda comparison: watch.answers(comparison, task.metric),

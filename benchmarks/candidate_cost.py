@@ -75,7 +75,7 @@ async def cost(task: MixersTask, candidate: Candidate, steps: int, sandbox: Coun
         run = await train(
             candidate, BYTES, draw, experiment="cost", seed=0, stop=stop, learning_rate=LEARNING_RATE,
             most_parameters=int(MARGIN * task.scale.parameters), wall_seconds=PATIENCE, sandbox=sandbox,
-            checkpoints=None,
+            kept=None,
         )  # fmt: skip
         trained[stop] = sandbox.taken()
     assert run.weights is not None, run.failure

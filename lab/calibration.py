@@ -7,7 +7,6 @@ other ones are not used. `lab/calibrating.py` makes the runs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -21,7 +20,6 @@ from move37.lab.archive.codec import decode, encode
 from move37.lab.errors import LabError
 from move37.lab.records import Calibration, Measurement, Metric, Noise
 from move37.lab.scale import Scale
-from move37.lab.standings import versions
 from move37.lab.statistics.power import minimum_detectable_effect
 
 LEAST_SEEDS, LEAST_ARMS = 3, 2
@@ -119,7 +117,7 @@ class Calibrations:
     @classmethod
     def of(cls, cache: Path, *, corpus: str, device: str = "cpu") -> Calibrations:
         """Those for `corpus` (its digest), on this machine and `device`, under the installed versions."""
-        where = hashlib.sha256(f"{machine.kind()} {device} {versions()}".encode()).hexdigest()[:12]
+        where = machine.conditions(device)
         return cls(cache / "calibrations" / f"{corpus[:16]}-{where}.jsonl")
 
     def find(self, scale: Scale) -> ScaleCalibration | None:

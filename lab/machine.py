@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from importlib import metadata
 from pathlib import Path
 
 _LEVELS = ("avx512f", "avx2")  # instruction sets that change which kernels run, and with them the last digits
+
+PACKAGES = ("move37", "torch")  # whose version changes numbers
 
 
 def kind(flags: str | None = None) -> str:
@@ -13,6 +17,19 @@ def kind(flags: str | None = None) -> str:
     known = set((_flags() if flags is None else flags).split())
     level = next((level for level in _LEVELS if level in known), "")
     return f"{platform.machine()} {level}".strip()
+
+
+def conditions(sandbox: str) -> str:
+    """A short digest of what numbers depend on beside their own settings: machine, kind of sandbox, versions."""
+    versions = "-".join(f"{name}{_version(name)}" for name in PACKAGES)
+    return hashlib.sha256(f"{kind()} {sandbox} {versions}".encode()).hexdigest()[:12]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def _flags() -> str:

@@ -12,15 +12,12 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from move37.lab import machine
 from move37.lab.archive.codec import decode, encode
 from move37.lab.errors import LabError
 from move37.lab.records import Measurement
-
-PACKAGES = ("move37", "torch")  # whose version changes numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +71,7 @@ class Standings:
     @classmethod
     def of(cls, cache: Path, *, corpus: str, sandbox: str) -> Standings:
         """Those for `corpus` (its digest) in this `sandbox`, on this machine, under the installed versions."""
-        where = hashlib.sha256(f"{machine.kind()} {sandbox} {versions()}".encode()).hexdigest()[:12]
-        return cls(cache / "standings" / f"{corpus[:16]}-{where}.jsonl")
+        return cls(cache / "standings" / f"{corpus[:16]}-{machine.conditions(sandbox)}.jsonl")
 
     def all(self) -> tuple[RivalStanding, ...]:
         """Every kept run, oldest first."""
@@ -119,15 +115,3 @@ class Standings:
 def digest(source: str) -> str:
     """Of a candidate's file."""
     return hashlib.sha256(source.encode("utf-8")).hexdigest()
-
-
-def versions() -> str:
-    """Of what changes numbers."""
-    return "-".join(f"{name}{_version(name)}" for name in PACKAGES)
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"

@@ -47,7 +47,7 @@ async def run_probe(
     trained = await train(
         candidate, network, draw, experiment=experiment, seed=seed, stop=probe.steps,
         learning_rate=probe.learning_rate, most_parameters=MOST_PARAMETERS, wall_seconds=WALL_SECONDS,
-        sandbox=sandbox, checkpoints=None,
+        sandbox=sandbox, kept=None,
     )  # fmt: skip
     where = {"backend": trained.backend, "image": trained.image}
     if trained.weights is None and not trained.diverged:

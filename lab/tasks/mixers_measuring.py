@@ -17,7 +17,7 @@ from move37.lab.tasks.mixers_schedule import ALL_PROBES_RUNG
 from move37.lab.tasks.task import Measured, OnProgress, Progress, Rung
 from move37.lab.training import data
 from move37.lab.training.jobs import Network, Tokens
-from move37.lab.training.runs import train
+from move37.lab.training.runs import CheckpointStore, train
 from move37.lab.training.schedule import TOTAL_STEPS
 from move37.lab.training.score import score
 from move37.sandbox.sandbox import Sandbox
@@ -65,12 +65,14 @@ async def trained(
         return windows[..., :-1], windows[..., 1:]
 
     network = replace(BYTES, total_steps=task.total_steps, scale=task.scale, gpus=int(task.device != "cpu"))
+    kept = CheckpointStore.of(
+        workdir, network, seed=seed, learning_rate=learning_rate, corpus=task.digest, sandbox=sandbox.name
+    )
     spent_at = task.scale.batch * task.scale.context  # bytes a step
     run = await train(
         candidate, network, draw, experiment=experiment, seed=seed, stop=rung.steps, learning_rate=learning_rate,
         most_parameters=int(MARGIN * task.scale.parameters), wall_seconds=_patience(task.scale, rung.steps),
-        sandbox=sandbox, checkpoints=workdir,
-        on_loss=on_loss,
+        sandbox=sandbox, kept=kept, on_loss=on_loss,
     )  # fmt: skip
     where = {"backend": run.backend, "image": run.image}
     if run.failure:

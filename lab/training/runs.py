@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import structlog
 
+from move37.lab import machine
 from move37.lab.records import Candidate
 from move37.lab.training.jobs import CHECKPOINT, Network, Segment, Tokens, train_job
 from move37.lab.training.outcomes import TrainingReport, fault, read_report
@@ -83,15 +84,14 @@ class TrainedWeights:
 
 async def train(
     candidate: Candidate, network: Network, draw: Draw, *, experiment: str, seed: int, stop: int, learning_rate: float,
-    most_parameters: int, wall_seconds: float, sandbox: Sandbox, checkpoints: Path | None,
+    most_parameters: int, wall_seconds: float, sandbox: Sandbox, kept: CheckpointStore | None,
     on_loss: OnLoss | None = None,
 ) -> TrainedWeights:  # fmt: skip
-    """Train to step `stop`, continuing from the checkpoint in `checkpoints` (None: nothing is kept).
+    """Train to step `stop`, continuing from the checkpoint that is `kept` (None: nothing is).
 
     A long training is split into segments, a job each, so that no job holds more than `SEGMENT_TOKENS`; after a kill it
     continues, bit for bit, from the end of the last segment.
     """
-    kept = CheckpointStore.of(checkpoints, network, seed=seed, learning_rate=learning_rate) if checkpoints else None
     spent, checkpoint = kept.latest(stop) if kept else (RunCost(), None)
     if checkpoint is not None and spent.steps == stop:
         weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)
@@ -135,13 +135,16 @@ class CheckpointStore:
         self.folder, self.stem = folder, stem
 
     @classmethod
-    def of(cls, folder: Path, network: Network, *, seed: int, learning_rate: float) -> CheckpointStore:
-        """For one network, seed and rate."""
+    def of(
+        cls, folder: Path, network: Network, *, seed: int, learning_rate: float, corpus: str, sandbox: str
+    ) -> CheckpointStore:
+        """For one network, seed and rate, on text of this digest, in this kind of sandbox of this machine."""
         sizes = network.scale
         around = f"{network.kind}{network.vocabulary}-{sizes.key}"
         around += f"-by{sizes.micro_batch}" if sizes.micro_batch else ""  # exact only where a batch is cut alike
         around += "-gpu" if network.gpus else ""
-        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{around}-of{network.total_steps}")
+        where = f"{corpus[:12]}-{machine.conditions(sandbox)}"
+        return cls(folder, f"seed{seed}-lr{learning_rate:g}-{around}-of{network.total_steps}-{where}")
 
     def latest(self, most_steps: int) -> tuple[RunCost, bytes | None]:
         """The checkpoint and what it cost, if it is not past `most_steps`; otherwise training starts at 0."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from move37.lab import machine
+from move37.lab.tasks.mixers_measuring import BYTES
 from move37.lab.training.runs import CheckpointStore, RunCost
 
 
@@ -46,3 +50,24 @@ def test_a_disk_that_is_full_leaves_the_older_one_and_no_half(tmp_path: Path, mo
     with pytest.raises(OSError, match="No space"):
         store.put(b"v", RunCost(steps=200))
     assert store.latest(500) == (RunCost(steps=100), b"w") and not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize("other", ["corpus", "sandbox", "machine", "version", "seed", "rate", "steps"])
+def test_whatever_changes_numbers_has_a_checkpoint_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    def store(**changes: Any) -> CheckpointStore:
+        fields: dict[str, Any] = {"seed": 0, "learning_rate": 0.01, "corpus": "a" * 64, "sandbox": "process"} | changes
+        network = replace(BYTES, total_steps=fields.pop("steps", 500))
+        return CheckpointStore.of(tmp_path, network, **fields)
+
+    store().put(b"w", RunCost(steps=100))
+    changed: dict[str, Any] = {"corpus": {"corpus": "b" * 64}, "sandbox": {"sandbox": "docker"}, "seed": {"seed": 1}}
+    changed |= {"rate": {"learning_rate": 0.02}, "steps": {"steps": 2_000}}
+    if other == "machine":
+        monkeypatch.setattr(machine, "kind", lambda: "aarch64")
+    if other == "version":
+        monkeypatch.setattr(machine, "_version", lambda name: f"of {name}, the next one")
+    assert store(**changed.get(other, {})).latest(100) == (RunCost(), None)
+    monkeypatch.undo()
+    assert store().latest(100) == (RunCost(steps=100), b"w")
