@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from move37.memory import bm25, candidates, rank
+from move37.memory import bm25, choice, rank
 from move37.memory.embed import passages
 from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import NotFound
@@ -111,8 +111,8 @@ class Index:
             return ()
         lists, home = self._lists(queries, where)
         pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
-        weighed, directions = candidates.weighed(self.store, pool, home, shown or {}, now or datetime.now(UTC))
-        found = candidates.chosen(self.store, weighed, directions, limit=limit)
+        weighed, directions = choice.weighed(self.store, pool, home, shown or {}, now or datetime.now(UTC))
+        found = choice.chosen(self.store, weighed, directions, limit=limit)
         places = rank.places(lists, [one.id for one in found])
         asked = bm25.spelled(text)
         return tuple(explained(asked, one, places[one.id]) for one in found)

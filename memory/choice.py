@@ -1,6 +1,6 @@
-"""From a fused ranking to what a search gives: candidates weighed, chosen for diversity, and their records.
+"""From a fused ranking to what a search gives: items weighed, chosen for diversity, and their records.
 
-`weighed` reads of a candidate what weighing and choosing need: its key and its direction, and the whole of an own
+`weighed` reads of an item what weighing and choosing need: its key and its direction, and the whole of an own
 result, which counts by what it holds. `chosen` picks some and makes records of those alone. What a point of an older
 program lacks, or what somebody forgot or damaged meanwhile, is met here and nowhere else.
 """
@@ -29,8 +29,8 @@ CHOICE = ("key", DIRECTION)  # of a payload: what choosing needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An item that may be shown."""
+class Weighed:
+    """An item that may be shown, with what it is worth to this question."""
 
     id: str
     collection: str
@@ -42,8 +42,8 @@ class Candidate:
 
 def weighed(
     store: Store, ranked: Sequence[rank.Ranked], home: Mapping[str, str], shown: Mapping[str, int], now: datetime
-) -> tuple[list[Candidate], Directions]:
-    """(the candidates that exist, best first, own results weighed by evidence and age; their directions)."""
+) -> tuple[list[Weighed], Directions]:
+    """(the items that exist, best first, own results weighed by evidence and age; their directions)."""
     points: dict[str, Point] = {}
     for name, ids in _by_collection((item.id for item in ranked), home).items():
         points |= store.fetch(name, ids, fields=None if name == ANALYSES else CHOICE)
@@ -59,16 +59,16 @@ def weighed(
         if found is not None and isinstance(found.item, Lesson):
             age = age_days(str(point.payload.get("at", "")), now)
             score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
-        out.append(Candidate(id=item.id, collection=name, key=key, score=score, cosine=item.cosine, found=found))
+        out.append(Weighed(id=item.id, collection=name, key=key, score=score, cosine=item.cosine, found=found))
     out.sort(key=lambda one: (-one.score, one.id))
     return out, _directions(store, points, home)
 
 
-def chosen(store: Store, candidates: Sequence[Candidate], directions: Directions, *, limit: int) -> list[Found]:
+def chosen(store: Store, items: Sequence[Weighed], directions: Directions, *, limit: int) -> list[Found]:
     """The best of them that are not alike, as records. One that cannot be read makes room for another."""
-    left = {one.id: one for one in candidates}
-    home = {one.id: one.collection for one in candidates}
-    known = {one.id: one.found for one in candidates if one.found is not None}
+    left = {one.id: one for one in items}
+    home = {one.id: one.collection for one in items}
+    known = {one.id: one.found for one in items if one.found is not None}
     while True:
         order = [(one.id, one.score) for one in left.values()]
         sources = {one.id: one.key for one in left.values()}
