@@ -76,8 +76,17 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The stems in order, stop words left out."""
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return [stem(word) for word in _WORD.findall(folded) if word not in _STOP and (len(word) > 1 or word.isdigit())]
+    return [stem(word) for word in _WORD.findall(_folded(text)) if _counts(word)]
+
+
+def _folded(text: str) -> str:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return text.lower()
+
+
+def _counts(word: str) -> bool:
+    return word not in _STOP and (len(word) > 1 or word.isdigit())
 
 
 def terms(text: str) -> Counter[str]:
@@ -112,7 +121,8 @@ def question(text: str) -> Sparse:
 def _sparse(weights: dict[str, float]) -> Sparse:
     merged: dict[int, float] = {}
     for term, weight in weights.items():
-        merged[term_id(term)] = merged.get(term_id(term), 0.0) + weight
+        number = term_id(term)
+        merged[number] = merged.get(number, 0.0) + weight
     pairs = sorted(merged.items())
     return Sparse(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))
 
@@ -128,5 +138,6 @@ def spelled(asked: str) -> dict[str, str]:
 
 def shared(asked: Mapping[str, str], found: str, *, limit: int = 5) -> tuple[str, ...]:
     """Words of the question (`spelled`) that stand in the text, longest first, in the question's own spelling."""
-    have = asked.keys() & set(words(found))
-    return tuple(sorted((asked[one] for one in have), key=lambda word: (-len(word), word))[:limit])
+    heads = {one[:3] for one in asked}  # a stem keeps its word's first three letters, so that few need be stemmed
+    have = {stem(word) for word in set(_WORD.findall(_folded(found))) if word[:3] in heads and _counts(word)}
+    return tuple(sorted((asked[one] for one in asked.keys() & have), key=lambda word: (-len(word), word))[:limit])

@@ -104,11 +104,14 @@ class ClientStore:
         answers = self._call(lambda: self._client.query_batch_points(name, [ask(query) for query in queries]))
         return [[Hit(str(hit.id), float(hit.score)) for hit in answer.points] for answer in answers]
 
-    def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
+    def fetch(
+        self, name: str, ids: Sequence[str], *, vectors: bool = False, fields: Sequence[str] | None = None
+    ) -> dict[str, Point]:
         """By id."""
         if not ids:
             return {}
-        found = self._call(lambda: self._client.retrieve(name, list(ids), with_payload=True, with_vectors=vectors))
+        payload = True if fields is None else list(fields)
+        found = self._call(lambda: self._client.retrieve(name, list(ids), with_payload=payload, with_vectors=vectors))
         return {str(record.id): _point(record) for record in found}
 
     def scan(

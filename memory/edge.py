@@ -163,28 +163,30 @@ class EdgeStore:
     def nearest(
         self, name: str, queries: Sequence[Nearest], *, limit: int, where: Where | None = None
     ) -> list[list[Hit]]:
-        """One after the other: a batch of different vectors is not planned together."""
+        """One batch: the engine hands it to its threads once, not once a query."""
         engine = self._engine
         shard = self._shard(name)
 
         def ask(query: Nearest) -> Any:
-            request = engine.QueryRequest(
+            return engine.QueryRequest(
                 limit,
                 query=engine.Query.Nearest(edge_convert.vector(engine, query.vector), using=query.using),
-                filter=edge_convert.condition(self._engine, where),
+                filter=edge_convert.condition(engine, where),
                 params=engine.SearchParams(exact=query.exact, hnsw_ef=EF),
             )
-            return shard.query(request)
 
-        answers = self._call(lambda: [ask(query) for query in queries])
+        answers = self._call(lambda: shard.query_batch(engine.QueryBatchRequest([ask(query) for query in queries])))
         return [[Hit(edge_convert.spelled(hit.id.int), hit.score) for hit in answer] for answer in answers]
 
-    def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
+    def fetch(
+        self, name: str, ids: Sequence[str], *, vectors: bool = False, fields: Sequence[str] | None = None
+    ) -> dict[str, Point]:
         """By id."""
         if not ids:
             return {}
-        found = self._call(lambda: self._shard(name).retrieve(list(ids), True, vectors))
-        return {str(record.id): edge_convert.point_of(self._engine, record) for record in found}
+        payload = True if fields is None else list(fields)
+        found = self._call(lambda: self._shard(name).retrieve(list(ids), payload, vectors))
+        return {point.id: point for point in (edge_convert.point_of(self._engine, record) for record in found)}
 
     def scan(
         self, name: str, *, where: Where | None = None, vectors: bool = False, after: str | None = None

@@ -11,30 +11,22 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from move37.memory import bm25, rank
+from move37.memory import bm25, choice, rank
 from move37.memory.embed import passages
 from move37.memory.embedder_protocol import Embedder, whole
 from move37.memory.errors import NotFound
-from move37.memory.found import KINDS, Found, age_days, explained, readable
+from move37.memory.found import KINDS, Found, explained, readable
 from move37.memory.records import Entry, Lesson, RecordedPrinciple
 from move37.memory.records_to_vectors import (
-    DIRECTION,
-    centroid,
     content_hash,
     entry_points,
     lesson_points,
     principle_points,
-    unpacked,
 )
 from move37.memory.render import stored
 from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 BATCH = 256  # points in one write: enough for the embedder to see a large batch
 EVERYWHERE: Mapping[str, Where | None] = dict.fromkeys(KINDS)
@@ -119,15 +111,11 @@ class Index:
             return ()
         lists, home = self._lists(queries, where)
         pool = rank.fuse(lists, meaning=meaning, groups=home, limit=max(POOL, 2 * limit))
-        found = self._weighed(pool, home, shown or {}, now or datetime.now(UTC))
-        found.sort(key=lambda pair: (-pair[0].score, pair[0].id))
-        items = {item.id: item for item, _ in found}
-        rows_of = {item.id: row for item, row in found if row is not None}
-        sources = {item.id: item.key for item, _ in found}
-        chosen = rank.mmr([(item.id, item.score) for item, _ in found], rows_of, limit=limit, sources=sources)
-        places = rank.places(lists, chosen)
+        weighed, directions = choice.weighed(self.store, pool, home, shown or {}, now or datetime.now(UTC))
+        found = choice.chosen(self.store, weighed, directions, limit=limit)
+        places = rank.places(lists, [one.id for one in found])
         asked = bm25.spelled(text)
-        return tuple(explained(asked, items[id], places[id]) for id in chosen)
+        return tuple(explained(asked, one, places[one.id]) for one in found)
 
     def _lists(
         self, queries: Mapping[str, Nearest], where: Mapping[str, Where | None]
@@ -143,8 +131,8 @@ class Index:
             answers = self.store.nearest(name, list(queries.values()), limit=rank.DEPTH, where=condition)
             for (side, query), hits in zip(queries.items(), answers, strict=True):
                 rows = 1 if isinstance(query.vector, Sparse) else len(query.vector)
-                lists[side] += hits if rows == 1 else [Hit(hit.id, hit.score / rows) for hit in hits]
-                home.update((hit.id, name) for hit in hits)
+                lists[side] += hits if rows == 1 else [Hit(id, score / rows) for id, score in hits]
+                home.update(dict.fromkeys((id for id, _ in hits), name))
         if several > 1:
             for hits in lists.values():
                 hits.sort(key=lambda hit: (-hit.score, hit.id))
@@ -160,39 +148,6 @@ class Index:
             rows = self.embedder.embed(pieces)
             queries |= {name: Nearest(using=name, vector=rows) for name in DENSE}
         return queries
-
-    def _weighed(
-        self, ranked: Sequence[rank.Ranked], home: Mapping[str, str], shown: Mapping[str, int], now: datetime
-    ) -> list[tuple[Found, NDArray[np.float32] | None]]:
-        """The candidates read back, own results weighed by evidence and age, each with its direction."""
-        points: dict[str, Point] = {}
-        for name in dict.fromkeys(home.values()):
-            points |= self.store.fetch(name, [item.id for item in ranked if home[item.id] == name])
-        rows = self._directions(points, home)
-        out = []
-        for item in ranked:
-            point = points.get(item.id)
-            found = None if point is None else readable(home[item.id], point)
-            if point is None or found is None:  # forgotten between the two calls, or damaged
-                continue
-            score = item.score * rank.shown_before(shown.get(found.key, 0))
-            if isinstance(found.item, Lesson):
-                age = age_days(str(point.payload.get("at", "")), now)
-                score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
-            out.append((replace(found, score=score, similarity=item.cosine), rows.get(item.id)))
-        return out
-
-    def _directions(self, points: Mapping[str, Point], home: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:
-        """Each item's direction: it stands in the payload, as reading an item's rows costs four times a search's rest.
-        Points of an older program have none there, and their rows are read."""
-        rows = {id: unpacked(point.payload[DIRECTION]) for id, point in points.items() if DIRECTION in point.payload}
-        for name in dict.fromkeys(home[id] for id in points if id not in rows):
-            missing = [id for id in points if id not in rows and home[id] == name]
-            for id, point in self.store.fetch(name, missing, vectors=True).items():
-                row = centroid(point.dense)
-                if row is not None:
-                    rows[id] = row
-        return rows
 
     def near(self, name: str, text: str, *, limit: int, where: Where | None = None) -> list[tuple[Found, float]]:
         """The nearest items by meaning alone, with the cosine of the whole text and their nearest passage, 0..1."""

@@ -66,33 +66,35 @@ def fuse(
     for name, hits in lists.items():
         if name.endswith("_words"):
             weight = SYMPTOM_WORDS if name.startswith("symptom") else 1.0
-            for hit in hits:
-                counts[hit.id] = counts.get(hit.id, 0.0) + weight * hit.score
+            for id, score in hits:
+                counts[id] = counts.get(id, 0.0) + weight * score
         else:
-            for hit in hits:
-                if hit.score > cosines.get(hit.id, -2.0):
-                    cosines[hit.id] = hit.score
+            for id, score in hits:
+                if score > cosines.get(id, -2.0):
+                    cosines[id] = score
     high, low = max(cosines.values(), default=0.0), min(cosines.values(), default=0.0)
     span = high - low
     group = groups or {}
     most = _most_words(counts, cosines, group)
-    scored = []
-    for id in dict.fromkeys((*cosines, *counts)):
-        near = 0.0 if id not in cosines else (cosines[id] - low) / span if span > 0 else 1.0
+    joined = {id: meaning * ((cosine - low) / span if span > 0 else 1.0) for id, cosine in cosines.items()}
+    for id, count in counts.items():
         best = most[group.get(id, "")]
-        said = counts.get(id, 0.0) / best if best > 0 else 0.0
-        scored.append((-(meaning * near + (1.0 - meaning) * said), id))
-    scored.sort()
-    return tuple(Ranked(id, -score, cosines.get(id)) for score, id in scored[:limit])
+        if best > 0:
+            joined[id] = joined.get(id, 0.0) + (1.0 - meaning) * (count / best)
+        else:
+            joined.setdefault(id, 0.0)
+    least = -math.inf if limit is None else min(sorted(joined.values(), reverse=True)[:limit], default=0.0)
+    first = sorted((-score, id) for id, score in joined.items() if score >= least)[:limit]
+    return tuple(Ranked(id, -score, cosines.get(id)) for score, id in first)
 
 
 def places(lists: Mapping[str, Sequence[Hit]], ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Item -> list -> its place there, from 1."""
     found: dict[str, dict[str, int]] = {id: {} for id in ids}
     for name, hits in lists.items():
-        for place, hit in enumerate(hits, 1):
-            if hit.id in found:
-                found[hit.id][name] = place
+        for place, (id, _) in enumerate(hits, 1):
+            if id in found:
+                found[id][name] = place
     return found
 
 
@@ -102,10 +104,11 @@ def _most_words(
     """The BM25 that counts as 1, by collection."""
     most: dict[str, float] = defaultdict(float)
     nearest: dict[str, float] = defaultdict(float)
-    for id, count in counts.items():
-        most[groups.get(id, "")] = max(most[groups.get(id, "")], count)
-    for id, cosine in cosines.items():
-        nearest[groups.get(id, "")] = max(nearest[groups.get(id, "")], cosine)
+    for best, values in ((most, counts), (nearest, cosines)):
+        for id, value in values.items():
+            group = groups.get(id, "")
+            if value > best[group]:
+                best[group] = value
     top = max(nearest.values(), default=0.0)
     for name in most:
         if top > 0.0 and nearest[name] > 0.0:
@@ -165,24 +168,25 @@ def mmr(
         return ()
     sources = sources or {}
     ids = [id for id, _ in order]
-    scores = np.array([score for _, score in order])
-    papers = np.array([sources.get(id, id) for id in ids], dtype=object)
-    some = next(iter(vectors.values()), np.zeros(1, dtype=np.float32))
-    rows = np.stack([vectors.get(id, np.zeros_like(some)) for id in ids])  # without one: like nothing
-    low = min(0.0, float(scores.min()))  # where all are negative the nearest to zero is the best
-    relevance = (scores - low) / (float(scores.max()) - low or 1.0)
-    nearest, left = np.zeros(len(ids)), np.ones(len(ids), dtype=bool)
+    scores = [score for _, score in order]
+    papers = [sources.get(id, id) for id in ids]
+    nothing = np.zeros_like(next(iter(vectors.values()), np.zeros(1, dtype=np.float32)))
+    rows = np.stack([vectors.get(id, nothing) for id in ids])  # without one: like nothing
+    low = min(0.0, *scores)  # where all are negative the nearest to zero is the best
+    span = max(scores) - low or 1.0
+    relevance = [(score - low) / span for score in scores]
+    nearest = [0.0] * len(ids)
+    left = list(range(len(ids)))  # two dozen: arrays of so few cost more in their calls than Python in its loops
     chosen: list[str] = []
-    while left.any() and len(chosen) < limit:
-        worth = np.where(left, diversity * relevance - (1 - diversity) * nearest, -np.inf)
-        ties = np.flatnonzero(worth == worth.max())
-        best = int(ties[np.argmax(scores[ties])])
+    while left and len(chosen) < limit:
+        best = max(left, key=lambda at: (diversity * relevance[at] - (1 - diversity) * nearest[at], scores[at]))
         chosen.append(ids[best])
-        relevance = np.where(papers == papers[best], relevance * SAME_SOURCE, relevance)
-        likeness = rows @ rows[best]
-        nearest = np.maximum(nearest, likeness)
-        left &= likeness < DUPLICATE
-        left[best] = False
+        likeness: list[float] = (rows @ rows[best]).tolist()
+        left = [at for at in left if at != best and likeness[at] < DUPLICATE]
+        for at in left:
+            nearest[at] = max(nearest[at], likeness[at])
+            if papers[at] == papers[best]:
+                relevance[at] *= SAME_SOURCE
     return tuple(chosen)
 
 

@@ -178,13 +178,16 @@ def directed(payload: dict[str, Any], dense: Mapping[str, NDArray[np.float32]]) 
     return payload | {DIRECTION: base64.b64encode(codes.tobytes()).decode()}
 
 
-def unpacked(direction: str) -> NDArray[np.float32]:
-    """The direction back, of length 1."""
+def unpacked(directions: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:
+    """The directions back, by id, of length 1."""
     import numpy as np
 
-    codes = np.frombuffer(base64.b64decode(direction), dtype=np.int8).astype(np.float32)
-    unit: NDArray[np.float32] = codes / np.sqrt(codes @ codes)
-    return unit
+    if not directions:
+        return {}
+    packed = b"".join(base64.b64decode(text) for text in directions.values())
+    codes = np.frombuffer(packed, dtype=np.int8).reshape(len(directions), -1).astype(np.float32)
+    units = codes / np.sqrt(np.einsum("ij,ij->i", codes, codes))[:, None]
+    return dict(zip(directions, units, strict=True))
 
 
 def _now() -> str:

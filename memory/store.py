@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from move37.memory.embedder_protocol import whole
 
@@ -76,9 +76,9 @@ class Nearest:
     exact: bool = False  # compare with every point instead of walking the graph
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An answer: cosine (summed over the query's rows) or BM25, higher is nearer."""
+class Hit(NamedTuple):
+    """An answer: cosine (summed over the query's rows) or BM25, higher is nearer. A search makes some 600 of them, and
+    a tuple costs less than a frozen dataclass."""
 
     id: str
     score: float
@@ -123,8 +123,10 @@ class Store(Protocol):
         """One list for each query, best first."""
         ...
 
-    def fetch(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Point]:
-        """Those of the points that exist, by id."""
+    def fetch(
+        self, name: str, ids: Sequence[str], *, vectors: bool = False, fields: Sequence[str] | None = None
+    ) -> dict[str, Point]:
+        """Those of the points that exist, by id; `fields` are what is read of each payload, None all of it."""
         ...
 
     def scan(

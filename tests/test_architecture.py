@@ -135,7 +135,6 @@ LONG = {
     "lab/records.py": "the lab's nouns; it travels into the sandbox as one file",
     "lab/tasks/program.py": "a task is one file",
     "memory/edge.py": "one store behind one protocol",
-    "memory/index.py": "one class: what is written and searched under one lock",
     "sandbox/channel.py": "one wire's end",
     "sandbox/docker/build.py": "one recipe, in order",
     "sandbox/executor/executor.py": "AutoGen's protocol, one class",

@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 
 from move37.memory import bm25
 
+WORDS = (
+    "gates", "gated", "flies", "fly", "ties", "is", "using", "rational", "rations", "rate", "1.3B", "fp32", "seeing",
+    "see", "Ångström", "angstrom", "naïvely", "naive", "it", "as", "adding", "add",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     "family",
@@ -50,6 +55,13 @@ def test_a_word_that_is_repeated_counts_more_but_never_over_the_saturation():
 def test_shared_words_are_given_in_the_questions_spelling():
     asked = bm25.spelled("Gates that forget slowly")
     assert bm25.shared(asked, "a gated layer forgets") == ("forget", "gates")
+
+
+@given(st.text(max_size=80), st.text(max_size=300), st.lists(st.sampled_from(WORDS), max_size=30))
+def test_what_two_texts_share_is_what_their_stems_share(asked: str, found: str, mixed: list[str]):
+    asked, found = " ".join([asked, *mixed[::2]]), " ".join([found, *mixed[1::2]])
+    known = bm25.spelled(asked)
+    assert set(bm25.shared(known, found, limit=99)) == {known[one] for one in known.keys() & set(bm25.words(found))}
 
 
 def test_a_layouts_labels_are_no_content_and_everything_else_is():

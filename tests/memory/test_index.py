@@ -15,7 +15,7 @@ from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
 from move37.memory.schema import ANALYSES, COGNITION, entry_id, lesson_id
-from move37.memory.store import Where
+from move37.memory.store import Point, Where
 from tests.memory.conftest import a_lesson, an_entry, effects
 
 TOPICS = {
@@ -142,6 +142,25 @@ def test_an_item_is_got_and_forgotten_by_id_or_key(index: Index):
         index.get("2400.00001")
     with pytest.raises(NotFound):
         index.forget("nothing")
+
+
+@pytest.mark.parametrize("broken", ({"year": "long ago"}, {"insight": None}, {"symptoms": 7}))
+def test_a_paper_that_cannot_be_read_makes_room_for_the_next(
+    tmp_path: Path, embedder: MiniLM, broken: dict[str, object]
+):
+    index = Index(EdgeStore(tmp_path), embedder)
+    fill(index)
+    question = "recall with many queries"
+    before = [hit.key for hit in index.search(question, limit=3)]
+    (damaged,) = [id for id, point in _all(index).items() if point.payload["key"] == before[0]]
+    index.store.upsert(COGNITION, [replace(_all(index)[damaged], payload={**_all(index)[damaged].payload, **broken})])
+    after = [hit.key for hit in index.search(question, limit=3)]
+    assert before[0] == "recall" not in after and after[:2] == before[1:] and len(after) == 3
+    index.store.close()
+
+
+def _all(index: Index) -> dict[str, Point]:
+    return {point.id: point for point in index.store.scan(COGNITION, vectors=True)}
 
 
 def test_the_same_experiment_again_replaces_what_it_said(index: Index):

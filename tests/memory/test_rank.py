@@ -144,6 +144,41 @@ def test_equal_scores_are_ordered_by_id():
     assert rank.fuse(lists)[0].score == pytest.approx(1.0 - rank.MEANING)
 
 
+def slow_fuse(lists: dict[str, list[Hit]], groups: dict[str, str]) -> list[tuple[str, float]]:
+    """The meaning of `rank.fuse`, one item after the other."""
+    dense = [hit for name, hits in lists.items() if not name.endswith("_words") for hit in hits]
+    words = [hit for name, hits in lists.items() if name.endswith("_words") for hit in hits]
+    cosines = {one.id: max(hit.score for hit in dense if hit.id == one.id) for one in dense}
+    counts = {one.id: sum(hit.score for hit in words if hit.id == one.id) for one in words}
+    low, high = (min(cosines.values()), max(cosines.values())) if cosines else (0.0, 0.0)
+
+    def best(group: str) -> float:
+        most = max(count for id, count in counts.items() if groups[id] == group)
+        nearest = max((cosine for id, cosine in cosines.items() if groups[id] == group), default=0.0)
+        return most * (high / nearest if high > 0 and nearest > 0 else 1.0)
+
+    def score(id: str) -> float:
+        near = 0.0 if id not in cosines else (cosines[id] - low) / (high - low) if high > low else 1.0
+        said = counts[id] / best(groups[id]) if id in counts and best(groups[id]) > 0 else 0.0
+        return rank.MEANING * near + (1.0 - rank.MEANING) * said
+
+    return sorted(((id, score(id)) for id in {*cosines, *counts}), key=lambda pair: (-pair[1], pair[0]))
+
+
+@given(
+    st.dictionaries(st.sampled_from(("symptom", "insight", "symptom_words", "insight_words")), hits),
+    st.integers(0, 63),
+    st.integers(0, 7),
+)
+def test_the_fast_fusion_is_the_slow_one(lists: dict[str, list[Hit]], homes: int, limit: int):
+    lists = {
+        name: [hit for hit in found if not name.endswith("_words") or hit.score > 0] for name, found in lists.items()
+    }
+    groups = {id: "analyses" if homes >> place & 1 else "cognition" for place, id in enumerate("abcdef")}
+    fast = [(item.id, item.score) for item in rank.fuse(lists, groups=groups, limit=limit)]
+    assert fast == slow_fuse(lists, groups)[:limit]
+
+
 def slow_mmr(
     order: list[tuple[str, float]], vectors: dict[str, np.ndarray], limit: int, sources: dict[str, str]
 ) -> tuple[str, ...]:

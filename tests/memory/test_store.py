@@ -78,6 +78,28 @@ def test_payloads_keep_their_types(store: Store):
     assert found == payload and isinstance(found["b"], bool)
 
 
+def test_of_a_payload_only_what_was_asked_for_is_read(store: Store):
+    store.upsert("things", [a_point(0, tag="x", year=2024), a_point(1, year=2025)])
+    found = store.fetch("things", [point_id(0), point_id(1), point_id(2)], fields=("tag", "nothing"))
+    assert {id: dict(point.payload) for id, point in found.items()} == {point_id(0): {"tag": "x"}, point_id(1): {}}
+
+
+def test_a_batch_answers_each_query_as_if_it_were_alone(store: Store):
+    rows = np.eye(4, dtype=np.float32)
+    points = [a_point(n, words={n % 3: 1.0, 9: 0.5}) for n in range(12)]
+    store.upsert("things", [replace(p, dense={"a": rows[[n % 4]], "b": rows[[n % 3]]}) for n, p in enumerate(points)])
+    queries = [
+        Nearest(using="a", vector=rows[:2] * np.float32(0.5) + np.float32(0.1)),
+        Nearest(using="b", vector=rows[1:2] + np.float32(0.2)),
+        Nearest(using="w", vector=Sparse((1, 9), (1.0, 0.3))),
+        Nearest(using="w", vector=Sparse((77,), (1.0,))),
+    ]
+    together = store.nearest("things", queries, limit=5)
+    alone = [store.nearest("things", [query], limit=5)[0] for query in queries]
+    assert [[hit.score for hit in hits] for hits in together] == [[hit.score for hit in hits] for hits in alone]
+    assert together[3] == [] and [len(hits) for hits in together[:3]] == [5, 5, 5]
+
+
 def test_writing_twice_is_writing_once(store: Store):
     store.upsert("things", [a_point(0, tag="old")])
     store.upsert("things", [a_point(0, tag="new")])
