@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
-from move37.lab.numbers import DigitScale, effect_scale, effect_text, scale_of
+from move37.lab.numbers import DigitScale, effect_scale, effect_text, scale_of, signed
 from move37.lab.probes.run import CHANCE
 from move37.lab.records import Effects
 from move37.memory import render as remembered
@@ -223,7 +223,7 @@ def hypothesis(context: ResearchContext) -> list[ContextBlock]:
         f"Predicted: {line(h.predicted_effect)}",
         f"Watch: {line(h.probe)}. Risk: {line(h.risk)}",
     ]
-    lines += [f"Forecast of {f.author}: {f.effect:+.3f} ({f.low:+.3f} to {f.high:+.3f})" for f in h.forecasts]
+    lines += [f"Forecast of {f.author}: {signed(f.effect)} ({signed(f.low)} to {signed(f.high)})" for f in h.forecasts]
     return [ContextBlock(text="\n".join(lines), rank=0, must=True)]
 
 

@@ -14,6 +14,7 @@ from move37.app.text import one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Campaign
 from move37.lab.claims import WORDS, against, claim_text, rates_of, refusal
+from move37.lab.numbers import signed
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.tasks.registry import TaskKind, kind_of
 
@@ -88,11 +89,11 @@ def _table(claim: Claim, metric: Metric) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for c in claim.comparisons:
-        bounds = "none" if c.low is None else f"{c.low:+.4f} to {c.high:+.4f} ({c.confidence:.1%})"
+        bounds = "none" if c.low is None else f"{signed(c.low, '.4f')} to {signed(c.high, '.4f')} ({c.confidence:.1%})"
         told = "; self-reported" if c.self_reported else ""
         told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
         cells = (
-            WORDS.get(c.question, c.question), _line(c.name), f"{c.effect:+.4f}", f"{bounds}{told}", str(c.seeds),
+            WORDS.get(c.question, c.question), _line(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),
             str(c.steps), str(c.width), c.text.replace("_", " "),
         )  # fmt: skip
         rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
@@ -107,7 +108,7 @@ def _ablation(claim: Claim, metric: Metric, candidate: str) -> str:
             + next((m for m in claim.missing if m.startswith(WORDS["ablation"])), "it does not apply")
             + "."
         )
-    lost = f"{found[0].effect:+.4f} {metric.unit}"
+    lost = f"{signed(found[0].effect, '.4f')} {metric.unit}"
     return f"Without {_line(claim.part)} the same {candidate} loses {lost}: {_holds(found[0])}."
 
 

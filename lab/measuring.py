@@ -13,6 +13,7 @@ from pathlib import Path
 
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.judging.checked import Checked
+from move37.lab.numbers import signed
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import noise_of
@@ -138,10 +139,10 @@ def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: in
 def _text(metric: Metric, name: str, gains: Sequence[float], low: float | None, high: float | None) -> str:
     effect = sum(gains) / len(gains)
     if low is None or high is None:
-        return f"{effect:+.3f} {metric.unit} against {name} on one seed: one seed ranks, it claims nothing."
+        return f"{signed(effect)} {metric.unit} against {name} on one seed: one seed ranks, it claims nothing."
     lead = "Ahead of" if low > 0 else "Behind" if high < 0 else "Not distinguishable from"
     return (
-        f"{lead} {name} on {len(gains)} seeds: {effect:+.3f} [{low:+.3f}, {high:+.3f}] {metric.unit}. It holds for one "
+        f"{lead} {name} on {len(gains)} seeds: {signed(effect)} [{signed(low)}, {signed(high)}] {metric.unit}. It holds for one "
         "look: whoever measures many variants and reports the best has chosen it by these seeds."
     )
 

@@ -60,8 +60,23 @@ class DigitScale:
         if value is None or not math.isfinite(value):
             return NONE
         if self.power:
-            return f"{value / 10.0**self.power:{sign}.{self.places}f}e{self.power:+03d}"
-        return f"{value:{sign},.{self.places}f}" if abs(value) >= 10_000 else f"{value:{sign}.{self.places}f}"
+            written = f"{value / 10.0**self.power:{sign}.{self.places}f}"
+            return f"{_without_sign_of_zero(written)}e{self.power:+03d}"
+        commas = "," if abs(value) >= 10_000 else ""
+        return _without_sign_of_zero(f"{value:{sign}{commas}.{self.places}f}")
+
+
+def signed(value: float, form: str = ".3f") -> str:
+    """A difference by itself, in a form of Python's; what is rounded to zero has no side, and so no sign.
+
+    >>> signed(0.0123), signed(-0.0004), signed(-0.126, ".0%")
+    ('+0.012', '0.000', '-13%')
+    """
+    return _without_sign_of_zero(f"{value:+{form}}")
+
+
+def _without_sign_of_zero(written: str) -> str:
+    return written if written.strip("+-0.,%") else written.lstrip("+-")
 
 
 def scale_of(metric: str, values: Iterable[float | None]) -> DigitScale:
@@ -115,4 +130,4 @@ def number(value: float | None, digits: int = ALONE) -> str:
     """A number by itself: four significant digits, whole thousands with commas, or a dash."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value + 0.0:.{digits}g}"

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from move37.lab.claims import WORDS, shortfall
 from move37.lab.halving import best_baseline, standing
+from move37.lab.numbers import signed
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
 
 TEMPERATURE = 2.5  # ranks; smaller is greedier
@@ -164,8 +165,8 @@ def _told(experiment: Experiment, field: _Field) -> str:
     if effect is None:
         return ""
     if failed is None or effect < failed.effect:
-        return f"{effect:+.3f} against the best baseline"
-    return f"{effect:+.3f} against {failed.name} on fresh seeds, not shown that it {WORDS[failed.question]}"
+        return f"{signed(effect)} against the best baseline"
+    return f"{signed(effect)} against {failed.name} on fresh seeds, not shown that it {WORDS[failed.question]}"
 
 
 def _or_last(effect: float | None) -> float:

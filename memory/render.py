@@ -122,7 +122,7 @@ def effect(one: MeasuredEffect) -> str:
     >>> effect(Effect(gain=0.0691, error=0.02))
     '+0.069 (standard error 0.020)'
     """
-    return f"{one.gain:+.3f}" + ("" if one.error is None else f" (standard error {one.error:.3f})")
+    return _signed(one.gain) + ("" if one.error is None else f" (standard error {one.error:.3f})")
 
 
 def probes(known: tuple[ProbeResult, ...]) -> str:
@@ -149,7 +149,7 @@ def dead_end(answer: DeadEnd) -> str:
         return "Nothing like it was tried here."
     if answer.posterior is None:
         return f"Like it, {said}. No gain was measured."
-    mean = f"{answer.posterior.mean:+.3f} (standard error {answer.posterior.error:.3f})"
+    mean = f"{_signed(answer.posterior.mean)} (standard error {answer.posterior.error:.3f})"
     return f"Like it, {said}. Mean gain against the parent {mean}{': a dead end' if answer.is_dead else ''}."
 
 
@@ -161,6 +161,12 @@ def named(one: Precedent) -> str:
 def _short(one: Precedent) -> str:
     known = one.evidence.effects.parent if one.evidence else None
     return f"{one.key} {one.name}" + (f" {effect(known)}" if known else "")
+
+
+def _signed(value: float) -> str:
+    """What is rounded to zero has no side."""
+    written = f"{value:+.3f}"
+    return written if written.strip("+-0.") else written[1:]
 
 
 def _labelled(parts: list[tuple[str, str]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from move37.lab.forecasts import Refusals, Skill
 from move37.lab.foresight import foresight
+from move37.lab.numbers import signed
 from move37.lab.records import Experiment, Metric
 
 
@@ -17,10 +18,11 @@ def foresight_lines(experiments: Sequence[Experiment], metric: Metric) -> list[s
 
 
 def _skill(skill: Skill, metric: Metric) -> str:
-    rank = "" if skill.rank_correlation is None else f", rank correlation {skill.rank_correlation:+.2f}"
+    rank = "" if skill.rank_correlation is None else f", rank correlation {signed(skill.rank_correlation, '.2f')}"
     return (
         f"{skill.author} predicts {metric.name}: CRPS {skill.crps:.3g} {metric.unit} over {skill.n} "
-        f"(skill {skill.over_no_effect:+.0%} against no effect, {skill.over_past_mean:+.0%} against the past mean), "
+        f"(skill {signed(skill.over_no_effect, '.0%')} against no effect, {signed(skill.over_past_mean, '.0%')} against "
+        f"the past mean), "
         f"{skill.coverage:.0%} within the 80 % interval{rank}"
     )
 

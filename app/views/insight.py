@@ -9,7 +9,7 @@ from move37.app.text import counted
 from move37.app.views.charts.shared import BLUE, COLOURS, LEGEND, Chart, Figure, words
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
 from move37.lab.insight import SHOWN
-from move37.lab.numbers import DigitScale
+from move37.lab.numbers import DigitScale, signed
 from move37.lab.records import Metric
 from move37.lab.statistics.growth_laws import WORDS, GrowthLaw
 
@@ -106,7 +106,7 @@ def law_section(law: GrowthLaw, title: str) -> Section:
         bounds = "" if f.growth_low is None or f.growth_high is None else f"[{f.growth_low:.3g}, {f.growth_high:.3g}]"
         low_high = "" if f.shape_low is None or f.shape_high is None else f" [{f.shape_low:.3g}, {f.shape_high:.3g}]"
         shape = "" if f.shape is None else f"{f.shape:.3g}{low_high}"
-        cells = (WORDS[f.law], f"{f.held_out:+.3f}", f"{f.growth:.3g}", bounds, shape)
+        cells = (WORDS[f.law], signed(f.held_out), f"{f.growth:.3g}", bounds, shape)
         rows.append(tuple(Cell(c, "strong" if f.law == law.supported else "") for c in cells))
     text = f"{law.sentence} Over {counted(law.campaigns, 'campaign')}."
     return Section(

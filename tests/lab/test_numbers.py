@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.comparisons import Rival
-from move37.lab.numbers import DigitScale, effect_scale, number
+from move37.lab.numbers import DigitScale, effect_scale, number, signed
 from move37.lab.records import Effect, Metric
 from move37.lab.verdicts import confirm_verdict, screen_verdict
 from tests.builders import a_measurement
+from tests.house import ROOT, sources
 
 SANE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 
@@ -55,6 +56,25 @@ def test_differences_carry_their_sign_and_intervals_their_bounds() -> None:
     scale = DigitScale(3)
     assert scale.signed(0.01) == "+0.010" and scale.bounds(-0.01, 0.03, signed=True) == "[-0.010, +0.030]"
     assert scale.bounds(None, 1.0) == "" and scale.text(None) == "–"
+
+
+@given(st.floats(-0.0499, 0.0499), st.integers(1, 6))
+def test_what_is_rounded_to_zero_has_no_sign(share: float, places: int) -> None:
+    nothing = share * 10.0 ** (1 - places)  # rounds to zero at so many places
+    for scale in (DigitScale(places), DigitScale(places, power=-6)):
+        for value in (nothing * 10.0**scale.power, 0.0, -0.0):
+            for said in (scale.text(value), scale.signed(value), scale.bounds(value, value, signed=True)):
+                assert not re.search(r"[-+]0\.", said)
+    assert signed(nothing, f".{places}f") == f"{0:.{places}f}" and signed(-0.0) == signed(0.0) == "0.000"
+    assert number(-0.0) == "0" and signed(-0.004, ".0%") == "0%"
+
+
+@pytest.mark.parametrize("room", ["app", "agents", "lab"])
+def test_a_signed_number_of_fixed_places_is_written_by_this_file_alone(room: str) -> None:
+    """Elsewhere -0.0004 would be written as -0.000."""
+    files = [path for path in sources() if path.parts[len(ROOT.parts)] == room and path.name != "numbers.py"]
+    found = [(p.name, said) for p in files for said in re.findall(r":\+\.\d+[f%]\}", p.read_text(encoding="utf-8"))]
+    assert len(files) > 50 and not found
 
 
 @given(st.floats(1e-9, 1e9), st.booleans())
