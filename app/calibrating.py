@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from move37.app import places
 from move37.app.exits import BadInput
-from move37.app.measuring import open_context
+from move37.app.measuring import open_context, tell
 from move37.app.settings import Settings
 from move37.lab import baselines, calibrating
 from move37.lab.calibration import LEAST_ARMS, ScaleCalibration
@@ -58,7 +58,8 @@ async def calibrate_scale(settings: Settings, wanted: CalibrationRequest) -> tup
     arms = [b for b in task.baselines if b.name in wanted.arms]
     async with open_context(settings, task, written_by="grammar") as context:
         try:
-            found = await calibrating.calibrate(context, task.scale, arms, rates=wanted.rates, seeds=wanted.seeds)
+            said = replace(context, on_run=tell)  # also where a log reads along: it takes hours
+            found = await calibrating.calibrate(said, task.scale, arms, rates=wanted.rates, seeds=wanted.seeds)
         except LabError as error:
             raise BadInput(str(error)) from error
     task.calibrations(settings.home / "cache").put(found)

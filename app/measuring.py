@@ -125,11 +125,12 @@ async def open_context(
             standings=Standings.of(settings.home / "cache", corpus=task.digest, sandbox=sandbox.name),
             workdir=settings.home / "cache" / "checkpoints",
             places=asyncio.Semaphore(workers),
-            on_run=_tell if sys.stderr.isatty() else None,
+            on_run=tell if sys.stderr.isatty() else None,
         )
     finally:
         await sandbox.close()
 
 
-def _tell(name: str, seed: int, kept: bool) -> None:
+def tell(name: str, seed: int, kept: bool) -> None:
+    """One line a run, on stderr."""
     print(f"{name}, seed {seed}: {'kept from earlier' if kept else 'training'}", file=sys.stderr, flush=True)

@@ -45,7 +45,12 @@ def main() -> None:
 
 
 def _events(home: Path) -> Iterable[dict[str, Any]]:
-    for line in (home / "logs" / "move37.jsonl").read_text(encoding="utf-8").splitlines():
+    log = home / "logs" / "move37.jsonl"
+    if not log.is_file():
+        raise SystemExit(
+            f"{home} has no log of its sessions ({log.name}): an archive alone does not say where time went"
+        )
+    for line in log.read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
 
 

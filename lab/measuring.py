@@ -142,8 +142,8 @@ def _text(metric: Metric, name: str, gains: Sequence[float], low: float | None, 
         return f"{signed(effect)} {metric.unit} against {name} on one seed: one seed ranks, it claims nothing."
     lead = "Ahead of" if low > 0 else "Behind" if high < 0 else "Not distinguishable from"
     return (
-        f"{lead} {name} on {len(gains)} seeds: {signed(effect)} [{signed(low)}, {signed(high)}] {metric.unit}. It holds for one "
-        "look: whoever measures many variants and reports the best has chosen it by these seeds."
+        f"{lead} {name} on {len(gains)} seeds: {signed(effect)} [{signed(low)}, {signed(high)}] {metric.unit}. It "
+        "holds for one look: whoever measures many variants and reports the best has chosen it by these seeds."
     )
 
 

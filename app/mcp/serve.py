@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -34,6 +35,8 @@ def serve(settings: Settings, *, port: int | None) -> None:
 
 
 async def _http(lab: Laboratory, port: int, token: str) -> None:
+    # Ctrl-C while it starts is no fault: uvicorn would print a traceback of its own cancelled task.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "CancelledError" not in record.getMessage())
     # The laboratory outlives its clients' sessions, so that it is opened here and not by the first of them.
     async with lab.opened():
         server = build(lab, token=token, url=f"http://{HOST}:{port}", own=False)

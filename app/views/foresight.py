@@ -21,8 +21,8 @@ def _skill(skill: Skill, metric: Metric) -> str:
     rank = "" if skill.rank_correlation is None else f", rank correlation {signed(skill.rank_correlation, '.2f')}"
     return (
         f"{skill.author} predicts {metric.name}: CRPS {skill.crps:.3g} {metric.unit} over {skill.n} "
-        f"(skill {signed(skill.over_no_effect, '.0%')} against no effect, {signed(skill.over_past_mean, '.0%')} against "
-        f"the past mean), "
+        f"(skill {signed(skill.over_no_effect, '.0%')} against no effect, "
+        f"{signed(skill.over_past_mean, '.0%')} against the past mean), "
         f"{skill.coverage:.0%} within the 80 % interval{rank}"
     )
 
