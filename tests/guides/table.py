@@ -151,7 +151,7 @@ TOLD = {
     "test_an_agent_finds_the_laboratory_behind_mcp": ("move37 mcp --budget 12",),
 }  # fmt: skip
 CI = "a step of .ci/run"
-DOCKER = "run by .ci/docker.sh and tests/sandbox/docker, which need a daemon"
+DOCKER = "typed by .ci/docker.sh, both options at once"
 NOT_OURS = "another program's command, which is not part of the tests"
 ELSEWHERE = {
     "make run": "ten minutes of both cores; `move37 run` is typed above, and `make test` installs the same way",
@@ -162,18 +162,18 @@ ELSEWHERE = {
     "pip install 'move37[page]'": "the package is on no registry yet; install.sh takes the extras from the checkout",
     "pip install 'move37[mcp]'": "likewise",
     "pip install 'move37[local]'": "likewise",
-    "move37 bench verdicts": "minutes of both cores; tests/benchmarks/ run the simulation at fewer draws",
+    "move37 bench verdicts": "minutes of both cores, for the tables of docs/figures/verdicts.md",
     "python -m benchmarks.verdicts": "the same",
     "python -m benchmarks.card": "needs a GPU; tests/kernels run what it calls without one",
     "python -m tests.sandbox.attacks.report": "the table of the escape suite, whose programs CI runs one by one",
-    "move37 exec --pip NAME": "needs a package registry; tests/app/test_packages.py",
-    "move37 sandbox build": DOCKER,
+    "move37 exec --pip NAME": "needs a package registry; tests/app/test_packages.py types it over a folder of wheels",
+    "move37 sandbox build": "pulls an image from a registry; .ci/docker.sh builds without one",
     "move37 sandbox build --base debootstrap": DOCKER,
-    "move37 sandbox build --base my-image:1": DOCKER,
+    "move37 sandbox build --base my-image:1": "needs an image of the reader's own",
     "move37 sandbox build --services": DOCKER,
     "move37 sandbox build --cuda": "needs a GPU",
-    "move37 sandbox clean": DOCKER,
-    "docker compose up": DOCKER,
+    "move37 sandbox clean": "removes containers of this machine; each start sweeps likewise (tests/sandbox/docker)",
+    "docker compose up": "tests/sandbox/docker/test_compose.py, in CI",
     "docker run --rm --gpus all": "needs a GPU",
     "jq 'select(.event == \"sandbox_closed\")' HOME/logs/move37.jsonl": NOT_OURS,
     "ssh -L 8037:127.0.0.1:8037": NOT_OURS,

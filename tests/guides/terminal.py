@@ -58,9 +58,9 @@ class Typed:
 
     def __exit__(self, *raised: object) -> None:
         self._close_stdin()
-        if self.process.poll() is None:
+        with suppress(ProcessLookupError):  # also what a shell has left in the background
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.wait()
         if self.keys >= 0:
             os.close(self.keys)
 
