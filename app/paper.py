@@ -89,7 +89,11 @@ def _table(claim: Claim, metric: Metric) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for c in claim.comparisons:
-        bounds = "none" if c.low is None else f"{signed(c.low, '.4f')} to {signed(c.high, '.4f')} ({c.confidence:.1%})"
+        bounds = (
+            "none"
+            if c.low is None or c.high is None
+            else f"{signed(c.low, '.4f')} to {signed(c.high, '.4f')} ({c.confidence:.1%})"
+        )
         told = "; self-reported" if c.self_reported else ""
         told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
         cells = (
