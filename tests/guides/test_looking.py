@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.guides.table import LOOKS, Looks
+from tests.guides.table import LOOKS, Row
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.line, marks=row.marks) for row in LOOKS])
-def test_it_answers(row: Looks, stand: Callable[[str], Path], answer_of: Callable[..., tuple[int, str]]) -> None:
+def test_it_answers(row: Row, stand: Callable[[str], Path], answer_of: Callable[..., tuple[int, str]]) -> None:
     folder = stand(row.record)
     for line in (*row.before, row.typed):
         status, said = answer_of(shlex.split(line)[1:], folder, row.stdin)

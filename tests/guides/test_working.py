@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.guides.conftest import a_folder
 from tests.guides.table import BEGINS, WORKS, Row
@@ -17,7 +18,7 @@ from tests.guides.terminal import Typed
 pytestmark = pytest.mark.slow
 
 
-def once(rows: tuple[Row, ...]) -> list[object]:
+def once(rows: tuple[Row, ...]) -> list[ParameterSet]:
     """Of rows that come to the same words, the first."""
     return [pytest.param(row, id=row.line) for row in {row.typed: row for row in reversed(rows)}.values()][::-1]
 
