@@ -93,8 +93,12 @@ class Typed:
 
     def left(self) -> int:
         """Ctrl-D at its prompt, and the status that it leaves with."""
-        os.write(self.keys, b"\x04")
-        return self.process.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:  # between two prompts a key may be lost
+            with suppress(OSError):
+                os.write(self.keys, b"\x04")
+            time.sleep(1.0)
+        return self.process.wait(1.0)
 
     def interrupted(self) -> int:
         """Ctrl-C, and the status that it leaves with."""
