@@ -70,9 +70,12 @@ async def open_context(
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
         tokens, cost = archive.spent(campaign.id)
-        scientists = await _scientists(
-            settings, brief, outside, clients, lambda ident: archive.experiment(ident).analysis, stack
-        )
+
+        def earlier(ident: str) -> Analysis | None:
+            return archive.experiment(ident).analysis
+
+        say = partial(tell, on_event)
+        scientists = await _scientists(settings, brief, outside, clients, earlier, say, stack)
         yield CampaignContext(
             archive=archive,
             record=campaign,
@@ -121,6 +124,7 @@ async def _scientists(
     outside: Outside,
     clients: Mapping[str, ChatCompletionClient | None],
     earlier: Callable[[str], Analysis | None],
+    say: Callable[[str], None],
     stack: AsyncExitStack,
 ) -> dict[str, Scientist]:
     """Role -> who fills it. Without `pending` of the caller's, turns of external agents are exchanged as files."""
@@ -132,7 +136,7 @@ async def _scientists(
         found |= dict.fromkeys(external, over_mcp)
     elif external:
         pending = PendingTurns()
-        carrier = asyncio.create_task(exchange(pending, settings.home, prompt_of))
+        carrier = asyncio.create_task(exchange(pending, settings.home, prompt_of, say))
         stack.callback(carrier.cancel)
         by_files = ExternalScientist(pending, signature="seat", earlier=earlier, every_role=True)
         found |= dict.fromkeys(external, by_files)

@@ -54,8 +54,10 @@ class Waiting:
     file: Path
 
 
-async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn], str]) -> None:
-    """Write each new turn to a file and hand over the answers that are found; runs until it is cancelled."""
+async def exchange(
+    pending: PendingTurns, home: Path, prompt_of: Callable[[Turn], str], tell: Callable[[str], None]
+) -> None:
+    """Write each new turn to a file, say so, and hand over the answers that are found; runs until it is cancelled."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.json"):
@@ -71,6 +73,7 @@ async def exchange(pending: PendingTurns, home: Path, prompt_of: Callable[[Turn]
                         _answer_path(path).unlink(missing_ok=True)  # of an earlier turn of the role
                         _write(path, record)
                     written[path] = turn
+                    tell(f"{turn.experiment} waits for its {turn.role}: `move37 answer` shows what is asked.")
             for path, turn in list(written.items()):
                 if turn not in pending.turns:
                     _take_away(path)

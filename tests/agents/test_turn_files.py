@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from tests.agents.scripted import a_proposal, a_report, accepted, offered, some_
 
 
 @asynccontextmanager
-async def a_seat(home: Path, budget: int = 1) -> AsyncIterator[tuple[Archive, asyncio.Task[Any]]]:
+async def a_seat(
+    home: Path, budget: int = 1, told: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[tuple[Archive, asyncio.Task[Any]]]:
     """A campaign whose five roles are filled through files."""
     pending = PendingTurns()
     chair = ExternalScientist(pending, signature="seat", earlier=lambda _: None, every_role=True)
     context, _ = a_context(home, budget=budget, workers=1, scientists=dict.fromkeys(ROLES, chair))
-    carrier = asyncio.create_task(turn_files.exchange(pending, home, prompt_of))
+    carrier = asyncio.create_task(turn_files.exchange(pending, home, prompt_of, told))
     running = asyncio.create_task(campaign.run(context))
     try:
         yield context.archive, running
@@ -58,8 +60,10 @@ def written(home: Path, name: str, content: Any) -> Path:
 
 
 async def test_one_experiment_by_files_with_a_proposal_that_has_to_be_made_again(tmp_path: Path) -> None:
-    async with a_seat(tmp_path) as (archive, running):
+    told: list[str] = []
+    async with a_seat(tmp_path, told=told.append) as (archive, running):
         asked = await turn(tmp_path, "Researcher")
+        assert told == ["c1-001 waits for its Researcher: `move37 answer` shows what is asked."]
         assert "A class named Mixer." in asked.prompt and json.loads(asked.file.read_text())["schema"]
         nobody = offered(a_proposal(base="c9-nobody"))
         turn_files.answer(tmp_path, asked.experiment, written(tmp_path, "one.json", nobody))
@@ -75,6 +79,8 @@ async def test_one_experiment_by_files_with_a_proposal_that_has_to_be_made_again
         (found,) = [e for e in archive.experiments() if e.role is Role.CANDIDATE]
         assert found.hypothesis and found.candidate and found.measurements and found.candidate.author == "seat"
         assert not running.done() or running.exception() is None
+    waited = [line.split(":")[0].split()[-1] for line in told]
+    assert waited == ["Researcher", "Researcher", "Critic", "Engineer", "Analyst"]
 
 
 @pytest.mark.parametrize(
