@@ -32,6 +32,12 @@ def is_quadratic_baseline(text: str) -> bool:
     return text == source(QUADRATIC)
 
 
-def largest(width: int) -> int:
-    """Parameters that the largest of them may have at `width`: weights are matrices of it."""
-    return LARGEST * width**2 // 64**2
+def largest(width: int, heads: int) -> int:
+    """Parameters that the largest of them may have: what it has, and no less than grows as a square from width 64.
+
+    Counted as the two largest are built, gla and gated_delta_net; a test counts all of them again.
+    """
+    matrices, norm, rank = 5 * width**2, width // heads, max(1, width // 16)
+    gla = matrices + (13 + 2 * rank) * width + norm
+    gated_delta_net = matrices + (12 + 2 * heads) * width + norm + 2 * heads
+    return max(gla, gated_delta_net, LARGEST * width**2 // 64**2)

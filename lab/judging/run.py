@@ -62,7 +62,7 @@ async def run_gates(
     jobs = _Jobs(source, trust, sandbox, scale)
     raws, deaths, missing = await jobs.measure()
     evidence = GateEvidence(
-        baseline_parameters=baselines.largest(scale.width),
+        baseline_parameters=baselines.largest(scale.width, scale.heads),
         exempt_quadratic=exempt_quadratic,
         tree=tree,
         known=tuple(known),

@@ -53,7 +53,7 @@ class Network:
         return {
             "kind": self.kind, "vocabulary": self.vocabulary, "width": sizes.width, "heads": sizes.heads,
             "layers": sizes.layers, "parameters": sizes.parameters,
-            "mixer_parameters": int(MIXER_MARGIN * baselines.largest(sizes.width)),
+            "mixer_parameters": int(MIXER_MARGIN * baselines.largest(sizes.width, sizes.heads)),
         }  # fmt: skip
 
     @property
