@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation
-from move37.lab.archive.store import Campaign
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.records import Experiment, Role
 from move37.lab.verdicts import confirmations
 
@@ -38,8 +38,13 @@ def baselines_of(campaign: CampaignContext) -> tuple[Experiment, ...]:
 
 def comparable(campaign: CampaignContext) -> tuple[Experiment, ...]:
     """The home's experiments on this campaign's task and data: what it may build on and compare with."""
-    archive, here = campaign.archive, _identity(campaign.record)
-    same = {campaign.id for campaign in archive.campaigns() if _identity(campaign) == here}
+    return comparable_with(campaign.archive, campaign.record)
+
+
+def comparable_with(archive: Archive, campaign: Campaign) -> tuple[Experiment, ...]:
+    """As `comparable`, of a campaign that does not run."""
+    here = _identity(campaign)
+    same = {c.id for c in archive.campaigns() if _identity(c) == here}
     return tuple(e for e in archive.experiments() if e.campaign in same)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from move37.agents import discovery_claim, remembering
 from move37.agents.discovery_claim import FRESH_BASE, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents.experiment_context import comparable_with
 from move37.agents.search import operators_of
 from move37.app import places, resuming
 from move37.app.exits import BadInput
@@ -80,7 +81,7 @@ async def keep_lesson(
     """The experiment's lesson again, with what its claim added. A memory that is away costs a sentence, no claim."""
     if experiment.analysis is None:
         return
-    others = archive.experiments(experiment.campaign)
+    others = comparable_with(archive, archive.campaign(experiment.campaign))  # its base may be an earlier campaign's
     lesson = remembering.lesson_of(experiment, others, task=task.name, metric=task.metric, operators_of=operators_of)
     memory = memory_of(settings)
     try:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from move37.agents.discovery_claim import ClaimWatch
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES
+from move37.agents.search.operators import put
 from move37.app.confirmation import fresh_seeds, keep_lesson, told_on_stderr
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, settled
 from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus
-from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus
+from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus, Role, Stage
 from move37.lab.tasks.task import QuestionedTask
 from move37.lab.training.corpus import check_held_out, open_corpus, open_held_out
 from move37.memory.recall import open_memory
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
+from tests.builders import a_baseline, a_brief, a_candidate, a_hypothesis, an_analysis
 
 CLAIM = settled(
     "c1-001", "a skip",
@@ -75,6 +80,30 @@ async def test_what_a_claim_taught_is_remembered_with_the_lesson(home: Path) -> 
         memory.close_now()
     (lesson,) = [r for r in recalled if r.key == ident]
     assert "Not a discovery yet" in str(lesson) and not said
+
+
+@pytest.mark.parametrize("digest", ["of the same text", "of another text"])
+async def test_a_lesson_is_kept_again_with_what_it_changed_in_an_earlier_campaign(tmp_path: Path, digest: str) -> None:
+    with Archive.open(tmp_path) as archive:
+        before = archive.begin_campaign(a_brief(), {"task_digest": digest})
+        base = a_baseline(archive, before, "linear")
+        now = archive.begin_campaign(a_brief(), {"task_digest": "of the same text"})
+        ident = archive.begin_experiment(now.id, 1, Role.CANDIDATE).id
+        hypothesis = a_hypothesis(base=base.id, name="skip", family="linear")
+        archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name="skip", family="linear")
+        genome = put("residual_path", BASELINES["linear"], Random(0))
+        assert genome is not None
+        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": a_candidate(source=emit(genome, name="skip"))})
+        archive.finish_stage(ident, Stage.ANALYSIS, {"analysis": an_analysis()})
+        task = cast("QuestionedTask", SimpleNamespace(name="mixers", metric=BITS_PER_BYTE))
+        await keep_lesson(Settings(home=tmp_path), archive, archive.experiment(ident), task, told_on_stderr())
+    memory = open_memory(tmp_path, read_only=True)
+    try:
+        recalled = await memory.recall("a skip", kinds=("analysis",), k=20, budget_tokens=20_000)
+    finally:
+        memory.close_now()
+    (lesson,) = [r for r in recalled if r.key == ident]
+    assert ("residual_path" in lesson.gained) == (digest == "of the same text")
 
 
 def test_a_second_confirmation_is_refused_and_spends_nothing(home: Path, move37: Move37) -> None:
