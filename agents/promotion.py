@@ -100,7 +100,8 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
 async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
     """The schedule's further screening seeds at the last rung, for those among whom finalists and rivals are chosen.
 
-    One seed picks the wrong finalist, and the wrong best baseline, in a third of the cases.
+    One seed picks the wrong finalist, and the wrong best baseline, in a third of the cases. Each arm gets them at its
+    best rate: at another, what `tune` found best would stay the luckiest of several runs.
     """
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
@@ -111,7 +112,7 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reo
         if not time_left.holds(campaign, (*near, *rivals), runs=len(near) + len(rivals)):
             campaign.on_event(Notice(text="No time is left for a second screening seed: one seed picks the finalist."))
             return
-        await gather(*(_go_up(campaign, ident, top, reopen, seed=extra) for ident in (*near, *rivals)))
+        await gather(*(_once_more(campaign, ident, top, extra, reopen) for ident in (*near, *rivals)))
     for ident in (*near, *rivals):
         await campaign.sandbox.release(ident)
 
@@ -176,13 +177,26 @@ async def _go_up(
     return trained.failure
 
 
+async def _once_more(campaign: CampaignContext, ident: str, rung: Rung, seed: int, reopen: OpenExperiment) -> None:
+    """A screening seed at the arm's best rate; where that diverges, at what is then its best."""
+    tried: set[float] = set()
+    while (rate := _tuned(campaign, ident)) not in tried:
+        tried.add(rate)
+        if await _go_up(campaign, ident, rung, reopen, rate=rate, seed=seed):
+            return
+
+
+def _tuned(campaign: CampaignContext, ident: str) -> float:
+    """The arm's best rate so far."""
+    known, default = campaign.archive.experiment(ident).measurements, campaign.schedule.learning_rate
+    return halving.tuned_rate(known, metric=campaign.task.metric, default=default)
+
+
 async def _again(campaign: CampaignContext, ident: str, rung: Rung, seed: int, reopen: OpenExperiment) -> None:
     experiment = campaign.archive.experiment(ident)
     assert experiment.candidate is not None
     ctx, step = reopen(experiment)
-    rate = halving.tuned_rate(
-        experiment.measurements, metric=campaign.task.metric, default=campaign.schedule.learning_rate
-    )
+    rate = _tuned(campaign, ident)
     await cycle.train(ctx, step, experiment.candidate, rung, seed=seed, rate=rate, fresh=True)
     campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
 

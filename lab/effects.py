@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from move37.lab.rates import best_rate
 from move37.lab.records import (
     DECIDE,
     HELD_OUT,
@@ -128,16 +129,16 @@ def _rank(conditions: Conditions) -> tuple[int, int, int, int]:
 
 
 def _arms(measurements: Sequence[Measurement], metric: Metric) -> dict[Conditions, _Arm]:
-    """Per conditions the runs at the rate with the most seeds, then the best mean; a rate that diverged once is out."""
+    """Per conditions the runs at the arm's best rate; a rate that diverged once is out."""
     runs: dict[Conditions, dict[float, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
     for m in measurements:
         if m.metric == metric.name and m.text in _TEXTS:
             runs[conditions_of(m)][m.learning_rate].append(m)
     arms = {}
     for conditions, by_rate in runs.items():
-        sound = [rate for rate in by_rate.values() if all(m.is_sound for m in rate)]
-        if sound:
-            chosen = max(sound, key=lambda rate: (len(rate), metric.gain(_mean([m.value for m in rate]), 0.0)))
+        best = best_rate(by_rate, higher_is_better=metric.higher_is_better)
+        if best is not None:
+            chosen = by_rate[best]
             values = {m.seed: m.value for m in chosen}
             arms[conditions] = _Arm(values=values, noise=noise_of(metric.name, chosen))
     return arms

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import Conditions, conditions_of
+from move37.lab.rates import best_rate
 from move37.lab.records import Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import Calibration, noise_of
@@ -36,16 +37,16 @@ class Standing:
 
 
 def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Metric, steps: int) -> Standing | None:
-    """The screening value after exactly `steps`, at the arm's best learning rate; None where it was not measured.
+    """The screening mean after exactly `steps`, at the arm's best learning rate; None where it was not measured.
 
     One divergence excludes a rate; where every rate is excluded the standing has diverged.
     """
     by_rate = _by_rate(measurements, metric, steps)
     if not by_rate:
         return None
-    sound = _sound(by_rate)
-    best = max((_mean(runs) for runs in sound.values()), key=lambda v: metric.gain(v, 0.0), default=math.nan)
-    return Standing(experiment=experiment, value=best, diverged=not sound)
+    best = best_rate(by_rate, higher_is_better=metric.higher_is_better)
+    value = math.nan if best is None else _mean(by_rate[best])
+    return Standing(experiment=experiment, value=value, diverged=best is None)
 
 
 def climbers(standings: Sequence[Standing], keep: int | None, *, metric: Metric) -> tuple[str, ...]:
@@ -66,8 +67,8 @@ def finalists(standings: Sequence[Standing], count: int, *, metric: Metric) -> t
 def tuned_rate(measurements: Sequence[Measurement], *, metric: Metric, default: float) -> float:
     """The learning rate with the best screening mean at the most steps; a rate that diverged once is out."""
     most = max((m.steps for m in measurements if m.metric == metric.name and not m.fresh), default=0)
-    means = {rate: _mean(runs) for rate, runs in _sound(_by_rate(measurements, metric, most)).items()}
-    return max(means, key=lambda rate: (metric.gain(means[rate], 0.0), -abs(rate - default)), default=default)
+    found = best_rate(_by_rate(measurements, metric, most), higher_is_better=metric.higher_is_better, default=default)
+    return default if found is None else found
 
 
 def best_baseline(baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int) -> str | None:
@@ -175,11 +176,6 @@ def _by_rate(measurements: Sequence[Measurement], metric: Metric, steps: int) ->
         if m.metric == metric.name and m.steps == steps and not m.fresh:
             by_rate[m.learning_rate].append(m)
     return by_rate
-
-
-def _sound(by_rate: Mapping[float, list[Measurement]]) -> dict[float, list[Measurement]]:
-    """The rates at which nothing diverged."""
-    return {rate: runs for rate, runs in by_rate.items() if all(m.is_sound for m in runs)}
 
 
 def _mean(runs: Sequence[Measurement]) -> float:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from move37.lab.rates import best_rate
 from move37.lab.records import Measurement
 from move37.lab.statistics.noise import noise_of
 from move37.lab.statistics.paired import interval
@@ -31,8 +32,8 @@ class Summary:
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
     """Each metric's best evidence: fresh seeds where there are any, else the screening runs; at the most steps.
 
-    Among several learning rates the one with the most seeds counts, then one that did not diverge, then the best. Only
-    fresh seeds have an interval, because screening seeds selected what they measure.
+    Among several learning rates the best counts (`lab/rates.py`); where each diverged, the one with the most seeds.
+    Only fresh seeds have an interval, because screening seeds selected what they measure.
     """
     by_metric: dict[str, list[Measurement]] = defaultdict(list)
     for m in measurements:
@@ -47,7 +48,10 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
     for m in fresh:
         if m.steps == most:
             groups[m.learning_rate][m.seed] = m
-    chosen = list(max(groups.values(), key=lambda runs: _standing(name, tuple(runs.values()))).values())
+    metric = metric_named(name)  # a probe has none: higher is better
+    by_rate = {rate: tuple(runs.values()) for rate, runs in groups.items()}
+    best = best_rate(by_rate, higher_is_better=metric.higher_is_better if metric else True)
+    chosen = max(by_rate.values(), key=len) if best is None else by_rate[best]
     values = [m.value for m in chosen if m.is_number]
     noise = noise_of(name, chosen)
     chose = not all(m.fresh for m in chosen)  # seeds that selected give no error of their mean
@@ -63,11 +67,3 @@ def _summary(name: str, runs: Sequence[Measurement]) -> Summary:
         diverged=not all(m.is_sound for m in chosen),
         own_backward=any(m.custom_backward for m in chosen),
     )
-
-
-def _standing(name: str, runs: Sequence[Measurement]) -> tuple[int, bool, float]:
-    if not all(m.is_sound for m in runs):
-        return len(runs), False, 0.0
-    mean = math.fsum(m.value for m in runs) / len(runs)
-    metric = metric_named(name)  # a probe has none: higher is better
-    return len(runs), True, metric.gain(mean, 0.0) if metric else mean

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from move37.lab.comparisons import Rival, compare
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.numbers import DigitScale, scale_of
+from move37.lab.rates import best_rate
 from move37.lab.records import Comparison, Experiment, Measurement, Metric, Verdict
 from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
@@ -178,22 +179,25 @@ class _Screened:
 
 
 def _screened(measurements: Sequence[Measurement], metric: Metric) -> dict[Conditions, _Screened]:
-    """Per conditions the rate with the best mean; one that diverged once only where there is no other."""
+    """Per conditions the best rate; one that diverged once only where there is no other."""
     runs: dict[Conditions, dict[float, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
     for m in measurements:
         if m.metric == metric.name and not m.fresh and m.is_number:
             runs[conditions_of(m)][m.learning_rate].append(m)
     found = {}
     for where, by_rate in runs.items():
-        arms = [
-            _Screened(
-                value=math.fsum(m.value for m in rate) / len(rate),
-                seeds=tuple(m.seed for m in rate),
-                diverged=not all(m.is_sound for m in rate),
-                noise=noise_of(metric.name, rate),
-                self_reported=any(m.self_reported for m in rate),
-            )
-            for rate in by_rate.values()
-        ]
-        found[where] = max(arms, key=lambda arm: (not arm.diverged, metric.gain(arm.value, 0.0)))
+        best = best_rate(by_rate, higher_is_better=metric.higher_is_better)
+        wild = max(by_rate.values(), key=lambda runs: metric.gain(_mean(runs), 0.0))
+        chosen = wild if best is None else by_rate[best]
+        found[where] = _Screened(
+            value=_mean(chosen),
+            seeds=tuple(m.seed for m in chosen),
+            diverged=best is None,
+            noise=noise_of(metric.name, chosen),
+            self_reported=any(m.self_reported for m in chosen),
+        )
     return found
+
+
+def _mean(runs: Sequence[Measurement]) -> float:
+    return math.fsum(m.value for m in runs) / len(runs)
