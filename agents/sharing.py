@@ -1,8 +1,10 @@
 """Baselines are trained once a home: a campaign takes over what an earlier one measured under the same conditions.
 
 Shared: gates, probes and screening runs of the same source, on the same task and data, at the same scale and
-version, with the same seeds, on the same kind of machine. Runs on fresh seeds are never
+version, with the same seeds and at the same learning rate, on the same kind of machine. Runs on fresh seeds are never
 shared, so that no two claims rest on the same lucky run of a baseline.
+
+A stage's name says no rate: "lm@100" is at its campaign's own, which a calibration changes.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections.abc import Mapping
 
 from move37.agents.context import CampaignContext
 from move37.agents.experiment_context import comparable
+from move37.agents.results import TrainingResult
+from move37.lab.archive.codec import decode
 from move37.lab.records import Experiment, ExperimentStatus, Role, StageRecord
 from move37.lab.scale import of_facts
 from move37.lab.tasks.task import Baseline
@@ -31,11 +35,8 @@ def share(campaign: CampaignContext, experiment: Experiment, baseline: Baseline)
         return
     twin = twins[-1]
     have = {(r.stage, r.rung, r.seed) for r in experiment.stages}
-    rungs = {r.name for r in campaign.schedule.baseline_rungs}
-    first = campaign.record.brief.seed
-    seeds = range(first, first + campaign.schedule.screen_seeds)
     for record in twin.stages:
-        if (record.stage, record.rung, record.seed) not in have and _shareable(record, rungs, seeds):
+        if (record.stage, record.rung, record.seed) not in have and _shareable(campaign, record):
             measured = bool(record.payload.get("measurements"))
             campaign.archive.finish_stage(
                 experiment.id,
@@ -66,10 +67,14 @@ def _same(one: Mapping[str, str], two: Mapping[str, str], name: str) -> bool:
     return name in one and one[name] == two.get(name)
 
 
-def _shareable(record: StageRecord, rungs: set[str], seeds: range) -> bool:
+def _shareable(campaign: CampaignContext, record: StageRecord) -> bool:
     if record.stage in SHARED:
         return True
-    measurements = record.payload.get("measurements")
-    fresh = isinstance(measurements, list) and any(m.get("fresh") for m in measurements)
-    failed = bool(record.payload.get("failure"))
-    return record.stage in rungs and record.seed in seeds and not fresh and not failed
+    rung = next((r for r in campaign.schedule.baseline_rungs if r.name == record.stage), None)
+    first = campaign.record.brief.seed
+    if rung is None or record.seed not in range(first, first + campaign.schedule.screen_seeds):
+        return False
+    result = decode(TrainingResult, record.payload)
+    # Probes have rates of their own, which no campaign changes.
+    at_its_rate = all(m.learning_rate == campaign.schedule.learning_rate for m in result.measurements if rung.steps)
+    return at_its_rate and not result.failure and not any(m.fresh for m in result.measurements)

@@ -12,6 +12,7 @@ from move37.app.settings import Settings
 from move37.lab.scale import CPU, of_facts
 from move37.lab.tasks import open_task
 from move37.lab.tasks.registry import kind_of
+from move37.lab.tasks.task import ScaledTask
 from move37.sandbox import gpus
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ def opened(settings: Settings, name: str | None = None, corpus: Path | None = No
 
 
 def of_campaign(settings: Settings, campaign: Campaign) -> tuple[Settings, Task]:
-    """Settings at a campaign's scale and device, and its task there. Raises as `at_campaign` and `opened`."""
+    """Settings at a campaign's scale and device, and its task there at its rate.
+
+    Raises as `at_campaign` and `opened`.
+    """
     brief, found = campaign.brief, at_campaign(settings, campaign)
-    return found, opened(found, brief.task, Path(brief.corpus) if brief.corpus else None)
+    task = opened(found, brief.task, Path(brief.corpus) if brief.corpus else None)
+    rate = campaign.facts.get("schedule", {}).get("learning_rate")
+    if isinstance(task, ScaledTask) and rate is not None:  # a calibration since then may have found another
+        task = task.at_rate(float(rate))
+    return found, task
 
 
 def at_campaign(settings: Settings, campaign: Campaign) -> Settings:

@@ -54,6 +54,7 @@ class MixersTask:
     calibration: ScaleCalibration | None = None  # what was measured for this scale, text and kind of machine
     device: str = "cpu"  # or "cuda" and the card's name: then every training and scoring leases one
     secret: int | None = None  # draws the windows that decide; None: the fixed ones
+    rate: float | None = None  # with which a campaign began; None: the best that is known
 
     @classmethod
     def open(cls, *, cache: Path, corpus: Path | None = None, scale: Scale = CPU, device: str = "cpu") -> MixersTask:
@@ -87,7 +88,9 @@ class MixersTask:
 
     @property
     def learning_rate(self) -> float:
-        """The best one on the baselines, where it was measured for this scale."""
+        """That of the campaign; else the best one on the baselines, where it was measured for this scale."""
+        if self.rate is not None:
+            return self.rate
         return self.calibration.learning_rate if self.calibration else LEARNING_RATE
 
     @property
@@ -138,6 +141,10 @@ class MixersTask:
     def drawn(self, secret: int | None) -> MixersTask:
         """The windows that decide, drawn by `secret` from all of the validation text that does not screen."""
         return replace(self, secret=secret)
+
+    def at_rate(self, rate: float) -> MixersTask:
+        """The same at the learning rate with which a campaign began, whatever was calibrated since."""
+        return replace(self, rate=rate)
 
     def schedule(self, preset: str) -> Schedule:
         """The preset of `mixers_schedule.schedule` for this scale and text."""

@@ -199,6 +199,10 @@ class ScaledTask(Task, Protocol):
         """What `move37 calibrate` measured here; None: nothing, or the lab itself did."""
         ...
 
+    def at_rate(self, rate: float) -> Self:
+        """The same at the learning rate with which a campaign began, whatever was calibrated since."""
+        ...
+
     def calibrations(self, cache: Path) -> Calibrations:
         """Where that is kept, for its data and device."""
         ...

@@ -13,7 +13,9 @@ from move37.agents.budget import BudgetChange
 from move37.agents.clock import Clock
 from move37.agents.events import Notice
 from move37.agents.inbox import Inbox
-from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Role
+from move37.lab.effects import effect_between
+from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Measurement, Role
+from move37.lab.summary import summarise
 from move37.lab.tasks.task import Measured, Rung, Schedule
 from tests.agents.contexts import Arithmetic, a_context
 
@@ -64,6 +66,44 @@ async def test_those_at_the_top_get_a_second_screening_seed_that_no_fresh_run_re
     ]
     assert {e.role for e in twice} == {Role.BASELINE, Role.CANDIDATE}
     assert not any(m.fresh and m.seed in (0, 1) for e in everything(context) for m in e.measurements)
+
+
+async def test_the_second_screening_seed_is_at_each_arms_best_rate_and_so_is_every_number_of_it(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path, task=Scheduled(screen_seeds=2, finalist_rates=(5e-3, 2e-2), confirm_seeds=0))
+    await campaign.run(context)
+    twice = [e for e in everything(context) if any(m.seed == 1 and not m.fresh for m in e.measurements)]
+    for e in twice:  # the runner-up has no other rate than the schedule's
+        rate = 5e-3 if at(e, 5e-3) else 1e-2
+        assert {m.seed for m in at(e, rate)} == {0, 1} and all(
+            m.seed == 0 for m in e.measurements if m not in at(e, rate)
+        )
+        mean = sum(m.value for m in at(e, rate)) / 2
+        assert summarise(e.measurements)["bits_per_byte"].mean == pytest.approx(mean)
+    candidate, rival = (
+        next(e for e in twice if e.role is role and at(e, 5e-3)) for role in (Role.CANDIDATE, Role.BASELINE)
+    )
+    effect = effect_between(candidate, rival, context.task.metric)
+    assert effect is not None and effect.seeds == 2
+
+
+def at(experiment: Experiment, rate: float) -> list[Measurement]:
+    return [m for m in experiment.measurements if m.steps == 200 and m.learning_rate == rate]
+
+
+async def test_a_best_rate_that_diverges_on_the_second_seed_gives_way_to_the_next_one(tmp_path: Path) -> None:
+    class Wild(Scheduled):
+        async def measure(self, candidate: Candidate, **how: Any) -> Measured:
+            found = await super().measure(candidate, **how)
+            wild = how["seed"] == 1 and how["learning_rate"] == 5e-3
+            return replace(found, measurements=tuple(replace(m, diverged=wild) for m in found.measurements))
+
+    context, _ = a_context(tmp_path, task=Wild(screen_seeds=2, finalist_rates=(5e-3,), confirm_seeds=0))
+    await campaign.run(context)
+    twice = [e for e in everything(context) if any(m.seed == 1 and m.diverged for m in e.measurements)]
+    assert {e.role for e in twice} == {Role.BASELINE, Role.CANDIDATE}
+    for e in twice:
+        assert {(m.learning_rate, m.diverged) for m in e.measurements if m.seed == 1} == {(5e-3, True), (1e-2, False)}
+        assert summarise(e.measurements)["bits_per_byte"].n == 2
 
 
 async def test_a_metric_that_cannot_resolve_what_is_of_interest_is_not_confirmed_and_says_the_number(
@@ -157,6 +197,21 @@ async def test_baselines_are_trained_once_a_home_and_their_fresh_seeds_are_nobod
         baselines = [e for e in everything(context) if e.id.startswith(own) and e.role is Role.BASELINE]
         assert all(any(m.text == SCREEN for m in e.measurements) for e in baselines)
     assert counts[0] == 0 and counts[1] > 0
+
+
+@pytest.mark.parametrize("rate", [1e-2, 5e-3])
+async def test_baselines_are_shared_at_the_campaigns_learning_rate_alone(tmp_path: Path, rate: float) -> None:
+    here = {"machine": "m", "sandbox": "none", "torch": "2", "move37": "1"}
+    first, _ = a_context(tmp_path, task=Scheduled(), environment=here, budget=1)
+    await campaign.run(first)
+    first.archive.begin_campaign(Brief(budget=1))
+    task = Scheduled(learning_rate=rate)  # as after a calibration
+    context, _ = a_context(tmp_path, archive=first.archive, task=task, environment=here)
+    await campaign.run(context)
+    trained = [e for e, _, seed in task.measured if not e[-1].isdigit() and seed < 1000]
+    assert bool(trained) == (rate != 1e-2)
+    again = [e for e in everything(context) if e.campaign == 2 and e.role is Role.BASELINE]
+    assert {m.learning_rate for e in again for m in e.measurements if not m.fresh} == {rate}
 
 
 async def test_a_baseline_that_failed_once_is_tried_again(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ import pytest
 
 from move37.app import places
 from move37.app.calibrating import asked
+from move37.app.campaign_facts import facts_of
 from move37.app.choices import ScaleName
 from move37.app.exits import BadInput
 from move37.app.settings import load
 from move37.lab.archive.store import Campaign
 from move37.lab.scale import CPU, OWN, PAPER, SCALES, SMALL, Scale, as_fact, of_facts
+from move37.lab.tasks.mixers import MixersTask
 from tests.builders import a_brief
+from tests.lab.test_calibration import a_calibration
 
 SIZES = "[scale]\nwidth = 32\nlayers = 3\nheads = 2\nsteps = '1k'\ntokens = 'book.txt'\n"
 
@@ -70,6 +73,24 @@ def test_a_campaign_keeps_its_scale_and_refuses_another(tmp_path: Path) -> None:
     assert places.at_campaign(load({"scale": {"name": "small"}}, file=file), began).campaign.scale == SMALL
     with pytest.raises(BadInput, match="campaign 3 runs at scale small"):
         places.at_campaign(load({"scale": {"name": "paper"}}, file=file), began)
+
+
+def test_a_campaign_goes_on_at_its_own_learning_rate_whatever_is_calibrated_meanwhile(tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("".join(f"line {n} of a text of one's own\n" for n in range(40_000)))
+    settings = load({"home": tmp_path, "scale": {"name": "small"}, "corpus": text}, file=tmp_path / "none.toml")
+    began = places.opened(settings)
+    assert isinstance(began, MixersTask)
+    campaign = Campaign(
+        id=3, brief=a_brief(corpus=str(text)), status="stopped", started_at="",
+        facts=facts_of(began, began.schedule("full"), settings),
+    )  # fmt: skip
+    began.calibrations(tmp_path / "cache").put(a_calibration())
+    new, (_, again) = places.opened(settings), places.of_campaign(settings, campaign)
+    assert new.schedule("full").learning_rate == 5e-3
+    rates = [(s.learning_rate, s.finalist_rates) for s in (began.schedule("full"), again.schedule("full"))]
+    assert rates[0] == rates[1] == (1e-2, (5e-3, 2e-2))
+    assert not again.schedule("full").refusal, "what else was calibrated counts at once"
 
 
 def test_a_card_is_leased_where_there_is_one_and_never_for_the_smallest_scale(
