@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from move37.agents import discovery_claim, remembering
 from move37.agents.bookkeeping import tell_budget
+from move37.agents.claim_ground import ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.context import CampaignContext
-from move37.agents.discovery_claim import BEGUN, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents.discovery_claim import BEGUN
 from move37.agents.errors import NotConfirmable
 from move37.agents.events import ExperimentUpdated, Notice, Spoke, StageFinished, StageStarted, TrainingUpdated
 from move37.agents.promotion import OpenExperiment

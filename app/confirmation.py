@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from move37.agents import discovery_claim, remembering
-from move37.agents.discovery_claim import FRESH_BASE, ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents import claim_rivals, discovery_claim, remembering
+from move37.agents.claim_ground import ClaimGround, ClaimWatch, ConfirmationRequest
+from move37.agents.discovery_claim import FRESH_BASE
 from move37.agents.experiment_context import comparable_with
 from move37.agents.search import operators_of
 from move37.app import places, resuming
@@ -114,9 +115,7 @@ async def reproduce_claim(
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
         second = (
-            None
-            if SECOND_CORPUS in missing
-            else discovery_claim.second_task(task, cache, wanted.second_corpus, missing)
+            None if SECOND_CORPUS in missing else claim_rivals.second_task(task, cache, wanted.second_corpus, missing)
         )
         count = wanted.seeds or max((c.seeds // MORE_SEEDS.get(c.question, 1) for c in old.comparisons), default=SEEDS)
         with fresh_seeds(cache / "repetitions" / experiment.id, watch) as base:
@@ -128,7 +127,8 @@ async def reproduce_claim(
                 setup = Setup(
                     candidate=known[experiment.id],
                     baselines=(),
-                    family=None,
+                    families=(),
+                    family_why=old.family,
                     ablation=None,
                     missing=missing,
                     variant=lambda question: task.variant(question, second=second),

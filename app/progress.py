@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from move37.agents.discovery_claim import ClaimWatch
+from move37.agents.claim_ground import ClaimWatch
 from move37.app.confirmation import told_on_stderr
 from move37.app.terminal import console
 from move37.app.text import one_line

@@ -29,16 +29,17 @@ WORDS = {
 }
 RUN_SECONDS = 30.0  # of one whole training with its scoring on one core, measured on the seven baselines
 # Cost of a question for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
-# family's also pays for its tuning, and sealed text is only scored.
+# family's also pays for its tuning, an ablation's for both sides' rates, and sealed text is only scored.
 RUNS = {
-    BASELINE: 3.0, FAMILY: 2.0, ABLATION: 1.0, HELD_OUT: 0.5, SECOND_CORPUS: 4.0, WIDER: 6.0, LONGER: 8.0,
+    BASELINE: 3.0, FAMILY: 2.0, ABLATION: 3.0, HELD_OUT: 0.5, SECOND_CORPUS: 4.0, WIDER: 6.0, LONGER: 8.0,
 }  # fmt: skip
 # Question -> how many times as many fresh seeds it is asked on. On another text runs scatter more, and nobody has
 # measured how much: with five seeds +.062 could not be distinguished from zero (docs/decisions/93).
 MORE_SEEDS: Mapping[str, int] = {SECOND_CORPUS: 2}
 # Question -> multiples of each arm's own learning rate, tried on the screening seed before any fresh one. What is best
-# falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91.
-RETUNED: Mapping[str, tuple[float, ...]] = {WIDER: (1.0, 0.5, 0.25)}
+# falls with the width (Yang et al. 2022, 2203.03466), for each mixer by its own amount: docs/decisions/91. An ablation
+# was never tuned: at its candidate's rate it could lose by the rate alone (docs/decisions/97).
+RETUNED: Mapping[str, tuple[float, ...]] = {ABLATION: (1.0, 0.5, 2.0), WIDER: (1.0, 0.5, 0.25)}
 SEEDS = 5  # fresh ones of a question, unless the user or the noise asks for more
 
 
@@ -81,7 +82,7 @@ def run_seconds(experiment: Experiment, metric: Metric) -> float:
 
 def settled(
     candidate: str, part: str, comparisons: Sequence[Comparison], *, confirmation: int, missing: Mapping[str, str],
-    core_seconds: float,
+    core_seconds: float, family: str = "",
 ) -> Claim:  # fmt: skip
     """The claim over the comparisons made. `missing`: question -> why it could not be asked; empty: it does not apply.
 
@@ -96,6 +97,7 @@ def settled(
         confirmation=confirmation,
         missing=tuple(f"{WORDS[q]}: {missing.get(q, 'not asked')}" for q in unanswered),
         core_seconds=core_seconds,
+        family=family,
     )
 
 

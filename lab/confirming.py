@@ -59,7 +59,7 @@ class Setup:
 
     candidate: Contender
     baselines: tuple[Contender, ...]  # the best first
-    family: Contender | None
+    families: tuple[Contender, ...]  # the best of each that it must beat
     ablation: Contender | None
     missing: Mapping[str, str]  # question -> why it cannot be asked; empty: it does not apply
     variant: Callable[[str], Variant]
@@ -67,6 +67,7 @@ class Setup:
     archive: Archive
     corpus: str  # digest, whose sealed text is opened
     on_answer: Callable[[Comparison], None]
+    family_why: str = ""  # why these families
     fixed: Mapping[str, tuple[Contender, ...]] | None = None  # question -> rivals, where a claim is repeated
 
 
@@ -101,13 +102,13 @@ async def confirm_while(setup: Setup, plan: ConfirmationPlan, go_on: GoOn, *, ev
             break
     return settled(
         setup.candidate.id, plan.part, comparisons, confirmation=plan.confirmation, missing=setup.missing,
-        core_seconds=spent,
+        core_seconds=spent, family=setup.family_why,
     )  # fmt: skip
 
 
 def contenders(setup: Setup) -> tuple[Contender, ...]:
     """All contenders as data, so that the claim can be repeated from the archive alone."""
-    everybody = (setup.candidate, *setup.baselines, setup.family, setup.ablation)
+    everybody = (setup.candidate, *setup.baselines, *setup.families, setup.ablation)
     return tuple(c for c in everybody if c is not None)
 
 
@@ -131,10 +132,10 @@ def _rivals(setup: Setup, question: str, known: Sequence[Comparison]) -> tuple[C
     if question == BASELINE:
         return setup.baselines
     if question == FAMILY:
-        return (setup.family,) if setup.family else ()
+        return setup.families
     if question == ABLATION:
         return (setup.ablation,) if setup.ablation else ()
-    everybody = {c.id: c for c in (*setup.baselines, setup.family) if c is not None}
+    everybody = {c.id: c for c in (*setup.baselines, *setup.families)}
     met = [c for c in known if c.rival in everybody and c.low is not None]
     hardest = min(met, key=lambda c: c.low or 0.0, default=None)
     return (everybody[hardest.rival] if hardest else setup.baselines[0],)

@@ -1,7 +1,6 @@
 """The records of the lab, as frozen data. Standard library only: this file is copied into the sandbox.
 
-Read in the order in which an experiment meets them: `Brief -> Hypothesis -> Candidate -> GateResult -> Measurement ->
-Verdict -> Analysis`, all held by `Experiment`. `Recollection`: memory/records.py; `Job`, `Outcome`: sandbox/job.py.
+In order: `Brief -> Hypothesis -> Candidate -> GateResult -> Measurement -> Verdict -> Analysis`, held by `Experiment`.
 """
 
 from __future__ import annotations
@@ -229,6 +228,7 @@ class Claim:
     confirmation: int  # which one of the home this is; the confidence follows from it
     missing: tuple[str, ...] = ()  # questions that could not be asked, each with its reason
     core_seconds: float = 0.0  # CPU seconds that its own trainings took
+    family: str = ""  # whose best it must beat, and why; empty in older claims
 
     @property
     def stands(self) -> bool:

@@ -13,7 +13,7 @@ from move37.app.reading import print_json
 from move37.lab.tasks.registry import DEFAULT, kind_of
 
 if TYPE_CHECKING:
-    from move37.agents.discovery_claim import ClaimWatch
+    from move37.agents.claim_ground import ClaimWatch
     from move37.agents.tuning import Tuned
     from move37.app.settings import Settings
 

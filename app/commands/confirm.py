@@ -67,7 +67,7 @@ def confirm(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the questions, print the claim; the exit status is the answer."""
-    from move37.agents.discovery_claim import ConfirmationRequest
+    from move37.agents.claim_ground import ConfirmationRequest
     from move37.app.confirmation import confirm_experiment
     from move37.app.progress import watching
 
@@ -92,7 +92,7 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the comparisons again, print old beside new; the exit status is the answer."""
-    from move37.agents.discovery_claim import ConfirmationRequest
+    from move37.agents.claim_ground import ConfirmationRequest
     from move37.app.confirmation import reproduce_claim
     from move37.app.progress import watching
     from move37.lab.claims import pairs_of

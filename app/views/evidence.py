@@ -115,8 +115,9 @@ def claims_section(experiments: Sequence[Experiment], metric: Metric) -> Section
 
 
 def claim_section(experiment: Experiment, metric: Metric) -> Section:
-    """The claim in a sentence; empty where none was asked."""
+    """The claim in a sentence, and whose best it had to beat; empty where none was asked."""
     if experiment.claim is None:
         return Section(title="Claim")
     tone: Tone = "good" if experiment.claim.stands else ""
-    return Section(title="Claim", text=claim_text(experiment.claim, metric), tone=tone)
+    family = f" Of families: {experiment.claim.family}." if experiment.claim.family else ""
+    return Section(title="Claim", text=claim_text(experiment.claim, metric) + family, tone=tone)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 
-from move37.agents import campaign_claims, discovery_claim, ledger, tuning
+from move37.agents import campaign_claims, claim_rivals, discovery_claim, ledger, tuning
 from move37.agents.approval import Approvals
 from move37.agents.blocks import ledger_line
 from move37.agents.clock import Clock
@@ -19,69 +17,23 @@ from move37.agents.context import CampaignContext
 from move37.agents.events import Event, Notice, Spoke, TrainingUpdated
 from move37.agents.inbox import Inbox
 from move37.agents.open_experiment import open_experiment
-from move37.agents.search.codegen import emit, genome_of
-from move37.agents.search.grammar import BASELINES, operators_in
-from move37.agents.search.operators import put
-from move37.lab import baselines
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, LONGER, QUESTIONS, asking_seconds, unasked
-from move37.lab.judging.checked import Checked, Fingerprint
 from move37.lab.records import (
     BITS_PER_BYTE,
-    DECIDE,
-    Analysis,
     Brief,
     Candidate,
-    Comparison,
     ExperimentStatus,
-    GateResult,
-    Measurement,
     Metric,
-    Role,
-    Stage,
-    Verdict,
 )
 from move37.lab.tasks import mixers_schedule
 from move37.lab.tasks.mixers import MixersTask
-from move37.lab.tasks.task import Measured, Rung
+from move37.lab.tasks.task import Measured
 from move37.sandbox.factory import open_sandbox
-from move37.sandbox.sandbox import Sandbox
+from tests.agents.claims import STEPS, Reckoned, a_home, a_task
 from tests.agents.contexts import Remembered, a_context
-from tests.builders import a_candidate, a_hypothesis, a_measurement
 from tests.shortened import default_scale_of
-
-STEPS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reckoned(MixersTask):
-    """The mixers task with arithmetic in place of training: who holds the new part is better by `gain`."""
-
-    gain: float = 0.3
-
-    async def check(
-        self, candidate: Candidate, *, trust: str, sandbox: Sandbox, known: Sequence[Fingerprint]
-    ) -> Checked:
-        return Checked(results=(GateResult(name="shape", passed=True, value=0.0, limit=0.0, message="ok"),))
-
-    async def measure(
-        self, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, learning_rate: float, fresh: bool,
-        sandbox: Sandbox, workdir: Path, on_progress: Any = None,
-    ) -> Measured:  # fmt: skip
-        noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24 - 0.5
-        genome = genome_of(candidate.source)
-        mine = genome is not None and "residual_path" in operators_in(genome)
-        return Measured(
-            measurements=(
-                Measurement(
-                    metric=self.metric.name, value=3.0 - self.gain * mine + 1e-5 * noise, rung=rung.number, seed=seed,
-                    steps=rung.steps, total_steps=self.total_steps, width=self.scale.width, scale=self.scale.key,
-                    text=self.text or (DECIDE if fresh else "screen"), learning_rate=learning_rate, fresh=fresh,
-                    cpu_seconds=1.0,
-                ),
-            )
-        )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -96,56 +48,7 @@ def a_second_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(task: Reckoned, cache: Path, path: Path | None, missing: dict[str, str]) -> Reckoned:
         return a_task(cache.parent)
 
-    monkeypatch.setattr(discovery_claim, "second_task", opened)
-
-
-def a_task(home: Path, **changes: Any) -> Reckoned:
-    return Reckoned(corpus=MixersTask.open(cache=home / "cache").corpus, total_steps=STEPS, **changes)
-
-
-def a_home(
-    archive: Archive, *, low: float = 0.2, brief: Brief | None = None, cost: float = 1.0,
-    metric: Metric = BITS_PER_BYTE,
-) -> str:  # fmt: skip
-    """Two baselines and a candidate that beat both on fresh seeds, as a campaign leaves them before its last stage."""
-    campaign = archive.begin_campaign(brief or Brief(budget=1, preset="full"))
-    for number, name in enumerate(("linear", "retnet")):
-        family = baselines.FAMILIES[name]
-        ident = archive.begin_experiment(campaign.id, number, Role.BASELINE, name=name, family=family).id
-        own = a_candidate(source=baselines.source(name), author="baseline", family=family)
-        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": own})
-        _measured(archive, ident, 3.5 + number / 10, cost, metric)
-    genome = put("residual_path", BASELINES["linear"], Random(0))
-    assert genome is not None
-    ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE, parents=(f"c{campaign.id}-linear",)).id
-    hypothesis = a_hypothesis(family="linear", base="linear", plan=genome.to_json())
-    archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name="skip", family="linear")
-    mine = a_candidate(source=emit(genome, name="skip"), family="linear")
-    archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": mine})
-    _measured(archive, ident, 3.4, cost, metric)
-    met = Comparison(
-        question=BASELINE, rival=f"c{campaign.id}-linear", name="linear", effect=low + 0.1, low=low, high=low + 0.2,
-        confidence=0.97, seeds=2,
-    )  # fmt: skip
-    verdict = Verdict(
-        baseline=met.rival, effect=met.effect, low=low, high=met.high, tried=1, text="Better.", confirmation=1,
-        comparisons=(met,),
-    )  # fmt: skip
-    archive.finish_stage(ident, "verdict:fresh", {"verdict": verdict})
-    archive.finish_stage(
-        ident, "analysis:fresh", {"analysis": Analysis(expected="more", seen="more", why="a skip", next="confirm it")}
-    )
-    return ident
-
-
-def _measured(archive: Archive, ident: str, value: float, cost: float, metric: Metric) -> None:
-    for fresh in (False, True):
-        m = a_measurement(
-            metric=metric.name, value=value, steps=STEPS, total_steps=STEPS, width=64, fresh=fresh, cpu_seconds=cost
-        )
-        archive.finish_stage(
-            ident, "lm", {"measurements": (m,)}, rung=2, reached=2, seed=int(fresh), status=ExperimentStatus.PROMOTED
-        )
+    monkeypatch.setattr(claim_rivals, "second_task", opened)
 
 
 def a_campaign(home: Path, *, task: Any = None, archive: Archive | None = None, **changes: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from move37.agents.discovery_claim import ClaimWatch
+from move37.agents.claim_ground import ClaimWatch
 from move37.agents.search.codegen import emit
 from move37.agents.search.grammar import BASELINES
 from move37.agents.search.operators import put

@@ -15,7 +15,18 @@ import pytest
 
 from move37.lab.archive.openings import log_opening, openings
 from move37.lab.archive.store import Archive
-from move37.lab.claims import ABLATION, BASELINE, FAMILY, HELD_OUT, LONGER, QUESTIONS, SECOND_CORPUS, WIDER, against
+from move37.lab.claims import (
+    ABLATION,
+    BASELINE,
+    FAMILY,
+    HELD_OUT,
+    LONGER,
+    QUESTIONS,
+    RETUNED,
+    SECOND_CORPUS,
+    WIDER,
+    against,
+)
 from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
 from move37.lab.effects import Conditions
 from move37.lab.measuring import MeasuringContext
@@ -76,7 +87,7 @@ class Laboratory:
     def setup(self, **changes: Any) -> Setup:
         fields: dict[str, Any] = {
             "candidate": a_contender("mine"), "baselines": (a_contender("mamba2"), a_contender("gla")),
-            "family": a_contender("gla tuned"), "ablation": a_contender("without"), "missing": {},
+            "families": (a_contender("gla tuned"),), "ablation": a_contender("without"), "missing": {},
             "variant": self.variant, "context": self.context, "archive": self.archive, "corpus": "digest",
             "on_answer": self.answers.append,
         }  # fmt: skip
@@ -163,7 +174,7 @@ async def test_a_failed_run_or_a_missing_rival_never_lets_a_claim_stand(tmp_path
 
 
 async def test_a_family_of_its_own_needs_no_tuned_relative(tmp_path: Path) -> None:
-    claim = await confirm(Laboratory(tmp_path).setup(family=None, missing={FAMILY: ""}), PLAN)
+    claim = await confirm(Laboratory(tmp_path).setup(families=(), missing={FAMILY: ""}), PLAN)
     assert claim.stands and FAMILY not in {c.question for c in claim.comparisons}
 
 
@@ -173,7 +184,9 @@ async def test_at_another_width_each_arm_runs_at_the_rate_that_is_best_there(tmp
     claim = await confirm(lab.setup(), PLAN)
     wider = next(c for c in claim.comparisons if c.question == WIDER)
     assert claim.stands and wider.rates == (5e-3, 1e-2) and wider.effect == pytest.approx(0.07, abs=0.02)
-    assert all(c.rates == () for c in claim.comparisons if c.question != WIDER), "other questions keep each arm's own"
+    assert all(c.rates == () for c in claim.comparisons if c.question not in RETUNED), (
+        "elsewhere each arm keeps its own"
+    )
     chosen = [seed for _, _, seed in lab.tasks[WIDER].measured if seed not in PLAN.seeds]
     assert chosen == [0] * 6, "three rates an arm, on the screening seed"
     assert "each at its best rate there (its own 0.005, gla tuned's 0.01)" in against(wider, BITS_PER_BYTE)
@@ -184,6 +197,23 @@ async def test_whoever_needs_another_rate_as_well_gains_nothing_by_it(tmp_path: 
     claim = await confirm(Laboratory(tmp_path, {WIDER: {"mine": 2.60}}, rates).setup(), PLAN)
     wider = claim.comparisons[-1]
     assert wider.question == WIDER and not wider.holds and wider.rates == (5e-3, 2.5e-3)
+
+
+async def test_an_ablation_that_needs_another_rate_is_not_beaten_by_the_rate(tmp_path: Path) -> None:
+    rates = {ABLATION: {"mine": 1e-2, "without": 2e-2}}
+    claim = await confirm(Laboratory(tmp_path, {ABLATION: {"without": 2.40}}, rates).setup(), PLAN)
+    ablated = claim.comparisons[-1]
+    assert ablated.question == ABLATION and ablated.rates == (1e-2, 2e-2)
+    assert not ablated.holds and ablated.effect == pytest.approx(0.0, abs=0.03)
+
+
+async def test_of_two_families_both_have_to_be_beaten(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path, {FAMILY: {"ssd tuned": 2.30}})
+    why = "its family is gla; its author calls it ssd"
+    setup = lab.setup(families=(a_contender("gla tuned"), a_contender("ssd tuned")), family_why=why)
+    claim = await confirm(setup, PLAN)
+    asked = {c.rival: c.holds for c in claim.comparisons if c.question == FAMILY}
+    assert asked == {"gla tuned": True, "ssd tuned": False} and not claim.stands and claim.family == why
 
 
 KILLED = """
