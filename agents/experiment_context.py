@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation
-from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment, Role
 from move37.lab.verdicts import confirmations
 
@@ -38,8 +37,8 @@ def baselines_of(campaign: CampaignContext) -> tuple[Experiment, ...]:
 
 def comparable(campaign: CampaignContext) -> tuple[Experiment, ...]:
     """The home's experiments on this campaign's task and data: what it may build on and compare with."""
-    archive, here = campaign.archive, _identity(campaign.record)
-    same = {campaign.id for campaign in archive.campaigns() if _identity(campaign) == here}
+    archive, here = campaign.archive, campaign.record.comparable_by
+    same = {other.id for other in archive.campaigns() if other.comparable_by == here}
     return tuple(e for e in archive.experiments() if e.campaign in same)
 
 
@@ -51,7 +50,3 @@ def tried(campaign: CampaignContext) -> int:
 def confirmed(campaign: CampaignContext, but: str = "") -> int:
     """How many confirmations this home has begun, on whatever task: what a claim has to be corrected for."""
     return confirmations(campaign.archive.experiments(), but=but)
-
-
-def _identity(campaign: Campaign) -> tuple[str, object]:
-    return campaign.brief.task, campaign.facts.get("task_digest")

@@ -28,6 +28,11 @@ class Campaign:
     finished_at: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # schedule, what was shortened, versions, costs
 
+    @property
+    def comparable_by(self) -> tuple[str, str]:
+        """The task and the digest of its data: numbers of campaigns compare where both are equal."""
+        return self.brief.task, str(self.facts.get("task_digest") or "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
