@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import metadata
@@ -13,6 +14,7 @@ from move37.app.exits import BadInput
 from move37.app.settings import CampaignSettings, Settings
 from move37.lab import machine
 from move37.lab.archive.codec import encode
+from move37.lab.archive.reader import IDENTITY
 from move37.lab.records import Brief
 from move37.lab.scale import FACT, as_fact
 from move37.lab.tasks.task import Schedule, Task, left_out_of
@@ -21,6 +23,7 @@ from move37.lab.tasks.task import Schedule, Task, left_out_of
 def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
     """What is stored with a campaign when it begins."""
     return {
+        IDENTITY: secrets.token_hex(8),
         "metric": encode(task.metric),
         "caveat": task.caveat,
         "shortened": list(schedule.shortened),
