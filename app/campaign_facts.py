@@ -19,6 +19,8 @@ from move37.lab.records import Brief
 from move37.lab.scale import FACT, as_fact
 from move37.lab.tasks.task import Schedule, Task, left_out_of
 
+WATCHED = ("approve", "approval_timeout", "notify", "workers")
+
 
 def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
     """What is stored with a campaign when it begins."""
@@ -30,12 +32,17 @@ def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str,
         "schedule": encode(schedule),
         "versions": _versions(),
         "base_url": settings.models.base_url,
-        "approve": settings.campaign.approve,
+        **watched(settings),
         "task_digest": task.digest,
         FACT: as_fact(getattr(task, "scale", None)),
         places.DEVICE: getattr(task, "device", "cpu"),
         "corpus_left_out": list(left_out_of(task)),
     }
+
+
+def watched(settings: Settings) -> Mapping[str, object]:
+    """How the user takes part and how much runs at once: what resuming keeps, and the brief does not hold."""
+    return {name: getattr(settings.campaign, name) for name in WATCHED}
 
 
 def environment_of(sandbox: str) -> dict[str, str]:
