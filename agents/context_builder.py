@@ -57,6 +57,7 @@ def at_stage(
         experiment=ctx.id,
         number=ctx.number,
         seed=campaign.record.brief.seed,
+        campaign=campaign.record.id,
         task=task_card(campaign),
         ideas_wanted=ideas_wanted(campaign),
         plans=plans_of(campaign.scientists, task=campaign.task.name, wanted=campaign.limits.plans),

@@ -43,6 +43,14 @@ class Parent:
     why: str  # one clause
 
 
+def draw_key(seed: int, number: int, campaign: int) -> str:
+    """What an experiment's draws are seeded by: those of one number differ between the campaigns of a home.
+
+    A home's first campaign draws by the brief's seed alone, as it always did: what it did can be repeated anywhere.
+    """
+    return f"{seed}:{number}" if campaign == 1 else f"{seed}:{number}:c{campaign}"
+
+
 def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
     """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first.
 
@@ -76,8 +84,9 @@ def draw_parents(
     pinned: Sequence[str] = (),
     banned: Sequence[str] = (),
     cell_of: CellOf | None = None,
+    campaign: int = 1,
 ) -> tuple[Parent, ...]:
-    """Up to `count` parents for experiment `number`: pinned ones first, banned ones never, nobody twice."""
+    """Up to `count` parents for a campaign's experiment `number`: pinned ones first, banned ones never, none twice."""
     stands = standing_for(experiments)  # each campaign of a home trains the same baselines
     ruled_out, wanted = ({stands.get(ident, ident) for ident in named} for named in (banned, pinned))
     alive = [e for e in experiments if stands.get(e.id) == e.id and e.id not in ruled_out and _may_be_parent(e)]
@@ -91,7 +100,7 @@ def draw_parents(
         cell_of=cell_of or (lambda e: (e.family,)),
     )
     chosen = [(e, "pinned by the user") for e in field.ranked if e.id in wanted][:count]
-    rng = random.Random(f"parents:{seed}:{number}")
+    rng = random.Random(f"parents:{draw_key(seed, number, campaign)}")
     while len(chosen) < count and len(chosen) < len(alive):
         chosen.append(_drawn(field, [e for e, _ in chosen], rng))
     return tuple(Parent(experiment=e.id, effect=effects[e.id], why=why) for e, why in chosen)

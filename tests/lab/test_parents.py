@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from move37.agents.ledger import leaderboard
 from move37.lab import claims
-from move37.lab.parents import draw_parents, effect_of
+from move37.lab.parents import Parent, draw_key, draw_parents, effect_of
 from move37.lab.records import BITS_PER_BYTE, Comparison, Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_measurement
 
@@ -120,6 +120,24 @@ def test_any_id_of_equal_baselines_bans_or_pins_the_one_that_stands_for_them(ide
 def test_a_leaderboard_has_one_row_for_what_several_campaigns_measured() -> None:
     rows = leaderboard(campaigns(3, children=2), BITS_PER_BYTE)[100]
     assert sorted(row.experiment for row in rows) == ["c1-000", "c1-001", "c3-f0", "c3-f1", "c3-f2"]
+
+
+def test_the_first_campaign_draws_as_before_and_a_later_one_draws_otherwise() -> None:
+    """With one seed, experiment n of the second campaign had the draws of experiment n of the first."""
+    assert {draw_key(7, n, 1) for n in range(9)} == {f"7:{n}" for n in range(9)}
+    every = [draw_key(seed, n, c) for seed in range(3) for n in range(1, 30) for c in range(1, 5)]
+    assert len({*every}) == len(every)
+    crowd = campaigns(1)
+    drawn_by = [
+        [tuple(p.experiment for p in _drawn(crowd, number, campaign)) for number in range(1, 30)]
+        for campaign in (1, 2, 3)
+    ]
+    assert drawn_by[0] == [tuple(p.experiment for p in _drawn(crowd, number)) for number in range(1, 30)]
+    assert drawn_by[0] != drawn_by[1] != drawn_by[2]
+
+
+def _drawn(crowd: list[Experiment], number: int, campaign: int = 1) -> tuple[Parent, ...]:
+    return draw_parents(crowd, metric=BITS_PER_BYTE, seed=7, number=number, campaign=campaign)
 
 
 def test_a_failed_experiment_is_no_parent() -> None:

@@ -42,6 +42,12 @@ def test_it_signs_as_a_search() -> None:
     assert SIGNATURE == "designer (evolutionary search, no language model)"
 
 
+def test_one_number_in_two_campaigns_of_a_home_is_two_proposals() -> None:
+    """The search drew by the brief's seed and the number alone, so that a second campaign began as the first."""
+    offers = [[plan_of(ask(Proposals, opening(number=n, campaign=c))) for n in range(1, 6)] for c in (1, 2)]
+    assert offers[0] == [plan_of(ask(Proposals, opening(number=n))) for n in range(1, 6)] != offers[1]
+
+
 # Researcher --------------------------------------------------------------------------------------------------
 
 
