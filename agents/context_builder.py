@@ -6,7 +6,7 @@ The rows are made in ledger.py and record.py, which are pure; here they are read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from move37.agents import ledger, record
 from move37.agents.context import CampaignContext
@@ -14,6 +14,7 @@ from move37.agents.events import Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable
 from move37.agents.planning import plans_of
 from move37.agents.research_context import BudgetFacts, ParentFacts, ResearchContext, TaskCard
+from move37.agents.search.plans import plan_of_file, was_changed
 from move37.lab.archive import principles
 from move37.lab.principles import concerns
 from move37.lab.probes.run import CHANCE
@@ -50,12 +51,13 @@ def at_stage(
     others = [e for e in comparable(campaign) if e.id != ctx.id]
     parents = _parents(ctx, others, hypothesis)
     best = ledger.best_candidate(others, metric)
-    plans = [e.hypothesis.plan for e in others if e.hypothesis is not None and e.hypothesis.plan]
+    plans = [plan for e in others if e.hypothesis is not None for plan in _plans(e, e.hypothesis)]
     fitted = record.operator_record(others, metric, campaign.operators_of)
     return ResearchContext(
         experiment=ctx.id,
         number=ctx.number,
         seed=campaign.record.brief.seed,
+        campaign=campaign.record.id,
         task=task_card(campaign),
         ideas_wanted=ideas_wanted(campaign),
         plans=plans_of(campaign.scientists, task=campaign.task.name, wanted=campaign.limits.plans),
@@ -81,6 +83,14 @@ def at_stage(
         budget=_budget(ctx, others),
         hypothesis=hypothesis,
     )
+
+
+def _plans(experiment: Experiment, hypothesis: Hypothesis) -> Iterator[str]:
+    """What it proposed, and what ran where that was changed from it: both were tried."""
+    if hypothesis.plan:
+        yield hypothesis.plan
+    if was_changed(hypothesis.plan, source := ledger.source_of(experiment)):
+        yield plan_of_file(source, family="", is_baseline=False)
 
 
 def task_card(campaign: CampaignContext) -> TaskCard:

@@ -24,6 +24,7 @@ from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationR
 from move37.agents.search.plans import CODE_GENERATOR, family_of_file, file_of_plan
 from move37.agents.team import Settled, negotiation, settled, single
 from move37.lab.effects import effects_of
+from move37.lab.parents import draw_key
 from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
 
 MOST_REWRITES = 2  # answers that make no file, after the first
@@ -97,7 +98,7 @@ def _tell_of_ideas(ctx: ExperimentContext, end: Settled) -> None:
 def _tried_anyway(ctx: ExperimentContext) -> bool:
     """Whether this refused hypothesis is tried all the same: a draw that is equal after a resume."""
     campaign = ctx.campaign
-    draw = Random(f"refused:{campaign.record.brief.seed}:{ctx.number}").random()
+    draw = Random(f"refused:{draw_key(campaign.record.brief.seed, ctx.number, campaign.record.id)}").random()
     return draw < campaign.limits.refusals_tried
 
 

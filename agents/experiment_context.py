@@ -43,8 +43,7 @@ def comparable(campaign: CampaignContext) -> tuple[Experiment, ...]:
 
 def comparable_with(archive: Archive, campaign: Campaign) -> tuple[Experiment, ...]:
     """As `comparable`, of a campaign that does not run."""
-    here = _identity(campaign)
-    same = {c.id for c in archive.campaigns() if _identity(c) == here}
+    same = {other.id for other in archive.campaigns() if other.comparable_by == campaign.comparable_by}
     return tuple(e for e in archive.experiments() if e.campaign in same)
 
 
@@ -56,7 +55,3 @@ def tried(campaign: CampaignContext) -> int:
 def confirmed(campaign: CampaignContext, but: str = "") -> int:
     """How many confirmations this home has begun, on whatever task: what a claim has to be corrected for."""
     return confirmations(campaign.archive.experiments(), but=but)
-
-
-def _identity(campaign: Campaign) -> tuple[str, object]:
-    return campaign.brief.task, campaign.facts.get("task_digest")

@@ -78,10 +78,17 @@ def leaderboard(experiments: Sequence[Experiment], metric: Metric) -> Mapping[in
     found = {}
     steps = sorted({m.steps for e in experiments for m in screening(e) if m.metric == metric.name})
     for count in steps:
-        rows = [row for e in experiments if (row := _standing(e, metric, count)) is not None]
+        standings = {_file(e): row for e in experiments if (row := _standing(e, metric, count)) is not None}
+        rows = list(standings.values())
         rows.sort(key=lambda row: metric.gain(row.value, 0.0), reverse=True)
         found[count] = tuple(rows[:SHOWN])
     return found
+
+
+def _file(experiment: Experiment) -> tuple[str, str]:
+    # Each campaign of a home trains the same baselines: of equal ones the newest is told.
+    source = source_of(experiment) if experiment.role is Role.BASELINE else ""
+    return (experiment.family, source) if source else ("", experiment.id)
 
 
 def _standing(experiment: Experiment, metric: Metric, steps: int) -> LeaderboardRow | None:

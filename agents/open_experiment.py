@@ -36,6 +36,7 @@ def begin(campaign: CampaignContext, number: int) -> Experiment:
         metric=campaign.task.metric,
         seed=campaign.record.brief.seed,
         number=number,
+        campaign=campaign.record.id,
         pinned=_meant(wanted.pinned, known),
         banned=_meant(wanted.banned, known),
         cell_of=lambda e: _cell(campaign, e),

@@ -8,6 +8,7 @@ strikes its own. Read `reflect`, then `revised` (pure); `Midway` says when withi
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -72,14 +73,21 @@ class Midway:
 
 
 def revised(
-    before: Sequence[Principle], reply: Principles, *, author: str, experiments: Collection[str]
+    before: Sequence[Principle],
+    reply: Principles,
+    *,
+    author: str,
+    experiments: Collection[str],
+    taken: Collection[str] = (),
 ) -> tuple[Principle, ...]:
     """The author's next principles beside those of others; what it left out is struck, with its reason. Pure.
 
-    Experiments that do not exist support nothing, and a principle that none supports is not taken.
+    Experiments that do not exist support nothing, and a principle that none supports is not taken. `taken` are the ids
+    that ever stood in this home: a struck one's is not given again. Raises `ModelReplyInvalid` where all would be
+    struck and not each for a reason: an answer that holds nothing is rather none.
     """
     own = {p.id: p for p in before if p.author == author and not p.struck}
-    fresh = (f"P{n}" for n in range(1, 10_000) if f"P{n}" not in {p.id for p in before})
+    fresh = (f"P{n}" for n in itertools.count(1) if f"P{n}" not in {*taken, *(p.id for p in before)})
     found: dict[str, Principle] = {}
     for place, said in enumerate(reply.principles[:MOST]):
         supports = tuple(dict.fromkeys(e for e in said.supports if e in experiments))
@@ -94,6 +102,8 @@ def revised(
             author=author,
             strength=float(MOST - place),
         )
+    if not found and any(not reply.struck.get(ident) for ident in own):
+        raise ModelReplyInvalid(f"it holds no principle, and gives no reason against each of the {len(own)} that stand")
     struck = [
         replace(p, struck=reply.struck.get(ident, "") or "left out of the revision")
         for ident, p in own.items()
@@ -119,11 +129,12 @@ async def _by_model(
         reply = await analyst.reflect(
             _role_context(campaign, limit), principles=[told(p) for p in before], lessons=lessons
         )
+        ever = {p.id for revision in stored.history(campaign.archive) for p in revision.principles}
+        known = {e.id for e in everybody}
+        return list(revised(before, reply, author=analyst.signature, experiments=known, taken=ever))
     except (ModelReplyInvalid, BudgetSpent) as error:
         campaign.on_event(Notice(text=f"The Analyst revised no principle: {error}"))
         return list(before)
-    author = analyst.signature
-    return list(revised(before, reply, author=author, experiments={e.id for e in everybody}))
 
 
 def told(principle: Principle) -> str:
@@ -152,17 +163,19 @@ def _role_context(campaign: CampaignContext, limit: Limit) -> RoleContext:
 
 
 async def _remembered(campaign: CampaignContext, principles: Sequence[Principle]) -> None:
+    task, data = campaign.task.name, campaign.record.comparable_by[1]
     try:
         for p in principles:
             if p.struck:
-                await campaign.memory.forget_principle(p.id)
+                await campaign.memory.forget_principle(p.id, task=task, data=data)
                 continue
             operator, _, family = p.id.partition("@") if p.author == RECORD else ("", "", "")
             await campaign.memory.remember_principle(
                 memory.RecordedPrinciple(
                     id=p.id,
                     text=p.text,
-                    task=campaign.task.name,
+                    task=task,
+                    data=data,
                     supports=p.supports,
                     contradicts=p.contradicts,
                     operators=(operator,) if operator else (),

@@ -129,6 +129,7 @@ class ResearchContext:
     number: int
     seed: int  # the campaign's
     task: TaskCard
+    campaign: int = 1  # its number in the home
     ideas_wanted: int = 1  # hypotheses that the Researcher is asked for
     plans: Plans = "no"
     direction: str = ""  # the brief, Markdown

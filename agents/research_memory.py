@@ -53,8 +53,8 @@ class ResearchMemory(Protocol):
         """Every insight of one paper."""
         ...
 
-    async def forget_principle(self, id: str) -> None:
-        """Strike a principle; an unknown one is ignored."""
+    async def forget_principle(self, id: str, *, task: str = "", data: str = "") -> None:
+        """Strike a principle of a task and its data; an unknown one is ignored."""
         ...
 
     async def remember_principle(self, principle: RecordedPrinciple) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import metadata
@@ -13,26 +14,35 @@ from move37.app.exits import BadInput
 from move37.app.settings import CampaignSettings, Settings
 from move37.lab import machine
 from move37.lab.archive.codec import encode
+from move37.lab.archive.reader import IDENTITY
 from move37.lab.records import Brief
 from move37.lab.scale import FACT, as_fact
 from move37.lab.tasks.task import Schedule, Task, left_out_of
+
+WATCHED = ("approve", "approval_timeout", "notify", "workers")
 
 
 def facts_of(task: Task, schedule: Schedule, settings: Settings) -> Mapping[str, object]:
     """What is stored with a campaign when it begins."""
     return {
+        IDENTITY: secrets.token_hex(8),
         "metric": encode(task.metric),
         "caveat": task.caveat,
         "shortened": list(schedule.shortened),
         "schedule": encode(schedule),
         "versions": _versions(),
         "base_url": settings.models.base_url,
-        "approve": settings.campaign.approve,
+        **watched(settings),
         "task_digest": task.digest,
         FACT: as_fact(getattr(task, "scale", None)),
         places.DEVICE: getattr(task, "device", "cpu"),
         "corpus_left_out": list(left_out_of(task)),
     }
+
+
+def watched(settings: Settings) -> Mapping[str, object]:
+    """How the user takes part and how much runs at once: what resuming keeps, and the brief does not hold."""
+    return {name: getattr(settings.campaign, name) for name in WATCHED}
 
 
 def environment_of(sandbox: str) -> dict[str, str]:

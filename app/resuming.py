@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from move37.app.campaign_facts import WATCHED
 from move37.app.choices import Backend
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
@@ -106,13 +107,13 @@ def with_model(settings: Settings, brief: Brief) -> Settings:
     )
 
 
-def approval(settings: Settings, facts: Mapping[str, Any]) -> tuple[Settings, str]:
-    """Settings that ask for the user's word where it was asked for before, unless the user says otherwise."""
-    before = facts.get("approve", "never")
-    if "approve" in settings.flags or before in ("never", settings.campaign.approve):
-        return settings, ""
-    kept = replace(settings, campaign=settings.campaign.changed(approve=before))
-    return kept, f"It waits for your word as before (--approve {before}); --approve never lets everything go on."
+def watching(settings: Settings, facts: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Settings that wait, notify and run as many at once as before, unless the user names another; and a sentence."""
+    before = {name: facts[name] for name in WATCHED if name in facts and name not in settings.flags}
+    kept = replace(settings, campaign=settings.campaign.changed(**before))
+    if (mode := before.get("approve", "never")) in ("never", settings.campaign.approve):
+        return kept, ""
+    return kept, f"It waits for your word as before (--approve {mode}); --approve never lets everything go on."
 
 
 def sandbox(settings: Settings, facts: Mapping[str, Any]) -> tuple[Backend, str]:

@@ -21,7 +21,7 @@ from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
 from move37.agents.ledger import pool
 from move37.agents.models import roles_of_models
-from move37.app import chat, display, logs, wiring
+from move37.app import chat, display, logs, resuming, wiring
 from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.formatters import told_so_far
@@ -85,7 +85,8 @@ class _Session:
         self._board: LiveState | None = None
         self._live: LiveLog | None = None
         self._notifier: Notifier | None = None
-        self._send = sender(settings.campaign.notify) if settings.campaign.notify else None
+        notify = (settings if again is None else resuming.watching(settings, again.facts)[0]).campaign.notify
+        self._send = sender(notify) if notify else None
         self._search = settings.models.model == "designer"
         self._models: tuple[str, ...] = ()  # roles that language models play
         self._task_name = settings.campaign.task

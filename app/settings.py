@@ -37,8 +37,9 @@ from move37.lab.scale import CPU, OWN, SCALES, Scale
 from move37.sandbox.docker.settings import DockerSettings
 
 _OF_PROVIDERS = ("_API_KEY", "_HOST")  # ends of the variables in which providers of models keep keys and addresses
-# Variables of that form which are no settings: a job's output folder, and those of scripts and tests.
+# Variables of that form which are no settings: a job's output folder, those of compose.yaml, of scripts and of tests.
 OTHERS = {"MOVE37_OUT", "MOVE37_PYTHON", "MOVE37_DOCKERD_LOG", "MOVE37_QDRANT_URL"}
+OTHERS |= {"MOVE37_DOCKER_SOCKET", "MOVE37_PROXY_CONTAINERS"}
 _Slice = TypeVar("_Slice", bound=BaseModel)
 
 
@@ -134,10 +135,11 @@ def _slice(kind: type[_Slice], found: Sources, **more: Any) -> _Slice:
 def unknown_variables() -> list[str]:
     """Names in the environment that look like settings and are none, each with the nearest that is one."""
     known = {f"MOVE37_{name.upper()}" for name in Sources.model_fields}
+    known |= {str(key.validation_alias) for key in Keys.model_fields.values()}
     told = []
     for name in sorted(os.environ):
         if name.startswith("MOVE37_") and name.partition("__")[0] not in known and name not in OTHERS:
-            near = get_close_matches(name, sorted(known), n=1)
+            near = get_close_matches(name, sorted(k for k in known if k.startswith("MOVE37_")), n=1)
             told.append(f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else ""))
     return told
 

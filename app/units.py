@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([km]?)")
+# A comma or an underscore stands before three digits alone: 1,5m is one and a half million to half of the world.
+_COUNT = re.compile(r"((?:\d{1,3}(?:,\d{3})+|\d{1,3}(?:_\d{3})+|\d+)(?:\.\d+)?)([km]?)")
 
 
 def seconds(text: str) -> float:
@@ -30,12 +32,12 @@ def duration(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """The number that "12", "50k" or "1.5m" means. Raises `ValueError` that shows the form."""
-    found = _COUNT.fullmatch(text.strip().lower().replace("_", "").replace(",", ""))
-    value = float(found[1]) * _SCALES[found[2]] if found else math.nan
-    if not value.is_integer():
-        raise ValueError("write a whole number such as 12, 50k or 2m")
-    return int(value)
+    """The number that "12", "50k", "1.5m" or "1,500,000" means. Raises `ValueError` that shows the form."""
+    found = _COUNT.fullmatch(text.strip().lower())
+    number = Fraction(re.sub("[,_]", "", found[1])) * _SCALES[found[2]] if found else Fraction(1, 2)
+    if number.denominator != 1:
+        raise ValueError("write a whole number such as 12, 50k, 1.5m or 1,500,000")
+    return int(number)
 
 
 def dollars(text: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from move37.app import models, places, resuming
-from move37.app.campaign_facts import brief_of, direction_of, facts_of
+from move37.app.campaign_facts import brief_of, direction_of, facts_of, watched
 from move37.app.exits import BadInput
 from move37.app.outside import Outside, kind_of_sandbox, open_outside, tell
 from move37.app.settings import Settings
@@ -109,7 +109,7 @@ async def resume_campaign(
             "put them back, or start a new campaign with `move37 run`"
         )
     task = task.drawn(chosen.facts.get(SECRET))
-    settings, asks = resuming.approval(settings, chosen.facts)
+    settings, asks = resuming.watching(settings, chosen.facts)
     backend, why = resuming.sandbox(settings, chosen.facts)
     settings = replace(settings, sandbox=settings.sandbox.changed(backend=backend))
     async with AsyncExitStack() as stack:
@@ -118,7 +118,7 @@ async def resume_campaign(
             facts = {
                 "sessions": int(chosen.facts.get("sessions", 0)) + 1,
                 "sandbox": kind_of_sandbox(outside.sandbox),
-                "approve": settings.campaign.approve,
+                **watched(settings),
                 "base_url": settings.models.base_url or chosen.facts.get("base_url"),
             }
             going = archive.update_campaign(chosen.id, status="running", brief=brief, **facts)

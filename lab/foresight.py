@@ -7,7 +7,7 @@ the screen, where every candidate was (`lab/effects.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import base_of, effect_between
@@ -24,9 +24,10 @@ class Foresight:
     refusals: Refusals
 
 
-def foresight(experiments: Sequence[Experiment], metric: Metric) -> Foresight:
-    """Of all candidates whose effect is known."""
-    effects = {e.id: gain for e in experiments if (gain := screened_effect(e, experiments, metric)) is not None}
+def foresight(experiments: Sequence[Experiment], metric: Metric, *, changed: Collection[str] = ()) -> Foresight:
+    """Of all candidates whose effect is known, but those `changed`: what ran is not what was predicted or refused."""
+    gains = {e.id: screened_effect(e, experiments, metric) for e in experiments if e.id not in changed}
+    effects = {ident: gain for ident, gain in gains.items() if gain is not None}
     found = outcomes(experiments, effects)
     known = NOISE.get(metric.name)
     noise = known.relatives.sd if known else UNKNOWN_NOISE

@@ -43,6 +43,14 @@ class Parent:
     why: str  # one clause
 
 
+def draw_key(seed: int, number: int, campaign: int) -> str:
+    """What an experiment's draws are seeded by: those of one number differ between the campaigns of a home.
+
+    A home's first campaign draws by the brief's seed alone, as it always did: what it did can be repeated anywhere.
+    """
+    return f"{seed}:{number}" if campaign == 1 else f"{seed}:{number}:c{campaign}"
+
+
 def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
     """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first.
 
@@ -76,23 +84,39 @@ def draw_parents(
     pinned: Sequence[str] = (),
     banned: Sequence[str] = (),
     cell_of: CellOf | None = None,
+    campaign: int = 1,
 ) -> tuple[Parent, ...]:
-    """Up to `count` parents for experiment `number`: pinned ones first, banned ones never, nobody twice."""
-    alive = [e for e in experiments if e.candidate is not None and e.id not in banned and _may_be_parent(e)]
+    """Up to `count` parents for a campaign's experiment `number`: pinned ones first, banned ones never, none twice."""
+    stands = standing_for(experiments)  # each campaign of a home trains the same baselines
+    ruled_out, wanted = ({stands.get(ident, ident) for ident in named} for named in (banned, pinned))
+    alive = [e for e in experiments if stands.get(e.id) == e.id and e.id not in ruled_out and _may_be_parent(e)]
     # A baseline that may not be built on is still what gains are measured against.
     baselines = [e for e in experiments if e.role is Role.BASELINE and _may_be_parent(e)]
     effects = {e.id: effect_of(e, baselines, metric) for e in alive}
     field = _Field(
         ranked=sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True),
         effects=effects,
-        children=Counter(p for e in experiments for p in e.parents),
+        children=Counter(stands.get(p, p) for e in experiments for p in e.parents),
         cell_of=cell_of or (lambda e: (e.family,)),
     )
-    chosen = [(e, "pinned by the user") for e in field.ranked if e.id in pinned][:count]
-    rng = random.Random(f"parents:{seed}:{number}")
+    chosen = [(e, "pinned by the user") for e in field.ranked if e.id in wanted][:count]
+    rng = random.Random(f"parents:{draw_key(seed, number, campaign)}")
     while len(chosen) < count and len(chosen) < len(alive):
         chosen.append(_drawn(field, [e for e, _ in chosen], rng))
     return tuple(Parent(experiment=e.id, effect=effects[e.id], why=why) for e, why in chosen)
+
+
+def standing_for(experiments: Sequence[Experiment]) -> Mapping[str, str]:
+    """Whoever has a file -> who stands for it: of equal baselines the newest that was measured, else itself."""
+    newest: dict[tuple[str, str], str] = {}
+    for e in sorted(experiments, key=lambda e: (bool(e.measurements), e.campaign)):
+        if e.role is Role.BASELINE and e.candidate is not None and _may_be_parent(e):
+            newest[e.family, e.candidate.source] = e.id
+    return {
+        e.id: newest.get((e.family, e.candidate.source), e.id) if e.role is Role.BASELINE else e.id
+        for e in experiments
+        if e.candidate is not None
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

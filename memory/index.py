@@ -25,7 +25,7 @@ from move37.memory.records_to_vectors import (
     principle_points,
 )
 from move37.memory.render import stored
-from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id
+from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, principle_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
 BATCH = 256  # points in one write: enough for the embedder to see a large batch
@@ -91,6 +91,20 @@ class Index:
     def put_principles(self, principles: Sequence[RecordedPrinciple]) -> None:
         """Write what the laboratory believes; the same principle again replaces its text and evidence."""
         self.store.upsert(PRINCIPLES, principle_points(principles, self.embedder))
+        for one in principles:
+            self._drop_unplaced(one.id, one.task, one.data)
+
+    def strike_principle(self, id: str, *, task: str, data: str) -> None:
+        """Forget a principle of a task and its data."""
+        self.store.delete(PRINCIPLES, [principle_id(id, task=task, data=data)])
+        self._drop_unplaced(id, task, data)
+
+    def _drop_unplaced(self, id: str, task: str, data: str) -> None:
+        # Before tasks and their data were told apart, the id alone was the key: what it was of says its task.
+        for old in {principle_id(id), principle_id(id, task=task)} - {principle_id(id, task=task, data=data)}:
+            found = self.store.fetch(PRINCIPLES, [old]).get(old)
+            if found is not None and found.payload.get("task") == task and not found.payload.get("data"):
+                self.store.delete(PRINCIPLES, [old])
 
     def search(
         self,

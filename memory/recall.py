@@ -31,7 +31,7 @@ from move37.memory.outbox import Outbox, drain
 from move37.memory.parcels import Parcels, take_in
 from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
-from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, principle_id
+from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 from move37.memory.situation import question
 from move37.memory.store import Where
 
@@ -176,9 +176,9 @@ class Memory:
         """
         await self._run(lambda index: index.put_principles([principle]))
 
-    async def forget_principle(self, id: str) -> None:
-        """Strike a principle; an unknown one is ignored."""
-        await self._run(lambda index: index.store.delete(PRINCIPLES, [principle_id(id)]))
+    async def forget_principle(self, id: str, *, task: str = "", data: str = "") -> None:
+        """Strike a principle of a task and its data; an unknown one is ignored."""
+        await self._run(lambda index: index.strike_principle(id, task=task, data=data))
 
     async def principles(self, *, task: str | None = None) -> tuple[RecordedPrinciple, ...]:
         """All that hold for a task (None: all there are), the newest first."""

@@ -134,6 +134,7 @@ class RecordedPrinciple:
     id: str  # stable while the text is rewritten
     text: str
     task: str = ""  # "" holds for every task
+    data: str = ""  # digest of the task's: with the task it tells principles of one id apart
     supports: tuple[str, ...] = ()  # experiments
     contradicts: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ def principle_points(principles: Sequence[RecordedPrinciple], embedder: Embedder
     vectors = _vectors([_principle_texts(principle) for principle in principles], embedder)
     return [
         Point(
-            id=principle_id(principle.id),
+            id=principle_id(principle.id, task=principle.task, data=principle.data),
             payload=directed(
                 principle_payload(principle, digest=content_hash(principle), at=principle.updated_at or _now()),
                 parts["dense"],

@@ -136,9 +136,9 @@ def lesson_id(experiment: str) -> str:
     return str(uuid.uuid5(NAMESPACE, whole(f"analyses/{experiment}")))
 
 
-def principle_id(principle: str) -> str:
-    """Same principle, whatever its text is by now: same id."""
-    return str(uuid.uuid5(NAMESPACE, whole(f"principles/{principle}")))
+def principle_id(principle: str, *, task: str = "", data: str = "") -> str:
+    """Same principle of the same task and data, whatever its text is by now: same id."""
+    return str(uuid.uuid5(NAMESPACE, whole("/".join(["principles", *(p for p in (task, data) if p), principle]))))
 
 
 def entry_payload(entry: Entry, *, digest: str, at: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from move37.agents.messages import Results
 from move37.agents.replies import Report
 from move37.agents.search.catalogue import CATALOGUE
 from move37.agents.search.codegen import operators_of
-from move37.agents.search.grammar import from_json, operators_in
+from move37.agents.search.plans import family_of_file, file_of_plan, was_changed
 from move37.agents.search.user_replies import answered
 from move37.agents.search.view import View
 from move37.lab.numbers import DigitScale, effect_scale, scale_of
@@ -62,6 +62,8 @@ class _Reading:
     gained: tuple[str, ...]  # operators that the parent has not
     lost: tuple[str, ...]
     operators: tuple[str, ...]
+    family: str
+    is_changed: bool  # what ran is not what was planned, and predicted
     refused: tuple[GateResult, ...]
     failure: str
     verdict: str
@@ -110,8 +112,9 @@ def compare(view: View, results: Results) -> tuple[Compared, ...]:
 
 def _read(view: View, results: Results) -> _Reading:
     compared = compare(view, results)
-    genome = from_json(view.plan)
-    used = operators_in(genome) if genome is not None else operators_of(results.source)
+    # What ran, which the Debugger or a wish may have changed; the plan only where no file was written.
+    source = results.source or file_of_plan(view.plan, name="", motivation="") or ""
+    used = operators_of(source)
     hypothesis = view.hypothesis
     base = next((p for p in view.context.parents if hypothesis and p.id == hypothesis.base), None)
     before = operators_of(base.source) if base else ()
@@ -122,6 +125,8 @@ def _read(view: View, results: Results) -> _Reading:
         gained=tuple(o for o in used if base and o not in before),
         lost=tuple(o for o in before if o not in used),
         operators=used,
+        family=family_of_file(source) or (view.hypothesis.family if view.hypothesis else "mixer"),
+        is_changed=was_changed(view.plan, results.source),
         refused=tuple(g for g in results.gates if g.passed is False),
         failure=results.failure,
         verdict=results.verdict,
@@ -162,7 +167,7 @@ def _why(view: View, read: _Reading) -> str:
     elif read.main is None or read.main.gain is None:
         parts.append("There is no baseline at the same steps to compare with.")
     else:
-        parts.append(_against(view, read.main))
+        parts.append(_against(view, read.main, is_changed=read.is_changed))
     for c in read.compared:
         if c.metric in PROBES and c.value < UNSOLVED and c.reference is not None and c.reference >= SOLVED:
             parts.append(
@@ -171,17 +176,19 @@ def _why(view: View, read: _Reading) -> str:
     return " ".join(parts) + (f" The mixer had {', '.join(read.operators)}." if read.operators else "")
 
 
-def _against(view: View, main: Compared) -> str:
+def _against(view: View, main: Compared, *, is_changed: bool) -> str:
     assert main.gain is not None
     may_differ = NOISES * view.noise
     small = not view.is_program and abs(main.gain) < may_differ and main.seeds < 5
     seeds = f"{main.seeds} seed{'s' if main.seeds > 1 else ''}"
     noise = f" With {seeds} a difference below {may_differ:.2g} may be noise." if small else ""
     forecasts = view.hypothesis.forecasts if view.hypothesis else ()
+    found = f"he gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
+    if is_changed:
+        return f"What was planned was changed before it ran, and nothing was predicted of that. T{found}"
     if not forecasts:
-        return f"The gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
-    predicted = f"Predicted was a gain of {main.scale.signed(forecasts[0].effect)} over its parent"
-    return f"{predicted}, the gain over {main.rival} is {main.scale.signed(main.gain)}.{noise}"
+        return f"T{found}"
+    return f"Predicted was a gain of {main.scale.signed(forecasts[0].effect)} over its parent, t{found}"
 
 
 def _next(view: View, read: _Reading) -> tuple[str, list[str]]:
@@ -228,11 +235,10 @@ def _symptoms(view: View, read: _Reading) -> list[str]:
     if read.failure:
         found += [f"Gate {g.name} fails: {g.message}" for g in read.refused]
         found = found or [f"The experiment ends early: {read.failure}"]
-    family = view.hypothesis.family if view.hypothesis else "mixer"
     for c in read.compared:
         if c.metric in PROBES:
             state = "is solved" if c.value >= SOLVED else "stays unsolved" if c.value < UNSOLVED else "is partly solved"
-            found.append(f"{c.metric} {state} at accuracy {c.value:.2f} with a {family} mixer.")
+            found.append(f"{c.metric} {state} at accuracy {c.value:.2f} with a {read.family} mixer.")
     main = read.main
     if main is not None and main.gain is not None:
         way = "ahead of" if main.gain > 0 else "behind"

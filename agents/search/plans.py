@@ -55,6 +55,12 @@ def plan_of_file(source: str, *, family: str, is_baseline: bool) -> str:
     return genome.to_json() if genome is not None else ""
 
 
+def was_changed(plan: str, source: str) -> bool:
+    """Whether the file is a mixer of the grammar other than the plan's: the Debugger or a user's wish changed it."""
+    written, planned = genome_of(source), from_json(plan) if plan else None
+    return None not in (written, planned) and written != planned
+
+
 def canonical_plan(plan: str) -> str:
     """A valid plan in canonical form; any other text unchanged."""
     genome = from_json(plan)

@@ -17,6 +17,7 @@ from move37.agents.messages import Opening, PrecedentFacts, Precedents, Refused,
 from move37.agents.replies import Critique, Proposal, Proposals
 from move37.agents.research_context import ResearchContext
 from move37.agents.search.preferences import Preferences, recognise
+from move37.lab.parents import draw_key
 from move37.lab.principles import WIDTHS
 from move37.lab.records import Hypothesis
 from move37.lab.statistics.noise import effect_noise
@@ -112,7 +113,8 @@ class View:
 
     def rng(self, purpose: str, turn: int = 0) -> Random:
         """The same draws for the same seed, experiment and turn."""
-        return Random(f"{purpose}:{self.context.seed}:{self.context.number}:{turn}")
+        key = draw_key(self.context.seed, self.context.number, self.context.campaign)
+        return Random(f"{purpose}:{key}:{turn}")
 
 
 def view_of(heard: Sequence[BaseModel | str]) -> View:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,19 +64,16 @@ def audit(
     from move37.lab.audit.programs import read_programs
 
     programs = read_programs(path)
-    outputs = [p for p in (as_json, markdown, html) if p is not None and str(p) != "-"]
-    _check_outputs(outputs)
+    _check_outputs([as_json, markdown, html], keep)
     audited = asyncio.run(_audit(settings, programs, timeout))
-    if markdown is not None:
-        _write(markdown, markdown_of(audited, title=path.name))
-    if html is not None:
-        _write(html, html_of(audited, title=path.name))
-    if keep is not None:
-        _keep(keep, audited)
-    if as_json is not None:
-        _write(as_json, json.dumps(record_of(audited), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    failed = [] if markdown is None else _write(markdown, markdown_of(audited, title=path.name))
+    failed += [] if html is None else _write(html, html_of(audited, title=path.name))
+    failed += [] if keep is None else _keep(keep, audited)
+    failed += [] if as_json is None else _write(as_json, _json(record_of(audited)))
     if as_json is None or str(as_json) != "-":
         _print(audited)
+    if failed:
+        raise EnvironmentFault("; ".join(failed))
 
 
 async def _audit(settings: Settings, programs: tuple[object, ...], seconds: float) -> tuple[Audited, ...]:
@@ -115,37 +114,62 @@ def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
         raise BadInput(f"{path} cannot be read ({error.strerror}): name the log of a loop") from error
     if len(data) > LARGEST_LOG:
         raise BadInput(f"{path} is over {LARGEST_LOG // 2**20} MiB: give a part of it")
+    _check_outputs([as_json], None)
     found = audit_log(read_log(decoded(data)), noise=noise)
-    if as_json is not None:
-        _write(as_json, json.dumps(as_record(found), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    failed = [] if as_json is None else _write(as_json, _json(as_record(found)))
     if as_json is None or str(as_json) != "-":
         for gain in found.gains:
             sign = "survives" if gain.survives else "does not survive"
             typer.echo(harmless(f"{gain.gain:+.5g}  p {gain.p:.3g}  {sign}  {gain.name}"))
         typer.echo(log_text(found))
+    if failed:
+        raise EnvironmentFault("; ".join(failed))
 
 
-def _check_outputs(outputs: list[Path]) -> None:
+def _check_outputs(outputs: Sequence[Path | None], keep: Path | None) -> None:
     """Raises `BadInput` before anything is judged where the answer could not be written."""
-
     for path in outputs:
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise BadInput(f"{path} cannot be written: name a file in a folder that exists")
+        if path is not None and str(path) != "-" and (why := _unwritable(path)):
+            raise BadInput(f"{path} cannot be written ({why}): name a file in a folder that exists")
+    if keep is not None:
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=keep).close()
+        except OSError as error:
+            raise BadInput(f"{keep} cannot be written ({error.strerror}): name a folder of yours") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _unwritable(path: Path) -> str:
+    """Why the file cannot be written, or ""; leaves everything as it is."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return ""  # a pipe would wait for its reader
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
+
+def _json(record: object) -> str:
+    return json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> list[str]:
+    """What went wrong, so that the other outputs are written all the same."""
     if str(path) == "-":
         sys.stdout.write(text)
-        return
+        return []
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise EnvironmentFault(f"{path} cannot be written ({error.strerror})") from error
+        return [f"{path} cannot be written ({error.strerror})"]
+    return []
 
 
-def _keep(folder: Path, audited: tuple[Audited, ...]) -> None:
-
+def _keep(folder: Path, audited: tuple[Audited, ...]) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, found in enumerate(audited, start=1):
@@ -153,7 +177,8 @@ def _keep(folder: Path, audited: tuple[Audited, ...]) -> None:
                 name = "".join(c if c.isalnum() or c in "-_" else "_" for c in found.name)[:80]
                 (folder / f"{number:03d}-{name}.py").write_text(found.adapted, encoding="utf-8")
     except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be written ({error.strerror})") from error
+        return [f"{folder} cannot be written ({error.strerror})"]
+    return []
 
 
 def _print(audited: tuple[Audited, ...]) -> None:

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def wheel_cache() -> Path:
-    """Where downloaded wheels are kept between builds."""
+    """Where downloaded wheels are kept between builds, beside models and whatever else the user's cache holds of us."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "move37"
 
 
@@ -186,6 +186,4 @@ def clean(
         engine.close()
     typer.echo(f"removed {containers} container(s), {images} image(s)")
     if everything:
-        import shutil
-
-        shutil.rmtree(wheel_cache(), ignore_errors=True)
+        reap.remove_wheels(wheel_cache())

@@ -19,15 +19,15 @@ from move37.app.text import bare, one_line
 from move37.app.views.campaign import CampaignView
 from move37.app.views.charts import campaigns_over_compute, training
 from move37.app.views.code import highlighted_difference
-from move37.app.views.compare import campaigns_table, comparison_of, first_choice, oldest_first
+from move37.app.views.compare import campaigns_table, comparable, comparison_of, first_choice, oldest_first
 
 MOST = 8  # experiments that are compared at once
 CAMPAIGNS = 12  # the newest ones; all can be chosen
 
 
 async def experiments(page: Page, ids: str) -> None:
-    """Any experiments of the home that measure the same: values in common groups, curves over each other, the
-    difference of two.
+    """Any experiments of the home that measure the same on the same data: values in common groups, curves over each
+    other, the difference of two.
     """
     view = await _with_others(page)
     options = {e.id: f"{e.id} {one_line(bare(e.name), 40)}" for e in view.experiments}
@@ -46,7 +46,7 @@ async def experiments(page: Page, ids: str) -> None:
 
 
 async def campaigns(hub: Hub, ids: str) -> None:
-    """Campaigns of the home, and the best value against compute for those of one task."""
+    """Campaigns of the home, and the best value against compute for those whose numbers compare."""
     every = {str(c.id): c for c in await hub.campaigns()}
     options = {i: f"{i}: {one_line(c.brief.task, 40)}, {c.status}" for i, c in reversed(every.items())}
     chosen = [i for i in dict.fromkeys(ids.split(",")) if i in every] or list(every)[-CAMPAIGNS:][::-1]
@@ -105,11 +105,11 @@ def _drawn_anew(
 
 
 async def _with_others(page: Page) -> CampaignView:
-    """The campaign with the experiments and curves of the newest others of its task."""
+    """The campaign with the experiments and curves of the newest others of its task and data."""
     own = await page.hub.view(page.campaign)
     newest = (await page.hub.campaigns())[::-1][:CAMPAIGNS]
     views = [await page.hub.view(c.id) for c in newest if c.id != own.campaign.id]
-    same = [v for v in views if v.metric == own.metric and v.campaign.brief.task == own.campaign.brief.task]
+    same = [v for v in views if comparable(v, own)]
     known = {e.id: e for v in (own, *same) for e in v.experiments}
     return replace(own, experiments=tuple(known.values()), curves=tuple(c for v in (own, *same) for c in v.curves))
 

@@ -18,6 +18,7 @@ from move37.app.text import one_line
 
 BATCH = 500  # metrics of one request
 KEY = "move37.id"
+CAMPAIGN = "move37.campaign"
 
 
 class MLflow:
@@ -29,20 +30,20 @@ class MLflow:
             self._client = MlflowClient(tracking_uri=address)
 
     def send(self, run: SinkRun) -> None:
-        """Replaces the run that an earlier export made of the same experiment. Raises `EnvironmentFault`."""
+        """Replaces the run that an earlier export made of the same home's experiment. Raises `EnvironmentFault`."""
         with _translated(f"MLflow does not take {run.id}"):
             self._send(run)
 
     def _send(self, run: SinkRun) -> None:
-        name = f"move37 campaign {run.campaign}"
-        found = self._client.get_experiment_by_name(name)
-        experiment = found.experiment_id if found else self._client.create_experiment(name)
-        for old in self._client.search_runs([experiment], f"tags.`{KEY}` = '{run.id}'"):
+        found = self._client.get_experiment_by_name(run.group)
+        experiment = found.experiment_id if found else self._client.create_experiment(run.group)
+        mine = f"tags.`{KEY}` = '{run.id}' and tags.`{CAMPAIGN}` = '{run.identity}'"
+        for old in self._client.search_runs([experiment], mine):
             self._client.delete_run(old.info.run_id)
         made = self._client.create_run(experiment, run_name=run.name)
         ident, now = made.info.run_id, int(time.time() * 1000)
         params = [Param(key, value[:500]) for key, value in run.settings.items() if value]
-        tags = [RunTag(KEY, run.id), RunTag("mlflow.note.content", run.notes)]
+        tags = [RunTag(KEY, run.id), RunTag(CAMPAIGN, run.identity), RunTag("mlflow.note.content", run.notes)]
         self._client.log_batch(ident, params=params, tags=tags)
         metrics = [Metric(_plain(p.metric), p.value, now, p.step) for p in run.points]
         for start in range(0, len(metrics), BATCH):

@@ -28,10 +28,16 @@ class SinkRun:
     id: str
     name: str
     campaign: int
+    identity: str  # of the campaign, among those of all homes that send to one place
     settings: Mapping[str, str]
     points: tuple[SinkPoint, ...]  # in the order of their steps
     notes: str  # hypothesis and verdict, Markdown
     source: str  # of the candidate, or ""
+
+    @property
+    def group(self) -> str:
+        """The campaign's name at a place that several homes send to."""
+        return f"move37 campaign {self.campaign} {self.identity}"
 
 
 class Sink(Protocol):
@@ -81,6 +87,7 @@ def _run(view: CampaignView, e: Experiment) -> SinkRun:
         id=e.id,
         name=e.name or e.id,
         campaign=e.campaign,
+        identity=view.campaign.identity,
         settings=settings,
         points=tuple(sorted(points, key=lambda p: (p.step, p.metric))),
         notes="\n\n".join(notes),

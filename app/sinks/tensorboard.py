@@ -1,13 +1,15 @@
-"""TensorBoard: a folder an experiment, scalars by step. Its words are not kept: see the report."""
+"""TensorBoard: a folder a campaign, one an experiment in it, scalars by step. Words are not kept: see the report."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from tensorboard.summary import Writer
 
+from move37.app.exits import BadInput
 from move37.app.sinks.sink import SinkRun
+
+EVENTS = "tfevents"  # in the name of each file that its writers make
 
 
 class TensorBoard:
@@ -17,10 +19,13 @@ class TensorBoard:
         self._folder = folder
 
     def send(self, run: SinkRun) -> None:
-        """The run's folder is written anew, so that exporting twice shows everything once."""
-        folder = self._folder / run.id
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        """The run's folder is written anew, so that exporting twice shows everything once.
+
+        Raises `BadInput` where the folder holds anything but events: it is somebody else's.
+        """
+        folder = self._folder / run.group.replace(" ", "-") / run.id
+        _cleared(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         writer = Writer(str(folder))
         for point in run.points:
             writer.add_scalar(point.metric, point.value, point.step)
@@ -28,6 +33,15 @@ class TensorBoard:
 
     def close(self) -> None:
         """Each run is written when it is sent."""
+
+
+def _cleared(folder: Path) -> None:
+    """Remove the events of an earlier export."""
+    old = list(folder.iterdir()) if folder.is_dir() else []
+    if other := next((p for p in old if p.is_symlink() or not p.is_file() or EVENTS not in p.name), None):
+        raise BadInput(f"{folder} holds {other.name}, which no export wrote: name another place")
+    for path in old:
+        path.unlink()
 
 
 def open_sink(name: str, place: str) -> TensorBoard:

@@ -29,8 +29,8 @@ class Wandb:
             raise EnvironmentFault(f"{self._module.__name__} does not take {run.id} ({said})") from error
 
     def _send(self, run: SinkRun) -> None:
-        config = {"id": run.id, "campaign": run.campaign, "notes": run.notes, **run.settings}
-        self._module.init(project=self._project, name=f"{run.id} {run.name}", config=config)
+        config = {"id": run.id, "campaign": run.campaign, "identity": run.identity, "notes": run.notes, **run.settings}
+        self._module.init(project=self._project, name=f"{run.id} {run.name} {run.identity}", config=config)
         for step, points in groupby(run.points, key=lambda p: p.step):
             self._module.log({p.metric: p.value for p in points}, step=step)
         self._module.finish()

@@ -34,6 +34,11 @@ def first_choice(view: CampaignView) -> list[str]:
     return [i for i in (beside, best) if i]
 
 
+def comparable(one: CampaignView, other: CampaignView) -> bool:
+    """Whether values of both may stand in one group: the same task, data and metric."""
+    return one.metric == other.metric and one.campaign.comparable_by == other.campaign.comparable_by
+
+
 def comparison_of(found: Sequence[Experiment], metric: Metric) -> list[Section]:
     """The primary metric by groups, each with its difference to the first; other metrics, costs, what each believed."""
     believed = _beliefs(found, metric)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from move37.agents.ledger import source_of
+from move37.agents.search.plans import was_changed
 from move37.lab.forecasts import Refusals, Skill
 from move37.lab.foresight import foresight
 from move37.lab.numbers import signed
@@ -12,7 +14,8 @@ from move37.lab.records import Experiment, Metric
 
 def foresight_lines(experiments: Sequence[Experiment], metric: Metric) -> list[str]:
     """One line an author, and one about the Critic's refusals; none before there are numbers."""
-    found = foresight(experiments, metric)
+    changed = {e.id for e in experiments if e.hypothesis and was_changed(e.hypothesis.plan, source_of(e))}
+    found = foresight(experiments, metric, changed=changed)
     lines = [_skill(s, metric) for s in found.skills]
     return [*lines, *_refusals(found.refusals)]
 

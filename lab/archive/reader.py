@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from move37.lab.archive.message import Message
 from move37.lab.errors import ArchiveCorrupt, ArchiveError, UnknownExperiment
 from move37.lab.records import Brief, Experiment, StageRecord
 
+IDENTITY = "identity"  # the fact of a campaign that was drawn when it began
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
@@ -27,6 +30,17 @@ class Campaign:
     started_at: str
     finished_at: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # schedule, what was shortened, versions, costs
+
+    @property
+    def comparable_by(self) -> tuple[str, str]:
+        """The task and the digest of its data: numbers of campaigns compare where both are equal."""
+        return self.brief.task, str(self.facts.get("task_digest") or "")
+
+    @property
+    def identity(self) -> str:
+        """What tells it from every home's other campaigns: numbers begin at 1 in each home."""
+        known = f"{self.started_at} {self.facts.get(IDENTITY, '')}"
+        return hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

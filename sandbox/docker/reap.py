@@ -7,7 +7,9 @@ daemon that was itself killed left over.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -63,3 +65,9 @@ async def remove_images(engine: Engine) -> int:
     for image in found:
         await engine.remove_image(image)
     return len(found)
+
+
+def remove_wheels(cache: Path) -> None:
+    """Remove every folder of wheels that a build kept there; what else lies in `cache`, models too, is not ours."""
+    for folder in cache.glob("wheels-*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -153,8 +153,8 @@ class Remembered:
     async def remember_principle(self, principle: RecordedPrinciple) -> None:
         self.believed.append(principle)
 
-    async def forget_principle(self, id: str) -> None:
-        self.believed = [p for p in self.believed if p.id != id]
+    async def forget_principle(self, id: str, *, task: str = "", data: str = "") -> None:
+        self.believed = [p for p in self.believed if (p.id, p.task, p.data) != (id, task, data)]
 
     async def paper(self, key: str) -> tuple[Entry, ...]:
         return ()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,13 +97,44 @@ def test_a_model_cannot_rewrite_the_records_principles_or_rest_on_nothing() -> N
 ids = st.sampled_from(["", "P1", "P2", "gla@delta", "P9"])
 
 
-@given(st.lists(ids, max_size=20))
+@given(st.lists(ids, min_size=1, max_size=20))
 def test_no_revision_holds_two_principles_of_one_id_or_too_many(given_ids: list[str]) -> None:
     before = [held("P1"), held("P2"), held("gla@delta", author="record")]
     reply = Principles(principles=[said(f"Sentence number {n}.", "c1-001", id=i) for n, i in enumerate(given_ids)])
     after = revised(before, reply, author="scripted", experiments=EXPERIMENTS)
     assert len({p.id for p in after}) == len(after)
     assert sum(p.author == "scripted" and not p.struck for p in after) == len(given_ids) <= MOST
+
+
+@given(st.sets(st.sampled_from([f"P{n}" for n in range(1, 30)])), st.integers(1, MOST))
+def test_an_id_is_given_once_in_a_home_whoever_had_it_and_whatever_became_of_it(taken: set[str], wanted: int) -> None:
+    reply = Principles(principles=[said(f"Sentence number {n}.", "c1-001") for n in range(wanted)])
+    after = revised([], reply, author="scripted", experiments=EXPERIMENTS, taken=taken)
+    assert len({p.id for p in after}) == wanted and taken.isdisjoint(p.id for p in after)
+
+
+@pytest.mark.parametrize("said_of", [[], [said("Because I say so.", "c7-777")]])
+def test_an_answer_that_holds_nothing_strikes_only_what_it_gives_reasons_against(said_of: list[Kept]) -> None:
+    before = [held("P1"), held("P2"), held("gla@delta", author="record")]
+    for reasons in ({}, {"P1": "c1-003 says no"}):
+        with pytest.raises(ModelReplyInvalid, match="no reason against each of the 2"):
+            revised(before, Principles(principles=said_of, struck=reasons), author="scripted", experiments=EXPERIMENTS)
+    each = Principles(principles=said_of, struck={"P1": "c1-003 says no", "P2": "so does c1-002"})
+    after = revised(before, each, author="scripted", experiments=EXPERIMENTS)
+    assert {p.id: p.struck for p in after} == {"gla@delta": "", **each.struck}
+
+
+async def test_an_empty_answer_is_told_and_a_struck_id_is_not_given_again(tmp_path: Path) -> None:
+    first = Principles(principles=[said("A floor under the decay helps gated models.", "c1-001")])
+    struck = Principles(struck={"P1": "c1-002 says no"})
+    again = Principles(principles=[said("A gate helps models without a floor.", "c1-003")])
+    client, limits = a_script(Principles=[first, Principles(), struck, again]), ConversationLimits(reflect_every=2)
+    context, events = a_context(tmp_path, client, budget=8, workers=1, task=OneGeneration(), limits=limits)
+    await campaign.run(context)
+    history = stored.history(context.archive)
+    held_by = [[(p.id, bool(p.struck)) for p in r.principles if p.author == "scripted"] for r in history]
+    assert held_by == [[("P1", False)], [("P1", True)], [("P2", False)]]
+    assert any(isinstance(e, Notice) and "revised no principle: it holds no principle" in e.text for e in events)
 
 
 class OneGeneration(Arithmetic):

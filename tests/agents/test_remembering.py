@@ -10,12 +10,15 @@ import pytest
 
 from move37.agents import campaign, context_builder
 from move37.agents.open_experiment import open_experiment
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES
 from move37.lab.effects import effect_between
 from move37.lab.judging.checked import Checked, Fingerprint
-from move37.lab.records import BITS_PER_BYTE, Candidate, Experiment, Role
+from move37.lab.records import BITS_PER_BYTE, Candidate, Experiment, ExperimentStatus, Role, Stage
 from move37.memory.records import Recollection, Situation
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script, numbered_proposal
 from tests.agents.scripted import a_report
+from tests.builders import a_candidate, a_hypothesis
 
 USED = {"class Mixer: linear": ("linear_attention",), "class Mixer: gated_delta": ("gated_delta_rule",)}
 
@@ -50,6 +53,19 @@ async def test_a_lesson_holds_every_field_of_the_analysis_and_the_effect_of_the_
     assert effect is not None and lesson.effects.parent.gain == pytest.approx(effect.value)
     worst_case = min(e.value for e in against.values() if e is not None)
     assert lesson.effects.best.gain == pytest.approx(worst_case)  # against the best one, not the mean of all
+
+
+def test_what_ran_counts_as_tried_where_the_debugger_changed_what_was_planned(tmp_path: Path) -> None:
+    context, _ = a_context(tmp_path)
+    planned, ran = BASELINES["gated_delta"], BASELINES["gla"]
+    for number, genome in ((1, ran), (2, planned)):
+        ident = context.archive.begin_experiment(1, number, Role.CANDIDATE).id
+        context.archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": a_hypothesis(plan=planned.to_json())})
+        file = {"candidate": a_candidate(source=emit(genome, name="x"))}
+        context.archive.finish_stage(ident, Stage.CANDIDATE, file, status=ExperimentStatus.MEASURED)
+    ctx, _ = open_experiment(context, context.archive.begin_experiment(1, 3, Role.CANDIDATE), lambda: "")
+    tried = context_builder.at_stage(ctx).tried_plans
+    assert sorted(tried) == sorted([planned.to_json(), ran.to_json(), planned.to_json()])
 
 
 async def test_memory_is_asked_by_fields_and_told_what_everybody_has_read(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from move37.app.commands import audit as judging
+from move37.lab.audit.run import Audited
 from tests.app.conftest import Move37
 from tests.lab.audit.programs import OWN, UNTESTABLE
 
@@ -57,3 +59,32 @@ def test_wrong_use_is_one_line_with_status_2(tmp_path: Path, move37: Move37, arg
     (tmp_path / "x.py").write_text(OWN)
     answer = move37("audit", *arguments)
     assert answer.status == 2 and answer.err.count("\n") == 1 and answer.out == ""
+
+
+@pytest.mark.parametrize("flag", ["--json", "--markdown", "--html", "--keep"])
+@pytest.mark.parametrize("place", ["file/out", "loop", "x" * 300, "/proc/out"])
+def test_an_output_that_cannot_be_written_is_heard_of_before_anything_is_judged(
+    tmp_path: Path, move37: Move37, monkeypatch: pytest.MonkeyPatch, flag: str, place: str
+) -> None:
+    monkeypatch.setattr(judging, "_audit", None)  # whoever got so far would end in a TypeError
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "x.py").write_text(OWN)
+    answer = move37("audit", "x.py", "--sandbox", "process", flag, place)
+    assert answer.status == 2 and answer.err.count("\n") == 1 and "cannot be written" in answer.err
+
+
+def test_one_output_that_fails_at_the_end_leaves_the_others_and_the_table(
+    tmp_path: Path, move37: Move37, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def while_the_folder_goes_away(*_: object) -> tuple[Audited, ...]:
+        (tmp_path / "gone").rmdir()
+        return ()
+
+    monkeypatch.setattr(judging, "_audit", while_the_folder_goes_away)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "x.py").write_text(OWN)
+    answer = move37("audit", "x.py", "--markdown", "gone/a.md", "--html", "a.html", "--json", "a.json")
+    assert answer.status == 3 and "gone/a.md cannot be written" in answer.err and "0 programs" in answer.out
+    assert json.loads((tmp_path / "a.json").read_text())["programs"] == [] and (tmp_path / "a.html").exists()
+    assert not (tmp_path / "a.md").exists()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from move37.app import resuming
+from move37.app.campaign_facts import watched
 from move37.app.exits import BadInput
 from move37.app.resuming import SpentSoFar
 from move37.app.settings import Settings, load
@@ -88,6 +89,20 @@ def test_the_sandbox_is_the_one_it_began_in_unless_another_is_named(
 def test_who_waited_for_a_word_waits_again_unless_another_mode_is_named(
     flags: dict[str, Any], before: str, then: str, told: bool
 ) -> None:
-    settings, sentence = resuming.approval(given(**flags), {"approve": before})
+    settings, sentence = resuming.watching(given(**flags), {"approve": before})
     assert settings.campaign.approve == then and bool(sentence) == told
-    assert resuming.approval(given(), {})[0].campaign.approve == "never"  # of a campaign that is older than this
+    assert resuming.watching(given(), {})[0].campaign.approve == "never"  # of a campaign that is older than this
+
+
+LEFT = {"approve": "code", "approval_timeout": 43_200.0, "notify": "http://127.0.0.1:9/x", "workers": 2}
+NAMED = {"approve": "promotions", "approval_timeout": "90s", "notify": "say done", "workers": 3}
+
+
+@pytest.mark.parametrize("flag", [None, *NAMED])
+def test_how_it_was_watched_stays_but_for_what_is_named(flag: str | None) -> None:
+    """Also where a file says something else: it did when the campaign began."""
+    Path("move37.toml").write_text('approve = "auto"\napproval_timeout = "1h"\nnotify = "say file"\nworkers = 1\n')
+    settings = given(**({flag: NAMED[flag]} if flag else {}))
+    kept = watched(resuming.watching(settings, LEFT)[0])
+    assert kept == LEFT | ({flag: watched(settings)[flag]} if flag else {})
+    assert watched(resuming.watching(settings, {})[0]) == watched(settings)  # of a campaign that is older than this

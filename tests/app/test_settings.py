@@ -11,9 +11,11 @@ import pytest
 
 from move37.app.commands.run import campaign
 from move37.app.exits import BadInput
-from move37.app.settings import Settings, load
+from move37.app.settings import Settings, load, unknown_variables
 from move37.app.sources import SECTIONS, Sources
 from move37.lab.scale import SMALL
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -270,3 +272,17 @@ def test_a_key_reaches_its_room_from_the_environment_and_from_the_file(
 
 def test_every_key_is_among_those(tmp_path: Path) -> None:
     assert {row[0] for row in WRITTEN} == {key for keys, _ in guided() for key in keys}
+
+
+def test_every_variable_that_is_documented_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of compose.yaml, too: a name that is none ends the worker, or costs each command a line."""
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "compose.yaml", "install.sh"))]
+    names = {name for file in files for name in re.findall(r"\bMOVE37_[A-Z0-9_]*[A-Z0-9]", file.read_text())}
+    assert {"MOVE37_API_KEY", "MOVE37_DEVICE", "MOVE37_MEMORY__URL"} <= names
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    assert unknown_variables() == []
+    for name in names:
+        section, _, key = name.removeprefix("MOVE37_").lower().partition("__")
+        kind = Sources.model_fields[section].annotation if key else None
+        assert kind is None or key in kind.model_fields, name  # type: ignore[union-attr]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from move37.app.limits import change_of
 from move37.app.units import count, dollars, seconds, spell_count, spell_seconds
 
 
@@ -25,6 +28,27 @@ def test_counts(text: str, value: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         seconds(text)
+
+
+@given(st.integers(0, 10**12), st.sampled_from(",_"))
+def test_a_number_with_its_thousands_apart_is_that_number(value: int, sign: str) -> None:
+    assert count(f"{value:,}".replace(",", sign)) == value
+
+
+@given(st.from_regex(r"[0-9]{1,4}([,_][0-9]{1,4}){1,3}(\.[0-9]{1,3})?[km]?", fullmatch=True))
+@example("1,5m")
+@example("1,5")
+@example("1,50k")
+@example("1_5")
+@example("1500,000")
+def test_a_sign_anywhere_but_before_three_digits_is_refused_with_a_form_that_works(text: str) -> None:
+    first, *rest = re.split("[,_]", re.sub(r"(\.\d+)?[km]?$", "", text))
+    apart = len(first) <= 3 and all(len(part) == 3 for part in rest) and len(set(re.findall("[,_]", text))) == 1
+    if not apart:
+        with pytest.raises(ValueError, match=r"write .* 1\.5m") as refused:
+            count(text)
+        with pytest.raises(ValueError, match=re.escape(str(refused.value))):
+            change_of(f"tokens {text}")
 
 
 @given(st.text(max_size=12))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from move37.agents.search.codegen import emit
+from move37.agents.search.grammar import BASELINES
 from move37.app.views.foresight import foresight_lines
 from move37.lab.foresight import foresight, screened_effect
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Forecast, Role
-from tests.builders import a_hypothesis, a_measurement
+from tests.builders import a_candidate, a_hypothesis, a_measurement
 
 
 def an_experiment(ident: str, value: float, *, base: str = "", refused: str = "", steps: int = 100) -> Experiment:
@@ -51,3 +53,14 @@ def test_who_predicts_is_scored_and_refusals_that_were_tried_are_counted() -> No
     assert (found.refusals.tried, found.refusals.worse, found.refusals.accepted) == (1, 1, 4)
     told = foresight_lines([BASE, *accepted, *refused], BITS_PER_BYTE)
     assert "skill +" in told[0] and "1 lost against" in told[1] and "0 of 4" in told[1]
+
+
+def test_a_forecast_for_a_mixer_that_never_ran_is_not_scored() -> None:
+    """The Debugger's file, or one that a wish changed, has another genome than the plan that was predicted."""
+    planned, ran = (emit(BASELINES[name], name=name) for name in ("gated_delta", "gla"))
+    whole = an_experiment("c1-001", 2.9, base="c1-gla")
+    assert whole.hypothesis is not None
+    whole = replace(whole, hypothesis=replace(whole.hypothesis, plan=BASELINES["gated_delta"].to_json()))
+    for source, scored in ((planned, True), (ran, False), ("class Mixer: ...", True)):
+        found = foresight_lines([BASE, replace(whole, candidate=a_candidate(source=source))], BITS_PER_BYTE)
+        assert bool(found) == scored, source

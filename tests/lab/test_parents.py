@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.agents.ledger import leaderboard
 from move37.lab import claims
-from move37.lab.parents import draw_parents, effect_of
+from move37.lab.parents import Parent, draw_key, draw_parents, effect_of
 from move37.lab.records import BITS_PER_BYTE, Comparison, Experiment, ExperimentStatus, Role
 from tests.builders import a_candidate, a_measurement
 
@@ -83,6 +84,60 @@ def test_the_second_parent_is_the_best_of_another_kind() -> None:
 def test_banned_ones_are_never_drawn_and_pinned_ones_always() -> None:
     assert all("c1-000" not in drawn(n, banned=("c1-000",)) for n in range(50))
     assert all(drawn(n, pinned=("c1-005",))[0] == "c1-005" for n in range(20))
+
+
+def campaigns(count: int, children: int = 0) -> list[Experiment]:
+    """As many campaigns with the same three baselines, and candidates of the first that were built on one of each."""
+    files = [an_experiment("", 2.5 + n / 10, role=Role.BASELINE, family=f"f{n}") for n in range(3)]
+    found = [replace(e, id=f"c{c}-{e.family}", campaign=c) for c in range(1, count + 1) for e in files]
+    made = [replace(an_experiment(f"c1-{n:03d}", 2.4), parents=(f"c{n % count + 1}-f0",)) for n in range(children)]
+    return [*found, *made]
+
+
+@given(st.integers(2, 4), st.integers(0, 6), st.integers(1, 500))
+def test_baselines_of_several_campaigns_are_drawn_as_those_of_one(count: int, children: int, number: int) -> None:
+    """Their children, whichever campaign's they name, are counted together."""
+    one, several = (
+        draw_parents(campaigns(n, children), metric=BITS_PER_BYTE, seed=0, number=number, count=3) for n in (1, count)
+    )
+    assert [(name(p.experiment), p.why) for p in one] == [(name(p.experiment), p.why) for p in several]
+    assert {p.experiment[:2] for p in several if "-f" in p.experiment} <= {f"c{count}"}
+
+
+def name(ident: str) -> str:
+    return ident.partition("-")[2]
+
+
+@pytest.mark.parametrize("ident", [e.id for e in campaigns(3, children=2)])
+def test_any_id_of_equal_baselines_bans_or_pins_the_one_that_stands_for_them(ident: str) -> None:
+    crowd = campaigns(3, children=2)
+    (pinned, _) = draw_parents(crowd, metric=BITS_PER_BYTE, seed=0, number=1, pinned=[ident])
+    assert name(pinned.experiment) == name(ident)
+    rest = draw_parents(crowd, metric=BITS_PER_BYTE, seed=0, number=1, banned=[ident], count=9)
+    assert len(rest) == 4 and name(ident) not in [name(p.experiment) for p in rest]
+
+
+def test_a_leaderboard_has_one_row_for_what_several_campaigns_measured() -> None:
+    rows = leaderboard(campaigns(3, children=2), BITS_PER_BYTE)[100]
+    assert sorted(row.experiment for row in rows) == ["c1-000", "c1-001", "c3-f0", "c3-f1", "c3-f2"]
+
+
+def test_the_first_campaign_draws_as_before_and_a_later_one_draws_otherwise() -> None:
+    """With one seed, experiment n of the second campaign had the draws of experiment n of the first."""
+    assert {draw_key(7, n, 1) for n in range(9)} == {f"7:{n}" for n in range(9)}
+    every = [draw_key(seed, n, c) for seed in range(3) for n in range(1, 30) for c in range(1, 5)]
+    assert len({*every}) == len(every)
+    crowd = campaigns(1)
+    drawn_by = [
+        [tuple(p.experiment for p in _drawn(crowd, number, campaign)) for number in range(1, 30)]
+        for campaign in (1, 2, 3)
+    ]
+    assert drawn_by[0] == [tuple(p.experiment for p in _drawn(crowd, number)) for number in range(1, 30)]
+    assert drawn_by[0] != drawn_by[1] != drawn_by[2]
+
+
+def _drawn(crowd: list[Experiment], number: int, campaign: int = 1) -> tuple[Parent, ...]:
+    return draw_parents(crowd, metric=BITS_PER_BYTE, seed=7, number=number, campaign=campaign)
 
 
 def test_a_failed_experiment_is_no_parent() -> None:

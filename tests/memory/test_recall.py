@@ -32,7 +32,8 @@ from move37.memory.export import lines, read_lines
 from move37.memory.minilm import MiniLM
 from move37.memory.parcels import packed, unpacked
 from move37.memory.recall import Memory
-from move37.memory.schema import ANALYSES
+from move37.memory.records_to_vectors import principle_points
+from move37.memory.schema import ANALYSES, PRINCIPLES, principle_id
 from tests.memory.conftest import a_lesson, an_entry, effects
 from tests.shortened import slow_but
 
@@ -153,6 +154,34 @@ async def test_principles_are_rewritten_recalled_and_struck(memory: Memory):
     assert (found.claim, found.supports, found.contradicts) == (second.text, ("e1", "e2"), ("e3",))
     await memory.forget_principle("1")
     assert await memory.principles() == ()
+
+
+async def test_principles_of_one_id_live_beside_each_other_in_each_task_and_data(memory: Memory):
+    """Every task's first principle is P1, and an operator in a family is called alike on every text."""
+    places = [("mixers", "aa"), ("mixers", "bb"), ("program:x", "cc")]
+    kept = [RecordedPrinciple(id="P1", text=f"Gates help in {t} {d}.", task=t, data=d) for t, d in places]
+    for one in [*kept, *kept]:
+        await memory.remember_principle(one)
+    assert sorted((p.task, p.data) for p in await memory.principles()) == places
+    await memory.forget_principle("P1", task="mixers", data="aa")
+    assert sorted((p.task, p.data) for p in await memory.principles()) == places[1:]
+
+
+async def test_a_principle_that_an_older_version_kept_is_replaced_and_struck_in_its_own_task(memory: Memory):
+    old = RecordedPrinciple(id="P1", text="Gates help.", task="mixers")
+    for strike in (False, True):
+        (point,) = principle_points([old], memory.index().embedder)
+        memory.index().store.upsert(PRINCIPLES, [replace(point, id=principle_id("P1"))])
+        other = replace(old, task="program:x", data="cc")
+        await memory.remember_principle(other)
+        assert len(await memory.principles()) == 2, "of another task"
+        if strike:
+            await memory.forget_principle("P1", task="mixers", data="aa")
+            assert await memory.principles() == (other,)
+        else:
+            await memory.remember_principle(now := replace(old, data="aa"))
+            assert {*(await memory.principles())} == {now, other}
+            await memory.forget_principle("P1", task="mixers", data="aa")
 
 
 async def test_a_situation_asks_in_the_words_of_symptoms(memory: Memory):

@@ -23,13 +23,14 @@ from move37.app.views.charts.shared import (
     words,
 )
 from move37.app.views.discoveries import CandidateEvidence, binomial_range, evidence_over_compute
-from move37.app.views.leaderboard import heading
+from move37.app.views.leaderboard import ComparisonTerms, heading
 from move37.app.views.search import (
     SearchPoint,
     best_at,
     screening_terms,
     trials,
 )
+from move37.lab.records import Metric
 
 
 def progress(view: CampaignView) -> Chart | None:
@@ -121,24 +122,28 @@ def _by_luck(found: Sequence[CandidateEvidence]) -> list[Figure]:
 
 
 def campaigns_over_compute(views: Sequence[CampaignView]) -> list[Chart]:
-    """Best so far against compute: campaigns of one task whose screens share their terms, over each other."""
-    tasks: dict[tuple[str, str, str], list[CampaignView]] = {}
+    """Best so far against compute: campaigns of one task and text whose screens share their terms, over each other."""
+    found: dict[tuple[tuple[str, str], Metric, ComparisonTerms], list[CampaignView]] = {}
     for view in views:
         terms = screening_terms(view)
         if terms is not None:
-            tasks.setdefault((view.campaign.brief.task, view.metric.name, heading(terms)), []).append(view)
+            found.setdefault((view.campaign.comparable_by, view.metric, terms), []).append(view)
     charts = []
-    for (task, _, where), mine in tasks.items():
+    for ((task, digest), metric, terms), mine in found.items():
+        beside = [key for key in found if key[0][0] == task]
+        where = heading(terms, [other for _, _, other in beside])
+        if any(other != digest and at == terms for (_, other), _, at in beside):  # nothing else tells them apart
+            where += ", data " + " ".join(w for w in (mine[0].campaign.brief.corpus or "", digest[:8]) if w)
         data = [_best_line(view, COLOURS[i % len(COLOURS)]) for i, view in enumerate(mine)]
         layout = {
             "height": 380,
             "xaxis": {"title": {"text": "seconds of training and scoring"}, "rangemode": "tozero"},
-            "yaxis": quality_axis(mine[0].metric),
+            "yaxis": quality_axis(metric),
             "legend": LEGEND,
         }
         title, note = f"{words(task)}: best so far, {where}", "One seed each."
-        rival = best_at([b for v in mine for b in v.baselines], mine[0].metric, screening_terms(mine[0]))
-        if rival is not None and (noise := noise_of(mine[0].metric)):
+        rival = best_at([b for v in mine for b in v.baselines], metric, terms)
+        if rival is not None and (noise := noise_of(metric)):
             layout["shapes"] = [band_shape("y", rival[1].mean - noise, rival[1].mean + noise)]
             note += f" The band is the noise of {label(rival[0])}."
         charts.append(Chart(title=title, note=note, figure={"data": data, "layout": layout}, wide=True))

@@ -17,12 +17,13 @@ from move37.agents.research_context import OperatorFacts, TaskCard
 from move37.agents.search import researcher
 from move37.agents.search.agent import SIGNATURE
 from move37.agents.search.analyst import Compared
-from move37.agents.search.codegen import genome_of
+from move37.agents.search.codegen import genome_of, operators_of
 from move37.agents.search.grammar import BASELINES, from_json, operators_in
-from move37.lab.records import COMBINED_SCORE, Effect, Effects, GateResult, Measurement
+from move37.agents.search.plans import was_changed
+from move37.lab.records import COMBINED_SCORE, Effect, Effects, Forecast, GateResult, Measurement
 from move37.memory import records as memory
 from move37.memory.records import DeadEnd, Newness, Posterior, Precedent, Recollection
-from tests.agents.search.views import accepted_as, ask, known, opening, parent, refused, with_plan
+from tests.agents.search.views import accepted_as, ask, changed, known, opening, parent, refused, with_plan
 
 OBJECTION = Critique(accept=False, ground="contradiction", reason="it failed twice")
 
@@ -39,6 +40,12 @@ def operators(offer: Proposals) -> set[str]:
 
 def test_it_signs_as_a_search() -> None:
     assert SIGNATURE == "designer (evolutionary search, no language model)"
+
+
+def test_one_number_in_two_campaigns_of_a_home_is_two_proposals() -> None:
+    """The search drew by the brief's seed and the number alone, so that a second campaign began as the first."""
+    offers = [[plan_of(ask(Proposals, opening(number=n, campaign=c))) for n in range(1, 6)] for c in (1, 2)]
+    assert offers[0] == [plan_of(ask(Proposals, opening(number=n))) for n in range(1, 6)] != offers[1]
 
 
 # Researcher --------------------------------------------------------------------------------------------------
@@ -342,6 +349,26 @@ def test_the_lesson_is_about_the_change_against_its_parent(value: float, word: s
     report = ask(Report, accepted_as(offer), results)
     assert word in report.lesson and "b-mamba2" in report.lesson and "b-mamba2" in report.seen
     assert ("fresh seeds" in report.next) == (value > 0)
+
+
+@pytest.mark.parametrize("name", ["retention", "gla", "gated_delta", "delta", "ssd"])
+def test_the_analyst_speaks_of_the_mixer_that_ran_and_not_of_the_plan(name: str) -> None:
+    """The Debugger took a part out: the planned mixer was never measured, and nothing was predicted of the other."""
+    plan = BASELINES[name]
+    offer = with_plan(ask(Proposals, opening()), plan.to_json())
+    forecast = Forecast(author="Researcher", effect=0.05, low=0.0, high=0.1)
+    stage = accepted_as(offer)
+    assert stage.context.hypothesis is not None
+    stage = changed(stage, hypothesis=replace(stage.context.hypothesis, forecasts=(forecast,)))
+    source = ask(Code, accepted_as(offer)).source
+    fix = ask(Fix, stage, refused(source, "finite"))
+    assert not fix.give_up and was_changed(plan.to_json(), fix.source) and not was_changed(plan.to_json(), source)
+    numbers: dict[str, Any] = {"measurements": (number("bits_per_byte", 2.61),), "effects": gained(-0.2)}
+    numbers["baselines"] = {"gated_delta_net": (number("bits_per_byte", 2.58),)}
+    told, as_planned = (ask(Report, stage, Results(source=s, **numbers)) for s in (fix.source, source))
+    assert f"The mixer had {', '.join(operators_of(fix.source))}." in told.why
+    assert "changed before it ran" in told.why and "Predicted was" not in told.why
+    assert "Predicted was" in as_planned.why and f"had {', '.join(operators_of(source))}." in as_planned.why
 
 
 def test_the_analyst_does_not_call_an_unknown_metric_better() -> None:

@@ -46,7 +46,8 @@ def test_tensorboard_reads_it_back_once_however_often_it_is_sent(move37: Move37,
     for _ in range(2):
         answer = move37("--home", str(home), "export", "--to", f"tensorboard:{tmp_path}")
         assert answer.status == 0 and "19 experiments" in answer.out
-    events = EventAccumulator(str(tmp_path / "c1-001"))
+    (folder,) = tmp_path.glob("move37-campaign-1-*/c1-001")
+    events = EventAccumulator(str(folder))
     events.Reload()
     tags = events.Tags()["tensors"] or events.Tags()["scalars"]
     loss = next(tag for tag in tags if tag.startswith("training_loss"))
@@ -66,14 +67,49 @@ def test_mlflow_reads_it_back_and_a_second_export_replaces_the_first(
         answer = move37("--home", str(home), "export", "--to", f"mlflow:{tmp_path / 'mlruns'}")
         assert answer.status == 0, answer.err
     client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
-    experiment = client.get_experiment_by_name("move37 campaign 1")
-    assert experiment is not None
+    (experiment,) = (e for e in client.search_experiments() if e.name.startswith("move37 campaign 1 "))
     runs = client.search_runs([experiment.experiment_id], max_results=100)
     assert len(runs) == 19
     run = next(r for r in runs if r.data.tags["move37.id"] == "c1-001")
     assert run.data.params["family"] == "gla" and run.data.tags["mlflow.note.content"]
     name = next(k for k in run.data.metrics if k.startswith("training_loss"))
     assert [m.value for m in client.get_metric_history(run.info.run_id, name)] == [4.0, 3.0, 2.0]
+
+
+def test_two_homes_share_a_place_and_neither_removes_what_the_other_sent(
+    move37: Move37, home: Path, tmp_path: Path
+) -> None:
+    """The first campaign of every home is number 1, its first candidate c1-001."""
+    other = tmp_path / "other"
+    a_whole_campaign(other)
+    for kind in ("tensorboard", "mlflow"):
+        pytest.importorskip(kind)
+        for sender in (home, other, home):
+            answer = move37("--home", str(sender), "export", "--to", f"{kind}:{tmp_path / kind}")
+            assert answer.status == 0, answer.err
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=(tmp_path / "mlflow").as_uri())
+    kept = [client.search_runs([e.experiment_id]) for e in client.search_experiments() if "move37" in e.name]
+    assert [len(runs) for runs in kept] == [19, 19]
+    assert len(list((tmp_path / "tensorboard").glob("*/c1-001/*tfevents*"))) == 2
+
+
+@pytest.mark.parametrize("name", ["candidate.py", "weights/seed-0.pt"])
+def test_a_folder_of_something_else_is_left_as_it_is(move37: Move37, home: Path, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("tensorboard")
+    to = ("--home", str(home), "export", "--to", f"tensorboard:{tmp_path}")
+    assert move37(*to).status == 0
+    (folder,) = tmp_path.glob("move37-campaign-1-*/c1-001")
+    files = [
+        place / name for place in (tmp_path / "c1-001", folder)
+    ]  # the first is what `finalize --out` may have made
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    answer = move37(*to)
+    assert answer.status == 2 and answer.err.count("\n") == 1 and "name another place" in answer.err
+    assert [file.read_text() for file in files] == ["mine", "mine"]
 
 
 @pytest.mark.parametrize("place", ["mlflow:http://127.0.0.1:9/", "mlflow:FILE/runs", "tensorboard:FILE/runs"])

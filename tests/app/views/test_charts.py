@@ -26,6 +26,7 @@ from move37.app.views.charts import (
 from move37.app.views.charts.costs import ticks
 from move37.app.views.charts.family import _places
 from move37.app.views.charts.shared import BAND, Chart
+from move37.app.views.compare import comparable
 from move37.app.views.curves import scatter, smoothed
 from move37.app.views.discoveries import binomial_range
 from move37.app.views.lineage import depths
@@ -189,3 +190,36 @@ def test_on_a_phone_a_long_legend_leaves_its_plot_the_height_it_has(view: Campai
     assert chart is not None
     many = replace(chart, figure={"data": chart.figure["data"] * 3, "layout": chart.figure["layout"]})
     assert narrow(many).figure["layout"]["height"] > narrow(chart).figure["layout"]["height"]
+
+
+def on_other_terms(view: CampaignView, **changes: object) -> CampaignView:
+    """The campaign with every value taken otherwise."""
+    taken = (
+        replace(e, measurements=tuple(replace(m, **changes) for m in e.measurements))  # type: ignore[arg-type]
+        for e in view.experiments
+    )
+    return replace(view, campaign=replace(view.campaign, id=2), experiments=tuple(taken))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scale": "4x128h4-16x256"}, {"device": "gpu"}, {"width": 256}, {"total_steps": 9}]
+)
+def test_campaigns_on_different_terms_share_no_axis(view: CampaignView, changes: dict[str, object]) -> None:
+    charts = campaigns_over_compute([view, on_other_terms(view, **changes)])
+    assert len(charts) == 2 and charts[0].title != charts[1].title
+    assert [len(c.figure["data"]) for c in charts] == [1, 1]
+
+
+def test_campaigns_on_different_texts_share_no_axis_and_are_not_ranked_together(view: CampaignView) -> None:
+    other = on_data(view, "0123456789ab", "/texts/mine.txt")
+    charts = campaigns_over_compute([view, other, on_data(view, "0123456789ab", "/texts/mine.txt")])
+    assert sorted(len(c.figure["data"]) for c in charts) == [1, 2] and charts[0].title != charts[1].title
+    assert "/texts/mine.txt 01234567" in charts[1].title
+    assert comparable(view, view) and not comparable(view, other) and not comparable(other, view)
+
+
+def on_data(view: CampaignView, digest: str, corpus: str) -> CampaignView:
+    brief = replace(view.campaign.brief, corpus=corpus)
+    return replace(
+        view, campaign=replace(view.campaign, brief=brief, facts={**view.campaign.facts, "task_digest": digest})
+    )

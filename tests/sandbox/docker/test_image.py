@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from move37.sandbox.docker.build import pack, split_name
+from move37.sandbox.docker.build import download_wheels, pack, recipe_of_wheels, split_name
 from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
     RECIPE_FILES,
@@ -18,6 +18,7 @@ from move37.sandbox.docker.image import (
     recipe,
     tag,
 )
+from move37.sandbox.docker.reap import remove_wheels
 from move37.sandbox.errors import ImageMissing
 from move37.sandbox.job import Job
 
@@ -108,3 +109,15 @@ async def test_the_corpus_is_not_in_the_image_and_the_compiler_that_imports_it_w
 )
 def test_the_port_of_a_registry_is_no_tag(image: str, name: str, mark: str):
     assert split_name(image) == (name, mark)
+
+
+def test_of_the_user_s_cache_only_folders_of_wheels_are_removed(tmp_path: Path) -> None:
+    """Models lie beside them: `move37 models get` puts a gigabyte there."""
+    ours = [tmp_path / f"wheels-{name}" for name in (f"cpu-{recipe_of_wheels()}", "services-0123456789ab")]
+    others = [tmp_path / name for name in ("models/qwen2.5-coder-1.5b.gguf", "models/wheels-x/a", "notes.txt")]
+    for file in (*(folder / "complete" for folder in ours), *others):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert download_wheels(tmp_path, "cpu", print) == ours[0]  # that is what a build keeps its wheels under
+    remove_wheels(tmp_path)
+    assert not any(folder.exists() for folder in ours) and all(file.exists() for file in others)
