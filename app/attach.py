@@ -150,8 +150,10 @@ def start(home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str
 
 
 def arguments(flags: Mapping[str, Any]) -> list[str]:
-    """Settings as the options that they came from. Pure."""
-    flat = {k: v for k, v in flags.items() if k not in ("home", "docker")} | dict(flags.get("docker", {}))
+    """Settings as the options that they came from: what `commands/options.py` put into tables is taken out. Pure."""
+    flat = {name: value for name, value in flags.items() if name not in ("home", "docker", "scale")}
+    flat |= dict(flags.get("docker", {}))
+    flat |= {"scale": flags["scale"]["name"]} if "scale" in flags else {}
     named = [(name.replace("_", "-"), value) for name, value in flat.items()]
     switches = [f"--{name}" if value else f"--no-{name}" for name, value in named if isinstance(value, bool)]
     valued = [part for name, v in named if not isinstance(v, bool) for part in (f"--{name}", str(v))]
