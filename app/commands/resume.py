@@ -59,9 +59,9 @@ def resume(
         )
         return Exit.DONE
     if chat and at_a_terminal():
-        from move37.app.attach import attach, start
+        from move37.app.attach import attach
+        from move37.app.starting import start
 
-        return attach(
-            settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=PAST
-        )
+        named = ("--campaign", str(wanted.id))
+        return attach(settings.home, start(settings.home, "resume", settings.flags, named, tell=typer.echo), past=PAST)
     return conduct(settings, again=wanted, interactive=chat)

@@ -36,9 +36,10 @@ def campaign(*, interactive: bool) -> Callable[..., int]:
     @taking(*OPTIONS)
     def command(settings: Settings) -> int:
         if interactive and at_a_terminal():
-            from move37.app.attach import attach, start
+            from move37.app.attach import attach
+            from move37.app.starting import start
 
-            return attach(settings.home, start(settings.home, "run", settings.flags))
+            return attach(settings.home, start(settings.home, "run", settings.flags, tell=typer.echo))
         from move37.app.session import conduct
 
         return conduct(settings, interactive=interactive)

@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 from nicegui import ui
 
-from move37.app.attach import start
 from move37.app.choices import Approve, Backend, Preset
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.page import form
 from move37.app.page.frame import content, fragment, render
 from move37.app.page.hub import Hub
 from move37.app.settings import load
+from move37.app.starting import start
 from move37.app.text import bare, one_line
 from move37.lab.errors import LabError
 from move37.lab.tasks.registry import usage
@@ -45,13 +45,19 @@ async def begin(hub: Hub, campaign: str) -> None:
 
         async def go() -> None:
             button.disable()
-            status.set_content(render("quiet.html", text="Starting … the first sign comes within a minute."))
+            said = ["Starting … the first sign comes within a minute."]  # then what its process says, as it waits
+            telling = ui.timer(1.0, lambda: status.set_content(render("quiet.html", text=bare(said[-1]))))
+            status.set_content(render("quiet.html", text=said[-1]))
             try:
                 number = await _started(
-                    hub.home, old.id if old else None, form.changed({k: f.value for k, f in fields.items()}, shown)
+                    hub.home,
+                    old.id if old else None,
+                    form.changed({k: f.value for k, f in fields.items()}, shown),
+                    said.append,
                 )
                 ui.navigate.to(f"/c/{number}/now")
             except (BadInput, EnvironmentFault, LabError, OSError) as error:
+                telling.cancel()
                 status.set_content(render("problem.html", text=bare(str(error))))
                 button.enable()
 
@@ -92,7 +98,7 @@ def _choice(label: str, words: Any) -> Callable[[str], Any]:
     return lambda value: ui.select(list(get_args(words)), value=value, label=label)
 
 
-async def _started(home: Path, resume: int | None, flags: dict[str, str]) -> int:
+async def _started(home: Path, resume: int | None, flags: dict[str, str], tell: Callable[[str], None]) -> int:
     """The number of the campaign that runs now. Raises with what its process said when it did not begin."""
     if "brief" in flags:
         folder = home / "briefs"
@@ -101,4 +107,5 @@ async def _started(home: Path, resume: int | None, flags: dict[str, str]) -> int
         path.write_text(flags["brief"], encoding="utf-8")
         flags["brief"] = str(path)
     more = ("--campaign", str(resume)) if resume is not None else ()
-    return await asyncio.to_thread(start, home.absolute(), "resume" if resume else "run", flags, more)
+    command = "resume" if resume is not None else "run"
+    return await asyncio.to_thread(start, home.absolute(), command, flags, more, tell=tell)

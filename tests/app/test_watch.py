@@ -24,10 +24,9 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app.attach import start
-from move37.app.exits import BadInput
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.settings import load
+from move37.app.starting import start
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import EVERY, LiveReader, StoredNotice, notices_of
@@ -285,11 +284,6 @@ def campaign_of(home: Path):  # type: ignore[no-untyped-def]
 
 def archive_status(home: Path) -> str:
     return str(campaign_of(home).status)
-
-
-def test_a_process_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such"):
-        start(tmp_path / "home", "run", load({"task": f"program:{tmp_path}/nothing"}).flags)
 
 
 def watched(home: Path, until: Callable[[list[Event]], bool]) -> list[Event]:
