@@ -62,15 +62,18 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
             history=home / "history",
         )
         with prompt:
+            leaving = asyncio.ensure_future(prompt.left.wait())
             while watcher.running and not prompt.left.is_set():
                 for event in watcher.poll():
                     prompt(event)
                 board.pause(watcher.paused)
-                await asyncio.wait({asyncio.ensure_future(prompt.left.wait())}, timeout=EVERY)
+                await asyncio.wait({leaving}, timeout=EVERY)
+            left = leaving.done()
+            leaving.cancel()
             for event in watcher.poll():
                 prompt(event)
             await prompt.close()
-    return _end(home, campaign, left=prompt.left.is_set())
+    return _end(home, campaign, left=left)
 
 
 def _end(home: Path, campaign: int, *, left: bool) -> Exit:
