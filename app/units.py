@@ -56,6 +56,16 @@ def spell_seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def spell_moment(at: str) -> str:
+    """2026-11-30 02:03 UTC, of a time as the archive writes it."""
+    return f"{at[:16].replace('T', ' ')} UTC" if at else ""
+
+
+def spell_clock(at: str) -> str:
+    """02:03:44 UTC, of a time as the archive writes it."""
+    return f"{at[11:19]} UTC" if at else ""
+
+
 def typed_seconds(value: float) -> str:
     """1h30m, 90.5s: as `duration` reads it again, to the millisecond."""
     whole = value.is_integer() and value >= 60
