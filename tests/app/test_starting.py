@@ -12,6 +12,7 @@ from move37.app import starting
 from move37.app.commands.options import OPTIONS, taking
 from move37.app.commands.resume import AS_IT_BEGAN
 from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.models import TRIAL_SECONDS
 from move37.app.settings import Settings, load
 from move37.app.starting import arguments, start
 from move37.lab.archive.store import Archive
@@ -105,7 +106,7 @@ def test_who_stops_waiting_leaves_nothing_that_begins_unattended(tmp_path: Path,
 def test_a_start_that_says_nothing_for_longer_than_a_trial_call_takes_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert starting.SILENT > starting.TRIAL_SECONDS
+    assert starting.SILENT > TRIAL_SECONDS
     monkeypatch.setattr(starting, "SILENT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:  # it takes calls, and never answers
         address = f"http://127.0.0.1:{server.getsockname()[1]}/v1"

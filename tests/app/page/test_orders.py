@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nicegui")
+ui = pytest.importorskip("nicegui").ui
 
-from move37.app.page import frame
 from move37.app.page.frame import Page
 from move37.app.page.hub import Hub
 from move37.lab.archive import shared
@@ -26,7 +25,7 @@ async def test_an_order_that_cannot_be_written_is_said_to_have_failed(
     """The archive is busy for longer than a writer waits: to the page that is what a full disk is."""
     said: list[str] = []
     monkeypatch.setattr(shared, "BUSY", 1)
-    monkeypatch.setattr(frame.ui, "notify", lambda text, **_: said.append(text))
+    monkeypatch.setattr(ui, "notify", lambda text, **_: said.append(text))
     monkeypatch.setattr(Page, "user", "ada")
     page: Any = Page.__new__(Page)  # without a browser
     page.hub, page.campaign, page._viewer = Hub(tmp_path), 1, nullcontext()
