@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-ui = pytest.importorskip("nicegui").ui
-
-from move37.app.page.frame import Page
 from move37.app.page.hub import Hub
 from move37.lab.archive import shared
 from move37.lab.archive.controls import ControlKind
@@ -23,6 +20,9 @@ async def test_an_order_that_cannot_be_written_is_said_to_have_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: ControlKind
 ) -> None:
     """The archive is busy for longer than a writer waits: to the page that is what a full disk is."""
+    ui = pytest.importorskip("nicegui").ui
+    from move37.app.page.frame import Page
+
     said: list[str] = []
     monkeypatch.setattr(shared, "BUSY", 1)
     monkeypatch.setattr(ui, "notify", lambda text, **_: said.append(text))
