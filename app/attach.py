@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from move37.app.chat import Prompt
 from move37.app.ending import conclude
@@ -17,6 +19,7 @@ from move37.app.exits import Exit
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
+from move37.app.starting import start
 from move37.app.terminal import console
 from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher
@@ -29,6 +32,16 @@ EVERY = 0.5  # seconds between two looks
 def attach(home: Path, campaign: int, *, user: str = "", past: int = 20) -> Exit:
     """Attach to a running campaign until it ends or the user leaves. Raises the archive's own errors."""
     return asyncio.run(_attach(home, campaign, user or who(), past))
+
+
+def start_and_attach(
+    home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str] = (), *, past: int = 20
+) -> Exit:
+    """`chat` and `resume --chat` at a terminal: begin it in a process of its own, and attach to it."""
+    screen = console()
+    return attach(
+        home, start(home, command, flags, more, tell=lambda line: screen.print(line, soft_wrap=True)), past=past
+    )
 
 
 def who() -> str:

@@ -56,6 +56,11 @@ class Steering:
         if self._live is not None:
             self._live(event)
 
+    def see(self, event: Event) -> None:
+        """The same, and keep the board, where no display does it."""
+        self._board.see(event)
+        self(event)
+
     def carry_out(self, order: Order, user: str = "person") -> str:
         """Do it; what the user is told."""
         brief = self._campaign.brief

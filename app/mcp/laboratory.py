@@ -58,7 +58,6 @@ class Laboratory:
         self.ended = ""  # how the campaign ended
         self._context: CampaignContext | None = None
         self._archive: Archive | None = None
-        self._board: LiveState | None = None
         self._steering: Steering | None = None
         self._open = ExitStack()
         self._task: asyncio.Task[None] | None = None
@@ -83,12 +82,12 @@ class Laboratory:
             wanted: dict[str, Any] = {"inbox": self.inbox, "on_event": self._event, "pending": self.pending}
             wanted |= {"on_ready": self._ready, "on_open": self._opened}
             with self._open:
-                if unfinished is None:
-                    result = await wiring.run_campaign(self._settings, **wanted)
-                else:
-                    resumed = await wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)
-                    assert resumed is not None
-                    result = resumed
+                result = await (
+                    wiring.run_campaign(self._settings, **wanted)
+                    if unfinished is None
+                    else wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)
+                )
+            assert result is not None  # only a finished one is not taken up
             self.ended = result.ending.reason
         except Exception as error:
             known = status_of(error) is not None
@@ -104,19 +103,17 @@ class Laboratory:
         except ArchiveError:
             return None
         newest = mine[-1] if mine else None
-        going_on = (
-            newest is not None and newest.status != "finished" and newest.brief.task == self._settings.campaign.task
-        )
-        return newest.id if newest is not None and going_on else None
+        if newest is None or newest.status == "finished" or newest.brief.task != self._settings.campaign.task:
+            return None
+        return newest.id
 
     def _ready(self, campaign: Campaign, _: Schedule) -> None:
-        """Users at the page or `move37 attach` see the campaign from now on, steer it, and speak to the agent."""
+        # Users at the page or `move37 attach` see the campaign from now on, steer it, and speak to the agent.
         with Archive.open(self._settings.home, readonly=True) as archive:
             known = archive.experiments(campaign.id)
-        self._board = LiveState(metric_of(campaign), known)
-        self._steering = self._open.enter_context(
-            Steering(self._settings.home, campaign, self._board, self.inbox, self._event, tell_lines=True)
-        )
+        board = LiveState(metric_of(campaign), known)
+        steering = Steering(self._settings.home, campaign, board, self.inbox, self._event, tell_lines=True)
+        self._steering = self._open.enter_context(steering)
 
     def _opened(self, context: CampaignContext) -> None:
         # A reader of its own: what was found can still be read when the campaign has closed its archive.
@@ -125,9 +122,8 @@ class Laboratory:
         self.pending.notify()
 
     def _event(self, event: Event) -> None:
-        if self._board is not None and self._steering is not None:
-            self._board.see(event)
-            self._steering(event)
+        if self._steering is not None:
+            self._steering.see(event)
         if isinstance(event, Notice):
             self.notices.append(event.text)
         if isinstance(event, BudgetUpdated):
