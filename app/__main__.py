@@ -30,8 +30,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; every way out passes here."""
     _speak_any_locale()
-    if sys.stdout is None:  # it was closed: what is printed is asked for by nobody
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _open_what_was_closed()
     try:
         answer = _called(arguments)
         sys.stdout.flush()
@@ -92,6 +91,17 @@ def _speak_any_locale() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="replace")
+
+
+def _open_what_was_closed() -> None:
+    """A standard stream that was closed (`<&-`) is empty, or heard by nobody, and whoever asks whether it is a terminal
+    is answered. Its descriptor is taken, so that no file of ours gets it, and our own processes find it open.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: its own
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _reader_left() -> int:

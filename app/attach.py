@@ -1,15 +1,13 @@
 """A user at a campaign that runs in another process: watch, speak, leave, come back; several users at once.
 
 `attach` shows what the `Watcher` sees and posts what is typed through `Controls`; the campaign answers each order.
-`start` begins a campaign in a process of its own, so that leaving the table (or closing the terminal) ends nothing.
+How its process is begun stands in `starting.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import getpass
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,25 +15,33 @@ from typing import Any
 
 from move37.app.chat import Prompt
 from move37.app.ending import conclude
-from move37.app.exits import BadInput, EnvironmentFault, Exit
+from move37.app.exits import Exit
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.orders import Order, control_kind, control_text
-from move37.app.reading import has_archive, reading
+from move37.app.starting import start
 from move37.app.terminal import console
 from move37.app.views.campaign import metric_of
 from move37.app.watch import Watcher
 from move37.lab.archive.controls import ControlKind, Controls
-from move37.lab.errors import ArchiveEmpty
 
 ANSWER_WITHIN = 5.0  # seconds that the campaign has to answer an order
-BEGIN_WITHIN = 120.0  # seconds from the start of a process to its campaign's row
 EVERY = 0.5  # seconds between two looks
 
 
 def attach(home: Path, campaign: int, *, user: str = "", past: int = 20) -> Exit:
     """Attach to a running campaign until it ends or the user leaves. Raises the archive's own errors."""
     return asyncio.run(_attach(home, campaign, user or who(), past))
+
+
+def start_and_attach(
+    home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str] = (), *, past: int = 20
+) -> Exit:
+    """`chat` and `resume --chat` at a terminal: begin it in a process of its own, and attach to it."""
+    screen = console()
+    return attach(
+        home, start(home, command, flags, more, tell=lambda line: screen.print(line, soft_wrap=True)), past=past
+    )
 
 
 def who() -> str:
@@ -69,15 +75,18 @@ async def _attach(home: Path, campaign: int, user: str, past: int) -> Exit:
             history=home / "history",
         )
         with prompt:
+            leaving = asyncio.ensure_future(prompt.left.wait())
             while watcher.running and not prompt.left.is_set():
                 for event in watcher.poll():
                     prompt(event)
                 board.pause(watcher.paused)
-                await asyncio.wait({asyncio.ensure_future(prompt.left.wait())}, timeout=EVERY)
+                await asyncio.wait({leaving}, timeout=EVERY)
+            left = leaving.done()
+            leaving.cancel()
             for event in watcher.poll():
                 prompt(event)
             await prompt.close()
-    return _end(home, campaign, left=prompt.left.is_set())
+    return _end(home, campaign, left=left)
 
 
 def _end(home: Path, campaign: int, *, left: bool) -> Exit:
@@ -116,54 +125,3 @@ def _interrupted(prompt: Prompt, controls: Controls, campaign: int, user: str) -
         ident = controls.post(campaign, ControlKind.INTERRUPT, user=user)
         prompt.say("whoever speaks begins anew; Ctrl-C again ends the campaign, Ctrl-D only leaves")
     return ident
-
-
-def start(home: Path, command: str, flags: Mapping[str, Any], more: Sequence[str] = ()) -> int:
-    """Begin `command` (run or resume) in a process of its own; the campaign's number once it runs.
-
-    Raises `EnvironmentFault` or `BadInput` with what the process said, when it ends before its campaign begins.
-    """
-    before = _running_campaigns(home)
-    home.mkdir(parents=True, exist_ok=True)
-    said = home / "logs" / "session.txt"
-    said.parent.mkdir(exist_ok=True)
-    with said.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "move37", "--home", str(home), command, *arguments(flags), *more],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,  # a closed terminal or a Ctrl-C there is not its own
-        )
-    deadline = time.monotonic() + BEGIN_WITHIN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            text = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            words = text[-1].removeprefix("move37: ") if text else f"it ended with status {process.returncode}"
-            raise (BadInput if process.returncode == Exit.WRONG_USE else EnvironmentFault)(words)
-        begun = _running_campaigns(home) - before
-        if begun:
-            return max(begun)[0]
-        time.sleep(0.1)
-    process.terminate()
-    raise EnvironmentFault(f"the campaign did not begin within {BEGIN_WITHIN:.0f} s: see {said}")
-
-
-def arguments(flags: Mapping[str, Any]) -> list[str]:
-    """Settings as the options that they came from. Pure."""
-    flat = {k: v for k, v in flags.items() if k not in ("home", "docker")} | dict(flags.get("docker", {}))
-    named = [(name.replace("_", "-"), value) for name, value in flat.items()]
-    switches = [f"--{name}" if value else f"--no-{name}" for name, value in named if isinstance(value, bool)]
-    valued = [part for name, v in named if not isinstance(v, bool) for part in (f"--{name}", str(v))]
-    return valued + switches
-
-
-def _running_campaigns(home: Path) -> set[tuple[int, int]]:
-    """(campaign, how often it was begun): a resumed one counts anew by its sessions."""
-    if not has_archive(home):
-        return set()
-    try:
-        with reading(home) as archive:
-            return {(c.id, int(c.facts.get("sessions", 0))) for c in archive.campaigns() if c.status == "running"}
-    except ArchiveEmpty:  # the process is creating it at this moment
-        return set()

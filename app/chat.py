@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +26,7 @@ from move37.app.display import Plain, status_lines
 from move37.app.live_state import LiveState
 from move37.app.orders import AGENTS, LONGEST, LOOKUPS, VERBS, Order, understand
 from move37.app.text import harmless, one_line, spark
+from move37.lab.errors import LabError
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
@@ -57,7 +59,12 @@ class PipeInput(Plain):
                 self._screen.print(Text(CUT, style="bold"), soft_wrap=True)
             if order.verb in LOOKUPS:
                 self._look_up(order)
-            elif answer := self._told(order):
+                continue
+            try:
+                answer = self._told(order)
+            except LabError as error:  # the next line may come through
+                answer = not_done(error)
+            if answer:
                 self._screen.print(Text(harmless(answer), style="bold"), soft_wrap=True)
 
 
@@ -95,6 +102,7 @@ class Prompt:
         self._history = history
         self._task: asyncio.Task[None] | None = None
         self.left = asyncio.Event()  # the user has left
+        self._typed = ""  # what could not be passed on stands at the prompt again
 
     def __enter__(self) -> Self:
         from prompt_toolkit.patch_stdout import patch_stdout
@@ -104,13 +112,16 @@ class Prompt:
         self._screen.file = sys.stdout  # the patched one, which draws above the prompt
         self.say("Type at any moment; /help lists what else you can do. Ctrl-D leaves, the campaign goes on.", "dim")
         self._task = asyncio.get_running_loop().create_task(self._read())
+        self._task.add_done_callback(lambda _: self.left.set())  # nothing typed is heard any more
         return self
 
     async def close(self) -> None:
         """Take the line and the bar off the screen: what is printed next begins on a clean one."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task})
+            if not self._task.cancelled() and (error := self._task.exception()):
+                raise error
 
     def __exit__(self, *exc: object) -> None:
         if self._task is not None:
@@ -144,15 +155,23 @@ class Prompt:
         )
         while True:
             try:
-                line = await session.prompt_async("you: ", refresh_interval=0.5, handle_sigint=False)
+                default, self._typed = self._typed, ""
+                line = await session.prompt_async("you: ", default=default, refresh_interval=0.5, handle_sigint=False)
             except KeyboardInterrupt:
                 # The prompt holds the terminal in raw mode, so that Ctrl-C arrives as a key and not as a signal.
-                self._on_interrupt()
+                try:
+                    self._on_interrupt()
+                except LabError as error:
+                    self.say(not_done(error))
                 continue
             except EOFError:
                 self.left.set()
                 return
-            await self._answer(understand(line))
+            try:
+                await self._answer(understand(line))
+            except LabError as error:  # as of a full disk: the line is kept, and Return tries again
+                self.say(not_done(error))
+                self._typed = line
 
     async def _answer(self, order: Order) -> None:
         if order.cut:
@@ -171,6 +190,11 @@ class Prompt:
             curve = f"{spark(active.losses)} {loss} {progress.step}/{progress.steps}" if progress else active.speaking
             lines.append(one_line(f"{active.id} {active.stage} {curve} {self._board.name(active.id)}", width))
         return "\n".join(f" {row}" for line in lines for row in rows(line, width))
+
+
+def not_done(error: LabError) -> str:
+    """What is said about an order that could not be passed on."""
+    return f"not done: {error}"
 
 
 def rows(line: str, width: int) -> list[str]:
@@ -202,7 +226,8 @@ def history(path: Path | None) -> Any:
 
     class _History(FileHistory):
         def append_string(self, string: str) -> None:
-            super().append_string(string[:LONGEST])
+            with suppress(OSError):  # a full disk costs the history, and not the line
+                super().append_string(string[:LONGEST])
 
     return _History(str(path))
 

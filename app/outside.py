@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from move37.app import models
+from move37.app import models, resuming
 from move37.app.settings import Settings
 from move37.lab.records import Brief
 from move37.sandbox.factory import open_sandbox
@@ -39,7 +39,7 @@ async def open_outside(
     pending: PendingTurns | None = None,
 ) -> Outside:
     """Models and sandbox, closed with the stack. A language model has answered once when this returns."""
-    assignment = models.checked(replace(settings, models=settings.models.changed(model=brief.model)))
+    assignment = models.checked(resuming.with_model(settings, brief))
     # A missing key is heard of before a missing daemon: it costs nothing to find.
     opened = await models.opened(
         settings,

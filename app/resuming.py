@@ -99,11 +99,11 @@ def changes(now: Brief, before: Brief) -> tuple[str, ...]:
 
 
 def with_model(settings: Settings, brief: Brief) -> Settings:
-    """Settings whose model and limit of cost are the campaign's."""
+    """Settings whose task, model and limit of cost are the campaign's: what a model must do depends on the task."""
     return replace(
         settings,
         models=settings.models.changed(model=brief.model),
-        campaign=settings.campaign.changed(max_cost=brief.max_cost),
+        campaign=settings.campaign.changed(task=brief.task, max_cost=brief.max_cost),
     )
 
 

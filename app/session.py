@@ -19,24 +19,20 @@ from rich.text import Text
 
 from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
-from move37.agents.ledger import pool
-from move37.agents.models import roles_of_models
 from move37.app import chat, display, logs, resuming, wiring
 from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.formatters import told_so_far
-from move37.app.live_log import LiveLog, serve_controls
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
 from move37.app.notify import Notifier, sender
-from move37.app.orders import Order, carry_out, is_idea, order_of
+from move37.app.orders import Order
 from move37.app.reading import reading
 from move37.app.settings import Settings
-from move37.app.situation import situation
+from move37.app.steering import Steering
 from move37.app.terminal import console
 from move37.app.text import counted, one_line
 from move37.app.views.campaign import metric_of
-from move37.lab.archive.controls import TOLD_AS_LINES, Control
 from move37.lab.archive.message import Message
 from move37.lab.archive.store import Campaign
 from move37.lab.records import Experiment
@@ -82,14 +78,10 @@ class _Session:
         self._screen = console()
         self._inbox = Inbox()
         self._display: display.Display | None = None
-        self._board: LiveState | None = None
-        self._live: LiveLog | None = None
+        self._steering: Steering | None = None
         self._notifier: Notifier | None = None
         notify = (settings if again is None else resuming.watching(settings, again.facts)[0]).campaign.notify
         self._send = sender(notify) if notify else None
-        self._search = settings.models.model == "designer"
-        self._models: tuple[str, ...] = ()  # roles that language models play
-        self._task_name = settings.campaign.task
         self._open = ExitStack()
         self._signals: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,18 +137,13 @@ class _Session:
         self._greet(campaign)
         for text in told_so_far(said, PAST):  # on a pipe: at a terminal `attach` tells it
             self._screen.print(text, soft_wrap=True)
-        self._search = campaign.brief.model == "designer"
-        self._models = roles_of_models(campaign.brief.model)
-        self._task_name = campaign.brief.task
-        self._board = LiveState(metric_of(campaign), known)
-        self._live = self._open.enter_context(LiveLog(self._settings.home, campaign.id))
-        self._display = self._open.enter_context(self._open_display(self._board))
+        board = LiveState(metric_of(campaign), known)
+        self._steering = self._open.enter_context(
+            Steering(self._settings.home, campaign, board, self._inbox, self._event)
+        )
+        self._display = self._open.enter_context(self._open_display(board))
         if self._send is not None:
             self._notifier = self._open.enter_context(Notifier(self._send, campaign.id, self._told))
-        serving = asyncio.get_running_loop().create_task(
-            serve_controls(self._settings.home, campaign.id, self._from_outside)
-        )
-        self._open.callback(serving.cancel)
 
     def _open_display(self, board: LiveState) -> display.Display:
         if not self._interactive:
@@ -179,32 +166,14 @@ class _Session:
             return asyncio.run_coroutine_threadsafe(carried_out(), self._loop).result()
         return "the campaign has ended"
 
-    def _from_outside(self, control: Control) -> str:
-        """An order of another process: carried out, shown here too, answered there."""
-        answer = self._carry_out(order_of(control), user=control.user)
-        if control.kind not in TOLD_AS_LINES:  # those are told when stored
-            said = f"/{control.kind.value} {control.experiment or ''} {control.text}"
-            self._event(Notice(text=one_line(f"{control.user}: {said}", 200), order=True))
-        return answer
-
-    def _carry_out(self, order: Order, user: str = "person") -> str:
-        assert self._board is not None
-        ideas = self._ideas() if order.verb == "propose" and is_idea(order.text) else ()
-        at = situation(self._board, order, search=self._search, task=self._task_name, ideas=ideas, models=self._models)
-        answer = carry_out(order, self._inbox, at, user=user)
-        self._board.pause(self._inbox.paused)
-        if self._live is not None:
-            self._live.paused(self._inbox.paused)
-        return answer
-
-    def _ideas(self) -> tuple[str, ...]:
-        with reading(self._settings.home) as archive:
-            return tuple(idea.id for idea in pool(archive.experiments(self.campaign)))
+    def _carry_out(self, order: Order) -> str:
+        assert self._steering is not None
+        return self._steering.carry_out(order)
 
     def _event(self, event: Event) -> None:
         if self._display is None and isinstance(event, Notice):  # before there is a campaign: a model is waited for
             self._screen.print(one_line(event.text), soft_wrap=True)
-        for watching in (self._display, self._live, self._notifier):
+        for watching in (self._display, self._steering, self._notifier):
             if watching is not None:
                 watching(event)
 

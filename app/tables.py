@@ -15,6 +15,7 @@ from rich.text import Text
 
 from move37.app.fitting import STYLES, table
 from move37.app.text import columns, counted, harmless, one_line
+from move37.app.units import spell_clock, spell_moment
 from move37.app.views import leaderboard as boards
 from move37.app.views.campaign import caveat_of, metric_of, shortened
 from move37.app.views.evidence import SQUARES, ladder_signs, shown_by
@@ -53,9 +54,9 @@ def campaign_table(campaign: Campaign, experiments: Sequence[Experiment]) -> Ren
 def campaign_title(campaign: Campaign) -> str:
     """One line that names a campaign."""
     brief = campaign.brief
-    when = campaign.started_at[:16].replace("T", " ")
+    when = spell_moment(campaign.started_at)
     words = f"Campaign {campaign.id} ({campaign.status}): {brief.task}, {brief.preset}"
-    return one_line(f"{words}, {counted(brief.budget, 'candidate')}, seed {brief.seed}, {brief.model}, {when} UTC")
+    return one_line(f"{words}, {counted(brief.budget, 'candidate')}, seed {brief.seed}, {brief.model}, {when}")
 
 
 class _Row:
@@ -193,7 +194,7 @@ def conversation(lines: Iterable[Message]) -> RenderableType:
     parts: list[RenderableType] = []
     for line in lines:
         head = Text.assemble(speaker(line.source, user=line.user), (f" to {one_line(line.to, 40)}", "dim"))
-        head.append(f"  {line.at[11:19]}", style="dim")
+        head.append(f"  {spell_clock(line.at)}", style="dim")
         parts += [head, Padding(Text(harmless(line.text)), (0, 0, 1, 2))]
     return Group(*parts) if parts else Text("nothing was said", style="dim")
 

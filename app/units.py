@@ -58,6 +58,23 @@ def spell_seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def spell_moment(at: str) -> str:
+    """2026-11-30 02:03 UTC, of a time as the archive writes it."""
+    return f"{at[:16].replace('T', ' ')} UTC" if at else ""
+
+
+def spell_clock(at: str) -> str:
+    """02:03:44 UTC, of a time as the archive writes it."""
+    return f"{at[11:19]} UTC" if at else ""
+
+
+def typed_seconds(value: float) -> str:
+    """1h30m, 90.5s: as `duration` reads it again, to the millisecond."""
+    whole = value.is_integer() and value >= 60
+    parts = ((int(value) // 3600, "h"), (int(value) % 3600 // 60, "m"), (int(value) % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) if whole else f"{round(value, 3)}s"
+
+
 def spell_count(value: int) -> str:
     """950, 12.3k, 4.1M."""
     if value < 1_000:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from move37.app import models, places, resuming
@@ -18,6 +19,7 @@ from move37.app.campaign_facts import brief_of, direction_of, facts_of, watched
 from move37.app.exits import BadInput
 from move37.app.outside import Outside, kind_of_sandbox, open_outside, tell
 from move37.app.settings import Settings
+from move37.lab.archive.controls import Controls
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.tasks.task import SECRET, SECRET_BITS, Schedule, Task
 
@@ -121,12 +123,20 @@ async def resume_campaign(
                 **watched(settings),
                 "base_url": settings.models.base_url or chosen.facts.get("base_url"),
             }
+            void = _left_over(settings.home, chosen.id)
             going = archive.update_campaign(chosen.id, status="running", brief=brief, **facts)
             if on_ready:
                 on_ready(going, task.schedule(brief.preset))
-            for sentence in (*resuming.changes(brief, chosen.brief), why, asks):
+            for sentence in (*resuming.changes(brief, chosen.brief), why, asks, *void):
                 tell(on_event, sentence)
             return await _session(settings, archive, going, task, outside, inbox, on_event, on_open)
+
+
+def _left_over(home: Path, campaign: int) -> list[str]:
+    """Orders to a session that ended before it took them are void: a /stop must not end the next one."""
+    with Controls(home) as controls:
+        void = controls.void(campaign, "not carried out: the campaign had ended; ask again if you still want it")
+    return [f"{c.user}'s /{c.kind.value} was not carried out: it came after the last session's end." for c in void]
 
 
 async def _session(

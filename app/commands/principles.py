@@ -9,6 +9,7 @@ import typer
 
 from move37.app.reading import has_archive, print_json, reading
 from move37.app.text import harmless
+from move37.app.units import spell_moment
 from move37.lab.archive import principles as stored
 from move37.lab.archive.codec import decode, encode
 from move37.lab.records import Metric, Principle
@@ -84,7 +85,7 @@ def _nothing(revisions: Sequence[Revision]) -> str:
 
 
 def _told(revision: Revision) -> list[str]:
-    head = f"\n{revision.at[:16].replace('T', ' ')}, campaign {revision.campaign}"
+    head = f"\n{spell_moment(revision.at)}, campaign {revision.campaign}"
     return [head, *(_line(p) for p in revision.principles)]
 
 

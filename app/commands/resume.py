@@ -59,9 +59,7 @@ def resume(
         )
         return Exit.DONE
     if chat and at_a_terminal():
-        from move37.app.attach import attach, start
+        from move37.app.attach import start_and_attach
 
-        return attach(
-            settings.home, start(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id))), past=PAST
-        )
+        return start_and_attach(settings.home, "resume", settings.flags, ("--campaign", str(wanted.id)), past=PAST)
     return conduct(settings, again=wanted, interactive=chat)

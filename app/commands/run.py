@@ -36,9 +36,9 @@ def campaign(*, interactive: bool) -> Callable[..., int]:
     @taking(*OPTIONS)
     def command(settings: Settings) -> int:
         if interactive and at_a_terminal():
-            from move37.app.attach import attach, start
+            from move37.app.attach import start_and_attach
 
-            return attach(settings.home, start(settings.home, "run", settings.flags))
+            return start_and_attach(settings.home, "run", settings.flags)
         from move37.app.session import conduct
 
         return conduct(settings, interactive=interactive)

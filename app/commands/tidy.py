@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,7 +11,9 @@ from move37.app.commands.options import at_a_terminal
 from move37.app.exits import EnvironmentFault
 from move37.app.reading import has_archive, reading
 from move37.app.tidying import leftovers, remove
+from move37.lab.archive.killed import stop_killed
 from move37.lab.archive.lock import HomeLock
+from move37.lab.errors import LabError
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +46,8 @@ def tidy(
         return
     lock = HomeLock.acquire(home)
     try:
+        with suppress(LabError):  # on a full disk the rest goes on all the same
+            stop_killed(home)
         with reading(home) as archive:
             finished = {c.id: c.status == "finished" for c in archive.campaigns()}
             found = leftovers(home, archive.experiments(), finished, everything=everything)

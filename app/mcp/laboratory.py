@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
@@ -19,10 +19,14 @@ from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.inbox import Inbox
 from move37.app import wiring
 from move37.app.exits import status_of
+from move37.app.live_state import LiveState
 from move37.app.settings import Settings
-from move37.lab.archive.store import Archive
+from move37.app.steering import Steering
+from move37.app.views.campaign import metric_of
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.errors import ArchiveError
 from move37.lab.records import Experiment, ExperimentStatus, Role
+from move37.lab.tasks.task import Schedule
 
 MODEL = "seat"
 T = TypeVar("T")
@@ -54,6 +58,8 @@ class Laboratory:
         self.ended = ""  # how the campaign ended
         self._context: CampaignContext | None = None
         self._archive: Archive | None = None
+        self._steering: Steering | None = None
+        self._open = ExitStack()
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -73,13 +79,15 @@ class Laboratory:
         """The campaign, to its end or its trouble."""
         try:
             unfinished = self._unfinished()
-            wanted = {"inbox": self.inbox, "on_event": self._event, "on_open": self._opened, "pending": self.pending}
-            if unfinished is None:
-                result = await wiring.run_campaign(self._settings, **wanted)  # type: ignore[arg-type]
-            else:
-                resumed = await wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)  # type: ignore[arg-type]
-                assert resumed is not None
-                result = resumed
+            wanted: dict[str, Any] = {"inbox": self.inbox, "on_event": self._event, "pending": self.pending}
+            wanted |= {"on_ready": self._ready, "on_open": self._opened}
+            with self._open:
+                result = await (
+                    wiring.run_campaign(self._settings, **wanted)
+                    if unfinished is None
+                    else wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)
+                )
+            assert result is not None  # only a finished one is not taken up
             self.ended = result.ending.reason
         except Exception as error:
             known = status_of(error) is not None
@@ -95,10 +103,17 @@ class Laboratory:
         except ArchiveError:
             return None
         newest = mine[-1] if mine else None
-        going_on = (
-            newest is not None and newest.status != "finished" and newest.brief.task == self._settings.campaign.task
-        )
-        return newest.id if newest is not None and going_on else None
+        if newest is None or newest.status == "finished" or newest.brief.task != self._settings.campaign.task:
+            return None
+        return newest.id
+
+    def _ready(self, campaign: Campaign, _: Schedule) -> None:
+        # Users at the page or `move37 attach` see the campaign from now on, steer it, and speak to the agent.
+        with Archive.open(self._settings.home, readonly=True) as archive:
+            known = archive.experiments(campaign.id)
+        board = LiveState(metric_of(campaign), known)
+        steering = Steering(self._settings.home, campaign, board, self.inbox, self._event, tell_lines=True)
+        self._steering = self._open.enter_context(steering)
 
     def _opened(self, context: CampaignContext) -> None:
         # A reader of its own: what was found can still be read when the campaign has closed its archive.
@@ -107,6 +122,8 @@ class Laboratory:
         self.pending.notify()
 
     def _event(self, event: Event) -> None:
+        if self._steering is not None:
+            self._steering.see(event)
         if isinstance(event, Notice):
             self.notices.append(event.text)
         if isinstance(event, BudgetUpdated):

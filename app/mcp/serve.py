@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
 import socket
 import sys
-from pathlib import Path
 
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
+from move37.app.secret_file import secret
 from move37.app.settings import Settings
 
 HOST = "127.0.0.1"
@@ -25,7 +23,7 @@ def serve(settings: Settings, *, port: int | None) -> None:
     if port is None:
         asyncio.run(build(lab).run_stdio_async())  # the SDK keeps stdout for the protocol
         return
-    token = token_of(settings.home)
+    token = secret(settings.home, TOKEN_FILE)
     found = port or _free_port()
     print(
         f"move37 mcp: http://{HOST}:{found}/mcp, Authorization: Bearer (the text of {settings.home / TOKEN_FILE})",
@@ -41,19 +39,6 @@ async def _http(lab: Laboratory, port: int, token: str) -> None:
     async with lab.opened():
         server = build(lab, token=token, url=f"http://{HOST}:{port}", own=False)
         await server.run_streamable_http_async(host=HOST, port=port, max_request_body_size=LARGEST_REQUEST)
-
-
-def token_of(home: Path) -> str:
-    """The home's token, made at first use and readable by its user alone."""
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / TOKEN_FILE
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text(encoding="ascii").strip()
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(secrets.token_urlsafe(32))
-    return file.read_text(encoding="ascii").strip()
 
 
 def _free_port() -> int:

@@ -23,8 +23,13 @@ wait for it, analyse it. After a lost conversation call status(). Every answer's
 Go on until the budget is spent."""
 
 
-def build(lab: Laboratory, *, token: str = "", url: str = "", own: bool = True) -> MCPServer:
-    """The server of a laboratory. With `token` HTTP clients must send it; `own`: the server opens the laboratory."""
+def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool = True) -> MCPServer:
+    """The server of a laboratory. With `token` HTTP clients must send it; `own`: the server opens the laboratory.
+
+    Raises `ValueError` for an empty token, which would let everybody in.
+    """
+    if token is not None and not token.strip():
+        raise ValueError("an empty token protects nothing")
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:

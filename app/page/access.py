@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -42,19 +40,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def secret(home: Path, name: str) -> str:
-    """A random word that is kept in the home, so that an open page survives a restart; readable for its owner alone."""
-    path = home / name
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError:
-        word = secrets.token_urlsafe(24)
-        home.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(word, encoding="ascii")
-        return word
 
 
 class Guard:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from nicegui import ui
 
-from move37.app.attach import start
 from move37.app.choices import Approve, Backend, Preset
 from move37.app.exits import BadInput, EnvironmentFault
+from move37.app.page import form
 from move37.app.page.frame import content, fragment, render
 from move37.app.page.hub import Hub
+from move37.app.settings import load
+from move37.app.starting import start
 from move37.app.text import bare, one_line
 from move37.lab.errors import LabError
-from move37.lab.tasks.registry import DEFAULT, usage
+from move37.lab.tasks.registry import usage
 
 
 async def begin(hub: Hub, campaign: str) -> None:
@@ -28,15 +31,13 @@ async def begin(hub: Hub, campaign: str) -> None:
             missing = f"There is no campaign {one_line(campaign, 20)} in this home: this begins a new one."
             fragment(render("quiet.html", text=missing))
         fragment(render("begin.html", old=old, first=not campaigns))
-        fields: dict[str, Any] = {}
-        if old is None:
-            fields |= _fields_of_a_new_one()
-        fields["budget"] = _field("Candidates to try", str(old.brief.budget) if old else "", "the preset's own")
-        fields["max_time"] = _field("End after", "", "90s, 10m, 1h30m; empty: no limit of its own")
-        fields["max_tokens"] = _field("End after tokens", "", "50k, 2m; empty: no limit")
-        fields["max_cost"] = _field("End after US dollars", "", "2.50; empty: no limit")
-        fields["approve"] = ui.select(list(get_args(Approve)), value="never", label="What waits for your word")
-        fields["sandbox"] = ui.select(list(get_args(Backend)), value="auto", label="Where code runs")
+        try:
+            settings = load({"home": hub.home})
+            shown = form.of_an_old_one(settings, old) if old else form.of_a_new_one(settings)
+        except BadInput as error:  # of move37.toml or the environment
+            fragment(render("problem.html", text=bare(str(error))))
+            return
+        fields = _fields(shown)
         for field in fields.values():
             field.props("outlined dense").classes("w-full")
         button = ui.button("Go on" if old else "Begin")
@@ -44,36 +45,61 @@ async def begin(hub: Hub, campaign: str) -> None:
 
         async def go() -> None:
             button.disable()
-            status.set_content(render("quiet.html", text="Starting … the first sign comes within a minute."))
+            said = ["Starting … the first sign comes within a minute."]  # then what its process says, as it waits
+            telling = ui.timer(1.0, lambda: status.set_content(render("quiet.html", text=bare(said[-1]))))
+            status.set_content(render("quiet.html", text=said[-1]))
             try:
-                number = await _started(hub.home, old.id if old else None, {k: f.value for k, f in fields.items()})
+                number = await _started(
+                    hub.home,
+                    old.id if old else None,
+                    form.changed({k: f.value for k, f in fields.items()}, shown),
+                    said.append,
+                )
                 ui.navigate.to(f"/c/{number}/now")
             except (BadInput, EnvironmentFault, LabError, OSError) as error:
+                telling.cancel()
                 status.set_content(render("problem.html", text=bare(str(error))))
                 button.enable()
 
         button.on_click(go)
 
 
-def _fields_of_a_new_one() -> dict[str, Any]:
-    return {
-        "task": _field("Task", DEFAULT, usage()),
-        "model": _field("Model", "designer", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
-        "base_url": _field("Endpoint of the model", "", "only for an OpenAI-compatible server of your own"),
-        "brief": ui.textarea(label="What you want, in Markdown").props("maxlength=20000 autogrow"),
-        "corpus": _field("Your own text", "", "a file or folder on this machine; empty: the built-in one"),
-        "preset": ui.select(list(get_args(Preset)), value="quick", label="Preset"),
-        "seed": _field("Seed", "0", "makes the search repeatable"),
+def _fields(shown: Mapping[str, str]) -> dict[str, Any]:
+    """One field for each thing that is shown, in the form's order."""
+    makers: dict[str, Callable[[str], Any]] = {
+        "task": _field("Task", usage()),
+        "model": _field("Model", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
+        "base_url": _field("Endpoint of the model", "only for an OpenAI-compatible server of your own"),
+        "brief": _text,
+        "corpus": _field("Your own text", "a file or folder on this machine; empty: the built-in one"),
+        "preset": _choice("Preset", Preset),
+        "seed": _field("Seed", "makes the search repeatable"),
+        "budget": _field("Candidates to try", "the preset's own"),
+        "max_time": _field("End after", "90s, 10m, 1h30m; empty: no limit of its own"),
+        "max_tokens": _field("End after tokens", "50k, 2m; empty: no limit"),
+        "max_cost": _field("End after US dollars", "2.50; empty: no limit"),
+        "approve": _choice("What waits for your word", Approve),
+        "sandbox": _choice("Where code runs", Backend),
     }
+    return {name: make(shown[name]) for name, make in makers.items() if name in shown}
 
 
-def _field(label: str, value: str, hint: str) -> Any:
-    return ui.input(label, value=value).props(f'hint="{hint}" maxlength=400')
+def _field(label: str, hint: str) -> Callable[[str], Any]:
+    return lambda value: ui.input(label, value=value).props(f'hint="{hint}" maxlength={max(400, len(value))}')
 
 
-async def _started(home: Path, resume: int | None, values: dict[str, Any]) -> int:
+def _text(value: str) -> Any:
+    return ui.textarea(label="What you want, in Markdown", value=value).props(
+        f"maxlength={max(20_000, len(value))} autogrow"
+    )
+
+
+def _choice(label: str, words: Any) -> Callable[[str], Any]:
+    return lambda value: ui.select(list(get_args(words)), value=value, label=label)
+
+
+async def _started(home: Path, resume: int | None, flags: dict[str, str], tell: Callable[[str], None]) -> int:
     """The number of the campaign that runs now. Raises with what its process said when it did not begin."""
-    flags = {k: str(v).strip() for k, v in values.items() if v is not None and str(v).strip()}
     if "brief" in flags:
         folder = home / "briefs"
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,4 +107,5 @@ async def _started(home: Path, resume: int | None, values: dict[str, Any]) -> in
         path.write_text(flags["brief"], encoding="utf-8")
         flags["brief"] = str(path)
     more = ("--campaign", str(resume)) if resume is not None else ()
-    return await asyncio.to_thread(start, home.absolute(), "resume" if resume else "run", flags, more)
+    command = "resume" if resume is not None else "run"
+    return await asyncio.to_thread(start, home.absolute(), command, flags, more, tell=tell)

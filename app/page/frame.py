@@ -15,6 +15,7 @@ from move37.app.page.standing import standing
 from move37.app.text import bare, one_line
 from move37.lab.archive.controls import ControlKind
 from move37.lab.archive.store import Campaign
+from move37.lab.errors import LabError
 
 SECTIONS = (
     ("now", "Now"),
@@ -54,16 +55,13 @@ class Page:
 
     async def order(self, kind: ControlKind, *, text: str = "", experiment: str | None = None) -> bool:
         """Ask the campaign for something and say what it answered; whether it reached the campaign."""
-        live = await self.hub.live(self.campaign)
-        reached = False
-        if not live.running:
-            answer = "the campaign does not run: go on with it first"
-        else:
-            try:
+        reached, answer = False, "the campaign does not run: go on with it first"
+        try:
+            if (await self.hub.live(self.campaign)).running:
                 answer = await self.hub.order(self.campaign, kind, text=text, experiment=experiment, user=self.user)
                 reached = True
-            except ValueError as error:
-                answer = str(error)
+        except (ValueError, LabError) as error:  # too long; or a full disk: what was typed is kept by whoever asked
+            answer = str(error)
         # What was clicked may be gone by now, as a request that somebody else answered: the page itself is there.
         with self._viewer:
             ui.notify(bare(answer or "done"), position="top", multi_line=True, close_button="ok", timeout=6000)

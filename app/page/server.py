@@ -18,9 +18,10 @@ from nicegui.storage import Storage
 from move37.app import templating
 from move37.app.exits import EnvironmentFault
 from move37.app.page import begin, comparing, experiments, files, knowledge, now, results
-from move37.app.page.access import Guard, is_loopback, secret
+from move37.app.page.access import Guard, is_loopback
 from move37.app.page.frame import Page, colours, content, fragment, render, styles
 from move37.app.page.hub import Hub
+from move37.app.secret_file import secret
 from move37.lab.errors import LabError
 
 SECRET, TOKEN = "page.secret", "page.token"  # files of the home

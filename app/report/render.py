@@ -17,7 +17,7 @@ from uuid import uuid4
 from move37.app import templating
 from move37.app.exits import EnvironmentFault
 from move37.app.insight import of_home
-from move37.app.units import spell_count, spell_seconds
+from move37.app.units import spell_count, spell_moment, spell_seconds
 from move37.app.views.campaign import CampaignView, caveat_of, view_of
 from move37.app.views.charts import charts, places
 from move37.app.views.conversation import utterances
@@ -108,11 +108,11 @@ def markdown_of(view: CampaignView, insight: ArchiveInsight | None = None) -> st
 def summary_of(view: CampaignView) -> dict[str, Any]:
     """What report, Markdown and page say about the campaign as a whole, by the templates' names."""
     campaign, brief = view.campaign, view.campaign.brief
-    when = campaign.started_at[:16].replace("T", " ")
+    when = spell_moment(campaign.started_at)
     versions = campaign.facts.get("versions")
     return {
         "campaign": campaign,
-        "title": f"{brief.task} · {brief.preset} preset · model {brief.model} · seed {brief.seed} · begun {when} UTC · "
+        "title": f"{brief.task} · {brief.preset} preset · model {brief.model} · seed {brief.seed} · begun {when} · "
         f"{campaign.status}",
         "cards": _cards(view),
         "claim": claim(view),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from move37.app.units import spell_count
+from move37.app.units import spell_count, spell_moment
 from move37.app.views.campaign import CampaignView
 from move37.app.views.leaderboard import ComparisonTerms, board_of, paired_difference
 from move37.app.views.lineage import ancestry
@@ -64,7 +64,7 @@ def campaigns_table(views: Sequence[CampaignView]) -> Table:
         counts = ", ".join(f"{n} {status}" for status, n in outcomes(view.candidates).items())
         tried = f"{len(view.candidates)} of {brief.budget}"
         setup = f"{brief.task}, {brief.preset}, seed {brief.seed}, {brief.model}"
-        begun = view.campaign.started_at[:16].replace("T", " ")
+        begun = spell_moment(view.campaign.started_at)
         spent = f"{seconds_measured(view):,.0f} s of training and scoring"
         spent += f", {spell_count(view.tokens)} tokens" if view.tokens else ""
         spent += f", {view.cost:.2f} dollars" if view.cost else ""

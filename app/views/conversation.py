@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from move37.app.units import spell_clock
 from move37.app.views.campaign import CampaignView
 from move37.lab.archive.message import Message
 
@@ -18,7 +19,7 @@ class Utterance:
 
     source: str
     to: str
-    time: str  # hh:mm:ss, UTC
+    time: str  # hh:mm:ss UTC
     text: str
     user: bool
     experiment: str
@@ -36,7 +37,7 @@ def utterances(lines: Iterable[Message]) -> list[Utterance]:
         Utterance(
             source=line.source,
             to=line.to,
-            time=line.at[11:19],
+            time=spell_clock(line.at),
             text=line.text,
             user=line.user,
             experiment=line.experiment or "",

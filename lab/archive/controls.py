@@ -81,6 +81,15 @@ class Controls(SharedConnection):
             db.execute("UPDATE controls SET taken_at = ? WHERE campaign = ? AND taken_at IS NULL", (now(), campaign))
         return tuple(_control(row) for row in rows)
 
+    def void(self, campaign: int, answer: str) -> tuple[Control, ...]:
+        """Answer the orders that nobody has taken instead of carrying them out; lines stay, they are for the agents."""
+        orders = [c for c in self.of(campaign) if c.taken_at is None and c.kind not in TOLD_AS_LINES]
+        if orders:
+            with self.write() as db:
+                sql = "UPDATE controls SET taken_at = ?, answer = ? WHERE id = ? AND taken_at IS NULL"
+                db.executemany(sql, [(now(), answer, c.id) for c in orders])
+        return tuple(orders)
+
     def answer(self, ident: int, text: str) -> None:
         """Store the answer to an order; the first answer stays."""
         with self.write() as db:

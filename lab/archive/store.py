@@ -16,6 +16,7 @@ from typing import Any
 
 from move37.lab.archive.codec import encode
 from move37.lab.archive.connection import connect
+from move37.lab.archive.killed import stop_killed
 from move37.lab.archive.lock import HomeLock
 from move37.lab.archive.message import PROPOSED, UNHEARD, Message, now
 from move37.lab.archive.reader import ArchiveReader
@@ -57,7 +58,9 @@ class Archive(ArchiveReader):
         home.mkdir(parents=True, exist_ok=True)
         lock = HomeLock.acquire(home)
         try:
-            return cls(connect(path, readonly=False), path, lock)
+            opened = cls(connect(path, readonly=False), path, lock)
+            stop_killed(home)
+            return opened
         except BaseException:
             lock.release()
             raise

@@ -32,6 +32,7 @@ from move37.app.orders import (
 )
 from move37.app.situation import situation
 from move37.lab.archive.controls import Control, ControlKind
+from move37.lab.errors import ArchiveUnwritable
 from move37.lab.records import BITS_PER_BYTE
 
 BUSY = OrderContext(
@@ -365,3 +366,21 @@ def test_a_pipe_is_read_to_its_end_and_ends_nothing(monkeypatch: pytest.MonkeyPa
     assert heard == ["first", "\ufffd\ufffd second", "last without newline"]
     assert inbox.paused and not inbox.stopped and looked == ["status"]
     assert "/nonsense is not known" in out.getvalue()
+
+
+def test_a_line_of_a_pipe_that_could_not_be_passed_on_is_said_and_the_next_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    descriptor = a_pipe(b"first\nlast\n")
+    monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"fileno": lambda self: descriptor})())
+    out, done = io.StringIO(), threading.Event()
+
+    def hand_over(order: Order) -> str:
+        if order.text == "first":
+            raise ArchiveUnwritable("the disk is full")
+        done.set()
+        return "noted"
+
+    with PipeInput(Console(file=out), LiveState(BITS_PER_BYTE), hand_over, lambda order: None):
+        assert done.wait(10.0)
+    assert "not done: the disk is full" in out.getvalue()

@@ -225,3 +225,20 @@ def test_ctrl_c_is_answered_before_anything_is_imported() -> None:
     source = Path(__main__.__file__).read_text()
     top = [n for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom)]
     assert {alias.name for node in top for alias in node.names} == {"annotations", "sys"}
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("chat --task program:nowhere", 2), ("attach", 2), ("list --json", 0)],
+)
+def test_a_standard_stream_that_is_closed_is_no_terminal_and_no_fault(
+    finished: Path, tmp_path: Path, line: str, status: int, closed: str
+) -> None:
+    told = "" if "2>&-" in closed else f"2> {tmp_path}/told"
+    command = f"exec {sys.executable} -m move37 --home {finished} {line} {closed} {told}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    if told:
+        assert "fault" not in (tmp_path / "told").read_text()
+        assert line != "list --json" or json.loads(done.stdout)

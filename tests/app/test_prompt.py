@@ -20,7 +20,8 @@ from rich.console import Console
 from move37.agents.events import ApprovalRequested
 from move37.app.chat import CUT, ROWS, Prompt, rows
 from move37.app.live_state import LiveState
-from move37.app.orders import LONGEST, Order
+from move37.app.orders import LONGEST, Order, understand
+from move37.lab.errors import ArchiveUnwritable
 from move37.lab.records import BITS_PER_BYTE
 
 PATIENCE = 120.0  # seconds
@@ -67,6 +68,7 @@ class Chair:
         self.screen = Screen()
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.interrupted = asyncio.Event()
+        self.broken: Exception | None = None  # raised by whatever an order is passed on with
         self.output = Terminal(keys, self.screen)
         board = LiveState(BITS_PER_BYTE)
         board.see(ApprovalRequested(experiment="c1-003", kind="hypothesis", text="a floor"))
@@ -75,13 +77,20 @@ class Chair:
             board,
             send=self._send,
             look_up=self.orders.put_nowait,
-            on_interrupt=self.interrupted.set,
+            on_interrupt=self._interrupt,
             history=history,
         )
 
     async def _send(self, order: Order) -> str:
         await self.orders.put(order)
+        if self.broken is not None:
+            raise self.broken
         return "noted"
+
+    def _interrupt(self) -> None:
+        self.interrupted.set()
+        if self.broken is not None:
+            raise self.broken
 
     async def typed(self, text: str) -> Order:
         self.keys.send_text(text + "\r")
@@ -111,6 +120,30 @@ async def test_what_is_typed_reaches_the_campaign_and_what_is_pasted_too_long_is
         await chair.prompt.close()
     assert CUT[:40] in chair.screen.getvalue()
     assert (tmp_path / "history").stat().st_size < LONGEST + 500
+
+
+@pytest.mark.parametrize("typed", ["try a floor", "/veto c1-003 too dear", "/stop"])
+async def test_a_line_that_could_not_be_passed_on_is_said_and_stands_there_again(tmp_path: Path, typed: str) -> None:
+    """As on a full disk: the order's row cannot be written."""
+    async with a_chair(tmp_path) as chair:
+        chair.broken = ArchiveUnwritable("archive.sqlite cannot be written (disk is full)")
+        chair.keys.send_text("\x03")  # not passed on either, and the prompt goes on
+        drawn = chair.screen.shown("not done: archive.sqlite cannot be written")
+        await asyncio.wait_for(drawn.wait(), PATIENCE)
+        first = await chair.typed(typed)
+        chair.broken = None
+        second = await chair.typed("")  # Return alone
+        assert first == second == understand(typed) and not chair.prompt.left.is_set()
+        await chair.prompt.close()
+
+
+async def test_a_fault_of_the_prompt_itself_ends_the_watching_and_is_heard_of(tmp_path: Path) -> None:
+    async with a_chair(tmp_path) as chair:
+        chair.broken = ZeroDivisionError("a fault")
+        await chair.typed("hello")
+        await asyncio.wait_for(chair.prompt.left.wait(), PATIENCE)
+        with pytest.raises(ZeroDivisionError):
+            await chair.prompt.close()
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=300), st.integers(20, 120))

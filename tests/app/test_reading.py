@@ -200,10 +200,12 @@ def test_a_killed_campaign_does_not_say_that_it_runs(move37: Move37, tmp_path: P
     a_whole_campaign(tmp_path, finished=False)
     with Archive.open(tmp_path) as archive:
         archive.begin_experiment(1, 99, Role.CANDIDATE)
+        archive.update_campaign(1, status="running")  # and the process is gone
     out = move37("--home", str(tmp_path), "list").out
     assert "Campaign 1 (stopped)" in out and "c1-099  not finished" in out and "running" not in out
     assert "stopped" in move37("--home", str(tmp_path), "report", "--markdown").out.splitlines()[2]
-    with Archive.open(tmp_path):
+    with Archive.open(tmp_path) as archive:
+        archive.update_campaign(1, status="running")
         assert "Campaign 1 (running)" in move37("--home", str(tmp_path), "list").out
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from move37.agents.inbox import Inbox
 from move37.app import resuming
 from move37.app.campaign_facts import watched
 from move37.app.exits import BadInput
+from move37.app.models import checked
 from move37.app.resuming import SpentSoFar
 from move37.app.settings import Settings, load
+from move37.app.wiring import resume_campaign
+from move37.lab.archive.store import Archive
+from move37.lab.tasks.registry import kind_of
 from tests.builders import a_brief
 
 BEFORE = a_brief(budget=12, max_seconds=600.0, max_tokens=50_000, model="openai:a")
@@ -106,3 +112,23 @@ def test_how_it_was_watched_stays_but_for_what_is_named(flag: str | None) -> Non
     kept = watched(resuming.watching(settings, LEFT)[0])
     assert kept == LEFT | ({flag: watched(settings)[flag]} if flag else {})
     assert watched(resuming.watching(settings, {})[0]) == watched(settings)  # of a campaign that is older than this
+
+
+@pytest.mark.parametrize(("task", "own"), [("program:circles", "mixers"), ("mixers", "program:circles")])
+async def test_a_new_model_is_judged_by_the_campaigns_task_and_not_by_that_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, own: str
+) -> None:
+    """A language model that proposes for the search: programs would be written by nobody, mixers are."""
+    monkeypatch.chdir(tmp_path)
+    Path("move37.toml").write_text(f'task = "{own}"\n')
+    settings = load({"home": tmp_path / "home", "model": "hybrid:openai:x", "base_url": "http://127.0.0.1:9/v1"})
+    with Archive.open(settings.home) as archive:
+        archive.begin_campaign(a_brief(task=task))
+    brief = resuming.revised(a_brief(task=task), settings, SpentSoFar())
+    refused = task != "mixers"
+    assert kind_of(resuming.with_model(settings, brief).campaign.task).writes == ("edits" if refused else "grammar")
+    with pytest.raises(BadInput, match="would propose programs") if refused else nullcontext():
+        checked(resuming.with_model(settings, brief))
+    if refused:
+        with pytest.raises(BadInput, match="would propose programs"):
+            await resume_campaign(settings, inbox=Inbox(), on_event=lambda _: None)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from move37.app import session, wiring
+from move37.app import session, steering, wiring
 from move37.app.ending import conclude, next_commands
 from move37.app.orders import Order, carry_out
 from move37.app.settings import load
@@ -121,7 +121,7 @@ def test_orders_of_a_pipe_and_of_other_processes_are_carried_out_by_one_thread(
                     await asyncio.sleep(0.02)
             archive.update_campaign(campaign.id, status="stopped")
 
-    monkeypatch.setattr(session, "carry_out", noted)
+    monkeypatch.setattr(steering, "carry_out", noted)
     monkeypatch.setattr(wiring, "run_campaign", a_steered_campaign)
     assert session.conduct(load({"home": tmp_path / "home"}), interactive=True) == 0
     os.close(writing_end)

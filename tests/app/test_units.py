@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from move37.app.limits import change_of
-from move37.app.units import count, dollars, seconds, spell_count, spell_seconds
+from move37.app.units import count, dollars, duration, seconds, spell_count, spell_seconds, typed_seconds
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,9 @@ def test_any_text_is_a_quantity_or_a_clear_refusal(text: str) -> None:
 def test_quantities_read_well() -> None:
     assert [spell_seconds(s) for s in (0, 59.6, 185, 7_800)] == ["0 s", "1 min 00 s", "3 min 05 s", "2 h 10 min"]
     assert [spell_count(n) for n in (950, 12_300, 4_100_000)] == ["950", "12.3k", "4.1M"]
+
+
+@given(st.one_of(st.integers(1, 10**7).map(float), st.integers(1, 10**6).map(lambda n: n / 1000)))
+def test_seconds_are_typed_as_they_are_read_again(value: float) -> None:
+    assert duration(typed_seconds(value)) == pytest.approx(value)
+    assert typed_seconds(5_400.0) == "1h30m" and typed_seconds(28_800.0) == "8h"

@@ -24,10 +24,9 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app.attach import arguments, start
-from move37.app.exits import BadInput
 from move37.app.live_log import LiveLog, serve_controls
 from move37.app.settings import load
+from move37.app.starting import start
 from move37.app.watch import Watcher, is_running
 from move37.lab.archive.controls import Control, ControlKind, Controls
 from move37.lab.archive.live import EVERY, LiveReader, StoredNotice, notices_of
@@ -285,31 +284,6 @@ def campaign_of(home: Path):  # type: ignore[no-untyped-def]
 
 def archive_status(home: Path) -> str:
     return str(campaign_of(home).status)
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        {"budget": 3, "task": "program:x", "seed": 2},
-        {"approve": "code", "approval_timeout": "90s", "docker": {"runtime": "crun", "image": "a:b"}},
-        {"negotiation_rounds": 1, "model": "openai:x", "base_url": "http://127.0.0.1:1/v1"},
-    ],
-)
-def test_settings_become_the_options_they_came_from(tmp_path: Path, flags: dict[str, object]) -> None:
-    from typer.main import get_command
-
-    from move37.app.cli import build
-
-    command = get_command(build()).commands["run"]  # type: ignore[attr-defined]
-    context = command.make_context("run", arguments(load({"home": tmp_path, **flags}).flags))
-    given = {name: value for name, value in context.params.items() if value is not None}
-    flat = {k: v for k, v in flags.items() if k != "docker"} | dict(flags.get("docker", {}))  # type: ignore[call-overload]
-    assert {name: str(value) for name, value in given.items()} == {name: str(value) for name, value in flat.items()}
-
-
-def test_a_process_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such"):
-        start(tmp_path / "home", "run", load({"task": f"program:{tmp_path}/nothing"}).flags)
 
 
 def watched(home: Path, until: Callable[[list[Event]], bool]) -> list[Event]:

@@ -20,7 +20,9 @@ from tests.agents.contexts import a_context
 def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     """The campaign without a sandbox: everything else is the real thing."""
 
-    async def run(settings: Any, *, inbox: Any, on_event: Any, on_open: Any, pending: Any, campaign: Any = None) -> Any:
+    async def run(
+        settings: Any, *, inbox: Any, on_event: Any, on_ready: Any, on_open: Any, pending: Any, campaign: Any = None
+    ) -> Any:
         with Archive.open(settings.home) as archive:
             if not archive.campaigns():
                 archive.begin_campaign(Brief(budget=settings.campaign.budget or 3, model="seat"))
@@ -32,6 +34,7 @@ def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
             context, _ = a_context(
                 settings.home, archive=archive, inbox=inbox, scientists=outsiders, on_event=on_event, workers=workers
             )
+            on_ready(context.record, context.schedule)
             on_open(context)
             try:
                 return SimpleNamespace(ending=await campaigns.run(context))

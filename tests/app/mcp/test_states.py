@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mcp.client.client import Client
 
+from move37.agents.events import StageStarted
 from move37.agents.external.scientist import ExternalScientist
 from move37.agents.external.turns import PendingTurns
 from move37.agents.models.assignment import ROLES
@@ -20,6 +21,8 @@ from move37.app.mcp.server import build
 from move37.app.mcp.tools import predicted
 from move37.app.settings import load
 from move37.app.surroundings import talking_places
+from move37.app.watch import Watcher
+from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.store import Archive
 from move37.lab.records import Forecast
 from tests.app.mcp.test_tools import LESSON, WORDS, Agent, an_agent, source
@@ -132,6 +135,26 @@ async def test_a_megabyte_in_any_argument_is_a_short_sentence(tmp_path: Path) ->
         assert tried >= 15
         await agent("submit", proposal=ident, source=source(1))
         assert (await agent("wait", experiment=ident))["needs"] == "analyse"
+
+
+async def test_a_user_beside_the_agent_sees_it_and_steers_it(tmp_path: Path) -> None:
+    """What `move37 attach` and the page do at a campaign of `move37 mcp`."""
+    async with an_agent(tmp_path, budget="2", workers=1) as agent:
+        ident = await agent.propose(1)
+        with Controls(tmp_path) as controls, Watcher(tmp_path, 1) as watcher:
+            assert any(isinstance(e, StageStarted) and e.experiment == ident for e in watcher.poll())
+            for kind, text, says in (
+                (ControlKind.SAY, "try a floor", "noted"),
+                (ControlKind.PAUSE, "", "paus"),
+                (ControlKind.RESUME, "", "going on"),
+                (ControlKind.STOP, "", "stop"),
+            ):
+                order = controls.post(1, kind, text=text, user="ada")
+                assert await agent.lab.until(lambda o=order: (c := controls.find(o)) and c.answer, 60), kind
+                assert says in str(controls.find(order).answer), controls.find(order)  # type: ignore[union-attr]
+        told = (await agent("status"))["notices"]
+        assert "ada: try a floor" in told and "ada: /stop" in [text.strip() for text in told]
+        assert "was stopped" in await agent.refused("propose", **IDEA)
 
 
 # Predictions ------------------------------------------------------------------------------------------------------

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.app.page.access import COOKIE, Guard, is_loopback, secret
+from move37.app.page.access import COOKIE, Guard, is_loopback
 
 LOCAL, OUTSIDE = "127.0.0.1:8037", "lab.example:8037"
 
@@ -106,9 +104,3 @@ def test_every_answer_forbids_frames_and_foreign_content() -> None:
 @given(st.text())
 def test_an_address_is_loopback_only_if_it_is(host: str) -> None:
     assert not is_loopback(host) or host.lower() == "localhost" or host.strip("[]").startswith(("127.", "::1", "0"))
-
-
-def test_a_secret_is_kept_and_for_its_owner_alone(tmp_path: Path) -> None:
-    word = secret(tmp_path / "home", "page.token")
-    assert secret(tmp_path / "home", "page.token") == word and len(word) > 20
-    assert stat.S_IMODE((tmp_path / "home" / "page.token").stat().st_mode) == 0o600

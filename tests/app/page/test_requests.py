@@ -37,7 +37,8 @@ def _modules_stay() -> Iterator[None]:
 def live(tmp_path: Path) -> Iterator[LiveLog]:
     """A campaign that asks two things; its home is held, as by the process that runs it."""
     a_whole_campaign(tmp_path, finished=False)
-    with Archive.open(tmp_path), LiveLog(tmp_path, 1) as live:
+    with Archive.open(tmp_path) as archive, LiveLog(tmp_path, 1) as live:
+        archive.update_campaign(1, status="running")  # it goes on
         for ident in ("c1-001", "c1-002"):
             live(ApprovalRequested(experiment=ident, kind="hypothesis", text=f"a floor for {ident}", seconds=600.0))
         yield live

@@ -54,6 +54,24 @@ def test_another_process_may_post(tmp_path: Path) -> None:
     archive.close()
 
 
+def test_orders_that_nobody_took_may_be_called_void_and_lines_for_the_agents_are_kept(tmp_path: Path) -> None:
+    archive, campaign = a_home(tmp_path)
+    lines = {ControlKind.SAY, ControlKind.ASK, ControlKind.PROPOSE}
+    with Controls(tmp_path) as controls:
+        taken = controls.post(campaign.id, ControlKind.STOP)
+        controls.take(campaign.id)
+        posted = {kind: controls.post(campaign.id, kind, text="Critic hello") for kind in ControlKind}
+        assert {c.kind for c in controls.void(campaign.id, "too late")} == set(ControlKind) - lines
+        assert controls.void(campaign.id, "again") == ()
+        assert {c.kind for c in controls.take(campaign.id)} == lines
+        found = {kind: controls.find(ident) for kind, ident in posted.items()}
+        answers = {kind: control.answer for kind, control in found.items() if control}
+        assert answers == {kind: None if kind in lines else "too late" for kind in ControlKind}
+        known = controls.find(taken)
+        assert known is not None and known.answer is None
+    archive.close()
+
+
 def test_orders_of_another_campaign_stay_where_they_are(tmp_path: Path) -> None:
     archive, campaign = a_home(tmp_path)
     other = archive.begin_campaign(campaign.brief)
