@@ -36,6 +36,8 @@ _SHAPE = re.compile(
     r"\\(?:text\w+|emph|mbox|hbox|uppercase|lowercase|MakeUppercase|MakeLowercase|underline|protect)\s*\{"
 )
 _NAMES = re.compile(r"\\((?:La|Bib|Lua|Xe|pdf)?TeX|LaTeXe|METAFONT)\b(?:\s*\{\})?")
+_PERCENT = re.compile(r"(?<!\\)((?:\\\\)*)%")  # a sign of the text: only TeX's own files have comments
+_STAND_IN = "\ufdd0"  # for it in the parser, which takes it for a comment; no letter of any text
 _TAG = re.compile(r"</?(?:i|b|em|strong|sub|sup|span|scp|jats:\w+|p)(?:\s[^<>]*)?>", re.IGNORECASE)
 
 
@@ -151,8 +153,9 @@ def _plain(value: str) -> str:
     from pylatexenc.latex2text import LatexNodes2Text
 
     value = _NAMES.sub(lambda found: f"{{{found[1]}}}", _SHAPE.sub("{", _LINK.sub("", value)))
+    value = _PERCENT.sub(rf"\1{_STAND_IN}", value.replace(_STAND_IN, ""))
     try:
         text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(value)
     except Exception:  # a parser's own errors are many, and a title in braces is still a title
         text = value
-    return " ".join(re.sub(r"[{}]", "", text).split())
+    return " ".join(re.sub(r"[{}]", "", text).replace(_STAND_IN, "%").split())

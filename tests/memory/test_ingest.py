@@ -227,6 +227,18 @@ def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
     assert entry.title == plain
 
 
+AROUND_PERCENT = ("%", r"\%", " ", "1", "a", "\n", "{B}", "$", "~", r"\alpha ", r"\emph{c}", "\\\\ ", ",", "&")
+
+
+@given(st.lists(st.sampled_from(AROUND_PERCENT), max_size=8).map("".join))
+def test_a_percent_sign_takes_no_word_of_a_value_with_it(middle: str):
+    """BibTeX has no comments inside a value: what stands behind the sign is text, and the sign itself too."""
+    text = f"@article{{a, title = {{before {{X}} {middle} behind}}, abstract = {{{middle} ends {{Y}}}}}}"
+    ((entry,), left_out) = bibtex.entries("refs", text, "refs.bib")
+    assert entry.title.startswith("before X") and entry.title.endswith("behind") and left_out == ""
+    assert entry.insight.endswith("ends Y") and entry.title.count("%") == middle.count("%")
+
+
 def test_an_entry_of_a_kind_in_two_words_is_counted(tmp_path: Path):
     found = read_file(write(tmp_path, "r.bib", "@in proceedings{a, title = {Lost}}\n@article{b, title = {Kept}}"))
     assert [entry.title for entry in found.entries] == ["Kept"] and found.left_out.startswith("1 of 2 entries")
