@@ -132,6 +132,16 @@ def test_check_says_what_is_wrong_with_status_one(shell: Shell, tmp_path: Path):
     assert shell("check", str(bad)) == 1 and "the file is called 2400.00002" in shell.out
 
 
+def test_a_file_that_replaces_another_of_its_name_says_so(shell: Shell, tmp_path: Path):
+    one = write(tmp_path, "a/references.bib", "@article{o, title = {First}}\n@article{s, title = {Shared}}")
+    two = write(tmp_path, "b/references.bib", "@article{s, title = {Shared}}\n@article{t, title = {Third}}")
+    assert shell("add", str(one)) == 0 and "replaced" not in shell.err
+    assert shell("add", str(one)) == 0 and "replaced" not in shell.err
+    assert shell("add", str(two)) == 0
+    assert "references: 1 stored titles are not in this file and were replaced (First)" in shell.err
+    assert shell("import", str(tmp_path / "a")) == 0 and "replaced (Third)" in shell.err
+
+
 def test_terminal_escapes_of_a_paper_are_shown_not_obeyed(shell: Shell, tmp_path: Path):
     shell("add", str(write(tmp_path, "evil.txt", "Title \x1b]0;owned\x07 \x1b[2J\nbody of text")))
     for arguments in (("search", "title body"), ("show", "evil")):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pypdf.generic import DecodedStreamObject, NameObject
 
 from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
-from move37.memory.folder import of_other_kinds
+from move37.memory.folder import SUFFIXES, keys_of, of_other_kinds
 from move37.memory.ingest import (
     MAX_BYTES,
     FileRead,
@@ -504,6 +505,29 @@ def test_a_folder_gives_each_file_its_stem_or_its_path_where_stems_repeat(tmp_pa
     keys = {entry.key for result in results.values() if isinstance(result, FileRead) for entry in result.entries}
     assert keys == {"one", "two", "a/same", "b/same"}
     assert isinstance(results[tmp_path / "broken.json"], UnknownFormat)
+
+
+FILES = st.tuples(st.sampled_from(("", "a/", "b/")), st.sampled_from(("x", "y", "x.md")), st.sampled_from(SUFFIXES))
+
+
+@given(st.lists(FILES.map("".join), unique=True, max_size=8))
+def test_no_two_files_of_a_folder_have_one_key(names: list[str]):
+    """A second file under one key replaces the first. What shares neither stem nor place keeps the key that it had."""
+    paths = [PurePath(name) for name in sorted(names)]
+    keys = keys_of(paths)
+    assert len(set(keys)) == len(keys) == len(paths)
+    stems = Counter(path.stem for path in paths)
+    places = Counter(path.with_suffix("") for path in paths)
+    for path, key in zip(paths, keys, strict=True):
+        if places[path.with_suffix("")] == 1:
+            assert key == (path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix())
+
+
+def test_a_paper_and_its_reference_in_one_folder_are_both_kept(tmp_path: Path):
+    write(tmp_path, "attention.bib", "@article{a, title = {One}}")
+    write(tmp_path, "attention.md", "# Two\n\nIts text.")
+    results = [result for _, result in read_all(tmp_path) if isinstance(result, FileRead)]
+    assert {entry.key for result in results for entry in result.entries} == {"attention.bib", "attention.md"}
 
 
 def test_a_model_extracts_insights_and_an_invalid_reply_falls_back_to_the_text(tmp_path: Path):
