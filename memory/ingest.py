@@ -128,7 +128,7 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
         return FileRead(entries=parse(text, name=path.name).entries(origin=PERSON, key=key))
     title = ""
     if suffix == ".md" and (front := _FRONT.match(text)) and text[front.end() :].strip():
-        named = _FRONT_TITLE.search(front[1])
+        named = _FRONT_TITLE.search(front[1] or "")
         title, text = named[1].strip().strip("\"'") if named else "", text[front.end() :]
     return FileRead(entries=_free(key, title or _first_line(text), text, path.name, extractor))
 
@@ -175,10 +175,13 @@ def _free(key: str, title: str, text: str, name: str, extractor: Extractor | Non
             )
             for number, item in enumerate(found)
         )
-    return tuple(
+    chunks = tuple(
         Entry(number=number, name=heading, insight=chunk, **shared)
         for number, (heading, chunk) in enumerate(_chunks(text))
     )
+    if not chunks:
+        raise EmptyFile(f"{name} has headings and no text below them.")
+    return chunks
 
 
 def _extracted(text: str, extractor: Extractor, name: str) -> list[Extracted]:

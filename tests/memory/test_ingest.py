@@ -282,6 +282,75 @@ def test_odd_ris_loses_no_reference(kind: str, tmp_path: Path):
         assert found.entries[0].insight == "text AI-based, GPT - like"
 
 
+@given(
+    st.lists(
+        st.sampled_from(("RL - based", "AI - assisted", "GP -like", "UK  work", "NN\t- free", "plain")), max_size=4
+    ),
+    st.sampled_from(("  - ", " - ")),
+)
+def test_words_that_look_like_a_tag_stay_in_their_abstract(lines: list[str], dash: str):
+    """One blank before the dash makes a tag of what RIS defines alone."""
+    text = f"TY{dash}JOUR\nTI{dash}One\nAB{dash}We study\n" + "".join(f"{line}\n" for line in lines)
+    ((entry,), _) = references.ris("refs", f"{text}PY{dash}2020\nER{dash}\n", "refs.ris")
+    assert entry.insight == " ".join(["We study", *(" ".join(line.split()) for line in lines)]) and entry.year == 2020
+
+
+PUBMED = """PMID- 123
+TI  - A title
+DP  - 2019 Jan 3
+LID - S0000-1 [pii]
+LID - 10.48550/arXiv.1901.00001 [doi]
+OT  - memory
+MH  - *Neural Networks, Computer
+"""
+
+
+def test_pubmed_gives_year_identifier_and_keywords(tmp_path: Path):
+    (entry,) = read(write(tmp_path, "refs.ris", PUBMED))
+    assert (entry.year, entry.arxiv, entry.name) == (2019, "1901.00001", "10.48550/arXiv.1901.00001")
+    assert entry.insight == "memory, Neural Networks, Computer"
+    (plain,) = read(write(tmp_path, "plain.ris", "PMID- 1\nTI  - One\nAID - 10.1000/182 [doi]\nDP  - 2020\n"))
+    assert (plain.year, plain.name) == (2020, "10.1000/182")
+    (ris,) = read(write(tmp_path, "other.ris", "TY  - JOUR\nTI  - One\nDP  - Provider 1999\nER  -\n"))
+    assert ris.year == 0, "of RIS, DP is the database's provider"
+
+
+@pytest.mark.parametrize(
+    ("field", "arxiv"),
+    (
+        (r"howpublished = {\url{https://arxiv.org/abs/2312.00752}}", "2312.00752"),
+        ("note = {arXiv:2312.00752, to appear}", "2312.00752"),
+        ("note = {ArXiv preprint {2312.00752}v2}", "2312.00752"),
+        ("doi = {10.48550/arXiv.2312.00752}", "2312.00752"),
+        ("url = {https://huggingface.co/papers/2312.00752}", "2312.00752"),
+        ("eprint = {2312.00752}", "2312.00752"),
+        ("journal = {CoRR abs/2312.00752}", "2312.00752"),
+        ("doi = {10.1007/978-1-2345.67890}", ""),
+        ("note = {Report 1234.56789}", ""),
+    ),
+)
+def test_an_arxiv_id_is_found_where_people_write_it(field: str, arxiv: str, tmp_path: Path):
+    (entry,) = read(write(tmp_path, "refs.bib", f"@misc{{a, title = {{T}}, {field}}}"))
+    assert entry.arxiv == arxiv
+
+
+def test_a_part_of_a_book_has_the_books_year(tmp_path: Path):
+    text = (
+        "@inproceedings{a, title = {A}, crossref = {P}}\n@inproceedings{b, title = {B}, crossref = {p}, year = 2016}\n"
+        "@inproceedings{c, title = {C}, crossref = {none}}\n@proceedings{p, title = {P}, year = 2015}"
+    )
+    assert [entry.year for entry in read(write(tmp_path, "refs.bib", text))] == [2015, 2016, 0, 2015]
+
+
+@given(st.lists(st.sampled_from(("# A", "## B", "###", "", "text", "---", "- item")), max_size=5))
+def test_a_markdown_file_gives_an_insight_or_says_why_not(lines: list[str]):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), "notes.md", "\n".join(lines))
+        ((_, found),) = read_all(Path(folder))
+        assert found.entries if isinstance(found, FileRead) else path.name in str(found)
+        assert isinstance(found, FileRead) or "---" in lines or not {"text", "- item"} & set(lines)
+
+
 @pytest.mark.parametrize("value", [["One"], "One"])
 def test_crossrefs_titles_are_lists(value: Any, tmp_path: Path):
     items = [{"type": "article", "title": value, "DOI": "x", "URL": "u", "abstract": float("nan"), "id": 5}]
