@@ -12,7 +12,7 @@ import typer
 from move37.app.commands.memory_common import opened, progress_bar
 from move37.app.exits import BadInput
 from move37.app.text import one_line
-from move37.lab.tasks.registry import usage
+from move37.lab.tasks.registry import full_name, usage
 from move37.memory.folder import of_other_kinds
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _left_out(path: Path, found: FileRead) -> None:
 
 def _about(entries: Sequence[Entry], task: str | None) -> Sequence[Entry]:
     """The same insights, for one task alone."""
-    return entries if task is None else [replace(entry, task=task) for entry in entries]
+    return entries if task is None else [replace(entry, task=full_name(task)) for entry in entries]
 
 
 _FORGET = """Remove an item by its id, or everything under a key (a paper's, an experiment's).
