@@ -215,6 +215,7 @@ def test_a_loss_scale_scales_the_gradients_of_half_precision(scale):
         (kernels.fused_linear_cross_entropy_loss(x, target, weight) * scale).backward()
     (torch.nn.functional.cross_entropy(exact[0] @ exact[1].t(), target) * scale).backward()
     for found, wanted in ((x.grad, exact[0].grad), (weight.grad, exact[1].grad)):
+        assert found is not None and wanted is not None
         fits = wanted.abs() < 0.99 * 65504
         assert found[wanted.abs() > 1.01 * 65504].isinf().all()
         assert relative_rms(found[fits], wanted[fits]) < 1e-2  # the logits are of half precision
@@ -224,4 +225,4 @@ def test_no_rows_have_no_gradient():
     x, weight = torch.randn(0, 8, requires_grad=True), torch.randn(20, 8, requires_grad=True)
     with kernels.implementation("triton"):
         kernels.fused_linear_cross_entropy_loss(x, torch.zeros(0).long(), weight).backward()
-    assert not weight.grad.any()
+    assert weight.grad is not None and not weight.grad.any()

@@ -136,7 +136,7 @@ def test_the_steps_of_a_product_decay_once_with_gates_in_the_call(recurrent, ste
     if rate != "given":
         options |= {"use_beta_sigmoid_in_kernel": True, "allow_neg_eigval": rate == "twice the sigmoid"}
     given = {n: inputs[n] for n in ("q", "k", "v")}
-    wanted, last = naive.delta_product(*given.values(), g, beta, steps, 0.25, inputs["initial_state"])
+    wanted, last = naive.delta_product(**given, g=g, beta=beta, steps=steps, scale=0.25, state=inputs["initial_state"])
     call = kernels.fused_recurrent_gated_delta_product if recurrent else kernels.chunk_gated_delta_product
     given |= {"g": raw, "beta": inputs["beta"] if rate == "given" else logits}
     given |= {"initial_state": inputs["initial_state"], "num_householder": steps, "output_final_state": True}
