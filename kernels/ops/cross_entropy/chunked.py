@@ -5,8 +5,8 @@
 
 A product more than with all logits at hand, and still less than half the time, which goes to memory there; each row of
 dW is written once. Where one block holds the whole vocabulary its logits are used twice instead. The gradients are
-formed in the forward pass and scaled in the backward pass; those of float16 wait in float32, because what a mean over
-tokens leaves of them is too small for it before a loss scale comes in.
+formed in the forward pass and scaled in the backward pass; those of float16 wait in float32, because the smallest that
+a mean over tokens leaves are zero in it before a loss scale comes in.
 """
 
 from __future__ import annotations
