@@ -36,6 +36,8 @@ _SHAPE = re.compile(
     r"\\(?:text\w+|emph|mbox|hbox|uppercase|lowercase|MakeUppercase|MakeLowercase|underline|protect)\s*\{"
 )
 _NAMES = re.compile(r"\\((?:La|Bib|Lua|Xe|pdf)?TeX|LaTeXe|METAFONT)\b(?:\s*\{\})?")
+_PERCENT = re.compile(r"(?<!\\)((?:\\\\)*)%")  # a sign of the text: only TeX's own files have comments
+_STAND_IN = "\ufdd0"  # for it in the parser, which takes it for a comment; no letter of any text
 _TAG = re.compile(r"</?(?:i|b|em|strong|sub|sup|span|scp|jats:\w+|p)(?:\s[^<>]*)?>", re.IGNORECASE)
 
 
@@ -48,10 +50,12 @@ def entries(key: str, text: str, name: str) -> tuple[tuple[Entry, ...], str]:
     out: list[Entry] = []
     text = _PARTED.sub(r"\1", text)
     begun = {line for line, raw in _spans(text).items() if _kind(raw) not in NO_ENTRIES}
-    for line, cite, fields in _parsed(text):
+    found = list(_parsed(text))
+    years = {cite.lower(): _year(fields) for _, cite, fields in found}
+    for line, cite, fields in found:
         title = _plain(fields.get("title", ""))
         if title:
-            out.append(_entry(key, len(out), cite, title, fields, name))
+            out.append(_entry(key, len(out), cite, title, fields, name, years))
             begun.discard(line)
         else:
             begun.add(line)
@@ -126,18 +130,33 @@ def _repaired(raw: str) -> str | None:
     return single if single != raw else None
 
 
-def _entry(key: str, number: int, cite: str, title: str, fields: Mapping[str, str], name: str) -> Entry:
+def _year(fields: Mapping[str, str]) -> int:
+    found = re.search(r"\d{4}", fields.get("year", fields.get("date", "")))
+    return int(found[0]) if found else 0
+
+
+def _arxiv(fields: Mapping[str, str]) -> str:
+    """An id where one is expected, or behind the word where anything may stand."""
+    said = [fields.get(part, "") for part in ("eprint", "journal", "url")]
+    for part in ("doi", "howpublished", "note"):
+        said.append("".join(fields.get(part, "").lower().partition("arxiv")[1:]))
+    found = ARXIV.search(" ".join(said))
+    return found[1] if found else ""
+
+
+def _entry(
+    key: str, number: int, cite: str, title: str, fields: Mapping[str, str], name: str, years: Mapping[str, int]
+) -> Entry:
+    """`years`: of every entry, since a child of another one (crossref) has its year there."""
     said = [_plain(fields.get(part, "")) for part in ("keywords", "note", "author")]
-    year = re.search(r"\d{4}", fields.get("year", fields.get("date", "")))
-    ids = ARXIV.search(" ".join(fields.get(part, "") for part in ("eprint", "journal", "url", "doi")))
     return Entry(
         key=key,
         number=number,
         origin=PERSON,
         title=title,
         name=cite,
-        arxiv=ids[1] if ids else "",
-        year=int(year[0]) if year else 0,
+        arxiv=_arxiv(fields),
+        year=_year(fields) or years.get(fields.get("crossref", "").strip().lower(), 0),
         insight=_plain(fields.get("abstract", "")) or " ".join(part for part in said if part) or title,
         source=name,
     )
@@ -151,8 +170,9 @@ def _plain(value: str) -> str:
     from pylatexenc.latex2text import LatexNodes2Text
 
     value = _NAMES.sub(lambda found: f"{{{found[1]}}}", _SHAPE.sub("{", _LINK.sub("", value)))
+    value = _PERCENT.sub(rf"\1{_STAND_IN}", value.replace(_STAND_IN, ""))
     try:
         text = LatexNodes2Text(math_mode="verbatim", keep_braced_groups=False).latex_to_text(value)
     except Exception:  # a parser's own errors are many, and a title in braces is still a title
         text = value
-    return " ".join(re.sub(r"[{}]", "", text).split())
+    return " ".join(re.sub(r"[{}]", "", text).replace(_STAND_IN, "%").split())

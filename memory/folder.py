@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+
+from move37.memory.decoding import printable
 
 SUFFIXES = (".md", ".txt", ".pdf", ".bib", ".ris", ".json")
 
@@ -24,3 +26,22 @@ def shown(folder: Path) -> Iterator[Path]:
     """Every file below a folder that is not hidden and is no README.md."""
     files = (path for path in folder.rglob("*") if os.path.isfile(path) and path.name != "README.md")
     return (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def keys_of(paths: Sequence[PurePath]) -> list[str]:
+    """The key of each file, given as paths from the folder: see `ingest.read_all`."""
+    stems = Counter(printable(path.stem) for path in paths)
+    places = Counter(printable(path.with_suffix("").as_posix()) for path in paths)
+    shortest = [
+        printable(path.stem if stems[printable(path.stem)] == 1 else path.with_suffix("").as_posix()) for path in paths
+    ]
+    taken = {key for key in shortest if places[key] < 2}
+    out: list[str] = []
+    for path, key in zip(paths, shortest, strict=True):
+        if places[key] > 1:
+            key = printable(path.as_posix())
+            while key in taken:
+                key = f"./{key}"
+            taken.add(key)
+        out.append(key)
+    return out

@@ -6,15 +6,16 @@ So an import of any length stands beside a campaign: a home that another process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from move37.memory.errors import HomeLocked, MemoryUnavailable
-from move37.memory.index import BATCH, Progress
+from move37.memory.index import BATCH, MANY, Index, Progress
 from move37.memory.parcels import Parcel, take_in
 from move37.memory.records_to_vectors import entry_points, lesson_points, principle_points
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
+from move37.memory.store import Where
 
 if TYPE_CHECKING:
     from move37.memory.embedder_protocol import Embedder
@@ -33,6 +34,7 @@ class Imported:
 
     changed: int  # insights that were new or changed
     waiting: int  # parcels that the process which holds the memory will take in
+    replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # key -> stored titles that its file lacks
 
 
 def bring_in(
@@ -51,6 +53,7 @@ def bring_in(
     """
     index = reader.index()
     changed, gone = index.news(entries)
+    replaced = _replaced(index, entries) if changed or gone else {}
     embedder = index.embedder
     reader.close_now()
     done, total = 0, len(changed) + len(lessons) + len(principles)
@@ -72,7 +75,23 @@ def bring_in(
     put(COGNITION, changed, entry_points)
     put(ANALYSES, lessons, lesson_points)
     put(PRINCIPLES, principles, principle_points)
-    return Imported(changed=len(changed), waiting=_hand_over(writer))
+    return Imported(changed=len(changed), waiting=_hand_over(writer), replaced=replaced)
+
+
+def _replaced(index: Index, entries: Iterable[Entry]) -> dict[str, tuple[str, ...]]:
+    """Titles that are stored under a file's key and are not in the file: an older state of it, or another file of the
+    same name, whose insights would go without a word."""
+    fresh: dict[tuple[str, str], set[str]] = {}
+    for entry in entries:
+        fresh.setdefault((entry.origin, entry.key), set()).add(entry.title)
+    keys = tuple(sorted({key for _, key in fresh}))
+    out: dict[str, dict[str, None]] = {}
+    for point in index.store.scan(COGNITION, where=Where(any_of={"key": keys}) if len(keys) <= MANY else None):
+        file = (str(point.payload.get("origin")), str(point.payload.get("key")))
+        title = str(point.payload.get("title"))
+        if file in fresh and title not in fresh[file]:
+            out.setdefault(file[1], {})[title] = None
+    return {key: tuple(titles) for key, titles in out.items()}
 
 
 def _put(writer: Memory, parcel: Parcel) -> None:

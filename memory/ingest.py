@@ -10,7 +10,6 @@ checked by `papers.py`.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
@@ -25,7 +24,7 @@ from move37.memory.decoding import by_lines, decoded, printable
 from move37.memory.embed import length, words_of
 from move37.memory.embedder_protocol import whole
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
-from move37.memory.folder import SUFFIXES, shown
+from move37.memory.folder import SUFFIXES, keys_of, shown
 from move37.memory.guard import fenced
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.papers import arxiv_year, is_paper, operators, parse
@@ -129,7 +128,7 @@ def _read(path: Path, key: str, extractor: Extractor | None) -> FileRead:
         return FileRead(entries=parse(text, name=path.name).entries(origin=PERSON, key=key))
     title = ""
     if suffix == ".md" and (front := _FRONT.match(text)) and text[front.end() :].strip():
-        named = _FRONT_TITLE.search(front[1])
+        named = _FRONT_TITLE.search(front[1] or "")
         title, text = named[1].strip().strip("\"'") if named else "", text[front.end() :]
     return FileRead(entries=_free(key, title or _first_line(text), text, path.name, extractor))
 
@@ -138,12 +137,11 @@ def read_all(folder: Path) -> Iterator[tuple[Path, FileRead | InvalidInput]]:
     """Each readable file below a folder with its entries, or with what is wrong with it; README.md and whatever is
     hidden are left out.
 
-    The key is the stem; where two files share it, the path from the folder without its suffix.
+    The key is the stem; where two files share it, the path from the folder without its suffix; where two share that,
+    with it. No two files have one key: the second would replace the first.
     """
     paths = sorted(path for path in shown(folder) if path.suffix.lower() in SUFFIXES)
-    stems = Counter(path.stem for path in paths)
-    for path in paths:
-        key = path.stem if stems[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
+    for path, key in zip(paths, keys_of([path.relative_to(folder) for path in paths]), strict=True):
         try:
             yield path, read_file(path, key=key)
         except InvalidInput as error:
@@ -177,10 +175,13 @@ def _free(key: str, title: str, text: str, name: str, extractor: Extractor | Non
             )
             for number, item in enumerate(found)
         )
-    return tuple(
+    chunks = tuple(
         Entry(number=number, name=heading, insight=chunk, **shared)
         for number, (heading, chunk) in enumerate(_chunks(text))
     )
+    if not chunks:
+        raise EmptyFile(f"{name} has headings and no text below them.")
+    return chunks
 
 
 def _extracted(text: str, extractor: Extractor, name: str) -> list[Extracted]:

@@ -64,8 +64,9 @@ def _written(path: Path) -> float:
 
 
 def drain(outbox: Outbox, index: Index) -> None:
-    """Waiting lessons into the store. A file is removed when its lesson is on the disk there; one that the store
-    refuses stays and stops neither the others nor the search."""
+    """Waiting lessons into the store. A file is removed when its lesson is on the disk there, and still is what it
+    holds: another process may have put a newer one meanwhile. A lesson that the store refuses stays and stops neither
+    the others nor the search."""
     done = []
     for path, lesson in outbox.waiting():
         try:
@@ -75,13 +76,22 @@ def drain(outbox: Outbox, index: Index) -> None:
         except MemoryFault as error:
             log.warning("lesson_refused", experiment=lesson.experiment, error=str(error))
             continue
-        done.append(path)
+        done.append((path, lesson))
         log.info("lesson_remembered", experiment=lesson.experiment)
     if done:
         index.store.flush(ANALYSES)
-    for path in done:
-        _beside(path).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+    for path, lesson in done:
+        if _holds(path, lesson):
+            _beside(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def _holds(path: Path, lesson: Lesson) -> bool:
+    """Compared as they are written: a number that is none is unlike itself."""
+    try:
+        return json.dumps(asdict(lesson_of(json.loads(path.read_text(encoding="utf-8"))))) == json.dumps(asdict(lesson))
+    except (ValueError, TypeError, AttributeError, OSError):
+        return False
 
 
 def points(waiting: Sequence[tuple[Path, Lesson]], embedder: Embedder) -> list[Point]:

@@ -102,7 +102,7 @@ class Lesson:
     """What one finished experiment taught, as memory stores it (built by agents/ from Experiment and Analysis)."""
 
     experiment: str
-    task: str  # with its folder where it has one: "mixers", "program:packing"
+    task: str  # with its folder in full where it has one: "mixers", "program:/home/me/packing"
     name: str
     family: str
     parents: tuple[str, ...]

@@ -13,7 +13,15 @@ from move37.memory.errors import UnknownFormat
 from move37.memory.layout import ARXIV, PERSON
 from move37.memory.records import Entry
 
-_LINE = re.compile(r"^[ \t]*([A-Z][A-Z0-9])[ \t]{1,2}[-\u2010-\u2014][ \t]?(.*)$")
+# What RIS defines. One blank before the dash makes a tag of these alone: a line of text may begin with "RL - based".
+_DEFINED = (
+    "TY ER A[1-6] AB AD AN AU AV BT C[1-8] CA CN CP CT CY DA DB DO DP ED EP ET H[12] ID IS J[1-3] JA JF JO KW L[1-4] "
+    "LA LB LK M[1-3] N[12] NV OP PB PP PY RI RN RP SE SN SO SP ST SV T[1-3] TA TI TT U[1-5] UR VL VO WP WT WV Y[12] YR"
+)
+_LINE = re.compile(
+    rf"^[ \t]*((?:{_DEFINED.replace(' ', '|')})(?=[ \t])|[A-Z][A-Z0-9](?=[ \t]{{2}}))[ \t]{{1,2}}"
+    r"[-\u2010-\u2014][ \t]?(.*)$"
+)
 _PUBMED = re.compile(
     r"^([A-Z]{2,4}) {0,2}- (.*)$"
 )  # the tag is four signs wide, and an abstract's own words are indented
@@ -88,14 +96,18 @@ def _of_ris(fields: Mapping[str, list[str]]) -> dict[str, str]:
     def first(*tags: str) -> str:
         return next((fields[tag][0] for tag in tags if fields.get(tag)), "")
 
+    pubmed = "PMID" in fields
+    places = [*fields.get("LID", []), *fields.get("AID", [])]  # "10.1000/182 [doi]", of PubMed
+    doi = next((place.removesuffix("[doi]").strip() for place in places if place.endswith("[doi]")), "")
+    headings = [heading.replace("*", "") for heading in fields.get("MH", [])]  # a star: what it is mostly about
     return {
         "title": _plain(first(*_TITLES)),
-        "cite": first("ID", "DO", "AN", "PMID"),
-        "year": first("PY", "Y1", "DA"),
+        "cite": first("ID", "DO", "AN") or doi or first("PMID"),
+        "year": first("PY", "Y1", "DA", *(("DP",) if pubmed else ())),  # of RIS, DP is the database's provider
         "abstract": _plain(first("AB", "N2")),
-        "keywords": ", ".join(fields.get("KW", [])),
+        "keywords": ", ".join([*fields.get("KW", []), *fields.get("OT", []), *headings]),
         "authors": "; ".join([*fields.get("AU", []), *fields.get("A1", [])]),
-        "ids": " ".join(first(tag) for tag in ("UR", "DO", "JO", "T2", "M1", "L1")),
+        "ids": " ".join([*(first(tag) for tag in ("UR", "DO", "JO", "T2", "M1", "L1")), doi]),
     }
 
 

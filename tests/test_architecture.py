@@ -130,7 +130,6 @@ LONG = {
     "benchmarks/kernels_card.py": "one call on a machine that is lent for minutes",
     "benchmarks/memory_speed.py": "one measurement and its table",
     "benchmarks/sandbox.py": "one comparison, round by round in turn",
-    "lab/audit/adapt.py": "one walk over a syntax tree",
     "lab/inside/remote.py": "the one place where a candidate's numbers enter",
     "lab/records.py": "the lab's nouns; it travels into the sandbox as one file",
     "lab/tasks/program.py": "a task is one file",

@@ -11,7 +11,8 @@ import typer
 
 from move37.app.commands.memory_common import opened, progress_bar
 from move37.app.exits import BadInput
-from move37.lab.tasks.registry import usage
+from move37.app.text import one_line
+from move37.lab.tasks.registry import full_name, usage
 from move37.memory.folder import of_other_kinds
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def add(
                 done = bring_in(reader, memory, entries=_about(found.entries, task), progress=progress)
             said = f"{paper.name}: {len(found.entries)} insights, {done.changed} of them new or changed"
             typer.echo(said + _waiting(done), err=True)
+            _say_replaced(done)
 
 
 _IMPORT = """Import a file or a folder of them: papers (.md, .pdf, .txt), references (.bib, .ris, CSL
@@ -86,9 +88,9 @@ or cognition .json), or an export (.jsonl).
   move37 memory import papers/
   move37 memory import memory.jsonl
 
-An item's key is its file's stem. A file that was imported before and did not change costs nothing. Files of a folder
-that cannot be read are named on stderr and skipped. Beside a campaign it works, too: the campaign takes the items in
-as it goes.
+An item's key is its file's stem, or its path where two files of a folder share that. A file that was imported before
+and did not change costs nothing. Files of a folder that cannot be read are named on stderr and skipped. Beside a
+campaign it works, too: the campaign takes the items in as it goes.
 """
 
 
@@ -120,6 +122,19 @@ def import_(
     said += f", {len(read.principles)} principles" if read.principles else ""
     said = f"{read.files} files: {len(read.entries)} insights, {done.changed} of them new or changed{said}"
     typer.echo(said + _waiting(done), err=True)
+    _say_replaced(done)
+
+
+def _say_replaced(done: Imported) -> None:
+    """What is gone, by key: whoever has another file of that name under it has to know."""
+    for key, titles in done.replaced.items():
+        named = "; ".join(one_line(title, 60) for title in titles[:3])
+        typer.echo(
+            f"{key}: {len(titles)} stored titles are not in this file and were replaced ({named}"
+            f"{'; ...' if len(titles) > 3 else ''}). "
+            "If they are another file's, rename one of the two and add both again.",
+            err=True,
+        )
 
 
 def _waiting(done: Imported) -> str:
@@ -171,7 +186,7 @@ def _left_out(path: Path, found: FileRead) -> None:
 
 def _about(entries: Sequence[Entry], task: str | None) -> Sequence[Entry]:
     """The same insights, for one task alone."""
-    return entries if task is None else [replace(entry, task=task) for entry in entries]
+    return entries if task is None else [replace(entry, task=full_name(task)) for entry in entries]
 
 
 _FORGET = """Remove an item by its id, or everything under a key (a paper's, an experiment's).

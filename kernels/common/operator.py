@@ -69,7 +69,8 @@ def _every_floating_tensor(arguments: Arguments) -> list[bool]:
     return [isinstance(x, Tensor) and x.is_floating_point() for x in arguments]
 
 
-def _without_autocast(arguments: Arguments) -> Any:
+def without_autocast(arguments: Arguments) -> Any:
+    """A context in which products are computed in the dtypes that they are given."""
     kind = next(x.device.type for x in arguments if isinstance(x, Tensor))
     if kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
@@ -82,7 +83,7 @@ def _function(operator: Operator, forward: Any, backward: Any) -> Any:
 
         @staticmethod
         def forward(count: int, visible: int, *given: Any) -> tuple[Tensor, ...]:
-            with _without_autocast(given):
+            with without_autocast(given):
                 kept = given[count : len(given) - visible]
                 return tuple(backward(given[:count], kept, given[len(given) - visible :]))
 
@@ -101,7 +102,7 @@ def _function(operator: Operator, forward: Any, backward: Any) -> Any:
     class Forward(torch.autograd.Function):
         @staticmethod
         def forward(*arguments: Any) -> tuple[Tensor, ...]:
-            with _without_autocast(arguments):
+            with without_autocast(arguments):
                 return tuple(map(_own, forward(*arguments)))
 
         @staticmethod
@@ -124,12 +125,12 @@ def _function(operator: Operator, forward: Any, backward: Any) -> Any:
 
 def _custom_operator(operator: Operator, name: str, schema: str, forward: Any, backward: Any, shapes: Any) -> Any:
     def run(*arguments: Any) -> list[Tensor]:
-        with _without_autocast(arguments):
+        with without_autocast(arguments):
             return list(forward(*arguments))
 
     def run_backward(*given: Any) -> list[Tensor]:
         *arguments, kept, gradients = given
-        with _without_autocast(tuple(arguments)):
+        with without_autocast(tuple(arguments)):
             return list(backward(tuple(arguments), tuple(kept), gradients))
 
     def shapes_backward(*given: Any) -> list[Tensor]:

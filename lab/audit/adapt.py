@@ -1,8 +1,9 @@
 """A foreign program -> a candidate's file, through its syntax tree; nothing is executed.
 
-Read `adapted`. Imports of the ecosystem are replaced by definitions of ours (`ecosystem.py`), annotations, docstrings
-and type-checking blocks go, and a `class Mixer` is added that builds the program's layer from width and heads by the
-names of its arguments and calls it with x alone. Where that fails the reason is returned; it is no verdict.
+Read `adapted`; `layers.py` says which class is taken. Imports of the ecosystem are replaced by definitions of ours
+(`ecosystem.py`), annotations, docstrings and type-checking blocks go, and a `class Mixer` is added that builds the
+program's layer from width and heads by the names of its arguments and calls it with x alone. Where that fails the
+reason is returned; it is no verdict.
 """
 
 from __future__ import annotations
@@ -13,17 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from move37.lab.audit.layers import HEADS, WIDTH, Classes, arguments, layers, looks_like_a_layer, method, needed
 from move37.lab.training.contract import is_kernels
 
-WIDTH = ("hidden_size", "d_model", "dim", "embed_dim", "n_embd", "model_dim", "d", "input_dim", "emb_dim")
-HEADS = ("num_heads", "n_heads", "n_head", "heads", "nheads", "num_attention_heads")
-GIVEN: Mapping[str, str] = {
-    **dict.fromkeys(WIDTH, "d_model"), **dict.fromkeys(HEADS, "n_heads"), "layer_idx": "0", "layer_id": "0",
-}  # fmt: skip
-CONFIG = ("config", "cfg", "args")
 KEPT = ("torch", "einops", "math", "kernels", "__future__", "typing")
 THROUGH_TORCH = {"functools": "torch.functools", "inspect": "torch.inspect", "warnings": ""}
-FIRST = ("DeltaNet", "Attention", "Layer", "Mixer")  # ends of class names that are preferred, where several fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +40,15 @@ def adapted(source: str) -> Adapted:
         tree = ast.parse(source)
         module = _Cleaner().visit(tree)
         body, served = _imports(module.body)
-        layers = _layers(body)
-        if not layers:
+        classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+        fitting, wider = layers(classes)
+        if wider and not (fitting and looks_like_a_layer(fitting[-1], classes)):
+            needs = f"{', '.join(needed(wider[-1], classes)[1:])} beside the sequence"
+            return Adapted(reason=f"{wider[-1].name} looks like its layer, and its forward needs {needs}")
+        if not fitting:
             return Adapted(reason="no class of it is a layer: a torch module whose forward takes one sequence")
-        layer = layers[-1]
-        mixer = "" if _is_candidate(layer) else _mixer(layer)
+        layer = fitting[-1]
+        mixer = "" if _is_candidate(layer, classes) else _mixer(layer, classes)
     except _Unserved as error:
         return Adapted(reason=str(error))
     except SyntaxError as error:
@@ -87,18 +86,22 @@ class _Cleaner(ast.NodeTransformer):
         self.generic_visit(node)
         return _without_docstring(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is None:
-            return None
+            return ast.copy_location(ast.Pass(), node)
         return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        words = ast.unparse(node.test)
-        if "TYPE_CHECKING" in words or "__name__" in words:
-            return None
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
         node.body = node.body or [ast.Pass()]
-        return node
+        return (node.orelse or [ast.Pass()]) if _is_for_others(node.test) else node
+
+
+def _is_for_others(test: ast.expr) -> bool:
+    """Whether a branch is for type checkers, or for whoever runs the file, and never for who imports it."""
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq) and len(test.ops) == 1:
+        return any(isinstance(side, ast.Name) and side.id == "__name__" for side in (test.left, *test.comparators))
+    return ast.unparse(test).split(".")[-1] == "TYPE_CHECKING"
 
 
 def _compiles(decorator: ast.expr) -> bool:
@@ -172,74 +175,21 @@ def _bind(bound: str, value: str, served: list[str]) -> list[ast.stmt]:
     return [] if bound == value else list(ast.parse(f"{bound} = {value}").body)
 
 
-def _layers(body: Iterable[ast.stmt]) -> list[ast.ClassDef]:
-    """Classes that could be the layer, the likeliest last: modules with a fitting forward that no other one builds."""
-    classes = [n for n in body if isinstance(n, ast.ClassDef)]
-    modules = [c for c in classes if _is_module(c, classes) and _takes_a_sequence(c)]
-    used = {
-        name.id
-        for c in classes
-        for method in c.body
-        for name in ast.walk(method)
-        if isinstance(name, ast.Name) and name.id != c.name
-    }
-    tops = [c for c in modules if c.name not in used] or modules
-    fitting = [c for c in tops if _arguments(c) is not None] or tops
-    return sorted(fitting, key=lambda c: c.name.endswith(FIRST))
-
-
-def _is_module(node: ast.ClassDef, classes: list[ast.ClassDef]) -> bool:
-    bases = [ast.unparse(b) for b in node.bases]
-    if any(b.endswith("Module") for b in bases):
-        return True
-    return any(
-        _is_module(c, [k for k in classes if k is not node]) for c in classes if c.name in bases and c is not node
-    )
-
-
-def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
-    return next((m for m in node.body if isinstance(m, ast.FunctionDef) and m.name == name), None)
-
-
-def _takes_a_sequence(node: ast.ClassDef) -> bool:
-    forward = _method(node, "forward")
-    if forward is None:
-        return False
-    arguments = forward.args
-    required = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
-    return required == 2  # self and the sequence
-
-
-def _arguments(node: ast.ClassDef) -> list[str] | None:
-    """The layer's arguments; None where one is required whose value is unknown."""
-    init = _method(node, "__init__")
-    if init is None:
-        return []
-    names = [a.arg for a in (*init.args.posonlyargs, *init.args.args)][1:]
-    required = names[: len(names) - len(init.args.defaults)]
-    only = [a.arg for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if d is None]
-    if any(n not in GIVEN and n not in CONFIG for n in (*required, *only)):
-        return None
-    everything = [*names, *(a.arg for a in init.args.kwonlyargs)]
-    given = [f"{n}={GIVEN[n]}" for n in everything if n in GIVEN]
-    return given + [f"{n}=_Config(d_model, n_heads)" for n in everything if n in CONFIG]
-
-
-def _is_candidate(layer: ast.ClassDef) -> bool:
-    init = _method(layer, "__init__")
+def _is_candidate(layer: ast.ClassDef, classes: Classes) -> bool:
+    init = method(layer, "__init__", classes)
     names = [a.arg for a in init.args.args] if init else []
     return layer.name == "Mixer" and names[:3] == ["self", "d_model", "n_heads"]
 
 
-def _mixer(layer: ast.ClassDef) -> str:
+def _mixer(layer: ast.ClassDef, classes: Classes) -> str:
     """The class that builds and calls the layer. Raises `_Unserved`."""
-    arguments = _arguments(layer)
-    if arguments is None:
-        init = _method(layer, "__init__")
+    built_from = arguments(layer, classes)
+    if built_from is None:
+        init = method(layer, "__init__", classes)
         names = ", ".join(a.arg for a in init.args.args[1:]) if init else ""
         raise _Unserved(f"nobody can guess how {layer.name} is built from a width and heads: it takes {names}")
     config = ""
-    if any("_Config" in a for a in arguments):
+    if any("_Config" in a for a in built_from):
         config = (
             "class _Config:\n    def __init__(self, d_model, n_heads):\n"
             + "".join(f"        self.{n} = d_model\n" for n in WIDTH)
@@ -252,7 +202,7 @@ def _mixer(layer: ast.ClassDef) -> str:
         f"{config}{alias}class Mixer(torch.nn.Module):\n"
         "    def __init__(self, d_model, n_heads):\n"
         "        super().__init__()\n"
-        f"        self.layer = {name}({', '.join(arguments)})\n\n"
+        f"        self.layer = {name}({', '.join(built_from)})\n\n"
         "    def forward(self, x):\n"
         "        found = self.layer(x)\n"
         "        return found[0] if isinstance(found, tuple) else found\n"

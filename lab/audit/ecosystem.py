@@ -62,7 +62,11 @@ class ShortConvolution(nn.Conv1d):
         super().__init__(hidden_size, hidden_size, kernel_size, groups=hidden_size, bias=bias, padding=kernel_size - 1)
         self.activation = activation
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, cache: Any = None, **_: Any) -> Any:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, mask: Tensor | None = None, cache: Any = None, cu_seqlens: Any = None, **_: Any
+    ) -> Any:
+        if any(given is not None for given in (mask, cache, cu_seqlens)):
+            _absent()
         y = kernels.causal_conv1d(x, self.weight.squeeze(1), self.bias, activation=self.activation)
         return y[0] if isinstance(y, tuple) else y, None
 
@@ -89,7 +93,9 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("inverse", base ** (-torch.arange(0, dim, 2) / dim), persistent=False)
         self.inverse: Tensor
 
-    def forward(self, q: Tensor, k: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
+    def forward(self, q: Tensor, k: Tensor, cu_seqlens: Any = None, **_: Any) -> tuple[Tensor, Tensor]:
+        if cu_seqlens is not None:
+            _absent()
         angle = torch.arange(q.shape[1], device=q.device)[:, None] * self.inverse
         return _rotated(q, angle), _rotated(k, angle)
 
@@ -153,17 +159,30 @@ class warnings:
 
 
 def _absent(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("variable lengths are not served in an audit")
+    raise NotImplementedError("variable lengths, masks and caches are not served in an audit")
 
 
 get_unpad_data = index_first_axis = pad_input = unpad_input = prepare_lens_from_mask = _absent
 
 
 def _served(rule: Any) -> Any:
+    names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+    over_time = ("q", "k", "v", "g", "beta", "gk", "gv", "r", "w", "a", "b")
+
     def call(*arguments: Any, **options: Any) -> Any:
-        for name in ("head_first", "chunk_size", "output_attentions", "offsets", "indices", "cu_seqlens"):
-            options.pop(name, None)
-        return rule(*arguments, **options)
+        given = {**dict(zip(names[: len(arguments)], arguments, strict=True)), **options}
+        for name in ("cu_seqlens", "offsets", "indices"):
+            if given.pop(name, None) is not None:
+                _absent()
+        for name in ("chunk_size", "output_attentions"):
+            given.pop(name, None)
+        if not given.pop("head_first", False):
+            return rule(**given)
+        for name in over_time:
+            if isinstance(given.get(name), Tensor):
+                given[name] = given[name].transpose(1, 2)
+        o, state = rule(**given)
+        return o.transpose(1, 2), state
 
     return call
 
@@ -186,24 +205,39 @@ chunk_gated_delta_product = _served(kernels.chunk_gated_delta_product)
 causal_conv1d_fn = kernels.causal_conv1d
 
 
-def chunk_linear_attn(
-    q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, normalize: bool = True, **_: Any
+def _linear_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    normalize: bool = True,
 ) -> Any:
-    o = kernels.chunk_simple_gla(q, k, v, scale=scale)[0]
+    o, state = kernels.chunk_simple_gla(q, k, v, None, None, scale, initial_state, output_final_state)
     if normalize:
         total = k.cumsum(1)
         o = o / ((q * (q.shape[-1] ** -0.5 if scale is None else scale) * total).sum(-1, keepdim=True) + 1e-10)
-    return o, None
+    return o, state
 
 
+chunk_linear_attn = _served(_linear_attention)
 fused_chunk_linear_attn = fused_recurrent_linear_attn = chunk_linear_attn
 
 
-def chunk_retention(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, **_: Any) -> Any:
+def _retention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+) -> Any:
     decay = torch.log1p(-torch.exp2(-5.0 - torch.arange(q.shape[2], device=q.device, dtype=torch.float32)))
-    return kernels.chunk_simple_gla(q, k, v, g_gamma=decay, scale=scale)[0], None
+    return kernels.chunk_simple_gla(q, k, v, None, decay, scale, initial_state, output_final_state)
 
 
+chunk_retention = _served(_retention)
 fused_chunk_retention = parallel_retention = fused_recurrent_retention = chunk_retention
 
 

@@ -32,6 +32,7 @@ from move37.lab.records import COMBINED_SCORE, DECIDE, SCREEN, Candidate, GateRe
 from move37.lab.tasks import program_folder
 from move37.lab.tasks.program_entry import LONGEST_NAME, MOST_METRICS
 from move37.lab.tasks.program_folder import END, EVALUATOR, JUDGE, PROGRAM, START
+from move37.lab.tasks.registry import full_name
 from move37.lab.tasks.task import Baseline, Measured, OnProgress, Rung, Schedule
 from move37.lab.training.outcomes import fault
 from move37.sandbox.job import MIB, Job, Limits, Outcome, Status
@@ -74,7 +75,7 @@ class ProgramTask:
                 f"{folder / EVALUATOR} defines neither evaluate(program_path) nor run(program_path) and score(data)"
             )
         return cls(
-            name=f"program:{folder}",
+            name=full_name(f"program:{folder}"),
             program=program,
             evaluator=evaluator,
             two_processes={"run", "score"} <= defined,

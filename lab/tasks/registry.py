@@ -79,3 +79,11 @@ def metric_named(name: str) -> Metric | None:
 def folder_of(name: str) -> Path | None:
     """The folder that stands behind the colon. Raises `BadTask`."""
     return Path(name.partition(":")[2]).expanduser() if kind_of(name).folder else None
+
+
+def full_name(name: str) -> str:
+    """A task as its lessons are kept: with its folder in full, however it was typed. Other names stay."""
+    kind, _, folder = name.partition(":")
+    if not folder.strip() or not any(k.folder for k in TASKS if k.name == kind):
+        return name
+    return f"{kind}:{Path(folder).expanduser().resolve()}"

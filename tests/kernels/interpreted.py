@@ -204,3 +204,25 @@ def test_cross_entropy():
     target = torch.tensor([3, 0, -100, 19, 7])
     inputs = {"x": torch.randn(5, 8).double(), "weight": torch.randn(20, 8).double(), "bias": torch.randn(20).double()}
     compare(kernels.fused_linear_cross_entropy_loss, {**inputs, "target": target}, name="triton")
+
+
+@pytest.mark.parametrize("scale", (1.0, 2.0**16, 2.0**24))
+def test_a_loss_scale_scales_the_gradients_of_half_precision(scale):
+    target = torch.arange(64) % 20
+    x, weight = (torch.randn(*shape).half().requires_grad_() for shape in ((64, 8), (20, 8)))
+    exact = [t.detach().double().requires_grad_() for t in (x, weight)]
+    with kernels.implementation("triton"):
+        (kernels.fused_linear_cross_entropy_loss(x, target, weight) * scale).backward()
+    (torch.nn.functional.cross_entropy(exact[0] @ exact[1].t(), target) * scale).backward()
+    for found, wanted in ((x.grad, exact[0].grad), (weight.grad, exact[1].grad)):
+        assert found is not None and wanted is not None
+        fits = wanted.abs() < 0.99 * 65504
+        assert found[wanted.abs() > 1.01 * 65504].isinf().all()
+        assert relative_rms(found[fits], wanted[fits]) < 1e-2  # the logits are of half precision
+
+
+def test_no_rows_have_no_gradient():
+    x, weight = torch.randn(0, 8, requires_grad=True), torch.randn(20, 8, requires_grad=True)
+    with kernels.implementation("triton"):
+        kernels.fused_linear_cross_entropy_loss(x, torch.zeros(0).long(), weight).backward()
+    assert weight.grad is not None and not weight.grad.any()

@@ -115,3 +115,30 @@ def test_gates_in_the_call_equal_gates_before_it(vector, bound):
     options |= {"use_beta_sigmoid_in_kernel": True, "allow_neg_eigval": True}
     o, _ = call(**{**inputs, "g": raw, "beta": logits}, **options)
     assert torch.allclose(o, wanted)
+
+
+@pytest.mark.parametrize("recurrent", (True, False))
+@pytest.mark.parametrize("steps", (1, 3))
+@pytest.mark.parametrize("biased", (True, False))
+@pytest.mark.parametrize("bound", (None, -5.0))
+@pytest.mark.parametrize("rate", ("given", "sigmoid", "twice the sigmoid"))
+def test_the_steps_of_a_product_decay_once_with_gates_in_the_call(recurrent, steps, biased, bound, rate):
+    """The steps that stand behind a token's first one have no decay, whatever its gate makes of a zero."""
+    inputs = product_heads(7, steps)
+    raw, logits, a_log = torch.randn_like(inputs["g"]), torch.randn_like(inputs["beta"]), torch.randn(2).double()
+    bias = torch.randn(2, dtype=torch.float64) if biased else torch.zeros(2, dtype=torch.float64)
+    speed = a_log.exp()
+    soft = -speed * torch.nn.functional.softplus(raw + bias)
+    g = soft if bound is None else bound * torch.sigmoid(speed * (raw + bias))
+    options: Inputs = {"use_gate_in_kernel": True, "A_log": a_log, "lower_bound": bound}
+    options |= {"dt_bias": bias} if biased else {}
+    beta = inputs["beta"] if rate == "given" else logits.sigmoid() * (1 if rate == "sigmoid" else 2)
+    if rate != "given":
+        options |= {"use_beta_sigmoid_in_kernel": True, "allow_neg_eigval": rate == "twice the sigmoid"}
+    given = {n: inputs[n] for n in ("q", "k", "v")}
+    wanted, last = naive.delta_product(**given, g=g, beta=beta, steps=steps, scale=0.25, state=inputs["initial_state"])
+    call = kernels.fused_recurrent_gated_delta_product if recurrent else kernels.chunk_gated_delta_product
+    given |= {"g": raw, "beta": inputs["beta"] if rate == "given" else logits}
+    given |= {"initial_state": inputs["initial_state"], "num_householder": steps, "output_final_state": True}
+    o, state = call(**given, **options)
+    assert relative_rms(o, wanted) < 1e-10 and relative_rms(state, last) < 1e-10

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from move37 import kernels
-from tests.kernels.cases import compare
+from tests.kernels.cases import compare, relative_rms
 
 
 def draw(*shape):
@@ -87,9 +87,35 @@ def test_words_that_a_bias_takes_out_cost_nothing(out, monkeypatch):
     assert all(torch.allclose(x.grad, wanted[n].grad, atol=1e-6) for n, x in leaves.items())
 
 
-def test_cross_entropy_of_nothing_is_zero():
-    nothing = torch.full((4,), -100)
-    assert kernels.fused_linear_cross_entropy_loss(torch.randn(4, 8), nothing, torch.randn(5, 8)) == 0
+@pytest.mark.parametrize("rows", (0, 4))
+@pytest.mark.parametrize("reduction", ("mean", "sum"))
+@pytest.mark.parametrize("name", ("reference", "chunked"))
+def test_cross_entropy_of_nothing_is_zero_and_so_are_its_gradients(rows, reduction, name):
+    """No rows at all, and rows whose targets are all ignored."""
+    x, weight, bias = (torch.randn(*shape, requires_grad=True) for shape in ((rows, 8), (40, 8), (40,)))
+    del (used := [torch.full((40, 8), 7.0) for _ in range(4)])[:]  # memory that an empty tensor would get again
+    with kernels.implementation(name):
+        target = torch.full((rows,), -100)
+        loss = kernels.fused_linear_cross_entropy_loss(x, target, weight, bias, reduction=reduction)
+        loss.backward()
+    assert loss == 0 and not used
+    assert all(given.grad is not None and not given.grad.any() for given in (x, weight, bias))
+
+
+@pytest.mark.parametrize("scale", [2.0**power for power in (0, 4, 8, 12, 15, 16, 20, 24)])
+@pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16, torch.float32))
+def test_a_loss_scale_scales_the_gradients_of_every_dtype(dtype, scale):
+    """As float64 has them: neither lost in a mean over many tokens, nor no numbers, and inf where dtype ends."""
+    target = torch.randint(0, 64, (512,), generator=torch.Generator().manual_seed(0))
+    x, weight = draw(512, 16).to(dtype).requires_grad_(), (draw(64, 16) * 0.5).to(dtype).requires_grad_()
+    exact = [t.detach().double().requires_grad_() for t in (x, weight)]
+    (kernels.fused_linear_cross_entropy_loss(x, target, weight) * scale).backward()
+    (F.cross_entropy(exact[0] @ exact[1].t(), target) * scale).backward()
+    for found, wanted in ((x.grad, exact[0].grad), (weight.grad, exact[1].grad)):
+        largest = torch.finfo(dtype).max
+        fits = wanted.abs() < 0.99 * largest
+        assert found.dtype == dtype and found[wanted.abs() > 1.01 * largest].isinf().all()
+        assert relative_rms(found[fits], wanted[fits]) < max(torch.finfo(dtype).eps, 1e-6)
 
 
 @pytest.mark.parametrize("name", ("conv", "norm", "l2", "loss"))

@@ -15,6 +15,8 @@ from tests.kernels.cases import (
     gated_delta,
     heads,
     kda,
+    low_rank_heads,
+    product_heads,
     relative_rms,
     simple,
     vector,
@@ -93,6 +95,39 @@ def test_a_layer_trains_under_autocast_as_people_write_it(mixer):
     loss.backward()
     assert o.dtype == torch.bfloat16
     assert all(p.grad is not None and p.grad.isfinite().all() for p in (*into.parameters(), *out.parameters()))
+
+
+DECODING = {
+    "gated_delta_rule": heads(9),
+    "delta_rule": heads(9, decay=None),
+    "simple_gla": heads(9, beta=None),
+    "gla": vector_heads(9),
+    "kda": vector_heads(9, beta=torch.sigmoid),
+    "gated_delta_product": {**product_heads(9, 2), "num_householder": 2},
+    "dplr_delta_rule": low_rank_heads(9),
+    "rwkv7": {{"q": "r", "gk": "w"}.get(n, n): x for n, x in low_rank_heads(9).items()} | {"scale": 0.25},
+}
+
+
+def test_every_decoding_operator_has_a_case():
+    assert {f"fused_recurrent_{name}" for name in DECODING} == {n for n in kernels.__all__ if "_recurrent_" in n}
+
+
+@pytest.mark.parametrize("name", DECODING)
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
+def test_autocast_changes_nothing_in_decoding(name, dtype):
+    """Or decoding and prefill, whose products are never cast, disagree."""
+    gates = ("g", "gk", "w", "beta", "initial_state")
+    kinds = {n: torch.float32 if n in gates else dtype for n in DECODING[name]}
+    given = {n: x.to(kinds[n]) if torch.is_tensor(x) else x for n, x in DECODING[name].items()}
+    prefill, decode = (getattr(kernels, f"{form}_{name}") for form in ("chunk", "fused_recurrent"))
+    renamed = {"gk" if (n, name) == ("g", "gla") else n: x for n, x in given.items()}
+    wanted, last = decode(**renamed, output_final_state=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        o, state = decode(**renamed, output_final_state=True)
+        ahead, end = prefill(**given, output_final_state=True)
+    assert torch.equal(o, wanted) and torch.equal(state, last) and o.dtype == ahead.dtype == dtype
+    assert relative_rms(state, end) < 1e-5
 
 
 def test_a_loss_takes_the_layers_bfloat16_and_the_weights_float32_under_autocast():

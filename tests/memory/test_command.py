@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from move37.app.__main__ import run
+from move37.memory import open_memory
+from move37.memory.schema import COGNITION as COGNITION_NAME
 from tests.memory.test_ingest import COGNITION, write
 from tests.memory.test_papers import GOOD
 
@@ -130,6 +132,27 @@ def test_check_says_what_is_wrong_with_status_one(shell: Shell, tmp_path: Path):
     assert shell("check", str(good)) == 0 and shell.out == ""
     bad = write(tmp_path, "2400.00002.md", GOOD)
     assert shell("check", str(bad)) == 1 and "the file is called 2400.00002" in shell.out
+
+
+def test_a_paper_about_a_folder_is_about_that_folder_from_everywhere(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert shell("add", str(write(tmp_path, "notes.txt", "Circles touch.")), "--task", "program:packing") == 0
+    memory = open_memory(shell.home, read_only=True)
+    (point,) = memory.index().store.scan(COGNITION_NAME)
+    assert point.payload["task"] == f"program:{tmp_path.resolve() / 'packing'}"
+    memory.close_now()
+
+
+def test_a_file_that_replaces_another_of_its_name_says_so(shell: Shell, tmp_path: Path):
+    one = write(tmp_path, "a/references.bib", "@article{o, title = {First}}\n@article{s, title = {Shared}}")
+    two = write(tmp_path, "b/references.bib", "@article{s, title = {Shared}}\n@article{t, title = {Third}}")
+    assert shell("add", str(one)) == 0 and "replaced" not in shell.err
+    assert shell("add", str(one)) == 0 and "replaced" not in shell.err
+    assert shell("add", str(two)) == 0
+    assert "references: 1 stored titles are not in this file and were replaced (First)" in shell.err
+    assert shell("import", str(tmp_path / "a")) == 0 and "replaced (Third)" in shell.err
 
 
 def test_terminal_escapes_of_a_paper_are_shown_not_obeyed(shell: Shell, tmp_path: Path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pypdf.generic import DecodedStreamObject, NameObject
 
 from move37.memory import bibtex, references
 from move37.memory.errors import EmptyFile, InvalidInput, TooLarge, UnknownFormat, Unreadable
-from move37.memory.folder import of_other_kinds
+from move37.memory.folder import SUFFIXES, keys_of, of_other_kinds
 from move37.memory.ingest import (
     MAX_BYTES,
     FileRead,
@@ -227,6 +228,18 @@ def test_tex_becomes_letters(tex: str, plain: str, tmp_path: Path):
     assert entry.title == plain
 
 
+AROUND_PERCENT = ("%", r"\%", " ", "1", "a", "\n", "{B}", "$", "~", r"\alpha ", r"\emph{c}", "\\\\ ", ",", "&")
+
+
+@given(st.lists(st.sampled_from(AROUND_PERCENT), max_size=8).map("".join))
+def test_a_percent_sign_takes_no_word_of_a_value_with_it(middle: str):
+    """BibTeX has no comments inside a value: what stands behind the sign is text, and the sign itself too."""
+    text = f"@article{{a, title = {{before {{X}} {middle} behind}}, abstract = {{{middle} ends {{Y}}}}}}"
+    ((entry,), left_out) = bibtex.entries("refs", text, "refs.bib")
+    assert entry.title.startswith("before X") and entry.title.endswith("behind") and left_out == ""
+    assert entry.insight.endswith("ends Y") and entry.title.count("%") == middle.count("%")
+
+
 def test_an_entry_of_a_kind_in_two_words_is_counted(tmp_path: Path):
     found = read_file(write(tmp_path, "r.bib", "@in proceedings{a, title = {Lost}}\n@article{b, title = {Kept}}"))
     assert [entry.title for entry in found.entries] == ["Kept"] and found.left_out.startswith("1 of 2 entries")
@@ -267,6 +280,75 @@ def test_odd_ris_loses_no_reference(kind: str, tmp_path: Path):
     assert [entry.title for entry in found.entries] == ["One", "Two"] and found.left_out == ""
     if kind == "words before a dash":
         assert found.entries[0].insight == "text AI-based, GPT - like"
+
+
+@given(
+    st.lists(
+        st.sampled_from(("RL - based", "AI - assisted", "GP -like", "UK  work", "NN\t- free", "plain")), max_size=4
+    ),
+    st.sampled_from(("  - ", " - ")),
+)
+def test_words_that_look_like_a_tag_stay_in_their_abstract(lines: list[str], dash: str):
+    """One blank before the dash makes a tag of what RIS defines alone."""
+    text = f"TY{dash}JOUR\nTI{dash}One\nAB{dash}We study\n" + "".join(f"{line}\n" for line in lines)
+    ((entry,), _) = references.ris("refs", f"{text}PY{dash}2020\nER{dash}\n", "refs.ris")
+    assert entry.insight == " ".join(["We study", *(" ".join(line.split()) for line in lines)]) and entry.year == 2020
+
+
+PUBMED = """PMID- 123
+TI  - A title
+DP  - 2019 Jan 3
+LID - S0000-1 [pii]
+LID - 10.48550/arXiv.1901.00001 [doi]
+OT  - memory
+MH  - *Neural Networks, Computer
+"""
+
+
+def test_pubmed_gives_year_identifier_and_keywords(tmp_path: Path):
+    (entry,) = read(write(tmp_path, "refs.ris", PUBMED))
+    assert (entry.year, entry.arxiv, entry.name) == (2019, "1901.00001", "10.48550/arXiv.1901.00001")
+    assert entry.insight == "memory, Neural Networks, Computer"
+    (plain,) = read(write(tmp_path, "plain.ris", "PMID- 1\nTI  - One\nAID - 10.1000/182 [doi]\nDP  - 2020\n"))
+    assert (plain.year, plain.name) == (2020, "10.1000/182")
+    (ris,) = read(write(tmp_path, "other.ris", "TY  - JOUR\nTI  - One\nDP  - Provider 1999\nER  -\n"))
+    assert ris.year == 0, "of RIS, DP is the database's provider"
+
+
+@pytest.mark.parametrize(
+    ("field", "arxiv"),
+    (
+        (r"howpublished = {\url{https://arxiv.org/abs/2312.00752}}", "2312.00752"),
+        ("note = {arXiv:2312.00752, to appear}", "2312.00752"),
+        ("note = {ArXiv preprint {2312.00752}v2}", "2312.00752"),
+        ("doi = {10.48550/arXiv.2312.00752}", "2312.00752"),
+        ("url = {https://huggingface.co/papers/2312.00752}", "2312.00752"),
+        ("eprint = {2312.00752}", "2312.00752"),
+        ("journal = {CoRR abs/2312.00752}", "2312.00752"),
+        ("doi = {10.1007/978-1-2345.67890}", ""),
+        ("note = {Report 1234.56789}", ""),
+    ),
+)
+def test_an_arxiv_id_is_found_where_people_write_it(field: str, arxiv: str, tmp_path: Path):
+    (entry,) = read(write(tmp_path, "refs.bib", f"@misc{{a, title = {{T}}, {field}}}"))
+    assert entry.arxiv == arxiv
+
+
+def test_a_part_of_a_book_has_the_books_year(tmp_path: Path):
+    text = (
+        "@inproceedings{a, title = {A}, crossref = {P}}\n@inproceedings{b, title = {B}, crossref = {p}, year = 2016}\n"
+        "@inproceedings{c, title = {C}, crossref = {none}}\n@proceedings{p, title = {P}, year = 2015}"
+    )
+    assert [entry.year for entry in read(write(tmp_path, "refs.bib", text))] == [2015, 2016, 0, 2015]
+
+
+@given(st.lists(st.sampled_from(("# A", "## B", "###", "", "text", "---", "- item")), max_size=5))
+def test_a_markdown_file_gives_an_insight_or_says_why_not(lines: list[str]):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), "notes.md", "\n".join(lines))
+        ((_, found),) = read_all(Path(folder))
+        assert found.entries if isinstance(found, FileRead) else path.name in str(found)
+        assert isinstance(found, FileRead) or "---" in lines or not {"text", "- item"} & set(lines)
 
 
 @pytest.mark.parametrize("value", [["One"], "One"])
@@ -492,6 +574,29 @@ def test_a_folder_gives_each_file_its_stem_or_its_path_where_stems_repeat(tmp_pa
     keys = {entry.key for result in results.values() if isinstance(result, FileRead) for entry in result.entries}
     assert keys == {"one", "two", "a/same", "b/same"}
     assert isinstance(results[tmp_path / "broken.json"], UnknownFormat)
+
+
+FILES = st.tuples(st.sampled_from(("", "a/", "b/")), st.sampled_from(("x", "y", "x.md")), st.sampled_from(SUFFIXES))
+
+
+@given(st.lists(FILES.map("".join), unique=True, max_size=8))
+def test_no_two_files_of_a_folder_have_one_key(names: list[str]):
+    """A second file under one key replaces the first. What shares neither stem nor place keeps the key that it had."""
+    paths = [PurePath(name) for name in sorted(names)]
+    keys = keys_of(paths)
+    assert len(set(keys)) == len(keys) == len(paths)
+    stems = Counter(path.stem for path in paths)
+    places = Counter(path.with_suffix("") for path in paths)
+    for path, key in zip(paths, keys, strict=True):
+        if places[path.with_suffix("")] == 1:
+            assert key == (path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix())
+
+
+def test_a_paper_and_its_reference_in_one_folder_are_both_kept(tmp_path: Path):
+    write(tmp_path, "attention.bib", "@article{a, title = {One}}")
+    write(tmp_path, "attention.md", "# Two\n\nIts text.")
+    results = [result for _, result in read_all(tmp_path) if isinstance(result, FileRead)]
+    assert {entry.key for result in results for entry in result.entries} == {"attention.bib", "attention.md"}
 
 
 def test_a_model_extracts_insights_and_an_invalid_reply_falls_back_to_the_text(tmp_path: Path):

@@ -30,6 +30,7 @@ from move37.memory import (
 from move37.memory.errors import HomeLocked, NoRoom, WrongDimension
 from move37.memory.export import lines, read_lines
 from move37.memory.minilm import MiniLM
+from move37.memory.outbox import Outbox, drain
 from move37.memory.parcels import packed, unpacked
 from move37.memory.recall import Memory
 from move37.memory.records_to_vectors import principle_points
@@ -422,3 +423,27 @@ async def test_a_lesson_that_waits_is_embedded_by_the_first_reader_alone(tmp_pat
     assert asked[0] > 6 and (asked[1] == 0 if damage is None else 0 < asked[1] < asked[0])
     assert writer.index().store.count(ANALYSES) == 3 and not list(paths[0].parent.iterdir())
     writer.close_now()
+
+
+@pytest.mark.parametrize("newer", ({}, {"seen": "another run, with more seeds", "seeds": 9}))
+def test_a_lesson_that_is_put_while_an_older_one_is_taken_in_is_not_lost(index, tmp_path, newer):
+    """Another process puts it between the moment in which the queue was read and the one in which it is emptied."""
+    outbox = Outbox(tmp_path)
+    unknown = a_lesson(experiment="exp-2", probes=(ProbeResult(name="parity", value=float("nan")),))
+    for lesson in (a_lesson(), unknown):
+        outbox.put(lesson)
+    take = index.store.flush
+
+    def flush(name):
+        if newer:
+            outbox.put(a_lesson(**newer))
+        take(name)
+
+    index.store.flush = flush
+    drain(outbox, index)
+    index.store.flush = take
+    assert [lesson.seeds for _, lesson in outbox.waiting()] == ([9] if newer else [])
+    drain(outbox, index)
+    assert not len(outbox)
+    stored = {p.payload["experiment"]: p.payload["seeds"] for p in index.store.scan(ANALYSES)}
+    assert stored == {"exp-1": newer.get("seeds", 5), "exp-2": 5}

@@ -5,7 +5,8 @@
 
 A product more than with all logits at hand, and still less than half the time, which goes to memory there; each row of
 dW is written once. Where one block holds the whole vocabulary its logits are used twice instead. The gradients are
-formed in the forward pass and scaled in the backward pass.
+formed in the forward pass and scaled in the backward pass; those of float16 wait in float32, because the smallest that
+a mean over tokens leaves are zero in it before a loss scale comes in.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ def _forward(
     counted = target != ignore
     factor = 1 / max(1, int(counted.sum())) if mean else 1.0
     shares, wanted = counted.to(dtype).mul_(factor), target.masked_fill(~counted, 0)
+    unwritten = torch.empty if x.shape[0] else torch.zeros  # the first rows write it, and without rows nobody does
     found = (
         torch.zeros(x.shape if wants_x else 0, dtype=dtype, device=x.device),
-        torch.empty(weight.shape if wants_w else 0, dtype=dtype, device=x.device),
+        unwritten(weight.shape if wants_w else 0, dtype=dtype, device=x.device),
         torch.zeros(weight.shape[:1] if wants_b else 0, dtype=dtype, device=x.device),
     )
     loss = torch.zeros((), dtype=dtype, device=x.device)
@@ -63,8 +65,13 @@ def _forward(
         into = (found[0][rows], *found[1:])
         loss += _rows(x[rows].to(dtype), weight, bias, wanted[rows], shares[rows], into, first=start == 0)
     flags = (wants_x, wants_w, wants_b)
-    kinds = (x.dtype, weight.dtype, x.dtype if bias is None else bias.dtype)
+    kinds = (kept_dtype(x), kept_dtype(weight), kept_dtype(x if bias is None else bias))
     return loss, *(dx.to(kind) for dx, kind, wanted_ in zip(found, kinds, flags, strict=True) if wanted_)
+
+
+def kept_dtype(x: Tensor) -> torch.dtype:
+    """Of a gradient of x between the two passes."""
+    return torch.float32 if x.dtype == torch.float16 else x.dtype
 
 
 def _rows(
@@ -155,7 +162,11 @@ def check_targets(target: Tensor, vocabulary: int, ignore: int) -> None:
 def scaled(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     """The backward pass: what the forward pass kept, times the gradient of the loss."""
     (dloss,) = gradients
-    return [torch.zeros_like(x) if dloss is None else x * dloss.to(x.dtype) for x in kept]
+    kinds = [x.dtype for x, wanted in zip(arguments, wants(arguments), strict=True) if wanted]
+    if dloss is None:
+        return [torch.zeros_like(x, dtype=kind) for x, kind in zip(kept, kinds, strict=True)]
+    # Never in the gradients' own dtype: a loss scale of 65536 is infinite in float16, and a third is rough in bfloat16.
+    return [(x.to(dloss.dtype) * dloss).to(kind) for x, kind in zip(kept, kinds, strict=True)]
 
 
 def shapes(
@@ -172,7 +183,7 @@ def shapes(
     """The loss and the wanted gradients, empty."""
     found = [x.new_empty((), dtype=accumulation_dtype(x))]
     for tensor, wanted in ((x, wants_x), (weight, wants_w), (bias, wants_b)):
-        found += [tensor.new_empty(tensor.shape)] if wanted and tensor is not None else []
+        found += [tensor.new_empty(tensor.shape, dtype=kept_dtype(tensor))] if wanted and tensor is not None else []
     return found
 
 

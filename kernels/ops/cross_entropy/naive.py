@@ -9,6 +9,7 @@ from torch.nn import functional as F
 def linear_cross_entropy(
     x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, ignore: int, mean: bool
 ) -> Tensor:
-    """x [N, D], weight [V, D], target [N] -> the loss, mean or sum over targets that are not `ignore`."""
+    """x [N, D], weight [V, D], target [N] -> the loss, mean (0 of none) or sum over targets that are not `ignore`."""
     logits = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
-    return F.cross_entropy(logits, target, ignore_index=ignore, reduction="mean" if mean else "sum")
+    total = F.cross_entropy(logits, target, ignore_index=ignore, reduction="sum")
+    return total / (target != ignore).sum().clamp(min=1) if mean else total

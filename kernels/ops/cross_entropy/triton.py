@@ -67,7 +67,8 @@ def _forward(
     """-> the loss, and the gradients that are wanted."""
     counted = (target != ignore).sum()
     factor = (1 / counted.clamp(min=1)).float() if mean else torch.ones((), device=x.device)
-    dx = torch.empty_like(x) if wants_x else None
+    kind = blocks.kept_dtype(x)
+    dx = torch.empty_like(x, dtype=kind) if wants_x else None
     dw = torch.zeros_like(weight, dtype=torch.float32) if wants_w else None
     db = x.new_zeros(weight.shape[:1], dtype=torch.float32) if wants_b else None
     losses = torch.empty(x.shape[0], dtype=torch.float32, device=x.device)
@@ -82,12 +83,12 @@ def _forward(
             logits, target[rows], losses[rows], factor, ignore, V=words, BV=columns, GRADIENT=gradient, num_warps=8
         )
         if dx is not None:
-            dx[rows] = logits.to(x.dtype) @ weight
+            dx[rows] = logits.to(kind) @ weight.to(kind)
         if dw is not None:
-            dw += logits.to(x.dtype).t() @ x[rows]
+            dw += logits.to(kind).t() @ x[rows].to(kind)
         if db is not None:
             db += logits.sum(0)
-    kinds = (x.dtype, weight.dtype, x.dtype if bias is None else bias.dtype)
+    kinds = (kind, blocks.kept_dtype(weight), blocks.kept_dtype(x if bias is None else bias))
     found = (None if d is None else d.to(kind) for d, kind in zip((dx, dw, db), kinds, strict=True))
     return losses.sum() * factor, *(d for d in found if d is not None)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from move37.kernels import contract
+from move37.kernels.common.gates import apply_gates
 from move37.kernels.errors import BadOption, BadShape
 from move37.kernels.ops.scalar_decay.api import chunk_gated_delta_rule, fused_recurrent_gated_delta_rule
 
@@ -38,8 +39,7 @@ def chunk_gated_delta_product(
     first step first. The steps of token t are the rows t n .. t n + n - 1 of k, v and beta. g None is DeltaProduct;
     cu_seqlens counts tokens, not steps. The rest as `chunk_gated_delta_rule`. Raises kernels.errors.KernelError.
     """
-    qs, ks, vs, gs, rates, bounds = _steps(q, k, v, g, beta, num_householder, cu_seqlens)
-    others: dict[str, Any] = options
+    (qs, ks, vs, gs, rates, bounds), others = _steps(q, k, v, g, beta, num_householder, cu_seqlens, options)
     o, state = chunk_gated_delta_rule(
         qs, ks, vs, gs, rates, scale, initial_state, output_final_state, use_qk_l2norm_in_kernel, bounds, **others
     )
@@ -64,8 +64,7 @@ def fused_recurrent_gated_delta_product(
 
     Shapes: q [B, T, H, K]; k [B, T n, H, K]; v [B, T n, HV, V]; g [B, T, HV]; beta [B, T n, HV] -> o, state.
     """
-    qs, ks, vs, gs, rates, bounds = _steps(q, k, v, g, beta, num_householder, cu_seqlens)
-    others: dict[str, Any] = options
+    (qs, ks, vs, gs, rates, bounds), others = _steps(q, k, v, g, beta, num_householder, cu_seqlens, options)
     o, state = fused_recurrent_gated_delta_rule(
         qs, ks, vs, gs, beta=rates, scale=scale, initial_state=initial_state, output_final_state=output_final_state,
         use_qk_l2norm_in_kernel=use_qk_l2norm_in_kernel, cu_seqlens=bounds, **others,
@@ -74,9 +73,19 @@ def fused_recurrent_gated_delta_product(
 
 
 def _steps(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor | None, beta: Tensor, steps: int, cu_seqlens: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor | None]:
-    """q, k, v, g, beta and cu_seqlens with a row for each step."""
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    steps: int,
+    cu_seqlens: Tensor | None,
+    options: dict[str, object],
+) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], dict[str, Any]]:
+    """(q, k, v, g, beta and cu_seqlens with a row for each step, the options that are left).
+
+    Gates that the call computes are computed here: a step without a decay has log decay 0, which no raw number gives.
+    """
     contract.check_tensors(q=q, k=k, v=v, beta=beta)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise BadOption("num_householder", steps, "a number of steps, at least 1")
@@ -87,8 +96,10 @@ def _steps(
         if tensor.dim() != axes or tensor.shape[1] != time:
             raise BadShape(name, tuple(tensor.shape), f"of {time} rows in time, {steps} for each of q's tokens")
     contract.check_gate("g", g, (*q.shape[:2], v.shape[2]), q)
-    decay = None if g is None else _spread(g, steps, first=True)
-    return _spread(q, steps, first=False), k, v, decay, beta, None if cu_seqlens is None else cu_seqlens * steps
+    decay, rates, others = apply_gates(g, beta, options)
+    decay = None if decay is None else _spread(decay, steps, first=True)
+    bounds = None if cu_seqlens is None else cu_seqlens * steps
+    return (_spread(q, steps, first=False), k, v, decay, rates, bounds), others
 
 
 def _spread(x: Tensor, steps: int, *, first: bool) -> Tensor:

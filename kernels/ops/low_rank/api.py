@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from move37.kernels import contract
+from move37.kernels.common.operator import without_autocast
 from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption
@@ -131,7 +132,8 @@ def _run(
 
         return low_rank(q, k, v, a, b, g, scale, state, cu_seqlens, want_state=want_state, recurrent=recurrent)
     if name == "reference" or recurrent:
-        o, last = _naive(q, k, v, a, b, g, scale, state, cu_seqlens, exact=not recurrent)
+        with without_autocast((q,)):
+            o, last = _naive(q, k, v, a, b, g, scale, state, cu_seqlens, exact=not recurrent)
         return o, last if want_state else None
     return chunked.chunk_low_rank(q, k, v, a, b, g, scale, state, cu_seqlens, want_state=want_state)
 

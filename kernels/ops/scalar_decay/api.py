@@ -13,6 +13,7 @@ from torch import Tensor
 
 from move37.kernels import contract
 from move37.kernels.common.gates import apply_gates
+from move37.kernels.common.operator import without_autocast
 from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption, BadShape
@@ -219,7 +220,8 @@ def _run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) 
             want_state=call.want_state, normalise=call.normalise, recurrent=recurrent,
         )  # fmt: skip
     if name == "reference" or recurrent:
-        return _naive(call, scale, exact=not recurrent)
+        with without_autocast((q,)):
+            return _naive(call, scale, exact=not recurrent)
     return chunked.chunk_delta(
         q, k, v, g, beta, scale, call.state, call.cu_seqlens, want_state=call.want_state, normalise=call.normalise
     )  # fmt: skip
@@ -245,5 +247,4 @@ def _check(call: Call) -> None:
     contract.check_gate("g", call.g, (batch, time, heads), call.q)
     contract.check_gate("beta", call.beta, (batch, time, heads), call.q)
     sequences = contract.check_sequences(call.cu_seqlens, batch)
-    shape = (sequences, heads, call.q.shape[-1], call.v.shape[-1])
-    contract.check_gate("initial_state", call.state, shape, call.q)
+    contract.check_gate("initial_state", call.state, (sequences, heads, call.q.shape[-1], call.v.shape[-1]), call.q)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from move37.kernels import contract
 from move37.kernels.common.gates import apply_gates
+from move37.kernels.common.operator import without_autocast
 from move37.kernels.common.packing import one_by_one
 from move37.kernels.dispatch import choose
 from move37.kernels.errors import BadOption
@@ -150,7 +151,8 @@ def _run(
 
         return vector(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state, recurrent=recurrent)
     if name == "reference" or recurrent:
-        return _naive(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state, exact=not recurrent)
+        with without_autocast((q,)):
+            return _naive(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state, exact=not recurrent)
     return chunked.chunk_vector(q, k, v, g, beta, scale, state, cu_seqlens, want_state=want_state)
 
 

@@ -59,6 +59,69 @@ def test_an_alias_stays_bound() -> None:
     assert adapted(source).reason == "" and "unit = l2norm" in adapted(source).source
 
 
+LINEAR = "self.p = torch.nn.Linear(dim, dim)"
+INIT = f"    def __init__(self, dim, num_heads):\n        super().__init__(); {LINEAR}\n"
+SMALL = f"    def __init__(self, dim):\n        super().__init__(); {LINEAR}\n"
+FORWARD = "    def forward(self, x):\n        return self.mix(self.p(x))\n"
+MIX = "    def mix(self, x):\n        return x.cumsum(1)\n"
+NORM = f"class Norm(torch.nn.Module):\n{SMALL}    def forward(self, x):\n        return self.p(x)\n"
+MODULE, WITH_MASK = "(torch.nn.Module):\n", "    def forward(self, x, mask):\n        return self.p(x)\n"
+INHERITED = {
+    "forward": f"class Base{MODULE}{INIT}{FORWARD}{MIX}class Real(Base):\n{MIX}",
+    "init": f"class Base{MODULE}{INIT}class Real(Base):\n{FORWARD}{MIX}",
+    "both, over two": f"class A{MODULE}{INIT}{FORWARD}class B(A):\n    pass\nclass Real(B):\n{MIX}",
+    "everything": f"class Base{MODULE}{INIT}{FORWARD}{MIX}class Real(Base):\n    pass\n",
+    "from two": f"class A{MODULE}{INIT}class B:\n{FORWARD}{MIX}class Real(B, A):\n    pass\n",
+    "handed on": f"class Base{MODULE}{INIT}{FORWARD}class Real(Base):\n"
+    f"    def __init__(self, *args, **kwargs):\n        super().__init__(*args, **kwargs)\n{MIX}",
+    "a base that needs a mask": f"class Base{MODULE}{INIT}{WITH_MASK}class Real(Base):\n{FORWARD}{MIX}",
+}
+
+
+@pytest.mark.parametrize("helper", ("", NORM))
+@pytest.mark.parametrize("name", INHERITED)
+def test_a_layer_may_inherit_what_makes_it_one(name: str, helper: str) -> None:
+    import torch
+
+    for source in (f"import torch\n{helper}{INHERITED[name]}", f"import torch\n{INHERITED[name]}{helper}"):
+        found = adapted(source)
+        assert found.reason == "" and found.layer == "Real"
+        assert load_mixer(found.source)(8, 2)(torch.randn(1, 5, 8)).shape == (1, 5, 8)
+
+
+@pytest.mark.parametrize("needs", ("x, mask", "x, cos, sin", "x, *, mask", "q, k, v"))
+@pytest.mark.parametrize("before", (True, False))
+def test_a_layer_that_needs_more_than_a_sequence_is_told_and_no_helper_judged_for_it(needs: str, before: bool) -> None:
+    layer = f"class Attn(torch.nn.Module):\n{INIT}    def forward(self, {needs}):\n        return self.p(x)\n"
+    found = adapted("import torch\n" + (layer + NORM if before else NORM + layer))
+    assert (
+        "looks like its layer" in found.reason and f"needs {needs.replace('*, ', '').split(', ', 1)[1]}" in found.reason
+    )
+    whole = f"{layer}{NORM}class Mine(torch.nn.Module):\n{INIT}    def forward(self, x):\n        return self.p(x)\n"
+    assert adapted(f"import torch\n{whole}").layer == "Mine", "another one is the layer"
+
+
+@pytest.mark.parametrize(
+    ("test", "body", "otherwise"),
+    (
+        ("__name__ == '__main__'", False, True),
+        ("'__main__' == __name__", False, True),
+        ("TYPE_CHECKING", False, True),
+        ("typing.TYPE_CHECKING", False, True),
+        ("self.__class__.__name__ == 'Attn'", True, True),
+        ("type(x).__name__ in ('a', 'b')", True, True),
+        ("not TYPE_CHECKING", True, True),
+        ("x.shape[1] > 1", True, True),
+    ),
+)
+def test_of_a_condition_only_what_is_never_imported_goes(test: str, body: bool, otherwise: bool) -> None:
+    branches = f"        if {test}:\n            x = x * 22\n        else:\n            x = x * 33\n        y: int\n"
+    source = f"import torch\nclass Attn{MODULE}{INIT}    def forward(self, x):\n{branches}        return self.p(x)\n"
+    found = adapted(source).source
+    assert ("x * 22" in found, "x * 33" in found) == (body, otherwise)
+    check_source(found)
+
+
 @given(
     st.text(max_size=300)
     | st.sampled_from([HONEST, OWN]).flatmap(lambda s: st.integers(0, len(s)).map(lambda n: s[:n]))

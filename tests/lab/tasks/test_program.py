@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import shutil
 import sys
 from collections import UserDict
 from dataclasses import replace
@@ -24,6 +25,7 @@ from move37.lab.tasks import open_task
 from move37.lab.tasks.program import ProgramTask
 from move37.lab.tasks.program_entry import _evaluate, decode, encode, metrics
 from move37.lab.tasks.program_folder import END, START, encoded, outside_regions
+from move37.lab.tasks.registry import full_name
 from move37.lab.tasks.task import Measured
 from move37.sandbox import ProcessSandbox
 
@@ -532,3 +534,26 @@ def test_what_the_code_says_of_new_files_does_not_hide_its_score(tmp_path: Path)
 def test_an_answer_with_a_metrics_attribute_is_read_too() -> None:
     answer = SimpleNamespace(metrics={"combined_score": 2, "huge": 10**400, "word": "x"})
     assert metrics(answer) == {"combined_score": 2.0}
+
+
+def test_a_folder_is_one_task_however_it_is_named(tmp_path, monkeypatch):
+    """And two folders of one relative name are two: a task's lessons are found by its name."""
+    for place in ("a", "b"):
+        shutil.copytree(EXAMPLE, tmp_path / place / "packing")
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "packing")
+    monkeypatch.setenv("HOME", str(tmp_path / "a"))
+    monkeypatch.chdir(tmp_path / "a")
+    typed = (
+        "packing",
+        "./packing/",
+        "../a/packing",
+        "~/packing",
+        str(tmp_path / "a" / "packing"),
+        str(tmp_path / "link"),
+    )
+    names = {open_task(f"program:{folder}", cache=tmp_path).name for folder in typed}
+    assert names == {f"program:{(tmp_path / 'a' / 'packing').resolve()}"} == {full_name(f"program:{f}") for f in typed}
+    assert full_name(names.pop()) == full_name("program:packing"), "a name in full stays"
+    monkeypatch.chdir(tmp_path / "b")
+    assert open_task("program:packing", cache=tmp_path).name == f"program:{(tmp_path / 'b' / 'packing').resolve()}"
+    assert [full_name(name) for name in ("mixers", "program", "program:", "")] == ["mixers", "program", "program:", ""]
