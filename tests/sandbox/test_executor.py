@@ -17,6 +17,7 @@ from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, with_requirements
 from docker.types import DeviceRequest
 
+from move37.sandbox import deadlines
 from move37.sandbox.errors import RefusedRequest, SandboxUnavailable
 from move37.sandbox.executor import SandboxCodeExecutor, gpus_of
 
@@ -366,3 +367,16 @@ async def test_a_restart_keeps_the_folder_and_changes_the_container(executor: Sa
     await executor.restart()
     assert executor._blocks is not None and executor._blocks.trust != trust
     assert (await run(executor, python("print(open('kept.txt').read())"))).output == "x\n"
+
+
+async def test_a_block_whose_worker_was_killed_has_removed_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "GRACE_SECONDS", -1e9)  # the host gives up before the worker can say anything
+    monkeypatch.setattr(deadlines, "LAST_LOOK_SECONDS", 0.05)
+    (tmp_path / "mine/deep").mkdir(parents=True)
+    (tmp_path / "mine/deep/years.txt").write_text("kept")
+    async with SandboxCodeExecutor(work_dir=tmp_path, timeout=30, sandbox="process") as started:
+        result = await run(started, python("import time; print('x', flush=True); time.sleep(60)"))
+    assert result.exit_code == 124 and "killed with it" in result.output, result
+    assert (tmp_path / "mine/deep/years.txt").read_text() == "kept"
