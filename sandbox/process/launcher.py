@@ -40,6 +40,7 @@ LINUX = sys.platform == "linux"
 
 
 def main() -> NoReturn:
+    os.umask(0o022)  # the driver's may close our files to the job's user
     config = json.loads(sys.argv[1])
     wire = take_channel()
     if LINUX:
