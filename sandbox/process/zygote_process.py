@@ -90,12 +90,12 @@ class ZygoteProcess:
                 while not (found := frames.feed(data := await process.stdout.read(READ_BYTES))):
                     if not data:
                         raise SandboxUnavailable(await _last_words(process))
-        except TimeoutError as error:
-            raise SandboxUnavailable(f"The sandbox was not ready after {START_SECONDS:g} s.") from error
-        except BaseException:
-            await end(process)
+            zygote = cls(process, read_greeting(found[0][1]), frames)
+        except BaseException as error:
+            await asyncio.shield(end(process))
+            if isinstance(error, TimeoutError):
+                raise SandboxUnavailable(f"The sandbox was not ready after {START_SECONDS:g} s.") from error
             raise
-        zygote = cls(process, read_greeting(found[0][1]), frames)
         zygote._drain = asyncio.create_task(_drain(process))
         return zygote
 
