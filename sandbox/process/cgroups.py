@@ -162,14 +162,13 @@ def _parents() -> Iterator[Path]:
     yield ROOT
 
 
-def sweep(alive: Callable[[int], bool]) -> int:
-    """Remove empty groups that a launcher left which is no longer there; how many."""
+def sweep(is_held: Callable[[str], bool]) -> int:
+    """Remove empty groups of names that nobody holds; how many. Raises `OSError`."""
     removed = 0
     folders = [ROOT, *(ROOT / name for name in (*WANTED, "cpuacct")), *_parents()]
     for folder in dict.fromkeys(folders):
         for path in folder.glob(f"{PREFIX}*"):
-            owner = path.name.removeprefix(PREFIX).split("-")[0]
-            if owner.isdigit() and not alive(int(owner)):
+            if not is_held(path.name.removeprefix(PREFIX)):
                 with contextlib.suppress(OSError):
                     path.rmdir()
                     removed += 1

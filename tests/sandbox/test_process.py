@@ -15,7 +15,7 @@ import pytest
 from move37.sandbox.errors import DiskFull, GpuUnavailable, SandboxBroken, SandboxUnavailable
 from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import MIB, Status
-from move37.sandbox.process import zygote_process
+from move37.sandbox.process import reap, zygote_process
 from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.ending import is_running, wait_for_the_end_of
@@ -309,6 +309,7 @@ async def test_nothing_outlives_a_driver_that_is_killed(number: signal.Signals, 
     for pid in everybody:
         wait_for_the_end_of(pid, seconds=PATIENCE)
     assert not [pid for pid in everybody if is_running(pid)] and not list(tmp_path.iterdir())
+    assert not [path for place in reap.FOLDERS for path in Path(place).glob(f"{reap.PREFIX}{launcher}-*")]
     assert not [path for path in Path("/sys/fs/cgroup").glob(f"**/move37-{launcher}-*") if path.is_dir()]
 
 
@@ -325,19 +326,6 @@ async def test_no_lock_of_the_driver_is_inherited(tmp_path: Path) -> None:
         again = os.open(tmp_path / "lock", os.O_RDWR)
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a child still holds it
         os.close(again)
-
-
-@linux
-async def test_leftovers_of_a_dead_launcher_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from move37.sandbox.process import reap
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (tmp_path / f"move37-zygote-{dead.pid}-abc" / "job").mkdir(parents=True)
-    (tmp_path / f"move37-zygote-{os.getpid()}-abc").mkdir()
-    assert reap.sweep() >= 1
-    assert [path.name for path in tmp_path.iterdir()] == [f"move37-zygote-{os.getpid()}-abc"]
 
 
 @linux

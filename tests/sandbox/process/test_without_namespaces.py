@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.reap import PREFIX
+from move37.sandbox.process.reap import FOLDERS, PREFIX
 from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.sandbox.attacks.table import FOLDER_OF_PROGRAMS
 from tests.sandbox.jobs import program
@@ -18,7 +17,7 @@ FOLDER = FOLDER_OF_PROGRAMS.parent
 
 
 def folders(launcher: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{launcher}-*"))
+    return [path for place in FOLDERS for path in Path(place).glob(f"{PREFIX}{launcher}-*")]
 
 
 @pytest.mark.parametrize("leaver", LEAVERS)
