@@ -19,7 +19,7 @@ import structlog
 from move37.sandbox.docker.confinement import ZYGOTE_BYTES, Shape
 from move37.sandbox.docker.container import WorkerContainer
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.errors import SandboxUnavailable
+from move37.sandbox.errors import ImageUnusable, SandboxBroken, SandboxUnavailable
 from move37.sandbox.job import Limits
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ class Pool:
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
         self._late: set[asyncio.Task[None]] = set()  # removals of containers that were offered after the end
         self._closed = False
+        self._came_up: set[str] = set()  # images of which a worker once did: one that does not lacks something else
 
     def keep(self, shape: Shape, count: int) -> None:
         """From now on hold `count` idle containers of `shape` ready."""
@@ -95,13 +96,17 @@ class Pool:
                 container = await WorkerContainer.start(
                     self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds
                 )
-        except Exception as error:
+        except Exception as problem:
+            error = problem
+            if isinstance(problem, ImageUnusable) and shape.image in self._came_up:
+                error = SandboxBroken(str(problem))
             # A waiting claim gets the error; without one the next claim tries again.
             if (promise := self._next_waiting(shape)) is not None:
                 promise.set_exception(error)
             else:
                 log.warning("container_not_started", error=str(error))
             return
+        self._came_up.add(shape.image)
         log.debug("container_ready", container=container.name)
         self._offer(container)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from move37.sandbox.errors import SandboxBroken, SandboxUnavailable
 from move37.sandbox.process import zygote_process
+from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.zygote_process import ZygoteProcess, ZygoteSettings
 from tests.ending import is_running
+from tests.sandbox.jobs import program
 
 STARTS = {
     "it says nothing": ("", SandboxUnavailable),
@@ -38,6 +44,47 @@ async def test_a_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> No
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+SHORTAGES = {
+    "the launcher dies": 'test -e {0}/short && exit 1; exec "$@"',
+    "the launcher is killed": 'test -e {0}/short && kill -9 $$; exec "$@"',
+    "the launcher is slow": 'test -e {0}/short && exec sleep 100; exec "$@"',
+    "no descriptor is free": 'exec "$@"',
+}
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES)
+async def test_a_shortage_is_for_good_at_the_first_start_and_passing_later(
+    shortage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _in_its_place(SHORTAGES[shortage].format(tmp_path), tmp_path)
+    settings = replace(settings, warm=False, namespaces=False)
+    async with ProcessSandbox(1, settings=settings) as sandbox:
+        with _short(shortage, tmp_path, monkeypatch), pytest.raises(SandboxUnavailable):
+            await sandbox.run(program("print(1)"))
+        assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
+        for zygote in sandbox._all:
+            await zygote.end()
+        with _short(shortage, tmp_path, monkeypatch), pytest.raises(SandboxBroken):
+            await sandbox.run(program("print(1)"))
+        assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
+
+
+@contextmanager
+def _short(shortage: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (folder / "short").touch()
+    with patch.context() as patched:
+        if "slow" in shortage:
+            patched.setattr(zygote_process, "START_SECONDS", 0.3)
+        if "descriptor" in shortage:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    (folder / "short").unlink()
 
 
 def _in_its_place(script: str, folder: Path) -> ZygoteSettings:
