@@ -143,6 +143,32 @@ async def test_cancelling_kills_the_job_and_keeps_the_member(sandbox: ProcessSan
     assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
 
 
+@linux
+async def test_a_zygote_is_free_only_when_the_cancelled_job_is_done_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygote_process, "CANCEL_SECONDS", 1.0)
+    monkeypatch.setattr(zygote_process, "END_SECONDS", 1.0)
+    async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as own:
+        heard = asyncio.Event()
+        source = "import time; print('runs', flush=True); time.sleep(600)"
+        limits = replace(QUICK, wall_seconds=600.0)
+        task = asyncio.create_task(own.run(program(source, limits=limits), on_output=lambda *_: heard.set()))
+        await asyncio.wait_for(heard.wait(), PATIENCE)
+        (zygote,) = own._all
+        os.kill(zygote.pid, signal.SIGSTOP)
+        for pid in descendants(zygote.pid):
+            os.kill(pid, signal.SIGSTOP)  # so that nobody answers
+        next_one = asyncio.create_task(own.run(program("print(1)")))
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.1)
+        assert not task.done() and not next_one.done()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await next_one).stdout == b"1\n" and not zygote.alive
+
+
 async def test_cancelling_before_the_job_began_is_safe(sandbox: ProcessSandbox) -> None:
     for delay in (0.0, 0.002):
         task = asyncio.create_task(sandbox.run(program("import time; time.sleep(60)", files={"big": bytes(8 * MIB)})))
