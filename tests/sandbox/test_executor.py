@@ -127,6 +127,16 @@ async def test_code_files_go_when_that_is_asked(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"] and result.code_file
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["os.remove(f); os.mkdir(f); open(f + '/x', 'w')", "os.remove(f)", "os.rename(f, 'g'); open(f, 'w')"],
+)
+async def test_a_code_file_that_the_code_replaced_is_no_error(tmp_path: Path, change: str) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, delete_tmp_files=True, sandbox="process") as tidy:
+        result = await run(tidy, python(f"import os\nf = os.path.basename(__file__)\n{change}"))
+    assert result.exit_code == 0 and not [path for path in tmp_path.glob("tmp_code_*") if path.is_file()]
+
+
 @with_requirements(python_packages=["numpy"], global_imports=["numpy"])
 def double(number: int) -> int:
     """Twice."""
