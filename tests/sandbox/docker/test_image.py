@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from move37.app.running import packages
+from move37.sandbox.docker import build
 from move37.sandbox.docker.build import pack, split_name
 from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
@@ -108,3 +112,20 @@ async def test_the_corpus_is_not_in_the_image_and_the_compiler_that_imports_it_w
 )
 def test_the_port_of_a_registry_is_no_tag(image: str, name: str, mark: str):
     assert split_name(image) == (name, mark)
+
+
+@pytest.mark.parametrize("machine", ["arm64", "aarch64", "ARM64", "x86_64", "AMD64"])
+def test_wheels_are_asked_for_in_their_own_words_for_a_processor(machine: str, tmp_path: Path, monkeypatch):
+    """By the image's build, and for a program's packages."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(build.platform, "machine", lambda: machine)
+    monkeypatch.setattr(build, "_run", lambda command, *_: asked.append(command))
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+    monkeypatch.setattr(packages, "_pip", lambda *words, **_: asked.append([*words]) or SimpleNamespace(returncode=0))
+    build.pip_download(tmp_path, tmp_path / "requirements.txt")
+    packages._install(["numpy"], tmp_path, docker=True)
+    for command in asked:
+        named = {word.rpartition("=")[2] for word in command if "manylinux" in word}
+        assert named and all(word.endswith(("_aarch64", "_x86_64")) for word in named), command
+        assert {word.endswith("_aarch64") for word in named} == {machine.lower() in ("arm64", "aarch64")}
+    assert len(asked) == 2
