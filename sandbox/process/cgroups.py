@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from move37.sandbox.worker.accounting import Counters
@@ -44,6 +44,9 @@ class Cgroup:
         for controller in (*WANTED, "cpuacct"):
             try:
                 folder = ROOT / controller / f"{PREFIX}{name}"
+                if _is_one_of(folder, folders.values()):  # cpu and cpuacct are often one mount with two names
+                    folders[controller] = folder
+                    continue
                 folder.mkdir()
                 if not (folder / "cgroup.procs").exists():  # a plain folder where no controller is mounted
                     folder.rmdir()
@@ -116,6 +119,10 @@ class Cgroup:
             ):
                 return stream.read()
         return ""
+
+
+def _is_one_of(folder: Path, others: Iterable[Path]) -> bool:
+    return folder.is_dir() and any(folder.samefile(other) for other in others)
 
 
 def _make_unified(name: str) -> tuple[dict[str, Path], str]:
