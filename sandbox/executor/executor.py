@@ -184,9 +184,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         """One sandbox, however many ask for it at once."""
         async with self._opening:
             if self._sandbox is None:
-                self._sandbox = await open_sandbox(
-                    self._config.sandbox, trusted_source="model", docker=self._docker()
-                )
+                self._sandbox = await open_sandbox(self._config.sandbox, trusted_source="model", docker=self._docker())
             return self._sandbox
 
     async def _shut(self) -> None:

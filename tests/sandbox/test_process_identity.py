@@ -35,10 +35,10 @@ def test_a_process_that_ended_is_dead_and_so_is_one_whose_number_was_reused():
 
 
 def test_names_of_before_machines_were_part_of_them_read_back_and_are_judged_within_one_boot():
-    old = str(current()).partition("/")[2]
-    assert parse(old) == replace(current(), machine="")
-    assert not is_dead(parse(old)) and is_dead(replace(parse(old), start=1))
-    assert not is_dead(replace(parse(old), boot="another")) and is_dead(replace(parse(old), boot="another"), local=True)
+    old = parse(str(current()).partition("/")[2])
+    assert old is not None and old == replace(current(), machine="")
+    assert not is_dead(old) and is_dead(replace(old, start=1))
+    assert not is_dead(replace(old, boot="another")) and is_dead(replace(old, boot="another"), local=True)
 
 
 def test_another_boot_of_another_machine_is_unknown_whoever_it_is():
@@ -48,7 +48,7 @@ def test_another_boot_of_another_machine_is_unknown_whoever_it_is():
 
 
 def test_without_proc_only_a_number_that_nobody_has_is_dead(monkeypatch: pytest.MonkeyPatch):
-    there, dead = str(current()), subprocess.Popen(["true"])
+    there, dead = current(), subprocess.Popen(["true"])
     dead.wait()
     monkeypatch.setattr(process_identity, "PROC", Path("/nowhere"))
     process_identity._here.cache_clear()
@@ -56,7 +56,7 @@ def test_without_proc_only_a_number_that_nobody_has_is_dead(monkeypatch: pytest.
         assert parse(str(current())) == current() and not is_dead(current())
         assert is_dead(replace(current(), pid=dead.pid))
         assert not is_dead(replace(current(), pid=dead.pid, machine="another"))
-        assert not is_dead(parse(there)) and not is_dead(replace(parse(there), pid=dead.pid))
+        assert not is_dead(there) and not is_dead(replace(there, pid=dead.pid))
     finally:
         monkeypatch.undo()
         process_identity._here.cache_clear()

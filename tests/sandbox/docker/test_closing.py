@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from move37.sandbox.docker import backend, pool
 from move37.sandbox.docker.backend import DockerSandbox
 from move37.sandbox.docker.confinement import Shape
+from move37.sandbox.docker.container import WorkerContainer
+from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.pool import Pool
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import ImageUnusable, SandboxBroken, SandboxError, SandboxUnavailable
@@ -84,8 +85,8 @@ class Container:
 @pytest.fixture(params=MOMENTS)
 async def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Halting:
     made = Halting(request.param)
-    monkeypatch.setattr(backend.Engine, "connect", made.connect)
-    monkeypatch.setattr(pool.WorkerContainer, "start", made.start)
+    monkeypatch.setattr(Engine, "connect", made.connect)
+    monkeypatch.setattr(WorkerContainer, "start", made.start)
     return made
 
 
@@ -128,7 +129,7 @@ async def test_an_image_of_which_a_worker_came_up_is_usable(monkeypatch: pytest.
             raise answer
         return answer
 
-    monkeypatch.setattr(pool.WorkerContainer, "start", start)
+    monkeypatch.setattr(WorkerContainer, "start", start)
     ours = Pool(Any, owner="o", start_seconds=1.0)  # type: ignore[arg-type]
     for expected in (ImageUnusable, None, SandboxBroken):
         claim = ours.claim(Container.shape, Limits())

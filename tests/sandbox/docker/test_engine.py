@@ -8,6 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import docker.errors
 import pytest
@@ -100,8 +101,10 @@ async def test_a_stream_over_tls_or_ssh_is_one_sentence_and_a_plain_one_is_had(w
     ours, theirs = socket.socketpair()
     with ours, theirs:
         # What the SDK hands out: a response around the connection's socket, or a channel of ssh that is none.
-        streams = {"tls": ssl.create_default_context().wrap_socket, "ssh": lambda *_, **__: object()}
-        raw = streams[way](ours, server_hostname="h", do_handshake_on_connect=False) if way in streams else ours
+        raw: Any = object() if way == "ssh" else ours
+        if way == "tls":
+            context = ssl.create_default_context()
+            raw = context.wrap_socket(ours, server_hostname="h", do_handshake_on_connect=False)
         api = SimpleNamespace(
             attach_socket=lambda *_: SimpleNamespace(_sock=raw, close=lambda: None), close=lambda: None
         )

@@ -118,10 +118,15 @@ def test_the_port_of_a_registry_is_no_tag(image: str, name: str, mark: str):
 def test_wheels_are_asked_for_in_their_own_words_for_a_processor(machine: str, tmp_path: Path, monkeypatch):
     """By the image's build, and for a program's packages."""
     asked: list[list[str]] = []
-    monkeypatch.setattr(build.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(build, "_run", lambda command, *_: asked.append(command))
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
-    monkeypatch.setattr(packages, "_pip", lambda *words, **_: asked.append([*words]) or SimpleNamespace(returncode=0))
+
+    def pip(*words: str, **_: object) -> SimpleNamespace:
+        asked.append([*words])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(packages, "_pip", pip)
     build.pip_download(tmp_path, tmp_path / "requirements.txt")
     packages._install(["numpy"], tmp_path, docker=True)
     for command in asked:
