@@ -39,4 +39,7 @@ env/bin/move37 --home home run --task "program:$root/lab/tasks/examples/circles"
     { tail -n 20 run.txt; exit 1; }
 env/bin/move37 --home home list --json | env/bin/python -c \
     'import json, sys; rows = json.load(sys.stdin); assert any(r["role"] == "candidate" for r in rows), rows'
+say "a program that imports what is installed beside us"
+printf 'import numpy, torch\nprint(int(torch.ones(3).sum()) + int(numpy.ones(4).sum()))\n' > program.py
+[ "$(env/bin/move37 --home home exec --sandbox process program.py)" = 7 ] || { say "exec finds no torch or numpy"; exit 1; }
 say "done"

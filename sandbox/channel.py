@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from move37.sandbox import result_validation
 from move37.sandbox.errors import DiskFull, SandboxBroken
-from move37.sandbox.job import MIB, Job, OnOutput, Outcome, Status, Stream
+from move37.sandbox.job import MIB, Job, OnOutput, Outcome, Status, Stream, lost_results
 from move37.sandbox.text import harmless
 
 HEADER = struct.Struct(">cI")
@@ -217,6 +217,8 @@ class JobExchange:
             stdout=b"".join(self._output["stdout"]),
             stderr=b"".join(self._output["stderr"]),
             truncated=self._cut,
+            left_out=(lost := lost_results(self.job)),
+            left_out_count=len(lost),
             wall_seconds=wall_seconds,
             backend=self._backend,
             image=self._image,

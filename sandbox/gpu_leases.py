@@ -211,7 +211,7 @@ class Lease:
 
 def _owner_is_dead(text: str) -> bool:
     owner = parse(text)
-    return owner is None or is_dead(owner)
+    return owner is None or is_dead(owner, local=True)
 
 
 def _read(path: Path) -> LeaseTable:

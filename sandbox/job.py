@@ -85,6 +85,11 @@ class Outcome:
     message: str = ""  # one sentence for the user when status is not DONE
 
 
+def lost_results(job: Job) -> dict[str, str]:
+    """What is left out of the outcome of a job whose sandbox ended with it: all that it asked for, and was not seen."""
+    return {"all results": "the sandbox was killed with it"} if job.collect else {}
+
+
 def left_out_words(outcome: Outcome) -> str:
     """One line for the user about results that did not come back; empty when all did."""
     if not outcome.left_out_count:

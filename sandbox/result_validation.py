@@ -20,6 +20,7 @@ DRIVES = os.name == "nt"  # where C:x is a place outside
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+LINK = "would pass through a symbolic link"
 NO_LINK_NO_WAIT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -59,7 +60,7 @@ def write_results(files: Mapping[str, bytes], folder: Path) -> dict[str, str]:
     for name, content in sorted(files.items()):
         if (problem := fault(name)) is None:
             try:
-                problem = _write(root.joinpath(*PurePosixPath(name).parts), content)
+                problem = _write(root, root.joinpath(*PurePosixPath(name).parts), content)
             except OSError as error:
                 if error.errno in DISK_REFUSES:
                     raise
@@ -69,11 +70,16 @@ def write_results(files: Mapping[str, bytes], folder: Path) -> dict[str, str]:
     return refused
 
 
-def _write(target: Path, content: bytes) -> str | None:
+def _write(root: Path, target: Path, content: bytes) -> str | None:
     """Why the file cannot stand there, or None once it does. Raises `OSError`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.parent.resolve() != target.parent or target.is_symlink():
-        return "would pass through a symbolic link"
+    root.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(target.parents):
+        if parent.is_relative_to(root) and parent != root:
+            if parent.is_symlink():  # before anything is made behind it
+                return LINK
+            parent.mkdir(exist_ok=True)
+    if target.is_symlink():
+        return LINK
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | NO_LINK_NO_WAIT, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -15,7 +15,7 @@ from uuid import uuid4
 import structlog
 
 from move37.sandbox.errors import DaemonUnreachable, DiskFull, SandboxBroken, SandboxError
-from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Protection, Status
+from move37.sandbox.job import Job, Limits, OnOutput, Outcome, Protection, Status, lost_results
 from move37.sandbox.sandbox import Sandbox
 
 log = structlog.get_logger()
@@ -92,4 +92,13 @@ class RetryingSandbox:
 
 
 def _failed(job: Job, backend: str, message: str) -> Outcome:
-    return Outcome(job=job.id, status=Status.FAILED, exit_code=OUR_FAULT, backend=backend, message=message)
+    lost = lost_results(job)
+    return Outcome(
+        job=job.id,
+        status=Status.FAILED,
+        exit_code=OUR_FAULT,
+        left_out=lost,
+        left_out_count=len(lost),
+        backend=backend,
+        message=message,
+    )

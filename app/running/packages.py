@@ -19,6 +19,7 @@ from pathlib import Path
 
 from move37.app.exits import BadInput, EnvironmentFault
 from move37.app.text import one_line
+from move37.sandbox.docker.image import wheel_processor
 
 FOLDER = "packages"  # beside the program, on its PYTHONPATH
 MOST_BYTES = 512 * 1024 * 1024
@@ -93,7 +94,7 @@ def _fetch(names: Sequence[str], target: Path, *, docker: bool) -> None:
 
 
 def _install(names: Sequence[str], target: Path, *, docker: bool) -> None:
-    there = [f"--platform={p}_{os.uname().machine}" for p in _PLATFORMS]
+    there = [f"--platform={p}_{wheel_processor(os.uname().machine)}" for p in _PLATFORMS]
     python = [f"--python-version={IMAGE_PYTHON}", "--implementation=cp", *there] if docker else []
     command = ["install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-input"]
     command += ["--only-binary=:all:", f"--target={target.absolute()}", *python, "--", *names]

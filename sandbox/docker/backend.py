@@ -24,7 +24,7 @@ from move37.sandbox.docker.confinement import OWNER_LABEL, Shape, shape_for
 from move37.sandbox.docker.container import ContainerNotDelivered, WorkerContainer
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.image import Image, Variant, judge_image, recipe, tag
-from move37.sandbox.docker.pool import Pool, size
+from move37.sandbox.docker.pool import CLOSED, Pool, size_here
 from move37.sandbox.docker.protections import list_protections
 from move37.sandbox.docker.settings import DockerSettings
 from move37.sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable
@@ -65,7 +65,7 @@ class DockerSandbox:
         self._slots: dict[tuple[str, Shape], Slot] = {}
         self._opening = asyncio.Lock()
         self._overhead = Overhead()
-        self._closed = False
+        self._closed = self._swept = False
         self._removals: set[asyncio.Task[None]] = set()
         self._most_held = self.settings.held or max(LEAST_HELD, 2 * (os.cpu_count() or 1))
 
@@ -123,8 +123,7 @@ class DockerSandbox:
     async def _slot(self, trust: str, shape: Shape) -> AsyncIterator[Slot]:
         """The candidate's slot, locked: jobs of one candidate run one after another."""
         while True:
-            if self._closed:
-                raise SandboxUnavailable("This sandbox was closed; open another one.")
+            self._refuse_if_closed()
             slot = self._slots.setdefault((trust, shape), Slot(trust, shape))
             slot.waiting_jobs += 1
             try:
@@ -143,7 +142,8 @@ class DockerSandbox:
             self._vacate(slot)
         if slot.container is None:
             self._make_space()
-            assert self._pool is not None
+            if self._pool is None:
+                raise SandboxUnavailable(CLOSED)
             claimed = await self._pool.claim(slot.shape, limits)
             if self._slots.get((slot.trust, slot.shape)) is not slot:
                 self._remove_soon(claimed)
@@ -184,24 +184,28 @@ class DockerSandbox:
     async def _open(self, variant: Variant) -> Image:
         """Connect, sweep, find the image, start warming: once, and again after a failure."""
         async with self._opening:
-            if self._closed:
-                raise SandboxUnavailable("This sandbox was closed; open another one.")
+            self._refuse_if_closed()
             if self._engine is None:
-                engine = await Engine.connect()
-                await reap.sweep(engine)
-                self._engine = engine
+                self._engine = await Engine.connect()
                 atexit.register(self._remove_now)
+            if not self._swept:
+                await reap.sweep(self._engine)
+                self._swept = True
             if variant not in self._images:
                 name = self.settings.image or tag(variant)
                 self._images[variant] = judge_image(name, await self._engine.image(name), recipe(), variant)
+            self._refuse_if_closed()  # meanwhile
             if self._pool is None:
                 self._pool = Pool(self._engine, owner=self._owner, start_seconds=self.settings.start_seconds)
                 self._keep_warm(self._pool, self._images[variant])
             return self._images[variant]
 
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SandboxUnavailable(CLOSED)
+
     def _keep_warm(self, pool: Pool, image: Image) -> None:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        count = size(os.cpu_count() or 1, memory) if self.settings.warm is None else self.settings.warm
+        count = size_here() if self.settings.warm is None else self.settings.warm
         pool.keep(shape_for(Limits(), image=image.id, runtime=self.settings.runtime), count)
 
     async def release(self, trust: str) -> None:
@@ -225,15 +229,16 @@ class DockerSandbox:
         slots, self._slots = list(self._slots.values()), {}
         for slot in slots:
             self._vacate(slot)
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
-        await self._removed()
-        if self._engine is not None:
-            atexit.unregister(self._remove_now)
-            self._engine.close()
-            self._engine = None
-            self._overhead.closed()
+        async with self._opening:  # what is just being opened is closed, too
+            if self._pool is not None:
+                await self._pool.close()
+                self._pool = None
+            await self._removed()
+            if self._engine is not None:
+                atexit.unregister(self._remove_now)
+                self._engine.close()
+                self._engine = None
+                self._overhead.closed()
 
     def _remove_now(self) -> None:
         """At the end of a process that did not close us."""

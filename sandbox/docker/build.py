@@ -33,6 +33,7 @@ from move37.sandbox.docker.image import (
     judge_image,
     recipe,
     tag,
+    wheel_processor,
 )
 from move37.sandbox.docker.translation import translated
 from move37.sandbox.errors import ImageMissing, ImageUnusable, SandboxError, SandboxUnavailable
@@ -127,7 +128,7 @@ def download_wheels(cache: Path, variant: Variant, say: Say) -> Path:
 def pip_download(folder: Path, requirements: Path, *, constraints: Path | None = None) -> None:
     """Binary wheels for the image's Python on this processor, whatever Python runs us."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--dest", str(folder), "--only-binary=:all:", *_tags(platform.machine())]
+    command += ["--dest", str(folder), "--only-binary=:all:", *_tags(wheel_processor(platform.machine()))]
     command += ["--requirement", str(requirements)]
     if constraints is not None:
         command += ["--constraint", str(constraints)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,16 @@ import docker.errors
 from docker.utils import kwargs_from_env
 
 from move37.sandbox.docker.translation import translated
+from move37.sandbox.errors import SandboxUnavailable
 
 T = TypeVar("T")
 
 API_SECONDS = 120  # one call to the daemon; longer means that it hangs
 THREADS = 8
+UNSUPPORTED = (
+    "a container's stream cannot be had over TLS or ssh: forward the daemon's socket "
+    "(ssh -L /tmp/docker.sock:/var/run/docker.sock HOST) and set DOCKER_HOST=unix:///tmp/docker.sock"
+)
 
 
 class Engine:
@@ -75,6 +81,9 @@ class Engine:
         def attach() -> socket.socket:
             opened = self.api.attach_socket(container, wanted)
             raw = getattr(opened, "_sock", opened)
+            if not isinstance(raw, socket.socket) or isinstance(raw, ssl.SSLSocket):
+                opened.close()
+                raise SandboxUnavailable(UNSUPPORTED)
             # A duplicate of our own: the SDK's response object closes its half when it is collected.
             kept: socket.socket = raw.dup()
             opened.close()

@@ -35,6 +35,11 @@ class Image:
     recipe: str  # empty for an image that is not of our making
 
 
+def wheel_processor(machine: str) -> str:
+    """A machine's processor, in the word that wheels for Linux have for it; macOS and Windows have others."""
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(machine.lower(), machine)
+
+
 def tag(variant: Variant) -> str:
     """The name that `move37 sandbox build` gives."""
     return f"{REPOSITORY}:{variant}"

@@ -11,6 +11,7 @@ Not covered: whose container it is (`backend` keeps one candidate to one contain
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable
 
@@ -19,13 +20,14 @@ import structlog
 from move37.sandbox.docker.confinement import ZYGOTE_BYTES, Shape
 from move37.sandbox.docker.container import WorkerContainer
 from move37.sandbox.docker.engine import Engine
-from move37.sandbox.errors import SandboxUnavailable
+from move37.sandbox.errors import ImageUnusable, SandboxBroken, SandboxUnavailable
 from move37.sandbox.job import Limits
 
 log = structlog.get_logger()
 
 STARTS_AT_ONCE = 2
 MOST_IDLE = 8
+CLOSED = "This sandbox was closed; open another one."
 SHARE_OF_MEMORY = 0.1  # what idle containers together may take of the machine
 
 
@@ -33,6 +35,11 @@ def size(cpus: int, memory_bytes: int) -> int:
     """Idle containers for this machine: two a core, at most `MOST_IDLE`, within a tenth of its memory; at least one."""
     fitting = int(memory_bytes * SHARE_OF_MEMORY) // ZYGOTE_BYTES
     return max(1, min(2 * cpus, MOST_IDLE, fitting))
+
+
+def size_here() -> int:
+    """`size` of this machine."""
+    return size(os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 class Pool:
@@ -49,6 +56,7 @@ class Pool:
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
         self._late: set[asyncio.Task[None]] = set()  # removals of containers that were offered after the end
         self._closed = False
+        self._came_up: set[str] = set()  # images of which a worker once did: one that does not lacks something else
 
     def keep(self, shape: Shape, count: int) -> None:
         """From now on hold `count` idle containers of `shape` ready."""
@@ -68,6 +76,8 @@ class Pool:
                 self._top_up(shape, limits)
                 return container
             await container.remove()
+        if self._closed:
+            raise SandboxUnavailable(CLOSED)
         promise: asyncio.Future[WorkerContainer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(shape, deque()).append(promise)
         self._top_up(shape, limits)
@@ -82,7 +92,9 @@ class Pool:
     def _top_up(self, shape: Shape, limits: Limits) -> None:
         if self._closed:
             return
-        under_way = sum(one == shape for one in self._starting.values()) + len(self._idle.get(shape, ()))
+        # Whoever hears of a start that failed may claim again before its task is taken off the list.
+        starting = sum(one == shape and not task.done() for task, one in self._starting.items())
+        under_way = starting + len(self._idle.get(shape, ()))
         hoped_for = sum(not promise.done() for promise in self._waiting.get(shape, ()))
         for _ in range(self._wanted.get(shape, 0) + hoped_for - under_way):
             task = asyncio.create_task(self._start(shape, limits))
@@ -95,13 +107,17 @@ class Pool:
                 container = await WorkerContainer.start(
                     self._engine, shape, limits, owner=self._owner, seconds=self._start_seconds
                 )
-        except Exception as error:
+        except Exception as problem:
+            error = problem
+            if isinstance(problem, ImageUnusable) and shape.image in self._came_up:
+                error = SandboxBroken(str(problem))
             # A waiting claim gets the error; without one the next claim tries again.
             if (promise := self._next_waiting(shape)) is not None:
                 promise.set_exception(error)
             else:
                 log.warning("container_not_started", error=str(error))
             return
+        self._came_up.add(shape.image)
         log.debug("container_ready", container=container.name)
         self._offer(container)
 
@@ -139,7 +155,8 @@ class Pool:
         for promises in self._waiting.values():
             for promise in promises:
                 if not promise.done():
-                    promise.set_exception(SandboxUnavailable("This sandbox was closed; open another one."))
+                    promise.set_exception(SandboxUnavailable(CLOSED))
+        await asyncio.sleep(0)  # whose claim was answered in this moment gives its container back
         containers = [container for idle in self._idle.values() for container in idle]
         self._idle.clear()
         await asyncio.gather(*self._late)

@@ -7,6 +7,7 @@ sandbox itself is raised.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,8 @@ class BlockRunner:
             finally:
                 if self._config.delete_tmp_files:
                     for path in done.files:
-                        path.unlink(missing_ok=True)
+                        with contextlib.suppress(OSError):  # the block put something else in its place
+                            path.unlink()
 
     async def _one(self, block: CodeBlock, command: str, done: Blocks) -> tuple[str, int]:
         try:

@@ -136,6 +136,8 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         self._approval = approval
         self._on_output = on_output
         self._loop = BackgroundLoop()
+        self._opening = asyncio.Lock()  # of that loop
+        self._starts = 0  # calls of `start` that are not done
         self._sandbox: Sandbox | None = None
         self._blocks: BlockRunner | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -163,22 +165,42 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
 
     async def start(self) -> None:
         """Open the sandbox. Raises `SandboxUnavailable` or one of its kinds with what to do."""
-        if self._sandbox is not None:
+        self._starts += 1
+        try:
+            opened = await self._loop.run(self._open())
+        finally:
+            self._starts -= 1
+        if self._sandbox is not opened:
+            raise ValueError(f"It was stopped while it started. {NOT_STARTED}")
+        if self._blocks is not None:
             return
-        opening = open_sandbox(self._config.sandbox, trusted_source="model", docker=self._docker())
-        self._sandbox = await self._loop.run(opening)
         if self._config.work_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="move37-executor-")
         self._blocks = BlockRunner(
-            self._sandbox, self._config, self.work_dir, gpus=self._gpus, trust=self._new_trust(), heard=self._on_output
+            opened, self._config, self.work_dir, gpus=self._gpus, trust=self._new_trust(), heard=self._on_output
         )
+
+    async def _open(self) -> Sandbox:
+        """One sandbox, however many ask for it at once."""
+        async with self._opening:
+            if self._sandbox is None:
+                self._sandbox = await open_sandbox(self._config.sandbox, trusted_source="model", docker=self._docker())
+            return self._sandbox
+
+    async def _shut(self) -> None:
+        """Close what is open, and what is just being opened once it is."""
+        async with self._opening:
+            sandbox, self._sandbox = self._sandbox, None
+            if sandbox is not None:
+                await sandbox.close()
 
     async def stop(self) -> None:
         """Kill whatever still runs and remove the temporary folder. Idempotent."""
-        sandbox, self._sandbox, self._blocks = self._sandbox, None, None
-        if sandbox is not None:
-            await self._loop.run(sandbox.close())
+        self._blocks = None
+        if self._sandbox is not None or self._starts:
+            await self._loop.run(self._shut())
         self._loop.close()
+        self._opening = asyncio.Lock()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None

@@ -102,7 +102,9 @@ def _make_way(folder: Path, name: str) -> None:
         return  # refused when it is written
     target = folder / name
     for parent in [p for p in reversed(target.parents) if folder in p.parents]:
-        if parent.is_file() and not parent.is_symlink():
+        if parent.is_symlink():
+            return  # refused when it is written, and what lies behind it is somebody else's
+        if parent.is_file():
             parent.unlink()
     inside = target.parent.resolve() == folder.resolve() / Path(name).parent
     if inside and target.is_dir() and not target.is_symlink() and not any(names for _, _, names in os.walk(target)):

@@ -50,6 +50,7 @@ class ProcessSandbox:
         self._overhead = Overhead()
         self._closed = False
         self._swept = False
+        self._came_up = False  # whether a zygote ever did: then one that does not lacks what was there before
 
     async def run(self, job: Job, *, on_output: OnOutput | None = None) -> Outcome:
         """See `move37.sandbox.sandbox.Sandbox`. Raises `ValueError` for a job that cannot be described."""
@@ -142,7 +143,13 @@ class ProcessSandbox:
         if not self._swept:
             self._swept = True
             await asyncio.to_thread(reap.sweep)
-        zygote = await ZygoteProcess.start(self._settings)
+        try:
+            zygote = await ZygoteProcess.start(self._settings)
+        except SandboxUnavailable as error:
+            if self._came_up:
+                raise SandboxBroken(str(error)) from error
+            raise
+        self._came_up = True
         if self._closed:  # meanwhile
             await zygote.end()
             raise SandboxUnavailable("This sandbox was closed; open another one.")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from move37.sandbox.worker.accounting import Counters
@@ -44,6 +44,9 @@ class Cgroup:
         for controller in (*WANTED, "cpuacct"):
             try:
                 folder = ROOT / controller / f"{PREFIX}{name}"
+                if _is_one_of(folder, folders.values()):  # cpu and cpuacct are often one mount with two names
+                    folders[controller] = folder
+                    continue
                 folder.mkdir()
                 if not (folder / "cgroup.procs").exists():  # a plain folder where no controller is mounted
                     folder.rmdir()
@@ -118,6 +121,10 @@ class Cgroup:
         return ""
 
 
+def _is_one_of(folder: Path, others: Iterable[Path]) -> bool:
+    return folder.is_dir() and any(folder.samefile(other) for other in others)
+
+
 def _make_unified(name: str) -> tuple[dict[str, Path], str]:
     """Version 2: under our own group's parent (a user's own slice is theirs), or at the top as root."""
     reason = "no cgroup of this user's own to make one in"
@@ -162,14 +169,13 @@ def _parents() -> Iterator[Path]:
     yield ROOT
 
 
-def sweep(alive: Callable[[int], bool]) -> int:
-    """Remove empty groups that a launcher left which is no longer there; how many."""
+def sweep(is_held: Callable[[str], bool]) -> int:
+    """Remove empty groups of names that nobody holds; how many. Raises `OSError`."""
     removed = 0
     folders = [ROOT, *(ROOT / name for name in (*WANTED, "cpuacct")), *_parents()]
     for folder in dict.fromkeys(folders):
         for path in folder.glob(f"{PREFIX}*"):
-            owner = path.name.removeprefix(PREFIX).split("-")[0]
-            if owner.isdigit() and not alive(int(owner)):
+            if not is_held(path.name.removeprefix(PREFIX)):
                 with contextlib.suppress(OSError):
                     path.rmdir()
                     removed += 1

@@ -17,6 +17,7 @@ LINUX = sys.platform == "linux"
 
 ALL_SPACES = syscalls.SPACES | syscalls.CLONE_NEWPID
 NOBODY = 65534
+TRIAL_ROOT = "/tmp"  # covered in a mount namespace that ends with the trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def open_to_all(reasons: dict[str, str]) -> bool:
 
 
 def try_spaces(kind: str, below: Subordinate | None = None) -> str | None:
-    """Make every namespace once in a child, and mount in it; the reason why that failed, or None."""
+    """Make every namespace once in a child, and mount in it what a supervisor will; the reason why not, or None."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -104,8 +105,11 @@ def try_spaces(kind: str, below: Subordinate | None = None) -> str | None:
             if kind == "user":
                 enter_user_namespace(below)
             syscalls.unshare(ALL_SPACES)
-            syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-            syscalls.mount("none", "/", "tmpfs", syscalls.MS_RDONLY, "size=4k")
+            inside = os.fork()  # only a child is born into the process namespace, whose /proc is to be mounted
+            if inside == 0:
+                try_mounts()
+            else:
+                os.waitpid(inside, 0)
         except OSError as error:
             os.write(writer, (error.strerror or "refused").encode())
         finally:
@@ -115,6 +119,16 @@ def try_spaces(kind: str, below: Subordinate | None = None) -> str | None:
         problem = stream.read()
     os.waitpid(pid, 0)
     return problem or None
+
+
+def try_mounts() -> None:
+    """A root of our making, a folder of the host in it, and a /proc, which the kernel may refuse where the host's is
+    covered in part (in a container). Raises `OSError`."""
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("move37", TRIAL_ROOT, "tmpfs", syscalls.MS_NOSUID, "size=64k,mode=755")
+    os.mkdir(TRIAL_ROOT + rootfs.NOTHING)
+    rootfs.show_folder("/usr", TRIAL_ROOT)
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
 
 
 def enter_user_namespace(below: Subordinate | None = None) -> None:

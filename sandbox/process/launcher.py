@@ -7,7 +7,8 @@
          '- init     of the namespaces of the next job (namespaces.py)
 
 Each dies with its parent. Where namespaces are not allowed supervisor and zygote are ordinary children, the zygote is
-the reaper of all its descendants and kills them. Needs the standard library, torch if there is torch, pyseccomp if
+the reaper of all its descendants and kills them, at the end the launcher; a launcher that is killed itself leaves what
+jobs started beside them. Needs the standard library, torch if there is torch, pyseccomp if
 there is libseccomp.
 """
 
@@ -29,7 +30,7 @@ sys.path[0] = str(Path(__file__).absolute().parents[3])  # the links of a checko
 from move37.sandbox.process import namespaces, rootfs, seccomp_filter  # noqa: E402
 from move37.sandbox.process.cgroups import Cgroup  # noqa: E402
 from move37.sandbox.process.host_support import HostSupport, decide, enter_user_namespace  # noqa: E402
-from move37.sandbox.process.zygote import Zygote  # noqa: E402
+from move37.sandbox.process.zygote import Zygote, descendants  # noqa: E402
 from move37.sandbox.worker import syscalls  # noqa: E402
 from move37.sandbox.worker.cleaning import Leftover, remove_tree  # noqa: E402
 from move37.sandbox.worker.jobs import serve  # noqa: E402
@@ -40,6 +41,7 @@ LINUX = sys.platform == "linux"
 
 
 def main() -> NoReturn:
+    os.umask(0o022)  # the driver's may close our files to the job's user
     config = json.loads(sys.argv[1])
     wire = take_channel()
     if LINUX:
@@ -68,6 +70,8 @@ def launch(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, war
         enter_user_namespace(support.below)
     if support.spaces:
         syscalls.unshare(syscalls.CLONE_NEWPID)
+    elif LINUX:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # what loses its parents below becomes our child
     pid = os.fork()
     if pid == 0:
         try:
@@ -79,11 +83,31 @@ def launch(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, war
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+
+    def end_supervisor(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself: what follows is ours to do
+            os.kill(pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, end_supervisor)
     os.close(wire.reader)
     os.close(wire.writer)
     status = os.waitpid(pid, 0)[1]
+    if LINUX and not support.spaces:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        kill_descendants()
     return 0 if status == 0 else 1
+
+
+def kill_descendants() -> None:
+    """Without a namespace that ends with its first process: kill what is left until nothing is."""
+    while True:
+        for pid in descendants():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 def supervise(wire: Wire, support: HostSupport, group: Cgroup, scratch: str, *, warm: bool) -> None:

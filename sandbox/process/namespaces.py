@@ -228,13 +228,16 @@ class NamespaceIsolation:
                 # Its own process may open them; to us, as an ordinary user, the kernel would refuse it.
                 socket.send_fds(theirs, [b"1"], [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMES])
                 reap_orphans()
+            except OSError as error:
+                theirs.send(f"{error.strerror or error}".encode())
             finally:
                 os._exit(1)
         theirs.close()
         with ours:
-            good, spaces, _, _ = socket.recv_fds(ours, 1, len(NAMES))
-        if not good:
-            raise OSError("namespaces of a job could not be made")
+            answer, spaces, _, _ = socket.recv_fds(ours, MAX_MESSAGE, len(NAMES))
+        if not spaces:
+            why = answer.decode("utf-8", "replace") or "their first process ended"
+            raise OSError(f"namespaces of a job could not be made ({why})")
         return JobNamespaces(pid, spaces)
 
 

@@ -80,9 +80,9 @@ def build(root: str) -> bool:
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)
         elif os.path.isdir(path):
-            shared.append(_show_folder(path, root))
+            shared.append(show_folder(path, root))
     for folder in interpreter_folders():
-        shared.append(_show_folder(str(folder), root))
+        shared.append(show_folder(str(folder), root))
     for prefix in prefixes():
         if _is_link(prefix):
             _show_link(prefix, root)
@@ -140,7 +140,7 @@ def leave_old_root() -> None:
     syscalls.mount("none", "/", None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID)
 
 
-def _show_folder(path: str, root: str) -> bool:
+def show_folder(path: str, root: str) -> bool:
     """Show a folder of the host, read-only; whether its files are the very ones that others see.
 
     An overlay has files of its own over the same content: no process outside sees a lock or an access through it.

@@ -7,9 +7,10 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from move37.sandbox.channel import Frames, Greeting, JobExchange, encode_cancel, encode_job, read_greeting
 from move37.sandbox.deadlines import JobClock, translated_end
@@ -90,12 +91,12 @@ class ZygoteProcess:
                 while not (found := frames.feed(data := await process.stdout.read(READ_BYTES))):
                     if not data:
                         raise SandboxUnavailable(await _last_words(process))
-        except TimeoutError as error:
-            raise SandboxUnavailable(f"The sandbox was not ready after {START_SECONDS:g} s.") from error
-        except BaseException:
-            await end(process)
+            zygote = cls(process, read_greeting(found[0][1]), frames)
+        except BaseException as error:
+            await asyncio.shield(end(process))
+            if isinstance(error, TimeoutError):
+                raise SandboxUnavailable(f"The sandbox was not ready after {START_SECONDS:g} s.") from error
             raise
-        zygote = cls(process, read_greeting(found[0][1]), frames)
         zygote._drain = asyncio.create_task(_drain(process))
         return zygote
 
@@ -124,14 +125,14 @@ class ZygoteProcess:
                 await self._deliver(job)
             return await self._listen(exchange, clock.read)
         except asyncio.CancelledError:
-            await asyncio.shield(self._cancel(job, exchange))
+            await to_its_end(self._cancel(job, exchange))
             raise
         except EOFError as error:
             if not exchange.started:
                 raise ZygoteNotDelivered from error
             raise SandboxBroken("The sandbox worker died; the job may be tried again.") from error
         except TimeoutError as error:
-            await self.end()
+            await to_its_end(self.end())
             return clock.give_up(time.monotonic() - began, error)
 
     async def _deliver(self, job: Job) -> None:
@@ -169,6 +170,20 @@ class ZygoteProcess:
         """Kill the zygote and all that it started, and wait until it is gone. Idempotent."""
         await end(self._process)
         self._drain.cancel()
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait until it is done, however often we are cancelled meanwhile: nobody may use what it still works on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -30,7 +30,8 @@ class Counters:
 
     def cpu_seconds(self) -> float | None:
         if self._second:
-            microseconds = self._word("cpu", "cpu.stat", "usage_usec")
+            # Of the group itself, in the one folder that it has: it is counted without the controller that limits it.
+            microseconds = self._word("memory", "cpu.stat", "usage_usec")
             return None if microseconds is None else microseconds / 1e6
         nanoseconds = self._number("cpuacct", "cpuacct.usage")
         return None if nanoseconds is None else nanoseconds / 1e9

@@ -174,20 +174,26 @@ def set_limits(limits: Spec) -> None:
         (resource.RLIMIT_NOFILE, 1024),
         (resource.RLIMIT_MEMLOCK, 64 * 1024),
     ):
-        resource.setrlimit(name, (value, value))
+        limit(name, value)
     # Timers and queued signals are counted for a user, over all of its jobs.
     if hasattr(resource, "RLIMIT_SIGPENDING"):
         with contextlib.suppress(ValueError):
-            resource.setrlimit(resource.RLIMIT_SIGPENDING, (1024, 1024))
+            limit(resource.RLIMIT_SIGPENDING, 1024)
     if hasattr(resource, "RLIMIT_MSGQUEUE"):
         # gVisor has no message queues, and refuses to limit them.
         with contextlib.suppress(ValueError):
-            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+            limit(resource.RLIMIT_MSGQUEUE, 0)
     if extra := int(limits.get("data_bytes", 0)):
-        total = extra + own_data()
-        resource.setrlimit(resource.RLIMIT_DATA, (total, total))
+        limit(resource.RLIMIT_DATA, extra + own_data())
     if processes := int(limits.get("processes", 0)):
-        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        limit(resource.RLIMIT_NPROC, processes)
+
+
+def limit(name: int, wanted: int) -> None:
+    """`wanted`, or the hard limit that this process was started with where that is lower: nobody may raise it."""
+    hard = resource.getrlimit(name)[1]
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(name, (value, value))
 
 
 def own_data() -> int:

@@ -23,6 +23,7 @@ LEFTOVER = 70  # exit status: a trace of a job could not be removed
 
 
 def main(arguments: list[str]) -> None:
+    os.umask(0o022)  # whatever the daemon's is: the job is another user, and reads what we write for it
     wire = take_channel()
     forget_ourselves()
     if os.getuid() == 0 and os.getpid() == 1:

@@ -14,7 +14,9 @@ import multiprocessing.util
 import os
 import resource
 import signal
+import site
 import sys
+import sysconfig
 import time
 import weakref
 from collections.abc import Iterator
@@ -121,10 +123,21 @@ def hide() -> None:
 
 
 def forget_ourselves() -> None:
-    """A job must not import this project by accident: what it needs of it travels with it."""
+    """A job must not import this project by accident: what it needs of it travels with it.
+
+    Where the project is installed, its folder is that of all packages, and stays on the path in its own place.
+    """
     own = sys.path.pop(0)
-    sys.path[:] = [path for path in sys.path if path != own]
+    if own not in folders_of_packages():
+        sys.path[:] = [path for path in sys.path if path != own]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
     sys.meta_path[:] = [f for f in sys.meta_path if "__editable__" not in str(getattr(f, "__module__", ""))]
     for name in [name for name in sys.modules if name.split(".")[0] == "move37"]:
         del sys.modules[name]
+
+
+def folders_of_packages() -> set[str]:
+    """Where this interpreter's packages are installed, its user's among them."""
+    return {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()} | {
+        site.getusersitepackages()
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from move37.sandbox.channel import HEADER, Frames, JobExchange, encode_job, frame, read_greeting
 from move37.sandbox.errors import DiskFull, SandboxBroken
-from move37.sandbox.job import Job, Limits, Status
+from move37.sandbox.job import Job, Limits, Status, left_out_words
 
 JOB = Job(
     id="j", trust="t", argv=("python", "main.py"), collect=("*",), limits=Limits(output_bytes=10, result_bytes=20)
@@ -156,3 +157,10 @@ def test_a_greeting_is_read_or_refused() -> None:
     for bad in (b"", b"[]", b"{}", b"\xff"):
         with pytest.raises(SandboxBroken):
             read_greeting(bad)
+
+
+@pytest.mark.parametrize("status", [Status.TIMED_OUT, Status.OUT_OF_MEMORY])
+def test_results_of_a_job_that_was_killed_with_its_worker_are_unknown_not_none(status: Status) -> None:
+    outcome = talk().cut_short(status, 1.0)
+    assert not outcome.files and outcome.left_out_count == 1 and "killed" in left_out_words(outcome)
+    assert not JobExchange(replace(JOB, collect=()), backend="process").cut_short(status, 1.0).left_out_count

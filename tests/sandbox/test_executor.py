@@ -17,6 +17,7 @@ from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, FunctionWithRequirements, with_requirements
 from docker.types import DeviceRequest
 
+from move37.sandbox import deadlines
 from move37.sandbox.errors import RefusedRequest, SandboxUnavailable
 from move37.sandbox.executor import SandboxCodeExecutor, gpus_of
 
@@ -124,6 +125,16 @@ async def test_code_files_go_when_that_is_asked(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, delete_tmp_files=True, sandbox="process") as tidy:
         result = await run(tidy, python("open('kept.txt', 'w').write('x')"))
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"] and result.code_file
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["os.remove(f); os.mkdir(f); open(f + '/x', 'w')", "os.remove(f)", "os.rename(f, 'g'); open(f, 'w')"],
+)
+async def test_a_code_file_that_the_code_replaced_is_no_error(tmp_path: Path, change: str) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, delete_tmp_files=True, sandbox="process") as tidy:
+        result = await run(tidy, python(f"import os\nf = os.path.basename(__file__)\n{change}"))
+    assert result.exit_code == 0 and not [path for path in tmp_path.glob("tmp_code_*") if path.is_file()]
 
 
 @with_requirements(python_packages=["numpy"], global_imports=["numpy"])
@@ -366,3 +377,16 @@ async def test_a_restart_keeps_the_folder_and_changes_the_container(executor: Sa
     await executor.restart()
     assert executor._blocks is not None and executor._blocks.trust != trust
     assert (await run(executor, python("print(open('kept.txt').read())"))).output == "x\n"
+
+
+async def test_a_block_whose_worker_was_killed_has_removed_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "GRACE_SECONDS", -1e9)  # the host gives up before the worker can say anything
+    monkeypatch.setattr(deadlines, "LAST_LOOK_SECONDS", 0.05)
+    (tmp_path / "mine/deep").mkdir(parents=True)
+    (tmp_path / "mine/deep/years.txt").write_text("kept")
+    async with SandboxCodeExecutor(work_dir=tmp_path, timeout=30, sandbox="process") as started:
+        result = await run(started, python("import time; print('x', flush=True); time.sleep(60)"))
+    assert result.exit_code == 124 and "killed with it" in result.output, result
+    assert (tmp_path / "mine/deep/years.txt").read_text() == "kept"

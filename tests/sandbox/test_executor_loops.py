@@ -10,6 +10,7 @@ from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock
 
 from move37.sandbox.executor import SandboxCodeExecutor
+from move37.sandbox.executor import executor as executor_module
 
 
 def printed(executor: SandboxCodeExecutor, what: str) -> str:
@@ -29,3 +30,40 @@ def test_one_executor_serves_several_event_loops(tmp_path: Path) -> None:
     asyncio.run(executor.start())
     assert printed(executor, "'again'") == "again\n"
     asyncio.run(executor.stop())
+
+
+class Opened:
+    """A sandbox that can be closed."""
+
+    def __init__(self, known: list[Opened]) -> None:
+        known.append(self)
+        self.open = True
+
+    async def close(self) -> None:
+        self.open = False
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("starts", [1, 2, 5])
+def test_starts_at_once_and_a_stop_between_leave_no_sandbox(
+    starts: int, stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Opened] = []
+
+    async def slowly(*_: object, **__: object) -> Opened:
+        await asyncio.sleep(0.1)
+        return Opened(known)
+
+    async def use(executor: SandboxCodeExecutor) -> list[BaseException | None]:
+        starting = [asyncio.create_task(executor.start()) for _ in range(starts)]
+        if stopped:
+            await asyncio.sleep(0.05)
+            await executor.stop()
+        ends = await asyncio.wait_for(asyncio.gather(*starting, return_exceptions=True), 10.0)
+        await executor.stop()
+        return ends
+
+    monkeypatch.setattr(executor_module, "open_sandbox", slowly)
+    ends = asyncio.run(use(SandboxCodeExecutor(work_dir=tmp_path, sandbox="process")))
+    assert not [one for one in known if one.open] and len(known) <= (starts if stopped else 1)
+    assert all(isinstance(end, ValueError) for end in ends) if stopped else ends == [None] * starts

@@ -15,7 +15,7 @@ import pytest
 from move37.sandbox.errors import DiskFull, GpuUnavailable, SandboxBroken, SandboxUnavailable
 from move37.sandbox.gpu_leases import Leases
 from move37.sandbox.job import MIB, Status
-from move37.sandbox.process import zygote_process
+from move37.sandbox.process import reap, zygote_process
 from move37.sandbox.process.backend import ProcessSandbox
 from move37.sandbox.process.zygote_process import ZygoteSettings
 from tests.ending import is_running, wait_for_the_end_of
@@ -141,6 +141,32 @@ async def test_cancelling_kills_the_job_and_keeps_the_member(sandbox: ProcessSan
     assert await cancelled_at_its_first_word(sandbox, "import time; print('runs'); time.sleep(600)")
     assert set(sandbox._all) == zygotes and all(zygote.alive for zygote in zygotes)
     assert (await sandbox.run(program("print(1)"))).stdout == b"1\n"
+
+
+@linux
+async def test_a_zygote_is_free_only_when_the_cancelled_job_is_done_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygote_process, "CANCEL_SECONDS", 1.0)
+    monkeypatch.setattr(zygote_process, "END_SECONDS", 1.0)
+    async with ProcessSandbox(1, settings=ZygoteSettings(warm=False)) as own:
+        heard = asyncio.Event()
+        source = "import time; print('runs', flush=True); time.sleep(600)"
+        limits = replace(QUICK, wall_seconds=600.0)
+        task = asyncio.create_task(own.run(program(source, limits=limits), on_output=lambda *_: heard.set()))
+        await asyncio.wait_for(heard.wait(), PATIENCE)
+        (zygote,) = own._all
+        os.kill(zygote.pid, signal.SIGSTOP)
+        for pid in descendants(zygote.pid):
+            os.kill(pid, signal.SIGSTOP)  # so that nobody answers
+        next_one = asyncio.create_task(own.run(program("print(1)")))
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.1)
+        assert not task.done() and not next_one.done()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await next_one).stdout == b"1\n" and not zygote.alive
 
 
 async def test_cancelling_before_the_job_began_is_safe(sandbox: ProcessSandbox) -> None:
@@ -309,6 +335,7 @@ async def test_nothing_outlives_a_driver_that_is_killed(number: signal.Signals, 
     for pid in everybody:
         wait_for_the_end_of(pid, seconds=PATIENCE)
     assert not [pid for pid in everybody if is_running(pid)] and not list(tmp_path.iterdir())
+    assert not [path for place in reap.FOLDERS for path in Path(place).glob(f"{reap.PREFIX}{launcher}-*")]
     assert not [path for path in Path("/sys/fs/cgroup").glob(f"**/move37-{launcher}-*") if path.is_dir()]
 
 
@@ -325,19 +352,6 @@ async def test_no_lock_of_the_driver_is_inherited(tmp_path: Path) -> None:
         again = os.open(tmp_path / "lock", os.O_RDWR)
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a child still holds it
         os.close(again)
-
-
-@linux
-async def test_leftovers_of_a_dead_launcher_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from move37.sandbox.process import reap
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (tmp_path / f"move37-zygote-{dead.pid}-abc" / "job").mkdir(parents=True)
-    (tmp_path / f"move37-zygote-{os.getpid()}-abc").mkdir()
-    assert reap.sweep() >= 1
-    assert [path.name for path in tmp_path.iterdir()] == [f"move37-zygote-{os.getpid()}-abc"]
 
 
 @linux

@@ -48,12 +48,26 @@ def test_one_odd_result_is_left_out_with_its_reason_and_the_rest_is_written(tmp_
     outside.mkdir()
     out.mkdir()
     (out / "link").symlink_to(outside)
+    (out / "dangling").symlink_to(outside / "nothing")
     (out / "file").symlink_to(outside / "victim")
     os.mkfifo(out / "pipe")
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(out / "socket"))
     (out / "folder").mkdir()
-    odd = ["link/x", "file", "pipe", "pipe/x", "socket", "folder", "a/b", "../up", "n\nl"]
+    odd = [
+        "link/x",
+        "link/made/x",
+        "link/made/too/x",
+        "dangling/x",
+        "file",
+        "pipe",
+        "pipe/x",
+        "socket",
+        "folder",
+        "a/b",
+        "../up",
+        "n\nl",
+    ]
     refused = write_results(dict.fromkeys(["a", "good", "sub/good", *odd], b"x"), out)
     assert sorted(refused) == sorted(odd) and all(refused.values())
     assert [(out / name).read_bytes() for name in ("a", "good", "sub/good")] == [b"x"] * 3

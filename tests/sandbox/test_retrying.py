@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from move37.sandbox.errors import DaemonUnreachable, DiskFull, ImageMissing, SandboxBroken
-from move37.sandbox.job import Job, OnOutput, Outcome, Protection, Status
+from move37.sandbox.job import Job, OnOutput, Outcome, Protection, Status, left_out_words
 from move37.sandbox.retrying import RetryingSandbox
 
 JOB = Job(id="j", trust="c1-001", argv=("python", "main.py"))
@@ -57,6 +59,13 @@ async def test_a_job_that_breaks_a_sound_sandbox_every_time_has_failed() -> None
     outcome = await RetryingSandbox(inner, pauses=(0.0,) * 5).run(JOB)
     assert (outcome.status, outcome.exit_code, outcome.job) == (Status.FAILED, 125, JOB.id)
     assert "3 times" in outcome.message and inner.runs == 4
+    assert outcome.left_out_count == 0
+
+
+async def test_results_of_a_job_that_breaks_its_sandbox_are_unknown_not_none() -> None:
+    inner = Breaking(*[SandboxBroken("it ended under it")] * 3)
+    outcome = await RetryingSandbox(inner, pauses=(0.0,) * 5).run(replace(JOB, collect=("*",)))
+    assert outcome.left_out_count == 1 and "killed" in left_out_words(outcome)
 
 
 @pytest.mark.parametrize("error", [DaemonUnreachable("restarting"), DiskFull("no room")])

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import socket
+import ssl
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import docker.errors
 import pytest
@@ -14,6 +18,7 @@ from move37.sandbox import errors
 from move37.sandbox.docker import translation
 from move37.sandbox.docker.engine import Engine
 from move37.sandbox.docker.translation import translate, translated
+from move37.sandbox.errors import SandboxUnavailable
 
 ROOMS = Path(translation.__file__).parent.parent.parent
 
@@ -89,3 +94,28 @@ def test_only_the_engine_imports_the_sdk():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if any(name.split(".")[0] in ("docker", "requests", "urllib3") for name in names):
                 assert path.name in ("engine.py", "translation.py") and path.parent.name == "docker", path
+
+
+@pytest.mark.parametrize("way", ["tls", "ssh", "socket"])
+async def test_a_stream_over_tls_or_ssh_is_one_sentence_and_a_plain_one_is_had(way: str):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        # What the SDK hands out: a response around the connection's socket, or a channel of ssh that is none.
+        raw: Any = object() if way == "ssh" else ours
+        if way == "tls":
+            context = ssl.create_default_context()
+            raw = context.wrap_socket(ours, server_hostname="h", do_handshake_on_connect=False)
+        api = SimpleNamespace(
+            attach_socket=lambda *_: SimpleNamespace(_sock=raw, close=lambda: None), close=lambda: None
+        )
+        engine = Engine(api)
+        try:
+            if way == "socket":
+                (await engine.attach("c")).close()
+            else:
+                with pytest.raises(SandboxUnavailable, match="TLS or ssh"):
+                    await engine.attach("c")
+        finally:
+            engine.close()
+            if way == "tls":
+                raw.close()

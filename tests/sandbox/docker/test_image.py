@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from move37.app.running import packages
+from move37.sandbox.docker import build
 from move37.sandbox.docker.build import download_wheels, pack, recipe_of_wheels, split_name
 from move37.sandbox.docker.image import (
     IMAGE_FOLDER,
@@ -121,3 +125,25 @@ def test_of_the_user_s_cache_only_folders_of_wheels_are_removed(tmp_path: Path) 
     assert download_wheels(tmp_path, "cpu", print) == ours[0]  # that is what a build keeps its wheels under
     remove_wheels(tmp_path)
     assert not any(folder.exists() for folder in ours) and all(file.exists() for file in others)
+
+
+@pytest.mark.parametrize("machine", ["arm64", "aarch64", "ARM64", "x86_64", "AMD64"])
+def test_wheels_are_asked_for_in_their_own_words_for_a_processor(machine: str, tmp_path: Path, monkeypatch):
+    """By the image's build, and for a program's packages."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(build, "_run", lambda command, *_: asked.append(command))
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+
+    def pip(*words: str, **_: object) -> SimpleNamespace:
+        asked.append([*words])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(packages, "_pip", pip)
+    build.pip_download(tmp_path, tmp_path / "requirements.txt")
+    packages._install(["numpy"], tmp_path, docker=True)
+    for command in asked:
+        named = {word.rpartition("=")[2] for word in command if "manylinux" in word}
+        assert named and all(word.endswith(("_aarch64", "_x86_64")) for word in named), command
+        assert {word.endswith("_aarch64") for word in named} == {machine.lower() in ("arm64", "aarch64")}
+    assert len(asked) == 2

@@ -30,6 +30,11 @@ def test_containers_from_before_the_last_boot_go():
     assert orphans([ours("a", str(replace(current(), boot="another")))]) == ("a",)
 
 
+def test_containers_of_another_machine_at_the_same_daemon_stay():
+    stranger = replace(current(), boot="another", machine="another")
+    assert orphans([ours("a", str(stranger)), ours("b", str(replace(stranger, pid=1, start=1)))]) == ()
+
+
 def test_containers_of_another_process_namespace_cannot_be_judged_and_stay():
     assert orphans([ours("a", str(replace(current(), namespace=1, start=1)))]) == ()
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from move37.sandbox.errors import SandboxBroken
 from move37.sandbox.process.backend import ProcessSandbox
-from move37.sandbox.process.reap import PREFIX
+from move37.sandbox.process.reap import FOLDERS, PREFIX
 from move37.sandbox.process.zygote_process import ZygoteSettings
+from tests.ending import is_running
 from tests.sandbox.attacks.table import FOLDER_OF_PROGRAMS
-from tests.sandbox.jobs import program
+from tests.sandbox.jobs import QUICK, program
 
 LEAVERS = ("89_unreadable_leftovers", "90_colliding_names", "91_close_own_folder", "92_close_tmp")
 FOLDER = FOLDER_OF_PROGRAMS.parent
 
 
 def folders(launcher: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{launcher}-*"))
+    return [path for place in FOLDERS for path in Path(place).glob(f"{PREFIX}{launcher}-*")]
 
 
 @pytest.mark.parametrize("leaver", LEAVERS)
@@ -36,3 +41,34 @@ async def test_the_next_candidate_meets_nothing(leaver: str) -> None:
         (zygote,) = sandbox._all
         assert folders(zygote.pid)
     assert not folders(zygote.pid)
+
+
+BESIDE = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+    os._exit(0)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", ["close", "kill the supervisor"])
+async def test_nothing_that_a_job_started_outlives_its_sandbox(end: str) -> None:
+    said: asyncio.Queue[bytes] = asyncio.Queue()
+    async with ProcessSandbox(1, settings=ZygoteSettings(namespaces=False, warm=False)) as sandbox:
+        limits = replace(QUICK, wall_seconds=600.0)
+        job = program(BESIDE, limits=limits)
+        task = asyncio.create_task(sandbox.run(job, on_output=lambda _, data: said.put_nowait(data)))
+        beside = int(await asyncio.wait_for(said.get(), 60.0))
+        assert is_running(beside)
+        (zygote,) = sandbox._all
+        if end == "kill the supervisor":
+            (supervisor,) = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text().split()
+            os.kill(int(supervisor), signal.SIGKILL)
+    with pytest.raises(SandboxBroken):
+        await task
+    assert not is_running(beside)
