@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from move37.agents import campaign_claims, discovery_claim, ledger, tuning
+from move37.agents import campaign_claims, discovery_claim, execution, ledger, tuning
 from move37.agents.approval import Approvals
 from move37.agents.blocks import ledger_line
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext
-from move37.agents.events import Event, Notice, Spoke, TrainingUpdated
+from move37.agents.events import ApprovalRequested, Event, Notice, Spoke, TrainingUpdated
 from move37.agents.inbox import Inbox
 from move37.agents.open_experiment import open_experiment
+from move37.agents.results import VerdictResult
 from move37.agents.search.codegen import emit, genome_of
 from move37.agents.search.grammar import BASELINES, operators_in
 from move37.agents.search.operators import put
@@ -283,6 +285,76 @@ async def test_a_person_who_vetoes_the_sealed_text_is_heard(tmp_path: Path) -> N
     await the_stage(replace(context, approvals=approvals))
     assert context.archive.stage("c1-001", discovery_claim.BEGUN) is None
     assert any("not confirmed: not now" in e.text for e in more if isinstance(e, Notice))
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_veto_of_the_sealed_text_holds_in_the_next_session_and_silence_is_asked_again(
+    tmp_path: Path, answered: bool
+) -> None:
+    archive, asked = Archive.open(tmp_path), list[str]()
+    a_home(archive)
+    for session in (1, 2):
+        inbox, events = Inbox(), list[Event]()
+        context, _ = a_campaign(tmp_path, archive=archive, inbox=inbox)
+        if session == 1 and answered:
+            inbox.veto("not now", "c1-001")
+        approvals = Approvals("promotions", inbox, events.append, lambda said: None, timeout=0.01)
+        # The session that nobody answers ends by its limit before anything is begun.
+        limit = "" if answered or session == 2 else "the limit of tokens is reached"
+        if limit:
+            await campaign_claims._vetoed(replace(context, approvals=approvals), archive.experiment("c1-001"))
+        await the_stage(replace(context, approvals=approvals), limit)
+        asked += [e.experiment for e in events if isinstance(e, ApprovalRequested)]
+    assert len(asked) == (1 if answered else 2)
+    assert (archive.stage("c1-001", discovery_claim.BEGUN) is None) == answered
+    assert bool(openings(archive)) != answered
+
+
+def two_finalists(archive: Archive) -> tuple[str, ...]:
+    """Two baselines and two candidates with fresh runs that nobody has judged yet."""
+    campaign = archive.begin_campaign(Brief(budget=2, preset="full"))
+    arms = [
+        (Role.BASELINE, 0, "linear"),
+        (Role.BASELINE, 1, "retnet"),
+        (Role.CANDIDATE, 1, ""),
+        (Role.CANDIDATE, 2, ""),
+    ]
+    found = []
+    for place, (role, number, name) in enumerate(arms):
+        ident = archive.begin_experiment(campaign.id, number, role, name=name).id
+        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": a_candidate()})
+        for seed in range(3):
+            runs = (a_measurement(value=3.0 - place / 10 + seed**2 / 1000, seed=seed, fresh=seed > 0),)
+            archive.finish_stage(
+                ident, "lm", {"measurements": runs}, rung=2, seed=seed, status=ExperimentStatus.PROMOTED
+            )
+        found.append(ident)
+    return tuple(found)
+
+
+async def test_in_whatever_order_verdicts_and_claims_come_each_spends_an_error_of_its_own(tmp_path: Path) -> None:
+    task = a_task(tmp_path)
+    looks = [(ident, kind) for ident in ("c1-001", "c1-002") for kind in ("verdict", "claim")]
+    for number, order in enumerate(permutations(looks)):
+        with Archive.open(tmp_path / str(number)) as archive:
+            rivals = two_finalists(archive)[:2]
+            context, _ = a_campaign(tmp_path / str(number), archive=archive, task=task)
+            ground = discovery_claim.ClaimGround(
+                archive=archive, task=task, cache=tmp_path, watch=campaign_claims._watch(context, "c1-001"),
+                context=campaign_claims._measuring(context, task, "c1-001"),
+            )  # fmt: skip
+            spent = []
+            for ident, kind in order:
+                ctx, step = open_experiment(context, archive.experiment(ident), lambda: "")
+                if kind == "verdict":
+                    judged = await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, ())
+                    assert judged.verdict is not None
+                    spent.append(judged.verdict.confirmation)
+                else:
+                    wanted = discovery_claim.ConfirmationRequest()
+                    plan = discovery_claim._plan(ground, archive.experiment(ident), None, wanted)
+                    spent.append(plan.confirmation)
+        assert spent == [1, 2, 3, 4], order
 
 
 async def test_sealed_text_that_changed_ends_the_stage_with_a_sentence_and_no_plan(tmp_path: Path) -> None:
