@@ -98,8 +98,13 @@ class Approvals:
         """Open requests, oldest first: a decision without an id answers the first."""
         return tuple(self._open)
 
-    async def asked(self, experiment: str, kind: Kind, text: str, *, doubt: Doubt | None = None) -> str:
+    async def asked(
+        self, experiment: str, kind: Kind, text: str, *, doubt: Doubt | None = None,
+        keep: Callable[[str], None] = lambda veto: None,
+    ) -> str:  # fmt: skip
         """The reason of the user's veto, or "" when it may go on: approved, not asked for, or not answered in time.
+
+        `keep` gets an answer, and only an answer, before anything acts on it.
 
         Once the campaign is stopped it never returns: the campaign cancels the task that waits here.
         """
@@ -117,6 +122,7 @@ class Approvals:
             return self._unanswered(request)
         self._store(decided(decision, experiment, stage=kind))
         veto = decision.reason if decision.kind == "veto" else ""
+        keep(veto)
         self._on_event(ApprovalClosed(experiment=experiment, answer=in_words(decision)))
         return veto
 

@@ -1,13 +1,20 @@
-"""What a campaign records about itself: what is spent and left; at its end no experiment is left running."""
+"""What a campaign records about itself: what is spent and left, what the user answered, what a limit ended.
+
+At its end no experiment is left running; the next session reopens what was not finished.
+"""
 
 from __future__ import annotations
 
+from move37.agents.approval import Doubt, Kind
 from move37.agents.budget import Expenses
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated
 from move37.agents.experiment_context import baselines_of
+from move37.lab.archive import sessions
 from move37.lab.errors import BadTask
-from move37.lab.records import ExperimentStatus, Role
+from move37.lab.records import Experiment, ExperimentStatus, Role, Stage, StageRecord
+
+ENDED = "ended"  # stage: a limit came before the experiment was through
 
 
 def tell_budget(campaign: CampaignContext, phase: str) -> None:
@@ -31,13 +38,58 @@ def spent_of(campaign: CampaignContext) -> Expenses:
     return Expenses(seconds=campaign.clock.seconds, tokens=campaign.usage.tokens, cost=campaign.usage.cost)
 
 
+def store_seconds(campaign: CampaignContext) -> None:
+    """Store the time that is used: what is killed has no more of it afterwards."""
+    sessions.keep_seconds(campaign.archive, campaign.record.id, campaign.clock.seconds)
+
+
+async def asked_once(
+    campaign: CampaignContext, ident: str, kind: Kind, text: str, *, stage: str, doubt: Doubt | None
+) -> str:
+    """The reason of the user's veto, or "". Their word is stored as `stage` and holds in every later session.
+
+    Where nobody answered nothing is stored: who comes back is asked again.
+    """
+    archive = campaign.archive
+    if (said := archive.stage(ident, stage)) is not None:
+        return str(said["veto"])
+    return await campaign.approvals.asked(
+        ident, kind, text, doubt=doubt, keep=lambda veto: archive.finish_stage(ident, stage, {"veto": veto})
+    )
+
+
+def close(campaign: CampaignContext, ident: str, reason: str) -> None:
+    """Mark an experiment that a limit ended as failed, until a session with more of it."""
+    campaign.archive.finish_stage(ident, ENDED, {}, status=ExperimentStatus.FAILED, reason=f"not finished: {reason}")
+
+
 def close_unfinished(campaign: CampaignContext, reason: str) -> None:
-    """Mark every experiment that is still running as failed, for `reason`."""
+    """Close every experiment that is still running, for `reason`."""
     for e in campaign.archive.experiments(campaign.record.id):
         if e.status is ExperimentStatus.RUNNING:
-            campaign.archive.finish_stage(
-                e.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {reason}"
-            )
+            close(campaign, e.id, reason)
+
+
+def reopen_unfinished(campaign: CampaignContext) -> None:
+    """Let go on what a limit ended in an earlier session; what failed by itself stays failed."""
+    for e in campaign.archive.experiments(campaign.record.id):
+        closed = e.status is ExperimentStatus.FAILED and any(r.stage == ENDED for r in e.stages)
+        if closed and not any(_is_final(r) for r in e.stages):
+            sessions.reopen(campaign.archive, e.id, _reached(e))
+
+
+def _is_final(record: StageRecord) -> bool:
+    """Whether this stage itself ended the experiment (the results' `changes`)."""
+    said = record.payload
+    unwritten = record.stage == Stage.CANDIDATE and said.get("candidate") is None
+    return unwritten or said.get("accepted") is False or said.get("passed") is False or bool(said.get("failure"))
+
+
+def _reached(experiment: Experiment) -> ExperimentStatus:
+    """By its stages: an earlier version trained on what it left as failed."""
+    if any(r.payload.get("climbed") for r in experiment.stages):
+        return ExperimentStatus.PROMOTED
+    return ExperimentStatus.MEASURED if experiment.measurements else ExperimentStatus.RUNNING
 
 
 def begun(campaign: CampaignContext, number: int) -> bool:

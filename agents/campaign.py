@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from move37.agents import campaign_claims, cycle, promotion, reflection, sharing, time_left
+from move37.agents import bookkeeping, campaign_claims, cycle, promotion, reflection, sharing, time_left
 from move37.agents.approval import decided
-from move37.agents.bookkeeping import begun, close_unfinished, need_a_baseline, spent_of, tell_budget
 from move37.agents.budget import exhausted
 from move37.agents.context import CampaignContext
 from move37.agents.directions import from_facts
@@ -28,10 +28,13 @@ from move37.agents.inbox import Decision
 from move37.agents.open_experiment import begin, open_experiment
 from move37.agents.steps import Steps
 from move37.lab.archive.message import PROPOSED, UNHEARD
+from move37.lab.errors import ArchiveError
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Rung
 
 log = structlog.get_logger()
+VETO = "veto"  # stage: the user ended the experiment
+STORE_EVERY = 30.0  # seconds of the clock that a kill may cost while no stage ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +51,15 @@ async def run(campaign: CampaignContext) -> CampaignResult:
     A limit of the brief ends it as finished; a user's stop leaves it resumable.
     """
     session = _Campaign(campaign)
-    ending = await session.run()
+    try:
+        ending = await session.run()
+    except BaseException:
+        with suppress(ArchiveError):  # what broke may be the archive itself
+            bookkeeping.store_seconds(campaign)
+        raise
     campaign.archive.update_campaign(campaign.record.id, status=ending.status, seconds=campaign.clock.seconds)
     campaign_claims.tell_open(campaign, ending.status)
-    tell_budget(campaign, "done")
+    bookkeeping.tell_budget(campaign, "done")
     log.info("campaign_ended", campaign=campaign.record.id, status=ending.status, reason=ending.reason)
     return ending
 
@@ -60,7 +68,7 @@ class _Campaign:
     def __init__(self, campaign: CampaignContext) -> None:
         self._context = campaign
         self._running: dict[str, asyncio.Task[None]] = {}  # candidates in their cycle, oldest first
-        self._vetoes: dict[str, str] = {}
+        self._stored_at = campaign.clock.seconds
         self._directions = from_facts(campaign.record.facts)
         self._phase = ""
         self._walked: set[int] = set()  # numbers of candidates that this session began or took up again
@@ -74,6 +82,7 @@ class _Campaign:
             if line.stage in (UNHEARD, PROPOSED):
                 campaign.inbox.put_back(line)
         campaign.inbox.put_back_directions(self._directions)
+        bookkeeping.reopen_unfinished(campaign)
         main = asyncio.create_task(self._whole())
         watchers = [asyncio.create_task(w) for w in (self._listen(), self._wait_for_stop(), self._wait_for_limit())]
         try:
@@ -82,7 +91,7 @@ class _Campaign:
                 main.result()
                 return CampaignResult(status="finished", reason=self._limit() or "the budget is spent")
         except BudgetSpent as error:
-            close_unfinished(campaign, str(error))
+            bookkeeping.close_unfinished(campaign, str(error))
             return CampaignResult(status="finished", reason=str(error))
         finally:
             for task in (main, *watchers):
@@ -93,14 +102,14 @@ class _Campaign:
         if campaign.inbox.stopped:
             return CampaignResult(status="stopped", reason="the user stopped it; `move37 resume` goes on")
         reason = self._limit() or "a limit is reached"
-        close_unfinished(campaign, reason)
+        bookkeeping.close_unfinished(campaign, reason)
         return CampaignResult(status="finished", reason=reason)
 
     async def _whole(self) -> None:
         campaign, schedule = self._context, self._context.schedule
         self._enter("baselines")
         await self._baselines(schedule.baseline_rungs[:1])
-        need_a_baseline(campaign)
+        bookkeeping.need_a_baseline(campaign)
         everybody: list[str] = []
         numbers = list(range(1, min(schedule.generation, campaign.record.brief.budget) + 1))
         while numbers:  # again, where a limit was raised while the last ones were confirmed
@@ -121,7 +130,7 @@ class _Campaign:
         self._hear_budget()
         found = [n for n in range(1, campaign.record.brief.budget + 1) if n not in self._walked]
         if found and (self._limit() or self._time_is_for_the_best()):
-            found = [n for n in found if begun(campaign, n)]
+            found = [n for n in found if bookkeeping.begun(campaign, n)]
         return found[:most]
 
     def _hear_budget(self) -> None:
@@ -129,7 +138,7 @@ class _Campaign:
         if extend(self._context):
             self._granted.set()
             self._hurried = False
-            tell_budget(self._context, self._phase)
+            bookkeeping.tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:
         """Screen candidates concurrently, then promote the best; ids of all that were screened before the promotion.
@@ -171,7 +180,7 @@ class _Campaign:
 
     def _enter(self, phase: str) -> None:
         self._phase = phase
-        tell_budget(self._context, phase)
+        bookkeeping.tell_budget(self._context, phase)
 
     # The lab's own ------------------------------------------------------------------------------------------
 
@@ -220,7 +229,7 @@ class _Campaign:
     async def _candidate(self, number: int) -> str:
         campaign = self._context
         await campaign.inbox.while_paused()
-        if not begun(campaign, number) and (
+        if not bookkeeping.begun(campaign, number) and (
             self._limit() or number > campaign.record.brief.budget or self._time_is_for_the_best()
         ):
             return ""  # no new candidate; those that were begun go on
@@ -228,24 +237,15 @@ class _Campaign:
         self._store_lines()
         experiment = begin(campaign, number)
         ctx, step = self._open(experiment)
-        task = asyncio.create_task(cycle.cycle(ctx, step))
-        self._running[experiment.id] = task
         try:
-            await task
-        except BudgetSpent as error:
-            campaign.archive.finish_stage(
-                ctx.id, "ended", {}, status=ExperimentStatus.FAILED, reason=f"not finished: {error}"
-            )
-        except asyncio.CancelledError:
-            if experiment.id not in self._vetoes:
-                raise
-            await self._vetoed(ctx, step, self._vetoes[experiment.id])
+            if not self._is_vetoed(experiment.id):
+                await self._walk(ctx, step)
+            if self._is_vetoed(experiment.id):  # now, or in an earlier session: it is explained, and no more
+                await cycle.learn(ctx, step)
         finally:
-            task.cancel()
-            self._running.pop(experiment.id, None)
             await campaign.sandbox.release(experiment.id)
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
-        tell_budget(campaign, "search")
+        bookkeeping.tell_budget(campaign, "search")
         return experiment.id
 
     def _time_is_for_the_best(self) -> bool:
@@ -259,11 +259,23 @@ class _Campaign:
             campaign.on_event(Notice(text=f"{begun_so_far} tried; {time_left.SPOKEN_FOR}"))
         return True
 
-    async def _vetoed(self, ctx: ExperimentContext, step: Steps, reason: str) -> None:
-        self._context.archive.finish_stage(
-            ctx.id, "veto", {}, status=ExperimentStatus.REJECTED, reason=f"vetoed by the user: {reason}"
-        )
-        await cycle.learn(ctx, step)
+    async def _walk(self, ctx: ExperimentContext, step: Steps) -> None:
+        """The cycle to its end, or until a limit is spent or the user's veto cancels it."""
+        task = self._running[ctx.id] = asyncio.create_task(cycle.cycle(ctx, step))
+        try:
+            await task
+        except BudgetSpent as error:
+            bookkeeping.close(self._context, ctx.id, str(error))
+        except asyncio.CancelledError:
+            mine = asyncio.current_task()
+            if not self._is_vetoed(ctx.id) or (mine is not None and mine.cancelling()):
+                raise
+        finally:
+            task.cancel()
+            self._running.pop(ctx.id, None)
+
+    def _is_vetoed(self, ident: str) -> bool:
+        return self._context.archive.stage(ident, VETO) is not None
 
     def _open(self, experiment: Experiment) -> tuple[ExperimentContext, Steps]:
         """The conversation and the durable steps of one experiment."""
@@ -278,6 +290,7 @@ class _Campaign:
             self._store_lines()
             self._store_directions()
             self._hear_budget()
+            self._store_seconds()
             if (decision := campaign.inbox.take_decision(self._unasked)) is not None:
                 self._carry_out(decision)
             await campaign.inbox.changed(timeout=0.5)
@@ -291,13 +304,21 @@ class _Campaign:
         campaign = self._context
         chosen = decision.experiment or next(reversed(self._running), "")
         if decision.kind == "veto" and chosen in self._running:
-            campaign.archive.say(campaign.record.id, decided(decision, chosen, stage="veto"))
-            self._vetoes[chosen] = decision.reason
+            reason = f"vetoed by the user: {decision.reason}"
+            campaign.archive.say(campaign.record.id, decided(decision, chosen, stage=VETO))
+            campaign.archive.finish_stage(chosen, VETO, {}, status=ExperimentStatus.REJECTED, reason=reason)
             self._running[chosen].cancel()
             campaign.on_event(Notice(text=f"{chosen} is vetoed: {decision.reason}"))
         else:
             what = f"{decision.experiment} does not wait" if decision.experiment else "Nothing waits"
             campaign.on_event(Notice(text=f"{what} for an answer: /{decision.kind} changes nothing."))
+
+    def _store_seconds(self) -> None:
+        """Also between stages: somebody outside may take hours for one."""
+        if (now := self._context.clock.seconds) - self._stored_at >= STORE_EVERY:
+            self._stored_at = now
+            with suppress(ArchiveError):  # the next stage will say that nothing can be written
+                bookkeeping.store_seconds(self._context)
 
     def _store_directions(self) -> None:
         campaign = self._context
@@ -318,4 +339,4 @@ class _Campaign:
             await asyncio.sleep(min(1.0, self._context.clock.hard_left or 1.0))
 
     def _limit(self) -> str:
-        return exhausted(self._context.budget, spent_of(self._context))
+        return exhausted(self._context.budget, bookkeeping.spent_of(self._context))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from move37.agents import discovery_claim, remembering
-from move37.agents.bookkeeping import tell_budget
+from move37.agents.bookkeeping import asked_once, tell_budget
 from move37.agents.claim_ground import ClaimGround, ClaimWatch, ConfirmationRequest
 from move37.agents.context import CampaignContext
 from move37.agents.discovery_claim import BEGUN
@@ -115,7 +115,7 @@ async def _vetoed(campaign: CampaignContext, experiment: Experiment) -> str:
     """The user's reason against it, where the mode of approval asks: it is dear, and sealed text is opened."""
     cost = sum(asking_seconds(q, seeds=_seeds(campaign), run_seconds=_pace(campaign, experiment)) for q in QUESTIONS)
     text = f"{experiment.id} is to be confirmed: at most {cost:.0f} core-seconds, and sealed text is opened"
-    veto = await campaign.approvals.asked(experiment.id, "held_out", text, doubt="held_out")
+    veto = await asked_once(campaign, experiment.id, "held_out", text, stage="approval:held_out", doubt="held_out")
     if veto:
         campaign.on_event(Notice(text=f"{experiment.id} is not confirmed: {veto}"))
     return veto

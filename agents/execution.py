@@ -185,7 +185,7 @@ async def judge_fresh(ctx: ExperimentContext, rivals: Sequence[str], missing: Se
         candidate=experiment.measurements,
         rivals=[Rival(id=b.id, name=b.name, measurements=b.measurements) for b in baselines],
         tried=tried(campaign),
-        confirmation=confirmed(campaign, but=ctx.id) + 1,
+        confirmation=confirmed(campaign) + 1,
         missing=missing,
     )
     effects = effects_of(experiment, comparable(campaign), campaign.task.metric)

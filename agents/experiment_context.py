@@ -52,6 +52,6 @@ def tried(campaign: CampaignContext) -> int:
     return sum(e.role is Role.CANDIDATE for e in comparable(campaign))
 
 
-def confirmed(campaign: CampaignContext, but: str = "") -> int:
+def confirmed(campaign: CampaignContext) -> int:
     """How many confirmations this home has begun, on whatever task: what a claim has to be corrected for."""
-    return confirmations(campaign.archive.experiments(), but=but)
+    return confirmations(campaign.archive.experiments())

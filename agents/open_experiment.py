@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 
 from move37.agents import context_builder, precedents, prompts, tools
+from move37.agents.bookkeeping import store_seconds
 from move37.agents.context import CampaignContext
 from move37.agents.conversation import Conversation
 from move37.agents.directions import matches
@@ -78,7 +79,10 @@ def open_experiment(campaign: CampaignContext, experiment: Experiment, limit: Li
     ctx = ExperimentContext(campaign=campaign, id=ident, number=experiment.number, talk=talk, proposals=handed)
     for member in MEMBERS:
         talk.join(campaign.scientists[member.name].agent_factory(_role_context(ctx, member, limit)))
-    return ctx, Steps(campaign.archive, ident, campaign.on_event, on_begin=talk.enter)
+    steps = Steps(
+        campaign.archive, ident, campaign.on_event, on_begin=talk.enter, on_stored=partial(store_seconds, campaign)
+    )
+    return ctx, steps
 
 
 def _role_context(ctx: ExperimentContext, member: Member, limit: Limit) -> RoleContext:
@@ -102,7 +106,7 @@ def _role_context(ctx: ExperimentContext, member: Member, limit: Limit) -> RoleC
         failed=ctx.talk.failed,
         interruptions=lambda: campaign.inbox.interruptions,
         interjected=lambda: ctx.talk.interject(member.name),
-        tools=functools.cache(lambda: tools.for_role(member.name, ctx)),
+        tools=cache(lambda: tools.for_role(member.name, ctx)),
         context_tokens=campaign.limits.context_tokens,
     )
 

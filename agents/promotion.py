@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from move37.agents import cycle, execution, time_left
 from move37.agents.approval import Doubt, is_dear
+from move37.agents.bookkeeping import asked_once
 from move37.agents.context import CampaignContext
 from move37.agents.events import ExperimentUpdated, Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, confirmed
@@ -20,7 +21,7 @@ from move37.agents.results import VerdictResult
 from move37.agents.steps import Steps
 from move37.agents.time_left import rivals_of
 from move37.lab import halving
-from move37.lab.records import Experiment, Role
+from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Rung
 
 NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
@@ -206,8 +207,11 @@ async def _approved(campaign: CampaignContext, idents: Sequence[str], rung: Rung
     cost = _seconds_at(campaign, rung)
     doubt: Doubt | None = "dear" if is_dear(cost, campaign.clock.left) else None
     for ident in idents:
+        if campaign.archive.stage(ident, rung.name, rung=rung.number, seed=campaign.record.brief.seed) is not None:
+            going.append(ident)  # in an earlier session
+            continue
         text = f"{ident} goes up to {rung.name}" + (f", about {cost:.0f} s" if cost else "")
-        veto = await campaign.approvals.asked(ident, "promotion", text, doubt=doubt)
+        veto = await asked_once(campaign, ident, "promotion", text, stage=f"approval:{rung.name}", doubt=doubt)
         if veto:
             campaign.on_event(Notice(text=f"{ident} stays where it is: {veto}"))
         else:
@@ -222,11 +226,24 @@ def _seconds_at(campaign: CampaignContext, rung: Rung) -> float:
 
 
 def _standings(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> list[halving.Standing]:
-    found = (
-        halving.standing(i, campaign.archive.experiment(i).measurements, metric=campaign.task.metric, steps=rung.steps)
-        for i in idents
-    )
+    experiments = [e for e in map(campaign.archive.experiment, idents) if _may_go_on(campaign, e, rung)]
+    metric = campaign.task.metric
+    found = (halving.standing(e.id, e.measurements, metric=metric, steps=rung.steps) for e in experiments)
     return [s for s in found if s is not None]
+
+
+def _may_go_on(campaign: CampaignContext, experiment: Experiment, rung: Rung) -> bool:
+    """Whether it may be chosen at `rung`: no candidate that was vetoed or failed.
+
+    Who failed above, or on a fresh seed, was chosen before that: a resumed campaign chooses nobody in its place.
+    """
+    failed = experiment.status is ExperimentStatus.FAILED
+    if experiment.role is Role.BASELINE or not (failed or experiment.status is ExperimentStatus.REJECTED):
+        return True
+    names, first = [r.name for r in campaign.schedule.rungs], campaign.record.brief.seed
+    above, screened = names[names.index(rung.name) + 1 :], range(first, first + campaign.schedule.screen_seeds)
+    trained = [r for r in experiment.stages if "measurements" in r.payload]
+    return failed and any(r.stage in above or r.seed not in screened for r in trained)
 
 
 def _best(campaign: CampaignContext, idents: Sequence[str], rung: Rung, keep: int | None) -> tuple[str, ...]:

@@ -30,11 +30,13 @@ class Steps:
         on_event: OnEvent,
         *,
         on_begin: Callable[[str], None],
+        on_stored: Callable[[], None],
     ) -> None:
         self._archive = archive
         self._experiment = experiment
         self._on_event = on_event
         self._on_begin = on_begin
+        self._on_stored = on_stored
 
     async def __call__(
         self,
@@ -56,6 +58,7 @@ class Steps:
         began = time.monotonic()
         result = await work(*args)
         self._archive.finish_stage(self._experiment, stage, result, rung=rung, seed=seed, **result.changes())
+        self._on_stored()
         seconds = time.monotonic() - began
         log.info("stage_finished", experiment=self._experiment, stage=stage, seed=seed, seconds=round(seconds, 3))
         self._on_event(StageFinished(experiment=self._experiment, stage=stage))

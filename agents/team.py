@@ -59,7 +59,7 @@ class Settled:
     accepted: bool
     reason: str = ""  # why not
     others: tuple[tuple[Proposal, str], ...] = ()  # ideas that were not chosen, with the Critic's reason
-    critique: Critique | None = None
+    critique: Critique | None = None  # of this very proposal; None: the Critic did not see it
 
 
 def settled(replies: Sequence[BaseModel]) -> Settled:
@@ -69,6 +69,9 @@ def settled(replies: Sequence[BaseModel]) -> Settled:
         raise ValueError("a negotiation without a proposal")
     critiques = [r for r in replies if isinstance(r, Critique)]
     last, critique = offers[-1], critiques[-1] if critiques else None
+    # An objection to an earlier proposal says nothing about one that the lab sent back or that nobody looked up.
+    place = max(n for n, r in enumerate(replies) if r is last)
+    seen = next((r for r in reversed(replies[place:]) if isinstance(r, Critique)), None)
     final = next((r for r in reversed(replies) if isinstance(r, Proposals)), last)
     problems = replies[-1].problems if isinstance(replies[-1], Precedents) else ()
     if problems:
@@ -84,7 +87,7 @@ def settled(replies: Sequence[BaseModel]) -> Settled:
         reason = f"the Critic's objection stood ({objection})"
     first, *rest = last.ideas
     return Settled(
-        proposal=first, accepted=False, reason=reason, others=tuple((p, reason) for p in rest), critique=critique
+        proposal=first, accepted=False, reason=reason, others=tuple((p, reason) for p in rest), critique=seen
     )
 
 

@@ -286,7 +286,7 @@ class Role(StrEnum):
 
 
 class ExperimentStatus(StrEnum):
-    """Moves to the right only; never back to running."""
+    """Moves to the right only; never back to running, but where a limit ended what another session may go on with."""
 
     RUNNING = "running"
     FAILED = "failed"  # a gate, the model's replies, a divergence or the training ended it

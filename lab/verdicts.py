@@ -117,13 +117,12 @@ def confirm_verdict(
     )
 
 
-def confirmations(experiments: Sequence[Experiment], *, but: str = "") -> int:
-    """The number of verdicts and claims on fresh seeds among these experiments, without experiment `but`.
+def confirmations(experiments: Sequence[Experiment]) -> int:
+    """The number of verdicts and claims on fresh seeds among these experiments.
 
     Verdicts of older versions count as one each, whatever correction they used.
     """
-    looks = (r for e in experiments if e.id != but for r in e.stages)
-    return sum(r.stage in CONFIRMING for r in looks)
+    return sum(r.stage in CONFIRMING for e in experiments for r in e.stages)
 
 
 def _low(comparison: Comparison) -> float:

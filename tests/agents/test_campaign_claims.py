@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from move37.agents import campaign_claims, claim_rivals, discovery_claim, ledger, tuning
+from move37.agents import campaign_claims, claim_rivals, discovery_claim, execution, ledger, tuning
 from move37.agents.approval import Approvals
 from move37.agents.blocks import ledger_line
+from move37.agents.claim_ground import ClaimGround, ConfirmationRequest
+from move37.agents.claim_rivals import ClaimRivals
 from move37.agents.clock import Clock
 from move37.agents.context import CampaignContext
-from move37.agents.events import Event, Notice, Spoke, TrainingUpdated
+from move37.agents.events import ApprovalRequested, Event, Notice, Spoke, TrainingUpdated
 from move37.agents.inbox import Inbox
 from move37.agents.open_experiment import open_experiment
+from move37.agents.results import VerdictResult
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
 from move37.lab.claims import BASELINE, LONGER, QUESTIONS, asking_seconds, unasked
+from move37.lab.confirming import Contender
 from move37.lab.records import (
     BITS_PER_BYTE,
     Brief,
     Candidate,
     ExperimentStatus,
     Metric,
+    Role,
+    Stage,
 )
 from move37.lab.tasks import mixers_schedule
 from move37.lab.tasks.mixers import MixersTask
@@ -33,6 +40,7 @@ from move37.lab.tasks.task import Measured
 from move37.sandbox.factory import open_sandbox
 from tests.agents.claims import STEPS, Reckoned, a_home, a_task
 from tests.agents.contexts import Remembered, a_context
+from tests.builders import a_candidate, a_measurement
 from tests.shortened import default_scale_of
 
 
@@ -186,6 +194,83 @@ async def test_a_person_who_vetoes_the_sealed_text_is_heard(tmp_path: Path) -> N
     await the_stage(replace(context, approvals=approvals))
     assert context.archive.stage("c1-001", discovery_claim.BEGUN) is None
     assert any("not confirmed: not now" in e.text for e in more if isinstance(e, Notice))
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_veto_of_the_sealed_text_holds_in_the_next_session_and_silence_is_asked_again(
+    tmp_path: Path, answered: bool
+) -> None:
+    archive, asked = Archive.open(tmp_path), list[str]()
+    a_home(archive)
+    for session in (1, 2):
+        inbox, events = Inbox(), list[Event]()
+        context, _ = a_campaign(tmp_path, archive=archive, inbox=inbox)
+        if session == 1 and answered:
+            inbox.veto("not now", "c1-001")
+        approvals = Approvals("promotions", inbox, events.append, lambda said: None, timeout=0.01)
+        # The session that nobody answers ends by its limit before anything is begun.
+        limit = "" if answered or session == 2 else "the limit of tokens is reached"
+        if limit:
+            await campaign_claims._vetoed(replace(context, approvals=approvals), archive.experiment("c1-001"))
+        await the_stage(replace(context, approvals=approvals), limit)
+        asked += [e.experiment for e in events if isinstance(e, ApprovalRequested)]
+    assert len(asked) == (1 if answered else 2)
+    assert (archive.stage("c1-001", discovery_claim.BEGUN) is None) == answered
+    assert bool(openings(archive)) != answered
+
+
+def two_finalists(archive: Archive) -> tuple[str, ...]:
+    """Two baselines and two candidates with fresh runs that nobody has judged yet."""
+    campaign = archive.begin_campaign(Brief(budget=2, preset="full"))
+    arms = [
+        (Role.BASELINE, 0, "linear"),
+        (Role.BASELINE, 1, "retnet"),
+        (Role.CANDIDATE, 1, ""),
+        (Role.CANDIDATE, 2, ""),
+    ]
+    found = []
+    for place, (role, number, name) in enumerate(arms):
+        ident = archive.begin_experiment(campaign.id, number, role, name=name).id
+        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": a_candidate()})
+        for seed in range(3):
+            runs = (a_measurement(value=3.0 - place / 10 + seed**2 / 1000, seed=seed, fresh=seed > 0),)
+            archive.finish_stage(
+                ident, "lm", {"measurements": runs}, rung=2, seed=seed, status=ExperimentStatus.PROMOTED
+            )
+        found.append(ident)
+    return tuple(found)
+
+
+def some_rivals(ident: str) -> ClaimRivals:
+    return ClaimRivals(
+        candidate=Contender(id=ident, name=ident, candidate=a_candidate(), rate=0.01), baselines=(), families=(),
+        family_why="", ablation=None, part="a skip", missing={}, trials=1, corpus="",
+    )  # fmt: skip
+
+
+async def test_in_whatever_order_verdicts_and_claims_come_each_spends_an_error_of_its_own(tmp_path: Path) -> None:
+    task: Any = a_task(tmp_path)
+    looks = [(ident, kind) for ident in ("c1-001", "c1-002") for kind in ("verdict", "claim")]
+    for number, order in enumerate(permutations(looks)):
+        with Archive.open(tmp_path / str(number)) as archive:
+            rivals = two_finalists(archive)[:2]
+            context, _ = a_campaign(tmp_path / str(number), archive=archive, task=task)
+            ground = ClaimGround(
+                archive=archive, task=task, cache=tmp_path, watch=campaign_claims._watch(context, "c1-001"),
+                context=campaign_claims._measuring(context, task, "c1-001"),
+            )  # fmt: skip
+            spent = []
+            for ident, kind in order:
+                ctx, step = open_experiment(context, archive.experiment(ident), lambda: "")
+                if kind == "verdict":
+                    judged = await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, ())
+                    assert judged.verdict is not None
+                    spent.append(judged.verdict.confirmation)
+                else:
+                    known = some_rivals(ident)
+                    plan = discovery_claim._planned(ground, archive.experiment(ident), known, ConfirmationRequest())
+                    spent.append(plan.confirmation)
+        assert spent == [1, 2, 3, 4], order
 
 
 async def test_sealed_text_that_changed_ends_the_stage_with_a_sentence_and_no_plan(tmp_path: Path) -> None:

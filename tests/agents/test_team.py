@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.agents.messages import Precedents
-from move37.agents.replies import Critique, RankedIdea
+from move37.agents.replies import Critique, Proposals, RankedIdea
 from move37.agents.team import MOST_CORRECTIONS, negotiation, settled, single
 from tests.agents.scripted import a_proposal, a_report, accepted, objection, offered
 
@@ -33,6 +33,9 @@ def test_a_negotiation_always_ends_within_its_rounds(script: list[str], rounds: 
     end = settled(replies)
     assert end.accepted == (isinstance(replies[-1], Critique) and replies[-1].accept)
     assert bool(end.reason) != end.accepted
+    offers = [n for n, r in enumerate(replies) if isinstance(r, Proposals)]
+    later = [r for r in replies[offers[-1] :] if isinstance(r, Critique)]
+    assert end.critique is (later[-1] if later else None), "a Critic is held to what it has seen"
 
 
 def test_the_lab_and_then_the_critic_answer_every_proposal() -> None:
