@@ -40,6 +40,7 @@ from move37.agents.roles import LAB, MEMBERS, USER
 from move37.agents.team import NextSpeaker
 from move37.lab.archive.message import Message
 
+WIND_DOWN = 10.0  # seconds that a cancelled stage has to end by itself
 OnMessage = Callable[[Message], None]  # called with each message; its experiment is not set yet
 Answer = Callable[[Opening, Proposals], Awaitable[Precedents]]  # the lab's, to a proposal
 
@@ -91,9 +92,12 @@ class Conversation:
         try:
             await asyncio.shield(run)
         except asyncio.CancelledError:
-            # A cancelled team waits for its speakers, and one that waits for an answer is ended by the token alone.
+            # A cancelled team waits for its speakers, and one that waits for an answer is ended by the token alone; a
+            # speaker that is deaf to it is left behind, for a veto or a stop does not wait for what nobody will read.
             token.cancel()
-            await asyncio.gather(run, return_exceptions=True)
+            run.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            await asyncio.wait({run}, timeout=WIND_DOWN)
+            run.cancel()
             raise
         except Exception as error:
             raise self._cause(error) from error

@@ -125,6 +125,7 @@ LONG = {
     "agents/campaign.py": "the order of things and the watchers share one session's state",
     "agents/conversation.py": "a team's turns, stored as they are spoken: one class",
     "agents/models/repair.py": "one client; every fault of an endpoint goes through one loop",
+    "agents/promotion.py": "the ladder, from the screen to fresh seeds, is read as a whole",
     "app/doctor.py": "a list: one finding a question",
     "app/orders.py": "a list: one order a command",
     "benchmarks/kernels_card.py": "one call on a machine that is lent for minutes",

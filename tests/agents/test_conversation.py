@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from move37.agents import conversation
 from move37.agents.conversation import Conversation
 from move37.agents.errors import ConversationBroken, ModelReplyInvalid
 from move37.agents.inbox import Inbox
@@ -51,6 +53,36 @@ def a_conversation(
         )
         talk.join(LanguageModel(client, signature="scripted").agent_factory(role))
     return talk, said
+
+
+class Silent(Scripted):
+    """Never answers; hears of a cancellation in the way named, or not at all."""
+
+    def __init__(self, hears: str) -> None:
+        super().__init__()
+        self.hears, self.asked = hears, asyncio.Event()
+
+    async def create(self, messages: Any, *, cancellation_token: Any = None, **_: Any) -> Any:
+        self.asked.set()
+        never: asyncio.Future[Any] = asyncio.ensure_future(asyncio.Event().wait())
+        if self.hears == "token":
+            cancellation_token.link_future(never)
+        await (asyncio.shield(never) if self.hears == "nothing" else never)
+
+
+@pytest.mark.parametrize("hears", ["token", "its task", "nothing"])
+async def test_a_stage_that_is_cancelled_ends_whatever_its_model_hears(
+    hears: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "WIND_DOWN", 0.1)
+    client = Silent(hears)
+    talk, _ = a_conversation(client)
+    held = asyncio.create_task(talk.hold(OPEN, negotiation(1)))
+    await client.asked.wait()
+    held.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await held
 
 
 async def test_an_accepted_hypothesis_takes_two_turns() -> None:
