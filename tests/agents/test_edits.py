@@ -53,7 +53,10 @@ def test_a_file_has_a_limit() -> None:
         written("x" * (LONGEST_FILE + 1), [], BASE)
 
 
-@given(st.text(min_size=1), st.text(), st.text())
+READABLE = st.characters(exclude_characters="\0", exclude_categories=["Cs"])  # by Python; of the others, below
+
+
+@given(st.text(READABLE, min_size=1), st.text(READABLE), st.text(READABLE))
 def test_an_edit_is_applied_exactly_or_refused(search: str, replace: str, base: str) -> None:
     try:
         found = written("", [edit(search, replace)], base)

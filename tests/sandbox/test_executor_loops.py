@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,16 +50,20 @@ def test_starts_at_once_and_a_stop_between_leave_no_sandbox(
     starts: int, stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: list[Opened] = []
+    opening, may_open = threading.Event(), threading.Event()
 
     async def slowly(*_: object, **__: object) -> Opened:
-        await asyncio.sleep(0.1)
+        opening.set()
+        await asyncio.to_thread(may_open.wait)
         return Opened(known)
 
     async def use(executor: SandboxCodeExecutor) -> list[BaseException | None]:
         starting = [asyncio.create_task(executor.start()) for _ in range(starts)]
-        if stopped:
-            await asyncio.sleep(0.05)
-            await executor.stop()
+        await asyncio.to_thread(opening.wait)
+        stopping = [asyncio.create_task(executor.stop())] if stopped else []
+        await asyncio.sleep(0)  # until the stop waits for what is being opened
+        may_open.set()
+        await asyncio.gather(*stopping)
         ends = await asyncio.wait_for(asyncio.gather(*starting, return_exceptions=True), 10.0)
         await executor.stop()
         return ends
