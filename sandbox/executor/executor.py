@@ -138,6 +138,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
         self._loop = BackgroundLoop()
         self._opening = asyncio.Lock()  # of that loop
         self._starts = 0  # calls of `start` that are not done
+        self._stops = 0
         self._sandbox: Sandbox | None = None
         self._blocks: BlockRunner | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -165,12 +166,12 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
 
     async def start(self) -> None:
         """Open the sandbox. Raises `SandboxUnavailable` or one of its kinds with what to do."""
-        self._starts += 1
+        self._starts, stops = self._starts + 1, self._stops
         try:
             opened = await self._loop.run(self._open())
         finally:
             self._starts -= 1
-        if self._sandbox is not opened:
+        if self._stops != stops:  # what was opened is closed, or about to be
             raise ValueError(f"It was stopped while it started. {NOT_STARTED}")
         if self._blocks is not None:
             return
@@ -197,6 +198,7 @@ class SandboxCodeExecutor(CodeExecutor, Component[SandboxCodeExecutorConfig]):
     async def stop(self) -> None:
         """Kill whatever still runs and remove the temporary folder. Idempotent."""
         self._blocks = None
+        self._stops += 1
         if self._sandbox is not None or self._starts:
             await self._loop.run(self._shut())
         self._loop.close()
