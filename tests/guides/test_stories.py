@@ -57,7 +57,7 @@ def test_a_night_is_stopped_resumed_and_attended(tmp_path: Path) -> None:
         assert chat.interrupted() == 130, chat.said
         assert "move37 resume" in chat.said
     for line, seen in (
-        ("move37 resume", r"c1-001 .*measured"),
+        ("move37 resume", r"── searching"),  # what waited for a word, or the next, is under way
         ("move37 resume --chat", r"ada.*approve"),  # who comes back hears the conversation so far
     ):
         with Typed(line, folder) as campaign:
