@@ -70,12 +70,18 @@ def close_unfinished(campaign: CampaignContext, reason: str) -> None:
             close(campaign, e.id, reason)
 
 
-def reopen_unfinished(campaign: CampaignContext) -> None:
-    """Let go on what a limit ended in an earlier session; what failed by itself stays failed."""
+def reopen_unfinished(campaign: CampaignContext) -> set[int]:
+    """Let go on what a limit ended before there was more of it; what failed by itself stays failed.
+
+    The numbers of the candidates among them.
+    """
+    found = set()
     for e in campaign.archive.experiments(campaign.record.id):
         closed = e.status is ExperimentStatus.FAILED and any(r.stage == ENDED for r in e.stages)
         if closed and not any(_is_final(r) for r in e.stages):
             sessions.reopen(campaign.archive, e.id, _reached(e))
+            found |= {e.number} if e.role is Role.CANDIDATE else set()
+    return found
 
 
 def _is_final(record: StageRecord) -> bool:

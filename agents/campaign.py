@@ -91,8 +91,7 @@ class _Campaign:
                 main.result()
                 return CampaignResult(status="finished", reason=self._limit() or "the budget is spent")
         except BudgetSpent as error:
-            bookkeeping.close_unfinished(campaign, str(error))
-            return CampaignResult(status="finished", reason=str(error))
+            return self._spent(str(error))
         finally:
             for task in (main, *watchers):
                 task.cancel()
@@ -101,8 +100,12 @@ class _Campaign:
             self._store_directions()
         if campaign.inbox.stopped:
             return CampaignResult(status="stopped", reason="the user stopped it; `move37 resume` goes on")
-        reason = self._limit() or "a limit is reached"
-        bookkeeping.close_unfinished(campaign, reason)
+        return self._spent(self._limit() or "a limit is reached")
+
+    def _spent(self, reason: str) -> CampaignResult:
+        bookkeeping.close_unfinished(self._context, reason)
+        text = f"{reason[:1].upper()}{reason[1:]}: what ran is not finished; `move37 resume` goes on when it gets more."
+        self._context.on_event(Notice(text=text))
         return CampaignResult(status="finished", reason=reason)
 
     async def _whole(self) -> None:
@@ -134,10 +137,12 @@ class _Campaign:
         return found[:most]
 
     def _hear_budget(self) -> None:
-        """Apply limits that the user changed; after that, candidates may begin again."""
+        """Apply limits that the user changed; after that candidates may begin, and what a limit closed goes on."""
         if extend(self._context):
             self._granted.set()
             self._hurried = False
+            if not self._limit():
+                self._walked -= bookkeeping.reopen_unfinished(self._context)
             bookkeeping.tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:
@@ -238,15 +243,14 @@ class _Campaign:
         experiment = begin(campaign, number)
         ctx, step = self._open(experiment)
         try:
-            if not self._is_vetoed(experiment.id):
-                await self._walk(ctx, step)
+            through = self._is_vetoed(experiment.id) or await self._walk(ctx, step)
             if self._is_vetoed(experiment.id):  # now, or in an earlier session: it is explained, and no more
                 await cycle.learn(ctx, step)
         finally:
             await campaign.sandbox.release(experiment.id)
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(experiment.id)))
         bookkeeping.tell_budget(campaign, "search")
-        return experiment.id
+        return experiment.id if through else ""  # who is closed may be walked again
 
     def _time_is_for_the_best(self) -> bool:
         campaign = self._context
@@ -259,13 +263,14 @@ class _Campaign:
             campaign.on_event(Notice(text=f"{begun_so_far} tried; {time_left.SPOKEN_FOR}"))
         return True
 
-    async def _walk(self, ctx: ExperimentContext, step: Steps) -> None:
-        """The cycle to its end, or until a limit is spent or the user's veto cancels it."""
+    async def _walk(self, ctx: ExperimentContext, step: Steps) -> bool:
+        """The cycle to its end, or until the user's veto cancels it; False: a limit was spent before."""
         task = self._running[ctx.id] = asyncio.create_task(cycle.cycle(ctx, step))
         try:
             await task
         except BudgetSpent as error:
             bookkeeping.close(self._context, ctx.id, str(error))
+            return False
         except asyncio.CancelledError:
             mine = asyncio.current_task()
             if not self._is_vetoed(ctx.id) or (mine is not None and mine.cancelling()):
@@ -273,6 +278,7 @@ class _Campaign:
         finally:
             task.cancel()
             self._running.pop(ctx.id, None)
+        return True
 
     def _is_vetoed(self, ident: str) -> bool:
         return self._context.archive.stage(ident, VETO) is not None

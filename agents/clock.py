@@ -5,10 +5,17 @@ It is stopped while the user paused the campaign or is asked something (`Pauses`
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from move37.agents.errors import BudgetSpent
+
+T = TypeVar("T")
+LOOK = 0.5  # seconds between two looks at the time, which may be held or extended meanwhile
 
 
 class Pauses:
@@ -85,10 +92,26 @@ class Clock:
     @property
     def left(self) -> float | None:
         """Until the nearer end; None without one; never below zero."""
-        ends = [end for end in (self._soft, self.hard) if end is not None]
-        return max(0.0, min(ends) - self.seconds) if ends else None
+        return None if self._end is None else max(0.0, self._end - self.seconds)
+
+    async def within(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, unless the nearer end comes before: then it is cancelled. Raises `BudgetSpent`."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                if self.left == 0.0:
+                    raise BudgetSpent(f"the time limit of {self._end:.0f} s is reached")
+                await asyncio.wait({task}, timeout=LOOK)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # its job has ended when this has
 
     @property
     def hard_left(self) -> float | None:
         """Until the brief's own end; None without one."""
         return None if self.hard is None else max(0.0, self.hard - self.seconds)
+
+    @property
+    def _end(self) -> float | None:
+        return min((end for end in (self._soft, self.hard) if end is not None), default=None)

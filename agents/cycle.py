@@ -64,16 +64,22 @@ async def train(
     fresh: bool = False,
     climbed: bool = False,
 ) -> TrainingResult:
-    """Train one rung with one seed, at `rate` or the schedule's rate; another rate on a screening seed is tuning."""
-    schedule = ctx.campaign.schedule
-    seed = ctx.campaign.record.brief.seed if seed is None else seed
+    """Train one rung with one seed, at `rate` or the schedule's rate; another rate on a screening seed is tuning.
+
+    Raises `BudgetSpent` where the campaign's time ends first, and stores nothing then. A screen ends in any case, so
+    that the slowest machine ranks somebody.
+    """
+    schedule, first = ctx.campaign.schedule, ctx.campaign.record.brief.seed
+    seed = first if seed is None else seed
     rate = schedule.learning_rate if rate is None else rate
     name = rung.name if rate == schedule.learning_rate else f"{rung.name} lr={rate:g}"
 
     tuning = rate != schedule.learning_rate and not fresh
+    screens = rung.name == schedule.rungs[0].name and seed == first and not fresh and not tuning
 
     async def work() -> TrainingResult:
-        return await execution.train(ctx, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
+        trained = execution.train(ctx, candidate, rung, seed, rate, fresh=fresh, climbed=climbed, tuning=tuning)
+        return await (trained if screens else ctx.campaign.clock.within(trained))
 
     return await step(name, TrainingResult, work, rung=rung.number, seed=seed)
 

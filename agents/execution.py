@@ -23,7 +23,7 @@ from move37.lab.comparisons import Rival
 from move37.lab.effects import effects_of
 from move37.lab.halving import best_baseline
 from move37.lab.judging.checked import Checked, Fingerprint
-from move37.lab.records import Candidate, Experiment, GateResult
+from move37.lab.records import Candidate, Experiment, GateResult, Measurement
 from move37.lab.tasks.task import Rung
 from move37.lab.verdicts import confirm_verdict, screen_verdict
 
@@ -175,15 +175,21 @@ async def judge(ctx: ExperimentContext) -> VerdictResult:
     return VerdictResult(verdict=verdict, effects=effects)
 
 
-async def judge_fresh(ctx: ExperimentContext, rivals: Sequence[str], missing: Sequence[str]) -> VerdictResult:
-    """The verdict over the fresh seeds, against the baselines that were given the same ones."""
+async def judge_fresh(
+    ctx: ExperimentContext, rivals: Sequence[str], seeds: Sequence[int], missing: Sequence[str]
+) -> VerdictResult:
+    """The verdict over these fresh seeds, against the baselines that were given the same ones."""
     campaign = ctx.campaign
     experiment = campaign.archive.experiment(ctx.id)
     baselines = [campaign.archive.experiment(rival) for rival in rivals]
+
+    def on_them(e: Experiment) -> list[Measurement]:
+        return [m for m in e.measurements if m.fresh and m.seed in seeds]
+
     verdict = confirm_verdict(
         metric=campaign.task.metric,
-        candidate=experiment.measurements,
-        rivals=[Rival(id=b.id, name=b.name, measurements=b.measurements) for b in baselines],
+        candidate=on_them(experiment),
+        rivals=[Rival(id=b.id, name=b.name, measurements=on_them(b)) for b in baselines],
         tried=tried(campaign),
         confirmation=confirmed(campaign) + 1,
         missing=missing,

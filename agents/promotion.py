@@ -14,6 +14,7 @@ from move37.agents import cycle, execution, time_left
 from move37.agents.approval import Doubt, is_dear
 from move37.agents.bookkeeping import asked_once
 from move37.agents.context import CampaignContext
+from move37.agents.errors import BudgetSpent
 from move37.agents.events import ExperimentUpdated, Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, confirmed
 from move37.agents.gather import gather
@@ -24,6 +25,7 @@ from move37.lab import halving
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Rung
 
+FRESH = "verdict:fresh"  # stage: a finalist is judged on fresh seeds
 NEAR = 1  # how many beyond those needed get the further screening seeds: the runner-up may be the better one
 
 OpenExperiment = Callable[[Experiment], tuple[ExperimentContext, Steps]]
@@ -46,9 +48,10 @@ async def promote(
         await _refuse(campaign, going, campaign.schedule.refusal, reopen)
         return
     climbed: set[str] = set()
+    late: set[str] = set()  # who has begun a rung that the time did not hold is judged when it has more of it
     for rung in rungs:
         going = await _approved(campaign, going, rung)
-        failures = await gather(*(_go_up(campaign, ident, rung, reopen) for ident in going))
+        failures = await gather(*(_in_time(campaign, ident, rung, reopen, late) for ident in going))
         climbed.update(going)
         going = tuple(ident for ident, failure in zip(going, failures, strict=True) if not failure)
         last = rung if rung.steps else last  # probes do not rank: the last rung with the primary metric does
@@ -56,6 +59,8 @@ async def promote(
     await baselines_done
     for ident in sorted(climbed):
         await campaign.sandbox.release(ident)
+        if ident in late:
+            continue
         ctx, step = reopen(campaign.archive.experiment(ident))
         await step("verdict:climb", VerdictResult, execution.judge, ctx)
         await cycle.learn(ctx, step, after="climb")
@@ -63,7 +68,10 @@ async def promote(
 
 
 async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
-    """Fresh seeds for the finalists and the best baselines, then the intervals."""
+    """Fresh seeds for the finalists and the best baselines, then the intervals.
+
+    Once for each finalist: seeds that are added after a verdict was seen would be chosen by it.
+    """
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
     found = halving.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
@@ -74,18 +82,13 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
     if refusal := schedule.refusal or able.refusal:
         await _refuse(campaign, found, refusal, reopen)
         return
-    seeds: tuple[int, ...] = ()
-    # How many depends on time alone, on no result: computed again now that the time of fresh runs is known.
-    while len(more := time_left.fresh_seeds(campaign, (*found, *rivals), able.seeds)) > len(seeds):
-        await gather(
-            *(_again(campaign, ident, top, seed, reopen) for seed in more[len(seeds) :] for ident in (*rivals, *found))
-        )
-        seeds = more
-    if not seeds:
+    asked = tuple(ident for ident in found if campaign.archive.stage(ident, FRESH) is None)
+    seeds = await _fresh(campaign, (*asked, *rivals), top, able.seeds, reopen) if asked else ()
+    if asked and not seeds:
         campaign.on_event(
             Notice(text="No time is left for fresh seeds: no row gets an interval. `--max-time` gives more.")
         )
-        return
+        found = tuple(ident for ident in found if ident not in asked)
     for ident in (*rivals, *found):
         await campaign.sandbox.release(ident)
     missing = (
@@ -93,9 +96,29 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
     )
     for ident in found:
         ctx, step = reopen(campaign.archive.experiment(ident))
-        await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, missing)
+        await step(FRESH, VerdictResult, execution.judge_fresh, ctx, rivals, seeds, missing)
         await cycle.learn(ctx, step, after="fresh")
         campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
+
+
+async def _fresh(
+    campaign: CampaignContext, arms: Sequence[str], top: Rung, wanted: int, reopen: OpenExperiment
+) -> tuple[int, ...]:
+    """The fresh seeds on which every arm was trained, up to `wanted`: fewer where the time ends, and then at least two.
+
+    How many depends on time alone, on no result: computed again once the time of fresh runs is known.
+    """
+    seeds: tuple[int, ...] = ()
+    while len(more := time_left.fresh_seeds(campaign, arms, wanted)) > len(seeds):
+        try:
+            await gather(*(_again(campaign, ident, top, seed, reopen) for seed in more[len(seeds) :] for ident in arms))
+        except BudgetSpent:
+            runs = [campaign.archive.experiment(ident).stages for ident in arms]
+            trained = [{r.seed for r in own if "measurements" in r.payload} for own in runs]
+            seeds = tuple(seed for seed in more if all(seed in own for own in trained))
+            return seeds if len(seeds) >= halving.LEAST_SEEDS else ()
+        seeds = more
+    return seeds
 
 
 async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
@@ -176,6 +199,17 @@ async def _go_up(
     trained = await cycle.train(ctx, step, experiment.candidate, rung, rate=rate, seed=seed, climbed=climbed)
     campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))
     return trained.failure
+
+
+async def _in_time(campaign: CampaignContext, ident: str, rung: Rung, reopen: OpenExperiment, late: set[str]) -> str:
+    """Why a candidate goes no further than `rung`; empty where it may."""
+    try:
+        return await _go_up(campaign, ident, rung, reopen)
+    except BudgetSpent as error:
+        late.add(ident)
+        campaign.on_event(Notice(text=f"{ident} stays below {rung.name}: {error}."))
+        campaign.on_event(ExperimentUpdated(experiment=campaign.archive.experiment(ident)))  # it runs no more
+        return str(error)
 
 
 async def _once_more(campaign: CampaignContext, ident: str, rung: Rung, seed: int, reopen: OpenExperiment) -> None:

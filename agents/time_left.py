@@ -1,7 +1,8 @@
 """What fits into the time that is left: probes, further seeds, one more candidate.
 
 Read `holds` first. Costs are those of this campaign's own runs: a slow or busy machine gets fewer candidates and fewer
-seeds. Where the least number of candidates fills the time, there are no fresh seeds: what has begun is not cut short.
+seeds. Where the least number of candidates fills the time, there are no fresh seeds. These are guesses beforehand: what
+a training above the screen has not done at the end of the time is cut (`agents/cycle.py`).
 """
 
 from __future__ import annotations

@@ -73,13 +73,11 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 def extends(now: Brief, before: Brief) -> bool:
     """Whether the revised brief gives a finished campaign something to do."""
-    more = [
-        (now.max_seconds, before.max_seconds),
-        (now.max_tokens, before.max_tokens),
-        (now.max_cost, before.max_cost),
-    ]
+    more = [(now.max_tokens, before.max_tokens), (now.max_cost, before.max_cost)]
     asks = bool(now.confirm) and not before.confirm
-    return asks or now.budget > before.budget or any(a is not None and b is not None and a > b for a, b in more)
+    # Where no time was named the preset's own may have ended it.
+    time = now.max_seconds is not None and now.max_seconds > (before.max_seconds or 0.0)
+    return asks or time or now.budget > before.budget or any(a and b and a > b for a, b in more)
 
 
 def changes(now: Brief, before: Brief) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from move37.agents import campaign, promotion
 from move37.agents.budget import Budget, BudgetChange, Expenses, refused
 from move37.agents.clock import Clock
-from move37.agents.events import BudgetUpdated, Event, Notice
+from move37.agents.events import BudgetUpdated, Event, ExperimentUpdated, Notice
 from move37.agents.inbox import Inbox
 from move37.lab.records import Role
 from tests.agents.contexts import a_context
@@ -75,6 +75,23 @@ async def test_a_budget_that_was_lowered_and_raised_again_loses_no_candidate(tmp
     await campaign.run(context)
     tried = [e.number for e in context.archive.experiments() if e.role is Role.CANDIDATE]
     assert tried == [1, 2, 3, 4, 5] and context.record.brief.budget == 5
+
+
+async def test_what_spent_tokens_closed_goes_on_once_there_are_more(tmp_path: Path) -> None:
+    """Whoever raised the limit in the session got further candidates, and the closed one at the next resume only."""
+    inbox, closed = Inbox(), list[str]()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ExperimentUpdated) and event.experiment.reason.startswith("not finished"):
+            closed.append(event.experiment.id)
+            inbox.change_budget(BudgetChange(tokens=10**9))
+
+    context, _ = a_context(tmp_path, budget=2, spend=Budget(tokens=1), inbox=inbox, on_event=hear, workers=1)
+    ending = await campaign.run(context)
+    tried = [e for e in context.archive.experiments() if e.role is Role.CANDIDATE]
+    assert closed == ["c1-001"] and ending.status == "finished"
+    assert [(e.number, bool(e.measurements)) for e in tried] == [(1, True), (2, True)]
+    assert len({(e.id, s.stage, s.rung, s.seed) for e in tried for s in e.stages}) == sum(len(e.stages) for e in tried)
 
 
 async def test_a_campaign_whose_limit_is_reached_before_it_begins_ends(tmp_path: Path) -> None:

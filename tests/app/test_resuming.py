@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def test_only_more_of_something_extends_a_finished_campaign() -> None:
     for flags in ({"budget": "13"}, {"max_time": "11m"}, {"max_tokens": "60k"}):
         assert resuming.extends(resuming.revised(BEFORE, given(**flags), SPENT), BEFORE)
     assert not resuming.extends(resuming.revised(BEFORE, given(budget="9"), SPENT), BEFORE)
+    no_time = replace(BEFORE, max_seconds=None)  # then the quick preset's own may have ended it
+    assert resuming.extends(resuming.revised(no_time, given(max_time="20m"), SPENT), no_time)
 
 
 @pytest.mark.parametrize(
