@@ -1,9 +1,10 @@
 """Requests for the user's approval: several may wait at once, each is answered by its id, each has a timeout.
 
-After the timeout the campaign goes on as if approved, and a notice says so. `auto` asks in few cases (`Doubt`): where
-the Critic objected and the hypothesis is tried all the same, where the second idea was as promising as the first
-(`is_close`), and where a step is expensive. While a request waits, the campaign's clock is stopped. Held-out text is
-opened where a claim is asked at a campaign's end, and at no other point.
+After the timeout the campaign goes on as if approved, and a notice says so. Whoever did nothing while one request was
+open is not waited for again until they do something: a night has many requests and one timeout. `auto` asks in few
+cases (`Doubt`): where the Critic objected and the hypothesis is tried all the same, where the second idea was as
+promising as the first (`is_close`), and where a step is expensive. While a request waits, the campaign's clock is
+stopped. Held-out text is opened where a claim is asked at a campaign's end, and at no other point.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ DEAR = 0.1  # share of the time left: `auto` asks before a step that costs more
 TOSS_UP = 0.4  # chance that the second idea gains more than the first, from which the choice is a toss-up
 ASKED = 4  # hypotheses of a campaign, of which `auto` asks about one for being a toss-up
 TIMEOUT = 600.0  # seconds
+NOBODY = "Nobody has been here since the last request went on by itself (any line, and you are asked again)"
 _ASKS: dict[Approve, tuple[Kind, ...]] = {
     "never": (),
     "hypotheses": ("hypothesis",),
@@ -92,6 +94,7 @@ class Approvals:
         self._store = store
         self._timeout = timeout
         self._open: list[OpenRequest] = []
+        self._alone_at: int | None = None  # `Inbox.acts` when a request ended in whose time nobody did anything
 
     @property
     def waiting(self) -> tuple[OpenRequest, ...]:
@@ -111,6 +114,8 @@ class Approvals:
         if not wants(self._mode, kind, doubt):
             return ""
         request = OpenRequest(experiment=experiment, kind=kind, text=text)
+        if (acts := self._inbox.acts) == self._alone_at:
+            return self._unanswered(request, NOBODY)
         self._open.append(request)
         self._on_event(ApprovalRequested(experiment=experiment, kind=kind, text=text, seconds=self._timeout))
         try:
@@ -119,7 +124,9 @@ class Approvals:
         finally:
             self._open.remove(request)
         if decision is None:
-            return self._unanswered(request)
+            self._alone_at = acts
+            self._on_event(ApprovalClosed(experiment=experiment, answer="nobody answered in time"))
+            return self._unanswered(request, f"Nobody answered within {self._timeout:.0f} s")
         self._store(decided(decision, experiment, stage=kind))
         veto = decision.reason if decision.kind == "veto" else ""
         keep(veto)
@@ -142,10 +149,9 @@ class Approvals:
     def _answers(self, decision: Decision, request: OpenRequest) -> bool:
         return decision.experiment == request.experiment or (not decision.experiment and self._open[0] is request)
 
-    def _unanswered(self, request: OpenRequest) -> str:
-        text = f"Nobody answered within {self._timeout:.0f} s: {request.kind} of {request.experiment} goes on."
+    def _unanswered(self, request: OpenRequest, why: str) -> str:
+        text = f"{why}: {request.kind} of {request.experiment} goes on."
         self._store(Message(source=LAB, to=USER, text=text, experiment=request.experiment, stage=request.kind))
-        self._on_event(ApprovalClosed(experiment=request.experiment, answer="nobody answered in time"))
         self._on_event(Notice(text=text))
         return ""
 

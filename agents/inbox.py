@@ -44,6 +44,7 @@ class Inbox:
         self._stopped = False
         self.pauses = Pauses()  # the campaign's clock is stopped while one is held
         self.directions = Directions()
+        self.acts = 0  # what users did here so far
         self.interruptions = 0  # a counter: a speaker compares it with its value when the turn began
         self._changed: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -211,6 +212,7 @@ class Inbox:
 
     def _wake(self) -> None:
         with self._lock:
+            self.acts += 1
             for loop, event in self._changed:
                 loop.call_soon_threadsafe(event.set)
 

@@ -62,7 +62,11 @@ OPTIONS: dict[str, Any] = {
     ],
     "approval_timeout": Annotated[
         str | None,
-        typer.Option(help="After this time what nobody answered goes on: 90s, 10m.  [default: 10m]", metavar="TIME"),
+        typer.Option(
+            help="After this time what nobody answered goes on, and nothing waits until you say something: 90s, 10m.  "
+            "[default: 10m]",
+            metavar="TIME",
+        ),
     ],
     "notify": Annotated[
         str | None,
@@ -105,7 +109,8 @@ OPTIONS: dict[str, Any] = {
 PROMISES = """
 Two times are promises, kept to the second but for pauses: --max-time, counted from the first training, at which
 whatever runs is ended (table and report come after it), and --approval-timeout. The quick preset's ten minutes are a
-plan for two idle cores, as is every "about" in these pages.
+plan for two idle cores, as is every "about" in these pages: on a busy machine first trainings of baselines and
+candidates end all the same, what trains beyond them is ended.
 """
 
 

@@ -113,6 +113,23 @@ async def test_what_nobody_answers_goes_on_and_says_so() -> None:
     assert not desk.approvals.waiting and "Nobody answered" in desk.lines[0].text
 
 
+@pytest.mark.parametrize("says_something", [False, True])
+async def test_whoever_did_nothing_while_one_request_was_open_is_not_waited_for_again(says_something: bool) -> None:
+    """Twelve hypotheses of a night were twelve times ten minutes."""
+    desk = Desk("hypotheses", timeout=0.05, answer=(lambda inbox: inbox.say("hm")) if says_something else None)
+
+    def asked() -> list[str]:
+        return [e.experiment for e in desk.events if isinstance(e, ApprovalRequested)]
+
+    for number in (1, 2, 3):
+        assert await desk.approvals.asked(f"c1-00{number}", "hypothesis", "x") == ""
+    assert asked() == (["c1-001", "c1-002", "c1-003"] if says_something else ["c1-001"])
+    assert len([e for e in desk.events if isinstance(e, Notice) and "goes on" in e.text]) == len(desk.lines) == 3
+    desk.inbox.say("I am back")
+    assert await desk.approvals.asked("c1-004", "hypothesis", "x") == ""
+    assert asked()[-1] == "c1-004"
+
+
 async def test_two_that_wait_are_answered_by_id_in_any_order() -> None:
     desk = Desk("hypotheses")
     first = asyncio.create_task(desk.approvals.asked("c1-001", "hypothesis", "one"))

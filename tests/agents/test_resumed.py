@@ -321,11 +321,11 @@ async def test_a_word_on_a_promotion_holds_in_the_next_session_and_silence_is_as
             inbox.stop()
 
     assert (await run(asking(context, inbox, events, act))).status == "stopped"
-    assert sorted(asked(events)) == [FIRST, "c1-002"]
+    assert sorted(asked(events)) == ([FIRST, "c1-002"] if answered else [FIRST])  # who is not there, once
     silent, task.held = Inbox(), ""
     again, later = a_context(tmp_path, archive=context.archive, task=task, inbox=silent)
     await run(asking(again, silent, later))
-    assert sorted(asked(later)) == ([] if answered else [FIRST, "c1-002"])
+    assert asked(later) == ([] if answered else [FIRST])
     climbed = {e.id for e in candidates(context.archive) if any(m.steps == TOP.steps for m in e.measurements)}
     assert climbed == ({"c1-002"} if answered else {FIRST, "c1-002"})
 
