@@ -21,7 +21,10 @@ import structlog
 
 from move37.agents.events import ApprovalRequested, Event
 from move37.app.exits import BadInput
+from move37.app.resuming import watching
+from move37.app.settings import Settings
 from move37.app.text import one_line
+from move37.lab.archive.store import Campaign
 
 log = structlog.get_logger()
 WITHIN = 10.0  # seconds that one notice may take
@@ -45,6 +48,12 @@ def sender(target: str) -> Send:
     if not argv:
         raise BadInput("--notify is empty: write http://HOST/PATH or a command")
     return lambda facts: _call(argv, facts)
+
+
+def sender_of(settings: Settings, again: Campaign | None) -> Send | None:
+    """The same for a session, where anybody is to be told: of one that goes on, whoever was told before."""
+    notify = (settings if again is None else watching(settings, again.facts)[0]).campaign.notify
+    return sender(notify) if notify else None
 
 
 def _post(address: str, facts: dict[str, object]) -> None:

@@ -19,13 +19,13 @@ from rich.text import Text
 
 from move37.agents.events import Event, Notice
 from move37.agents.inbox import Inbox
-from move37.app import chat, display, logs, resuming, wiring
+from move37.app import chat, display, logs, wiring
 from move37.app.ending import conclude
 from move37.app.exits import EnvironmentFault, Exit
 from move37.app.formatters import told_so_far
 from move37.app.live_state import LiveState
 from move37.app.lookups import look_up
-from move37.app.notify import Notifier, sender
+from move37.app.notify import sender_of
 from move37.app.orders import Order
 from move37.app.reading import reading
 from move37.app.settings import Settings
@@ -79,9 +79,7 @@ class _Session:
         self._inbox = Inbox()
         self._display: display.Display | None = None
         self._steering: Steering | None = None
-        self._notifier: Notifier | None = None
-        notify = (settings if again is None else resuming.watching(settings, again.facts)[0]).campaign.notify
-        self._send = sender(notify) if notify else None
+        self._send = sender_of(settings, again)
         self._open = ExitStack()
         self._signals: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,22 +105,13 @@ class _Session:
 
     async def _carry_through(self) -> None:
         watch: dict[str, Any] = {"inbox": self._inbox, "on_event": self._event, "on_ready": self._ready}
-        status, reason = "stopped", "it was ended"
-        session: wiring.SessionResult | None
-        try:
-            session = (
-                await wiring.run_campaign(self._settings, **watch)
-                if self._again is None
-                else await wiring.resume_campaign(self._settings, campaign=self._again.id, **watch)
-            )
-            if session is not None:
-                status, reason = session.ending.status, session.ending.reason
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise
-        finally:
-            if self._notifier is not None:
-                self._notifier.ended(status, reason)
+        session = (
+            await wiring.run_campaign(self._settings, **watch)
+            if self._again is None
+            else await wiring.resume_campaign(self._settings, campaign=self._again.id, **watch)
+        )
+        if session is not None and self._steering is not None:
+            self._steering.ending = (session.ending.status, session.ending.reason)
 
     def _ready(self, campaign: Campaign, schedule: Schedule) -> None:
         # Only now is it certain that the input was good: before this nothing is created and nothing is drawn.
@@ -139,11 +128,9 @@ class _Session:
             self._screen.print(text, soft_wrap=True)
         board = LiveState(metric_of(campaign), known)
         self._steering = self._open.enter_context(
-            Steering(self._settings.home, campaign, board, self._inbox, self._event)
+            Steering(self._settings.home, campaign, board, self._inbox, self._event, send=self._send)
         )
         self._display = self._open.enter_context(self._open_display(board))
-        if self._send is not None:
-            self._notifier = self._open.enter_context(Notifier(self._send, campaign.id, self._told))
 
     def _open_display(self, board: LiveState) -> display.Display:
         if not self._interactive:
@@ -173,15 +160,9 @@ class _Session:
     def _event(self, event: Event) -> None:
         if self._display is None and isinstance(event, Notice):  # before there is a campaign: a model is waited for
             self._screen.print(one_line(event.text), soft_wrap=True)
-        for watching in (self._display, self._steering, self._notifier):
+        for watching in (self._display, self._steering):
             if watching is not None:
                 watching(event)
-
-    def _told(self, sentence: str) -> None:
-        """From the thread of the notices."""
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop ended meanwhile
-                self._loop.call_soon_threadsafe(self._event, Notice(text=sentence))
 
     def _greet(self, campaign: Campaign) -> None:
         brief = campaign.brief

@@ -30,7 +30,10 @@ campaign of an external agent is taken up again, else one begins.
 """
 
 
-@taking("task", "budget", "max_time", "brief", "seed", "preset", "corpus", "workers", "sandbox", "runtime", "image")
+@taking(
+    "task", "budget", "max_time", "brief", "seed", "preset", "corpus", "approve", "approval_timeout", "notify",
+    "workers", "sandbox", "runtime", "image",
+)  # fmt: skip
 def mcp(
     settings: Settings,
     port: Annotated[

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
@@ -20,6 +20,7 @@ from move37.agents.inbox import Inbox
 from move37.app import wiring
 from move37.app.exits import status_of
 from move37.app.live_state import LiveState
+from move37.app.notify import Send, sender_of
 from move37.app.settings import Settings
 from move37.app.steering import Steering
 from move37.app.views.campaign import metric_of
@@ -29,7 +30,7 @@ from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Schedule
 
 MODEL = "seat"
-T = TypeVar("T")
+WAITS = "{0.experiment} waits for the user's word ({0.kind})"
 PHASES = {
     "": "the laboratory opens",
     "baselines": "the baselines are measured, which the proposals are compared with",
@@ -59,6 +60,7 @@ class Laboratory:
         self._context: CampaignContext | None = None
         self._archive: Archive | None = None
         self._steering: Steering | None = None
+        self._send: Send | None = None  # to the user's own place for notices
         self._open = ExitStack()
         self._task: asyncio.Task[None] | None = None
 
@@ -81,38 +83,34 @@ class Laboratory:
             unfinished = self._unfinished()
             wanted: dict[str, Any] = {"inbox": self.inbox, "on_event": self._event, "pending": self.pending}
             wanted |= {"on_ready": self._ready, "on_open": self._opened}
+            wanted |= {"campaign": unfinished.id} if unfinished is not None else {}
+            begin = wiring.run_campaign if unfinished is None else wiring.resume_campaign
+            self._send = sender_of(self._settings, unfinished)
             with self._open:
-                result = await (
-                    wiring.run_campaign(self._settings, **wanted)
-                    if unfinished is None
-                    else wiring.resume_campaign(self._settings, campaign=unfinished, **wanted)
-                )
-            assert result is not None  # only a finished one is not taken up
-            self.ended = result.ending.reason
+                result = await begin(self._settings, **wanted)
+                assert result is not None and self._steering is not None  # only a finished one is not taken up
+                self.ended = result.ending.reason
+                self._steering.ending = (result.ending.status, self.ended)
         except Exception as error:
             known = status_of(error) is not None
             self.trouble = str(error) if known else f"a fault of move37 itself ({error!r}); nothing stored is lost"
         finally:
             self.pending.notify()
 
-    def _unfinished(self) -> int | None:
+    def _unfinished(self) -> Campaign | None:
         """The home's newest campaign of an external agent that can be taken up again."""
-        try:
-            with Archive.open(self._settings.home, readonly=True) as archive:
-                mine = [c for c in archive.campaigns() if c.brief.model == MODEL]
-        except ArchiveError:
-            return None
-        newest = mine[-1] if mine else None
-        if newest is None or newest.status == "finished" or newest.brief.task != self._settings.campaign.task:
-            return None
-        return newest.id
+        with suppress(ArchiveError), Archive.open(self._settings.home, readonly=True) as archive:
+            newest = next((c for c in reversed(archive.campaigns()) if c.brief.model == MODEL), None)
+            if newest and newest.status != "finished" and newest.brief.task == self._settings.campaign.task:
+                return newest
+        return None
 
     def _ready(self, campaign: Campaign, _: Schedule) -> None:
         # Users at the page or `move37 attach` see the campaign from now on, steer it, and speak to the agent.
-        with Archive.open(self._settings.home, readonly=True) as archive:
-            known = archive.experiments(campaign.id)
-        board = LiveState(metric_of(campaign), known)
-        steering = Steering(self._settings.home, campaign, board, self.inbox, self._event, tell_lines=True)
+        home = self._settings.home
+        with Archive.open(home, readonly=True) as archive:
+            board = LiveState(metric_of(campaign), archive.experiments(campaign.id))
+        steering = Steering(home, campaign, board, self.inbox, self._event, send=self._send, tell_lines=True)
         self._steering = self._open.enter_context(steering)
 
     def _opened(self, context: CampaignContext) -> None:
@@ -129,11 +127,6 @@ class Laboratory:
         if isinstance(event, BudgetUpdated):
             self.phase = event.phase
         self.pending.notify()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is anything to read."""
-        return self._context is not None
 
     # What tools ask ---------------------------------------------------------------------------------------------
 
@@ -205,6 +198,11 @@ class Laboratory:
             return experiment.status is ExperimentStatus.RUNNING
         return experiment.analysis is None
 
+    def asked(self) -> dict[str, str]:
+        """What waits for the user's word, and has none on its way: experiment -> a sentence."""
+        waiting = self._context.approvals.waiting if self._context is not None else ()
+        return {r.experiment: WAITS.format(r) for r in waiting if self.inbox.on_its_way(r.experiment) is None}
+
     def _owed(self, mine: Sequence[Experiment]) -> dict[str, list[str]]:
         """What waits for somebody outside: tool -> experiments, oldest first; proposals that may be made left out."""
         found: dict[str, list[str]] = {"analyse": [], "submit": []}
@@ -214,9 +212,11 @@ class Laboratory:
         return found
 
     def is_held_up(self) -> bool:
-        """Whether nothing goes on until somebody outside acts: all that was begun waits for a file or an analysis."""
-        mine = self.mine()
-        return any(self._owed(mine).values()) and not any(self.at_work(e) for e in mine)
+        """Whether nothing goes on until somebody outside acts: all that was begun waits for a file, an analysis or the
+        user's word.
+        """
+        mine, asked = self.mine(), self.asked()
+        return bool(asked or any(self._owed(mine).values())) and all(e.id in asked or not self.at_work(e) for e in mine)
 
     def proposals_left(self) -> int:
         """Hypotheses that the budget has left."""
@@ -243,7 +243,7 @@ class Laboratory:
             return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
         mine = self.mine()
         waits = [f"{e.id} waits for {self.needs(e)}" for e in mine if self.needs(e)]
-        busy = [f"{e.id} is being tried" for e in mine if self.at_work(e)]
+        busy = [self.asked().get(e.id, f"{e.id} is being tried") for e in mine if self.at_work(e)]
         held = "; ".join([*waits, *busy]) or "the lab is at work"
         if tool == "propose" and not self.proposals_left():
             return f"every proposal of the budget is made ({held}): call {self.next()[0]}"

@@ -125,13 +125,15 @@ class ReadingTools:
         return self._answer(error=sentence)
 
     def _answer(self, **found: Any) -> dict[str, Any]:
-        return {**found, "next": self._lab.next(), "budget": self._budget()}
+        asked = list(self._lab.asked().values())
+        return {**found, **({"user": asked} if asked else {}), "next": self._lab.next(), "budget": self._budget()}
 
     def _budget(self) -> dict[str, Any]:
         lab = self._lab
-        if lab.trouble or not lab.is_open:
+        try:
+            clock = lab.context.clock
+        except CallRefused:
             return {}
-        clock = lab.context.clock
         return {
             "proposals_left": lab.proposals_left(),
             "of": lab.context.record.brief.budget,

@@ -149,8 +149,10 @@ class Tools(ReadingTools):
     def _unsubmittable(self, proposal: str) -> str:
         """Why a proposal takes no file; "" when it does, or will."""
         found = next((e for e in self._lab.mine() if e.id == proposal), None)
-        if found is None or found.hypothesis is None:
+        if found is None or (found.hypothesis is None and self._lab.needs(found) == "propose"):
             return f"there is no proposal {str(proposal)[:60]!r}: call propose first, then submit under its id"
+        if waits := self._lab.asked().get(found.id):
+            return f"{waits}: wait(experiment={found.id!r}) until it is given"
         if found.candidate is not None:
             return f"{proposal} was submitted already: wait for it, or propose the next one"
         if found.status is not ExperimentStatus.RUNNING:
@@ -171,21 +173,22 @@ class Tools(ReadingTools):
             raise CallRefused("another client was quicker: call status() to see what is free")
 
     async def _negotiated(self, turn: Turn) -> None:
-        """Until a proposal is stored, or sent back."""
+        """Until a proposal is stored, sent back, or waits for the user's word."""
 
         def done() -> bool:
             pending, e = self._lab.pending, self._experiment(turn.experiment)
             asked = pending.find("Engineer", turn.experiment) or pending.find("Researcher", turn.experiment)
-            return asked is not None or self._over(e)
+            return asked is not None or e.id in self._lab.asked() or self._over(e)
 
         await self._lab.until(done, A_WHILE)
 
     async def _stored(self, turn: Turn, what: str) -> None:
-        """Until an answer is in the archive: then nothing is lost, whoever is cut off."""
+        """Until an answer is in the archive, where nothing is lost whoever is cut off, or waits for the user's word."""
 
         def done() -> bool:
             e = self._experiment(turn.experiment)
-            return getattr(e, what) is not None or (what != "analysis" and self._over(e))
+            waits = e.id in self._lab.asked()
+            return getattr(e, what) is not None or waits or (what != "analysis" and self._over(e))
 
         await self._lab.until(done, A_WHILE)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from move37.agents import campaign as campaigns
+from move37.agents.approval import Approvals
 from move37.agents.external.scientist import ExternalScientist
 from move37.agents.models.assignment import ROLES
 from move37.app import wiring
@@ -34,6 +36,9 @@ def _arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
             context, _ = a_context(
                 settings.home, archive=archive, inbox=inbox, scientists=outsiders, on_event=on_event, workers=workers
             )
+            wanted = settings.campaign
+            say = partial(archive.say, context.record.id)
+            context.approvals = Approvals(wanted.approve, inbox, on_event, say, timeout=wanted.approval_timeout)
             on_ready(context.record, context.schedule)
             on_open(context)
             try:

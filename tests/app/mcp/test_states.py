@@ -157,6 +157,44 @@ async def test_a_user_beside_the_agent_sees_it_and_steers_it(tmp_path: Path) -> 
         assert "was stopped" in await agent.refused("propose", **IDEA)
 
 
+async def test_a_user_is_asked_the_agent_is_told_so_and_their_word_counts(tmp_path: Path) -> None:
+    """What waited for a word was "being tried", and a tool kept its client waiting for 40 seconds."""
+    heard = tmp_path / "heard"
+    notify = f"""sh -c 'echo "$0" >> "{heard}"'"""
+    flags = {"approve": "hypotheses", "approval_timeout": "10m", "notify": notify, "budget": "2"}
+    async with an_agent(tmp_path, workers=1, **flags) as agent:
+        with Controls(tmp_path) as controls:
+            for number, kind in ((1, ControlKind.APPROVE), (2, ControlKind.VETO)):
+                async with asyncio.timeout(30):
+                    change = {"name": f"idea_{number}", "change": f"another forget gate, number {number}"}
+                    told = await agent("propose", **IDEA | change)
+                ident = told["proposal"]
+                assert told["user"] == [f"{ident} waits for the user's word (hypothesis)"]
+                assert f"{ident} waits for the user's word" in await agent.refused("propose", **IDEA)
+                order = controls.post(1, kind, text="seen before", user="ada")
+                assert await agent.lab.until(lambda o=order: (c := controls.find(o)) and c.answer, 60)
+                if kind is ControlKind.APPROVE:
+                    await agent("submit", proposal=ident, source=source(number))
+                waited = await agent("wait", experiment=ident)
+                assert waited["needs"] == "analyse" and "user" not in waited
+                assert ("vetoed by the user: seen before" in waited["reason"]) is (kind is ControlKind.VETO)
+                await agent("analyse", experiment=ident, **LESSON)
+        assert await agent.lab.until(lambda: agent.lab.ended or agent.lab.trouble, 60)
+    told = heard.read_text()
+    assert told.count("waits for your word (hypothesis)") == 2 and "finished" in told
+
+
+async def test_an_agent_alone_is_held_up_for_one_timeout_and_not_for_each(tmp_path: Path) -> None:
+    flags = {"approve": "code", "approval_timeout": "1s", "budget": "2"}
+    async with an_agent(tmp_path, workers=1, **flags) as agent:
+        for number in (1, 2):
+            await agent.whole(number)
+        told = (await agent("status"))["notices"]
+    assert (
+        len([t for t in told if "Nobody answered" in t]) == len([t for t in told if "Nobody has been here" in t]) == 1
+    )
+
+
 # Predictions ------------------------------------------------------------------------------------------------------
 
 
