@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -143,9 +144,22 @@ async def serve_controls(home: Path, campaign: int, carry_out: Callable[[Control
     """Take what other processes ask for and answer it, until cancelled."""
     with Controls(home) as controls:
         while True:
-            try:
-                for control in controls.take(campaign):
-                    controls.answer(control.id, carry_out(control))
-            except ArchiveError as error:
-                log.warning("controls_not_read", error=str(error))
+            for control in _taken(controls, campaign):
+                try:
+                    answer = carry_out(control)
+                except Exception as error:  # whatever one order does, the next one is heard
+                    log.exception("order_failed", kind=control.kind.value)
+                    answer = (
+                        f"not done: {error}" if isinstance(error, ArchiveError) else f"a fault of move37: {error!r}"
+                    )
+                with suppress(ArchiveError):  # the disk is full, say: who asked hears that nobody answers
+                    controls.answer(control.id, answer)
             await asyncio.sleep(POLL)
+
+
+def _taken(controls: Controls, campaign: int) -> tuple[Control, ...]:
+    try:
+        return controls.take(campaign)
+    except ArchiveError as error:
+        log.warning("controls_not_read", error=str(error))
+        return ()

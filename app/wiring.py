@@ -135,7 +135,7 @@ async def resume_campaign(
 def _left_over(home: Path, campaign: int) -> list[str]:
     """Orders to a session that ended before it took them are void: a /stop must not end the next one."""
     with Controls(home) as controls:
-        void = controls.void(campaign, "not carried out: the campaign had ended; ask again if you still want it")
+        void = controls.void(campaign)
     return [f"{c.user}'s /{c.kind.value} was not carried out: it came after the last session's end." for c in void]
 
 

@@ -35,6 +35,8 @@ class ControlKind(StrEnum):
     BUDGET = "budget"  # text: new limits, as after /budget
 
 
+VOID = "not carried out: the campaign had ended; ask again if you still want it"
+KEPT = "the campaign had ended: kept for the agents, if it is resumed"
 TOLD_AS_LINES = (ControlKind.SAY, ControlKind.ASK, ControlKind.PROPOSE)  # stored as lines of the conversation
 
 
@@ -81,13 +83,15 @@ class Controls(SharedConnection):
             db.execute("UPDATE controls SET taken_at = ? WHERE campaign = ? AND taken_at IS NULL", (now(), campaign))
         return tuple(_control(row) for row in rows)
 
-    def void(self, campaign: int, answer: str) -> tuple[Control, ...]:
+    def void(self, campaign: int) -> tuple[Control, ...]:
         """Answer the orders that nobody has taken instead of carrying them out; lines stay, they are for the agents."""
-        orders = [c for c in self.of(campaign) if c.taken_at is None and c.kind not in TOLD_AS_LINES]
-        if orders:
+        waiting = [c for c in self.of(campaign) if c.taken_at is None]
+        orders = [c for c in waiting if c.kind not in TOLD_AS_LINES]
+        if waiting:
+            told = [(None, KEPT, c.id) if c.kind in TOLD_AS_LINES else (now(), VOID, c.id) for c in waiting]
             with self.write() as db:
                 sql = "UPDATE controls SET taken_at = ?, answer = ? WHERE id = ? AND taken_at IS NULL"
-                db.executemany(sql, [(now(), answer, c.id) for c in orders])
+                db.executemany(sql, told)
         return tuple(orders)
 
     def answer(self, ident: int, text: str) -> None:
