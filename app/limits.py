@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from move37.agents.budget import BudgetChange
 from move37.app.text import counted
-from move37.app.units import count, dollars, duration, spell_count, spell_seconds
+from move37.app.units import MOST, count, dollars, duration, spell_count, spell_seconds
 
 FORM = "/budget 24, /budget time 8h, /budget 24 time 8h tokens 2m cost 5"
-MOST = 1_000_000  # candidates; more is a slip of the hand
 NAMES = ("candidates", "time", "tokens", "cost")
 
 
@@ -22,21 +21,19 @@ def change_of(text: str) -> BudgetChange:
     if unknown := [name for name in given if name not in NAMES]:
         raise ValueError(f"{unknown[0][:30]} is no limit: {FORM}")
     change = BudgetChange(
-        candidates=_whole(given["candidates"]) if "candidates" in given else None,
+        candidates=count(given["candidates"]) if "candidates" in given else None,
         seconds=duration(given["time"]) if "time" in given else None,
         tokens=count(given["tokens"]) if "tokens" in given else None,
         cost=dollars(given["cost"]) if "cost" in given else None,
     )
-    if any(value is not None and value <= 0 for value in (change.seconds, change.tokens, change.cost)):
-        raise ValueError("a limit of nothing cannot be kept: name more, or /stop")
+    for name, most in MOST.items():
+        value = getattr(change, name)
+        if value is not None and value <= 0:
+            raise ValueError("a limit of nothing cannot be kept: name more, or /stop")
+        if value is not None and value > most:
+            at_most = BudgetChange(**{name: most})  # type: ignore[arg-type]
+            raise ValueError(f"that is beyond reason: name at most {spelled(at_most)}")
     return change
-
-
-def _whole(text: str) -> int:
-    value = count(text)
-    if not 1 <= value <= MOST:
-        raise ValueError(f"name from 1 to {MOST:,} candidates")
-    return value
 
 
 def spelled(change: BudgetChange) -> str:

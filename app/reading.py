@@ -70,7 +70,7 @@ def meant(ident: str, here: Sequence[Experiment], everybody: Sequence[Experiment
     """The same among records: numbers and names are those of `here`, ids of `everybody`. Pure."""
     asked = ident.strip().lower()
     for experiment in here:
-        by_number = experiment.role is Role.CANDIDATE and asked.isdecimal() and int(asked) == experiment.number
+        by_number = experiment.role is Role.CANDIDATE and _number(asked) == experiment.number
         by_name = experiment.role is Role.BASELINE and asked in (experiment.name, experiment.id.partition("-")[2])
         if by_number or by_name:
             return experiment
@@ -84,6 +84,11 @@ def meant(ident: str, here: Sequence[Experiment], everybody: Sequence[Experiment
     ]
     meant = f"did you mean {', '.join(dict.fromkeys(near))}? All: `move37 list`" if near else "see `move37 list`"
     raise UnknownExperiment(f"no experiment {ident!r} here: {meant}")
+
+
+def _number(word: str) -> int | None:
+    # Python reads no number of 5,000 digits, and no campaign has one.
+    return int(word) if word.isdecimal() and len(word) < 10 else None
 
 
 def completions(context: typer.Context, incomplete: str) -> list[str]:

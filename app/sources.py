@@ -24,7 +24,7 @@ from pydantic_settings import (
 from move37.agents.limits import ConversationLimits
 from move37.app.choices import Approve, Backend, Device, Effort, LogLevel, Preset, Runtime, ScaleName
 from move37.app.exits import BadInput
-from move37.app.units import count, dollars, duration, seconds
+from move37.app.units import MOST, YEAR, count, dollars, duration, seconds
 from move37.lab.scale import CPU
 from move37.lab.tasks.registry import DEFAULT, TASKS
 from move37.memory.records import MEMORY_KINDS, MemoryKind
@@ -57,12 +57,11 @@ def _image(name: str) -> str:
     return name
 
 
-YEAR = 366 * 86_400.0
 Seconds = Annotated[float, BeforeValidator(_typed(seconds)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
 Duration = Annotated[float, BeforeValidator(_typed(duration)), Field(gt=0, le=YEAR, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=10**12)]
-Candidates = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=100_000)]
-Dollars = Annotated[float, BeforeValidator(_typed(dollars)), Field(gt=0, le=1e6, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=MOST["tokens"])]
+Candidates = Annotated[int, BeforeValidator(_typed(count)), Field(gt=0, le=MOST["candidates"])]
+Dollars = Annotated[float, BeforeValidator(_typed(dollars)), Field(gt=0, le=MOST["cost"], allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # US dollars per million tokens
 Temperature = Annotated[float, Field(ge=0, le=5)]
 Text = Annotated[str, Field(min_length=1)]

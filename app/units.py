@@ -6,6 +6,10 @@ import math
 import re
 from fractions import Fraction
 
+YEAR = 366 * 86_400.0
+# What may be asked of one campaign: more is a slip of the hand.
+MOST = {"candidates": 100_000, "seconds": YEAR, "tokens": 10**12, "cost": 1e6}
+LONGEST = 40  # characters of a count
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -33,7 +37,7 @@ def duration(text: str) -> float:
 
 def count(text: str) -> int:
     """The number that "12", "50k", "1.5m" or "1,500,000" means. Raises `ValueError` that shows the form."""
-    found = _COUNT.fullmatch(text.strip().lower())
+    found = _COUNT.fullmatch(text.strip().lower()) if len(text) <= LONGEST else None
     number = Fraction(re.sub("[,_]", "", found[1])) * _SCALES[found[2]] if found else Fraction(1, 2)
     if number.denominator != 1:
         raise ValueError("write a whole number such as 12, 50k, 1.5m or 1,500,000")

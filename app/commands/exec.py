@@ -15,12 +15,13 @@ import typer
 from move37.app.commands.options import taking
 from move37.app.exits import BadInput
 from move37.app.running.inputs import gather_input, standard_input
-from move37.app.units import seconds
+from move37.app.units import YEAR, seconds
 
 if TYPE_CHECKING:
     from move37.app.settings import Settings
 
 MIB = 1024 * 1024
+MOST_MEMORY = 2**50
 DEFAULT_SECONDS = 3600.0
 UNITS = {"": 1, "b": 1, "k": 1024, "m": MIB, "g": 1024 * MIB}
 
@@ -114,10 +115,10 @@ def exec_file(
 def parse_size(text: str) -> int:
     """Bytes of "512m", "2g", "1.5g". Raises `BadInput`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmg]?)(?:i?b)?", text.strip().lower())
-    size = int(float(found[1]) * UNITS[found[2]]) if found else 0
-    if size < 16 * MIB:
-        raise BadInput(f"--memory {text}: write a size of at least 16m, such as 512m or 2g")
-    return size
+    size = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not 16 * MIB <= size <= MOST_MEMORY:
+        raise BadInput(f"--memory {text[:40]}: write a size of at least 16m, such as 512m or 2g")
+    return int(size)
 
 
 def parse_env(given: list[str]) -> dict[str, str]:
@@ -138,6 +139,6 @@ def _positive_seconds(text: str | None) -> float:
         value = seconds(text)
     except ValueError as error:
         raise BadInput(f"--timeout {text}: {error}") from error
-    if value <= 0:
-        raise BadInput(f"--timeout {text}: a program needs some time to run")
+    if not 0 < value <= YEAR:
+        raise BadInput(f"--timeout {text[:40]}: a program needs some time to run, and at most a year")
     return value

@@ -12,11 +12,12 @@ from nicegui import ui
 
 from move37.app.page.frame import Page, content, experiment_link, fragment, render
 from move37.app.page.results import draw, is_narrow
-from move37.app.text import bare
+from move37.app.text import bare, one_line
 from move37.app.views.insight import growth_charts, insight_sections
 from move37.app.views.story import night_of
 
 EXAMPLES = ("decay per channel", "forgets rare tokens", "state tracking beyond the training length")
+LONGEST = 400  # characters that are searched for
 SECONDS = 60.0  # that a search in memory may take: the first one loads the encoder
 
 
@@ -65,14 +66,14 @@ async def memory(page: Page) -> None:
         fragment("<h2>Memory</h2>")
         with ui.element("div").classes("box"):
             field = ui.input(placeholder="a symptom, an operator, a question").props(
-                'outlined dense maxlength=400 autofocus aria-label="search memory" data-box=search'
+                f'outlined dense maxlength={LONGEST} autofocus aria-label="search memory" data-box=search'
             )
             button = ui.button("Search")
         examples = ui.element("div").classes("tools")
         place = fragment("")
 
     async def search() -> None:
-        text = str(field.value or "").strip()
+        text = one_line(str(field.value or ""), LONGEST)
         if not text:
             return
         button.disable()

@@ -80,6 +80,7 @@ def test_a_reader_that_goes_away_ends_the_program(tmp_path: Path) -> None:
         (["."], b"is a folder"),
         (["p.py", "--memory", "lots"], b"512m"),
         (["p.py", "--timeout", "0"], b"needs some time"),
+        (["p.py", "--timeout", "9" * 400], b"at most a year"),
         (["p.py", "--timeout", "soon"], b"10m"),
         (["p.py", "--in", "nowhere"], b"does not exist"),
         (["p.py", "--net", "host"], b"none"),
@@ -135,7 +136,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "m", "-1g", "1k", "2t", "nan"])
+@pytest.mark.parametrize("text", ["", "m", "-1g", "1k", "2t", "nan", "9" * 400 + "g"])
 def test_sizes_without_sense_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="512m or 2g"):
         parse_size(text)

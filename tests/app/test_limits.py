@@ -36,8 +36,9 @@ def test_limits_are_read_as_people_write_them(text: str, means: BudgetChange) ->
         ("lots", "whole number"),
         ("rain 5", "say which limit"),
         ("time 8h rain 5", "rain is no limit"),
-        ("0", "from 1 to"),
-        ("1000000000000", "from 1 to"),
+        ("0", "a limit of nothing"),
+        ("1000000000000", "at most 100000 candidates"),
+        ("time 400d", "at most 8784 h"),
         ("tokens 0", "a limit of nothing"),
     ],
 )
@@ -51,6 +52,19 @@ def test_nothing_that_is_typed_breaks_it(text: str) -> None:
     inbox = Inbox()
     order = understand(f"/budget {text}")
     assert order.problem or carry_out(order, inbox)
+
+
+@pytest.mark.parametrize("name", ["candidates", "time", "tokens", "cost"])
+@pytest.mark.parametrize("digits", [20, 400, 5_000])
+def test_a_number_beyond_reason_is_refused_and_changes_nothing(name: str, digits: int) -> None:
+    """A limit of 400 digits was set, and the words about it ended whoever heard orders."""
+    inbox = Inbox()
+    order = understand(f"/budget {name} {'9' * digits}{'d' if name == 'time' else ''}")
+    assert order.verb != "budget" and order.problem and "\n" not in order.problem and "limit (" not in order.problem
+    came = Control(
+        id=1, campaign=1, at="", user="ada", kind=ControlKind.BUDGET, experiment=None, text=f"cost {'9' * digits}"
+    )
+    assert carry_out(order_of(came), inbox) and inbox.take_budget_change() is None
 
 
 def test_from_another_process_it_is_the_same_order() -> None:

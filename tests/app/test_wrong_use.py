@@ -113,6 +113,12 @@ def test_the_nearest_ids_are_named(move37: Move37, finished: Path, ident: str, n
         assert f"no experiment '{ident}' here: did you mean {near}" in answer.err
 
 
+@pytest.mark.parametrize("ident", ["9" * 5_000, "c" + "9" * 5_000, f"1-{'9' * 5_000}", "²", "٣٣"])
+def test_a_number_that_no_experiment_has_is_one_line(move37: Move37, finished: Path, ident: str) -> None:
+    answer = move37("show", ident, "--home", str(finished))
+    assert answer.status == 2 and answer.out == "" and "no experiment" in answer.err and answer.err.count("\n") == 1
+
+
 @given(st.text(max_size=12))
 def test_whatever_is_typed_for_an_id_is_an_experiment_or_one_line(finished: Path, ident: str) -> None:
     with reading(finished) as archive:
