@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from move37.lab.archive import schema
-from move37.lab.archive.controls import LONGEST, ControlKind, Controls
+from move37.lab.archive.controls import KEPT, LONGEST, VOID, ControlKind, Controls
 from move37.lab.archive.live import LiveReader, Recorder
 from move37.lab.archive.store import FILE, Archive
 from move37.lab.errors import ArchiveError
@@ -61,12 +61,12 @@ def test_orders_that_nobody_took_may_be_called_void_and_lines_for_the_agents_are
         taken = controls.post(campaign.id, ControlKind.STOP)
         controls.take(campaign.id)
         posted = {kind: controls.post(campaign.id, kind, text="Critic hello") for kind in ControlKind}
-        assert {c.kind for c in controls.void(campaign.id, "too late")} == set(ControlKind) - lines
-        assert controls.void(campaign.id, "again") == ()
+        assert {c.kind for c in controls.void(campaign.id)} == set(ControlKind) - lines
+        assert controls.void(campaign.id) == ()
         assert {c.kind for c in controls.take(campaign.id)} == lines
         found = {kind: controls.find(ident) for kind, ident in posted.items()}
         answers = {kind: control.answer for kind, control in found.items() if control}
-        assert answers == {kind: None if kind in lines else "too late" for kind in ControlKind}
+        assert answers == {kind: KEPT if kind in lines else VOID for kind in ControlKind}
         known = controls.find(taken)
         assert known is not None and known.answer is None
     archive.close()
