@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -17,7 +18,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     """
     try:
         if readonly:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            connection = sqlite3.connect(reading_uri(path), uri=True, isolation_level=None)
         else:
             connection = sqlite3.connect(path, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -40,6 +41,18 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     if version > len(STEPS):
         raise ArchiveError(f"{path} was written by a newer move37 (schema {version}): update move37")
     return connection
+
+
+def reading_uri(path: Path) -> str:
+    """How the file is opened for reading: on a read-only file system nobody writes, and nothing can be laid beside."""
+    pending = path.with_name(f"{path.name}-wal")
+    still = is_read_only(path.parent) and not (pending.exists() and pending.stat().st_size)
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether its file system is mounted so."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _is_damage(error: sqlite3.OperationalError) -> bool:

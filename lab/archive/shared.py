@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from move37.lab.archive.connection import reading_uri
 from move37.lab.archive.schema import upgrade
 from move37.lab.errors import ArchiveCorrupt, ArchiveError, ArchiveUnwritable
 
@@ -31,7 +32,7 @@ class SharedConnection:
         if not self.path.is_file():
             raise ArchiveError(f"no campaign has run in {home} yet: start one with `move37 run`")
         try:
-            uri = f"{self.path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}"
+            uri = reading_uri(self.path) if readonly else f"{self.path.absolute().as_uri()}?mode=rw"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             self._db.execute(f"PRAGMA busy_timeout = {BUSY}")

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.lab.archive import connection
 from move37.lab.archive.codec import decode, encode
+from move37.lab.archive.live import LiveReader
 from move37.lab.archive.message import Message, now
 from move37.lab.archive.store import FILE, Archive
 from move37.lab.errors import ArchiveBusy, ArchiveCorrupt, ArchiveError, UnknownExperiment
@@ -170,3 +172,13 @@ def test_an_experiment_record_survives_the_round_trip(tmp_path: Path) -> None:
 def test_reading_an_archive_needs_no_torch() -> None:
     code = "import sys, move37.lab.archive.store; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_archive_on_a_read_only_file_system_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite wants to lay two files beside it, and cannot: `list` and `show` of a home on such a disk were refused."""
+    a_home(tmp_path)[0].close()
+    there = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.setattr(connection, "is_read_only", lambda _: True)
+    with Archive.open(tmp_path, readonly=True) as reader, LiveReader(tmp_path) as live:
+        assert len(reader.campaigns()) == 1 and live.state(1) == {}
+        assert sorted(path.name for path in tmp_path.iterdir()) == there
