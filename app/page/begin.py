@@ -37,7 +37,7 @@ async def begin(hub: Hub, campaign: str) -> None:
         except BadInput as error:  # of move37.toml or the environment
             fragment(render("problem.html", text=bare(str(error))))
             return
-        fields = _fields(shown)
+        fields = _fields(shown, again=old is not None)
         for field in fields.values():
             field.props("outlined dense").classes("w-full")
         button = ui.button("Go on" if old else "Begin")
@@ -64,8 +64,9 @@ async def begin(hub: Hub, campaign: str) -> None:
         button.on_click(go)
 
 
-def _fields(shown: Mapping[str, str]) -> dict[str, Any]:
-    """One field for each thing that is shown, in the form's order."""
+def _fields(shown: Mapping[str, str], *, again: bool) -> dict[str, Any]:
+    """One field for each thing that is shown, in the form's order. `again`: of a campaign that goes on."""
+    limit = "all sessions together" if again else "empty: no limit"
     makers: dict[str, Callable[[str], Any]] = {
         "task": _field("Task", usage()),
         "model": _field("Model", "designer, openai:NAME, anthropic:NAME, ollama:NAME, local:NAME"),
@@ -74,10 +75,10 @@ def _fields(shown: Mapping[str, str]) -> dict[str, Any]:
         "corpus": _field("Your own text", "a file or folder on this machine; empty: the built-in one"),
         "preset": _choice("Preset", Preset),
         "seed": _field("Seed", "makes the search repeatable"),
-        "budget": _field("Candidates to try", "the preset's own"),
-        "max_time": _field("End after", "90s, 10m, 1h30m; empty: no limit of its own"),
-        "max_tokens": _field("End after tokens", "50k, 2m; empty: no limit"),
-        "max_cost": _field("End after US dollars", "2.50; empty: no limit"),
+        "budget": _field("Candidates to try", "all sessions together" if again else "empty: the preset's own"),
+        "max_time": _field("End after", f"90s, 10m, 1h30m; {limit if again else 'empty: as the preset plans'}"),
+        "max_tokens": _field("End after tokens", f"50k, 2m; {limit}"),
+        "max_cost": _field("End after US dollars", f"2.50; {limit}"),
         "approve": _choice("What waits for your word", Approve),
         "sandbox": _choice("Where code runs", Backend),
     }
