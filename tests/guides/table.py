@@ -84,6 +84,7 @@ LOOKS = (
     looks("move37 models get qwen2.5-coder-1.5b", "Apache-2.0", stdin="n\n", status=(0, 1, 130)),  # asked, and refused
     looks("move37 doctor", "a campaign can run here", marks=SLOW),
     looks("move37 sandbox status", "image", status=(0, 3)),  # 3 without a daemon or our image
+    looks("move37 sandbox clean", status=(0, 3)),  # of containers whose owner has ended; 3 without a daemon
     looks("move37 bench", "verdicts"),
     looks("move37 audit --log results.tsv", "kept"),
     looks("move37 compare --law", "law"),
@@ -106,6 +107,13 @@ WORKS = (
     Row(line="move37 exec untrusted.py", says="42"),
     Row(line="move37 exec untrusted.py --out results", says="42", leaves=("results/out.txt",)),
     Row(line="move37 run --task program:lab/tasks/examples/circles --budget 2", says="move37 report --open"),
+    Row(line="move37 bench verdicts", says="false", instead=(("verdicts", "verdicts --campaigns 2"),)),
+    Row(  # with a daemon it pulls an image from a registry; .ci/docker.sh builds without one
+        line="move37 sandbox build",
+        says="Docker",
+        status=(3,),
+        instead=(("move37", "DOCKER_HOST=unix:///nowhere/docker.sock move37"),),
+    ),
     refused(
         "move37 run --model researcher=anthropic:NAME,engineer=openai:NAME,default=local:qwen2.5-coder-1.5b", "API_KEY"
     ),
@@ -162,17 +170,14 @@ ELSEWHERE = {
     "pip install 'move37[page]'": "the package is on no registry yet; install.sh takes the extras from the checkout",
     "pip install 'move37[mcp]'": "likewise",
     "pip install 'move37[local]'": "likewise",
-    "move37 bench verdicts": "minutes of both cores, for the tables of docs/figures/verdicts.md",
-    "python -m benchmarks.verdicts": "the same",
+    "python -m benchmarks.verdicts": "`move37 bench verdicts`, typed above, starts it",
     "python -m benchmarks.card": "needs a GPU; tests/kernels run what it calls without one",
     "python -m tests.sandbox.attacks.report": "the table of the escape suite, whose programs CI runs one by one",
     "move37 exec --pip NAME": "needs a package registry; tests/app/test_packages.py types it over a folder of wheels",
-    "move37 sandbox build": "pulls an image from a registry; .ci/docker.sh builds without one",
     "move37 sandbox build --base debootstrap": DOCKER,
     "move37 sandbox build --base my-image:1": "needs an image of the reader's own",
     "move37 sandbox build --services": DOCKER,
     "move37 sandbox build --cuda": "needs a GPU",
-    "move37 sandbox clean": "removes containers of this machine; each start sweeps likewise (tests/sandbox/docker)",
     "docker compose up": "tests/sandbox/docker/test_compose.py, in CI",
     "docker run --rm --gpus all": "needs a GPU",
     "jq 'select(.event == \"sandbox_closed\")' HOME/logs/move37.jsonl": NOT_OURS,
