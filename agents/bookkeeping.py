@@ -8,7 +8,7 @@ from __future__ import annotations
 from move37.agents.approval import Doubt, Kind
 from move37.agents.budget import Expenses
 from move37.agents.context import CampaignContext
-from move37.agents.events import BudgetUpdated
+from move37.agents.events import BudgetUpdated, Notice
 from move37.agents.experiment_context import baselines_of
 from move37.lab.archive import sessions
 from move37.lab.errors import BadTask
@@ -64,10 +64,12 @@ def close(campaign: CampaignContext, ident: str, reason: str) -> None:
 
 
 def close_unfinished(campaign: CampaignContext, reason: str) -> None:
-    """Close every experiment that is still running, for `reason`."""
+    """Close every experiment that is still running, for `reason`, and say so."""
     for e in campaign.archive.experiments(campaign.record.id):
         if e.status is ExperimentStatus.RUNNING:
             close(campaign, e.id, reason)
+    text = f"{reason[:1].upper()}{reason[1:]}: what ran is not finished; `move37 resume` goes on when it gets more."
+    campaign.on_event(Notice(text=text))
 
 
 def reopen_unfinished(campaign: CampaignContext) -> set[int]:

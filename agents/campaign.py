@@ -91,7 +91,8 @@ class _Campaign:
                 main.result()
                 return CampaignResult(status="finished", reason=self._limit() or "the budget is spent")
         except BudgetSpent as error:
-            return self._spent(str(error))
+            bookkeeping.close_unfinished(campaign, str(error))
+            return CampaignResult(status="finished", reason=str(error))
         finally:
             for task in (main, *watchers):
                 task.cancel()
@@ -100,12 +101,8 @@ class _Campaign:
             self._store_directions()
         if campaign.inbox.stopped:
             return CampaignResult(status="stopped", reason="the user stopped it; `move37 resume` goes on")
-        return self._spent(self._limit() or "a limit is reached")
-
-    def _spent(self, reason: str) -> CampaignResult:
-        bookkeeping.close_unfinished(self._context, reason)
-        text = f"{reason[:1].upper()}{reason[1:]}: what ran is not finished; `move37 resume` goes on when it gets more."
-        self._context.on_event(Notice(text=text))
+        reason = self._limit() or "a limit is reached"
+        bookkeeping.close_unfinished(campaign, reason)
         return CampaignResult(status="finished", reason=reason)
 
     async def _whole(self) -> None:
@@ -141,8 +138,7 @@ class _Campaign:
         if extend(self._context):
             self._granted.set()
             self._hurried = False
-            if not self._limit():
-                self._walked -= bookkeeping.reopen_unfinished(self._context)
+            self._walked -= set() if self._limit() else bookkeeping.reopen_unfinished(self._context)
             bookkeeping.tell_budget(self._context, self._phase)
 
     async def _generation(self, numbers: Sequence[int]) -> list[str]:

@@ -263,7 +263,8 @@ async def test_in_whatever_order_verdicts_and_claims_come_each_spends_an_error_o
             for ident, kind in order:
                 ctx, step = open_experiment(context, archive.experiment(ident), lambda: "")
                 if kind == "verdict":
-                    judged = await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, ())
+                    seeds = [m.seed for m in archive.experiment(ident).measurements]
+                    judged = await step("verdict:fresh", VerdictResult, execution.judge_fresh, ctx, rivals, seeds, ())
                     assert judged.verdict is not None
                     spent.append(judged.verdict.confirmation)
                 else:

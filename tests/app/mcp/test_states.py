@@ -180,8 +180,8 @@ async def test_a_user_is_asked_the_agent_is_told_so_and_their_word_counts(tmp_pa
                 assert ("vetoed by the user: seen before" in waited["reason"]) is (kind is ControlKind.VETO)
                 await agent("analyse", experiment=ident, **LESSON)
         assert await agent.lab.until(lambda: agent.lab.ended or agent.lab.trouble, 60)
-    told = heard.read_text()
-    assert told.count("waits for your word (hypothesis)") == 2 and "finished" in told
+    notices = heard.read_text()
+    assert notices.count("waits for your word (hypothesis)") == 2 and "finished" in notices
 
 
 async def test_an_agent_alone_is_held_up_for_one_timeout_and_not_for_each(tmp_path: Path) -> None:
