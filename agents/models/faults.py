@@ -19,6 +19,7 @@ from move37.agents.models.waits import retry_after
 from move37.agents.models.wire import Exchange, is_overflow
 
 OUTAGE = (408, 425, 429, 498, 502, 503, 504, 521, 522, 523, 524, 529)
+GAVE_UP = (408, 502, 504, 524)  # of those: a gateway's patience, or a server that fell over what it was asked
 HICCUP = (409, 421, 423, 499)
 REFUSED = {
     301: "the address has moved: check --base-url",
@@ -47,6 +48,7 @@ _BY_WORDS = (  # what some servers answer with 400, 403, 422 or 429
     ),
 )
 _LOST = {"APIConnectionError", "TransportError", "ConnectError", "ConnectionError", "ReadError", "RemoteProtocolError"}
+_CUT = {"ReadError", "RemoteProtocolError", "WriteError"}  # a connection that stood
 _SLOW = {"APITimeoutError", "TimeoutError", "TimeoutException"}
 _ALONE_TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.I)  # for a minute's tokens: never passes
 _QUOTA = re.compile(r"exceeded your current quota|credit balance|billing", re.I)
@@ -70,6 +72,7 @@ class Fault:
     status: int  # 0: no answer
     words: str  # one line: the server's own where it said any
     after: float | None = None  # seconds that the server asked us to wait
+    its_own: bool = False  # of an outage: it may be this request that a server or its gateway cannot bear
 
 
 def diagnose(error: Exception, seen: Exchange) -> Fault:
@@ -80,11 +83,12 @@ def diagnose(error: Exception, seen: Exchange) -> Fault:
         status and is_overflow(words) and (status not in (*OUTAGE, *REFUSED) or _ALONE_TOO_LARGE.search(words))
     ):
         return Fault(kind=Kind.OVERFLOW, status=status, words=words)
-    return Fault(kind=_kind(error, status, words, after), status=status, words=words, after=after)
-
-
-def _kind(error: Exception, status: int, words: str, after: float | None) -> Kind:
     names = {kind.__name__ for one in _causes(error) for kind in type(one).__mro__}
+    its_own = status in GAVE_UP or (not status and bool(names & _CUT))
+    return Fault(kind=_kind(names, status, words, after), status=status, words=words, after=after, its_own=its_own)
+
+
+def _kind(names: set[str], status: int, words: str, after: float | None) -> Kind:
     if _final(status, words, after) is not None:
         return Kind.REFUSED
     if status in OUTAGE:

@@ -173,15 +173,23 @@ class StructuredOutputClient(ClientWrapper):
             except Exception as error:
                 fault = diagnose(error, seen)
                 log.warning("model_call_failed", model=self.signature, kind=fault.kind.value, why=fault.words[:300])
+                if (
+                    fault.kind is Kind.OUTAGE
+                    and fault.its_own
+                    and tries.outages >= policy.hiccups
+                    and messages is not SMALL
+                ):
+                    fault, tries.hiccups = replace(fault, kind=Kind.HICCUP), policy.hiccups  # is it well otherwise?
                 if fault.kind is Kind.OVERFLOW and tries.shrinks < policy.shrinks:
                     messages = self._smaller(messages, fault, tries)
-                elif (fault.kind is Kind.OUTAGE and not self._too_long_away(policy)) or (
+                elif (fault.kind is Kind.OUTAGE and not self._too_long_away(policy, fault)) or (
                     fault.kind is Kind.REFUSED and self._may_be_lifted(policy, tries)
                 ):
                     await self._wait(fault, tries, policy)
                 elif fault.kind is Kind.HICCUP and tries.hiccups < policy.hiccups:
                     tries.hiccups += 1
-                    await self._sleep(pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0))
+                    seconds = pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0)
+                    await self._sleep(min(seconds, policy.longest_pause))  # whatever it asks for: nobody is told of it
                 elif fault.kind is Kind.HICCUP and messages is not SMALL and not tries.serves_others:
                     tries.serves_others = await self._serves_others()
                     if not tries.serves_others:  # else it is asked once more: the trouble may have ended just now
@@ -257,10 +265,14 @@ class StructuredOutputClient(ClientWrapper):
             )
         await self._sleep(seconds)
 
-    def _too_long_away(self, policy: RetryPolicy) -> bool:
-        if policy.outage_seconds is None or self._away_since is None:
+    def _too_long_away(self, policy: RetryPolicy, fault: Fault) -> bool:
+        """Whether an outage has lasted too long, or will by what the server says."""
+        if policy.outage_seconds is None:
             return False
-        return time.monotonic() - self._away_since >= policy.outage_seconds
+        away = 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        if fault.after is not None and away + fault.after > policy.outage_seconds:
+            return True
+        return self._away_since is not None and away >= policy.outage_seconds
 
     def _may_be_lifted(self, policy: RetryPolicy, tries: _Tries) -> bool:
         """Whether a refusal may be the provider's mistake: this key and this name have worked, not long ago."""

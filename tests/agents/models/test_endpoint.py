@@ -204,6 +204,54 @@ async def test_a_server_that_fails_at_one_request_and_serves_others_loses_that_c
     assert opened.told == []
 
 
+GAVE_UP: dict[str, tuple[Any, ...]] = {
+    **{str(status): (status, {"error": "upstream timed out"}) for status in (408, 502, 504, 524)},
+    "hung up": (0, b""),
+    "hung up in the middle": (200, b'{"choices": [', {"content-length": "9000"}),
+}
+
+
+@pytest.mark.parametrize("fault", GAVE_UP.values(), ids=GAVE_UP.keys())
+async def test_a_request_that_a_gateway_gives_up_while_others_pass_is_lost_alone(fault: tuple[Any, ...]) -> None:
+    """A long answer behind a short patience, a prompt at which the server falls over: no outage."""
+
+    def server(request: dict[str, Any]) -> tuple[Any, ...]:
+        return fault if "A longer memory?" in request["messages"][-1]["content"] else (200, GOOD)
+
+    with deciding(server) as (url, requests):
+        opened = Opened(url)
+        with pytest.raises(ModelReplyInvalid, match="failed at this request"):
+            await opened.ask()
+        other: list[LLMMessage] = [UserMessage(content="A shorter one?", source="Lab")]
+        assert (await opened.ask(other)).ground == "novelty"
+    assert sum(small(r) for r in requests) == 1 and sum(opened.pauses) < 60
+
+
+@pytest.mark.parametrize("fault", GAVE_UP.values(), ids=GAVE_UP.keys())
+async def test_a_gateway_without_its_server_is_waited_for(fault: tuple[Any, ...]) -> None:
+    with answering(*[fault] * 30, (200, GOOD)) as (url, _):
+        opened = Opened(url)
+        assert (await opened.ask()).ground == "novelty"
+    assert len(opened.waits) == 1 and "asked again" in opened.waits[0]
+    with answering(*[fault] * 9, (200, GOOD)) as (url, _):
+        await Opened(url).client.trial()
+
+
+async def test_nobody_waits_longer_for_a_trial_than_they_would() -> None:
+    with answering((429, refusal("slow down"), {"retry-after": "86400"})) as (url, _):
+        opened = Opened(url)
+        with pytest.raises(ModelUnavailable, match="slow down"):
+            await opened.client.trial()
+    assert opened.pauses == []
+
+
+async def test_a_server_that_failed_is_not_left_for_a_day() -> None:
+    with answering((500, refusal("CUDA error"), {"retry-after": "86400"}), (200, GOOD)) as (url, _):
+        opened = Opened(url)
+        await opened.ask()
+    assert opened.pauses == [120.0]
+
+
 async def test_a_server_that_fails_at_everything_for_an_hour_is_waited_out() -> None:
     failing = [(500, {"error": "CUDA error"})] * 60
     with answering(*failing, (200, GOOD)) as (url, requests):
