@@ -140,7 +140,14 @@ def _answer(text: str, form: type[BaseModel]) -> tuple[str, bool]:
     def found(pattern: re.Pattern[str], start: int) -> list[re.Match[str]]:
         return [m for m in pattern.finditer(text, start) if not any(a < m.start() < b for a, b in inside)]
 
-    ends = found(_END_OF_THINKING, 0)
+    ends, begins = found(_END_OF_THINKING, 0), found(_THINKING, 0)
+    while ends and not text[ends[-1].end() :].strip():  # it thought about its answer once it had given it
+        before = ends[-2].end() if len(ends) > 1 else 0
+        begun = next((m.start() for m in begins if before <= m.start() < ends[-1].start()), None)
+        if begun is None:
+            break
+        text = text[:begun]
+        ends.pop()
     start = ends[-1].end() if ends else 0
     opened = next(iter(found(_THINKING, start)), None)
     if opened and (announced := found(_ANSWER, opened.end())):  # its thinking has no end but this

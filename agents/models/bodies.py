@@ -121,7 +121,7 @@ def _said(data: Any) -> list[str]:
                 return _said(json.loads(inner))
             except ValueError:
                 pass
-        return [inner]
+        return [inner] if inner else []
     if isinstance(data, bool) or data is None:
         return []
     if isinstance(data, int | float):
@@ -158,7 +158,7 @@ def _failure(data: Mapping[str, Any], found: Completion | None) -> EndpointAnswe
     error = data.get("error") or data.get("errors")
     if data.get("type") == "error" or data.get("object") == "error":
         error = error or data
-    if found is not None and found.text.strip() and not _states_one(error):
+    if found is not None and (found.text.strip() or found.calls) and not _states_one(error):
         return None
     if found is None and not error and "choices" not in data:
         error = data if words_of(data) else None

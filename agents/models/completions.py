@@ -18,6 +18,7 @@ from move37.agents.models.streams import mappings
 DEEPEST = 4  # wrappers around wrappers
 _WRAPPERS = ("data", "result", "response", "body", "output", "completion", "message")
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "thoughts")
+_NO_THOUGHTS = ("tool_use", "tool_call", "image", "image_url", "refusal")  # parts of a content
 _THOUGHT_PARTS = ("reasoning_details", "thinking_blocks")
 _CUT = ("length", "max_tokens", "max_output_tokens", "model_length", "num_predict", "limit", "incomplete")
 _WITHHELD = (
@@ -112,7 +113,7 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
     if isinstance(message.get("function_call"), Mapping):
         called.append({"function": message["function_call"]})
     text = _text(content) or _text(message.get("parsed")) or (message.get("refusal") or "")
-    thoughts = [_thought(message.get(key)) for key in (*_THOUGHTS, *_THOUGHT_PARTS)]
+    thoughts = [_thought(message.get(key)) for key in (*_THOUGHTS, *_THOUGHT_PARTS)] + [_thoughts_among(content)]
     reason = choice.get("finish_reason")
     return Completion(
         text=text if isinstance(text, str) else "",
@@ -163,8 +164,14 @@ def _thought(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_thought(item) for item in value)
     if isinstance(value, Mapping):
-        return next((value[k] for k in ("text", "content", "thinking", "summary") if isinstance(value.get(k), str)), "")
+        inside = (_thought(value.get(key)) for key in ("text", "content", "summary", *_THOUGHTS))
+        return next((one for one in inside if one), "")
     return ""
+
+
+def _thoughts_among(content: Any) -> str:
+    """Of the parts of a content those that are no words of the answer."""
+    return _thought([part for part in mappings(content) if not _part(part) and part.get("type") not in _NO_THOUGHTS])
 
 
 def _finish(reason: Any, *, refused: bool) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 from move37.agents.models.lenient import read
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _BLANK = re.compile(r"\s*")  # matches everywhere
 MOST_UNPACKED = 64 << 20  # bytes
+DEEPEST = 100  # values in values
 MOST_BEFORE = 2_000  # characters before a JSON text: comments that keep a connection alive, a guard against scripts
 
 
@@ -26,7 +26,9 @@ def decoded(body: bytes, content_type: str) -> str:
         except (OSError, EOFError, zlib.error):
             return ""
     named = re.search(r"charset=[\"']?([\w.-]+)", content_type)
-    encoding = next((name for mark, name in _BOMS if body.startswith(mark)), named[1] if named else "utf-8")
+    encoding: str = json.detect_encoding(body)  # by its mark, or by where its zeros stand
+    if encoding == "utf-8" and named:
+        encoding = named[1]
     try:
         text = body.decode(encoding, errors="replace")
     except LookupError:
@@ -54,9 +56,20 @@ def data_in(text: str) -> Any:
         if not values:
             raise
         data = values if len(values) > 1 else values[0]
+    if _nests(data):
+        raise ValueError("nested too deeply")
     if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
         return data_in(data)
     return _joined(data) if isinstance(data, list) and data else data
+
+
+def _nests(data: Any) -> bool:
+    """Deeper than any answer does, and than whoever walks through it can go."""
+    layer = [data]
+    for _ in range(DEEPEST):
+        holders = (one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list))
+        layer = [value for holder in holders for value in holder]
+    return bool(layer)
 
 
 def _joined(values: list[Any]) -> Any:
@@ -69,11 +82,52 @@ def _joined(values: list[Any]) -> Any:
             raise ValueError("a stream that broke off")
         return failed or whole
     objects = [v for v in values if isinstance(v, Mapping)]
-    parts = [v for v in objects if isinstance(v.get("message"), Mapping) and "done" in v]
-    if len(parts) > 1:  # Ollama's stream
-        text = "".join(str(part["message"].get("content") or "") for part in parts)
-        return dict(parts[-1]) | {"message": {"role": "assistant", "content": text}}
-    return objects[0] if objects else values
+    parts = [v for v in objects if isinstance(v.get("message", v.get("response")), Mapping | str) and "done" in v]
+    if len(parts) > 1:  # Ollama's stream, of a chat or of a text
+        said = [
+            v["message"] if isinstance(v.get("message"), Mapping) else {"content": v.get("response")} for v in parts
+        ]
+        message: dict[str, Any] = {key: _glued(said, key) for key in ("content", "thinking")}
+        message["tool_calls"] = [call for one in said for call in mappings(one.get("tool_calls"))]
+        return {k: v for k, v in parts[-1].items() if k != "response"} | {"message": message}
+    kinds = {str(v.get("type")): v for v in objects}
+    if failed := next((v for v in objects if v.get("error")), None) if len(kinds) > 1 else None:
+        return failed
+    if "content_block_delta" in kinds:
+        return _anthropic(objects, kinds)
+    finished = (kinds[f"response.{end}"] for end in ("completed", "incomplete") if f"response.{end}" in kinds)
+    return next(finished, objects[0]) if objects else values
+
+
+def _glued(said: Sequence[Mapping[str, Any]], key: str) -> str:
+    return "".join(one[key] for one in said if isinstance(one.get(key), str))
+
+
+def _anthropic(events: Sequence[Mapping[str, Any]], kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A message out of its events. Raises `ValueError` where it broke off."""
+    blocks: dict[str, dict[str, Any]] = {}
+    for event in events:
+        index, delta, begun = str(event.get("index")), event.get("delta"), event.get("content_block")
+        if isinstance(begun, Mapping):
+            blocks[index] = dict(begun)
+        if isinstance(delta, Mapping) and "index" in event:
+            block = blocks.setdefault(index, {"type": "text"})
+            for key, of in (("text", "text"), ("thinking", "thinking"), ("partial_json", "input")):
+                if isinstance(piece := delta.get(key), str):
+                    block[of] = (block[of] if isinstance(block.get(of), str) else "") + piece
+    if "message_stop" not in kinds:
+        raise ValueError("a stream that broke off")
+    usage = [
+        part for v in events for part in (v.get("usage"), _of(v, "message").get("usage")) if isinstance(part, Mapping)
+    ]
+    counts = {key: value for part in usage for key, value in part.items()}
+    stop = _of(kinds.get("message_delta", {}), "delta").get("stop_reason")
+    return {"type": "message", "content": list(blocks.values()), "stop_reason": stop, "usage": counts}
+
+
+def _of(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = value.get(key)
+    return inner if isinstance(inner, Mapping) else {}
 
 
 def _is_chunk(value: Mapping[str, Any]) -> bool:

@@ -39,6 +39,9 @@ MENDED = {
     "a thought": f"<think>{FIRST}</think>\n{GOOD}",
     "a thought without its beginning": f"{FIRST}\n</think>\n{GOOD}",
     "two thoughts": f"<think>{FIRST}</think> hm <think>{FIRST}</think>{GOOD}",
+    "a thought behind the answer": f"{GOOD}<think>was that right? {FIRST}</think>",
+    "thoughts on both sides": f"<think>{FIRST}</think>{GOOD}\n<think>good</think> <think>{FIRST}</think>\n",
+    "a thought in a thought": f"<think>a <think>{FIRST}</think> b</think>{GOOD}",
     "a thought in brackets": f"[THINK]{FIRST}[/THINK]{GOOD}",
     "channels": f"<|channel|>analysis<|message|>{FIRST}<|end|><|start|>assistant<|channel|>final<|message|>{GOOD}",
     "a correction": f"```json\n{FIRST}\n```\nWait, it was tried.\n```json\n{GOOD}\n```",
@@ -145,6 +148,9 @@ FILE = 'import torch\n\n\nclass Mixer(torch.nn.Module):\n    """A "mixer"."""\n\
         f"```python\n{FILE}",
         f"```python\r\n{FILE}```".replace("\n", "\r\n").replace("\r\r", "\r"),
         f"1. File:\n\n   ```python\n{textwrap.indent(FILE, '   ')}   ```",
+        f"```markdown\nHere it is:\n```python\n{FILE}```\nIt is causal.\n```",
+        f"````md\nHere it is:\n```python\n{FILE}```\n````",
+        f"````text\n~~~python\n{FILE}~~~\n````",
         f"```python\n{FILE}```\nUse it:\n```python\nMixer()\n```\nInstall:\n```bash\npip install torch\n```",
         json.dumps({"source": f"```python\n{FILE}```"}),
         json.dumps({"source": f"Here it is:\n```python\n{FILE}```\nIt is causal."}),
@@ -164,6 +170,15 @@ def test_a_file_is_the_source_however_it_is_handed_over(text: str) -> None:
     reply, problem = validated(text, Code)
     assert isinstance(reply, Code), problem
     assert reply.source.strip() == FILE.strip()
+
+
+@pytest.mark.parametrize("indent", ["", "    "])
+@pytest.mark.parametrize("mark", ["```", "~~~"])
+def test_a_fence_in_a_string_of_a_file_does_not_end_it(mark: str, indent: str) -> None:
+    file = f'class Mixer:\n    """As in\n\n{indent}{mark}\n{indent}Mixer()\n{indent}{mark}\n    """\n'
+    for text in (f"{mark}python\n{file}{mark}\nand so on", json.dumps({"source": f"Here:\n{mark}py\n{file}{mark}"})):
+        reply, problem = validated(text, Code)
+        assert isinstance(reply, Code) and reply.source == file, problem
 
 
 def test_a_file_that_was_cut_off_is_none() -> None:

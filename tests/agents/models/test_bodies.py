@@ -72,6 +72,11 @@ def test_many_values_in_one_body_are_read_in_one_walk() -> None:
 
 ENCODED: dict[str, tuple[bytes, str]] = {
     "a mark of its order": (b"\xef\xbb\xbf" + WHOLE, "application/json"),
+    **{
+        f"{code} without a mark": (json.dumps(completion(GOOD)).encode(code), "application/json")
+        for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    },
+    "UTF-32": (json.dumps(completion(GOOD)).encode("utf-32"), "application/json"),
     "UTF-16": (json.dumps(completion(GOOD)).encode("utf-16"), "application/json"),
     "Latin-1": (json.dumps(completion(GOOD), ensure_ascii=False).encode("latin-1"), "text/json; charset=iso-8859-1"),
     "an unknown charset": (WHOLE, "application/json; charset=klingon"),
@@ -95,6 +100,45 @@ ENCODED: dict[str, tuple[bytes, str]] = {
     "a stream of one whole": (events(completion(GOOD)), "text/event-stream"),
     "lines of chunks": (b"\n".join(json.dumps(c).encode() for c in CHUNKS), "application/x-ndjson"),
     "a list of chunks": (json.dumps(CHUNKS).encode(), "application/json"),
+    "Anthropic's stream": (
+        b"".join(
+            b"event: x\ndata: " + json.dumps(event).encode() + b"\n\n"
+            for event in (
+                {"type": "message_start", "message": {"content": [], "usage": {"input_tokens": 5}}},
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "{}"}},
+                {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+                {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": GOOD[:HALF]}},
+                {"type": "ping"},
+                {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": GOOD[HALF:]}},
+                {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
+                {"type": "message_stop"},
+            )
+        ),
+        "text/event-stream",
+    ),
+    "the stream of OpenAI's responses": (
+        events(
+            {"type": "response.created", "response": {"output": []}},
+            {"type": "response.output_text.delta", "delta": GOOD},
+            {
+                "type": "response.completed",
+                "response": {"output": [{"type": "message", "content": [{"type": "output_text", "text": GOOD}]}]},
+            },
+            end="",
+        ),
+        "text/event-stream",
+    ),
+    "Ollama's lines of a text": (
+        b"\n".join(json.dumps({"response": c, "done": c == "}"}).encode() for c in (GOOD[:-1], "}")),
+        "application/x-ndjson",
+    ),
+    "Ollama's lines of a thought": (
+        b"\n".join(
+            json.dumps({"message": {"content": "", "thinking": c}, "done": c == "}"}).encode() for c in (GOOD[:-1], "}")
+        ),
+        "application/x-ndjson",
+    ),
     "Ollama's lines": (
         b"\n".join(json.dumps({"message": {"content": c}, "done": c == "}"}).encode() for c in (GOOD[:-1], "}")),
         "application/x-ndjson",
@@ -158,6 +202,19 @@ SHAPES: dict[str, Any] = {
     },
     "thoughts in details": message(content="", reasoning_details=[{"type": "reasoning.text", "text": GOOD}]),
     "thoughts in blocks": message(content="", thinking_blocks=[{"type": "thinking", "thinking": GOOD}]),
+    **{
+        f"an answer in a part of {part.get('type')}": message(content=[part])
+        for part in (
+            {"type": "thinking", "thinking": GOOD},
+            {"type": "thinking", "thinking": [{"type": "text", "text": GOOD}]},
+            {"type": "reasoning", "text": GOOD},
+            {"type": "reasoning.summary", "summary": [{"type": "summary_text", "text": GOOD}]},
+            {"text": GOOD, "thought": True},
+        )
+    },
+    "a draft in such a part": message(
+        content=[{"type": "thinking", "thinking": [{"type": "text", "text": "{}"}]}, {"type": "text", "text": GOOD}]
+    ),
     "a thought in an object": message(content="", reasoning={"content": GOOD}),
     "a draft in thoughts": message(content=GOOD, reasoning_content='{"accept": true}'),
     "arguments as an object": message(
@@ -210,6 +267,27 @@ def test_a_call_that_was_offered_is_one_wherever_it_stands(fields: dict[str, Any
     assert data["choices"][0]["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [None, "", "ok", {"code": "", "message": ""}, {"code": 0, "message": ""}, {"code": None, "message": None}, {}, []],
+)
+def test_calls_beside_an_error_that_is_none_are_the_answer(error: Any) -> None:
+    data = message(content=None, **CALLED["OpenAI's"]) | {"error": error}
+    answer = read(200, "", json.dumps(data).encode(), proven=True, tools=["recall"])
+    assert answer.ok and answer.data["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+@pytest.mark.parametrize(
+    "around", ['{"error":%s}', '{"message":%s}', "[%s]", '{"choices":[{"message":{"reasoning_details":%s}}]}']
+)
+@pytest.mark.parametrize("times", [150, 300, 900, 100_000])
+def test_what_nests_deeper_than_any_answer_breaks_nobody(status: int, around: str, times: int) -> None:
+    before, _, behind = around.partition("%s")
+    answer = read(status, "", (before * times + '"x"' + behind * times).encode(), proven=True)
+    assert not answer.ok and answer.status == (status if status >= 300 else 502)
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "ollama"])
 def test_a_call_of_what_was_not_offered_reaches_who_can_answer_it_beside_the_others(dialect: Dialect) -> None:
     calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("recall", "browse")]
@@ -255,6 +333,18 @@ def test_prompt_tokens_and_those_of_them_that_were_cached_are_read_in_any_spelli
 BROKEN: dict[str, tuple[bytes, int]] = {
     "cut off": (WHOLE[:90], 502),
     "a stream that broke off": (events(*CHUNKS[:2], end=""), 502),
+    "a stream of Anthropic's that broke off": (
+        events({"type": "content_block_delta", "index": 0, "delta": {"text": GOOD}}, end=""),
+        502,
+    ),
+    "an error in a stream of Anthropic's": (
+        events(
+            {"type": "content_block_delta", "index": 0, "delta": {"text": "{"}},
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+            end="",
+        ),
+        529,
+    ),
     "an error in a stream": (events(CHUNKS[0], {"error": {"message": "overloaded", "code": 529}}), 529),
     "an error in a choice": (
         json.dumps({"choices": [{"error": {"code": 502, "message": "gone"}, "message": {"content": ""}}]}).encode(),
