@@ -25,6 +25,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from numbers import Number
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,7 +113,8 @@ def metrics(answer: Any) -> dict[str, float]:
     if isinstance(answer, str) and answer.lstrip().startswith("{"):
         with contextlib.suppress(ValueError, RecursionError):
             answer = json.loads(answer)
-    if isinstance(answer, (int, float)) or getattr(answer, "shape", None) == ():
+    shape = getattr(answer, "shape", None)
+    if isinstance(answer, Number) or (isinstance(shape, tuple) and set(shape) <= {1} and hasattr(answer, "item")):
         answer = {SCORE: answer}
     found = _fields(answer)
     if found is not None and SCORE not in found:

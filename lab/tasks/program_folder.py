@@ -27,7 +27,7 @@ LIMIT = "WALL_SECONDS"  # an evaluator that needs more time than the default ass
 WALL_SECONDS = 60.0  # of one job; ends everything that it started
 LONGEST_SECONDS = 86_400.0
 _COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
-_REGION = re.compile(rf"^[ \t]*{START}[^\n]*\n(.*?)^[ \t]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
+_REGION = re.compile(rf"^[ \t\f]*{START}[^\n]*\n(.*?)^[ \t\f]*{END}[^\n]*$", re.MULTILINE | re.DOTALL)
 
 CONTRACT = """\
 A candidate is the complete text of the program below, changed only between the lines `{start}` and `{end}`.
@@ -86,13 +86,16 @@ def text_of(files: Mapping[str, bytes], name: str, folder: Path) -> str:
     Raises `BadTask` where it is not text in the encoding that it declares, or UTF-8.
     """
     try:
-        return decoded(files[name])
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        text = decoded(files[name])
+    except (SyntaxError, UnicodeError, LookupError) as error:
         raise BadTask(f"{folder / name} is not text in the encoding that it declares, or UTF-8") from error
+    if "\0" in text:
+        raise BadTask(f"{folder / name} has NUL bytes: it looks like UTF-16 or UTF-32; convert it to UTF-8")
+    return text
 
 
 def decoded(data: bytes) -> str:
-    """Python source as text, lines ended by newlines. Raises `SyntaxError`, `UnicodeDecodeError` or `LookupError`."""
+    """Python source as text, lines ended by newlines. Raises `SyntaxError`, `UnicodeError` or `LookupError`."""
     plain = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     encoding, _ = tokenize.detect_encoding(io.BytesIO(plain).readline)
     return plain.decode(encoding)
@@ -132,9 +135,9 @@ def environment_of(tree: ast.Module, path: Path) -> dict[str, str]:
         return {}
     try:
         value = ast.literal_eval(given)
-    except ValueError:
+    except (ValueError, TypeError, MemoryError, RecursionError):
         value = None
-    if not isinstance(value, dict) or not all(_is_variable(n) and type(v) is str for n, v in value.items()):
+    if not isinstance(value, dict) or not all(_is_variable(n) and _is_value(v) for n, v in value.items()):
         raise BadTask(f"{path}: write {ENVIRONMENT} as a dict of names and strings; MOVE37_ and LD_ names are ours")
     return value
 
@@ -154,6 +157,11 @@ def _is_variable(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier() and not name.startswith(("MOVE37_", "LD_", "PYTHON"))
 
 
+def _is_value(value: object) -> bool:
+    """Whether a variable can have it: text without the sign that ends one, and without half characters."""
+    return isinstance(value, str) and not any(c == "\0" or 0xD800 <= ord(c) < 0xE000 for c in value)
+
+
 def outside_regions(source: str) -> list[str]:
     """The text outside the regions, markers included, one piece before, between and after them."""
     text = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -165,19 +173,20 @@ def outside_regions(source: str) -> list[str]:
 
 
 def top_level_names(tree: ast.Module) -> set[str]:
-    """Names that a module's top level may bind, within `if`, `try` and `with` too; "*" for a star import."""
-    names: set[str] = set()
-    nodes = list(tree.body)
-    for node in nodes:
-        for inner in ("body", "orelse", "finalbody", "handlers"):
-            if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While | ast.ExceptHandler):
-                nodes += getattr(node, inner, [])
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+    """Names that a module's top level may bind, by whatever statement, or a function of it as `global`; "*" for a star
+    import."""
+    names = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)  # what stands inside is its own
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {a.asname or a.name for a in node.names}
-        elif isinstance(node, ast.Assign):
-            names |= {n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            names.add(node.target.id)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            names.add(node.name)
+        waiting += ast.iter_child_nodes(node)
     return names

@@ -10,12 +10,15 @@ import shutil
 import sys
 from collections import UserDict
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -405,7 +408,15 @@ def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: obj
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 0\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_text("WALL_SECONDS = 'long'\n" + TWO), "WALL_SECONDS as a number"),
         (lambda f: (f / "evaluator.py").write_bytes(b"\xff\xfe\x00"), "not text in the encoding"),
-        (lambda f: (f / "evaluator.py").write_text("ENVIRONMENT = 3\n" + TWO), "a dict of names"),
+        *(
+            (lambda f, name=name, code=code: (f / name).write_bytes(PROGRAM.encode(code)), "looks like UTF-16")
+            for name in ("initial_program.py", "evaluator.py")
+            for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+        ),
+        *(
+            (lambda f, said=said: (f / "evaluator.py").write_text(f"ENVIRONMENT = {said}\n{TWO}"), "a dict of names")
+            for said in ("3", "{[1]: 'x'}", "{{}: 'x'}", r"{'A': '\0'}", r"{'A': '\ud800'}", "{'A': b'x'}", "{**{}}")
+        ),
         (lambda f: (f / "evaluator.py").write_text("ENVIRONMENT = {'LD_PRELOAD': 'x'}\n" + TWO), "a dict of names"),
         (lambda f: (f / "two\nlines.txt").write_text("x"), "control characters"),
         (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
@@ -451,6 +462,8 @@ def test_an_unknown_task_and_a_missing_folder_are_named(tmp_path: Path) -> None:
 def test_a_folder_may_have_several_regions() -> None:
     two = f"a = 1\n{START}\nb = 2\n{END}\nc = 3\n    {START} of the second\nd\n    {END}\n"
     assert [p.strip().splitlines()[0] for p in outside_regions(two)] == ["a = 1", END, END]
+    paged = "\f".join(two.splitlines(keepends=True))
+    assert len(outside_regions(paged)) == 3
 
 
 plain = st.recursive(
@@ -478,7 +491,13 @@ def test_arrays_cross_bit_for_bit_and_objects_do_not() -> None:
         encode({"__ndarray__": "what stands for an array"})
 
 
-@pytest.mark.parametrize("answer", [2, 2.0, np.float32(2.0), np.array(2.0)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        2, 2.0, np.float32(2.0), np.int64(2), np.array(2.0), np.array([2.0]), np.array([[2]]), Decimal(2), Fraction(2),
+        torch.tensor(2.0, requires_grad=True), torch.tensor([2]),
+    ],
+)  # fmt: skip
 def test_a_number_alone_is_the_score(answer: Any) -> None:
     assert metrics(answer) == {"combined_score": 2.0}
 
