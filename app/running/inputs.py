@@ -7,7 +7,7 @@ import select
 import stat
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from move37.app.exits import BadInput
@@ -27,11 +27,14 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
     """
     files: dict[str, bytes] = {}
     places: dict[Path, str] = {}
+    origins: dict[str, Path] = {}
     total = 0
     for name in given:
         for source, target in _below(name):
             if problem := fault(target):
                 raise BadInput(f"--in {name}: {problem}; rename the file, or leave it out")
+            if origins.setdefault(target, source.resolve()) != source.resolve():
+                raise BadInput(f"--in {name}: another file is called {target} there: rename one of them")
             total += source.stat().st_size
             if total > MAX_INPUT_BYTES:
                 raise BadInput(f"--in {name}: more than {MAX_INPUT_BYTES // MIB} MiB; give only what the program reads")
@@ -50,6 +53,8 @@ def gather_input(file: str, given: list[str]) -> tuple[str, dict[str, bytes]]:
     if path.name in files:
         raise BadInput(f"--in brings another file called {path.name}: rename one of them")
     files[path.name] = _read(path)
+    if taken := {parent.as_posix() for name in files for parent in PurePosixPath(name).parents} & files.keys():
+        raise BadInput(f"{min(taken)} is a file, and a folder of --in is called so too: rename one of them")
     # A program is never taken for an option of the interpreter.
     return (f"./{path.name}" if path.name.startswith("-") else path.name), files
 

@@ -116,6 +116,21 @@ def test_a_file_inside_a_given_folder_runs_at_its_place(tmp_path: Path, monkeypa
         gather_input("main.py", ["pack/"])
 
 
+@pytest.mark.parametrize(
+    "given", [["a/util.py", "b/util.py"], ["a/", "b/"], ["a/util.py", "c/"], ["c/", "a/util.py"], ["d/"]]
+)
+def test_two_files_of_one_name_are_told_before_anything_starts(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/util.py", "b/util.py", "c/util.py/x", "d/main.py/x", "main.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(name)
+    with pytest.raises(BadInput, match="rename one of them"):
+        gather_input("main.py", given)
+    assert gather_input("main.py", ["a/util.py", "a/", "a"])[1].keys() == {"main.py", "util.py", "a/util.py"}
+
+
 def test_a_name_that_no_sandbox_takes_is_told_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
