@@ -52,7 +52,8 @@ def check_name(name: str) -> None:
 def write_results(files: Mapping[str, bytes], folder: Path) -> dict[str, str]:
     """Write results below `folder`; those that cannot be written, each with the reason, while the rest is.
 
-    Never through a symbolic link that lies there already, nor into a pipe or a device, which could hold us for ever.
+    Never through a link that lies there already, symbolic or hard, nor into a pipe or a device, which could hold us for
+    ever.
     Raises `OSError` when the disk is full or refuses everything.
     """
     refused: dict[str, str] = {}
@@ -80,6 +81,8 @@ def _write(root: Path, target: Path, content: bytes) -> str | None:
             parent.mkdir(exist_ok=True)
     if target.is_symlink():
         return LINK
+    if target.is_file() and target.stat().st_nlink > 1:
+        target.unlink()  # its other names, in a cache of packages say, keep what they had
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | NO_LINK_NO_WAIT, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

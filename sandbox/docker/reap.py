@@ -16,6 +16,7 @@ import structlog
 
 from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
 from move37.sandbox.docker.engine import Engine
+from move37.sandbox.errors import SandboxBroken
 from move37.sandbox.process_identity import is_dead, parse
 
 log = structlog.get_logger()
@@ -43,12 +44,18 @@ def name_of(container: Mapping[str, Any]) -> str:
 
 
 async def sweep(engine: Engine) -> int:
-    """Remove every container whose owner has ended; how many there were."""
-    found = orphans(await engine.containers((ROLE_LABEL,)))
-    for container in found:
-        await engine.remove(container)
-        log.info("orphan_removed", container=container)
-    return len(found)
+    """Remove every container whose owner has ended; how many went. One that the daemon cannot remove is no reason to
+    run nothing."""
+    removed = 0
+    for container in orphans(await engine.containers((ROLE_LABEL,))):
+        try:
+            await engine.remove(container)
+        except SandboxBroken as error:
+            log.warning("container_not_removed", container=container, error=str(error))
+        else:
+            removed += 1
+            log.info("orphan_removed", container=container)
+    return removed
 
 
 async def remove_all(engine: Engine) -> int:

@@ -107,7 +107,7 @@ class BlockRunner:
             return (OUTSIDE if str(error) == OUTSIDE else f"The code's file cannot be written: {error}"), 1
         done.files.append(path)
         try:
-            before = await asyncio.to_thread(workspace.pack, self._folder, self._config.workspace_bytes)
+            before = without_ours(await asyncio.to_thread(workspace.pack, self._folder, self._config.workspace_bytes))
         except (RefusedRequest, OSError) as error:
             path.unlink(missing_ok=True)  # it has not run; kept, it would stand in the way of smaller ones
             return str(error), 1
@@ -130,10 +130,10 @@ class BlockRunner:
         code = silence_pip(block.code, language)
         try:
             name = get_file_name_from_content(code, self._folder)
-        except ValueError as error:
+        except (ValueError, OSError, RuntimeError) as error:  # the last: links that lead to each other
             raise ValueError(OUTSIDE) from error
         name = name or f"tmp_code_{sha256(code.encode()).hexdigest()}.{language}"
-        if name in OURS:
+        if not without_ours({name: b""}):
             raise ValueError(f"{name} is a name of ours")
         if (self._folder / name).is_dir():
             raise ValueError(f"{name} is a folder")
@@ -143,7 +143,7 @@ class BlockRunner:
 
     def _job(self, command: str, path: Path, before: Mapping[str, bytes]) -> Job:
         name = path.relative_to(self._folder).as_posix()
-        argv: tuple[str, ...] = (*shlex.split(command), name)
+        argv: tuple[str, ...] = (*shlex.split(command), f"./{name}" if name.startswith("-") else name)
         files = dict(before)
         if self._config.stateful and command == "python":
             argv = (command, ENTRY_NAME, STATE_NAME, name)
@@ -175,7 +175,7 @@ class BlockRunner:
     def _conclude(self, outcome: Outcome, before: Mapping[str, bytes], output: str) -> tuple[str, int]:
         if outcome.status is Status.RESULTS_REFUSED:
             return f"{output}\n{outcome.message}", outcome.exit_code or 1
-        after = {name: content for name, content in outcome.files.items() if name not in OURS}
+        after = without_ours(outcome.files)
         self._state = outcome.files.get(STATE_NAME, self._state)
         if outcome.left_out_count:
             # A file that could not come back was not deleted by the block, so it is not deleted here either.
@@ -202,6 +202,11 @@ class BlockRunner:
         elif outcome.status is Status.OUT_OF_MEMORY:
             output += f"\n{outcome.message}"
         return output, code
+
+
+def without_ours(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that are the user's: neither one of ours nor below a folder that a block put in its place."""
+    return {name: content for name, content in files.items() if name.partition("/")[0] not in OURS}
 
 
 def listed(names: Sequence[str]) -> str:

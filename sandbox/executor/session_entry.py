@@ -30,7 +30,7 @@ def main(state: str, block: str) -> None:
         source = file.read()
     linecache.cache[block] = (len(source), None, source.splitlines(keepends=True), block)
     try:
-        exec(compile(source, block, "exec"), variables)
+        exec(compile(source, block, "exec", dont_inherit=True), variables)  # the block is not under our __future__
     finally:
         _save(state, {name: value for name, value in variables.items() if name not in _OURS})
 

@@ -30,7 +30,7 @@ REFUSED = tuple(" ".join((OUTWARD, OTHER_PROCESSES, KERNEL, MACHINE)).split())
 
 ALLOWED_FAMILIES = (1, 2, 10)  # unix, inet, inet6
 NETLINK, NETLINK_ROUTE = 16, 0  # getifaddrs asks it
-STREAM, DGRAM, SEQPACKET = 1, 2, 5
+STREAM, DGRAM = 1, 2
 TCP, UDP = 6, 17
 TYPE_MASK = 0xF
 NAMESPACE_FLAGS = (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
@@ -106,7 +106,7 @@ def _refuse_sockets(rules: Any, refuse: Any, seccomp: Any, sockets: bool) -> Non
     netlink = seccomp.Arg(0, seccomp.EQ, NETLINK)
     _add(rules, refuse, "socket", netlink, seccomp.Arg(2, seccomp.NE, NETLINK_ROUTE))
     for family in (2, 10):
-        for kind in set(range(TYPE_MASK + 1)) - {STREAM, DGRAM, SEQPACKET}:
+        for kind in set(range(TYPE_MASK + 1)) - {STREAM, DGRAM}:  # sequenced packets are SCTP
             arguments = (seccomp.Arg(0, seccomp.EQ, family), seccomp.Arg(1, seccomp.MASKED_EQ, TYPE_MASK, kind))
             _add(rules, refuse, "socket", *arguments)
         for protocol in set(range(UDP)) - {0, TCP}:

@@ -38,7 +38,9 @@ def run(argv: list[str], environment: dict[str, str]) -> int:
     """The exit status of the program; where a signal of its own ends it, this never returns."""
     warm = argv[0] == "python" and len(argv) > 1 and not argv[1].startswith("-")
     if warm and not any(name.startswith("PYTHON") and name != "PYTHONDONTWRITEBYTECODE" for name in environment):
-        return run_file(argv[1], argv[1:], threads_of(environment["OMP_NUM_THREADS"]))
+        code = run_file(argv[1], argv[1:], threads_of(environment["OMP_NUM_THREADS"]))
+        if code is not None:
+            return code
     name = sys.executable if argv[0] == "python" else argv[0]
     try:
         # Python ignores these two, and an exec would hand that down.
@@ -59,8 +61,8 @@ def threads_of(said: str) -> int:
     return int(first) if first.isascii() and first.isdecimal() else 1
 
 
-def run_file(path: str, argv: list[str], threads: int) -> int:
-    """What `python PATH ARGS` does."""
+def run_file(path: str, argv: list[str], threads: int) -> int | None:
+    """What `python PATH ARGS` does; None for an archive or a compiled file, which only an interpreter's start reads."""
     if threads > 1 and (torch := sys.modules.get("torch")):
         torch.set_num_threads(threads)
     full = os.path.abspath(path)
@@ -73,6 +75,8 @@ def run_file(path: str, argv: list[str], threads: int) -> int:
     except OSError as error:
         os.write(2, f"python: can't open file {full!r}: [Errno {error.errno}] {error.strerror}\n".encode())
         return 2
+    if b"\0" in source:
+        return None
     known = len(sys.modules)
     module = fresh_main(full)
     code = 0

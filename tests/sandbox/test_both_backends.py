@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -88,6 +90,34 @@ async def test_standard_input_is_passed_whole(either: Sandbox) -> None:
     assert await said(either, command("wc", "-c", stdin=text)) == str(len(text))
     outcome = await either.run(program("input()"))
     assert outcome.status is Status.FAILED and b"EOFError" in outcome.stderr
+
+
+async def test_what_python_runs_besides_text_runs(either: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import sys; print('packed', sys.argv[1:], __name__)")
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.write(tmp_path / "main.py", "__main__.py")
+    packed = (tmp_path / "app.pyz").read_bytes()
+    for name, content in {"app.pyz": packed, "with_a_line": b"#!/usr/bin/env python3\n" + packed}.items():
+        job = command("python", name, "a", files={name: content})
+        assert await said(either, job) == "packed ['a'] __main__"
+    wide = await either.run(command("python", "x.py", files={"x.py": "print(1)".encode("utf-16")}))
+    assert wide.exit_code == 1 and b"SyntaxError" in wide.stderr
+
+
+async def test_of_the_internets_sockets_plain_streams_and_datagrams_are_reached(either: Sandbox) -> None:
+    source = """
+import errno, socket
+for family in (socket.AF_INET, socket.AF_INET6):
+    for kind in range(16):
+        for protocol in (0, 1, 6, 17, 58, 132, 136, 262):
+            try:
+                socket.socket(family, kind, protocol).close()
+            except OSError as error:
+                if error.errno == errno.EPERM:
+                    continue
+            print(kind)
+"""
+    assert set((await said(either, program(source))).split()) == {"1", "2"}
 
 
 async def test_executable_files_are_executed_and_come_back_so(either: Sandbox) -> None:

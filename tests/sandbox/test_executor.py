@@ -280,6 +280,31 @@ async def test_a_session_goes_on_without_what_it_cannot_read_back(tmp_path: Path
         assert refused.exit_code == 1 and "of ours" in refused.output
 
 
+@pytest.mark.parametrize("name", ["move37_session_entry.py", "move37_session_state", "move37_session_state.new"])
+async def test_a_folder_in_the_place_of_a_file_of_ours_stops_no_later_block(tmp_path: Path, name: str) -> None:
+    replace = f"import os; n = '{name}'; os.path.exists(n) and os.remove(n); os.mkdir(n); open(n + '/f', 'w')"
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
+        for code in ("x = 1", replace, "print(2)"):
+            result = await run(session, python(code))
+        assert (result.exit_code, result.output) == (0, "2\n") and not (tmp_path / name).exists()
+
+
+async def test_a_block_of_a_session_is_compiled_as_it_stands(tmp_path: Path) -> None:
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
+        code = "def f(x: int): ...\nprint(f.__annotations__)"
+        assert (await run(session, python(code))).output == "{'x': <class 'int'>}\n"
+        assert (await run(session, python("from __future__ import annotations\n" + code))).output == "{'x': 'int'}\n"
+
+
+async def test_names_that_read_as_something_else_are_names(tmp_path: Path) -> None:
+    """An option of the interpreter; a folder whose links lead to each other."""
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process") as odd:
+        assert (await run(odd, python("# filename: -c\nprint(1)"))).output == "1\n"
+        assert (await run(odd, python("# filename: one/x.py\nprint(1)"))).exit_code == 1
+
+
 async def test_a_workspace_that_is_too_large_is_said_and_the_rest_stays_usable(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", workspace_bytes=2**20) as small:
         (tmp_path / "huge").write_bytes(bytes(2**21))

@@ -74,6 +74,16 @@ def test_one_odd_result_is_left_out_with_its_reason_and_the_rest_is_written(tmp_
     assert not list(outside.iterdir()) and not (tmp_path / "up").exists()
 
 
+def test_no_other_name_of_a_file_that_is_replaced_changes(tmp_path: Path) -> None:
+    """As package managers keep one file for several environments."""
+    (tmp_path / "cache").write_text("mine")
+    (tmp_path / "out").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "out" / name).hardlink_to(tmp_path / "cache")
+    assert write_results({"one": b"theirs"}, tmp_path / "out") == {}
+    assert [(tmp_path / name).read_text() for name in ("cache", "out/one", "out/two")] == ["mine", "theirs", "mine"]
+
+
 def test_a_shorter_result_replaces_a_longer_one(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"longer")
     assert write_results({"x": b"new"}, tmp_path) == {} and (tmp_path / "x").read_bytes() == b"new"

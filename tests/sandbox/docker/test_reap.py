@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from move37.sandbox.docker.confinement import OWNER_LABEL, ROLE_LABEL
-from move37.sandbox.docker.reap import orphans
+from move37.sandbox.docker.reap import orphans, sweep
+from move37.sandbox.errors import DaemonUnreachable, SandboxBroken, SandboxError
 from move37.sandbox.process_identity import current
 
 
@@ -45,3 +49,27 @@ def test_containers_with_an_unreadable_owner_are_nobodys():
 
 def test_what_is_not_ours_is_never_touched():
     assert orphans([container("theirs"), {"Names": ["/x"], "Labels": None}]) == ()
+
+
+class Daemon:
+    """One that cannot remove one of its containers."""
+
+    def __init__(self, error: SandboxError) -> None:
+        self.error = error
+        self.removed: list[str] = []
+
+    async def containers(self, labels: tuple[str, ...]) -> tuple[dict, ...]:
+        return tuple(ours(name, "nonsense") for name in ("stuck", "other"))
+
+    async def remove(self, name: str) -> None:
+        if name == "stuck":
+            raise self.error
+        self.removed.append(name)
+
+
+async def test_one_that_cannot_be_removed_keeps_nobody_from_running():
+    daemon: Any = Daemon(SandboxBroken("did not receive an exit event"))
+    assert (await sweep(daemon), daemon.removed) == (1, ["other"])
+    gone: Any = Daemon(DaemonUnreachable("no answer"))
+    with pytest.raises(DaemonUnreachable):
+        await sweep(gone)
