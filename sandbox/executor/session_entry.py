@@ -26,7 +26,7 @@ def main(state: str, block: str) -> None:
     variables["__file__"] = block
     sys.argv[:] = [block]
     variables.update(_load(state))
-    with open(block, encoding="utf-8") as file:
+    with open(block, encoding="utf-8-sig") as file:
         source = file.read()
     linecache.cache[block] = (len(source), None, source.splitlines(keepends=True), block)
     try:

@@ -292,7 +292,8 @@ async def test_a_folder_in_the_place_of_a_file_of_ours_stops_no_later_block(tmp_
 async def test_a_block_of_a_session_is_compiled_as_it_stands(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
         code = "def f(x: int): ...\nprint(f.__annotations__)"
-        assert (await run(session, python(code))).output == "{'x': <class 'int'>}\n"
+        for mark in ("", "\ufeff"):
+            assert (await run(session, python(mark + code))).output == "{'x': <class 'int'>}\n"
         assert (await run(session, python("from __future__ import annotations\n" + code))).output == "{'x': 'int'}\n"
 
 

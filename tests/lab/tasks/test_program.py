@@ -302,6 +302,13 @@ FORMS = {
     ),
     "inside if": f"if True:\n    def evaluate(path):\n        {SCORE}\n",
     "inside try": f"try:\n    import nowhere\nexcept ImportError:\n    def evaluate(p):\n        {SCORE}\n",
+    "inside except*": (
+        f"try:\n    raise ExceptionGroup('', [OSError()])\nexcept* OSError:\n    def evaluate(p):\n        {SCORE}\n"
+    ),
+    "inside match": f"match 1:\n    case 1:\n        def evaluate(p):\n            {SCORE}\n",
+    "as what a loop left": "from helper import evaluate as other\nfor evaluate in [other]:\n    pass\n",
+    "by a walrus": "print(evaluate := lambda path: {'combined_score': 1.5})\n",
+    "by a function of its own": f"def make():\n    global evaluate\n    def evaluate(p):\n        {SCORE}\nmake()\n",
     "assigned with a type": f"from typing import Callable\ndef f(path):\n    {SCORE}\nevaluate: Callable = f\n",
     "a star import": "from helper import *\n",
     "a lambda": "evaluate = lambda path: {'combined_score': 1.5}\n",
@@ -418,6 +425,13 @@ def test_the_example_gives_nothing_for_a_packing_that_breaks_a_rule(packing: obj
             for said in ("3", "{[1]: 'x'}", "{{}: 'x'}", r"{'A': '\0'}", r"{'A': '\ud800'}", "{'A': b'x'}", "{**{}}")
         ),
         (lambda f: (f / "evaluator.py").write_text("ENVIRONMENT = {'LD_PRELOAD': 'x'}\n" + TWO), "a dict of names"),
+        *(
+            (
+                lambda f, code=code: (f / "evaluator.py").write_text(f"# coding: {code}\n{TWO}"),
+                "not text in the encoding",
+            )
+            for code in ("undefined", "punycode", "hex", "klingon")
+        ),
         (lambda f: (f / "two\nlines.txt").write_text("x"), "control characters"),
         (lambda f: (f / "data.bin").write_bytes(bytes(17 * 1024 * 1024)), "over 16 MiB"),
     ],
