@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from move37.sandbox.text import harmless
@@ -20,6 +20,7 @@ DRIVES = os.name == "nt"  # where C:x is a place outside
 MAX_NAME = 1024  # characters of a whole relative path
 MAX_PART = 200  # bytes of one component
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+GIT_SETTINGS = ("config", "config.worktree", "commondir")
 LINK = "would pass through a symbolic link"
 NO_LINK_NO_WAIT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -47,6 +48,22 @@ def check_name(name: str) -> None:
     """Raises `ValueError` with the fault."""
     if problem := fault(name):
         raise ValueError(problem)
+
+
+def git_settings(names: Iterable[str]) -> set[str]:
+    """Those by which git would run commands for whoever looks at their folder: settings and hooks of a repository, one
+    that is not called .git included (a folder with HEAD may be one), and what makes it one."""
+    paths = {name: PurePosixPath(name.lower()) for name in names}
+    bare = {path.parent for path in paths.values() if path.name == "head" and ".git" not in path.parts}
+    found, set_up = set(), set()
+    for name, path in paths.items():
+        inside = [folder for folder in path.parents if folder in bare or folder.name == ".git"]
+        near = [f for f in inside if path.parent == f or f.name == ".git"]  # below .git the submodules' own
+        says = near if path.name in GIT_SETTINGS else [f for f in inside if "hooks" in path.relative_to(f).parts[:-1]]
+        set_up.update(says)
+        if says or path.name == ".git":
+            found.add(name)
+    return found | {name for name, path in paths.items() if path.name == "head" and path.parent in bare & set_up}
 
 
 def write_results(files: Mapping[str, bytes], folder: Path) -> dict[str, str]:

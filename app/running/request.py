@@ -129,8 +129,8 @@ def _conclude(request: ExecRequest, outcome: Outcome, printer: Printer) -> int:
         if told := results.gone(_written(outcome)):
             printer.say(told)
         return _status(outcome, printer)
-    kept = results.returned(outcome.files, hidden=request.hidden)
-    withheld = dict.fromkeys(outcome.files.keys() - kept.keys(), "hidden: --hidden returns it")
+    withheld = results.withheld(outcome.files, hidden=request.hidden)
+    kept = {name: content for name, content in outcome.files.items() if name not in withheld}
     try:
         withheld |= results.write(kept, outcome.executables, request.out)
     except OSError as error:

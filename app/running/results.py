@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from move37.app.exits import BadInput
-from move37.sandbox.result_validation import write_results
+from move37.sandbox.result_validation import git_settings, write_results
 
 TOLD = 5  # names in one sentence
 
@@ -35,9 +35,13 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def returned(files: Mapping[str, bytes], *, hidden: bool) -> dict[str, bytes]:
-    """The files that are written: hidden ones only when asked for."""
-    return {name: content for name, content in files.items() if hidden or not is_hidden(name)}
+def withheld(files: Iterable[str], *, hidden: bool) -> dict[str, str]:
+    """The files that are not written unless `hidden` asks for them, with the reason."""
+    if hidden:
+        return {}
+    git = git_settings(files := list(files))
+    why = {name: "hidden" if is_hidden(name) else "git would run what it says" for name in files}
+    return {name: f"{why[name]}: --hidden returns it" for name in files if is_hidden(name) or name in git}
 
 
 def write(files: Mapping[str, bytes], executables: Iterable[str], out: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ from move37.sandbox.errors import RefusedRequest
 from move37.sandbox.executor import workspace
 from move37.sandbox.executor.options import SandboxCodeExecutorConfig, SandboxCodeResult, command_of
 from move37.sandbox.job import LEFT_OUT_NAMED, MIB, Job, Limits, Outcome, Status, Stream, left_out_words
+from move37.sandbox.result_validation import git_settings
 from move37.sandbox.sandbox import Sandbox
 from move37.sandbox.text import harmless
 
@@ -176,6 +177,12 @@ class BlockRunner:
         if outcome.status is Status.RESULTS_REFUSED:
             return f"{output}\n{outcome.message}", outcome.exit_code or 1
         after = without_ours(outcome.files)
+        # What the user's git would run is not a block's to say.
+        git = sorted(name for name in git_settings(after) if after[name] != before.get(name))
+        after = {name: content for name, content in after.items() if name not in git}
+        after |= {name: before[name] for name in git if name in before}
+        if git:
+            output += f"\nNot kept: {listed(git)} (git would run what they say)"
         self._state = outcome.files.get(STATE_NAME, self._state)
         if outcome.left_out_count:
             # A file that could not come back was not deleted by the block, so it is not deleted here either.

@@ -12,7 +12,7 @@ import pytest
 from move37.app.commands.exec import parse_env, parse_size
 from move37.app.exits import BadInput
 from move37.app.running.inputs import gather_input
-from move37.app.running.results import gone, is_hidden, returned
+from move37.app.running.results import gone, is_hidden, withheld
 from tests.app.forked import forked
 
 
@@ -278,7 +278,12 @@ def test_odd_streams_end_in_a_status_and_at_most_a_line(kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("name", [".git/config", "a/.hidden", ".x", "a/.b/c"])
 def test_hidden_names(name: str) -> None:
-    assert is_hidden(name) and returned({name: b"", "seen": b""}, hidden=False) == {"seen": b""}
+    assert is_hidden(name) and withheld([name, "seen"], hidden=False).keys() == {name}
+
+
+def test_a_folder_that_git_would_take_for_a_repository_stays_out() -> None:
+    names = ["HEAD", "objects/x", "refs/x", "config", "plot.png"]
+    assert withheld(names, hidden=False).keys() == {"HEAD", "config"} and withheld(names, hidden=True) == {}
 
 
 def test_long_lists_are_told_by_their_beginning() -> None:

@@ -289,6 +289,24 @@ async def test_a_folder_in_the_place_of_a_file_of_ours_stops_no_later_block(tmp_
         assert (result.exit_code, result.output) == (0, "2\n") and not (tmp_path / name).exists()
 
 
+async def test_no_block_says_what_the_users_git_runs(tmp_path: Path) -> None:
+    for name in (".git/config", ".git/HEAD", "config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    code = (
+        "import os\nos.makedirs('.git/hooks')\n"
+        "for n in '.git/config .git/hooks/post-commit .git/HEAD HEAD config objects x'.split(): open(n, 'w')"
+    )
+    async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process") as odd:
+        result = await run(odd, python(code))
+    assert "Not kept: .git/config, .git/hooks/post-commit, HEAD, config (git" in result.output and not result.exit_code
+    kept = {p.relative_to(tmp_path).as_posix(): p.read_text() for p in tmp_path.rglob("*") if p.is_file()}
+    assert {n: kept.get(n) for n in (".git/config", ".git/HEAD", "config")} == {
+        ".git/config": "mine", ".git/HEAD": "", "config": "mine"
+    }  # fmt: skip
+    assert "x" in kept and not {"HEAD", ".git/hooks/post-commit"} & kept.keys()
+
+
 async def test_a_block_of_a_session_is_compiled_as_it_stands(tmp_path: Path) -> None:
     async with SandboxCodeExecutor(work_dir=tmp_path, sandbox="process", stateful=True) as session:
         code = "def f(x: int): ...\nprint(f.__annotations__)"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.sandbox.result_validation import check_name, fault, write_results
+from move37.sandbox.result_validation import check_name, fault, git_settings, write_results
 from move37.sandbox.text import harmless
 
 NAMES = st.text(max_size=40) | st.lists(st.sampled_from(["..", ".", "a", "", "b.txt", "C:", "\\"]), max_size=5).map(
@@ -72,6 +72,25 @@ def test_one_odd_result_is_left_out_with_its_reason_and_the_rest_is_written(tmp_
     assert sorted(refused) == sorted(odd) and all(refused.values())
     assert [(out / name).read_bytes() for name in ("a", "good", "sub/good")] == [b"x"] * 3
     assert not list(outside.iterdir()) and not (tmp_path / "up").exists()
+
+
+SETTINGS = [
+    [".git/config"],
+    ["sub/.git/config.worktree", "sub/.git/hooks/post-checkout"],
+    [".git/modules/a/config", ".git/modules/a/hooks/x"],
+    [".GIT/Config"],
+    [".git"],
+    ["HEAD", "config"],
+    ["a/HEAD", "a/hooks/pre-commit"],
+    ["a/Head", "a/commondir"],
+]
+
+
+@pytest.mark.parametrize("said", SETTINGS)
+def test_what_git_would_run_is_found_in_any_repository(said: list[str]) -> None:
+    plain = [".git/HEAD", ".git/objects/ab/c", "a/objects/x", "a/refs/heads/main", "src/config", "hooks.py", "b/HEAD"]
+    assert git_settings([*said, *plain]) == set(said)
+    assert git_settings(["config", "hooks/x", "src/config", "src/HEAD.txt", ".github/config"]) == set()
 
 
 def test_no_other_name_of_a_file_that_is_replaced_changes(tmp_path: Path) -> None:
