@@ -21,7 +21,12 @@ def decoded(path: Path) -> str:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise Unreadable(f"{path.name} is not UTF-8 text; convert it first.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Line feeds alone; without the marks of byte order that joined files have in their middle, and without NUL."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").replace("\ufeff", "")
 
 
 _MARKS = (
@@ -38,8 +43,9 @@ def by_lines(path: Path) -> tuple[str, str]:
     try:
         return decoded(path), ""
     except Unreadable:
-        lines = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    return "\n".join(map(_line, lines)), "read as Windows-1252 where it is not UTF-8"
+        raw = path.read_bytes().replace(b"\xef\xbb\xbf", b"")
+        lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return _plain("\n".join(map(_line, lines))), "read as Windows-1252 where it is not UTF-8"
 
 
 def _line(raw: bytes) -> str:

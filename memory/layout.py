@@ -14,7 +14,7 @@ from move37.memory.papers import arxiv_year
 from move37.memory.records import Entry
 
 PERSON = "person"
-ARXIV = re.compile(r"(?:(?<![\d.])|(?<=[xX]iv\.))(\d{4}\.\d{4,5})(?!\d)")  # 10.48550/arXiv.2312.00752 is a DOI
+ARXIV = re.compile(r"(?:(?<![\d.])|(?<=[xX][iI][vV]\.))(\d{4}\.\d{4,5})(?!\d)")  # 10.48550/arXiv.2312.00752 is a DOI
 _TITLE = re.compile(r"^[^\w\n]*Title\W*?:\W*\s(.+)$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"^#{1,6}\s*(?:DESIGN_INSIGHT[_A-Z0-9]*\s*:?\s*)?(.*)$", re.MULTILINE)
 _ENDS_IN_COLON = re.compile(r":[^\w:]*$")
