@@ -27,6 +27,9 @@ _LABEL = re.compile(
     rf"\*\*{_NAMED}(?:\*\*\s*:|:\s*\*\*)|^[^\S\n]*(?:[>#*-][^\S\n]*)*{_NAMED}[^\S\n]*:", re.MULTILINE
 )  # **Some_Label**: anywhere, Some_Label: at the beginning of a line
 _WORD = re.compile(r"[a-z]+(?:[0-9]+[a-z]*)*|[0-9]+(?:\.[0-9]+)?[a-z]*")
+_SIGN = "\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff"  # kana and Chinese, which have no blanks: each is a word
+_LETTER = rf"(?:(?![{_SIGN}])[^\W\d_])"
+_ANY_WORD = re.compile(rf"[{_SIGN}]|{_LETTER}+(?:[0-9]+{_LETTER}*)*|[0-9]+(?:\.[0-9]+)?{_LETTER}*")  # of any script
 _STOP = frozenset(
     """
     a an and are as at be been but by can could did do does for from had has have he her here his how i if in into
@@ -76,17 +79,19 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The stems in order, stop words left out."""
-    return [stem(word) for word in _WORD.findall(_folded(text)) if _counts(word)]
+    return [stem(word) for word in _split(text) if _counts(word)]
 
 
-def _folded(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return text.lower()
+def _split(text: str) -> list[str]:
+    """Words of any script without case and accents, however these are composed."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    letters = (sign for sign in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(sign))
+    return _ANY_WORD.findall("".join(letters).casefold())
 
 
 def _counts(word: str) -> bool:
-    return word not in _STOP and (len(word) > 1 or word.isdigit())
+    return word not in _STOP and (len(word) > 1 or word.isdigit() or not word.isascii())
 
 
 def terms(text: str) -> Counter[str]:
@@ -130,14 +135,16 @@ def _sparse(weights: dict[str, float]) -> Sparse:
 def spelled(asked: str) -> dict[str, str]:
     """Stem -> the word of a question, in its own spelling."""
     out: dict[str, str] = {}
-    for word in _WORD.findall(asked.lower()):
-        if word not in _STOP and len(word) > 2:
-            out.setdefault(stem(word), word)
+    pattern = _WORD if asked.isascii() else _ANY_WORD
+    for said in pattern.findall(unicodedata.normalize("NFC", asked.lower())):
+        for word in _split(said):
+            if word not in _STOP and (len(word) > 2 or not word.isascii()):
+                out.setdefault(stem(word), said)
     return out
 
 
 def shared(asked: Mapping[str, str], found: str, *, limit: int = 5) -> tuple[str, ...]:
     """Words of the question (`spelled`) that stand in the text, longest first, in the question's own spelling."""
     heads = {one[:3] for one in asked}  # a stem keeps its word's first three letters, so that few need be stemmed
-    have = {stem(word) for word in set(_WORD.findall(_folded(found))) if word[:3] in heads and _counts(word)}
+    have = {stem(word) for word in set(_split(found)) if word[:3] in heads and _counts(word)}
     return tuple(sorted((asked[one] for one in asked.keys() & have), key=lambda word: (-len(word), word))[:limit])

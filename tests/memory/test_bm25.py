@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,27 @@ def test_what_two_texts_share_is_what_their_stems_share(asked: str, found: str, 
     asked, found = " ".join([asked, *mixed[::2]]), " ".join([found, *mixed[1::2]])
     known = bm25.spelled(asked)
     assert set(bm25.shared(known, found, limit=99)) == {known[one] for one in known.keys() & set(bm25.words(found))}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    (
+        ("Größe", "die GRÖSSE fällt"),
+        ("внимание забывает", "Внимание быстро забывает ключи"),
+        ("注意力", "机制注意力长"),
+        ("전이 학습", "전이 빠른 학습"),
+        ("ε-soft", "an ε of one tenth"),
+    ),
+)
+def test_words_of_every_script_are_found(asked: str, found: str):
+    shared = set(bm25.question(asked).indices) & set(bm25.document(found).indices)
+    assert shared and bm25.shared(bm25.spelled(asked), found)
+
+
+@given(st.text(alphabet="äÖßéñŁαйか注가 .-1aB", max_size=60))
+def test_a_text_has_the_same_words_however_its_accents_are_composed(text: str):
+    forms = [bm25.words(unicodedata.normalize(form, text)) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+    assert forms[0] == forms[1] == forms[2] == forms[3] == bm25.words(text)
 
 
 def test_a_layouts_labels_are_no_content_and_everything_else_is():
