@@ -22,9 +22,10 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 HALF_OR_SINGLE = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
-    """Raise unless q, k, v are [B, T, H, K], [B, T, H, K], [B, T, HV, V] of one dtype on one device."""
-    for name, tensor in (("q", q), ("k", k), ("v", v)):
+def check_heads(q: Tensor, k: Tensor, v: Tensor, *, query: str = "q") -> None:
+    """Raise unless q, k, v are [B, T, H, K], [B, T, H, K], [B, T, HV, V] of one dtype on one device; `query` is what
+    the caller calls q."""
+    for name, tensor in ((query, q), ("k", k), ("v", v)):
         check_tensor(name, tensor)
         if tensor.dim() != 4:
             raise BadShape(name, tuple(tensor.shape), "[batch, time, heads, head size]")
@@ -32,20 +33,20 @@ def check_heads(q: Tensor, k: Tensor, v: Tensor) -> None:
             raise BadDtype(name, tensor.dtype, "float32, bfloat16, float16 or float64")
     batch, time, heads, _ = q.shape
     if k.shape != q.shape:
-        raise BadShape("k", tuple(k.shape), f"the shape of q, {list(q.shape)}")
+        raise BadShape("k", tuple(k.shape), f"the shape of {query}, {list(q.shape)}")
     if v.shape[:2] != q.shape[:2]:
-        raise BadShape("v", tuple(v.shape), f"[{batch}, {time}, value heads, value size], as q says")
+        raise BadShape("v", tuple(v.shape), f"[{batch}, {time}, value heads, value size], as {query} says")
     if heads == 0 or v.shape[2] == 0 or v.shape[2] % heads:
-        raise BadShape("v", tuple(v.shape), f"[batch, time, a multiple of q's {heads} heads, value size]")
-    for name, tensor in (("q", q), ("v", v)):
+        raise BadShape("v", tuple(v.shape), f"[batch, time, a multiple of {query}'s {heads} heads, value size]")
+    for name, tensor in ((query, q), ("v", v)):
         if not 1 <= tensor.shape[-1] <= MAX_HEAD_SIZE:
             raise BadShape(name, tuple(tensor.shape), f"of head size 1..{MAX_HEAD_SIZE}")
     for name, tensor in (("k", k), ("v", v)):
         if tensor.dtype != q.dtype:
-            raise BadDtype(name, tensor.dtype, f"{q.dtype}, as q is")
+            raise BadDtype(name, tensor.dtype, f"{q.dtype}, as {query} is")
         check_device(name, tensor, q)
     if time == 0 or batch == 0:
-        raise BadShape("q", tuple(q.shape), "of at least one sequence and one token")
+        raise BadShape(query, tuple(q.shape), "of at least one sequence and one token")
 
 
 def check_tensors(**tensors: object) -> None:
@@ -67,9 +68,21 @@ def check_gate(name: str, gate: Tensor | None, wants: tuple[int, ...], like: Ten
 
 
 def check_tensor(name: str, value: object) -> None:
-    """Raise BadOption for a list, a number or None where a tensor belongs."""
+    """Raise BadOption for a list, a number or None where a tensor belongs, and for a sparse or nested one."""
     if not isinstance(value, Tensor):
         raise BadOption(name, type(value).__name__, "a tensor")
+    if value.is_nested or value.layout != torch.strided:
+        raise BadOption(name, "nested" if value.is_nested else str(value.layout), "a plain tensor (torch.strided)")
+
+
+def number(name: str, value: object) -> float:
+    """A float of a number, or of a tensor that holds one. Raises BadOption."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        raise BadOption(name, value, "a number") from None
 
 
 def check_floating(name: str, x: Tensor) -> None:

@@ -62,6 +62,7 @@ def _decay(g: Tensor | None, options: dict[str, object]) -> Tensor:
         if a_log.numel() != row[0]:
             contract.check_gate("A_log", a_log, (row[0],), g)
         speed = a_log.to(raw.dtype).reshape(row[0], *([1] * (len(row) - 1))).exp()
+        speed = speed.clamp(max=torch.finfo(raw.dtype).max)  # infinite times a softplus of zero would be no number
     if bound is None:
         return -speed * F.softplus(raw)
     if not isinstance(bound, (int, float)) or bound >= 0:

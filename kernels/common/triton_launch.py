@@ -69,7 +69,7 @@ def plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> LaunchPlan:
         capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
         # What is made during a capture belongs to that graph and must not be handed to others.
         return (_equal.__wrapped__ if capturing else _equal)(batch, time, chunk, device)
-    bounds, sequences = cu_seqlens.to(torch.int64), cu_seqlens.shape[0] - 1
+    bounds, sequences = cu_seqlens.to(device, torch.int64), cu_seqlens.shape[0] - 1
     counts = (bounds.diff() + chunk - 1) // chunk
     first = torch.cat((bounds.new_zeros(1), counts.cumsum(0)))
     index = torch.arange(time // chunk + sequences, device=device)

@@ -9,6 +9,8 @@ import torch
 
 from move37 import kernels
 from move37.kernels import errors
+from tests.kernels.cases import every_operator
+from tests.kernels.test_pytorch import DECODING
 
 
 def good(**changes):
@@ -74,6 +76,53 @@ def test_an_option_that_asks_for_what_is_done_anyway_is_accepted():
     kernels.causal_conv1d(x, torch.ones(8, 4), backend="triton", cp_context=None)
     kernels.fused_linear_cross_entropy_loss(x, torch.zeros(2, 5).long(), torch.ones(3, 8), use_l2warp=False)
     kernels.chunk_gated_delta_rule(**good(), state_v_first=False, cu_seqlens_cpu=None)
+
+
+CASES = {name: (case.call, case.inputs) for name, case in every_operator().items() if "packed" not in name}
+CASES |= {name: (getattr(kernels, f"fused_recurrent_{name}"), inputs) for name, inputs in DECODING.items()}
+
+
+@pytest.mark.parametrize("bad", ("a list", "a string", "sparse", "nested", "complex", "of one axis more"))
+@pytest.mark.parametrize("name", CASES)
+def test_every_argument_that_is_no_such_tensor_is_named_as_its_caller_calls_it(name, bad):
+    call, inputs = CASES[name]
+    inputs = {"gk" if (n, name) == ("g", "gla") else n: x for n, x in inputs.items()}
+    made = {
+        "a list": lambda x: [1.0],
+        "a string": lambda x: "x",
+        "sparse": lambda x: x.to_sparse(),
+        "nested": lambda x: torch.nested.nested_tensor([x, x]),
+        "complex": lambda x: x.to(torch.complex64),
+        "of one axis more": lambda x: x.unsqueeze(0),
+    }[bad]
+    for n, x in inputs.items():
+        if torch.is_tensor(x) and not (bad == "of one axis more" and n == "x"):  # of any number of axes in the norms
+            for where in ("chunked", "reference"):
+                with pytest.raises(errors.KernelError, match=rf"^{n} (is|has) "), kernels.implementation(where):
+                    call(**{**inputs, n: made(x)})
+
+
+@pytest.mark.parametrize(
+    "call,name",
+    (
+        (lambda x, v: kernels.chunk_gated_delta_rule(v, v, v, scale="half"), "scale is 'half'"),
+        (lambda x, v: kernels.chunk_gla(v, v, v, v, scale=[1.0, 2.0]), "scale is [1.0, 2.0]"),
+        (lambda x, v: kernels.rms_norm_gated(x, x, eps="small"), "eps is 'small'"),
+        (lambda x, v: kernels.l2norm(x, eps=None), "eps is None"),
+        (lambda x, v: kernels.rms_norm_gated(x, None), "g is 'NoneType'"),
+        (lambda x, v: kernels.chunk_simple_gla(v, v, [1.0], g_gamma=x[0, 0]), "v is 'list'"),
+        (lambda x, v: kernels.chunk_kda([1.0], v, v, v, x[..., 0], use_qk_l2norm_in_kernel=True), "q is 'list'"),
+        (
+            lambda x, v: kernels.fused_linear_cross_entropy_loss(
+                x, x[..., 0].long(), torch.ones(3, 8), ignore_index=None
+            ),
+            "ignore_index is None",
+        ),
+    ),
+)
+def test_a_number_that_is_none_is_named(call, name):
+    with pytest.raises(errors.BadOption, match=re.escape(name)):
+        call(torch.randn(2, 5, 8), torch.randn(2, 5, 1, 8))
 
 
 @pytest.mark.parametrize("bounds", ([0, 4, 3, 5], [1, 5], [0, 4]))

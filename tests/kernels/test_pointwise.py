@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from move37 import kernels
-from tests.kernels.cases import compare, relative_rms
+from tests.kernels.cases import LIMITS, compare, gated_delta, heads, kda, relative_rms, run, vector_heads
 
 
 def draw(*shape):
@@ -59,6 +60,41 @@ def test_gated_norm_equals_its_definition(dtype, activation):
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16))
 def test_l2norm_equals_its_definition(dtype):
     compare(kernels.l2norm, {"x": draw(4, 7, 5)}, dtype)
+
+
+NORMALISED = {
+    "gated norm": (kernels.rms_norm_gated, {"g": draw(2, 5, 16), "weight": draw(16), "bias": draw(16)}, ("x",)),
+    "l2norm": (kernels.l2norm, {}, ("x",)),
+    "gated delta": (partial(gated_delta, use_qk_l2norm_in_kernel=True), heads(21), ("q", "k")),
+    "kda": (partial(kda, use_qk_l2norm_in_kernel=True), vector_heads(21, beta=torch.sigmoid), ("q", "k")),
+}
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
+@pytest.mark.parametrize("size", (1e-30, 1e-20, 1e-5, 1e5, 1e18, 1e20, 1e30, 1e37))
+@pytest.mark.parametrize("name", NORMALISED)
+def test_rows_of_any_finite_size_are_normalised(name, size, dtype):
+    """A square of 1e20 is infinite in float32: the row came out as zeros, which are no error that anybody sees."""
+    call, others, changed = NORMALISED[name]
+    eps = {"eps": 1e-80} if size < 1e-5 and "x" in changed else {}  # where it is to be seen beside them
+    rows = {n: others.get(n, draw(2, 5, 16)) * size for n in changed}
+    given = {n: x.to(dtype).double() for n, x in {**others, **rows}.items()}
+    found, grads = run("chunked", partial(call, **eps), given, dtype)
+    wanted, right = run("reference", partial(call, **eps), given, torch.float64)
+    limit = LIMITS[dtype][1]
+    assert all(relative_rms(x, y) < limit for x, y in zip(found, wanted, strict=True))
+    for n in grads:
+        scale = size if n in changed else 1.0
+        assert relative_rms(grads[n].double() * scale, right[n] * scale) < 2 * LIMITS[dtype][2], n
+
+
+def test_a_reference_is_as_exact_as_its_result():
+    """l2norm went through x's dtype first, the loss stayed in float64."""
+    x = draw(4, 8).bfloat16()
+    target, weight = torch.zeros(4, dtype=torch.int64), draw(20, 8).bfloat16()
+    with kernels.implementation("reference"):
+        assert relative_rms(kernels.l2norm(x, output_dtype=torch.float32), F.normalize(x.double(), dim=-1)) < 1e-6
+        assert kernels.fused_linear_cross_entropy_loss(x, target, weight).dtype == torch.float32
 
 
 @pytest.mark.parametrize("reduction", ("mean", "sum"))

@@ -38,6 +38,7 @@ def causal_conv1d(
         return y, _last_inputs(x, initial_state, weight.shape[1]) if output_final_state else None
     if not cu_seqlens.is_cuda and not torch.compiler.is_compiling():
         contract.read_bounds(cu_seqlens, x.shape[1])
+    cu_seqlens = cu_seqlens.to(x.device)
     rows, place = _with_past(x, initial_state, cu_seqlens, weight.shape[1])
     y = _convolve(rows, weight, bias, None, activation is not None).index_select(1, place)
     return y, _last_rows(rows, cu_seqlens, weight.shape[1]) if output_final_state else None

@@ -43,6 +43,8 @@ def fused_linear_cross_entropy_loss(
     )
     if reduction not in ("mean", "sum"):
         raise BadOption("reduction", reduction, "'mean' or 'sum'")
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        raise BadOption("ignore_index", ignore_index, "an integer")
     contract.check_tensors(x=x, weight=weight)
     x, weight = contract.under_autocast(x, weight)
     _check_loss(x, target, weight, bias)
@@ -69,6 +71,7 @@ def _check_loss(x: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None) 
         raise BadShape("target", tuple(target.shape), f"{list(x.shape[:-1])}, as x says")
     if target.dtype != torch.int64:
         raise BadDtype("target", target.dtype, "int64")
+    contract.check_device("target", target, x)
     contract.check_gate("weight", weight, tuple(weight.shape), x)
     contract.check_gate("bias", bias, tuple(weight.shape[:1]), x)
     if weight.dtype != x.dtype:

@@ -146,7 +146,7 @@ def _blocks(
         else:
             torch.addmm(lse.neg(), x, block.t(), out=logits)
         if bias is not None:
-            logits.add_(bias[part])
+            logits.add_(bias[part].to(x.dtype))
         # Below SMALLEST_LOG there is nothing to gain but denormal numbers, which make a product ten times as slow.
         yield part, logits if lse is None else logits.clamp_(min=SMALLEST_LOG).exp_()
 

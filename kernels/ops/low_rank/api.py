@@ -81,7 +81,7 @@ def chunk_rwkv7(
     Shapes: r, k, a, b [B, T, H, K]; v [B, T, HV, V]; w [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
     """
     given = (r, k, v, a, b, w, scale, initial_state, output_final_state, cu_seqlens)
-    return _run(*given, options, recurrent=False)
+    return _run(*given, options, recurrent=False, names=("r", "w"))
 
 
 def fused_recurrent_rwkv7(
@@ -102,7 +102,7 @@ def fused_recurrent_rwkv7(
     Shapes: r, k, a, b [B, T, H, K]; v [B, T, HV, V]; w [B, T, HV, K]; state [N, HV, K, V] -> o like v, state or None.
     """
     given = (r, k, v, a, b, w, scale, initial_state, output_final_state, cu_seqlens)
-    return _run(*given, options, recurrent=True)
+    return _run(*given, options, recurrent=True, names=("r", "w"))
 
 
 def _run(
@@ -119,12 +119,14 @@ def _run(
     options: Mapping[str, object],
     *,
     recurrent: bool,
+    names: tuple[str, str] = ("q", "gk"),
 ) -> tuple[Tensor, Tensor | None]:
+    """`names`: of the query and the decay, in the caller's words."""
     contract.check_options(options)
-    contract.check_tensors(q=q, k=k, v=v, a=a, b=b, gk=g)
+    contract.check_tensors(**{names[0]: q, "k": k, "v": v, "a": a, "b": b, names[1]: g})
     q, k, v, a, b = contract.under_autocast(q, k, v, a, b)
-    _check(q, k, v, a, b, g, state, cu_seqlens)
-    scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+    _check(q, k, v, a, b, g, state, cu_seqlens, names)
+    scale = q.shape[-1] ** -0.5 if scale is None else contract.number("scale", scale)
     name = choose(q.device)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
@@ -139,15 +141,24 @@ def _run(
 
 
 def _check(
-    q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor, state: Tensor | None, cu_seqlens: Tensor | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    g: Tensor,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    names: tuple[str, str],
 ) -> None:
-    contract.check_heads(q, k, v)
+    query, gate = names
+    contract.check_heads(q, k, v, query=query)
     batch, time, heads, values = v.shape
     for name, tensor in (("a", a), ("b", b)):
         contract.check_gate(name, tensor, tuple(q.shape), q)
         if tensor.dtype != q.dtype:
-            raise BadOption(name, tensor.dtype, f"a tensor of {q.dtype}, as q is")
-    contract.check_gate("gk", g, (batch, time, heads, q.shape[-1]), q)
+            raise BadOption(name, tensor.dtype, f"a tensor of {q.dtype}, as {query} is")
+    contract.check_gate(gate, g, (batch, time, heads, q.shape[-1]), q)
     sequences = contract.check_sequences(cu_seqlens, batch)
     contract.check_gate("initial_state", state, (sequences, heads, q.shape[-1], values), q)
 

@@ -34,10 +34,11 @@ def rms_norm_gated(
     if activation not in ("swish", "silu", "sigmoid"):
         raise BadOption("activation", activation, "'swish', 'silu' or 'sigmoid'")
     contract.check_floating("x", x)
+    contract.check_tensor("g", g)
     contract.check_gate("g", g, tuple(x.shape), x)
     for name, tensor in (("weight", weight), ("bias", bias)):
         contract.check_gate(name, tensor, tuple(x.shape[-1:]), x)
-    where = choose(x.device)
+    eps, where = contract.number("eps", eps), choose(x.device)
     if where == "reference":
         return naive.rms_norm_gated(x, g, weight, bias, eps, activation == "sigmoid")
     if where == "triton":
@@ -54,11 +55,11 @@ def l2norm(x: Tensor, eps: float = 1e-6, output_dtype: torch.dtype | None = None
     Shapes: x [..., D] -> y [..., D]. Raises kernels.errors.KernelError.
     """
     contract.check_floating("x", x)
-    dtype, where = output_dtype or x.dtype, choose(x.device)
+    dtype, where, eps = output_dtype or x.dtype, choose(x.device), contract.number("eps", eps)
     if dtype not in contract.DTYPES:
         raise BadDtype("output_dtype", dtype, "float32, bfloat16, float16 or float64")
     if where == "reference":
-        return naive.l2norm(x, eps).to(dtype)
+        return naive.l2norm(x, eps, dtype)
     if where == "triton":
         from move37.kernels.ops.norms import triton
 

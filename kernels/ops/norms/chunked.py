@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from move37.kernels.common.lengths import inverse_length
 from move37.kernels.common.operator import Arguments, Operator, accumulation_dtype
 
 
@@ -29,12 +30,12 @@ def _gated_forward(
     """-> y, and one over the root mean square of each row, which is kept."""
     dtype = accumulation_dtype(x)
     xs, gs = x.to(dtype), g.to(dtype)
-    r = torch.linalg.vector_norm(xs, dim=-1, keepdim=True).square_().div_(xs.shape[-1]).add_(eps).rsqrt_()
+    r = inverse_length(torch.linalg.vector_norm(xs, dim=-1, keepdim=True).square_(), xs, eps, xs.shape[-1])
     y: Tensor = xs * r
     if weight is not None:
-        y.mul_(weight)
+        y.mul_(weight.to(dtype))
     if bias is not None:
-        y.add_(bias)
+        y.add_(bias.to(dtype))
     y.mul_(torch.sigmoid(gs) if sigmoid else F.silu(gs))
     return y.to(x.dtype), r
 
@@ -42,12 +43,13 @@ def _gated_forward(
 def _gated_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: Sequence[Tensor | None]) -> list[Tensor]:
     x, g, weight, bias, _, sigmoid = arguments
     (r,) = kept
+    w, b = (None if t is None else t.to(r.dtype) for t in (weight, bias))
     dy = torch.zeros_like(x) if gradients[0] is None else gradients[0]
     xs, gs, dys = x.to(r.dtype), g.to(r.dtype), dy.to(r.dtype)
     hat = xs * r
-    normed = hat if weight is None else hat * weight
-    if bias is not None:
-        normed = normed + bias
+    normed = hat if w is None else hat * w
+    if b is not None:
+        normed = normed + b
     gate = torch.sigmoid(gs)
     if sigmoid:
         dnormed = dys * gate
@@ -58,7 +60,7 @@ def _gated_backward(arguments: Arguments, kept: tuple[Tensor, ...], gradients: S
     rows = tuple(range(x.dim() - 1))
     into = [] if weight is None else [(dnormed * hat).sum(rows).to(weight.dtype)]
     into += [] if bias is None else [dnormed.sum(rows).to(bias.dtype)]
-    dhat = dnormed if weight is None else dnormed.mul_(weight)
+    dhat = dnormed if w is None else dnormed.mul_(w)
     along = (dhat * hat).mean(-1, keepdim=True)
     dx = dhat.addcmul_(hat, along, value=-1).mul_(r)
     return [dx.to(x.dtype), dg.to(g.dtype), *into]
@@ -83,7 +85,7 @@ _gated = Operator(
 def _l2norm_forward(x: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """-> y, and one over the length of each row, which is kept."""
     xs = x.to(accumulation_dtype(x))
-    r = xs.square().sum(-1, keepdim=True).add_(eps).rsqrt_()
+    r = inverse_length(xs.square().sum(-1, keepdim=True), xs, eps)
     return (xs * r).to(dtype), r
 
 

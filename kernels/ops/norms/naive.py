@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,7 +18,7 @@ def rms_norm_gated(
     return (y * (gs.sigmoid() if sigmoid else F.silu(gs))).to(x.dtype)
 
 
-def l2norm(x: Tensor, eps: float) -> Tensor:
-    """x / sqrt(|x|^2 + eps), over the last axis."""
+def l2norm(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """x / sqrt(|x|^2 + eps) in `dtype`, over the last axis."""
     xs = x.double()
-    return (xs * (xs.square().sum(-1, keepdim=True) + eps).rsqrt()).to(x.dtype)
+    return (xs * (xs.square().sum(-1, keepdim=True) + eps).rsqrt()).to(dtype)

@@ -16,11 +16,20 @@ TILE_ELEMENTS = 8192
 
 
 @triton.jit
+def inverse_length(values, eps, D: tl.constexpr):
+    """1 / sqrt(|x|^2 / D + eps) of each row; one whose square would overflow is divided by its largest number first."""
+    top = tl.max(tl.abs(values), 1)
+    top = tl.where((top > 1e18) & (top < float("inf")), top, 1.0)
+    unit = values / top[:, None]
+    return tl.rsqrt(tl.sum(unit * unit, 1) / D + eps / top / top) / top
+
+
+@triton.jit
 def l2_forward(x, y, rows, eps, D: tl.constexpr, BD: tl.constexpr, BR: tl.constexpr):
     r, d = tl.program_id(0) * BR + tl.arange(0, BR), tl.arange(0, BD)
     at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
     values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
-    factor = tl.rsqrt(tl.sum(values * values, 1) + eps)
+    factor = inverse_length(values, eps, 1)
     tl.store(y + at, (values * factor[:, None]).to(y.dtype.element_ty), mask=valid)
 
 
@@ -30,7 +39,7 @@ def l2_backward(x, dy, dx, rows, eps, D: tl.constexpr, BD: tl.constexpr, BR: tl.
     at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
     values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
     asked = tl.load(dy + at, mask=valid, other=0.0).to(tl.float32)
-    factor = tl.rsqrt(tl.sum(values * values, 1) + eps)[:, None]
+    factor = inverse_length(values, eps, 1)[:, None]
     unit = values * factor
     along = tl.sum(asked * unit, 1)[:, None]
     tl.store(dx + at, ((asked - unit * along) * factor).to(dx.dtype.element_ty), mask=valid)
@@ -46,7 +55,7 @@ def gated_forward(
     at, valid = r.to(tl.int64)[:, None] * D + d[None, :], (r[:, None] < rows) & (d[None, :] < D)
     values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
     gate = tl.load(g + at, mask=valid, other=0.0).to(tl.float32)
-    out = values * tl.rsqrt(tl.sum(values * values, 1) / D + eps)[:, None]
+    out = values * inverse_length(values, eps, D)[:, None]
     if WEIGHT:
         out *= tl.load(weight + d, mask=d < D, other=0.0).to(tl.float32)[None, :]
     if BIAS:
@@ -77,7 +86,7 @@ def gated_backward(
         values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
         gate = tl.load(g + at, mask=valid, other=0.0).to(tl.float32)
         asked = tl.load(dy + at, mask=valid, other=0.0).to(tl.float32)
-        factor = tl.rsqrt(tl.sum(values * values, 1) / D + eps)[:, None]
+        factor = inverse_length(values, eps, D)[:, None]
         hat = values * factor
         sigma = tl.sigmoid(gate)
         if SIGMOID:

@@ -194,6 +194,7 @@ def _constant_decay(v: Tensor, g: Tensor | None, g_gamma: Tensor | None) -> Tens
         return g
     if g is not None:
         raise BadOption("g_gamma", "given together with g", "the only one of the two")
+    contract.check_tensor("v", v)
     if v.dim() != 4:
         raise BadShape("v", tuple(v.shape), "[batch, time, value heads, value size]")
     contract.check_gate("g_gamma", g_gamma, (v.shape[2],), v)
@@ -210,7 +211,7 @@ def _run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) 
     call = call._replace(q=q, k=k, v=v)
     _check(call)
     name = choose(q.device)
-    scale = q.shape[-1] ** -0.5 if call.scale is None else float(call.scale)
+    scale = q.shape[-1] ** -0.5 if call.scale is None else contract.number("scale", call.scale)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
         from move37.kernels.ops.scalar_decay.triton import delta

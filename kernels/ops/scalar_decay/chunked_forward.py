@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from move37.kernels.common.layout import Grid
+from move37.kernels.common.lengths import inverse_length
 from move37.kernels.common.operator import accumulation_dtype
 from move37.kernels.common.state_scan import delta_state_scan, state_scan
 from move37.kernels.common.triangular import unit_lower_inverse
@@ -162,7 +163,7 @@ def smallest_log(dtype: torch.dtype) -> float:
 
 def _normalise(x: Tensor, scale: float) -> Tensor:
     """scale x / sqrt(|x|^2 + eps) in place; returns the factor without scale, [n, C, 1]."""
-    factor = dot(x, x).add_(L2NORM_EPS).rsqrt_().unsqueeze(-1)
+    factor = inverse_length(dot(x, x), x, L2NORM_EPS).unsqueeze(-1)
     x.mul_(factor if scale == 1 else factor * scale)
     return factor
 

@@ -90,7 +90,7 @@ def fused_recurrent_gla(
         raise BadOption("gk", gk, "the log decay [batch, time, value heads, key size]")
     options = {**options, "gv": gv, "reverse": reverse}
     given = (q, k, v, gk, None, scale, initial_state, output_final_state, cu_seqlens)
-    return _run(*given, options, recurrent=True)
+    return _run(*given, options, recurrent=True, gate="gk")
 
 
 def fused_recurrent_kda(
@@ -120,7 +120,11 @@ def fused_recurrent_kda(
 
 
 def _normalised(q: Tensor, k: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-    return (l2norm(q), l2norm(k)) if wanted else (q, k)
+    if not wanted:
+        return q, k
+    contract.check_floating("q", q)
+    contract.check_floating("k", k)
+    return l2norm(q), l2norm(k)
 
 
 def _run(
@@ -136,14 +140,16 @@ def _run(
     options: Mapping[str, object],
     *,
     recurrent: bool,
+    gate: str = "g",
 ) -> tuple[Tensor, Tensor | None]:
+    """`gate`: the decay's name, in the caller's words."""
     g, beta, others = apply_gates(g, beta, dict(options))
     contract.check_options(others)
-    contract.check_tensors(q=q, k=k, v=v, g=g)
+    contract.check_tensors(**{"q": q, "k": k, "v": v, gate: g})
     assert g is not None
     q, k, v = contract.under_autocast(q, k, v)
-    _check(q, k, v, g, beta, state, cu_seqlens)
-    scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+    _check(q, k, v, g, beta, state, cu_seqlens, gate)
+    scale = q.shape[-1] ** -0.5 if scale is None else contract.number("scale", scale)
     name = choose(q.device)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
@@ -164,10 +170,11 @@ def _check(
     beta: Tensor | None,
     state: Tensor | None,
     cu_seqlens: Tensor | None,
+    gate: str,
 ) -> None:
     contract.check_heads(q, k, v)
     batch, time, heads, values = v.shape
-    contract.check_gate("g", g, (batch, time, heads, q.shape[-1]), q)
+    contract.check_gate(gate, g, (batch, time, heads, q.shape[-1]), q)
     contract.check_gate("beta", beta, (batch, time, heads), q)
     sequences = contract.check_sequences(cu_seqlens, batch)
     contract.check_gate("initial_state", state, (sequences, heads, q.shape[-1], values), q)
