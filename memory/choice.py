@@ -16,6 +16,7 @@ from move37.memory import rank
 from move37.memory.found import Found, age_days, readable
 from move37.memory.records import Lesson
 from move37.memory.records_to_vectors import DIRECTION, centroid, unpacked
+from move37.memory.render import called
 from move37.memory.schema import ANALYSES
 from move37.memory.store import Point, Store
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Directions = dict[str, NDArray[np.float32]]
 
-CHOICE = ("key", DIRECTION)  # of a payload: what choosing needs
+CHOICE = ("key", "source", "arxiv", DIRECTION)  # of a payload: what choosing needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Weighed:
 
     id: str
     collection: str
-    key: str  # a further item of the same key is worth less
+    paper: str  # a further item of the same one is worth less
     score: float  # after weighting
     cosine: float | None
     found: Found | None = None  # where the whole was read already
@@ -54,12 +55,14 @@ def weighed(
         found = readable(name, point) if point is not None and name == ANALYSES else None
         if point is None or (found is None and name == ANALYSES):  # forgotten between the two calls, or damaged
             continue
-        key = found.key if found is not None else str(point.payload.get("key", ""))
+        facts = {field: str(point.payload.get(field, "")) for field in CHOICE}
+        key = found.key if found is not None else called(facts["key"], facts["source"])
         score = item.score * rank.shown_before(shown.get(key, 0))
         if found is not None and isinstance(found.item, Lesson):
             age = age_days(str(point.payload.get("at", "")), now)
             score = rank.weigh(score, evidence=rank.evidence(found.item), recency=rank.recency(age))
-        out.append(Weighed(id=item.id, collection=name, key=key, score=score, cosine=item.cosine, found=found))
+        paper = facts["arxiv"] or key  # of one paper under two names
+        out.append(Weighed(id=item.id, collection=name, paper=paper, score=score, cosine=item.cosine, found=found))
     out.sort(key=lambda one: (-one.score, one.id))
     return out, _directions(store, points, home)
 
@@ -71,7 +74,7 @@ def chosen(store: Store, items: Sequence[Weighed], directions: Directions, *, li
     known = {one.id: one.found for one in items if one.found is not None}
     while True:
         order = [(one.id, one.score) for one in left.values()]
-        sources = {one.id: one.key for one in left.values()}
+        sources = {one.id: one.paper for one in left.values()}
         ids = rank.mmr(order, directions, limit=limit, sources=sources)
         for name, missing in _by_collection((id for id in ids if id not in known), home).items():
             for id, point in store.fetch(name, missing).items():

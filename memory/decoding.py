@@ -25,8 +25,7 @@ def decoded(path: Path) -> str:
 
 
 def _plain(text: str) -> str:
-    """Line feeds alone; without the marks of byte order that joined files have in their middle, and without NUL."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").replace("\ufeff", "")
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
 
 
 _MARKS = (
@@ -41,7 +40,7 @@ def by_lines(path: Path) -> tuple[str, str]:
     """A list of references, which years of programs have written into: each line as UTF-8 or else as Windows wrote it;
     and a sentence where it was the latter."""
     try:
-        return decoded(path), ""
+        return decoded(path).replace("\ufeff", ""), ""  # joined files have marks of byte order in their middle
     except Unreadable:
         raw = path.read_bytes().replace(b"\xef\xbb\xbf", b"")
         lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

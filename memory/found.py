@@ -11,7 +11,7 @@ import structlog
 
 from move37.memory import bm25, rank
 from move37.memory.records import Lesson, MemoryKind, RecordedPrinciple
-from move37.memory.render import Stored, stored
+from move37.memory.render import Stored, called, stored
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES, record_of
 from move37.memory.store import Point
 
@@ -41,7 +41,7 @@ def key_of(item: Stored) -> str:
     """What an item is called outside the store."""
     if isinstance(item, Lesson):
         return item.experiment
-    return item.id if isinstance(item, RecordedPrinciple) else item.key
+    return item.id if isinstance(item, RecordedPrinciple) else called(item.key, item.source)
 
 
 def found_at(name: str, point: Point) -> Found:

@@ -8,6 +8,7 @@ opens a file.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from move37.memory.records_to_vectors import (
     lesson_points,
     principle_points,
 )
-from move37.memory.render import stored
+from move37.memory.render import called, stored
 from move37.memory.schema import ANALYSES, COGNITION, DENSE, PRINCIPLES, SPARSE, collection, entry_id, principle_id
 from move37.memory.store import Collection, Hit, Nearest, Point, Sparse, Store, Where
 
@@ -206,13 +207,23 @@ class Index:
         for name in KINDS:
             found = [one for point in self._named(name, id) if (one := readable(name, point)) is not None]
             if found:
-                return tuple(sorted(found, key=lambda one: (one.key, getattr(one.item, "number", 0))))
+                return tuple(
+                    sorted(found, key=lambda one: (getattr(one.item, "key", one.key), getattr(one.item, "number", 0)))
+                )
         raise NotFound(f"The memory holds nothing called {id!r}; `move37 memory search` lists ids.")
 
     def _named(self, name: str, id: str) -> list[Point]:
         id = whole(id)
         direct = list(self.store.fetch(name, [id]).values()) if _is_uuid(id) else []
-        return direct or list(self.store.scan(name, where=Where(any_of={"key": (id,)})))
+        forms = dict.fromkeys((id, *(unicodedata.normalize(form, id) for form in ("NFC", "NFD"))))  # of a file's name
+        found = direct or list(self.store.scan(name, where=Where(any_of={"key": tuple(forms)})))
+        if found or name != COGNITION:
+            return found
+        # One of a list of references, by the list's key and its own or by its own alone.
+        ends = tuple("/".join(form.split("/")[cut:]) for form in forms for cut in range(form.count("/") + 1))
+        listed = [(point, point.payload) for point in self.store.scan(name, where=Where(any_of={"name": ends}))]
+        names = [(point, str(said.get("key")), str(said.get("source"))) for point, said in listed]
+        return [point for point, key, source in names if {called(key, source), source.partition("#")[2]} & forms.keys()]
 
     def all(self, name: str, where: Where | None = None) -> Iterator[Found]:
         """Every item of a collection."""

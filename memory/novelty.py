@@ -45,7 +45,7 @@ def precedent(found: Found, cosine: float, relevance: float = 0.0) -> Precedent:
     """An item beside a proposal."""
     item, near = found.item, min(max(cosine, 0.0), 1.0)
     if isinstance(item, Entry):
-        return Precedent(key=item.key, kind=found.kind, name=item.name, title=item.title, similarity=near)
+        return Precedent(key=found.key, kind=found.kind, name=item.name, title=item.title, similarity=near)
     if isinstance(item, RecordedPrinciple):
         return Precedent(key=item.id, kind=found.kind, name=item.text, similarity=near)
     return Precedent(

@@ -23,7 +23,7 @@ from move37.memory.backend import open_index
 from move37.memory.builtin import load
 from move37.memory.embed import open_embedder
 from move37.memory.embedder_protocol import Embedder
-from move37.memory.errors import HomeLocked, MemoryFault, MemoryUnavailable
+from move37.memory.errors import HomeLocked, MemoryFault, MemoryUnavailable, NotFound
 from move37.memory.filters import filters
 from move37.memory.found import KINDS
 from move37.memory.index import Index, Progress
@@ -33,7 +33,6 @@ from move37.memory.recollect import within
 from move37.memory.records import DeadEnd, Entry, Lesson, Newness, Recollection, RecordedPrinciple, Situation
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
 from move37.memory.situation import question
-from move37.memory.store import Where
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -164,9 +163,11 @@ class Memory:
 
     async def paper(self, key: str) -> tuple[Entry, ...]:
         """Every insight of one paper, in its file's order; none for an unknown key."""
-        where = Where(any_of={"key": (key,)})
-        found = await self._run(lambda index: [one.item for one in index.all(COGNITION, where)])
-        return tuple(sorted((item for item in found if isinstance(item, Entry)), key=lambda entry: entry.number))
+        try:
+            found = await self._run(lambda index: index.get(key))
+        except NotFound:
+            return ()
+        return tuple(one.item for one in found if isinstance(one.item, Entry))
 
     async def remember_principle(self, principle: RecordedPrinciple) -> None:
         """Write a principle, or rewrite it.

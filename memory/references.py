@@ -68,7 +68,7 @@ def _entry(key: str, number: int, fields: Mapping[str, str], name: str) -> Entry
         insight=fields["abstract"]
         or " ".join(part for part in (fields["keywords"], fields["authors"]) if part)
         or fields["title"],
-        source=name,
+        source=f"{name}#{fields['cite']}" if fields["cite"] else name,
     )
 
 

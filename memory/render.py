@@ -24,6 +24,13 @@ KNOWN = 0.80  # cosine from which an idea is called known
 RELATED = 0.45  # cosine from which two texts are about one thing
 
 
+def called(key: str, source: str) -> str:
+    """A paper's name: its file's, and of an entry in a list of references ("refs.bib#vaswani17") its own in that list.
+    Otherwise a library in one file would count as one paper, of which one insight is enough."""
+    file, _, cite = source.partition("#")
+    return f"{key}/{cite}" if cite and "://" not in file else key
+
+
 def recollection(item: Recollection) -> str:
     """Every field that a reader acts on; symptoms are for the index. Signs that hide or imitate are taken out."""
     head = item.title if item.kind != "cognition" else f"{item.title} ({item.key})"
@@ -55,7 +62,7 @@ def stored(item: Stored) -> str:
     if isinstance(item, Entry):
         year = f", {item.year}" if item.year else ""
         parts = [
-            (f"{item.title} ({item.key}{year})", ""),
+            (f"{item.title} ({called(item.key, item.source)}{year})", ""),
             (item.name or "Insight", item.insight),
             ("Symptoms (our paraphrase)", " ".join(item.symptoms)),
             ("Remedy", item.remedy),

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from move37.memory.files import sizes
+from move37.memory.found import key_of
 from move37.memory.recall import Memory
 from move37.memory.records import Entry, Lesson
 from move37.memory.schema import ANALYSES, COGNITION, PRINCIPLES
@@ -23,7 +24,7 @@ def count(memory: Memory) -> dict[str, Any]:
         "schema": min(index.schemas.values()),
         "cognition": {
             "insights": len(entries),
-            "papers": len({(entry.origin, entry.key) for entry in entries}),
+            "papers": len({(entry.origin, key_of(entry)) for entry in entries}),
             "builtin": sum(entry.origin == "builtin" for entry in entries),
             "symptoms": sum(len(entry.symptoms) for entry in entries),
         },

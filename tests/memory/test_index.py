@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from move37.memory.edge import EdgeStore
 from move37.memory.errors import NotFound
+from move37.memory.found import Found
 from move37.memory.index import Index
 from move37.memory.minilm import MiniLM
 from move37.memory.papers import builtin_entries
 from move37.memory.prebuilt import Prebuilt
+from move37.memory.records import Entry
 from move37.memory.schema import ANALYSES, COGNITION, entry_id, lesson_id
 from move37.memory.store import Point, Where
 from tests.memory.conftest import a_lesson, an_entry, effects
@@ -24,6 +29,13 @@ TOPICS = {
     "position": "Rotary phases lose meaning beyond the trained length.",
     "norm": "Normalising keys keeps the erase step a contraction.",
 }
+
+
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+
+
+def titles(found: Sequence[Found]) -> list[str]:
+    return [one.item.title for one in found if isinstance(one.item, Entry)]
 
 
 def fill(index: Index) -> None:
@@ -142,6 +154,52 @@ def test_an_item_is_got_and_forgotten_by_id_or_key(index: Index):
         index.get("2400.00001")
     with pytest.raises(NotFound):
         index.forget("nothing")
+
+
+def test_a_list_of_references_is_as_many_papers_as_it_has_entries(index: Index, tmp_path: Path, embedder: MiniLM):
+    """A library in one file was one paper: its second entry counted less, and once one was shown, all of them."""
+    texts = [f"Recall of keys with {many} queries needs mixing that depends on the input." for many in TOPICS]
+    files = [an_entry(key=f"p{n}", title=f"T{n}", arxiv="", insight=text, symptoms=()) for n, text in enumerate(texts)]
+    listed = [replace(entry, key="refs", number=n, name=entry.key) for n, entry in enumerate(files)]
+    index.put_entries([replace(entry, name=entry.key) for entry in files])
+    other = Index(EdgeStore(tmp_path / "other"), embedder)
+    other.put_entries([replace(entry, source=f"refs.bib#{entry.name}") for entry in listed])
+    apart = index.search("recall of keys with many queries", shown={"p1": 2})
+    together = other.search("recall of keys with many queries", shown={"refs/p1": 2})
+    assert titles(apart) == titles(together)
+    assert [found.score for found in apart] == pytest.approx([found.score for found in together], abs=1e-5)
+    for name in ("p2", "refs/p2"):
+        assert [found.key for found in other.get(name)] == ["refs/p2"]
+    assert len(other.get("refs")) == len(files) and other.forget("p2") == 1
+    other.store.close()
+
+
+def test_one_paper_under_two_names_is_one_paper(tmp_path: Path, embedder: MiniLM):
+    """Its first version and its second, or a file and an entry of a list: a further insight of it counts less."""
+    texts = [f"Recall of keys with {many} queries needs mixing that depends on the input." for many in TOPICS]
+    orders = []
+    for keys, ids in (("aabc", "...."), ("aAbc", "1123"), ("aAbc", "1234")):
+        index = Index(EdgeStore(tmp_path / (keys + ids)), embedder)
+        facts = zip(keys, ids, texts, strict=True)
+        index.put_entries(
+            [
+                an_entry(key=key, number=n, arxiv=id.strip("."), title=f"T{n}", insight=text, symptoms=())
+                for n, (key, id, text) in enumerate(facts)
+            ]
+        )
+        orders.append(titles(index.search(texts[0])))
+        index.store.close()
+    assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.parametrize("stored", FORMS)
+@pytest.mark.parametrize("asked", FORMS)
+def test_an_item_is_got_however_its_name_is_composed(
+    index: Index, stored: Literal["NFC", "NFD"], asked: Literal["NFC", "NFD"]
+):
+    """A file's name on a Mac is decomposed, what a person types is not."""
+    index.put_entries([an_entry(key=unicodedata.normalize(stored, "Schr\u00f6dinger"))])
+    assert len(index.get(unicodedata.normalize(asked, "Schr\u00f6dinger"))) == 1
 
 
 @pytest.mark.parametrize("broken", ({"year": "long ago"}, {"insight": None}, {"symptoms": 7}))
