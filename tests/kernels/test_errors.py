@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +79,7 @@ def test_an_option_that_asks_for_what_is_done_anyway_is_accepted():
     kernels.chunk_gated_delta_rule(**good(), state_v_first=False, cu_seqlens_cpu=None)
 
 
+UNTYPED: Any = kernels
 CASES = {name: (case.call, case.inputs) for name, case in every_operator().items() if "packed" not in name}
 CASES |= {name: (getattr(kernels, f"fused_recurrent_{name}"), inputs) for name, inputs in DECODING.items()}
 
@@ -105,15 +107,15 @@ def test_every_argument_that_is_no_such_tensor_is_named_as_its_caller_calls_it(n
 @pytest.mark.parametrize(
     "call,name",
     (
-        (lambda x, v: kernels.chunk_gated_delta_rule(v, v, v, scale="half"), "scale is 'half'"),
-        (lambda x, v: kernels.chunk_gla(v, v, v, v, scale=[1.0, 2.0]), "scale is [1.0, 2.0]"),
-        (lambda x, v: kernels.rms_norm_gated(x, x, eps="small"), "eps is 'small'"),
-        (lambda x, v: kernels.l2norm(x, eps=None), "eps is None"),
-        (lambda x, v: kernels.rms_norm_gated(x, None), "g is 'NoneType'"),
-        (lambda x, v: kernels.chunk_simple_gla(v, v, [1.0], g_gamma=x[0, 0]), "v is 'list'"),
-        (lambda x, v: kernels.chunk_kda([1.0], v, v, v, x[..., 0], use_qk_l2norm_in_kernel=True), "q is 'list'"),
+        (lambda x, v: UNTYPED.chunk_gated_delta_rule(v, v, v, scale="half"), "scale is 'half'"),
+        (lambda x, v: UNTYPED.chunk_gla(v, v, v, v, scale=[1.0, 2.0]), "scale is [1.0, 2.0]"),
+        (lambda x, v: UNTYPED.rms_norm_gated(x, x, eps="small"), "eps is 'small'"),
+        (lambda x, v: UNTYPED.l2norm(x, eps=None), "eps is None"),
+        (lambda x, v: UNTYPED.rms_norm_gated(x, None), "g is 'NoneType'"),
+        (lambda x, v: UNTYPED.chunk_simple_gla(v, v, [1.0], g_gamma=x[0, 0]), "v is 'list'"),
+        (lambda x, v: UNTYPED.chunk_kda([1.0], v, v, v, x[..., 0], use_qk_l2norm_in_kernel=True), "q is 'list'"),
         (
-            lambda x, v: kernels.fused_linear_cross_entropy_loss(
+            lambda x, v: UNTYPED.fused_linear_cross_entropy_loss(
                 x, x[..., 0].long(), torch.ones(3, 8), ignore_index=None
             ),
             "ignore_index is None",

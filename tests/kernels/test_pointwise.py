@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from move37 import kernels
-from tests.kernels.cases import LIMITS, compare, gated_delta, heads, kda, relative_rms, run, vector_heads
+from tests.kernels.cases import LIMITS, Inputs, compare, gated_delta, heads, kda, relative_rms, run, vector_heads
 
 
 def draw(*shape):
@@ -62,7 +63,7 @@ def test_l2norm_equals_its_definition(dtype):
     compare(kernels.l2norm, {"x": draw(4, 7, 5)}, dtype)
 
 
-NORMALISED = {
+NORMALISED: dict[str, tuple[Callable[..., Any], Inputs, tuple[str, ...]]] = {
     "gated norm": (kernels.rms_norm_gated, {"g": draw(2, 5, 16), "weight": draw(16), "bias": draw(16)}, ("x",)),
     "l2norm": (kernels.l2norm, {}, ("x",)),
     "gated delta": (partial(gated_delta, use_qk_l2norm_in_kernel=True), heads(21), ("q", "k")),
