@@ -189,6 +189,13 @@ def test_convolution(state):
     )
 
 
+@pytest.mark.parametrize("size", (1e20, 1e30, 1e37))
+def test_rows_of_any_finite_size_are_normalised(size):
+    x = torch.randn(5, 7).double()
+    compare(kernels.l2norm, {"x": x * size}, name="triton")
+    compare(kernels.rms_norm_gated, {"x": x * size, "g": x, "weight": x[0]}, name="triton")
+
+
 def test_norms():
     inputs = {
         "x": torch.randn(2, 7, 24),
