@@ -16,7 +16,7 @@ from move37.memory.errors import (
     WrongDimension,
 )
 from move37.memory.schema import compare, manifest
-from move37.memory.store import EF, Collection, Hit, Nearest, Point, Sparse, Where
+from move37.memory.store import EF, EF_BUILD, LINKS, Collection, Hit, Nearest, Point, Sparse, Where
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -58,6 +58,7 @@ class ClientStore:
                 size=collection.dimension,
                 distance=models.Distance.COSINE,
                 multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+                hnsw_config=models.HnswConfigDiff(m=LINKS, ef_construct=EF_BUILD),
             )
             for name in collection.dense
         }

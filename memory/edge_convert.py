@@ -16,9 +16,10 @@ from move37.memory.errors import (
     StoreBroken,
     WrongDimension,
 )
-from move37.memory.store import Collection, Point, Sparse, Where
+from move37.memory.store import EF_BUILD, LINKS, Collection, Point, Sparse, Where
 
 MANIFEST = "move37.json"
+FULL_SCAN_KIB = 10_000  # of vectors, up to which there is no graph: the engine's default
 
 
 def config(engine: Any, collection: Collection) -> Any:
@@ -26,6 +27,7 @@ def config(engine: Any, collection: Collection) -> Any:
         size=collection.dimension,
         distance=engine.Distance.Cosine,
         multivector_config=engine.MultiVectorConfig(engine.MultiVectorComparator.MaxSim),
+        hnsw_config=engine.HnswIndexConfig(LINKS, EF_BUILD, FULL_SCAN_KIB),
     )
     return engine.EdgeConfig(
         vectors=dict.fromkeys(collection.dense, dense),

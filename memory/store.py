@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]  # [passages, dimension], unit length
 
 
-EF = 64  # nodes a walk keeps in sight: recall@10 of .98 and more at 100,000 points, at half the default's time
+EF = 64  # nodes a walk keeps in sight (as many as it is asked for, where that is more): half the default's time
+LINKS = 32  # of a node of the graph, and
+EF_BUILD = 200  # nodes in sight while it is built: twice the defaults, for points of several rows (figures/memory.md)
 
 
 class FieldIndex(Enum):

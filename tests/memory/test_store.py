@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from move37.memory import edge_convert
 from move37.memory.errors import HomeLocked, NotFound, OtherModel, OtherSchema, WrongDimension
-from move37.memory.store import Nearest, Sparse, Store, Where
+from move37.memory.store import EF_BUILD, LINKS, Nearest, Sparse, Store, Where
 from tests.memory.conftest import BACKENDS, SHAPE, a_point, make_store, point_id
 
 
@@ -208,3 +209,10 @@ def test_a_busy_log_is_a_locked_home(tmp_path: Path):
 
     error = translate(Exception("Service runtime error: WouldBlock"), tmp_path)
     assert isinstance(error, HomeLocked) and str(tmp_path) in str(error)
+
+
+def test_the_graph_is_built_for_points_of_several_rows():
+    """With the engine's own numbers .94 of the nearest ten were found among 4,000 such points, with these .99."""
+    engine = pytest.importorskip("qdrant_edge")
+    for vectors in edge_convert.config(engine, SHAPE).vectors.values():
+        assert (vectors.hnsw_config.m, vectors.hnsw_config.ef_construct) == (LINKS, EF_BUILD) == (32, 200)
