@@ -11,6 +11,8 @@ import pytest
 
 from move37 import lab
 from move37.lab.inside import process_locks
+from tests.lab.inside.conftest import Start
+from tests.lab.inside.mixers import HONEST
 
 SOURCES = Path(lab.__file__).parents[1].parent
 TRY = """
@@ -101,3 +103,38 @@ def test_a_mount_of_other_files_stays_readable_below_a_folder_that_has_two_names
 def test_the_locks_know_the_identity_of_what_is_there_alone(tmp_path: Path) -> None:
     there = tmp_path.stat()
     assert process_locks._identities([tmp_path, tmp_path / "nowhere"]) == {(there.st_dev, there.st_ino)}
+
+
+# How one process of a candidate could tell another what it knows: beside a file's content, which Landlock leaves alone,
+# by memory that both open through /proc, and by its own clock.
+MESSAGES = {
+    "times of a folder": "os.utime(PLACE, (1, 1))",
+    "its mode": "os.chmod(PLACE, 0o700)",
+    "its owner": "os.chown(PLACE, -1, -1)",
+    "its attributes": "os.setxattr(PLACE, 'user.x', b'state')",
+    "its flags": "fcntl.ioctl(os.open(PLACE, 0), 0x40086602, bytes(8))",
+    "its hints": "fcntl.fcntl(os.open(PLACE, 0), 1036, bytes(8))",
+    "memory that others may open": "call(libc.prctl(4, 1, 0, 0, 0))",
+    "a process's clock": "time.clock_gettime((~os.getppid() << 3) | 2)",
+}
+LISTENING = """
+import torch
+os, time, fcntl, ctypes = (__import__(name) for name in ("os", "time", "fcntl", "ctypes"))
+libc = ctypes.CDLL(None, use_errno=True)
+def call(result):
+    if result:
+        raise OSError(ctypes.get_errno(), "refused")
+try:
+    MESSAGE
+except PermissionError:
+    pass
+else:
+    raise RuntimeError("it was heard")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the locks are Linux's")
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_two_processes_of_a_candidate_cannot_talk(start: Start, tmp_path: Path, kind: str) -> None:
+    message = MESSAGES[kind].replace("PLACE", repr(str(tmp_path)))
+    start(LISTENING.replace("MESSAGE", message) + HONEST)
