@@ -309,5 +309,9 @@ class Far(torch.autograd.Function):
                 raise CandidateFault(f"backward gave a gradient of {list(gradient.shape)} for {list(shape)}")
         if ctx.record is not None:
             ctx.record.of_y, ctx.record.of_x = _kept(of_y), _kept(of_x)
-            ctx.record.of_values = [None if g is None else _kept(g) for g in gradients[1:]]
+            # A weight that is trained and is said to have no gradient is said to change nothing, which is checked too.
+            trained = zip(gradients[1:], mixer.tensors, ctx.record.values, strict=True)
+            ctx.record.of_values = [
+                _kept(g) if g is not None else torch.zeros_like(v) if t.requires_grad else None for g, t, v in trained
+            ]
         return of_x, None, *gradients[1:]

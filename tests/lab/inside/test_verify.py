@@ -72,6 +72,9 @@ ROUGH = {
         'self.register_buffer("taps", torch.ones(3))', "torch.nn.init.zeros_(self.now.weight)"
     ),
     "no gradient for one weight": with_forward("shifted = shifted + 0 * self.before.weight.detach().sum()"),
+    "a weight that some steps do without": with_forward(
+        "if self.training and torch.rand(()) < 0.5:\n    return self.now(torch.tanh(x)) + 0 * shifted"
+    ),
     "gated delta net": baselines.source("gated_delta_net"),
 }
 SOME_ROUGH = ("dropout", "a kink at every zero", "weights that start at zero", "gated delta net")
@@ -116,6 +119,10 @@ FALSE = {
     + "[p.register_hook(lambda g: g + torch.randn_like(g) * g.std()) for p in self.parameters()]",
     "gradients twice as large": HOOK + "[p.register_hook(lambda g: 2 * g) for p in self.parameters()]",
     "signs instead of gradients": HOOK + "[p.register_hook(lambda g: g.sign()) for p in self.parameters()]",
+    "a gradient that is withheld": (
+        "if self.training:\n    kept = self.before.weight.detach()\n"
+        "    return self.now(torch.tanh(x)) + torch.nn.functional.linear(shifted, kept)"
+    ),
     "a memory of the batch before": "self.last, x = x.detach(), x + getattr(self, 'last', 0 * x)",
     "a step counter": "self.steps = getattr(self, 'steps', 0) + 1\nx = x * (1 + 0.05 * self.steps)",
     "layers that talk": (
