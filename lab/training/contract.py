@@ -14,6 +14,7 @@ import os
 import sys
 import tokenize
 import types
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -83,7 +84,7 @@ def check_source(source: str) -> ast.Module:
     for node in nodes:
         _check_import(node)
         _check_generator(node)
-    if (size := _data_bytes(nodes)) > MAX_DATA_BYTES:
+    if (size := _data_bytes(nodes, source)) > MAX_DATA_BYTES:
         raise ContractError(
             f"numbers, strings and names hold {size} bytes, {MAX_DATA_BYTES} are allowed: a mixer carries no data"
         )
@@ -105,29 +106,25 @@ def _depth(tree: ast.Module) -> int:
 
 
 def custom_backward(tree: ast.Module) -> str:
-    """What `class Mixer` declares about a backward that is not autograd's; empty where it declares nothing.
-
-    Raises `ContractError` where the declaration is not a plain string.
-    """
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or node.name != "Mixer":
-            continue
-        for line in node.body:
-            if isinstance(line, ast.Assign) and any(t.id == DECLARATION for t in _targets(line)):
-                value = line.value.value if isinstance(line.value, ast.Constant) else None
-                if not isinstance(value, str):
-                    raise ContractError(f"line {line.lineno}: write {DECLARATION} as a plain string that says why")
-                return " ".join(value.split())[:LONGEST_DECLARATION]
+    """What `class Mixer` says of a backward that is not autograd's, or nothing. `ContractError`: no plain string."""
+    mixers = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Mixer")
+    for line in (line for mixer in mixers for line in mixer.body):
+        if isinstance(line, ast.Assign | ast.AnnAssign) and any(t.id == DECLARATION for t in _targets(line)):
+            value = line.value.value if isinstance(line.value, ast.Constant) else None
+            if not isinstance(value, str):
+                raise ContractError(f"line {line.lineno}: write {DECLARATION} as a plain string that says why")
+            return " ".join(value.split())[:LONGEST_DECLARATION]
     return ""
 
 
-def _data_bytes(nodes: Sequence[ast.AST]) -> int:
-    """How many bytes of data a file holds: constants, less the docstrings, and names that could hold as much."""
+def _data_bytes(nodes: Sequence[ast.AST], source: str) -> int:
+    """Bytes of constants less docstrings, of names that hold as much, of letters that Python reads as ASCII ones."""
     docstrings = {id(text) for text in _docstrings(nodes)}
-    constants = sum(_size(n.value) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
+    constants = sum(_size(n) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
     names = {name for node in nodes for name in _names(node)}
     long = sum(max(0, len(name) - LONGEST_NAME) for name in names)
-    return constants + max(long, sum(len(name.encode()) for name in names) - MOST_NAME_BYTES)
+    odd = [c for c in source if not c.isascii() and unicodedata.normalize("NFKC", c).isascii()]
+    return constants + 3 * len(odd) + max(long, sum(len(name.encode()) for name in names) - MOST_NAME_BYTES)
 
 
 def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
@@ -138,11 +135,13 @@ def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
                 yield first.value
 
 
-def _size(constant: object) -> int:
-    """Bytes. A whole number may be written in hexadecimal digits, and be too long for decimal ones."""
-    if type(constant) is int:
-        return 1 + constant.bit_length() // 3
-    return len(repr(constant).encode("utf-8", "surrogatepass"))
+def _size(node: ast.Constant) -> int:
+    """Bytes; of a number no fewer than it is written with, because a mixer can read its own text."""
+    value = node.value
+    written = (node.end_col_offset or 0) - node.col_offset if isinstance(value, int | float | complex) else 0
+    if type(value) is int:  # in hexadecimal digits it may be too long for decimal ones
+        return max(written, 1 + value.bit_length() // 3)
+    return max(written, len(repr(value).encode("utf-8", "surrogatepass")))
 
 
 def _names(node: ast.AST) -> Iterator[str]:
@@ -246,5 +245,5 @@ def is_kernels(node: ast.Import | ast.ImportFrom, module: str) -> bool:
     return f"{module}.".startswith("move37.kernels.")
 
 
-def _targets(node: ast.Assign) -> list[ast.Name]:
-    return [target for target in node.targets if isinstance(target, ast.Name)]
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.Name]:
+    return [t for t in (node.targets if isinstance(node, ast.Assign) else [node.target]) if isinstance(t, ast.Name)]

@@ -42,6 +42,9 @@ LINES = [
         ("x = 0x" + "f" * 20_000 + "\nclass Mixer: pass", "bytes"),
         ("x = '" + "\u4e00" * 1_400 + "'\nclass Mixer: pass", "bytes"),
         ("\n".join(f"{chr(0x4E00 + i) * 40} = 0" for i in range(100)) + "\nclass Mixer: pass", "bytes"),
+        ("x = 0." + "37" * 3_000 + "\nclass Mixer: pass", "bytes"),
+        ("x = 0x" + "0" * 6_000 + "\nclass Mixer: pass", "bytes"),
+        ("".join(f"{chr(0x1D41A + 52 * (i % 3))}\n" for i in range(2_000)) + "class Mixer: pass", "bytes"),
         ("if a:\n pass\n" + "elif a:\n pass\n" * 1900 + "class Mixer: pass", "levels deep"),
     ],
 )
