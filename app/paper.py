@@ -95,6 +95,7 @@ def _table(claim: Claim, metric: Metric) -> str:
             else f"{signed(c.low, '.4f')} to {signed(c.high, '.4f')} ({c.confidence:.1%})"
         )
         told = "; self-reported" if c.self_reported else ""
+        told += "; gradients unchecked" if c.custom_backward else ""
         told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
         cells = (
             WORDS.get(c.question, c.question), _line(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),

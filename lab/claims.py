@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from move37.lab.comparisons import unchecked
 from move37.lab.numbers import scale_of
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 
@@ -105,6 +106,7 @@ def claim_text(claim: Claim, metric: Metric) -> str:
     """One sentence: a discovery, what refuted it, or what is not shown yet."""
     failed = [c for c in claim.comparisons if not c.holds]
     reported = " Self-reported numbers are among them." if any(c.self_reported for c in claim.comparisons) else ""
+    reported += unchecked(next((c.custom_backward for c in claim.comparisons if c.custom_backward), ""))
     if failed:
         first = failed[0]
         return f"Not a discovery: {refusal(first)} ({against(first, metric)}).{reported}"

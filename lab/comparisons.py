@@ -9,7 +9,7 @@ What is said about a comparison in words stands in `lab/verdicts.py`; which ones
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import Conditions, conditions_of
@@ -40,6 +40,7 @@ class Pairs:
     left_out: tuple[int, ...]  # seeds on which the rival diverged: they are no gain of the candidate
     calibration: Calibration | None  # the noise measured beforehand, where every number was taken under its conditions
     self_reported: bool
+    custom_backward: str  # the candidate's; empty: autograd's
 
 
 def compare(
@@ -76,6 +77,7 @@ def compare(
             scale=pairs.conditions.scale,
             text=pairs.conditions.text,
             self_reported=pairs.self_reported,
+            custom_backward=pairs.custom_backward,
             note=_note(pairs, rival.name, known=metric.name in NOISE),
         ),
         told,
@@ -110,7 +112,18 @@ def paired(
         left_out=tuple(sorted(two.keys() - sound.keys())),
         calibration=noise.across if noise else None,
         self_reported=any(m.self_reported for m in used),
+        custom_backward=declared_backward(one.values()),
     )
+
+
+def declared_backward(candidate: Iterable[Measurement]) -> str:
+    """What the candidate says of a backward that is not autograd's; empty where its gradients were checked."""
+    return next((m.custom_backward for m in candidate if m.custom_backward), "")
+
+
+def unchecked(declared: str) -> str:
+    """A sentence to stand behind what rests on gradients that nobody checked; empty where they were."""
+    return f" Its gradients were not checked: it declares a backward of its own ({declared})." if declared else ""
 
 
 def _fresh(measurements: Sequence[Measurement], metric: Metric) -> dict[Conditions, dict[int, Measurement]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from move37.lab.comparisons import declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.judging.checked import Checked
 from move37.lab.numbers import signed
@@ -131,7 +132,8 @@ def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: in
         high=found.high if found else None,
         tried=tried,
         text=_text(metric, theirs.name, gains, found.low if found else None, found.high if found else None)
-        + (SELF_REPORTED if told else ""),
+        + (SELF_REPORTED if told else "")
+        + unchecked(declared_backward(ours.measurements)),
         self_reported=told,
     )
 

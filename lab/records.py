@@ -209,6 +209,7 @@ class Comparison:
     text: str = DECIDE
     corpus: str = ""  # its digest; empty: the campaign's own
     self_reported: bool = False  # one of its numbers was within reach of the code that it judges
+    custom_backward: str = ""  # what the candidate declares: its gradients were not checked
     note: str = ""  # why there is no interval, or what was left out
     rates: tuple[float, ...] = ()  # learning rates of candidate and rival, where the question chose them anew
 

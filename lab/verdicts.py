@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from move37.lab.comparisons import Rival, compare
+from move37.lab.comparisons import Rival, compare, declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.numbers import DigitScale, scale_of
 from move37.lab.rates import best_rate
@@ -63,7 +63,7 @@ def screen_verdict(
         text = _screen_text(
             metric, effect, baseline_name, steps=where.steps, tried=tried, seeds=len(arm.seeds), known=known
         )
-        text += SELF_REPORTED if told else ""
+        text += (SELF_REPORTED if told else "") + unchecked(declared_backward(candidate))
     return Verdict(baseline=baseline_id, effect=effect, low=None, high=None, tried=tried, text=text, self_reported=told)
 
 
@@ -110,7 +110,8 @@ def confirm_verdict(
         high=comparison.high,
         tried=tried,
         text=" ".join([_confirm_text(metric, comparisons, comparison, told, confirmation), *missing])
-        + (SELF_REPORTED if reported else ""),
+        + (SELF_REPORTED if reported else "")
+        + unchecked(comparison.custom_backward),
         confirmation=confirmation,
         comparisons=comparisons,
         self_reported=reported,

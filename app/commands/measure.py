@@ -106,6 +106,7 @@ def _measurement(m: Any) -> dict[str, Any]:
         "steps": m.steps,
         "seed": m.seed,
         "self_reported": m.self_reported,
+        **({"custom_backward": m.custom_backward} if m.custom_backward else {}),
         "diverged": m.diverged,
         "learning_rate": m.learning_rate,
         "cpu_seconds": m.cpu_seconds,

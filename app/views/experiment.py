@@ -186,6 +186,7 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
         where += [
             f"{c.confidence:.2%} confidence" if bounds else "",
             "self-reported" if c.self_reported else "",
+            "gradients unchecked" if c.custom_backward else "",
             c.note,
         ]
         on = Cell(", ".join(w for w in where if w), "quiet")

@@ -103,6 +103,7 @@ def board_rows(board: LeaderboardView) -> list[dict[str, Any]]:
             "high": _number(place.summary.high),
             "n": place.summary.n,
             "self_reported": place.summary.self_reported,
+            "own_backward": place.summary.own_backward,
             "rival": group.rival,
             "difference": _number(place.difference.value) if place.difference else None,
             "difference_seeds": place.difference.seeds if place.difference else None,
@@ -158,6 +159,7 @@ def _metric(summary: Summary) -> dict[str, Any]:
         "steps": summary.steps,
         "fresh": summary.fresh,
         "self_reported": summary.self_reported,
+        "own_backward": summary.own_backward,
         "witness": summary.self_reported,  # its old name, for one version
     }
 
