@@ -43,8 +43,13 @@ class ClaimRivals:
     second_path: str = ""  # where the user named one
 
 
-async def find(ground: ClaimGround, experiment: Experiment, wanted: ConfirmationRequest) -> ClaimRivals:
-    """The rivals as the archive knows them now. Raises `NotConfirmable` and `BadCorpus` before anything is tuned."""
+async def find(
+    ground: ClaimGround, experiment: Experiment, wanted: ConfirmationRequest
+) -> tuple[ClaimRivals, QuestionedTask | None]:
+    """The rivals as the archive knows them now, and the second corpus, opened.
+
+    Raises `NotConfirmable` and `BadCorpus` before anything is tuned.
+    """
     task, everybody = ground.task, ground.archive.experiments()
     candidate, best = _contender(experiment, task), _best_two(everybody, experiment, task)
     missing: dict[str, str] = {}
@@ -60,7 +65,7 @@ async def find(ground: ClaimGround, experiment: Experiment, wanted: Confirmation
     if not asked.names:
         missing[FAMILY] = asked.why if asked.applies else ""
     families = [await _tuned(ground, name, ablation, trials, missing) for name in asked.names]
-    return ClaimRivals(
+    rivals = ClaimRivals(
         candidate=candidate,
         baselines=best,
         families=tuple(f for f in families if f is not None),
@@ -73,6 +78,7 @@ async def find(ground: ClaimGround, experiment: Experiment, wanted: Confirmation
         second=second.digest if second is not None else "",
         second_path=place_of(wanted),
     )
+    return rivals, second
 
 
 def second_again(ground: ClaimGround, known: ClaimRivals) -> QuestionedTask | None:

@@ -87,8 +87,7 @@ async def _setup(
         if differs := _differs(rivals, plan, wanted):
             ground.watch.notice(f"this confirmation was begun, and goes on as it began: {differs} changes nothing")
     else:
-        rivals = await claim_rivals.find(ground, experiment, wanted)
-        second = claim_rivals.second_again(ground, rivals)
+        rivals, second = await claim_rivals.find(ground, experiment, wanted)
         # Begun by an older version, which stored its plan alone.
         plan = decode(ConfirmationPlan, begun["plan"]) if begun else _planned(ground, experiment, rivals, wanted)
     task, context = ground.task, ground.context

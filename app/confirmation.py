@@ -50,11 +50,7 @@ async def confirm_experiment(
         discovery_claim.check(experiment, campaign)
         settings, task = _opened(settings, campaign)
         settings = _where_it_ran(settings, campaign, watch)
-        if campaign.facts.get("task_digest", task.digest) != task.digest:
-            raise BadInput(
-                f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
-                "compare: put it back, or measure the candidate in a new campaign"
-            )
+        _check_text(task, campaign, experiment)
         before = experiment.environment.get("machine")
         if before is not None and before != machine.kind():
             watch.notice(
@@ -110,13 +106,20 @@ async def reproduce_claim(
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
         campaign = archive.campaign(experiment.campaign)
         settings, task = _opened(settings, campaign)
+        _check_text(task, campaign, experiment)
         task.check_sealed()
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
-        second = (
-            None if SECOND_CORPUS in missing else claim_rivals.second_task(task, cache, wanted.second_corpus, missing)
-        )
+        second = None
+        if SECOND_CORPUS not in missing:
+            second = claim_rivals.second_task(task, cache, wanted.second_corpus, missing)
+            if second is None or second.digest not in {c.corpus for c in old.comparisons}:
+                missing[SECOND_CORPUS] = "its text is not at hand"
+                watch.notice(
+                    "the second corpus is not the claim's own text, so that its comparison is not repeated: name that "
+                    "text with --second-corpus"
+                )
         count = wanted.seeds or max((c.seeds // MORE_SEEDS.get(c.question, 1) for c in old.comparisons), default=SEEDS)
         with fresh_seeds(cache / "repetitions" / experiment.id, watch) as base:
             task = task.drawn(base)
@@ -162,6 +165,15 @@ def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, Questione
     settings, task = places.of_campaign(settings, campaign)
     assert isinstance(task, QuestionedTask)  # of every other no claim is made
     return settings, task
+
+
+def _check_text(task: QuestionedTask, campaign: Campaign, experiment: Experiment) -> None:
+    """Raises `BadInput` where the campaign's text is another one now."""
+    if campaign.facts.get("task_digest", task.digest) != task.digest:
+        raise BadInput(
+            f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
+            "compare: put it back, or measure the candidate in a new campaign"
+        )
 
 
 def _where_it_ran(settings: Settings, campaign: Campaign, watch: ClaimWatch) -> Settings:

@@ -188,7 +188,7 @@ class MixersTask:
         elif question == SECOND_CORPUS:
             if not isinstance(second, MixersTask):
                 raise BadTask("no second corpus is at hand: name one with --second-corpus")
-            task = second
+            task = second.drawn(self.secret)  # its deciding windows are nobody's beforehand either
         elif question == WIDER:
             wider = replace(self.scale, name=f"{self.scale.name}, twice as wide", width=2 * self.scale.width)
             task = replace(self, scale=wider)

@@ -53,23 +53,28 @@ class Reckoned(MixersTask):
     ) -> Checked:
         return Checked(results=(GateResult(name="shape", passed=True, value=0.0, limit=0.0, message="ok"),))
 
-    async def measure(
-        self, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, learning_rate: float, fresh: bool,
-        sandbox: Sandbox, workdir: Path, on_progress: Any = None,
-    ) -> Measured:  # fmt: skip
-        noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24 - 0.5
-        genome = genome_of(candidate.source)
-        mine = genome is not None and "residual_path" in operators_in(genome)
-        return Measured(
-            measurements=(
-                Measurement(
-                    metric=self.metric.name, value=3.0 - self.gain * mine + 1e-5 * noise, rung=rung.number, seed=seed,
-                    steps=rung.steps, total_steps=self.total_steps, width=self.scale.width, scale=self.scale.key,
-                    text=self.text or (DECIDE if fresh else "screen"), learning_rate=learning_rate, fresh=fresh,
-                    cpu_seconds=1.0,
-                ),
-            )
-        )  # fmt: skip
+    async def measure(self, candidate: Candidate, **how: Any) -> Measured:
+        return await reckoned(self, candidate, gain=self.gain, **how)
+
+
+async def reckoned(
+    task: MixersTask, candidate: Candidate, *, experiment: str, rung: Rung, seed: int, learning_rate: float,
+    fresh: bool, sandbox: Sandbox, workdir: Path, on_progress: Any = None, gain: float = 0.3,
+) -> Measured:  # fmt: skip
+    """In place of `MixersTask.measure`."""
+    noise = int(hashlib.sha256(f"{candidate.source}{seed}".encode()).hexdigest()[:6], 16) / 2**24 - 0.5
+    genome = genome_of(candidate.source)
+    mine = genome is not None and "residual_path" in operators_in(genome)
+    return Measured(
+        measurements=(
+            Measurement(
+                metric=task.metric.name, value=3.0 - gain * mine + 1e-5 * noise, rung=rung.number, seed=seed,
+                steps=rung.steps, total_steps=task.total_steps, width=task.scale.width, scale=task.scale.key,
+                text=task.text or (DECIDE if fresh else "screen"), learning_rate=learning_rate, fresh=fresh,
+                cpu_seconds=1.0,
+            ),
+        )
+    )  # fmt: skip
 
 
 def a_task(home: Path, **changes: Any) -> Reckoned:

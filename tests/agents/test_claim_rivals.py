@@ -87,9 +87,14 @@ def second_corpus(home: Path, word: str = "text") -> Path:
     return path
 
 
-async def test_what_is_asked_or_screened_after_a_claim_began_changes_no_rival(asked: Asked) -> None:
+async def test_what_is_asked_or_screened_after_a_claim_began_changes_no_rival(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = ConfirmationRequest(seeds=2, trials=3, second_corpus=second_corpus(asked.home))
+    opened = []
+    monkeypatch.setattr(claim_rivals, "second_task", lambda *a, of=claim_rivals.second_task: opened.append(a) or of(*a))
     assert await asked.ask(first, until=FAMILY) is None
+    assert len(opened) == 1, "a second corpus may be gigabytes: a claim that begins reads it once"
     rivals, plan = asked.rivals, asked.archive.stage("c1-001", discovery_claim.BEGUN)
     better = asked.archive.begin_experiment(1, 5, Role.BASELINE, name="gla", family="gla").id
     own = a_candidate(source=baselines.source("gla"), author="baseline", family="gla")
@@ -140,7 +145,7 @@ async def test_code_without_a_plan_meets_its_bases_family_and_its_base_at_the_ba
     asked.archive.finish_stage(written, "lm", {"measurements": (measured(3.4, 1e-2),)}, rung=2)
     asked.archive.finish_stage("c1-linear", "lm lr=0.02", {"measurements": (measured(3.2, 2e-2),)}, rung=2)
     wanted = ConfirmationRequest(trials=3, second_corpus=second_corpus(asked.home))
-    found = await claim_rivals.find(asked.ground, asked.archive.experiment(written), wanted)
+    found, _ = await claim_rivals.find(asked.ground, asked.archive.experiment(written), wanted)
     assert [f.id for f in found.families] == ["linear-tuned"] and found.family_why in asked.said
     assert not {FAMILY, ABLATION} & set(found.missing)
     assert found.candidate.rate == 1e-2 and found.ablation is not None and found.ablation.rate == 2e-2

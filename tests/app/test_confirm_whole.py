@@ -1,10 +1,14 @@
-"""A confirmation from its first question to its last, really trained, at eight steps in place of five hundred."""
+"""A confirmation from its first question to its last: numbers by arithmetic, or trained at eight steps for 500.
+
+By arithmetic all but the trainings is real: commands, archive, texts, gates, the sandbox that opens and ends.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +18,11 @@ from move37.agents.search.operators import put
 from move37.lab import baselines
 from move37.lab.archive.openings import openings
 from move37.lab.archive.store import Archive
+from move37.lab.claims import MORE_SEEDS
 from move37.lab.records import ExperimentStatus, Role, Stage
 from move37.lab.tasks import mixers_schedule
+from move37.lab.tasks.mixers import MixersTask
+from tests.agents.claims import reckoned
 from tests.app.conftest import Move37
 from tests.builders import a_brief, a_candidate, a_hypothesis, a_measurement
 from tests.shortened import default_scale_of
@@ -23,11 +30,13 @@ from tests.shortened import default_scale_of
 STEPS = 8
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["reckoned", "trained"])
+def trained(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[bool]:
     monkeypatch.setattr(mixers_schedule, "SMALLEST_EFFECT", 10.0)  # at eight steps nothing is to be resolved
+    if not request.param:
+        monkeypatch.setattr(MixersTask, "measure", reckoned)
     with default_scale_of(STEPS):
-        yield
+        yield request.param
 
 
 def a_home(home: Path) -> None:
@@ -57,9 +66,11 @@ def _measured(archive: Archive, ident: str, value: float) -> None:
     archive.finish_stage(ident, "lm", {"measurements": (m,)}, rung=2, reached=2, status=ExperimentStatus.MEASURED)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("short")
-def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move37: Move37) -> None:
+def seeds(comparison: dict[str, Any]) -> int:
+    return 2 * MORE_SEEDS.get(comparison["question"], 1)
+
+
+def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move37: Move37, trained: bool) -> None:
     home = tmp_path / "home"
     a_home(home)
     second = tmp_path / "other.txt"
@@ -72,7 +83,7 @@ def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move
     assert asked[:2] == ["baseline", "baseline"] and {"family", "ablation", "held_out", "second_corpus", "longer"} <= {
         *asked
     }
-    weak = [c for c in claim["comparisons"] if c["seeds"] != 2 or c["low"] is None]
+    weak = [c for c in claim["comparisons"] if c["seeds"] != seeds(c) or c["low"] is None]
     assert not weak, [(c["question"], c["rival"], c["seeds"], c["note"]) for c in weak]
     longer = next(c for c in claim["comparisons"] if c["question"] == "longer")
     assert (longer["steps"], longer["total_steps"]) == (4 * STEPS, 4 * STEPS)
@@ -87,6 +98,12 @@ def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move
     repeated = move37("--home", str(home), "reproduce", "1", *options)
     assert repeated.status in (0, 1), repeated.err
     pairs = json.loads(repeated.out)
-    assert [p["question"] for p in pairs] == asked and all(p["new"]["seeds"] == 2 for p in pairs)
+    assert [p["question"] for p in pairs] == asked and all(p["new"]["seeds"] == seeds(p["new"]) for p in pairs)
     with Archive.open(home, readonly=True) as archive:
         assert len(openings(archive)) == 2
+    if trained:  # what follows costs as much again
+        return
+    second.write_text(second.read_text().replace("another", "a third"))
+    elsewhere = move37("--home", str(home), "reproduce", "1", *options)
+    assert "not the claim's own text" in elsewhere.err
+    assert [p["question"] for p in json.loads(elsewhere.out)] == [q for q in asked if q != "second_corpus"]

@@ -54,6 +54,11 @@ def test_baselines_are_measured_at_every_step_count_that_candidates_are(preset: 
     }
 
 
+def test_what_decides_on_a_second_corpus_is_drawn_by_the_campaigns_secret_too() -> None:
+    variant = a_schedule_task().drawn(37).variant(SECOND_CORPUS, second=a_schedule_task())
+    assert isinstance(variant.task, MixersTask) and variant.task.secret == 37
+
+
 def test_rung_names_are_unique_and_an_unknown_preset_is_refused() -> None:
     names = [r.name for r in a_schedule_task().schedule("full").rungs]
     assert len(set(names)) == len(names)
