@@ -78,7 +78,7 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
     rivals = rivals_of(campaign, top)
     if not found or not rivals or schedule.confirm_seeds == 0:
         return
-    able = _resolution(campaign, (*found, *rivals))
+    able = _resolution(campaign, found, rivals)
     if refusal := schedule.refusal or able.refusal:
         await _refuse(campaign, found, refusal, reopen)
         return
@@ -284,15 +284,21 @@ def _best(campaign: CampaignContext, idents: Sequence[str], rung: Rung, keep: in
     return halving.climbers(_standings(campaign, idents, rung), keep, metric=campaign.task.metric)
 
 
-def _resolution(campaign: CampaignContext, arms: Sequence[str]) -> halving.Resolution:
-    """What a confirmation could tell, with the noise that the campaign's own runs show where none is calibrated."""
+def _resolution(campaign: CampaignContext, found: Sequence[str], rivals: Sequence[str]) -> halving.Resolution:
+    """What a confirmation could tell, with the noise that the campaign's own runs show where none is calibrated.
+
+    Taken up again, it is asked as it was the first time, before any fresh run and any verdict of `found`.
+    """
     schedule = campaign.schedule
-    everybody = {*arms, *(b.id for b in baselines_of(campaign))}
+    everybody = {*found, *rivals, *(b.id for b in baselines_of(campaign))}
+    stored = [campaign.archive.stage(ident, "verdict:fresh") for ident in found]
+    known = [s["verdict"]["confirmation"] for s in stored if s and s["verdict"]]
+    arms = [campaign.archive.experiment(ident).measurements for ident in sorted(everybody)]
     return halving.resolution(
-        [campaign.archive.experiment(ident).measurements for ident in sorted(everybody)],
+        [[m for m in arm if not m.fresh] for arm in arms],
         metric=campaign.task.metric,
         wanted=schedule.confirm_seeds,
         smallest=schedule.smallest_effect,
-        confirmation=confirmed(campaign) + 1,
+        confirmation=min(known, default=confirmed(campaign) + 1),
         most=schedule.most_seeds,
     )

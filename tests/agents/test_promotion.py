@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from move37.agents import campaign, time_left
+from move37.agents import campaign, promotion, time_left
 from move37.agents.budget import BudgetChange
 from move37.agents.clock import Clock
 from move37.agents.events import Notice
 from move37.agents.inbox import Inbox
+from move37.lab import halving
 from move37.lab.effects import effect_between
 from move37.lab.records import SCREEN, Brief, Candidate, Experiment, Measurement, Role
 from move37.lab.summary import summarise
@@ -56,6 +57,26 @@ async def test_each_confirmation_of_a_home_counts_whatever_its_task(tmp_path: Pa
         await campaign.run(again)
     looks = [e.verdict.confirmation for e in everything(first) if e.verdict is not None and e.verdict.confirmation]
     assert looks == [1, 2, 3]
+
+
+async def test_a_confirmation_that_is_taken_up_again_asks_for_as_many_seeds_as_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own verdicts and fresh runs, which are stored by then, must not change how many seeds it takes."""
+    asked: list[Any] = []
+
+    def resolution(arms: Any, **how: Any) -> halving.Resolution:
+        asked.append(([list(arm) for arm in arms], how))
+        return halving.Resolution(seeds=2, floor=None)
+
+    monkeypatch.setattr(halving, "resolution", resolution)
+    context, _ = a_context(tmp_path, task=Scheduled(finalists=2))
+    await campaign.run(context)
+    fresh = [e for e in everything(context) if any(m.fresh for m in e.measurements)]
+    found, rivals = ([e.id for e in fresh if e.role is role] for role in (Role.CANDIDATE, Role.BASELINE))
+    assert len(found) == 2
+    promotion._resolution(context, found, rivals)
+    assert asked[0] == asked[1]
 
 
 async def test_those_at_the_top_get_a_second_screening_seed_that_no_fresh_run_repeats(tmp_path: Path) -> None:
