@@ -19,6 +19,10 @@ from move37.lab.training.contract import is_kernels
 
 KEPT = ("torch", "einops", "math", "kernels", "__future__", "typing")
 THROUGH_TORCH = {"functools": "torch.functools", "inspect": "torch.inspect", "warnings": ""}
+_HEAD = (
+    "from __future__ import annotations\n\nimport kernels\nimport torch\nimport torch.nn as nn\n"
+    "import torch.nn.functional as F\nfrom typing import Any\nfrom torch import Tensor\n"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +53,14 @@ def adapted(source: str) -> Adapted:
             return Adapted(reason="no class of it is a layer: a torch module whose forward takes one sequence")
         layer = fitting[-1]
         mixer = "" if _is_candidate(layer, classes) else _mixer(layer, classes)
+        parts = [_HEAD, *_definitions(served), *(ast.unparse(node) for node in body), mixer]
     except _Unserved as error:
         return Adapted(reason=str(error))
     except SyntaxError as error:
         return Adapted(reason=f"not Python: line {error.lineno}: {error.msg}")
     except (ValueError, RecursionError, MemoryError) as error:
         return Adapted(reason=f"not Python: {error or 'nested too deeply'}")
-    future = "from __future__ import annotations\n\nimport kernels\nimport torch\nimport torch.nn as nn\n"
-    head = f"{future}import torch.nn.functional as F\nfrom typing import Any\nfrom torch import Tensor\n"
-    text = "\n\n".join([head, *_definitions(served), *(ast.unparse(node) for node in body), mixer])
+    text = "\n\n".join(parts)
     return Adapted(source=f"{text.rstrip()}\n", layer=layer.name)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from move37.lab.audit.programs import json_lines, text_of
+from move37.lab.audit.programs import json_lines, text_of, whole
 from move37.lab.errors import BadCandidate
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
@@ -25,6 +25,7 @@ from move37.lab.statistics.summaries import survivors
 VALUES = ("val_bpb", "bpb", "val_loss", "loss", "metric", "value", "score")
 RISING = ("score", "accuracy", "acc")  # higher is better
 KEPT = ("keep", "kept", "baseline", "best", "accepted", "accept", "yes", "true", "1")
+LARGEST = 1e100  # of a run that did not explode
 LEAST_DISCARDED = 5  # runs from which a scatter may be read
 
 
@@ -97,7 +98,7 @@ def read_log(text: str) -> tuple[LoggedRun, ...]:
         crashed = "crash" in status or "fail" in status
         value = math.nan if crashed else sign * _number(cells.get(column, ""))
         name = cells.get("description") or cells.get("commit") or f"run {number}"
-        runs.append(LoggedRun(name=name[:120], value=value, kept=status in KEPT and math.isfinite(value)))
+        runs.append(LoggedRun(name=whole(name[:120]), value=value, kept=status in KEPT and math.isfinite(value)))
     if not any(math.isfinite(r.value) for r in runs):
         raise BadCandidate(f"the log holds no run with a number under `{column}`")
     return tuple(runs)
@@ -195,10 +196,12 @@ def _scatter(runs: Sequence[LoggedRun]) -> float | None:
 
 
 def _number(text: str) -> float:
+    """NaN also for what no loss is: differences of such numbers would be infinite."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return math.nan
+    return found if abs(found) < LARGEST else math.nan
 
 
 def as_record(found: LogAudit) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ SOURCES = ("program", "code", "source")  # of a record, as loops that write arch
 LARGEST_ARCHIVE = 256 * 2**20  # bytes
 LARGEST_PROGRAM = 2**20  # bytes of one Python file; longer ones are not read
 MOST_PROGRAMS = 5_000
+_TOO_LARGE = f"over {LARGEST_PROGRAM // 2**20} MiB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +34,28 @@ def read_programs(path: Path) -> tuple[Program, ...]:
         if not files:
             raise BadCandidate(f"{path} holds no Python file: name a folder of programs, or an archive in JSON")
         _count(len(files), path)
-        return tuple(_from_file(f, f.relative_to(path).with_suffix("").as_posix()) for f in files)
+        return tuple(_from_file(f, whole(f.relative_to(path).with_suffix("").as_posix())) for f in files)
     if not path.is_file():
         raise BadCandidate(f"there is no {path}: name a folder of Python files, or an archive in JSON")
     if path.suffix == ".py":
-        return (_from_file(path, path.stem),)
+        return (_from_file(path, whole(path.stem)),)
     return _from_archive(path)
 
 
 def _from_file(path: Path, name: str) -> Program:
     try:
         if path.stat().st_size > LARGEST_PROGRAM:
-            return Program(name=name, source=None, reason=f"over {LARGEST_PROGRAM // 2**20} MiB")
+            return Program(name=name, source=None, reason=_TOO_LARGE)
         return Program(name=name, source=decoded(path.read_bytes()))
     except OSError as error:
         return Program(name=name, source=None, reason=f"cannot be read: {error.strerror}")
     except (UnicodeDecodeError, SyntaxError, LookupError):
         return Program(name=name, source=None, reason="no text in the encoding that it declares, or UTF-8")
+
+
+def whole(text: str) -> str:
+    """Without halves of characters, which a name or JSON may hold and no file takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def text_of(data: bytes) -> str:
@@ -67,7 +73,7 @@ def _from_archive(path: Path) -> tuple[Program, ...]:
     except UnicodeDecodeError as error:
         raise BadCandidate(f"{path} is no UTF-8 text: name a folder of Python files, or an archive in JSON") from error
     found = [_from_record(number, r) for number, r in enumerate(_records(text), start=1)]
-    if not any(program.source for program in found):
+    if not any(program.source or program.reason == _TOO_LARGE for program in found):
         try:
             json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -83,8 +89,10 @@ def _from_archive(path: Path) -> tuple[Program, ...]:
 
 def _from_record(number: int, record: Any) -> Program:
     fields = record if isinstance(record, dict) else {}
-    name = str(fields.get("name") or fields.get("index") or fields.get("id") or number)[:120]
+    name = whole(str(fields.get("name") or fields.get("index") or fields.get("id") or number)[:120])
     source = next((fields[key] for key in SOURCES if isinstance(fields.get(key), str) and fields[key].strip()), None)
+    if source is not None and len(source) > LARGEST_PROGRAM:
+        return Program(name=name, source=None, reason=_TOO_LARGE)
     return Program(name=name, source=source, reason="" if source else "its record has no program")
 
 

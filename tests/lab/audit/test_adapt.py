@@ -129,3 +129,10 @@ def test_of_a_condition_only_what_is_never_imported_goes(test: str, body: bool, 
 def test_no_text_breaks_the_adapter(source: str) -> None:
     found = adapted(source)
     assert bool(found.reason) != bool(found.source)
+
+
+@pytest.mark.parametrize("terms", [100, 340, 390, 3_000])
+def test_a_chain_that_python_reads_and_nobody_can_write_again_is_told(terms: int) -> None:
+    """Reading, walking and writing a tree take different depths: between them an audit of everybody ended."""
+    found = adapted(HONEST + f"\n\nDEPTH = {' + '.join(['1'] * terms)}\n")
+    assert bool(found.reason) != bool(found.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -69,6 +70,12 @@ def test_what_is_no_log_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(BadCandidate) as error:
         read_log(text)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_that_exploded_leaves_an_answer_that_is_json() -> None:
+    log = "status\tloss\nkeep\t1e308\nkeep\t2\nkeep\t-1e308\nkeep\t1\n"
+    record = as_record(audit_log(read_log(log), noise=0.1))
+    assert json.dumps(record, allow_nan=False) and (record["crashed"], record["gain"]) == (2, 1.0)
 
 
 @given(st.lists(st.tuples(st.floats(allow_nan=True), st.booleans()), min_size=1, max_size=30), st.floats(1e-6, 10))

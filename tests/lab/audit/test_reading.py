@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.audit.logs import read_log
-from move37.lab.audit.programs import read_programs
+from move37.lab.audit.programs import LARGEST_PROGRAM, read_programs
 from move37.lab.errors import BadCandidate
 
 CODE = "class Mixer: ...  # Größe\n"
@@ -47,6 +47,25 @@ def test_a_record_without_a_program_is_named_and_not_dropped(tmp_path: Path) -> 
         ("a", False, False),
         ("empty", True, True),
     ]
+
+
+def test_a_program_is_too_large_in_an_archive_as_in_a_folder(tmp_path: Path) -> None:
+    long = "#" * (LARGEST_PROGRAM + 1)
+    (tmp_path / "long.py").write_text(long)
+    (tmp_path / "archive.json").write_text(json.dumps([{"name": "long", "program": long}]))
+    one, two = read_programs(tmp_path / "archive.json"), read_programs(tmp_path / "long.py")
+    assert one == two and one[0].source is None and "over 1 MiB" in one[0].reason
+
+
+def test_names_with_halves_of_characters_can_be_written_again(tmp_path: Path) -> None:
+    (tmp_path / "archive.json").write_text(json.dumps([{"name": "a\ud800", "program": CODE}]))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "b\udcff.py").write_text(CODE)  # a name that is no UTF-8
+    found = [*read_programs(tmp_path / "archive.json"), *read_programs(folder)]
+    assert [p.name.encode("utf-8") for p in found] == [b"a?", b"b?"]
+    (run,) = read_log('{"status": "keep", "loss": 1, "description": "c\\ud800"}')
+    assert run.name == "c?"
 
 
 @pytest.mark.parametrize(
