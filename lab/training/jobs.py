@@ -29,6 +29,7 @@ LARGEST_CHECKPOINT = 32 * MIB
 BYTES_A_NUMBER = 4
 TENSORS_A_LAYER = 40  # of [rows, time, width] that a layer of both processes may keep for its backward pass: a guess
 GPU_THREADS = 4  # of the trusted process, which feeds the card
+GPU_GIGABYTES = 6  # of host memory for the driver in three processes: trusted, candidate's, a check's; a guess
 SEGMENT_TOKENS = 16 * MIB  # tokens of one training job's batches, three bytes each
 
 Tokens = NDArray[np.integer[Any]]
@@ -63,7 +64,7 @@ class Network:
             return Limits()
         sizes = self.scale
         held = sizes.rows * sizes.context * sizes.width * sizes.layers * BYTES_A_NUMBER * TENSORS_A_LAYER
-        gigabytes = 2 + -(-held // (1024 * MIB))
+        gigabytes = 2 + -(-held // (1024 * MIB)) + (GPU_GIGABYTES if self.gpus else 0)
         return Limits(memory_bytes=gigabytes * 1024 * MIB, gpus=self.gpus, threads=GPU_THREADS if self.gpus else 1)
 
     @property

@@ -71,4 +71,4 @@ def _restrict_files(support: HostSupport, root: str, devices: list[str]) -> None
     if support.spaces:
         landlock.restrict(["/"], [*own, "/tmp", "/dev/shm", *simple, *devices], loopback=True)
     else:
-        landlock.restrict([*rootfs.readable(), "/proc", *own], [*own, *simple], loopback=False)
+        landlock.restrict([*rootfs.readable(), "/proc", *own], [*own, *simple, *devices], loopback=False)

@@ -1,7 +1,8 @@
 """What `python FILE` does, in an interpreter that is warm already, and how it ends.
 
 Standard library only. Not covered: flags of the interpreter (`python -X ...` and jobs that set PYTHON* variables start
-a cold one); `__del__` of objects that only die while the interpreter is torn down.
+a cold one, and so do jobs with a GPU: torch counts them once, and counted none before this was forked); `__del__` of
+objects that only die while the interpreter is torn down.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def libc() -> ctypes.CDLL:
 def run(argv: list[str], environment: dict[str, str]) -> int:
     """The exit status of the program; where a signal of its own ends it, this never returns."""
     warm = argv[0] == "python" and len(argv) > 1 and not argv[1].startswith("-")
-    if warm and not any(name.startswith("PYTHON") and name != "PYTHONDONTWRITEBYTECODE" for name in environment):
+    cold = any(name.startswith("PYTHON") and name != "PYTHONDONTWRITEBYTECODE" for name in environment)
+    if warm and not cold and not environment.get("CUDA_VISIBLE_DEVICES"):
         code = run_file(argv[1], argv[1:], threads_of(environment["OMP_NUM_THREADS"]))
         if code is not None:
             return code

@@ -40,6 +40,8 @@ def warm_up(root: Path, *, torch: bool = True, compiler: bool = True) -> Spec:
     started = time.monotonic()
     # torch fixes the place of its compile cache while it is imported: the folder of a job, which goes with it.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = child.compile_cache(str(root))
+    # A backward pass here would start a thread for each GPU, and no fork of this process could make another one.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with frozen_heap():
         version = import_torch() if torch else None
     if compiler:

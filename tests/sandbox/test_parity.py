@@ -117,3 +117,5 @@ async def test_variables_of_the_job_are_set_and_python_ones_start_a_cold_interpr
     warm = await sandbox.run(program(source, env={"MINE": "x"}))
     cold = await sandbox.run(program(source, env={"MINE": "x", "PYTHONHASHSEED": "0"}))
     assert (warm.stdout, cold.stdout) == (b"x 1 True\n", b"x 0 False\n")
+    card = await sandbox.run(program(source, env={"MINE": "x", "CUDA_VISIBLE_DEVICES": "GPU-1"}))
+    assert card.stdout == b"x 1 False\n", "the warm one has counted no GPU, and never counts again"
