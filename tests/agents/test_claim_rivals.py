@@ -91,8 +91,13 @@ async def test_what_is_asked_or_screened_after_a_claim_began_changes_no_rival(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ConfirmationRequest(seeds=2, trials=3, second_corpus=second_corpus(asked.home))
-    opened = []
-    monkeypatch.setattr(claim_rivals, "second_task", lambda *a, of=claim_rivals.second_task: opened.append(a) or of(*a))
+    opened, real = list[Any](), claim_rivals.second_task
+
+    def second_task(*asked_for: Any) -> Any:
+        opened.append(asked_for)
+        return real(*asked_for)
+
+    monkeypatch.setattr(claim_rivals, "second_task", second_task)
     assert await asked.ask(first, until=FAMILY) is None
     assert len(opened) == 1, "a second corpus may be gigabytes: a claim that begins reads it once"
     rivals, plan = asked.rivals, asked.archive.stage("c1-001", discovery_claim.BEGUN)

@@ -328,6 +328,16 @@ y = y + noise
         "batch",
         planted(last="y = y - y.mean(0, keepdim=True) if x.shape[:2] == (32, 128) else y"),
     ),
+    "a look ahead in windows of a training or scoring that read like text": (
+        "batch",
+        planted(
+            last="""
+few = len(x[0, :, 0].float().unique()) < 0.7 * x.shape[1]
+if few and x.shape[1] > 100 and len(x) in (16, 32):
+    y = y + torch.cat([u[:, 1:], u[:, -1:]], 1)
+""",
+        ),
+    ),
     "complex weights that start at zero before the future": (
         "causality",
         planted(
