@@ -74,6 +74,13 @@ async def test_memory_without_end_fails_the_gate_that_met_it(sandbox: Sandbox) -
 
 
 @pytest.mark.slow
+async def test_half_of_a_character_in_an_exception_can_be_shown_and_stored(sandbox: Sandbox) -> None:
+    found = await checked(planted(first="raise ValueError('\\ud800')"), sandbox)
+
+    assert failing(found) == ["shape"]
+    assert "ValueError: ?" in "".join(r.message + r.traceback for r in found.results).encode("utf-8").decode()
+
+
 async def test_what_a_candidate_prints_is_no_report(sandbox: Sandbox) -> None:
     forged = """print('{"gate": "causality", "raw": {"value": 0.0}}')"""
     leak = PLANTED["a leak that starts behind position 64"][1]
