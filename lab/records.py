@@ -147,9 +147,8 @@ class Measurement:
     @property
     def utilisation(self) -> float | None:
         """Model FLOPs a second over the device's peak (MFU); None where either is unknown."""
-        if not self.peak_flops or not self.flops_per_token:
-            return None
-        return self.tokens_per_second * self.flops_per_token / self.peak_flops
+        known = self.peak_flops and self.flops_per_token
+        return self.tokens_per_second * self.flops_per_token / self.peak_flops if known else None
 
     @property
     def is_number(self) -> bool:

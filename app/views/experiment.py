@@ -183,12 +183,8 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
         tone: Tone = "good" if c.holds else "bad" if c.high is not None and c.high < 0 else ""
         bounds = scale.bounds(c.low, c.high, signed=True)
         where = [counted(c.seeds, "fresh seed"), f"{c.steps:,} steps" if c.steps else "", TEXTS.get(c.text, c.text)]
-        where += [
-            f"{c.confidence:.2%} confidence" if bounds else "",
-            "self-reported" if c.self_reported else "",
-            "gradients unchecked" if c.custom_backward else "",
-            c.note,
-        ]
+        where += [f"{c.confidence:.2%} confidence" if bounds else "", "self-reported" if c.self_reported else ""]
+        where += ["gradients unchecked" if c.custom_backward else "", c.note]
         on = Cell(", ".join(w for w in where if w), "quiet")
         rows.append(
             (Cell(words_of(c.question)), Cell(c.name), Cell(scale.signed(c.effect), tone), Cell(bounds, tone), on)

@@ -30,7 +30,7 @@ from tests.builders import a_brief, a_finished_experiment, a_measurement
 
 ROW = {"id", "name", "campaign", "role", "status", "reason", "parents", "family", "rung", "steps", "text", "fresh"}
 ROW |= {"metrics", "verdict"}
-METRIC = {"mean", "low", "high", "n", "self_reported", "witness", "steps", "text", "fresh"}
+METRIC = {"mean", "low", "high", "n", "self_reported", "own_backward", "witness", "steps", "text", "fresh"}
 
 
 def listed(move37: Move37, home: Path, *more: str) -> Any:
