@@ -1,7 +1,9 @@
 """Effects of a change: the gain over the parent, over the family's best baseline and over the best baseline. Pure.
 
 Read `effects_of` first, then `effect_between` (two experiments under equal conditions). Only values with the same
-steps, schedule, scale, device and text are compared, screening never with deciding text. Each arm is at its best rate.
+steps, schedule, scale, device and text are compared, screening never with deciding text. Each arm is at its best of
+the rates that were tried on both: a parent from before a calibration, or one that was not tuned as its child was, would
+lend the child what its rate is worth.
 The standard error comes from the calibrated noise, pooled with the seeds at hand, or from the seeds alone.
 
 An effect is a description and supports no claim: screening seeds selected what they measure (see `lab/verdicts.py`).
@@ -95,7 +97,7 @@ def effect_between(
 
     `steps` and `text` ask for one point instead.
     """
-    ours, theirs = _arms(experiment.measurements, metric), _arms(rival.measurements, metric)
+    ours, theirs = _arms(experiment, rival, metric), _arms(rival, experiment, metric)
     common = [c for c in ours.keys() & theirs.keys() if steps in (None, c.steps) and text in (None, c.text)]
     if not common:
         return None
@@ -128,11 +130,22 @@ def _rank(conditions: Conditions) -> tuple[int, int, int, int]:
     return conditions.steps, _TEXTS.index(conditions.text), -conditions.width, -conditions.total_steps
 
 
-def _arms(measurements: Sequence[Measurement], metric: Metric) -> dict[Conditions, _Arm]:
-    """Per conditions the runs at the arm's best rate; a rate that diverged once is out."""
+def _screened(experiment: Experiment, metric: Metric) -> set[float]:
+    """The learning rates at which it was screened."""
+    return {m.learning_rate for m in experiment.measurements if m.metric == metric.name and not m.fresh}
+
+
+def _arms(experiment: Experiment, rival: Experiment, metric: Metric) -> dict[Conditions, _Arm]:
+    """Per conditions the runs of `experiment` at its best of the rates at which both were screened; a rate that
+    diverged once is out.
+
+    A fresh seed runs at the one rate that screening chose for its arm. It counts unless screening was on other rates.
+    """
+    mine, theirs = _screened(experiment, metric), _screened(rival, metric)
+    shared, alike = mine & theirs, bool(mine & theirs) or not (mine and theirs)
     runs: dict[Conditions, dict[float, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
-    for m in measurements:
-        if m.metric == metric.name and m.text in _TEXTS:
+    for m in experiment.measurements:
+        if m.metric == metric.name and m.text in _TEXTS and (alike if m.fresh else m.learning_rate in shared):
             runs[conditions_of(m)][m.learning_rate].append(m)
     arms = {}
     for conditions, by_rate in runs.items():

@@ -52,7 +52,7 @@ def draw_key(seed: int, number: int, campaign: int) -> str:
 
 
 def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
-    """The gain over the best baseline at the same number of steps, each at its best rate; the most steps first.
+    """The gain over its campaign's best baseline at as many steps, each at its best rate; the most steps first.
 
     No more than a comparison on fresh seeds that does not hold has left of it.
     """
@@ -62,6 +62,8 @@ def effect_of(experiment: Experiment, baselines: Sequence[Experiment], metric: M
 
 def _screened(experiment: Experiment, baselines: Sequence[Experiment], metric: Metric) -> float | None:
     screened = {m.steps for m in experiment.measurements if m.metric == metric.name and not m.fresh}
+    # Another campaign's may have been at another rate, which a calibration changed, or on another seed.
+    baselines = [b for b in baselines if b.campaign == experiment.campaign] or baselines
     for steps in sorted(screened, reverse=True):
         own = standing(experiment.id, experiment.measurements, metric=metric, steps=steps)
         best = best_baseline({b.id: b.measurements for b in baselines}, metric=metric, steps=steps)

@@ -149,6 +149,32 @@ def test_a_rate_that_diverged_once_does_not_stand() -> None:
     assert effect_between(broken, an_experiment("b", a_measurement(seed=1)), BITS_PER_BYTE) is None
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_effect_never_holds_what_another_learning_rate_is_worth(fresh: bool) -> None:
+    """A parent from before a calibration; one that was not tuned as its child was; both tuned alike."""
+
+    def screened(**value_at: float) -> list[Measurement]:
+        runs = [a_measurement(value=v, learning_rate=float(rate[1:]) / 1000) for rate, v in value_at.items()]
+        best = min(runs, key=lambda m: m.value)
+        return [*runs, a_measurement(value=best.value, learning_rate=best.learning_rate, fresh=True)] if fresh else runs
+
+    def effect(ours: list[Measurement], theirs: list[Measurement]) -> float | None:
+        found = effect_between(an_experiment("a", *ours), an_experiment("b", *theirs), BITS_PER_BYTE, text=SCREEN)
+        decided = effect_between(an_experiment("a", *ours), an_experiment("b", *theirs), BITS_PER_BYTE)
+        assert (decided is None) == (found is None) and (decided is None or decided.text == (SCREEN, DECIDE)[fresh])
+        return None if found is None else round(found.value, 9)
+
+    assert effect(screened(r20=2.5), screened(r10=2.7)) is None
+    assert effect(screened(r20=2.5, r10=2.65), screened(r10=2.7)) == 0.05
+    assert effect(screened(r20=2.5, r10=2.65), screened(r20=2.8, r10=2.7)) == 0.2
+
+
+def test_runs_on_fresh_seeds_alone_are_each_at_the_rate_that_was_chosen_for_them() -> None:
+    ours, theirs = (a_measurement(value=v, learning_rate=r, fresh=True) for v, r in ((2.5, 2e-2), (2.7, 1e-2)))
+    found = effect_between(an_experiment("a", ours), an_experiment("b", theirs), BITS_PER_BYTE)
+    assert found is not None and found.value == pytest.approx(0.2)
+
+
 def test_a_score_gains_upwards() -> None:
     one, two = (a_measurement(metric="combined_score", value=v, steps=0, calibrated=False) for v in (2.0, 1.5))
     found = effect_between(an_experiment("a", one), an_experiment("b", two), COMBINED_SCORE)

@@ -213,3 +213,12 @@ def test_an_effect_is_taken_at_each_arms_best_sound_rate() -> None:
         assert effect_of(an_experiment("c1-002", 2.5), [theirs], BITS_PER_BYTE) == pytest.approx(0.0)
     broken = replace(an_experiment("c1-003", None), measurements=(a_measurement(value=8.0, diverged=True),))
     assert effect_of(broken, [BASELINE], BITS_PER_BYTE) is None
+
+
+def test_a_candidate_is_beside_the_baselines_of_its_own_campaign_when_another_one_was_calibrated() -> None:
+    theirs = an_experiment("c2-gla", 2.4, role=Role.BASELINE)
+    later = replace(theirs, campaign=2, measurements=tuple(replace(m, learning_rate=2e-2) for m in theirs.measurements))
+    mine = an_experiment("c1-001", 2.6)
+    own = an_experiment("c1-gla", 2.7, role=Role.BASELINE)
+    assert effect_of(mine, [own, later], BITS_PER_BYTE) == pytest.approx(0.1)
+    assert effect_of(mine, [later], BITS_PER_BYTE) == pytest.approx(-0.2), "where its campaign has none"
