@@ -74,8 +74,9 @@ async def confirm(campaign: CampaignContext, candidates: Sequence[str], reopen: 
     """
     schedule, metric = campaign.schedule, campaign.task.metric
     top = schedule.rungs[-1]
-    found = halving.finalists(_standings(campaign, candidates, top), schedule.finalists, metric=metric)
-    rivals = rivals_of(campaign, top)
+    standings = halving.screened_again(_standings(campaign, candidates, top))
+    found = halving.finalists(standings, schedule.finalists, metric=metric)
+    rivals = rivals_of(campaign, top, again=True)
     if not found or not rivals or schedule.confirm_seeds == 0:
         return
     able = _resolution(campaign, found, rivals)
@@ -127,9 +128,9 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reo
     One seed picks the wrong finalist, and the wrong best baseline, in a third of the cases. Each arm gets them at its
     best rate: at another, what `tune` found best would stay the luckiest of several runs.
     """
-    schedule, metric = campaign.schedule, campaign.task.metric
+    schedule = campaign.schedule
     top = schedule.rungs[-1]
-    near = halving.finalists(_standings(campaign, candidates, top), schedule.finalists + NEAR, metric=metric)
+    near = _near(campaign, candidates)
     rivals = rivals_of(campaign, top, count=halving.RIVALS + NEAR)
     seed = campaign.record.brief.seed
     for extra in range(seed + 1, seed + schedule.screen_seeds):
@@ -142,13 +143,11 @@ async def screen_again(campaign: CampaignContext, candidates: Sequence[str], reo
 
 
 async def tune(campaign: CampaignContext, candidates: Sequence[str], reopen: OpenExperiment) -> None:
-    """The schedule's further learning rates for the finalists and every baseline: tuned equally hard."""
+    """The schedule's further learning rates for whoever may be a finalist and every baseline: tuned equally hard."""
     if not campaign.schedule.finalist_rates:
         return
     top = campaign.schedule.rungs[-1]
-    standings = _standings(campaign, candidates, top)
-    found = halving.finalists(standings, campaign.schedule.finalists, metric=campaign.task.metric)
-    arms = (*found, *(e.id for e in baselines_of(campaign)))
+    arms = (*_near(campaign, candidates), *(e.id for e in baselines_of(campaign)))
     await gather(
         *(
             _go_up(campaign, ident, top, reopen, rate=rate)
@@ -257,6 +256,13 @@ def _seconds_at(campaign: CampaignContext, rung: Rung) -> float:
     """What the slowest baseline's run at this rung took; 0 while none has been there."""
     own = (m for b in baselines_of(campaign) for m in b.measurements if (m.rung, m.steps) == (rung.number, rung.steps))
     return max((m.train_seconds + m.eval_seconds for m in own), default=0.0)
+
+
+def _near(campaign: CampaignContext, candidates: Sequence[str]) -> tuple[str, ...]:
+    """Those among whom finalists are chosen. Tuning makes nobody worse, so it leaves them the same."""
+    schedule = campaign.schedule
+    found = _standings(campaign, candidates, schedule.rungs[-1])
+    return halving.finalists(found, schedule.finalists + NEAR, metric=campaign.task.metric)
 
 
 def _standings(campaign: CampaignContext, idents: Sequence[str], rung: Rung) -> list[halving.Standing]:

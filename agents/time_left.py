@@ -84,10 +84,12 @@ def fresh_seeds(campaign: CampaignContext, arms: Sequence[str], wanted: int) -> 
     return halving.fresh_seeds(max(fitting, begun), campaign_seed=base, used=used)
 
 
-def rivals_of(campaign: CampaignContext, rung: Rung, count: int = halving.RIVALS) -> tuple[str, ...]:
-    """The campaign's best baselines at a rung, best first."""
+def rivals_of(
+    campaign: CampaignContext, rung: Rung, count: int = halving.RIVALS, *, again: bool = False
+) -> tuple[str, ...]:
+    """The campaign's best baselines at a rung, best first; `again`: of those with the most screening seeds alone."""
     measured = {b.id: b.measurements for b in baselines_of(campaign)}
-    return halving.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count)
+    return halving.best_baselines(measured, metric=campaign.task.metric, steps=rung.steps, count=count, again=again)
 
 
 def _climb(rungs: Sequence[Rung], *, among: int) -> float:

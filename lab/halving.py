@@ -1,8 +1,8 @@
 """Promotion by successive halving, finalists, tuned rates and fresh seeds. Pure: records in, names out.
 
-Read in this order: `Standing`, `climbers` (who is promoted from a rung), `finalists`, `tuned_rate` (each arm at its own
-best learning rate), `best_baselines`, `resolution` (the smallest effect that seeds can show), `fresh_seeds` and
-`affordable_seeds` (what confirms, within the time left).
+Read in this order: `Standing`, `climbers` (who is promoted from a rung), `screened_again`, `finalists`, `tuned_rate`
+(each arm at its own best learning rate), `best_baselines`, `resolution` (the smallest effect that seeds can show),
+`fresh_seeds` and `affordable_seeds` (what confirms, within the time left).
 The schedule itself belongs to the task (`Task.schedule`); the runs belong to the campaign.
 """
 
@@ -34,6 +34,7 @@ class Standing:
     experiment: str
     value: float  # primary metric
     diverged: bool = False
+    seeds: int = 1  # behind the value
 
 
 def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Metric, steps: int) -> Standing | None:
@@ -45,8 +46,18 @@ def standing(experiment: str, measurements: Sequence[Measurement], *, metric: Me
     if not by_rate:
         return None
     best = best_rate(by_rate, higher_is_better=metric.higher_is_better)
-    value = math.nan if best is None else _mean(by_rate[best])
-    return Standing(experiment=experiment, value=value, diverged=best is None)
+    runs = [] if best is None else by_rate[best]
+    value = _mean(runs) if runs else math.nan
+    return Standing(experiment=experiment, value=value, diverged=best is None, seeds=len(runs))
+
+
+def screened_again(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Those behind which the most seeds stand.
+
+    Further seeds take the luck out of who got them, so that whoever got none must not be chosen over them by its own.
+    """
+    most = max((s.seeds for s in standings), default=0)
+    return tuple(s for s in standings if s.seeds == most)
 
 
 def climbers(standings: Sequence[Standing], keep: int | None, *, metric: Metric) -> tuple[str, ...]:
@@ -77,11 +88,16 @@ def best_baseline(baselines: Mapping[str, Sequence[Measurement]], *, metric: Met
 
 
 def best_baselines(
-    baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int, count: int = RIVALS
-) -> tuple[str, ...]:
-    """The ids of the `count` best baselines by their screening means after `steps`, best first."""
-    standings = [standing(name, ms, metric=metric, steps=steps) for name, ms in baselines.items()]
-    return climbers([s for s in standings if s is not None], count, metric=metric)
+    baselines: Mapping[str, Sequence[Measurement]], *, metric: Metric, steps: int, count: int = RIVALS,
+    again: bool = False,
+) -> tuple[str, ...]:  # fmt: skip
+    """The ids of the `count` best baselines by their screening means after `steps`, best first.
+
+    `again`: of those that were `screened_again` alone.
+    """
+    found = [standing(name, ms, metric=metric, steps=steps) for name, ms in baselines.items()]
+    standings = tuple(s for s in found if s is not None)
+    return climbers(screened_again(standings) if again else standings, count, metric=metric)
 
 
 def fresh_seeds(count: int, *, campaign_seed: int, used: Collection[int] = ()) -> tuple[int, ...]:
