@@ -59,11 +59,11 @@ async def find(
     base, trials = base_of(experiment, everybody), wanted.trials or tuning.TRIALS
     ablation = ablated(experiment, base)
     without = await _without(ground, experiment, ablation, base, missing)
-    asked = rival_families(experiment, everybody, tuning.families())
+    asked = rival_families(experiment, everybody, tuning.families(), best=best[0].candidate.family)
     if asked.names != (experiment.family,):
         ground.watch.notice(asked.why)
     if not asked.names:
-        missing[FAMILY] = asked.why if asked.applies else ""
+        missing[FAMILY] = asked.why
     families = [await _tuned(ground, name, ablation, trials, missing) for name in asked.names]
     rivals = ClaimRivals(
         candidate=candidate,
@@ -170,7 +170,7 @@ def _rate(experiment: Experiment, task: Task) -> float:
 def _best_two(everybody: tuple[Experiment, ...], experiment: Experiment, task: Task) -> tuple[Contender, ...]:
     own = [e for e in everybody if e.role is Role.BASELINE and e.campaign == experiment.campaign and e.candidate]
     steps = max((m.steps for e in own for m in e.measurements if m.metric == task.metric.name), default=0)
-    best = halving.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps)
+    best = halving.best_baselines({e.id: e.measurements for e in own}, metric=task.metric, steps=steps, again=True)
     if not best:
         raise NotConfirmable(f"no baseline of campaign {experiment.campaign} was measured: there is nothing to beat")
     return tuple(_contender(next(e for e in own if e.id == ident), task) for ident in best)

@@ -36,10 +36,10 @@ def register(app: typer.Typer) -> None:
 
 _HELP = """Ask of one candidate what a discovery must show, on fresh seeds, until one question fails.
 
-It must beat the two best baselines, the best of its own family tuned as hard, and itself without its new part; and hold
-on sealed text, on a second corpus, at twice the width and at four times the steps. Each look is counted for ever and
-costs the home some of its error. About an hour on two idle cores; killed, it goes on where it was. Exit status 0: it
-stands; 1: it does not.
+It must beat the two best baselines, the best of its own family and of the best baseline's, tuned as hard, and itself
+without its new part; and hold on sealed text, on a second corpus, at twice the width and at four times the steps. Each
+look is counted for ever and costs the home some of its error. About an hour on two idle cores; killed, it goes on where
+it was. Exit status 0: it stands; 1: it does not.
 
 \b
   move37 confirm 3

@@ -45,8 +45,8 @@ class Home:
         self.archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": own}, family=family)
         return ident
 
-    def asked(self, ident: str) -> RivalFamilies:
-        return rival_families(self.archive.experiment(ident), self.archive.experiments(), families())
+    def asked(self, ident: str, best: str = "") -> RivalFamilies:
+        return rival_families(self.archive.experiment(ident), self.archive.experiments(), families(), best=best)
 
 
 @pytest.mark.parametrize("name", baselines.NAMES)
@@ -55,7 +55,7 @@ def test_no_word_of_the_author_takes_the_family_of_the_base_away(tmp_path: Path,
     for stated in (*families(), "other", "novel", ""):
         asked = home.asked(home.add(name, stated))
         also = stated in families() and stated != family
-        assert asked.names == ((family, stated) if also else (family,)) and asked.applies
+        assert asked.names == ((family, stated) if also else (family,))
         assert name in asked.why and (f"its author calls it {stated}" in asked.why) == also
 
 
@@ -75,12 +75,24 @@ def test_a_file_of_the_grammar_says_its_family_itself_and_passes_it_on(tmp_path:
     assert home.asked(own).names == ("gla",)
     assert home.asked(home.add(own, "other")).names == ("gla",)
     conv = home.add("linear", "conv", emit(Genome(paths=(MixerPath(family="long_conv"),)), name="conv"))
-    assert home.asked(conv).names == () and not home.asked(conv).applies, "a family without a baseline, by its file"
+    assert home.asked(conv).names == () and "no baseline to tune" in home.asked(conv).why
     assert home.asked(home.add(conv, "other")).names == ("linear",), "its child finds the next one up"
 
 
 @pytest.mark.parametrize("stated", ["linear", "other"])
-def test_without_a_base_the_question_cannot_be_asked_and_that_is_said(tmp_path: Path, stated: str) -> None:
+def test_without_a_base_its_authors_word_chooses_no_rival_and_that_is_said(tmp_path: Path, stated: str) -> None:
     home = Home(tmp_path)
     asked = home.asked(home.add("", stated))
-    assert not asked.names and asked.applies and "knows no file that it changes" in asked.why
+    assert not asked.names and "knows no file that it changes" in asked.why
+
+
+@pytest.mark.parametrize("best", ["ssd", "gated_delta", "linear"])
+def test_no_word_of_the_author_takes_the_best_baselines_family_away(tmp_path: Path, best: str) -> None:
+    """The base is the author's word as well, and so is the order of paths in a plan."""
+    home = Home(tmp_path)
+    both = Genome(paths=(MixerPath(family="linear", feature="elu"), *BASELINES["ssd"].paths), router="softmax")
+    for source in ("", emit(both, name="both")):
+        for base in ("linear", "mamba2", ""):
+            for stated in ("linear", "other"):
+                asked = home.asked(home.add(base, stated, source), best)
+                assert best in asked.names and len(asked.names) == len({*asked.names}) <= 3
