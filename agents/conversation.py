@@ -94,10 +94,11 @@ class Conversation:
         except asyncio.CancelledError:
             # A cancelled team waits for its speakers, and one that waits for an answer is ended by the token alone; a
             # speaker that is deaf to it is left behind, for a veto or a stop does not wait for what nobody will read.
+            # Its team is left with it and ends when it has spoken: cancelled, AutoGen would take its runtime away.
+            stage.cancelled = True
             token.cancel()
             run.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             await asyncio.wait({run}, timeout=WIND_DOWN)
-            run.cancel()
             raise
         except Exception as error:
             raise self._cause(error) from error
@@ -142,10 +143,11 @@ class _Stage:
         self._shown: list[BaseModel] = []  # as the stream has shown them: it may run ahead
         self._asked: dict[str, str] = {}  # id of a tool call -> its arguments
         self.claimed: tuple[Message, ...] = ()
+        self.cancelled = False
 
     @property
     def over(self) -> bool:
-        return self._next(self.replies) is None
+        return self.cancelled or self._next(self.replies) is None
 
     def select(self, _: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
         # A line is claimed here, so that no two conversations get the same one.

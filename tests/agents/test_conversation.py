@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -60,14 +61,16 @@ class Silent(Scripted):
 
     def __init__(self, hears: str) -> None:
         super().__init__()
-        self.hears, self.asked = hears, asyncio.Event()
+        self.hears, self.asked, self.speaks, self.calls = hears, asyncio.Event(), asyncio.Event(), 0
 
-    async def create(self, messages: Any, *, cancellation_token: Any = None, **_: Any) -> Any:
+    async def create(self, *_messages: Any, cancellation_token: Any = None, **_: Any) -> Any:
         self.asked.set()
-        never: asyncio.Future[Any] = asyncio.ensure_future(asyncio.Event().wait())
+        self.calls += 1
+        never: asyncio.Future[Any] = asyncio.ensure_future(self.speaks.wait())
         if self.hears == "token":
             cancellation_token.link_future(never)
         await (asyncio.shield(never) if self.hears == "nothing" else never)
+        return await Scripted(Proposal=a_proposal()).create(*_messages, json_output=Proposals)
 
 
 @pytest.mark.parametrize("hears", ["token", "its task", "nothing"])
@@ -83,6 +86,27 @@ async def test_a_stage_that_is_cancelled_ends_whatever_its_model_hears(
     async with asyncio.timeout(60):
         with pytest.raises(asyncio.CancelledError):
             await held
+
+
+@pytest.mark.parametrize("hears", ["its task", "nothing"])
+async def test_what_a_deaf_speaker_says_in_the_end_is_said_to_nobody_and_breaks_nothing(
+    hears: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "WIND_DOWN", 0.1)
+    broken: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+    client, before = Silent(hears), asyncio.all_tasks()
+    talk, said = a_conversation(client)
+    held = asyncio.create_task(talk.hold(OPEN, negotiation(1)))
+    await client.asked.wait()
+    held.cancel()
+    await asyncio.wait({held})
+    client.speaks.set()
+    async with asyncio.timeout(60):
+        while asyncio.all_tasks() - before:
+            await asyncio.sleep(0.02)
+    gc.collect()  # that a task failed is told when it goes
+    assert (client.calls, said, broken) == (1, [], [])
 
 
 async def test_an_accepted_hypothesis_takes_two_turns() -> None:
