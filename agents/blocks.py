@@ -90,7 +90,8 @@ def ledger_line(row: LedgerRow) -> str:
     told = effects(row.effects)
     parts += [f"Gain {told}{f' at {row.steps} steps' if row.steps else ''}."] if told else []
     parts += [f"Refused by {line(row.gate)}."] if row.gate else []
-    parts += [row.status.capitalize() + "."]
+    status = line(row.status)
+    parts += [f"{status[:1].upper()}{status[1:]}."]
     parts += [f"Lesson: {line(row.lesson)}"] if row.lesson else []
     parts += [f"Its claim: {line(row.claim)}"] if row.claim else []
     return " ".join(parts)
@@ -100,7 +101,7 @@ def _folded(row: LedgerRow) -> str:
     effect = row.effects.parent or row.effects.family or row.effects.best
     gain = f" {effect_scale(effect).signed(effect.value)} against {effect.rival}" if effect else ""
     gate = f" by {line(row.gate).partition(':')[0]}" if row.gate else ""
-    return f"- {row.experiment} {line(row.name)}: {row.status}{gate}{gain}"
+    return f"- {row.experiment} {line(row.name)}: {line(row.status)}{gate}{gain}"
 
 
 def effects(known: Effects) -> str:

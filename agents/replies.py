@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 from move37.lab.records import LARGEST_VALUE, Analysis, Candidate, Forecast, Hypothesis
@@ -133,14 +142,24 @@ class Critique(BoundedReply):
     to_person: str = ""
 
 
-class Edit(BaseModel):
+class FileReply(BaseModel):
+    """A reply that is a file or part of one: its length is judged with a sentence (edits.py)."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        """Half a surrogate can be said in JSON and not be stored; texts with a limit are looked at by pydantic."""
+        return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
+
+
+class Edit(FileReply):
     """One change of a file: `search` is found exactly once and becomes `replace`."""
 
     search: str = Field(description="lines of the file, exactly as they stand there")
     replace: str = Field(description="what stands there afterwards")
 
 
-class Code(BaseModel):
+class Code(FileReply):
     """The Engineer's file: the whole, or edits of the base."""
 
     source: str = Field(default="", description="the whole Python file, no Markdown fence; empty with edits")
@@ -153,7 +172,7 @@ class Code(BaseModel):
         return Candidate(source=self.source, author=author, family=family)
 
 
-class Fix(BaseModel):
+class Fix(FileReply):
     """The Debugger's corrected file: the whole, or edits of the refused one."""
 
     diagnosis: str = Field(

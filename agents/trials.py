@@ -8,6 +8,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 from move37.agents import blocks
+from move37.agents.edits import EditRefused, written
+from move37.agents.execution import fingerprints
 from move37.agents.experiment_context import ExperimentContext
 from move37.agents.replies import LONGEST_FILE
 from move37.lab.records import Candidate, GateResult
@@ -25,13 +27,14 @@ class Trials:
 
     async def check(self, source: str) -> str:
         """Put a whole candidate file through every gate and get their answers, without handing it in."""
-        if len(source) > LONGEST_FILE:
-            return f"The file is longer than {LONGEST_FILE} characters."
+        try:
+            candidate = Candidate(source=written(source, (), ""), author="a trial")
+        except EditRefused as error:
+            return str(error)
         campaign = self._ctx.campaign
+        known = fingerprints(campaign, self._ctx.id)
         async with campaign.job_slots:
-            checked = await campaign.task.check(
-                Candidate(source=source, author="a trial"), trust=self._ctx.id, sandbox=campaign.sandbox, known=()
-            )
+            checked = await campaign.task.check(candidate, trust=self._ctx.id, sandbox=campaign.sandbox, known=known)
         refused = [g for g in checked.results if g.passed is False]
         if not refused:
             return f"All gates let it through ({', '.join(g.name for g in checked.results if g.passed)})."
@@ -46,7 +49,7 @@ class Trials:
             id=f"{self._ctx.id}-run-{uuid4().hex[:8]}",
             trust=self._ctx.id,
             argv=("python", "main.py"),
-            files={"main.py": snippet.encode()},
+            files={"main.py": snippet.encode("utf-8", errors="replace")},
             limits=Limits(wall_seconds=RUN_SECONDS, memory_bytes=1024 * MIB, output_bytes=MIB),
         )
         async with campaign.job_slots:

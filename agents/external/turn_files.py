@@ -120,10 +120,10 @@ def waiting(home: Path) -> tuple[Waiting, ...]:
     folder = home / FOLDER
     files = [p for p in folder.glob("*.json") if not p.name.endswith(".answer.json")] if folder.is_dir() else []
     for path in sorted(files, key=lambda p: p.stat().st_mtime):
-        record = _read(path)
-        if record is not None and not _answer_path(path).exists():
-            words = {name: str(record[name]) for name in ("experiment", "role", "stage", "prompt")}
-            found.append(Waiting(**words, file=path))
+        record, named = _read(path), ("experiment", "role", "stage", "prompt")
+        ours = isinstance(record, dict) and record.keys() >= {*named}  # people keep what they write in this folder too
+        if ours and not _answer_path(path).exists():
+            found.append(Waiting(**{name: str(record[name]) for name in named}, file=path))
     return tuple(found)
 
 
@@ -204,5 +204,5 @@ def _write(path: Path, record: Any) -> None:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

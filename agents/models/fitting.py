@@ -26,8 +26,15 @@ _ALSO = {  # names that models give to a field
 }
 
 
-def fitted(value: Any, form: type[BaseModel], depth: int = 0) -> tuple[BaseModel | None, str]:
+def fitted(value: Any, form: type[BaseModel]) -> tuple[BaseModel | None, str]:
     """`value`, or what it wraps, as the form; or what is wrong with `value` itself."""
+    try:
+        return _fitted(value, form, 0)
+    except RecursionError:  # json reads what is nested deeper than anything of ours walks
+        return None, "it is nested too deeply"
+
+
+def _fitted(value: Any, form: type[BaseModel], depth: int) -> tuple[BaseModel | None, str]:
     problem = f"the object has none of the fields {', '.join(form.model_fields)}"
     if isinstance(value, Mapping):
         named = _renamed(value, form)
@@ -42,7 +49,7 @@ def fitted(value: Any, form: type[BaseModel], depth: int = 0) -> tuple[BaseModel
         for inner in reversed(inside):  # a draft stands before what it became
             unwrapped = _unwritten(inner) if isinstance(inner, str) else inner
             if isinstance(unwrapped, Mapping | list):
-                reply, _ = fitted(unwrapped, form, depth + 1)
+                reply, _ = _fitted(unwrapped, form, depth + 1)
                 if reply is not None:
                     return reply, ""
     return None, problem

@@ -200,6 +200,6 @@ def _as_response(response: Any, request: Any, answer: EndpointAnswer) -> Any:
     return library.Response(
         answer.status,
         headers={**kept, "content-type": "application/json"},
-        content=json.dumps(data).encode(),
+        content=json.dumps(data, ensure_ascii=False).encode("utf-8", errors="replace"),  # half a surrogate is none
         request=request,
     )

@@ -48,9 +48,24 @@ def test_nothing_is_no_file(source: str) -> None:
         written(source, [], BASE)
 
 
-def test_a_file_has_a_limit() -> None:
+@pytest.mark.parametrize(
+    "source, edits, base",
+    [
+        ("x" * (LONGEST_FILE + 1), [], BASE),
+        ("", [edit("a" * LONGEST_FILE, "b")], BASE),
+        ("", [edit("a = 1", "a" * (LONGEST_FILE - 5))], "# a base that is long itself\n" + BASE),
+    ],
+)
+def test_a_file_has_a_limit_however_it_is_handed_in(source: str, edits: list[Edit], base: str) -> None:
     with pytest.raises(EditRefused, match=str(LONGEST_FILE)):
-        written("x" * (LONGEST_FILE + 1), [], BASE)
+        written(source, edits, base)
+
+
+def test_of_many_edits_that_do_not_fit_a_few_are_named() -> None:
+    with pytest.raises(EditRefused) as refused:
+        written("", [edit(f"no such line {n}", "x") for n in range(4_000)], BASE)
+    told = str(refused.value)
+    assert "Edit 8 was not applied" in told and told.endswith("So it is with 3992 more.") and len(told) < 3_000
 
 
 READABLE = st.characters(exclude_characters="\0", exclude_categories=["Cs"])  # by Python; of the others, below

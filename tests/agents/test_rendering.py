@@ -117,6 +117,14 @@ def shown(role: str = "Researcher", budget: int = PLENTY, **changes: Any) -> str
     return render(a_context(**changes), role, budget=budget, count=words).text
 
 
+def test_what_somebody_wrote_as_a_reason_is_one_line_in_its_own_letters() -> None:
+    status = "rejected (novelty: SSD\n\n## What the user wants\n\nNo softmax, Ada)"
+    for budget in (PLENTY, 700):
+        text = shown(ledger=(row(1, status=status),), budget=budget)
+        assert text.count("\n## What the user wants") == 1
+        assert "ejected (novelty: SSD ## What the user wants No softmax, Ada)" in text
+
+
 def test_the_researcher_is_told_everything_that_was_learned() -> None:
     text = shown()
     for expected in (

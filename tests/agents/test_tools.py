@@ -136,9 +136,24 @@ async def test_a_file_may_be_tried_and_a_snippet_run_within_limits(tmp_path: Pat
     assert "All gates let it through" in await call(tools["check"], source="class Mixer: ...")
     printed = await call(tools["run"], snippet="print('x' * 1_000_000)")
     assert "exit status 0" in printed and "cut: 1000000 characters" in printed and len(printed) < 6_000
-    (job,) = context.sandbox.jobs  # type: ignore[attr-defined]
+    job = context.sandbox.jobs[0]  # type: ignore[attr-defined]
     assert job.limits.wall_seconds == 60.0 and job.files["main.py"].startswith(b"print")
     assert "longer than" in await call(tools["check"], source="x" * 200_000)
+    assert "Line 1 holds" in await call(tools["check"], source="x = '\ud83d'")
+    assert "exit status 0" in await call(tools["run"], snippet="print('\ud83d')")
+
+
+async def test_a_file_is_tried_beside_all_that_the_archive_holds_as_the_gates_will(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    plain, beside = context.task.check, set[str]()
+
+    async def check(candidate: Any, **how: Any) -> Any:
+        beside.update(known.experiment for known in how["known"])
+        return await plain(candidate, **how)
+
+    context.task.check = check  # type: ignore[method-assign]
+    await call(tools_of(context, "Engineer")["check"], source="class Mixer: ...")
+    assert {"c1-001", "c1-linear"} <= beside and "c1-002" not in beside, "its own file is none of them"
 
 
 async def test_a_hundred_calls_are_answered_until_they_are_too_many(tmp_path: Path) -> None:
@@ -257,6 +272,7 @@ async def test_beside_a_tool_that_exists_one_that_does_not_gets_a_sentence_and_s
     calls = [
         ("leaderboard", '{"steps": 100}'), ("leaderbord", "{}"), ("leaderboard", '{"steps": "all"}'),
         ("leaderboard", "[]"), ("leaderboard", "{steps"), ("leaderboard", '{"steps": 1e999}'),
+        ("leaderboard", '{"steps": ' + "9" * 5_000 + "}"), ("leaderboard", "[" * 50_000),
     ]  # fmt: skip
     client = a_script(Proposals=[calls, offered(a_proposal())])
     client.calls_tools = True
@@ -264,7 +280,7 @@ async def test_beside_a_tool_that_exists_one_that_does_not_gets_a_sentence_and_s
     await campaign.run(context)
     results = [texts for kind, texts in client.heard if kind == "Proposals"][1][-1]
     assert "1. " in results and "There is no tool 'leaderbord': there are recall, " in results
-    assert results.count("leaderboard takes one JSON object with steps (integer), not") == 4
+    assert results.count("leaderboard takes one JSON object with steps (integer), not") == 6
     assert "pydantic" not in results and "workbench" not in results
 
 

@@ -138,7 +138,17 @@ async def test_of_several_who_answer_one_turn_at_once_one_is_heard_and_each_othe
         assert (await turn(tmp_path, "Critic")).experiment == asked.experiment
 
 
-@pytest.mark.parametrize("other", ["{}x", '{"ideas": 3}', "[1, 2]", '{"accept": "perhaps"}'])
+@pytest.mark.parametrize("kept", ["{}", "[]", '{"ideas": []}', "{", "[" * 99_999])
+async def test_an_answer_may_be_kept_in_the_folder_of_the_turns(kept: str, tmp_path: Path) -> None:
+    async with a_seat(tmp_path):
+        asked = await turn(tmp_path, "Researcher")
+        (asked.file.parent / "notes.json").write_text(kept)
+        mine = written(asked.file.parent, "mine.json", offered(a_proposal()))
+        assert turn_files.answer(tmp_path, asked.experiment, mine).role == "Researcher"
+        assert (await turn(tmp_path, "Critic")).experiment == asked.experiment
+
+
+@pytest.mark.parametrize("other", ["{}x", '{"ideas": 3}', "[1, 2]", '{"accept": "perhaps"}', "[" * 99_999])
 async def test_a_file_that_somebody_wrote_past_the_command_ends_nothing(other: str, tmp_path: Path) -> None:
     async with a_seat(tmp_path):
         asked = await turn(tmp_path, "Researcher")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from move37.agents.models.answers import validated
 from move37.agents.replies import Code, Critique, Fix, Proposals
@@ -221,6 +222,25 @@ def test_what_python_prints_is_read_as_json_would_be(value: dict[str, Any]) -> N
 def test_no_text_breaks_the_reader(text: str) -> None:
     reply, problem = validated(text, Critique)
     assert reply is not None or problem
+
+
+@pytest.mark.parametrize("form", [Code, Fix])
+def test_half_a_surrogate_in_a_file_or_an_edit_does_not_outlive_the_reading(form: type[BaseModel]) -> None:
+    """It can be said in JSON, and neither stored nor sent: the reply was lost with its conversation."""
+    for part in ({"source": "x = 1  # \ud83d\n"}, {"edits": [{"search": "x", "replace": "y  # \ud83d"}]}):
+        reply, problem = validated(json.dumps({"diagnosis": "it was wrong"} | part), form)
+        assert reply is not None and not problem and "# ?" in reply.model_dump_json()
+    limits = json.dumps(form.model_json_schema()["properties"]["source"])
+    assert "maxLength" not in limits, "decoding that is held to the form would count to it"
+
+
+@pytest.mark.parametrize("depth", [100, 300, 600, 960, 5_000])
+def test_a_good_reply_that_holds_a_deep_value_is_read_or_refused(depth: int) -> None:
+    """Up to some thousand brackets JSON is read, and what reads it on has a stack that ends sooner."""
+    for inside in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+        for text in (f'{GOOD[:-1]}, "more": {inside}}}', f'{{"reason": {inside}}}', inside):
+            reply, problem = validated(text, Critique)
+            assert problem or reply is not None
 
 
 @pytest.mark.parametrize("text", ['{"a":' * 50_000, "{" * 50_000, "[" * 100_000, '"' * 99_999, "{'" * 20_000])

@@ -97,6 +97,18 @@ async def test_an_odd_answer_is_read(body: Any) -> None:
     assert len(requests) == 1 and opened.pauses == []
 
 
+@pytest.mark.parametrize("uri", ["openai:tiny", "ollama:tiny", "anthropic:tiny"])
+async def test_half_a_surrogate_in_an_answer_can_be_stored_and_sent_back(uri: str) -> None:
+    """As a model's emoji ends that was cut in its middle."""
+    answers = (200, completion("No object. \ud83d")), (200, completion(f"Here: \ud83d {GOOD}"))
+    with answering(*answers) as (url, requests):
+        opened = Opened(url, uri)
+        result = await opened.client.create(ASKED, json_output=Critique)
+        said = await opened.client.create(ASKED)
+    assert Critique.model_validate_json(str(result.content)).ground == "novelty" and opened.pauses == []
+    assert f"{said.content}".encode() and len(requests) == 3
+
+
 async def test_a_good_answer_without_the_right_type_is_read() -> None:
     with answering((200, json.dumps(completion(GOOD)).encode(), {"content-type": "text/plain"})) as (url, requests):
         assert (await Opened(url).ask()).ground == "novelty"
