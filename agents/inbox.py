@@ -72,13 +72,13 @@ class Inbox:
 
     def veto(self, reason: str, experiment: str = "", source: str = "person") -> None:
         """End `experiment`; without an id the oldest one that waits for approval, or else the newest running one."""
-        reason = reason or "no reason given"
+        reason = _storable(reason) or "no reason given"
         self._decide(Decision(kind="veto", reason=reason, experiment=experiment, source=source))
 
     def direct(self, kind: Kind, text: str, source: str = "person") -> None:
         """A preference for all later experiments: a parent to pin or ban, or a line that each of them is told."""
         with self._lock:
-            self.directions = add(self.directions, Direction(kind=kind, text=text.strip(), user=source, at=now()))
+            self.directions = add(self.directions, Direction(kind=kind, text=_storable(text), user=source, at=now()))
         self._wake()
 
     def undo(self) -> Direction | None:
@@ -218,7 +218,12 @@ class Inbox:
 
 
 def _said(text: str, source: str, stage: str = UNHEARD, to: str = ANYBODY) -> Message:
-    return Message(text=text.strip(), source=source, user=True, stage=stage, to=to)
+    return Message(text=_storable(text), source=source, user=True, stage=stage, to=to)
+
+
+def _storable(text: str) -> str:
+    """Half a surrogate, as a byte that a terminal could not read becomes one, can be neither stored nor sent."""
+    return text.strip().encode("utf-8", errors="replace").decode()
 
 
 def _is_for(speaker: str, line: Message) -> bool:

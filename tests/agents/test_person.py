@@ -56,6 +56,20 @@ async def test_two_requests_are_answered_by_their_ids(tmp_path: Path) -> None:
     assert kept.measurements and refused.status is ExperimentStatus.REJECTED and "not this one" in refused.reason
 
 
+async def test_what_a_terminal_could_not_read_of_a_line_leaves_the_rest_of_it_heard(tmp_path: Path) -> None:
+    inbox = Inbox()
+    inbox.say("mind the \udcff speed", source="Ada")
+    inbox.propose("two time\ud83d scales")
+    inbox.direct("say", "no softmax \udcff")
+    context, _ = a_context(tmp_path, inbox=inbox, budget=1)
+    await asyncio.wait_for(campaign.run(context), PATIENCE)
+    lines = {m.text for m in context.archive.lines(campaign=1) if m.user}
+    assert {"mind the ? speed", "two time? scales"} <= lines
+    assert the_candidates(context)[0].measurements and inbox.directions.lines == ("no softmax ?",)
+    inbox.veto("no \udcff")
+    assert (decision := inbox.take_decision()) is not None and decision.reason == "no ?"
+
+
 async def test_a_night_without_anybody_goes_on(tmp_path: Path) -> None:
     context = asking(tmp_path, lambda *_: None, timeout=0.01, budget=2)
     result = await asyncio.wait_for(campaign.run(context), PATIENCE)
