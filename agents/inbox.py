@@ -17,6 +17,7 @@ from typing import Literal
 from move37.agents.budget import BudgetChange
 from move37.agents.clock import Pauses
 from move37.agents.directions import Direction, Directions, Kind, add, undo
+from move37.lab.archive.codec import storable
 from move37.lab.archive.message import ANYBODY, PROPOSED, UNHEARD, Message, now
 
 
@@ -72,13 +73,14 @@ class Inbox:
 
     def veto(self, reason: str, experiment: str = "", source: str = "person") -> None:
         """End `experiment`; without an id the oldest one that waits for approval, or else the newest running one."""
-        reason = _storable(reason) or "no reason given"
+        reason = storable(reason) or "no reason given"
         self._decide(Decision(kind="veto", reason=reason, experiment=experiment, source=source))
 
     def direct(self, kind: Kind, text: str, source: str = "person") -> None:
         """A preference for all later experiments: a parent to pin or ban, or a line that each of them is told."""
+        said = Direction(kind=kind, text=storable(text.strip()), user=source, at=now())
         with self._lock:
-            self.directions = add(self.directions, Direction(kind=kind, text=_storable(text), user=source, at=now()))
+            self.directions = add(self.directions, said)
         self._wake()
 
     def undo(self) -> Direction | None:
@@ -218,12 +220,7 @@ class Inbox:
 
 
 def _said(text: str, source: str, stage: str = UNHEARD, to: str = ANYBODY) -> Message:
-    return Message(text=_storable(text), source=source, user=True, stage=stage, to=to)
-
-
-def _storable(text: str) -> str:
-    """Half a surrogate, as a byte that a terminal could not read becomes one, can be neither stored nor sent."""
-    return text.strip().encode("utf-8", errors="replace").decode()
+    return Message(text=storable(text.strip()), source=source, user=True, stage=stage, to=to)
 
 
 def _is_for(speaker: str, line: Message) -> bool:

@@ -79,3 +79,8 @@ def _before_conditions(measurement: Mapping[str, Any]) -> dict[str, Any]:
     if measurement.get("metric") == BITS_PER_BYTE.name:
         found |= {"total_steps": 500, "width": 64}
     return found
+
+
+def storable(text: str) -> str:
+    """Half a surrogate, as a candidate's exception may say it, is no text to a database: it costs a letter."""
+    return text.encode("utf-8", errors="replace").decode()

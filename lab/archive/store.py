@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from move37.lab.archive.codec import encode
+from move37.lab.archive.codec import encode, storable
 from move37.lab.archive.connection import connect
 from move37.lab.archive.killed import stop_killed
 from move37.lab.archive.lock import HomeLock
@@ -167,7 +167,7 @@ class Archive(ArchiveReader):
                 changes["environment"] = _json(json.loads(row[1]) | dict(environment))
             for column, value in changes.items():
                 if value is not None:
-                    db.execute(f"UPDATE experiments SET {column} = ? WHERE id = ?", (value, experiment))
+                    db.execute(f"UPDATE experiments SET {column} = ? WHERE id = ?", (storable(value), experiment))
             if reached is not None:
                 db.execute("UPDATE experiments SET rung = max(rung, ?) WHERE id = ?", (reached, experiment))
 
@@ -217,10 +217,11 @@ class Archive(ArchiveReader):
 
     @staticmethod
     def _say(db: sqlite3.Connection, campaign: int, said: Message) -> None:
+        words = storable(said.source), said.to, storable(said.text)
         db.execute(
             "INSERT INTO lines (campaign, experiment, stage, source, addressee, text, at, person, message)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (campaign, said.experiment, said.stage, said.source, said.to, said.text, said.at, int(said.user), said.id),
+            (campaign, said.experiment, said.stage, *words, said.at, int(said.user), said.id),
         )
 
     @contextmanager
@@ -242,4 +243,4 @@ class Archive(ArchiveReader):
 
 
 def _json(value: object) -> str:
-    return json.dumps(encode(value), ensure_ascii=False)
+    return storable(json.dumps(encode(value), ensure_ascii=False))

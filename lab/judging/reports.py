@@ -65,6 +65,8 @@ def read_reports(outcome: Outcome) -> Reports:
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         report = json.loads(line)
+        # A candidate's words may hold half a surrogate, which nobody after this could store or send.
+        report = json.loads(json.dumps(report, ensure_ascii=False).encode("utf-8", errors="replace"))
     except (ValueError, RecursionError):
         return {}
     return report if isinstance(report, dict) else {}

@@ -33,6 +33,20 @@ def test_an_experiment_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         assert [s.stage for s in stored.stages][:3] == ["hypothesis", "candidate", "gates"]
 
 
+def test_half_a_surrogate_costs_a_letter_and_not_the_campaign(tmp_path: Path) -> None:
+    """In the words of a candidate's exception, of a model or of a person."""
+    archive, campaign = a_home(tmp_path)
+    ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE).id
+    archive.finish_stage(ident, Stage.GATES, {"words": "it said \ud83d"}, reason="gate shape: \udcff", name="a\ud83d")
+    said = Message(source="Ada\udcff", to="Critic", text="no \ud83d", experiment=ident, stage="gates")
+    archive.say(campaign.id, said)
+    archive.update_campaign(campaign.id, note="\ud83d")
+    found = archive.experiment(ident)
+    assert (found.reason, found.name) == ("gate shape: ?", "a?")
+    assert archive.stage(ident, Stage.GATES) == {"words": "it said ?"}
+    assert [(m.source, m.text) for m in archive.lines(ident)] == [("Ada?", "no ?")]
+
+
 def test_a_stage_is_stored_at_most_once(tmp_path: Path) -> None:
     archive, campaign = a_home(tmp_path)
     ident = archive.begin_experiment(campaign.id, 1, Role.CANDIDATE).id

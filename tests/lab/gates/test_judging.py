@@ -124,6 +124,12 @@ def test_a_gate_that_took_its_process_with_it_fails_with_its_last_words() -> Non
     }
 
 
+def test_half_a_surrogate_in_a_candidates_exception_is_told_without_it() -> None:
+    raw = {"value": None, "crash": "ValueError: \ud83d"}
+    reports = read_reports(an_outcome({"gate": "shape", "starts": True}, {"gate": "shape", "raw": raw}))
+    assert reports.raws["shape"].crash == "ValueError: ?"
+
+
 def test_a_process_that_ended_in_a_gate_is_that_gates_death_and_the_next_one_goes_on() -> None:
     reports = read_reports(
         an_outcome(
