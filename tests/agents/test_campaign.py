@@ -70,14 +70,14 @@ async def test_baselines_climb_as_far_as_candidates_and_the_best_two_get_the_sam
     assert [f for f in fresh if f] == [fresh[0]] * 3 and len(fresh[0]) == 3
 
 
-async def test_baselines_are_tuned_as_hard_as_the_finalist_and_a_diverging_rate_is_only_a_bad_rate(
+async def test_baselines_are_tuned_as_hard_as_who_may_be_the_finalist_and_a_diverging_rate_is_only_a_bad_rate(
     tmp_path: Path,
 ) -> None:
     context, _ = a_context(tmp_path, task=Arithmetic(rates=(5e-3, 2e-2)))
     await campaign.run(context)
     everything = context.archive.experiments()
     tuned = [e for e in everything if any(m.learning_rate == 5e-3 and not m.fresh for m in e.measurements)]
-    assert sum(e.role is Role.BASELINE for e in tuned) == 2 and sum(e.role is Role.CANDIDATE for e in tuned) == 1
+    assert [sum(e.role is role for e in tuned) for role in (Role.BASELINE, Role.CANDIDATE)] == [2, 2]
     assert all(any(m.diverged and m.learning_rate == 2e-2 for m in e.measurements) for e in tuned)
     assert all(e.status is not ExperimentStatus.FAILED for e in tuned)
     fresh = [m for e in everything for m in e.measurements if m.fresh]

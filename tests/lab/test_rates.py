@@ -27,7 +27,7 @@ def runs(values: dict[float, list[float]]) -> list[Measurement]:
 def test_more_seeds_at_another_rate_do_not_take_the_best_ones_place_in_any_number() -> None:
     arm = runs({1e-2: [2.6, 2.6], 5e-3: [2.5]})
     assert tuned_rate(arm, metric=BITS_PER_BYTE, default=1e-2) == 5e-3
-    rival = an_experiment("b", *runs({1e-2: [2.7]}))
+    rival = an_experiment("b", *runs({1e-2: [2.7], 5e-3: [2.8]}))
     effect = effect_between(an_experiment("a", *arm), rival, BITS_PER_BYTE)
     found = standing("a", arm, metric=BITS_PER_BYTE, steps=100)
     assert effect is not None and found is not None

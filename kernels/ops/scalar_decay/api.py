@@ -1,8 +1,7 @@
 """The scalar-decay family: DeltaNet, Gated DeltaNet, and, without the erase term, linear attention, RetNet, Mamba-2.
 
 `chunk_*` is for training and prefill, `fused_recurrent_*` for decoding a few tokens; both compute the same function and
-hand each other their states. Shapes are in contract.py, errors in errors.py, the mathematics in README.md.
-"""
+hand each other their states. Shapes: contract.py; errors: errors.py; mathematics: README.md."""
 
 from __future__ import annotations
 
