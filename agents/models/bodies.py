@@ -113,13 +113,15 @@ def _wait_in(data: Any, depth: int = 0) -> str:
     return next((found for value in inside if (found := _wait_in(value, depth + 1))), "")
 
 
-def _said(data: Any) -> list[str]:
+def _said(data: Any, depth: int = 0) -> list[str]:
+    if depth > 20:  # whoever nests so deep wants the reader to break
+        return []
     if isinstance(data, str):
         inner = data.strip()
         if inner.startswith(("{", "[")):  # proxies pass an error on as a string
             try:
-                return _said(json.loads(inner))
-            except ValueError:
+                return _said(json.loads(inner), depth + 1)
+            except (ValueError, RecursionError):
                 pass
         return [inner] if inner else []
     if isinstance(data, bool) or data is None:
@@ -127,10 +129,12 @@ def _said(data: Any) -> list[str]:
     if isinstance(data, int | float):
         return [str(data)]
     if isinstance(data, list):
-        return [word for item in data[:10] for word in _said(item)]
+        return [word for item in data[:10] for word in _said(item, depth + 1)]
     if isinstance(data, dict):
-        first = [word for key in _MESSAGE_KEYS if key not in ("param", "code", "type") for word in _said(data.get(key))]
-        return first + [f"{key}: {word}" for key in ("param", "code", "type") for word in _said(data.get(key))]
+        kinds = ("param", "code", "type")
+        said = {key: _said(data.get(key), depth + 1) for key in (*_MESSAGE_KEYS, *kinds)}
+        first = [word for key in _MESSAGE_KEYS if key not in kinds for word in said[key]]
+        return first + [f"{key}: {word}" for key in kinds for word in said[key]]
     return []
 
 

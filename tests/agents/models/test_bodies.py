@@ -288,6 +288,14 @@ def test_what_nests_deeper_than_any_answer_breaks_nobody(status: int, around: st
     assert not answer.ok and answer.status == (status if status >= 300 else 502)
 
 
+@pytest.mark.parametrize(
+    "inner", ["[" * 100_000, "[" * 900 + "]" * 900, '{"message":' * 100_000, '{"error":' * 300 + "1" + "}" * 300]
+)
+def test_an_error_that_is_passed_on_as_text_may_nest_as_it_likes(inner: str) -> None:
+    answer = read(500, "", json.dumps({"error": {"message": inner}}).encode(), proven=True)
+    assert answer.status == 500 and len(answer.words) <= 2_000
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "ollama"])
 def test_a_call_of_what_was_not_offered_reaches_who_can_answer_it_beside_the_others(dialect: Dialect) -> None:
     calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("recall", "browse")]
