@@ -24,7 +24,7 @@ from move37.agents.roles import LAB
 from move37.lab.archive.message import Message
 from move37.lab.claims import QUESTIONS, WORDS, against, asking_seconds, claim_text, run_seconds, unasked
 from move37.lab.confirming import ConfirmationPlan
-from move37.lab.errors import BadCorpus
+from move37.lab.errors import BadCorpus, MeasurementBroken
 from move37.lab.measuring import MeasuringContext
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.standings import Standings
@@ -100,6 +100,9 @@ async def _ask(
         claim = await discovery_claim.ask(ground, experiment, ConfirmationRequest(seeds=_seeds(campaign)), go_on)
     except (NotConfirmable, BadCorpus) as error:
         _say(campaign, ident, f"No claim is asked of {ident}: {error}.")
+        claim = None
+    except MeasurementBroken as error:
+        _say(campaign, ident, f"The claim of {ident} stays open: {error}.")
         claim = None
     if claim is not None:
         _say(campaign, ident, _ending(claim, task.metric))

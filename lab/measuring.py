@@ -13,15 +13,18 @@ from pathlib import Path
 
 from move37.lab.comparisons import declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
+from move37.lab.errors import MeasurementBroken
 from move37.lab.judging.checked import Checked
 from move37.lab.numbers import signed
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import noise_of
 from move37.lab.statistics.paired import interval
-from move37.lab.tasks.task import OnProgress, Rung, Task
+from move37.lab.tasks.task import Measured, OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
 from move37.sandbox.sandbox import Sandbox
+
+TRIES = 2  # of a run whose time ends while others have its processor
 
 OnRun = Callable[[str, int, bool], None]  # (name, seed, whether it was kept already); else its training begins
 
@@ -73,7 +76,8 @@ async def runs(
 ) -> MeasuredArm:
     """The mixer's runs at `rung` on `seeds`, each trained unless it is kept from earlier, taken under `where` if given.
 
-    `failure` is the first one's.
+    `failure` is the first one's. Raises `MeasurementBroken` where a run was starved of processor time each time: that
+    says nothing about the mixer.
     """
 
     async def one(seed: int) -> tuple[tuple[Measurement, ...], str]:
@@ -87,10 +91,17 @@ async def runs(
         async with context.places:
             if context.on_run is not None:
                 context.on_run(name, seed, False)
-            measured = await context.task.measure(
-                candidate, experiment=_trust(name), rung=rung, seed=seed, learning_rate=rate, fresh=fresh,
-                sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,
-            )  # fmt: skip
+            measured = Measured(measurements=(), starved=True)
+            for _ in range(TRIES):
+                if measured.starved:
+                    measured = await context.task.measure(
+                        candidate, experiment=_trust(name), rung=rung, seed=seed, learning_rate=rate, fresh=fresh,
+                        sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,
+                    )  # fmt: skip
+        if measured.starved:
+            raise MeasurementBroken(
+                f"{name} with seed {seed}: {measured.failure}; the same command goes on when this machine has time"
+            )
         for m in measured.measurements:
             context.standings.put(
                 RivalStanding(name=name, family=candidate.family, source=candidate.source, measurement=m)

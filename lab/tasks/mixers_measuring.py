@@ -76,7 +76,7 @@ async def trained(
     )  # fmt: skip
     where = {"backend": run.backend, "image": run.image}
     if run.failure:
-        return Measured(measurements=(), failure=run.failure, sandbox=where)
+        return Measured(measurements=(), failure=run.failure, starved=run.starved, sandbox=where)
     scored = None
     if run.weights is not None:
         windows = data.scoring_windows(

@@ -76,6 +76,7 @@ class Measured:
     measurements: tuple[Measurement, ...]
     failure: str = ""
     sandbox: Mapping[str, str] = field(default_factory=dict)  # backend, image digest
+    starved: bool = False  # it failed for want of processor time, or slept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

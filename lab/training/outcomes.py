@@ -11,6 +11,7 @@ from move37.sandbox.job import MIB, Outcome, Status
 LONGEST_TRACEBACK = 4000  # characters kept, from the end
 LONGEST_SENTENCE = 300
 REPORT = "report.json"
+STARVED = 0.5  # of its time with a processor: a training alone on one keeps it busy
 _TRACEBACK = re.compile(r"(?:Traceback|  \+ Exception Group Traceback) \(most recent call last\)")
 _NOISE = ("Warning:", "warnings.warn", "resource_tracker", "was never awaited", "Exception ignored in")
 
@@ -59,6 +60,8 @@ def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:
     match outcome.status:
         case Status.TIMED_OUT:
             sentence = f"{doing} did not end within {outcome.wall_seconds:.0f} s"
+            if starved(outcome):
+                sentence += f", of which it had a processor for {outcome.cpu_seconds:.0f}"
         case Status.OUT_OF_MEMORY:
             sentence = f"{doing} ran out of memory (peak {outcome.peak_memory_bytes // MIB} MiB)"
         case Status.RESULTS_REFUSED:
@@ -69,6 +72,11 @@ def fault(outcome: Outcome, *, doing: str) -> tuple[str, str]:
             last = last_useful_line(errors) or outcome.message or f"exit status {outcome.exit_code}"
             sentence = f"{doing} failed: {last}"
     return sentence[:LONGEST_SENTENCE], traceback
+
+
+def starved(outcome: Outcome) -> bool:
+    """Whether a job's time ended while others had its processor; a job that sleeps looks the same."""
+    return outcome.status is Status.TIMED_OUT and 0 < outcome.cpu_seconds < STARVED * outcome.wall_seconds
 
 
 def last_useful_line(errors: str) -> str:

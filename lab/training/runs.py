@@ -20,7 +20,7 @@ import structlog
 from move37.lab import machine
 from move37.lab.records import Candidate
 from move37.lab.training.jobs import CHECKPOINT, Network, Segment, Tokens, train_job
-from move37.lab.training.outcomes import TrainingReport, fault, read_report
+from move37.lab.training.outcomes import TrainingReport, fault, read_report, starved
 from move37.lab.training.score import NOT_FINITE, clean_weights
 from move37.sandbox.job import Outcome, Status, Stream
 from move37.sandbox.sandbox import Sandbox
@@ -78,6 +78,7 @@ class TrainedWeights:
     spent: RunCost
     failure: str = ""  # the candidate's fault
     diverged: bool = False
+    starved: bool = False  # it failed for want of processor time
     backend: str = ""
     image: str = ""
 
@@ -112,7 +113,7 @@ async def train(
         ended = TrainedWeights(weights=None, spent=spent, backend=outcome.backend, image=outcome.image)
         checkpoint = outcome.files.get(CHECKPOINT)
         if outcome.status is not Status.DONE or checkpoint is None or report is None:
-            return replace(ended, failure=fault(outcome, doing="training")[0])
+            return replace(ended, failure=fault(outcome, doing="training")[0], starved=starved(outcome))
         if report.diverged:
             return replace(ended, diverged=True)
         weights, problem = await asyncio.to_thread(clean_weights, checkpoint, most_parameters=most_parameters)

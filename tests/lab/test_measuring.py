@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from move37.lab.errors import MeasurementBroken
 from move37.lab.measuring import MeasuredArm, MeasuringContext, gates, runs, verdict
 from move37.lab.records import BITS_PER_BYTE, Candidate
 from move37.lab.standings import Key, RivalStanding, Standings
+from move37.lab.tasks.task import Measured
 from tests.builders import a_candidate, a_measurement
 from tests.lab.arithmetic import TOP, ArithmeticTask
 
@@ -55,6 +57,26 @@ async def test_another_file_rate_text_or_length_is_another_run(tmp_path: Path, o
         fresh=other == "fresh",
     )
     assert len(task.measured) == 2
+
+
+class Busy(ArithmeticTask):
+    """Starved of processor time at the first `times` trainings."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def measure(self, candidate: Candidate, **asked: Any) -> Measured:
+        measured = await super().measure(candidate, **asked)
+        starved = len(self.measured) <= self.times
+        return Measured(measurements=(), failure="training did not end", starved=True) if starved else measured
+
+
+async def test_a_training_that_got_no_processor_is_tried_again_and_never_held_against_its_mixer(tmp_path: Path) -> None:
+    once = await runs(a_bench(tmp_path, Busy(1)), mine(), "mine", rung=TOP, seeds=(0,), rate=1e-2)
+    assert len(once.measurements) == 1 and not once.failure
+    with pytest.raises(MeasurementBroken, match="when this machine has time"):
+        await runs(a_bench(tmp_path / "other", Busy(9)), mine(), "mine", rung=TOP, seeds=(0,), rate=1e-2)
 
 
 async def test_a_run_is_told_when_its_training_begins_and_not_while_it_waits(tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ def test_a_number_made_without_a_lock_is_self_reported(report: bytes | None, exp
     "outcome, words",
     [
         (Outcome(job="j", status=Status.TIMED_OUT, exit_code=124, wall_seconds=60.2), "did not end within 60 s"),
+        (
+            Outcome(job="j", status=Status.TIMED_OUT, exit_code=124, wall_seconds=60.2, cpu_seconds=12.0),
+            "did not end within 60 s, of which it had a processor for 12",
+        ),
         (Outcome(job="j", status=Status.OUT_OF_MEMORY, exit_code=137, peak_memory_bytes=2**31), "2048 MiB"),
         (Outcome(job="j", status=Status.RESULTS_REFUSED, exit_code=0, message="a link"), "refused: a link"),
         (Outcome(job="j", status=Status.DONE, exit_code=0), "ended without a result"),
