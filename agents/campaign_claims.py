@@ -95,15 +95,14 @@ async def _ask(
         left = campaign.clock.left
         return not limit() and (left is None or left >= _wall_seconds(campaign, experiment, (question,)))
 
+    claim = None
     try:
         task.check_sealed()
         claim = await discovery_claim.ask(ground, experiment, ConfirmationRequest(seeds=_seeds(campaign)), go_on)
     except (NotConfirmable, BadCorpus) as error:
         _say(campaign, ident, f"No claim is asked of {ident}: {error}.")
-        claim = None
     except MeasurementBroken as error:
         _say(campaign, ident, f"The claim of {ident} stays open: {error}.")
-        claim = None
     if claim is not None:
         _say(campaign, ident, _ending(claim, task.metric))
     campaign.on_event(StageFinished(experiment=ident, stage=STAGE))

@@ -297,7 +297,7 @@ def _resolution(campaign: CampaignContext, found: Sequence[str], rivals: Sequenc
     """
     schedule = campaign.schedule
     everybody = {*found, *rivals, *(b.id for b in baselines_of(campaign))}
-    stored = [campaign.archive.stage(ident, "verdict:fresh") for ident in found]
+    stored = [campaign.archive.stage(ident, FRESH) for ident in found]
     known = [s["verdict"]["confirmation"] for s in stored if s and s["verdict"]]
     arms = [campaign.archive.experiment(ident).measurements for ident in sorted(everybody)]
     return halving.resolution(

@@ -20,7 +20,7 @@ from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdi
 from move37.lab.standings import RivalStanding, Standings, digest
 from move37.lab.statistics.noise import noise_of
 from move37.lab.statistics.paired import interval
-from move37.lab.tasks.task import Measured, OnProgress, Rung, Task
+from move37.lab.tasks.task import OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
 from move37.sandbox.sandbox import Sandbox
 
@@ -91,13 +91,13 @@ async def runs(
         async with context.places:
             if context.on_run is not None:
                 context.on_run(name, seed, False)
-            measured = Measured(measurements=(), starved=True)
             for _ in range(TRIES):
-                if measured.starved:
-                    measured = await context.task.measure(
-                        candidate, experiment=_trust(name), rung=rung, seed=seed, learning_rate=rate, fresh=fresh,
-                        sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,
-                    )  # fmt: skip
+                measured = await context.task.measure(
+                    candidate, experiment=_trust(name), rung=rung, seed=seed, learning_rate=rate, fresh=fresh,
+                    sandbox=context.sandbox, workdir=workdir, on_progress=context.on_progress,
+                )  # fmt: skip
+                if not measured.starved:
+                    break
         if measured.starved:
             raise MeasurementBroken(
                 f"{name} with seed {seed}: {measured.failure}; the same command goes on when this machine has time"

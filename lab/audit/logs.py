@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from move37.lab.audit.programs import json_lines, text_of, whole
+from move37.lab.archive.codec import storable
+from move37.lab.audit.programs import json_lines, text_of
 from move37.lab.errors import BadCandidate
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
@@ -98,7 +99,7 @@ def read_log(text: str) -> tuple[LoggedRun, ...]:
         crashed = "crash" in status or "fail" in status
         value = math.nan if crashed else sign * _number(cells.get(column, ""))
         name = cells.get("description") or cells.get("commit") or f"run {number}"
-        runs.append(LoggedRun(name=whole(name[:120]), value=value, kept=status in KEPT and math.isfinite(value)))
+        runs.append(LoggedRun(name=storable(name[:120]), value=value, kept=status in KEPT and math.isfinite(value)))
     if not any(math.isfinite(r.value) for r in runs):
         raise BadCandidate(f"the log holds no run with a number under `{column}`")
     return tuple(runs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from move37.lab.archive.codec import storable
 from move37.lab.errors import BadCandidate
 from move37.lab.tasks.program_folder import decoded
 
@@ -34,11 +35,11 @@ def read_programs(path: Path) -> tuple[Program, ...]:
         if not files:
             raise BadCandidate(f"{path} holds no Python file: name a folder of programs, or an archive in JSON")
         _count(len(files), path)
-        return tuple(_from_file(f, whole(f.relative_to(path).with_suffix("").as_posix())) for f in files)
+        return tuple(_from_file(f, storable(f.relative_to(path).with_suffix("").as_posix())) for f in files)
     if not path.is_file():
         raise BadCandidate(f"there is no {path}: name a folder of Python files, or an archive in JSON")
     if path.suffix == ".py":
-        return (_from_file(path, whole(path.stem)),)
+        return (_from_file(path, storable(path.stem)),)
     return _from_archive(path)
 
 
@@ -51,11 +52,6 @@ def _from_file(path: Path, name: str) -> Program:
         return Program(name=name, source=None, reason=f"cannot be read: {error.strerror}")
     except (UnicodeDecodeError, SyntaxError, LookupError):
         return Program(name=name, source=None, reason="no text in the encoding that it declares, or UTF-8")
-
-
-def whole(text: str) -> str:
-    """Without halves of characters, which a name or JSON may hold and no file takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def text_of(data: bytes) -> str:
@@ -89,7 +85,7 @@ def _from_archive(path: Path) -> tuple[Program, ...]:
 
 def _from_record(number: int, record: Any) -> Program:
     fields = record if isinstance(record, dict) else {}
-    name = whole(str(fields.get("name") or fields.get("index") or fields.get("id") or number)[:120])
+    name = storable(str(fields.get("name") or fields.get("index") or fields.get("id") or number)[:120])
     source = next((fields[key] for key in SOURCES if isinstance(fields.get(key), str) and fields[key].strip()), None)
     if source is not None and len(source) > LARGEST_PROGRAM:
         return Program(name=name, source=None, reason=_TOO_LARGE)
