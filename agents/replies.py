@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from move37.lab.archive.codec import storable
 from move37.lab.records import LARGEST_VALUE, Analysis, Candidate, Forecast, Hypothesis
 
 LONGEST_FILE = 120_000  # characters of a candidate: what is longer is refused with a sentence
@@ -149,7 +150,7 @@ class FileReply(BaseModel):
     @classmethod
     def _storable(cls, value: Any) -> Any:
         """Half a surrogate can be said in JSON and not be stored; texts with a limit are looked at by pydantic."""
-        return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
+        return storable(value) if isinstance(value, str) else value
 
 
 class Edit(FileReply):

@@ -85,6 +85,11 @@ def number(name: str, value: object) -> float:
         raise BadOption(name, value, "a number") from None
 
 
+def scale_of(q: Tensor, scale: object) -> float:
+    """What scores are multiplied by: `scale`, or one over the root of the key size. Raises BadOption."""
+    return q.shape[-1] ** -0.5 if scale is None else number("scale", scale)
+
+
 def check_floating(name: str, x: Tensor) -> None:
     check_tensor(name, x)
     if x.dtype not in DTYPES:

@@ -91,6 +91,5 @@ def plain(raw: RawMeasurement) -> dict[str, Any]:
 
 
 def report(line: dict[str, Any]) -> None:
-    """As UTF-8: half of a character, which a candidate's exception may hold, could be written nowhere else."""
-    sys.stdout.buffer.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

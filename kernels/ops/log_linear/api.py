@@ -35,7 +35,7 @@ def log_linear_attention(
     contract.check_tensors(q=q, k=k, v=v, level_scales=level_scales)
     q, k, v = contract.under_autocast(q, k, v)
     _check(q, k, v, level_scales, g, beta)
-    scale = q.shape[-1] ** -0.5 if scale is None else contract.number("scale", scale)
+    scale = contract.scale_of(q, scale)
     if choose(q.device) == "reference":
         return naive.log_linear(q, k, v, level_scales, g, beta, scale)
 

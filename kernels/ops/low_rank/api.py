@@ -126,7 +126,7 @@ def _run(
     contract.check_tensors(**{names[0]: q, "k": k, "v": v, "a": a, "b": b, names[1]: g})
     q, k, v, a, b = contract.under_autocast(q, k, v, a, b)
     _check(q, k, v, a, b, g, state, cu_seqlens, names)
-    scale = q.shape[-1] ** -0.5 if scale is None else contract.number("scale", scale)
+    scale = contract.scale_of(q, scale)
     name = choose(q.device)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.

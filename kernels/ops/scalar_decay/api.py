@@ -210,7 +210,7 @@ def _run(call: Call, options: Mapping[str, object], *, recurrent: bool = False) 
     call = call._replace(q=q, k=k, v=v)
     _check(call)
     name = choose(q.device)
-    scale = q.shape[-1] ** -0.5 if call.scale is None else contract.number("scale", call.scale)
+    scale = contract.scale_of(q, call.scale)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
         from move37.kernels.ops.scalar_decay.triton import delta

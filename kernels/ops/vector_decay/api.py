@@ -149,7 +149,7 @@ def _run(
     assert g is not None
     q, k, v = contract.under_autocast(q, k, v)
     _check(q, k, v, g, beta, state, cu_seqlens, gate)
-    scale = q.shape[-1] ** -0.5 if scale is None else contract.number("scale", scale)
+    scale = contract.scale_of(q, scale)
     name = choose(q.device)
     if name == "triton":
         # Here, and not above: importing Triton takes a second, and only a GPU needs it.
