@@ -48,6 +48,7 @@ class PipeInput(Plain):
         self._look_up = look_up
 
     def __enter__(self) -> Self:
+        super().__enter__()
         threading.Thread(target=self._read, args=(sys.stdin.fileno(),), daemon=True, name="chat-input").start()
         return self
 

@@ -6,7 +6,9 @@ raise because of what an event says: foreign text is made harmless and is never 
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,7 +17,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from move37.agents.events import Event, TrainingUpdated
+from move37.agents.events import Event
 from move37.app.formatters import PHASES, budget_text
 from move37.app.live_state import Active, LiveState
 from move37.app.tables import gate_sign
@@ -24,7 +26,8 @@ from move37.app.views.words import direction
 from move37.lab.numbers import DigitScale
 
 ROWS = 6  # experiments at work that are shown
-SILENCE = 20.0  # seconds without a line, after which a plain log says what is running
+SILENCE = 20.0  # seconds without a line, after which a plain log says what is trained
+THOUGHT = 60.0  # and who is waited for
 
 
 class Display(Protocol):
@@ -53,23 +56,38 @@ class Plain:
         self._screen = screen
         self._board = board
         self._began = self._last = time.monotonic()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        threading.Thread(target=self._tell_of_silence, daemon=True).start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        return None
+        self._ended.set()
 
     def __call__(self, event: Event) -> None:
-        """Print the event's line, if it is worth one; what is running when nothing was for a while."""
+        """Print the event's line, if it is worth one."""
         text = self._board.see(event)
-        now = time.monotonic()
-        if text is None and isinstance(event, TrainingUpdated) and now - self._last > SILENCE:
-            text = Text("… ", style="dim").append_text(summary(self._board))
         if text is not None:
-            self._last = now
-            clock = Text(f"{now - self._began:6.0f} s  ", style="dim")
-            self._screen.print(Text.assemble(clock, text), soft_wrap=True)
+            self._print(text)
+
+    def _print(self, text: Text, *, after: float = 0.0) -> None:
+        """With the seconds since the start; only where nothing was printed for `after` seconds."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._last >= after and not (after and self._ended.is_set()):
+                self._last = now
+                clock = Text(f"{now - self._began:6.0f} s  ", style="dim")
+                self._screen.print(Text.assemble(clock, text), soft_wrap=True)
+
+    def _tell_of_silence(self) -> None:
+        """What runs, when nothing was said for a while: a training, or a model that thinks for minutes."""
+        while not self._ended.wait(1.0):
+            for text, after in ((trained(self._board), SILENCE), (thinking(self._board), THOUGHT)):
+                if text:
+                    with suppress(OSError):  # nobody reads any more: the next event says so, in its own place
+                        self._print(Text(f"… {text}", style="dim"), after=after)
 
 
 class Live:
@@ -102,11 +120,17 @@ class Live:
             self._screen.print(text)
 
 
-def summary(board: LiveState) -> Text:
-    """The trainings that run now, in one line."""
+def trained(board: LiveState) -> str:
+    """The trainings that run now, in one line; empty where there are none."""
     moving = [(a.id, a.progress) for a in board.at_work() if a.progress is not None]
     words = [f"{ident} {p.step}/{p.steps}{'' if p.loss is None else f' at {p.loss:.2f}'}" for ident, p in moving]
-    return Text(one_line(f"training: {', '.join(words[-ROWS:])}"), style="dim")
+    return one_line(f"training: {', '.join(words[-ROWS:])}") if words else ""
+
+
+def thinking(board: LiveState) -> str:
+    """Whose words are waited for, in one line; empty where nobody's are."""
+    turns = [f"the {active.turn} of {active.id}" for active in board.at_work_unasked() if active.turn]
+    return one_line(f"waiting for {', '.join(turns[-ROWS:])}") if turns and not board.paused else ""
 
 
 def panel(board: LiveState, width: int) -> RenderableType:

@@ -32,6 +32,7 @@ from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric,
 from move37.lab.tasks.task import Progress
 
 CURVE = 64  # points of a loss curve that are kept
+_FIRST = {"hypothesis": "Researcher", "candidate": "Engineer", "analysis": "Analyst"}  # who begins a stage
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Active:
     progress: Progress | None = None
     losses: list[float] = field(default_factory=list)
     speaking: str = ""  # whose turn it is; empty: nobody has spoken in this stage
+
+    @property
+    def turn(self) -> str:
+        """Who speaks now or next: of a stage that begins, its first; empty where nobody speaks."""
+        return self.speaking or _FIRST.get(self.stage, "")
 
 
 class LiveState:

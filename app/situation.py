@@ -13,7 +13,6 @@ from move37.app.pace import heard_within
 from move37.lab.records import Role
 from move37.lab.tasks.registry import kind_of
 
-_FIRST = {"hypothesis": "Researcher", "candidate": "Engineer", "analysis": "Analyst"}  # who begins a stage
 
 
 def situation(
@@ -56,8 +55,7 @@ def _names(board: LiveState) -> tuple[str, ...]:
 
 
 def _speaking(running: Sequence[Active]) -> tuple[str, ...]:
-    turns = ((active.speaking or _FIRST.get(active.stage, ""), active.id) for active in running)
-    return tuple(f"the {who} of {ident}" for who, ident in turns if who in AGENTS)
+    return tuple(f"the {active.turn} of {active.id}" for active in running if active.turn in AGENTS)
 
 
 def _busy(board: LiveState, speaking: Sequence[str]) -> str:

@@ -166,7 +166,7 @@ class WrittenModels(Frozen):
     model: Text = "designer"  # URI, or role=URI,...,default=URI
     base_url: Text | None = None  # of an OpenAI-compatible endpoint
     reply_tokens: Count = 8_192  # of one reply
-    reply_seconds: Seconds = 300.0  # a slow model on a CPU may need more
+    reply_seconds: Seconds | None = None  # of one reply; None: 300 of a service, 1,800 of a model on this machine
     temperature: Temperature | None = None
     effort: Effort | None = None
     roles: RolesSettings = RolesSettings()

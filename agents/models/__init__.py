@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from move37.agents.errors import AgentError, BadModel
 from move37.agents.models.assignment import HYBRID, SEARCH, Assignment, assigned
-from move37.agents.models.provider import REPLY_SECONDS, REPLY_TOKENS, ModelOptions, Provider, is_loopback
+from move37.agents.models.provider import REPLY_TOKENS, ModelOptions, Provider, is_loopback, reply_seconds
 from move37.agents.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 SEAT = "seat"  # an external agent answers (agents/external)
 
 __all__ = [
-    "REPLY_SECONDS",
     "REPLY_TOKENS",
     "SEARCH",
     "SEAT",
@@ -119,6 +118,8 @@ def open_model(
     wanted, model, provider = options or ModelOptions(), parse(uri), provider_of(uri)
     if provider is None:
         raise BadModel("designer is a search and has no model client: agents/scientists.py opens it")
+    seconds = reply_seconds(provider, wanted)
+    wanted = replace(wanted, reply_seconds=seconds)
     try:
         inner = provider.open(model.name, wanted)
     except AgentError:
@@ -130,7 +131,7 @@ def open_model(
         return inner
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
-    policy = RetryPolicy(replies=wanted.retries, call_seconds=wanted.reply_seconds)
+    policy = RetryPolicy(replies=wanted.retries, call_seconds=seconds, at_once=provider.at_once)
     asks = partial(provider.window, inner, model.name) if provider.window is not None else None
     client = StructuredOutputClient(inner, signature=str(model), policy=policy, ask_window=asks)
     if on_wait is not None:

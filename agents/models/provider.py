@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient, ModelInfo
 
 REPLY_TOKENS = 8_192  # room for a whole file; small models run on for ever without an end
-REPLY_SECONDS = 300.0
+REPLY_SECONDS, OWN_REPLY_SECONDS = 300.0, 1_800.0  # of a service; of this machine, where a page takes minutes
 CONNECT_SECONDS = 20.0  # until a server takes the connection; its answer may take longer
 Effort = Literal["none", "minimal", "low", "medium", "high"]
 
@@ -31,7 +31,7 @@ class ModelOptions:
     temperature: float | None = None
     effort: Effort | None = None  # of reasoning
     reply_tokens: int = REPLY_TOKENS
-    reply_seconds: float = REPLY_SECONDS  # one call
+    reply_seconds: float | None = None  # one call; None: as long as such a server may need
     retries: int = 2  # further attempts after an invalid reply
     context_tokens: int | None = None  # of the model's window; for models that we start ourselves
 
@@ -49,6 +49,7 @@ class Provider:
     key_variable: str = ""  # of the environment
     address_variable: str = ""  # of the environment: where its server is, unless the user names one
     local: bool = False  # costs nothing
+    at_once: int | None = None  # calls that its server takes side by side; None: it sees to that itself
     context_tokens: int = CONTEXT_TOKENS  # of a role's context where the window is not known
     # The client that `open` gave, and the model's name -> tokens of its window, or None. May ask the server; may raise.
     window: Callable[[Any, str], Awaitable[int | None]] | None = None
@@ -70,6 +71,12 @@ def is_loopback(url: str) -> bool:
     """Whether `url` is on this machine."""
     host = (urlsplit(url).hostname or "").lower()
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def reply_seconds(provider: Provider, options: ModelOptions) -> float:
+    """How long one call may take: what the options say, else as long as a server where this one is may need."""
+    own = provider.local or (options.base_url is not None and is_loopback(options.base_url))
+    return options.reply_seconds or (OWN_REPLY_SECONDS if own else REPLY_SECONDS)
 
 
 def key_for(options: ModelOptions) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -58,7 +59,8 @@ class RetryPolicy:
     longest_pause: float = 120.0  # seconds, where the server does not say how long
     outage_seconds: float | None = None  # how long an outage is waited out; None: until the task is cancelled
     refused_seconds: float = 600.0  # how long a key or a name that has worked is tried again
-    call_seconds: float = 600.0  # wall clock of one call
+    call_seconds: float = 600.0  # wall clock of one call, from its turn on
+    at_once: int | None = None  # calls that are asked side by side; None: all that come
 
 
 class StructuredOutputClient(ClientWrapper):
@@ -86,6 +88,8 @@ class StructuredOutputClient(ClientWrapper):
         self._away_since: float | None = None  # monotonic: an outage goes on
         self._answered = False  # it has served a call
         self._lost = 0  # calls, since the last answer
+        limit = self._policy.at_once
+        self._turns: AbstractAsyncContextManager[Any] = asyncio.Semaphore(limit) if limit else nullcontext()
 
     async def create(
         self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **arguments: Any
@@ -225,7 +229,7 @@ class StructuredOutputClient(ClientWrapper):
                 extra, json_output = self._constrained(extra, form)
         exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(reply_cap)
         try:
-            async with asyncio.timeout(self._policy.call_seconds):
+            async with self._turns, asyncio.timeout(self._policy.call_seconds):  # a wait for one's turn is not counted
                 changed = {"json_output": json_output, "extra_create_args": extra}
                 return await self.inner.create(messages, **{**arguments, **changed})
         finally:

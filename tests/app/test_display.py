@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,7 @@ from move37.agents.events import (
     StageStarted,
     TrainingUpdated,
 )
-from move37.app.display import Live, Plain, panel, status_lines
+from move37.app.display import Live, Plain, panel, status_lines, thinking
 from move37.app.live_state import LiveState
 from move37.lab.records import BITS_PER_BYTE, Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Progress
@@ -90,6 +91,42 @@ def test_plain_lines_name_who_says_what() -> None:
     assert "/approve c1-001 or /veto c1-001 REASON" in out
     assert "c1-001 floor measured 2.700 bits/byte after 100 steps  +0.010 on one seed" in out
     assert "failed: try decays" in out
+
+
+@pytest.mark.parametrize(
+    ("stage", "progressed", "said"),
+    [
+        ("hypothesis", None, "… waiting for the Researcher of c1-001"),
+        ("analysis", None, "… waiting for the Analyst of c1-001"),
+        ("lm@100", progress(10, 4.0), "… training: c1-001 10/100 at 4.00"),
+    ],
+)
+def test_a_plain_log_says_what_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, stage: str, progressed: Event | None, said: str
+) -> None:
+    monkeypatch.setattr("move37.app.display.SILENCE", 0.1)
+    monkeypatch.setattr("move37.app.display.THOUGHT", 0.1)
+    out = io.StringIO()
+    board = LiveState(BITS_PER_BYTE)
+    with Plain(Console(file=out, width=100, color_system=None), board) as show:
+        for event in (StageStarted(experiment="c1-001", stage=stage), progressed):
+            if event is not None:
+                show(event)
+        deadline = time.monotonic() + 20.0
+        while said not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert said in out.getvalue()
+
+
+def test_nobody_is_waited_for_while_a_campaign_is_paused_or_asks_its_user() -> None:
+    board = LiveState(BITS_PER_BYTE)
+    board.see(StageStarted(experiment="c1-001", stage="hypothesis"))
+    assert thinking(board) == "waiting for the Researcher of c1-001"
+    board.pause(True)
+    assert thinking(board) == ""
+    board.pause(False)
+    board.see(ApprovalRequested(experiment="c1-001", kind="hypothesis", text="may it?"))
+    assert thinking(board) == ""
 
 
 @pytest.mark.parametrize("terminal", [False, True])

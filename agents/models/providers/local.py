@@ -36,5 +36,11 @@ async def _window(client: Any, name: str) -> int | None:
 
 
 PROVIDER = Provider(
-    name="local", open=_open, form="NAME-or-PATH", local=True, window=_window, context_tokens=SMALL_CONTEXT_TOKENS
+    name="local",
+    open=_open,
+    form="NAME-or-PATH",
+    local=True,
+    at_once=1,  # models/local/serve.py: one slot, whose cache holds the front that all prompts share
+    window=_window,
+    context_tokens=SMALL_CONTEXT_TOKENS,
 )
