@@ -215,8 +215,8 @@ class _Campaign:
     # Candidates ---------------------------------------------------------------------------------------------
 
     async def _search(self, numbers: Sequence[int]) -> list[str]:
-        # Gates and trainings have slots of their own (`workers`); `talking` further experiments may hold dialogues.
-        slots = asyncio.Semaphore(self._context.workers + self._context.talking)
+        # Gates and trainings have slots of their own (`workers`): who talks holds none of them.
+        slots = asyncio.Semaphore(self._context.places or self._context.workers)
         midway = reflection.Midway(self._context, numbers, self._limit)
 
         async def tried(number: int) -> str:

@@ -43,7 +43,7 @@ class CampaignContext:
     workdir: Path  # checkpoints
     limits: ConversationLimits = field(default_factory=ConversationLimits)
     recalled: Sequence[MemoryKind] = MEMORY_KINDS  # which kinds of memory's items a conversation is given
-    workers: int = 2  # experiments that run at once
-    talking: int = 0  # further ones that may hold dialogues meanwhile, without a slot
+    workers: int = 2  # gates and trainings at once
+    places: int | None = None  # experiments under way at once, those that talk as well; None: as many as train
     job_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # for gates and trainings
     environment: Mapping[str, str] = field(default_factory=dict)

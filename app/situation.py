@@ -14,7 +14,6 @@ from move37.lab.records import Role
 from move37.lab.tasks.registry import kind_of
 
 
-
 def situation(
     board: LiveState, order: Order, *, search: bool, task: str, ideas: Sequence[str] = (), models: Collection[str] = ()
 ) -> OrderContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -20,8 +20,9 @@ from move37.agents.external.scientist import ExternalScientist
 from move37.agents.external.turn_files import exchange
 from move37.agents.external.turns import PendingTurns
 from move37.agents.inbox import Inbox
-from move37.agents.models import SEAT, assigned
+from move37.agents.models import SEAT, assigned, provider_of
 from move37.agents.models.price import cost
+from move37.agents.models.provider import Provider
 from move37.agents.models.replay import RecordingClient, Replay
 from move37.agents.roles import Scientist
 from move37.agents.scientists import scientist
@@ -39,6 +40,7 @@ from move37.memory.recall import Memory
 from move37.sandbox.retrying import RetryingSandbox
 
 TALKING = 2  # experiments that may talk, or wait for somebody outside, while others hold the training places
+TURNS = 2  # experiments where one model answers call by call: one talks, one trains; more would learn less
 
 
 @asynccontextmanager
@@ -107,15 +109,17 @@ async def open_context(
             limits=settings.conversation,
             recalled=settings.memory.kinds,
             workers=workers,
-            talking=talking_places(scientists),
+            places=places(scientists, workers, [provider_of(uri) for uri in assigned(brief.model).uris]),
             job_slots=asyncio.Semaphore(workers),
             environment=environment_of(sandbox.name),
         )
 
 
-def talking_places(scientists: Mapping[str, Scientist]) -> int:
-    """Experiments that may be under way beside those whose jobs run: none where a search answers everything at once."""
-    return TALKING if any(s.uses_language for s in scientists.values()) else 0
+def places(scientists: Mapping[str, Scientist], workers: int, providers: Sequence[Provider | None] = ()) -> int:
+    """Experiments that may be under way: beside those whose jobs run none where a search answers everything at once."""
+    if not any(s.uses_language for s in scientists.values()):
+        return workers
+    return TURNS if any(p is not None and p.at_once == 1 for p in providers) else workers + TALKING
 
 
 async def _scientists(

@@ -483,6 +483,6 @@ async def test_spent_tokens_end_the_proposing_and_what_is_written_is_trained_and
 
 
 async def test_talking_holds_no_training_place(tmp_path: Path) -> None:
-    context, _ = a_context(tmp_path, budget=4, workers=1, job_slots=asyncio.Semaphore(1), talking=2)
+    context, _ = a_context(tmp_path, budget=4, workers=1, job_slots=asyncio.Semaphore(1), places=3)
     await campaign.run(context)
     assert len(candidates(context.archive)) == 4

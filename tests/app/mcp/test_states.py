@@ -13,6 +13,7 @@ from mcp.client.client import Client
 from move37.agents.events import StageStarted
 from move37.agents.external.scientist import ExternalScientist
 from move37.agents.external.turns import PendingTurns
+from move37.agents.models import provider_of
 from move37.agents.models.assignment import ROLES
 from move37.agents.scientists import scientist
 from move37.app.mcp.laboratory import Laboratory
@@ -20,7 +21,7 @@ from move37.app.mcp.reading import A_WHILE
 from move37.app.mcp.server import build
 from move37.app.mcp.tools import predicted
 from move37.app.settings import load
-from move37.app.surroundings import talking_places
+from move37.app.surroundings import places
 from move37.app.watch import Watcher
 from move37.lab.archive.controls import ControlKind, Controls
 from move37.lab.archive.store import Archive
@@ -280,5 +281,12 @@ async def test_who_hands_in_the_same_file_at_once_is_answered_at_once(tmp_path: 
 def test_who_waits_for_somebody_outside_holds_no_training_place() -> None:
     search = scientist(None)
     seat = ExternalScientist(PendingTurns(), signature="seat", earlier=lambda _: None)
-    assert talking_places(dict.fromkeys(ROLES, search)) == 0
-    assert talking_places(dict.fromkeys(ROLES, seat)) == talking_places({"Researcher": seat, "Critic": search}) > 0
+    assert places(dict.fromkeys(ROLES, search), 3) == 3
+    assert places(dict.fromkeys(ROLES, seat), 3) == places({"Researcher": seat, "Critic": search}, 3) > 3
+
+
+def test_a_model_that_answers_call_by_call_is_not_asked_about_everything_at_once() -> None:
+    somebody = ExternalScientist(PendingTurns(), signature="local:x", earlier=lambda _: None)
+    roles = dict.fromkeys(ROLES, somebody)
+    assert places(roles, 8, [provider_of("local:smollm2-135m")]) == 2
+    assert places(roles, 8, [provider_of("openai:x"), None]) > 8
