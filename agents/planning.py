@@ -1,8 +1,10 @@
 """The hybrid: a language model as Researcher that may answer with a plan of the grammar, which we turn into code.
 
-`plans_of` says whether a campaign offers plans. `PlanningClient` wraps such a Researcher's client: it asks for
+`plans_of` says whether a campaign offers plans. `PlanningClient` wraps a Researcher's client: it asks for
 proposals whose `plan` is an object of the grammar, and returns the usual ones, with the plan as canonical JSON. Plans
 are never parsed out of prose. Errors in a plan are told to the Researcher by precedents.py.
+A model whose decoding is held to a schema gets what it can name as a list, with plans or without: a small one would
+name nothing, or what does not exist.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def complaint(idea: Proposal, plans: Plans) -> str:
 
 
 class PlanningClient(ClientWrapper):
-    """A Researcher's client: asks for proposals with plans where the context that was `read` offers them."""
+    """A Researcher's client: asks for proposals in the form that the context which was `read` allows."""
 
     def __init__(self, inner: ChatCompletionClient) -> None:
         super().__init__(inner)
@@ -57,7 +59,7 @@ class PlanningClient(ClientWrapper):
 
     def read(self, context: ResearchContext) -> None:
         """Later calls use this context."""
-        self._form = planned_form(context)
+        self._form = proposals_form(context, held=self.holds_form)
 
     async def create(
         self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **arguments: Any
@@ -78,25 +80,29 @@ def as_proposals(text: str, form: type[Proposals]) -> Proposals:
     except ValidationError:
         return Proposals.model_validate_json(text)
     for idea in said["ideas"]:
-        idea["plan"] = canonical_plan(json.dumps(idea["plan"])) if idea["plan"] is not None else ""
+        idea["plan"] = canonical_plan(json.dumps(idea["plan"])) if idea["plan"] else ""
         idea["family"] = family_of_plan(idea["plan"]) or idea["family"] or "other"
     return Proposals.model_validate(said)
 
 
-def planned_form(context: ResearchContext) -> type[Proposals]:
-    """`Proposals` with plans as objects; where one is needed, what can be named is listed, and texts have an end."""
-    if context.plans == "no":
+def proposals_form(context: ResearchContext, *, held: bool = False) -> type[Proposals]:
+    """`Proposals`, with plans as objects where they are offered; where one is needed, or decoding is `held` to the
+    schema, what can be named is listed, and texts have an end.
+    """
+    if context.plans == "no" and not held:
         return Proposals
     must = context.plans == "must"
-    told = "the whole mixer in the grammar; it is turned into code as it stands"
-    changes: dict[str, Any] = {
-        "plan": (plan_form(), Field(description=told)) if must else (plan_form() | None, Field(None, description=told))
-    }
-    if must:
+    plan: Any = (Literal[""], "")
+    if context.plans != "no":
+        told = "the whole mixer in the grammar; it is turned into code as it stands"
+        plan = (plan_form(), Field(description=told)) if must else (plan_form() | None, Field(None, description=told))
+    changes: dict[str, Any] = {"plan": plan}
+    if must or held:
         changes |= {name: (str, _ending(f)) for name, f in Proposal.model_fields.items() if _is_endless(name, f)}
-        changes["family"] = (str, Field("", max_length=20, description="leave empty: the plan says it"))
+        if must:
+            changes["family"] = (str, Field("", max_length=20, description="leave empty: the plan says it"))
         bases = tuple(dict.fromkeys(_bases(context)))
-        changes |= {"base": (Literal[bases], Field(description="what the plan changes"))} if bases else {}
+        changes |= {"base": (Literal[bases], Field(description="the one that this changes"))} if bases else {}
         changes["cites"] = (list[Annotated[str, MaxLen(LONGEST_WORDS)]], Field([], max_length=MOST_CITED))
         changes["second"] = (Literal[""], "")
         changes["idea"] = (Literal[("", *(i.id for i in context.pool))], "")
@@ -105,10 +111,10 @@ def planned_form(context: ResearchContext) -> type[Proposals]:
     ideas = (list[idea], Field(min_length=1, max_length=most, description="the best one first"))  # type: ignore[valid-type]
     form: type[Proposals] = create_model(
         "PlannedProposals",
-        __base__=_Shown,
+        __base__=Proposals if context.plans == "no" else _Shown,
         __doc__=Proposals.__doc__,
         ideas=ideas,
-        to_person=(str, Field("", max_length=LONGEST_WORDS if must else None)),
+        to_person=(str, Field("", max_length=LONGEST_WORDS if must or held else None)),
     )
     return form
 

@@ -63,7 +63,7 @@ def complaints(
 ) -> list[str]:
     """Sentences for the Researcher: what does not exist, is a repetition, or was ruled out by the user. Pure."""
     bases, ids = resolved(experiments), {e.id for e in experiments}
-    known = ", ".join(sorted(e.name for e in experiments if e.role is Role.BASELINE))
+    known = ", ".join(sorted({e.name for e in experiments if e.role is Role.BASELINE}))  # of all campaigns
     found = []
     if idea.base not in bases:
         what = f"its base {idea.base!r} does not exist or has no file" if idea.base else "it names no base"

@@ -75,6 +75,11 @@ class NamedClient(ChatCompletionClient):
         """Tokens of the model's window; None where nobody has said."""
         return None
 
+    @property
+    def holds_form(self) -> bool:
+        """Whether decoding is held to a schema: what the schema lists is then all that can be said."""
+        return False
+
     async def create_stream(
         self, messages: Sequence[LLMMessage], **arguments: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
@@ -160,6 +165,11 @@ class ClientWrapper(NamedClient):
         """Of the inner client."""
         found: int | None = getattr(self.inner, "window", None)
         return found
+
+    @property
+    def holds_form(self) -> bool:
+        """Of the inner client."""
+        return bool(getattr(self.inner, "holds_form", False))
 
     async def close(self) -> None:
         """Close the inner client."""

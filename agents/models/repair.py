@@ -239,7 +239,7 @@ class StructuredOutputClient(ClientWrapper):
     def _constrained(self, extra: dict[str, Any], form: type[BaseModel]) -> tuple[dict[str, Any], JsonOutput]:
         # OpenAI's own parser would raise on an invalid reply and lose its text: we hand over the schema and parse here.
         name = type(self.inner).__name__
-        if name.startswith(("OpenAI", "AzureOpenAI")) or getattr(self.inner, "takes_response_format", False):
+        if name.startswith(("OpenAI", "AzureOpenAI")) or self.holds_form:
             schema = {"name": form.__name__, "schema": form.model_json_schema(), "strict": False}
             return extra | {"response_format": {"type": "json_schema", "json_schema": schema}}, None
         info = self.inner.model_info

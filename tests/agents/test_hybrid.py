@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from move37.agents import campaign
 from move37.agents.context import CampaignContext
 from move37.agents.language_model import LanguageModel
 from move37.agents.limits import ConversationLimits
 from move37.agents.models import ModelOptions, open_model, signature
+from move37.agents.planning import as_proposals, proposals_form
+from move37.agents.replies import Proposals
 from move37.agents.roles import MEMBERS
 from move37.agents.search import operators_of
 from move37.agents.search.agent import SIGNATURE, Search
@@ -27,6 +30,7 @@ from move37.lab.records import ExperimentStatus
 from tests.agents.contexts import Arithmetic, a_context
 from tests.agents.models.server import serving
 from tests.agents.scripted import a_proposal
+from tests.agents.search.views import opening
 from tests.agents.test_learning import Script, candidates, role_of, text_of
 
 PLAN = {"paths": [{"family": "gated_delta", "norm": "l2", "beta": 2}], "floor": "decay"}
@@ -90,6 +94,24 @@ async def test_the_schema_that_is_asked_with_is_the_grammars_and_lists_what_can_
     assert "c1-gated_delta" in idea["properties"]["base"]["enum"] and schema["properties"]["ideas"]["maxItems"] == 1
     families = [form["properties"]["family"]["const"] for form in schema["$defs"]["path"]["anyOf"]]
     assert "gated_delta" in families and len(set(families)) == len(families)
+
+
+def test_a_model_that_is_held_to_its_form_can_name_only_what_there_is_without_plans_too() -> None:
+    context = opening(plans="no").context
+    form = proposals_form(context, held=True)
+    schema = form.model_json_schema()
+    idea = schema["$defs"]["PlannedProposal"]
+    assert {p.id for p in context.parents} <= set(idea["properties"]["base"]["enum"]) and "base" in idea["required"]
+    assert idea["properties"]["plan"] == {"const": "", "default": "", "title": "Plan", "type": "string"}
+    assert set(schema["$defs"]) == {"PlannedProposal", "Prediction"}  # nothing of the grammar
+    assert all("maxLength" in idea["properties"][name] for name in ("motivation", "change", "risk", "predicted_effect"))
+    said = {"ideas": [a_proposal(base=context.parents[0].id).model_dump()]}
+    (read,) = as_proposals(json.dumps(said), form).ideas
+    assert read == a_proposal(base=context.parents[0].id)
+    said["ideas"][0]["base"] = "c9-nobody"
+    with pytest.raises(ValidationError):
+        form.model_validate(said)
+    assert proposals_form(context) is Proposals
 
 
 @pytest.mark.parametrize(

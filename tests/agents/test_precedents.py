@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,12 @@ KNOWN = [BASELINE, TRIED, UNWRITTEN]
 def test_what_cannot_be_judged_gets_a_sentence(changes: Any, word: str) -> None:
     idea = a_proposal(**({"base": "gla", "change": "something new"} | changes))
     assert any(word in problem for problem in precedents.complaints(idea, KNOWN, pool=()))
+
+
+def test_bases_of_several_campaigns_are_listed_once() -> None:
+    again = [replace(e, id=e.id.replace("c1-", "c2-"), campaign=2) for e in KNOWN]
+    (problem,) = precedents.complaints(a_proposal(base="", change="something new"), [*KNOWN, *again], pool=())
+    assert problem.count("gla") == 1
 
 
 def test_a_base_may_be_called_by_its_id_or_a_baselines_name() -> None:

@@ -19,8 +19,6 @@ CHARACTERS_A_TOKEN = 3.5
 class LocalModel(NamedClient):
     """A model file as a chat client; its process lives as long as this."""
 
-    takes_response_format = True  # a schema becomes a grammar there: the reply cannot have another form
-
     def __init__(self, name: str, server: LocalServer, options: ModelOptions, *, context_tokens: int) -> None:
         self.signature = f"local:{name}"
         self._name = name
@@ -66,6 +64,11 @@ class LocalModel(NamedClient):
     def capabilities(self) -> Any:
         """Deprecated in AutoGen, still abstract."""
         return self.model_info
+
+    @property
+    def holds_form(self) -> bool:
+        """A schema becomes a grammar there."""
+        return True
 
     @property
     def model_info(self) -> ModelInfo:

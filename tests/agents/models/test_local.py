@@ -144,6 +144,18 @@ async def test_a_model_that_writes_no_mixer_gives_a_plan_of_one() -> None:
 
 
 @pytest.mark.llm
+async def test_without_plans_too_it_names_a_base_that_there_is() -> None:
+    context = opening(plans="no").context
+    async with small_local(reply_tokens=700) as (client, _):
+        planning = PlanningClient(client)
+        planning.read(context)
+        result = await planning.create(ASKED, json_output=Proposals)
+    ideas = Proposals.model_validate_json(str(result.content)).ideas
+    assert ideas and {idea.base for idea in ideas} <= {p.id for p in context.parents}
+    assert not any(idea.plan or idea.second for idea in ideas)
+
+
+@pytest.mark.llm
 def test_a_whole_cycle_with_a_local_model_ends_with_an_honest_record(tmp_path: Path) -> None:
     folder, home = tmp_path / "task", tmp_path / "home"
     folder.mkdir()
