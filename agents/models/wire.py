@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import zlib
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
@@ -20,6 +21,7 @@ import structlog
 
 from move37.agents.models.bodies import EndpointAnswer, read
 from move37.agents.models.capabilities import Capabilities, adapt, alternatives, is_reply_limit, weaker_schema
+from move37.agents.models.client import CALL, FACTS
 from move37.agents.models.dialects import dialect_of
 from move37.agents.models.streams import MOST_UNPACKED
 from move37.agents.models.waits import waits_for
@@ -65,7 +67,7 @@ class Endpoint:
 
     async def _send(self, plain: Send, request: Any, options: dict[str, Any]) -> Any:
         try:
-            body = json.loads(request.content)
+            body = reseeded(json.loads(request.content))
         except ValueError:
             return await plain(request, **options)
         able = self._for_this_call()
@@ -127,6 +129,22 @@ class Endpoint:
         if changes:
             self.able = replace(self.able, **changes)
             log.info("endpoint_learned", model=body.get("model"), **changes)
+
+
+def reseeded(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with a seed of this call's own, drawn from the campaign's: the same again in a repetition.
+
+    With one seed for all of them a model answers an objection with the words that were objected to, and two
+    experiments that read the same context propose the same.
+    """
+    if (key := CALL.get()) is None:
+        return body
+    answers = facts.attempts if (facts := FACTS.get()) is not None else 0  # of this call, invalid so far
+    shift = zlib.crc32(f"{key.number} {key.stage} {key.role} {key.turn} {answers}".encode())
+    for holder in (body, body.get("options")):  # Ollama keeps sampling there
+        if isinstance(holder, dict) and isinstance(seed := holder.get("seed"), int):
+            holder["seed"] = (seed + shift) % 2**31
+    return body
 
 
 async def _body(response: Any) -> bytes:
