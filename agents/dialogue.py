@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from textwrap import shorten
 
 from move37.agents import context_builder, ledger, record
 from move37.agents.approval import Doubt, is_close, may_ask_again
@@ -28,6 +29,7 @@ from move37.lab.parents import draw_key
 from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
 
 MOST_REWRITES = 2  # answers that make no file, after the first
+LONGEST_LESSON = 200  # characters of why nothing was measured, in a lesson
 
 
 async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> NegotiationResult:
@@ -172,7 +174,25 @@ async def explain(ctx: ExperimentContext) -> AnalysisResult:
         return AnalysisResult(
             analysis=_plain(experiment.hypothesis, ledger.screening(experiment), experiment.reason, str(error))
         )
-    return AnalysisResult(analysis=report.analysis(author=campaign.scientists["Analyst"].signature))
+    analyst = campaign.scientists["Analyst"]
+    analysis = report.analysis(author=analyst.signature)
+    return AnalysisResult(analysis=grounded(analysis, experiment) if analyst.uses_language else analysis)
+
+
+def grounded(analysis: Analysis, experiment: Experiment) -> Analysis:
+    """The Analyst's words, with the lab's own before them where nothing was measured.
+
+    A model was seen to name the gain of an idea that the Critic had refused; every later prompt and memory would have
+    read it. What was never written shows nothing: its "seen", "lesson" and "symptoms" are the lab's alone. Pure.
+    """
+    if experiment.measurements:
+        return analysis
+    fact = f"Nothing was measured: {experiment.reason or 'it ended before'}"
+    lesson = shorten(fact, LONGEST_LESSON, placeholder=" ...")
+    if experiment.candidate is None:
+        return replace(analysis, seen=fact, lesson=lesson, symptoms=())
+    words = f"{lesson.rstrip('.')}. {analysis.lesson}" if analysis.lesson else lesson
+    return replace(analysis, seen=f"{fact.rstrip('.')}. {analysis.seen}", lesson=words)
 
 
 def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from move37.agents import campaign
+from move37.agents.dialogue import grounded
 from move37.agents.limits import ConversationLimits
 from move37.agents.replies import Prediction
 from move37.lab.records import ExperimentStatus, Forecast, Role
-from tests.agents.contexts import a_context, a_script
-from tests.agents.scripted import a_proposal, accepted, objection, offered
+from tests.agents.contexts import Remembered, a_context, a_script
+from tests.agents.scripted import a_proposal, a_report, accepted, objection, offered
+from tests.agents.test_precedents import an_experiment
+from tests.builders import a_measurement
 
 OWN = Prediction(effect=0.02, low=-0.01, high=0.05)
 SWAPPED = Prediction(effect=0.9, low=0.03, high=-0.03)  # as a model may write it
@@ -49,3 +53,31 @@ async def test_what_the_lab_could_not_judge_is_no_refusal_of_the_critics_and_is_
     assert experiment.status is ExperimentStatus.REJECTED and experiment.candidate is None
     assert ("dropped by the Researcher" if dropped else "the lab could not judge it") in experiment.reason
     assert experiment.hypothesis is not None and not experiment.hypothesis.forecasts, "nobody judged this one"
+
+
+async def test_numbers_that_nobody_measured_reach_no_lesson(tmp_path: Path) -> None:
+    """A small model named the gain of an idea that its Critic had refused."""
+    dreamt = a_report(seen="The measured gain is +0.340.", lesson="It gained 0.340.", symptoms=["a gain of 0.340"])
+    memory = Remembered()
+    script = a_script(Critique=objection(reason="It was tried."), Report=dreamt)
+    limits = ConversationLimits(refusals_tried=0.0)
+    context, _ = a_context(tmp_path, script, budget=1, limits=limits, memory=memory)
+    await campaign.run(context)
+    (experiment,) = [e for e in context.archive.experiments() if e.role is Role.CANDIDATE]
+    assert experiment.candidate is None and experiment.analysis is not None
+    (lesson,) = [kept for kept in memory.lessons if kept.experiment == experiment.id]
+    for told in (experiment.analysis, lesson):
+        assert "0.340" not in f"{told.seen} {told.lesson} {told.symptoms}"
+        assert told.seen.startswith("Nothing was measured: ") and "It was tried." in told.seen
+        assert told.lesson.startswith("Nothing was measured: ")
+
+
+@pytest.mark.parametrize("reason", ["", "failed the gate causality. It looks ahead"])
+def test_what_failed_before_a_number_says_so_first_and_keeps_what_was_seen_of_it(reason: str) -> None:
+    seen = a_report(seen="row 3 changed by 0.2", lesson="It looks ahead.").analysis(author="tiny")
+    failed = an_experiment("c1-001", reason=reason)
+    told = grounded(seen, failed)
+    fact = f"Nothing was measured: {reason or 'it ended before'}"
+    assert (told.seen, told.lesson) == (f"{fact}. row 3 changed by 0.2", f"{fact}. It looks ahead.")
+    assert (told.why, told.next, told.author) == (seen.why, seen.next, "tiny")
+    assert grounded(seen, replace(failed, measurements=(a_measurement(),))) == seen

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from move37.agents.errors import BadModel
 from move37.agents.models import ModelOptions, assigned, open_model, options_for, parse, signature
 from move37.agents.models.price import FREE, Price, cost, price_of
-from move37.agents.models.provider import Provider
+from move37.agents.models.provider import REPLY_SECONDS, Provider
 from move37.agents.models.providers import PROVIDERS
 from tests.agents.models.scripted import Texts
 
@@ -105,6 +106,6 @@ def test_a_provider_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(agents.models, "PROVIDERS", (*PROVIDERS, mine))
     options = options_for("mine:m", ModelOptions(), {"MINE_API_KEY": "k"})
     assert signature(open_model("mine:m", options)) == "mine:m"
-    assert opened == [("m", options)] and options.key == "k"
+    assert opened == [("m", replace(options, reply_seconds=REPLY_SECONDS))] and options.key == "k"
     with pytest.raises(BadModel, match="mine:NAME"):
         parse("nobody:x")
