@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from move37.agents import ledger, record
 from move37.agents.context import CampaignContext
@@ -47,13 +48,11 @@ def at_stage(
     ctx: ExperimentContext, *, hypothesis: Hypothesis | None = None, recollections: Sequence[Recollection] = ()
 ) -> ResearchContext:
     """The context as the archive knows it now; with a `hypothesis` its base stands first among the parents."""
-    campaign, metric = ctx.campaign, ctx.campaign.task.metric
+    campaign = ctx.campaign
     others = [e for e in comparable(campaign) if e.id != ctx.id]
-    parents = _parents(ctx, others, hypothesis)
-    best = ledger.best_candidate(others, metric)
     plans = [plan for e in others if e.hypothesis is not None for plan in _plans(e, e.hypothesis)]
-    fitted = record.operator_record(others, metric, campaign.operators_of)
-    return ResearchContext(
+    fitted = record.operator_record(others, campaign.task.metric, campaign.operators_of)
+    begun = ResearchContext(
         experiment=ctx.id,
         number=ctx.number,
         seed=campaign.record.brief.seed,
@@ -65,23 +64,49 @@ def at_stage(
         proposals=ctx.proposals,
         said=_said(ctx),
         ruled_out=campaign.inbox.directions.banned,
-        principles=tuple(p for p in principles.standing(campaign.archive) if concerns(p, {e.id for e in others})),
-        leaderboard=ledger.leaderboard(others, metric),
-        ledger=ledger.ledger(others, metric),
-        parents=parents,
-        best=ledger.parent(best, others, metric, why="the best candidate so far")
-        if best is not None and best.id not in {p.id for p in parents}
-        else None,
+        parents=_parents(ctx, others, hypothesis),
         recollections=tuple(recollections),
         operators=record.operator_facts(fitted),
         operator_scale=fitted.scale,
         scatter=fitted.scatter,
         adding=fitted.adding,
         tried_plans=tuple(plans),
+        budget=_budget(campaign, others, ctx.number),
+        hypothesis=hypothesis,
+    )
+    return as_known_now(begun, campaign, others)
+
+
+def beside(campaign: CampaignContext) -> ResearchContext:
+    """What is known, for who looks on and has no experiment of its own."""
+    others = comparable(campaign)
+    begun = [e for e in ledger.candidates(others) if e.campaign == campaign.record.id and e.hypothesis is not None]
+    empty = ResearchContext(
+        experiment="",
+        number=0,
+        seed=campaign.record.brief.seed,
+        campaign=campaign.record.id,
+        task=task_card(campaign),
+        direction=campaign.record.brief.text,
+        ruled_out=campaign.inbox.directions.banned,
+        budget=_budget(campaign, others, len(begun) + 1),
+    )
+    return as_known_now(empty, campaign, others)
+
+
+def as_known_now(context: ResearchContext, campaign: CampaignContext, others: Sequence[Experiment]) -> ResearchContext:
+    """The context with what the archive says of `others` now: principles, leaderboard, ledger, best, pool."""
+    metric, best = campaign.task.metric, ledger.best_candidate(others, campaign.task.metric)
+    return replace(
+        context,
+        principles=tuple(p for p in principles.standing(campaign.archive) if concerns(p, {e.id for e in others})),
+        leaderboard=ledger.leaderboard(others, metric),
+        ledger=ledger.ledger(others, metric),
+        best=ledger.parent(best, others, metric, why="the best candidate so far")
+        if best is not None and best.id not in {p.id for p in context.parents}
+        else None,
         pool=ledger.pool(others),
         in_flight=ledger.in_flight(others, campaign.record.id),
-        budget=_budget(ctx, others),
-        hypothesis=hypothesis,
     )
 
 
@@ -165,19 +190,18 @@ def _shown(experiments: Sequence[Experiment]) -> Mapping[str, int]:
     return keys
 
 
-def _budget(ctx: ExperimentContext, others: Sequence[Experiment]) -> BudgetFacts:
-    campaign = ctx.campaign
+def _budget(campaign: CampaignContext, others: Sequence[Experiment], number: int) -> BudgetFacts:
     first = campaign.schedule.rungs[0]
+    measured = [e for e in others if e.role is Role.CANDIDATE and e.measurements]
     seconds = [
         m.train_seconds + m.eval_seconds
-        for e in others
-        if e.role is Role.CANDIDATE
+        for e in measured or others  # before the first candidate baselines tell what a training takes
         for m in e.measurements
         if m.steps == first.steps and not m.fresh and m.rung == first.number
     ]
     limit = campaign.budget.tokens
     return BudgetFacts(
-        experiments_left=max(0, campaign.record.brief.budget - ctx.number + 1),
+        experiments_left=max(0, campaign.record.brief.budget - number + 1),
         seconds_left=campaign.clock.left,
         tokens_left=None if limit is None else max(0, limit - campaign.usage.tokens),
         next_rung=first.name,

@@ -41,7 +41,6 @@ class PendingTurns:
     def __init__(self) -> None:
         self._turns: dict[Key, Turn] = {}
         self._changed = asyncio.Event()
-        self.context: ResearchContext | None = None  # of the newest turn, for tools that read between turns
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -56,7 +55,6 @@ class PendingTurns:
         """Wait for the answer to a turn; the turn is removed when this returns, raises or is cancelled."""
         token.link_future(turn.answer)
         self._turns[turn.key] = turn
-        self.context = turn.context
         self.notify()
         try:
             return await turn.answer

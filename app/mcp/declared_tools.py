@@ -14,7 +14,7 @@ from mcp.server.mcpserver.exceptions import ResourceError
 from mcp_types import CallToolResult, TextContent
 
 from move37.agents.errors import AgentError
-from move37.app.mcp.laboratory import CallRefused
+from move37.app.mcp.refusals import CallRefused
 from move37.app.mcp.tools import Tools
 from move37.lab.errors import LabError
 from move37.memory.errors import MemoryFault
@@ -28,7 +28,7 @@ def declare(server: MCPServer, tools: Tools) -> None:
 
     @server.tool()
     async def brief() -> Answer:
-        """What is searched for: task, contract, metric, baselines, rules. Read it first."""
+        """What is searched for: task, contract, kernels, metric, baselines, rules. Read it first."""
         return await _told(tools, tools.brief())
 
     @server.tool()
@@ -100,7 +100,7 @@ def declare(server: MCPServer, tools: Tools) -> None:
     @server.resource("paper://{key}", mime_type="application/json")
     async def paper(key: str) -> Answer:
         """What memory holds of one paper."""
-        return await _read(tools.recall(key, "cognition"))
+        return await _read(tools.paper(key))
 
 
 async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:

@@ -15,35 +15,24 @@ from typing import Any
 
 from move37.agents.context import CampaignContext
 from move37.agents.events import BudgetUpdated, Event, Notice
+from move37.agents.experiment_context import baselines_of
 from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.inbox import Inbox
 from move37.app import wiring
 from move37.app.exits import status_of
 from move37.app.live_state import LiveState
+from move37.app.mcp.refusals import PHASES, UPPER, WAITS, CallRefused
 from move37.app.notify import Send, sender_of
 from move37.app.settings import Settings
 from move37.app.steering import Steering
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.errors import ArchiveError
+from move37.lab.parents import ALIVE
 from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.lab.tasks.task import Schedule
 
 MODEL = "seat"
-WAITS = "{0.experiment} waits for the user's word ({0.kind})"
-PHASES = {
-    "": "the laboratory opens",
-    "baselines": "the baselines are measured, which the proposals are compared with",
-    "search": "proposals are tried",
-    "climb": "the generation's best go up a rung",
-    "confirm": "the best is measured on fresh seeds",
-    "claims": "who beat its rivals on fresh seeds is asked the rest of a claim",
-    "done": "the campaign has ended",
-}
-
-
-class CallRefused(Exception):
-    """A tool cannot do what it was asked; the message is one sentence that says what to do instead."""
 
 
 class Laboratory:
@@ -54,7 +43,7 @@ class Laboratory:
         self.pending = PendingTurns()
         self.inbox = Inbox()
         self.notices: deque[str] = deque(maxlen=8)
-        self.phase = ""
+        self.phase = "opening"
         self.trouble = ""  # why nothing can be done any more
         self.ended = ""  # how the campaign ended
         self._context: CampaignContext | None = None
@@ -90,6 +79,7 @@ class Laboratory:
                 result = await begin(self._settings, **wanted)
                 assert result is not None and self._steering is not None  # only a finished one is not taken up
                 self.ended = result.ending.reason
+                self.phase = "stopped" if result.ending.status == "stopped" else "ended"
                 self._steering.ending = (result.ending.status, self.ended)
         except Exception as error:
             known = status_of(error) is not None
@@ -188,15 +178,17 @@ class Laboratory:
         return ""
 
     def at_work(self, experiment: Experiment) -> bool:
-        """Whether the lab is busy with it, and nobody outside is asked: until a candidate is analysed.
-
-        Nothing of an earlier campaign is at work, nor a baseline that is measured.
-        """
+        """Whether the lab is busy with it and asks nobody outside: a baseline until measured, others until analysed."""
         if experiment.campaign != self.context.record.id or self.ended or self.needs(experiment):
             return False
         if experiment.role is Role.BASELINE:
             return experiment.status is ExperimentStatus.RUNNING
         return experiment.analysis is None
+
+    def may_move(self, experiment: Experiment) -> bool:
+        """Whether its numbers or state may still change without anybody outside: at work, or going up a rung."""
+        climbs = self.phase in UPPER and not self.ended and experiment.status in ALIVE
+        return self.at_work(experiment) or (climbs and experiment.campaign == self.context.record.id)
 
     def asked(self) -> dict[str, str]:
         """What waits for the user's word, and has none on its way: experiment -> a sentence."""
@@ -233,14 +225,20 @@ class Laboratory:
         actions += [f"submit(proposal={i!r}, source=...)" for i in owed["submit"]]
         actions += ["check(source=...)"] if owed["submit"] else []
         actions += ["propose(...)"] if self.pending.find("Researcher") else []
-        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in mine if self.at_work(e)]
-        return actions or ["status()"]
+        actions += [f"wait(experiment={e.id!r}, seconds=45)" for e in mine if e.hypothesis and self.at_work(e)]
+        return actions or [self._pause(mine)]
+
+    def _pause(self, mine: Sequence[Experiment]) -> str:
+        """What passes the time while nothing is asked of anybody outside: who has no clock would only ask and ask."""
+        known = (*(e for e in mine if e.hypothesis), *baselines_of(self.context))
+        moving = next((e for e in known if self.may_move(e)), None)
+        return f"wait(experiment={moving.id!r}, seconds=45)" if moving is not None else "status()"
 
     def why_not(self, tool: str) -> str:
         """Why there is no turn for `tool` now, and what to do."""
         self.going_on()
         if self.phase != "search":
-            return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call status() again in a while"
+            return f"{PHASES.get(self.phase, self.phase)}: {tool} is not asked for now, call {self.next()[0]}"
         mine = self.mine()
         waits = [f"{e.id} waits for {self.needs(e)}" for e in mine if self.needs(e)]
         busy = [self.asked().get(e.id, f"{e.id} is being tried") for e in mine if self.at_work(e)]

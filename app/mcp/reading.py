@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from move37.agents import ledger
+from move37.agents import kernels_card, ledger
+from move37.agents.context_builder import as_known_now, beside, task_card
 from move37.agents.experiment_context import baselines_of, comparable
 from move37.agents.rendering import render, request
 from move37.app.mcp import views
-from move37.app.mcp.laboratory import PHASES, CallRefused, Laboratory
+from move37.app.mcp.laboratory import Laboratory
+from move37.app.mcp.refusals import PHASES, CallRefused
 from move37.lab.archive import principles
 from move37.lab.effects import effects_of
 from move37.lab.errors import UnknownExperiment
-from move37.lab.records import Experiment
+from move37.lab.records import Experiment, ExperimentStatus
 from move37.memory.errors import MemoryFault
 from move37.memory.records import MEMORY_KINDS
 
@@ -34,12 +36,13 @@ class ReadingTools:
     async def brief(self) -> dict[str, Any]:
         """What is searched for, under which contract and rules."""
         context = await self._lab.ready(A_WHILE)
-        task, schedule = context.task, context.schedule
+        task, schedule, card = context.task, context.schedule, task_card(context)
         return self._answer(
             task=task.name,
             direction=context.record.brief.text,
             contract=task.contract,
-            facts=dict(task.facts),
+            **({"kernels": kernels_card.card()} if card.uses_kernels else {}),
+            facts=dict(card.facts),
             metric=task.metric.name,
             higher_is_better=task.metric.higher_is_better,
             baselines=[b.name for b in task.baselines],
@@ -50,11 +53,10 @@ class ReadingTools:
 
     async def context_text(self, max_tokens: int = 12_000) -> dict[str, Any]:
         """What a Researcher would read before a proposal."""
-        await self._lab.ready(A_WHILE)
-        turn = await self._lab.turn("Researcher", None, 3.0)  # whose context holds what was just analysed
-        context = turn.context if turn is not None else self._lab.pending.context
-        if context is None:
-            raise CallRefused(self._lab.why_not("context"))
+        campaign = await self._lab.ready(A_WHILE)
+        turn = await self._lab.turn("Researcher", None, 3.0)  # who is asked next has the parents of the next one
+        # A turn may have waited for hours; while nobody is asked, there are no parents either.
+        context = as_known_now(turn.context, campaign, comparable(campaign)) if turn is not None else beside(campaign)
         budget = max(1_000, min(max_tokens, 100_000))
         rendered = render(
             context, "Researcher", budget=budget, count=lambda text: int(len(text) / CHARACTERS_A_TOKEN) + 1
@@ -66,6 +68,8 @@ class ReadingTools:
         """What memory holds about something."""
         context = await self._lab.ready(A_WHILE)
         short_enough("query", query)
+        if not query.strip():
+            raise CallRefused("the query is empty: describe what was seen, or what you want to know")
         if kind and kind not in MEMORY_KINDS:
             raise CallRefused(f"there is no kind {kind[:60]!r}: use one of {', '.join(MEMORY_KINDS)}, or leave it out")
         try:
@@ -75,6 +79,15 @@ class ReadingTools:
         except MemoryFault as error:
             raise CallRefused(f"memory does not answer: {error}") from error
         return self._answer(found=[views.recollection(r) for r in found])
+
+    async def paper(self, key: str) -> dict[str, Any]:
+        """Every insight of one paper, by its key as it is cited."""
+        context = await self._lab.ready(A_WHILE)
+        short_enough("key", key)
+        found = await context.memory.paper(key.strip())
+        if not found:
+            raise CallRefused(f"there is no paper {key[:60]!r}: recall names their keys")
+        return self._answer(key=key.strip(), title=found[0].title, insights=[views.insight(e) for e in found])
 
     async def read_experiment(self, experiment: str) -> dict[str, Any]:
         """One experiment or baseline, with its source."""
@@ -107,10 +120,11 @@ class ReadingTools:
             context = await lab.ready(3.0)
         except CallRefused as opening:
             return self._answer(state="opening", why=str(opening), experiments=[])
-        mine, metric = lab.mine(), context.task.metric.name
+        metric = context.task.metric.name
+        mine = [e for e in lab.mine() if e.hypothesis or e.status is not ExperimentStatus.RUNNING]  # else: a free place
         return self._answer(
-            state="ended" if lab.ended else lab.phase or "opening",
-            why=lab.ended or PHASES.get(lab.phase, ""),
+            state=lab.phase,
+            why=PHASES.get(lab.phase, lab.ended),
             campaign=context.record.id,
             task=context.task.name,
             metric=metric,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mcp.server.auth.provider import AccessToken
@@ -42,6 +43,7 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
     auth = AuthSettings(issuer_url=AnyHttpUrl(url), resource_server_url=None) if token else None
     server: MCPServer = MCPServer(
         "move37",
+        version=_version(),
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
         log_level="WARNING",
@@ -50,6 +52,13 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
     )
     declare(server, Tools(lab))
     return server
+
+
+def _version() -> str:
+    try:
+        return version("move37")
+    except PackageNotFoundError:  # run from its folder
+        return ""
 
 
 class _OneToken:

@@ -19,8 +19,9 @@ from move37.agents.external.turns import Turn
 from move37.agents.messages import Precedents
 from move37.agents.replies import Code, Prediction, Proposal, Proposals, Report
 from move37.app.mcp import views
-from move37.app.mcp.laboratory import CallRefused, Laboratory
+from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.reading import A_WHILE, ReadingTools, short_enough
+from move37.app.mcp.refusals import CallRefused
 from move37.lab.records import Candidate, Experiment, ExperimentStatus, Role
 
 LONGEST_WAIT = 45.0  # seconds: clients give up on a tool after a minute
@@ -45,7 +46,9 @@ class Tools(ReadingTools):
         await self._lab.ready(A_WHILE)
         self._lab.going_on()
         vain = self._lab.is_held_up() or not self._lab.proposals_left()
-        turn = await self._lab.turn("Researcher", None, SOON if vain else A_WHILE)
+        turn = await self._lab.turn(
+            "Researcher", None, SOON if vain else A_WHILE, vain=lambda: not self._lab.proposals_left()
+        )
         if turn is None:
             raise CallRefused(self._lab.why_not("propose"))
         known = self._bases(turn)
@@ -111,7 +114,7 @@ class Tools(ReadingTools):
         lab = self._lab
 
         def over() -> bool:
-            return not lab.at_work(self._experiment(experiment)) or bool(lab.trouble or lab.ended)
+            return not lab.may_move(self._experiment(experiment)) or bool(lab.trouble or lab.ended)
 
         await lab.until(over, max(0.0, min(float(seconds), LONGEST_WAIT)))
         lab.check()

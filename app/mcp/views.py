@@ -15,7 +15,7 @@ from move37.lab.records import (
     Principle,
     Verdict,
 )
-from move37.memory.records import Recollection
+from move37.memory.records import Entry, Recollection
 
 LONGEST = 1_500  # characters of a text
 
@@ -139,6 +139,12 @@ def principle(found: Principle) -> dict[str, Any]:
         "supports": list(found.supports),
         "contradicts": list(found.contradicts),
     }
+
+
+def insight(found: Entry) -> dict[str, Any]:
+    """One insight of a paper, its empty fields left out."""
+    fields = ("name", "insight", "remedy", "equations", "complexity", "mechanism", "source")
+    return {name: cut(str(value)) for name in fields if (value := getattr(found, name))}
 
 
 def recollection(found: Recollection) -> dict[str, Any]:
