@@ -4,8 +4,8 @@ What it computes: outputs at weights that depend on shapes alone, so that renami
 nothing; a matrix and its transpose get the same numbers and square ones are symmetric, so that transposing a projection
 changes nothing either. The output of a token alone and what its past adds are compared separately, each up to scale, so
 that a path around the memory does not hide the memory; a part of one per cent of the output counts as none.
-Initial values that are equal under all seeds (decays, ones, scales) are kept; random ones are replaced, so that mixers
-whose weights are only drawn from another distribution count as the same.
+Initial values that are equal under all seeds (decays, ones, scales) are kept; random ones and zeros are replaced, so
+that mixers whose weights are only drawn from another distribution count as the same, and what begins shut counts.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def measure(bench: Bench) -> RawMeasurement:
     module = bench.build(seed=0, perturbed=False)
     for number, (name, value) in enumerate(module.parameters.items()):
         drawn = name in others[0] and not _equal(value, others[0][name])
-        # Kept: what is equal under all seeds, but for a matrix of zeros, which would hide what it multiplies.
-        if not value.is_floating_point() or not (drawn or (value.dim() > 1 and not value.any())):
+        # Kept: what is equal under all seeds, but for zeros, which would hide what they multiply: a new branch behind
+        # a gate that starts shut is new, and a training opens it.
+        if not value.is_floating_point() or not (drawn or not value.any()):
             continue
         level = 0.0
         if value.dim() < 2 and drawn:  # where its distribution lies, to half a unit
