@@ -130,7 +130,7 @@ async def _by_model(
             _role_context(campaign, limit), principles=[told(p) for p in before], lessons=lessons
         )
         ever = {p.id for revision in stored.history(campaign.archive) for p in revision.principles}
-        known = {e.id for e in everybody}
+        known = {e.id for e in everybody if e.gates or e.measurements}  # who was never tried shows nothing
         return list(revised(before, reply, author=analyst.signature, experiments=known, taken=ever))
     except (ModelReplyInvalid, BudgetSpent) as error:
         campaign.on_event(Notice(text=f"The Analyst revised no principle: {error}"))

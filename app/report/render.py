@@ -23,10 +23,12 @@ from move37.app.views.charts import charts, places
 from move37.app.views.conversation import utterances
 from move37.app.views.evidence import claims_section
 from move37.app.views.experiment import detail_of
+from move37.app.views.foresight import foresight_section
 from move37.app.views.ideas import pool_section
 from move37.app.views.insight import as_markdown, growth_charts, insight_sections
 from move37.app.views.leaderboard import board_of
 from move37.app.views.missing import missing_notes
+from move37.app.views.principles import principles_section
 from move37.app.views.search import claim, gate_counts, outcomes, seconds_measured
 from move37.app.views.shapes import Section
 from move37.app.views.spending import spending_section
@@ -127,7 +129,10 @@ def summary_of(view: CampaignView) -> dict[str, Any]:
 
 def _sections(view: CampaignView) -> tuple[Section, ...]:
     claims = claims_section(view.experiments, view.metric)
-    return claims, pool_section(view.experiments), spending_section(view.calls)
+    said = [message for lines in view.lines.values() for message in lines]
+    foresight = foresight_section(view.experiments, view.metric, earlier=tuple(view.ancestors.values()))
+    pool, spent = pool_section(view.experiments), spending_section(view.calls, said)
+    return claims, principles_section(view.principles), foresight, pool, spent
 
 
 def _cards(view: CampaignView) -> list[tuple[str, str]]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from move37.app.units import spell_clock
 from move37.app.views.campaign import CampaignView
-from move37.lab.archive.message import Message
+from move37.lab.archive.message import TOOLS, Message
 
-TOOLS = "tools"  # whom an agent addresses with a tool call
 LONG = 1_200  # characters above which a text is folded
 
 

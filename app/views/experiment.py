@@ -12,6 +12,7 @@ from move37.app.text import counted
 from move37.app.views.campaign import CampaignView
 from move37.app.views.cost import cost_section
 from move37.app.views.evidence import claim_section, evidence_section
+from move37.app.views.foresight import predictions_section
 from move37.app.views.ideas import ideas_section
 from move37.app.views.lineage import ancestor_of
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone, section
@@ -72,6 +73,7 @@ def _sections(e: Experiment, view: CampaignView, known: Mapping[str, Experiment]
     metric = view.metric
     found = (
         _hypothesis(e.hypothesis),
+        predictions_section(e, tuple(known.values()), metric),
         Section(title="Gates", table=gates_table(e.gates)),
         Section(title="Measurements", table=measurements_table(e.measurements)),
         _verdict(e.verdict, _scale(e, metric)),
@@ -83,7 +85,7 @@ def _sections(e: Experiment, view: CampaignView, known: Mapping[str, Experiment]
         _analysis(e),
         _memory(e, view.principles),
         ideas_section(e, view.experiments),
-        spending_section([call for call in view.calls if call.experiment == e.id]),
+        spending_section([call for call in view.calls if call.experiment == e.id], view.lines.get(e.id, ())),
         _stages(e),
     )
     return (part for part in found if part)
@@ -92,18 +94,12 @@ def _sections(e: Experiment, view: CampaignView, known: Mapping[str, Experiment]
 def _hypothesis(h: Hypothesis | None) -> Section:
     if h is None:
         return Section(title="Hypothesis")
-    forecasts = "; ".join(
-        f"{f.author} {number(f.effect)} [{number(f.low)}, {number(f.high)}]"
-        + (f" after {f.steps} steps" if f.steps else "")
-        for f in h.forecasts
-    )
     return section(
         "Hypothesis",
         ("changes", h.change),
         ("because", h.motivation),
         ("rests on", ", ".join(h.cites)),
         ("predicts", h.predicted_effect),
-        ("forecasts", forecasts),
         ("watch", words_of(h.probe)),
         ("risk", h.risk),
         ("refused by the Critic", h.refused),
@@ -220,6 +216,7 @@ def _analysis(e: Experiment) -> Section:
         ("seen", a.seen),
         ("why", a.why),
         ("next", a.next),
+        ("lesson", a.lesson),
         ("symptoms", "; ".join(a.symptoms)),
         ("signed", a.author),
     )

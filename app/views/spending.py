@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.app.views.shapes import Cell, Column, Section, Table
+from move37.lab.archive.message import TOOLS, Message
 from move37.lab.archive.store import ModelCall
 
 NOTE = "Cached: the share of prompt tokens that the provider had kept, where it says so; “–” where it never does."
@@ -27,17 +29,22 @@ class RoleUsage:
     hits: float | None  # share of calls with any; likewise
     seconds: float
     cost: float  # US dollars
+    tool_calls: int = 0  # tools that it called, those that do not exist among them
 
 
-def usage_by_role(calls: Sequence[ModelCall]) -> tuple[RoleUsage, ...]:
-    """In the order in which the roles first spoke. A call's tokens are those of all its replies, invalid ones too."""
+def usage_by_role(calls: Sequence[ModelCall], lines: Iterable[Message] = ()) -> tuple[RoleUsage, ...]:
+    """In the order in which the roles first spoke. A call's tokens are those of all its replies, invalid ones too.
+
+    `lines`: what was said; each call of a tool is one of them.
+    """
     by_role: dict[str, list[ModelCall]] = {}
     for call in calls:
         by_role.setdefault(call.role, []).append(call)
-    return tuple(_usage(role, found) for role, found in by_role.items())
+    asked = Counter(said.source for said in lines if said.to == TOOLS)
+    return tuple(_usage(role, found, asked) for role, found in by_role.items())
 
 
-def _usage(role: str, found: Sequence[ModelCall]) -> RoleUsage:
+def _usage(role: str, found: Sequence[ModelCall], asked: Mapping[str, int]) -> RoleUsage:
     prompts, cached = sum(c.prompt_tokens for c in found), sum(c.cached_tokens for c in found)
     return RoleUsage(
         role=role,
@@ -51,16 +58,18 @@ def _usage(role: str, found: Sequence[ModelCall]) -> RoleUsage:
         hits=sum(c.cached_tokens > 0 for c in found) / len(found) if cached else None,
         seconds=sum(c.seconds for c in found),
         cost=sum(c.cost for c in found),
+        tool_calls=asked.get(role, 0),
     )
 
 
-def spending_section(calls: Sequence[ModelCall]) -> Section:
-    """One row a role, and all of them together; empty where no language model was asked."""
-    names = ("calls", "asked again", "tokens a prompt", "prompt tokens", "cached", "calls with a hit", "reply tokens")
-    columns = (Column("role"), *(Column(n, True) for n in (*names, "seconds", "dollars")), Column("model"))
-    rows = list(usage_by_role(calls))
+def spending_section(calls: Sequence[ModelCall], lines: Iterable[Message] = ()) -> Section:
+    """One row a role, and all of them together; empty where no language model was asked. `lines`: what was said."""
+    names = ("calls", "tool calls", "asked again", "tokens a prompt", "prompt tokens", "cached", "calls with a hit")
+    spent = ("reply tokens", "seconds", "dollars")
+    columns = (Column("role"), *(Column(n, True) for n in (*names, *spent)), Column("model"))
+    rows = list(usage_by_role(calls, lines))
     if len(rows) > 1:
-        rows.append(_usage("all", calls))
+        rows.append(_usage("all", calls, {"all": sum(r.tool_calls for r in rows)}))
     return Section(
         title="What language models took",
         table=Table(columns=columns, rows=tuple(_row(r) for r in rows), stacks=True),
@@ -71,6 +80,7 @@ def spending_section(calls: Sequence[ModelCall]) -> Section:
 def _row(usage: RoleUsage) -> tuple[Cell, ...]:
     numbers = (
         f"{usage.calls}",
+        f"{usage.tool_calls}" if usage.tool_calls else "–",
         f"{usage.invalid}" if usage.invalid else "–",
         f"{usage.prompt:,.0f}",
         f"{usage.prompts:,}",

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 UNHEARD = "unheard"  # stage of a user's line that no speaker has got yet
 ANYBODY = "all"  # the addressee where none is named
+TOOLS = "tools"  # whom an agent addresses with a tool call
 PROPOSED = "proposed"  # stage of a user's hypothesis that no experiment has taken yet
 
 
@@ -22,7 +23,7 @@ class Message:
 
     text: str
     source: str  # a role, "Lab", "person" or a user's name
-    to: str = ANYBODY  # the next speaker where it is known; "tools" for a tool call
+    to: str = ANYBODY  # the next speaker where it is known; `TOOLS` for a tool call
     user: bool = False  # a user typed it
     experiment: str | None = None  # None: said before the first experiment
     stage: str = ""

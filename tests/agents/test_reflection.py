@@ -15,12 +15,13 @@ from move37.agents.errors import ModelReplyInvalid
 from move37.agents.events import Notice
 from move37.agents.limits import ConversationLimits
 from move37.agents.reflection import revised
-from move37.agents.replies import Kept, Principles
+from move37.agents.replies import Kept, Principles, Proposals
 from move37.lab.archive import principles as stored
 from move37.lab.principles import MOST
 from move37.lab.records import Principle
 from move37.lab.tasks.task import Schedule
 from tests.agents.contexts import Arithmetic, Remembered, a_context, a_script
+from tests.agents.scripted import a_proposal, offered
 
 EXPERIMENTS = ("c1-001", "c1-002", "c1-003")
 
@@ -68,6 +69,24 @@ async def test_an_analyst_that_cannot_answer_loses_no_principle(tmp_path: Path) 
     context, events = a_context(tmp_path, client, budget=2)
     assert (await campaign.run(context)).status == "finished"
     assert any(isinstance(e, Notice) and "revised no principle" in e.text for e in events)
+
+
+async def test_an_experiment_that_was_never_tried_supports_nothing(tmp_path: Path) -> None:
+    """Withdrawn before anything ran: it exists, and shows nothing."""
+    ideas = [
+        offered(a_proposal()),
+        Proposals(drop=True),
+        offered(a_proposal(name="second_one", change="another floor")),
+    ]
+    both = Principles(
+        principles=[said("A floor helps gated models.", "c1-001", "c1-002"), said("A floor harms them all.", "c1-002")]
+    )
+    context, _ = a_context(tmp_path, a_script(Proposals=ideas, Principles=both), budget=3, workers=1)
+    await campaign.run(context)
+    tried = {e.id: bool(e.gates) for e in context.archive.experiments()}
+    assert not tried["c1-002"] and tried["c1-001"]
+    kept = [p for p in stored.history(context.archive)[0].principles if p.author == "scripted"]
+    assert [(p.text, p.supports) for p in kept] == [("A floor helps gated models.", ("c1-001",))]
 
 
 async def test_reflection_can_be_switched_off(tmp_path: Path) -> None:

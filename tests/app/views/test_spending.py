@@ -10,6 +10,7 @@ from move37.app.reading import pick_campaign, reading
 from move37.app.report import html_of, markdown_of
 from move37.app.views.campaign import view_of
 from move37.app.views.spending import spending_section, usage_by_role
+from move37.lab.archive.message import TOOLS, Message
 from tests.app.conftest import Move37
 from tests.builders import a_call
 
@@ -31,8 +32,15 @@ def test_the_last_row_is_all_roles_together_and_a_search_has_none() -> None:
     table = spending_section([a_call(), a_call(role="Critic", prompt_tokens=2_000)]).table
     assert table is not None
     assert [row[0].text for row in table.rows] == ["Researcher", "Critic", "all"]
-    assert [row[4].text for row in table.rows] == ["4,000", "2,000", "6,000"]
+    assert [row[5].text for row in table.rows] == ["4,000", "2,000", "6,000"]
     assert not spending_section([])
+
+
+def test_calls_of_tools_are_counted_by_role_from_what_was_said() -> None:
+    said = [Message(text="diff", source=role, to=TOOLS) for role in ("Critic", "Researcher", "Critic")]
+    said.append(Message(text="no call", source="Critic", to="Engineer"))
+    table = spending_section([a_call(), a_call(role="Critic")], said).table
+    assert table is not None and [row[2].text for row in table.rows] == ["1", "2", "3"]
 
 
 def test_an_experiment_shows_its_own_calls_and_the_report_all_of_them(move37: Move37, finished: Path) -> None:
