@@ -81,7 +81,6 @@ class CampaignUsage:
     def __init__(self, tokens: int = 0, cost: float = 0.0) -> None:
         self.tokens = tokens
         self.cost = cost
-        self.tool_calls = 0  # of this session
 
     def add(self, tokens: int, cost: float) -> None:
         """Add one model call."""

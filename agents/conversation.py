@@ -38,7 +38,7 @@ from move37.agents.models.client import Nobody
 from move37.agents.replies import Proposals, Reply
 from move37.agents.roles import LAB, MEMBERS, USER
 from move37.agents.team import NextSpeaker
-from move37.lab.archive.message import Message
+from move37.lab.archive.message import TOOLS, Message
 
 WIND_DOWN = 10.0  # seconds that a cancelled stage has to end by itself
 OnMessage = Callable[[Message], None]  # called with each message; its experiment is not set yet
@@ -165,7 +165,7 @@ class _Stage:
         elif isinstance(item, ToolCallExecutionEvent):
             for result in item.content:
                 text = tool_call(result.name, self._asked.get(result.call_id, ""), result.content)
-                self._on_message(Message(source=item.source, to="tools", text=text))
+                self._on_message(Message(source=item.source, to=TOOLS, text=text))
         elif isinstance(item, StructuredMessage) and isinstance(item.content, Precedents):
             self._shown.append(item.content)
             for problem in item.content.problems:

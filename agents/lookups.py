@@ -17,7 +17,7 @@ from move37.agents.research_context import LedgerRow
 from move37.lab.archive.live import Curve, LiveReader
 from move37.lab.effects import effect_between
 from move37.lab.numbers import effect_text, scale_of
-from move37.lab.records import Experiment
+from move37.lab.records import Experiment, ExperimentStatus
 from move37.memory import render
 from move37.memory.records import MEMORY_KINDS
 
@@ -58,9 +58,8 @@ class Lookups:
         if experiment is None:
             return why
         everybody, metric = comparable(self._ctx.campaign), self._ctx.campaign.task.metric
-        facts = ledger.parent(experiment, everybody, metric)
         rows = [r for r in ledger.ledger(everybody, metric) if r.experiment == experiment.id]
-        return "\n".join(_experiment(experiment, rows, facts.value, facts.source))
+        return "\n".join(_experiment(experiment, rows))
 
     async def diff(self, old: str, new: str) -> str:
         """What the file of experiment `new` changes in the file of experiment `old` (a baseline's id works too)."""
@@ -95,7 +94,8 @@ class Lookups:
         effect = effect_between(mine, theirs, self._ctx.campaign.task.metric)
         if effect is None:
             return f"{one} and {other} share no measurement under equal conditions."
-        return f"{effect_text(effect)} at {effect.steps} steps on text {effect.text}, {effect.seeds} seeds."
+        seeds = f"{effect.seeds} seed{'s' * (effect.seeds != 1)}"
+        return f"{effect_text(effect)} at {effect.steps} steps on text {effect.text}, {seeds}."
 
     def _one(self, id: str) -> tuple[Experiment | None, str]:
         """An experiment by its id, or a baseline by its name; or a sentence with the ids that there are."""
@@ -107,22 +107,32 @@ class Lookups:
         return None, f"There is no experiment {id[:60]!r}: the newest are {', '.join(ids) or 'none'}."
 
 
-def _experiment(experiment: Experiment, rows: Sequence[LedgerRow], value: float | None, source: str) -> list[str]:
+def _so_far(experiment: Experiment) -> str:
+    return " so far" if experiment.status is ExperimentStatus.RUNNING else f" ({blocks.line(experiment.reason)})"
+
+
+def _experiment(experiment: Experiment, rows: Sequence[LedgerRow]) -> list[str]:
+    if experiment.hypothesis is None and experiment.candidate is None:
+        return [f"{experiment.id} is {experiment.status.value}, and has no hypothesis{_so_far(experiment)}."]
     lines = [f"{experiment.id} {experiment.name} ({experiment.family}), {experiment.status.value}"]
     lines += [blocks.ledger_line(row) for row in rows]
     h, a = experiment.hypothesis, experiment.analysis
     lines += [f"Motivation: {blocks.line(h.motivation)}"] if h else []
     lines += [f"Predicted: {blocks.line(h.predicted_effect)}"] if h else []
-    lines += [f"Primary metric {value:.6g}"] if value is not None else []
-    lines += [f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}" for m in ledger.screening(experiment)]
+    lines += [
+        f"{m.metric} {m.value:.6g} at {m.steps} steps, seed {m.seed}, rate {m.learning_rate:g}"
+        for m in ledger.screening(experiment)
+    ]
     lines += [f"Verdict: {blocks.line(experiment.verdict.text)}"] if experiment.verdict else []
     lines += [f"Gate {g.name}: {blocks.line(g.message)}" for g in experiment.gates if g.passed is False]
     lines += [f"Seen: {blocks.line(a.seen)}", f"Why: {blocks.line(a.why)}", f"Next: {blocks.line(a.next)}"] if a else []
+    source = ledger.source_of(experiment)
     return [*lines, blocks.fence(source)] if source else lines
 
 
 def _curve(run: Curve) -> str:
     every = max(1, len(run.steps) // POINTS)
-    points = list(zip(run.steps, run.losses, strict=True))[::every]
+    whole = list(zip(run.steps, run.losses, strict=True))
+    points = [*whole[:-1:every], *whole[-1:]]  # where it ended is what is asked most
     told = ", ".join(f"{step}: {loss:.4g}" for step, loss in points)
     return f"{run.rung}, seed {run.seed}, rate {run.learning_rate:g}: {told}"

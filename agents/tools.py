@@ -3,7 +3,7 @@
 Every role may recall, read papers and experiments, diff two experiments, and see the leaderboard and loss curves;
 Engineer and Debugger may also put a file through the gates (`check`) and run a snippet (`run`) in the sandbox; the
 Analyst may compare two experiments. A call never raises into the conversation: what is wrong with it is its answer, in
-one sentence. The conversation stores and shows every call; `ToolDesk` counts them, so that a turn has an end.
+one sentence. Every call is stored, shown and counted by what was said; `ToolDesk` puts an end to those of a turn.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ class ToolDesk:
         if self._stage != self._ctx.talk.stage:
             self._stage, self._calls = self._ctx.talk.stage, 0
         self._calls += 1
-        self._ctx.campaign.usage.tool_calls += 1
         if self._calls > MOST_CALLS:
             return f"No more than {MOST_CALLS} calls in one stage: answer now with what you know."
         return ""

@@ -26,8 +26,8 @@ from move37.agents.events import (
 )
 from move37.agents.roles import USER
 from move37.app.formatters import event_text
-from move37.app.views.conversation import TOOLS
 from move37.app.views.leaderboard import Group, Place, board_of
+from move37.lab.archive.message import TOOLS
 from move37.lab.records import Experiment, ExperimentStatus, GateResult, Metric, Role
 from move37.lab.tasks.task import Progress
 

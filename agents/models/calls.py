@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 UNNAMED = "unnamed"  # what a call without a name is called: servers refuse an empty one in what was said before
@@ -41,6 +41,15 @@ def call_of(call: Mapping[str, Any], place: int) -> ToolCall:
         name=str(inner.get("name") or UNNAMED),
         arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
     )
+
+
+def told_apart(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls of one reply, each under an id of its own: some servers number none of them, or all alike."""
+    found: dict[str, ToolCall] = {}
+    for place, call in enumerate(calls):
+        ident = call.id if call.id not in found else f"{call.id}_{place}"
+        found[ident] = replace(call, id=ident)
+    return tuple(found.values())
 
 
 def _inner(call: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls, says_anything
+from move37.agents.models.calls import ToolCall, call_of, calls_in, marks_calls, says_anything, told_apart
 from move37.agents.models.lenient import strict
 from move37.agents.models.streams import mappings
 
@@ -118,7 +118,7 @@ def _choice(choice: Mapping[str, Any] | str) -> Completion:
     return Completion(
         text=text if isinstance(text, str) else "",
         thought=next((one for one in thoughts if one.strip()), ""),
-        calls=tuple(call_of(c, place) for place, c in enumerate(called) if says_anything(c)),
+        calls=told_apart(call_of(c, place) for place, c in enumerate(called) if says_anything(c)),
         finish=_finish(reason, refused=bool(message.get("refusal")) and not _text(content)),
         error=choice.get("error") or ("an answer that broke off" if str(reason).lower() == "error" else None),
     )

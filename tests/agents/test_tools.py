@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from move37.agents import campaign
 from move37.agents.context import CampaignContext
 from move37.agents.dialogue import results_of
 from move37.agents.language_model import LanguageModel
+from move37.agents.lookups import _curve
 from move37.agents.open_experiment import open_experiment
 from move37.agents.roles import MEMBERS
 from move37.agents.tools import MOST_CALLS, for_role
 from move37.app.mcp.views import whole
+from move37.app.views.spending import usage_by_role
+from move37.lab.archive.live import Curve
+from move37.lab.archive.message import TOOLS
 from move37.lab.records import Brief, Effects, ExperimentStatus, Role
 from move37.memory.records import Entry, Recollection
 from move37.sandbox.job import Job, Outcome, Status
@@ -80,6 +85,24 @@ async def test_what_is_known_is_answered_with_facts(tmp_path: Path) -> None:
     assert "c1-001" in await call(tools["leaderboard"], steps=100)
     assert " at " in await call(tools["compare"], one="c1-001", other="c1-linear")
     assert "No loss curve" in await call(tools["curves"], id="c1-001")
+
+
+async def test_an_experiment_that_is_only_talked_about_says_so(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    context.archive.begin_experiment(1, 3, Role.CANDIDATE)
+    told = await call(tools_of(context, "Researcher")["read_experiment"], id="c1-003")
+    assert told == "c1-003 is running, and has no hypothesis so far."
+
+
+async def test_a_number_is_told_once_with_its_rate_and_a_curve_to_its_end(tmp_path: Path) -> None:
+    context = await finished(tmp_path)
+    tools = tools_of(context, "Analyst")
+    told = await call(tools["read_experiment"], id="c1-001")
+    assert "at 100 steps, seed 0, rate 0.01" in told and "Primary metric" not in told
+    assert "1 seed." in await call(tools["compare"], one="c1-001", other="c1-linear")
+    run = Curve(experiment="c1-001", rung="lm@100", seed=0, steps=tuple(range(100)), losses=(3.0,) * 99 + (2.5,))
+    assert _curve(run).startswith("lm@100, seed 0") and _curve(run).endswith("99: 2.5")
+    assert _curve(replace(run, steps=(1,), losses=(3.0,))).endswith(": 1: 3")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +184,6 @@ async def test_a_hundred_calls_are_answered_until_they_are_too_many(tmp_path: Pa
     tools = tools_of(context, "Researcher")
     answers = [await call(tools["leaderboard"], steps=100) for _ in range(100)]
     assert sum("answer now" in a for a in answers) == 100 - MOST_CALLS
-    assert context.usage.tool_calls == 100
 
 
 def asking(name: str, **arguments: Any) -> list[tuple[str, str]]:
@@ -197,7 +219,7 @@ async def test_a_model_without_tools_is_given_none(tmp_path: Path) -> None:
     client = a_script()
     context, _ = a_context(tmp_path, client, budget=1)
     await campaign.run(context)
-    assert not any(client.tools) and context.usage.tool_calls == 0
+    assert not any(client.tools) and not any(m.to == TOOLS for m in context.archive.lines("c1-001"))
 
 
 async def test_a_model_is_asked_once_whether_it_counts_tokens(tmp_path: Path) -> None:
@@ -263,6 +285,8 @@ async def test_a_hundred_calls_in_one_reply_and_tools_that_do_not_exist_cost_a_t
     ]
     assert all("there are recall, read_paper, " in a for a in (*three, *one))
     assert [e.name for e in candidates(context)] == ["floor_1", "floor_2"]
+    spent = usage_by_role(context.archive.calls(1), context.archive.lines(campaign=1))
+    assert {u.role: u.tool_calls for u in spent if u.tool_calls} == {"Researcher": 2 * (100 + 3 + 1)}
     assert all(e.measurements and e.analysis for e in candidates(context))
 
 
@@ -282,6 +306,22 @@ async def test_beside_a_tool_that_exists_one_that_does_not_gets_a_sentence_and_s
     assert "1. " in results and "There is no tool 'leaderbord': there are recall, " in results
     assert results.count("leaderboard takes one JSON object with steps (integer), not") == 6
     assert "pydantic" not in results and "workbench" not in results
+
+
+async def test_calls_of_one_reply_that_a_server_gave_one_id_are_told_apart(tmp_path: Path) -> None:
+    asked = [("leaderboard", '{"steps": 100}'), ("read_experiment", '{"id": "linear"}'), ("curves", '{"id": "linear"}')]
+    calls = [{"id": "t1", "type": "function", "function": {"name": n, "arguments": a}} for n, a in asked]
+
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        return completion(None, tool_calls=calls) if times == 1 else Script.usual("Researcher", number)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, requests):
+        await campaign.run(context)
+    said = [m.text.partition(" -> ")[0] for m in context.archive.lines("c1-001") if m.to == TOOLS]
+    assert said == [f"{name}({arguments})" for name, arguments in asked]
+    second = [r for r in requests if role_of(r)[0] == "Researcher"][1]
+    answered = [m["tool_call_id"] for m in second["messages"] if m["role"] == "tool"]
+    assert len({*answered}) == 3 and [c["id"] for c in second["messages"][-4]["tool_calls"]] == answered
 
 
 def answers_in(request: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from move37.memory.records import Entry
 from tests.agents import contexts
 from tests.agents.contexts import Arithmetic, Remembered
 from tests.app.mcp.test_states import IDEA, offered
-from tests.app.mcp.test_tools import LESSON, WORDS, Agent, an_agent, source
+from tests.app.mcp.test_tools import LESSON, WORDS, an_agent, source
 
 
 class Held(Arithmetic):
@@ -146,4 +146,4 @@ async def test_an_empty_question_is_told_what_to_ask(tmp_path: Path) -> None:
 
 async def test_the_server_says_which_version_it_is(tmp_path: Path) -> None:
     async with an_agent(tmp_path) as agent:
-        assert isinstance(agent, Agent) and agent.client.server_info.version
+        assert (found := agent.client.server_info) is not None and found.version
