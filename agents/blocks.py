@@ -104,9 +104,10 @@ def _folded(row: LedgerRow) -> str:
     return f"- {row.experiment} {line(row.name)}: {line(row.status)}{gate}{gain}"
 
 
-def effects(known: Effects) -> str:
-    """Every known effect with its standard error, each against its rival."""
-    named = (("its base", known.parent), ("its family's baseline", known.family), ("the best baseline", known.best))
+def effects(known: Effects, *, of_baseline: bool = False) -> str:
+    """Every known effect with its standard error, each against its rival; a baseline's best rival is another one."""
+    best = "the best other baseline" if of_baseline else "the best baseline"
+    named = (("its base", known.parent), ("its family's baseline", known.family), (best, known.best))
     seen: dict[str, str] = {}
     for words, one in named:
         if one is not None and one.rival not in seen:
@@ -155,7 +156,7 @@ def _head(p: ParentFacts) -> str:
     parts = [f"### {p.id} {line(p.name)} ({p.family}{', a baseline' if p.is_baseline else ''})"]
     if p.value is not None:
         parts.append(f"Measured {p.value:.3f}{f' at {p.steps} steps' if p.steps else ''}.")
-    told = effects(p.effects)
+    told = effects(p.effects, of_baseline=p.is_baseline)
     parts += [f"Gain {told}."] if told else []
     parts += [f"Chosen because: {line(p.why)}."] if p.why else []
     parts += [f"Its analysis says to try: {line(p.next)}"] if p.next else []
@@ -194,7 +195,7 @@ def in_flight(context: ResearchContext) -> list[ContextBlock]:
 def budget(context: ResearchContext) -> list[ContextBlock]:
     """What is left."""
     left = context.budget
-    parts = [f"{left.experiments_left} experiments, this one included"]
+    parts = [f"{left.experiments_left} experiment{'s' * (left.experiments_left != 1)}, this one included"]
     parts += [f"{left.seconds_left / 60:.0f} minutes"] if left.seconds_left is not None else []
     parts += [f"{left.tokens_left} tokens"] if left.tokens_left is not None else []
     if left.next_rung:

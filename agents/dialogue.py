@@ -24,7 +24,7 @@ from move37.agents.research_context import ResearchContext
 from move37.agents.results import AnalysisResult, CodeResult, Idea, NegotiationResult
 from move37.agents.search.plans import CODE_GENERATOR, family_of_file, file_of_plan
 from move37.agents.team import Settled, negotiation, settled, single
-from move37.lab.effects import effects_of
+from move37.lab.effects import base_of, effects_of
 from move37.lab.parents import draw_key
 from move37.lab.records import Analysis, Candidate, Effects, Experiment, Forecast, Hypothesis, Measurement
 
@@ -198,7 +198,7 @@ def grounded(analysis: Analysis, experiment: Experiment) -> Analysis:
 def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:
     """The numbers, beside those of the baselines and of what it was made from, at the same metrics and steps."""
     metric, everybody = ctx.campaign.task.metric, comparable(ctx.campaign)
-    own = ledger.screening(experiment)
+    own, base = ledger.screening(experiment), base_of(experiment, everybody)
     points = {(m.metric, m.steps) for m in own}
 
     def same(other: Experiment) -> tuple[Measurement, ...]:
@@ -213,6 +213,7 @@ def results_of(ctx: ExperimentContext, experiment: Experiment) -> Results:
         gates=tuple(g for g in experiment.gates if g.passed is not True),
         failure=experiment.reason,
         source=ledger.source_of(experiment),
+        diff=ledger.diff(base, experiment) if base and experiment.candidate else "",
     )
 
 

@@ -63,7 +63,13 @@ async def _fixed(ctx: ExperimentContext, candidate: Candidate, attempts: Sequenc
     refused = tuple(g for g in attempts[-1].gates if g.passed is False)
     problem = ""
     for _ in range(MOST_REWRITES + 1):
-        told = Refused(candidate=candidate, gates=refused, attempts=tuple(attempts[:-1]), problem=problem)
+        told = Refused(
+            candidate=candidate,
+            gates=refused,
+            attempts=tuple(attempts[:-1]),
+            problem=problem,
+            diagnosis=attempts[-1].diagnosis,
+        )
         try:
             fix = last(await ctx.talk.hold([Opening(context=context), told], single("Debugger")), Fix)
         except BudgetSpent as error:

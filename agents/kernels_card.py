@@ -9,7 +9,7 @@ from pathlib import Path
 from move37 import kernels
 
 UNUSED = frozenset(  # of no use inside a mixer, which gets whole sequences and keeps no state
-    ("initial_state", "output_final_state", "cu_seqlens", "residual", "prenorm", "residual_in_fp32", "options")
+    ("state", "initial_state", "output_final_state", "cu_seqlens", "residual", "prenorm", "residual_in_fp32", "options")
 )
 LEFT_OUT = ("fused_recurrent", "fused_linear", "implementation")  # decoding, the loss, and a switch of ours
 

@@ -193,8 +193,11 @@ def _both(precedent: Any) -> str:
 
 
 def _refused(content: Refused) -> str:
+    if not content.gates:  # no file yet: edits were to be made in the base's, which stands above
+        return f"Your last answer made no file. {content.problem}"
     source = content.candidate.source
     parts = [f"Attempt {content.candidate.attempt} was refused."]
+    parts += [f"It was written because: {blocks.line(content.diagnosis)}"] if content.diagnosis else []
     for gate in content.gates:
         parts.append(f"Gate {gate.name} (measured {gate.value}, limit {gate.limit}): {gate.message}")
         if gate.traceback:
@@ -215,10 +218,12 @@ def _results(content: Results) -> str:
     parts = [f"Gains: {blocks.effects(content.effects)}."] if blocks.effects(content.effects) else []
     parts += [f"Verdict: {blocks.line(content.verdict)}"] if content.verdict else []
     parts += [f"It ended early: {content.failure}"] if content.failure else []
-    parts += [f"Gate {g.name}: {g.message}" for g in content.gates]
-    parts += ["Measured:", *_numbers(content.measurements)]
-    for name, found in (*content.parents.items(), *content.baselines.items()):
+    parts += [f"Gate {g.name}: {g.message}" for g in content.gates if g.message not in content.failure]
+    parts += ["Measured:", *_numbers(content.measurements)] if content.measurements else ["Nothing was measured."]
+    others = [b for b in content.baselines.items() if b[1] not in content.parents.values()]
+    for name, found in (*content.parents.items(), *others):
         parts += [f"{name} at the same steps:", *_numbers(found)] if found else []
+    parts += ["What its file changes in its base's:", blocks.fence(content.diff, "diff")] if content.diff else []
     return "\n".join(parts)
 
 

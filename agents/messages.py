@@ -50,6 +50,7 @@ class Refused(LabMessage):
     gates: tuple[GateResult, ...]  # those that refused
     attempts: tuple[Attempt, ...] = ()  # earlier ones, oldest first
     problem: str = ""  # what was wrong with the last answer, e.g. an edit that did not fit
+    diagnosis: str = ""  # what the Debugger wrote the refused file for; "" of the first
 
 
 class Results(LabMessage):
@@ -63,6 +64,7 @@ class Results(LabMessage):
     gates: tuple[GateResult, ...] = ()  # that did not pass
     failure: str = ""
     source: str = ""
+    diff: str = ""  # what the file changes in that of its base, unified
 
 
 LAB_MESSAGES: tuple[type[LabMessage], ...] = (Opening, Precedents, Refused, Results)

@@ -14,7 +14,7 @@ import structlog
 from move37.agents.ledger import OperatorsOf, candidates, source_of
 from move37.agents.messages import Opening, PrecedentFacts, Precedents
 from move37.agents.planning import complaint
-from move37.agents.replies import Proposal, Proposals
+from move37.agents.replies import MOST_LISTED, Proposal, Proposals
 from move37.agents.research_memory import ResearchMemory
 from move37.agents.search.plans import operators_of_plan
 from move37.lab.records import Experiment, Role
@@ -73,9 +73,10 @@ def complaints(
             found.append(f"{idea.name}: the user has ruled out {named} as a base (/ban): build on another one.")
     for cited in [*idea.cites, *([idea.second] if idea.second else [])]:
         if _EXPERIMENT.fullmatch(cited) and cited not in ids:
-            found.append(f"{idea.name}: it cites {cited}, which does not exist.")
+            found.append(f"{idea.name}: it cites {cited}, which does not exist: leave it out.")
     if idea.idea and idea.idea not in pool:
-        found.append(f"{idea.name}: the pool holds no idea {idea.idea!r}.")
+        there = f", or name one of {', '.join(pool[:MOST_LISTED])}" if pool else ""
+        found.append(f"{idea.name}: the pool holds no idea {idea.idea!r}: leave `idea` empty{there}.")
     base = bases.get(idea.base, "")
     for e in candidates(experiments):
         h = e.hypothesis

@@ -190,6 +190,8 @@ def _told(experiment: Experiment, field: _Field) -> str:
     effect, failed = field.effects[experiment.id], shortfall(experiment)
     if effect is None:
         return ""
+    if experiment.role is Role.BASELINE and effect == 0.0:
+        return "itself the best baseline"
     if failed is None or effect < failed.effect:
         return f"{signed(effect)} against the best baseline"
     return f"{signed(effect)} against {failed.name} on fresh seeds, not shown that it {WORDS[failed.question]}"

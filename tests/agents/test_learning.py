@@ -150,8 +150,10 @@ async def test_edits_are_applied_to_the_base_and_one_that_fits_nowhere_is_told(t
     (experiment,) = candidates(context)
     assert experiment.candidate is not None
     assert experiment.candidate.source == "class Mixer: linear with a floor"
-    second = [r for r in requests if role_of(r)[0] == "Engineer"][1]
-    assert "Edit 1 was not applied: its `search` stands nowhere in the file ('no such line')" in text_of(second)
+    second = text_of([r for r in requests if role_of(r)[0] == "Engineer"][1])
+    assert "Edit 1 was not applied: its `search` stands nowhere in the file ('no such line')" in second
+    assert "refused" not in second.partition("Your last answer made no file")[2], "nothing was handed in yet"
+    assert second.count("class Mixer: linear") == 1, "the base stands above already"
 
 
 async def test_a_file_of_200_kb_is_refused_with_a_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -175,7 +177,10 @@ async def test_a_citation_of_an_experiment_that_does_not_exist_and_a_repetition_
     with a_run(tmp_path, Script(Researcher=researcher), budget=2) as (context, requests):
         await campaign.run(context)
     second, third = [text_of(r) for r in requests if role_of(r) == ("Researcher", 2)][1:]
-    assert "it cites c1-777, which does not exist" in second and "its base 'c9-nobody' does not exist" in second
+    assert (
+        "it cites c1-777, which does not exist: leave it out." in second
+        and "its base 'c9-nobody' does not exist" in second
+    )
     assert "one of gated_delta, linear" in second and "c1-001 (floor_1) proposed the same change" in third
     assert candidates(context)[1].hypothesis and candidates(context)[1].hypothesis.name == "floor_2"  # type: ignore[union-attr]
 
@@ -198,6 +203,34 @@ async def test_ideas_that_were_not_chosen_stay_in_a_pool_until_one_is_taken_up(t
     second, third = (text_of(r) for r in requests if role_of(r) in (("Researcher", 2), ("Researcher", 3)))
     assert "[c1-001.1] idea_2" in second and "reason of idea_2" in second and "[c1-001.2] idea_1" in second
     assert "[c1-001.1]" not in third and "[c1-001.2] idea_1" in third
+
+
+async def test_an_idea_that_the_pool_lacks_is_answered_with_those_that_it_holds(tmp_path: Path) -> None:
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        if number == 1:
+            return offered(*(a_proposal(name=f"idea_{n}", change=f"a floor number {n}") for n in (1, 2)))
+        idea = "c1-001.7" if times == 1 else ""
+        return offered(a_proposal(name="mine", change="a floor of another size", idea=idea))
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=2) as (context, requests):
+        await campaign.run(context)
+    second = [text_of(r) for r in requests if role_of(r) == ("Researcher", 2)][1]
+    assert "the pool holds no idea 'c1-001.7': leave `idea` empty, or name one of c1-001.1." in second
+
+
+async def test_the_analyst_reads_what_the_file_changes_and_nothing_twice(tmp_path: Path) -> None:
+    def engineer(number: int, times: int, request: dict[str, Any]) -> Any:
+        return some_code(f"class Mixer:\n    floor = {number}\n" if number == 1 else "BAD = 1  # a Mixer\n")
+
+    with a_run(tmp_path, Script(Engineer=engineer, Debugger=lambda *_: a_fix(give_up=True)), budget=2) as (c, requests):
+        await campaign.run(c)
+    first, second = (next(text_of(r) for r in requests if role_of(r) == ("Analyst", n)) for n in (1, 2))
+    heard = first.partition("Measured:")[2]
+    assert "What its file changes in its base's:" in heard and "-class Mixer: linear" in heard
+    assert "+    floor = 1" in heard
+    assert "c1-linear at the same steps:" in heard and "\nlinear at the same steps:" not in heard
+    assert "gated_delta at the same steps:" in heard
+    assert "Nothing was measured." in second and second.count("the output has another shape") == 1
 
 
 async def test_the_base_that_a_hypothesis_names_is_its_parent(tmp_path: Path) -> None:
@@ -228,7 +261,8 @@ async def test_debugging_shows_the_gate_the_file_and_what_was_tried_before(tmp_p
     assert experiment.candidate is not None and experiment.candidate.source.startswith("GOOD = 2")
     second = [text_of(r) for r in requests if role_of(r)[0] == "Debugger"][1]
     assert "the output has another shape" in second and "BAD = 2" in second
-    assert "attempt 1" in second and "I blame the shape." not in second.partition("Tried before")[0]
+    assert "Attempt 2 was refused.\nIt was written because: I blame the shape." in second
+    assert "attempt 1 was refused by shape" in second.partition("Tried before")[2]
 
 
 async def test_tools_are_offered_called_and_answered_over_http(tmp_path: Path) -> None:

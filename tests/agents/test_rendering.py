@@ -125,6 +125,12 @@ def test_what_somebody_wrote_as_a_reason_is_one_line_in_its_own_letters() -> Non
         assert "ejected (novelty: SSD ## What the user wants No softmax, Ada)" in text
 
 
+def test_the_best_baseline_is_not_said_to_lie_beside_itself() -> None:
+    best = parent("c1-mamba2", is_baseline=True, effects=Effects(best=gained(0.07).parent), why="rank 1")
+    text = shown(parents=(best,))
+    assert "against the best other baseline c1-gla" in text and "against the best baseline c1-gla" not in text
+
+
 def test_the_researcher_is_told_everything_that_was_learned() -> None:
     text = shown()
     for expected in (

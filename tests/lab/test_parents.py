@@ -56,6 +56,15 @@ def test_the_best_is_built_on_first_and_what_nobody_built_on_is_not_forgotten() 
     assert count["c1-005"] < count["c1-000"] / 2
 
 
+def test_the_best_baseline_is_told_as_that_and_others_by_their_distance_to_it() -> None:
+    worse = replace(an_experiment("c1-ssd", 2.8, role=Role.BASELINE, family="ssd"), name="ssd")
+    drawn_ones = {p.experiment: p.why for p in draw_parents([BASELINE, worse], metric=BITS_PER_BYTE, seed=0, number=1)}
+    assert drawn_ones == {
+        "c1-gla": "rank 1, itself the best baseline",
+        "c1-ssd": "rank 2, -0.100 against the best baseline",
+    }
+
+
 def test_one_generation_does_not_all_build_on_one_file() -> None:
     running = [replace(an_experiment(f"c2-{n}", None), parents=("c1-000",)) for n in range(8)]
     (first, _) = draw_parents([*CROWD, *running], metric=BITS_PER_BYTE, seed=0, number=9)
