@@ -50,7 +50,8 @@ def fit(
     `loss_at(step)` gives the step's loss in nats, or its parts one after another (micro-batches): each part's graph is
     gone before the next is built, and the parts add up to the whole. Diverged: loss or gradient is not finite, or the
     smoothed loss lies above `ceiling` (nats) once training has settled. `saved` is the checkpoint of an earlier run, or
-    empty. `before_step(step)` is called once the gradients of `step` stand, and may raise.
+    empty. `before_step(step)` is called once the gradients of `step` stand, and may raise; not where they diverged: of
+    numbers that are not finite every check would say that they are false.
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=schedule.BETAS, weight_decay=schedule.WEIGHT_DECAY)
     _load_moments(model, optimiser, saved)
@@ -64,11 +65,11 @@ def fit(
         for part in (loss,) if isinstance(loss, Tensor) else loss:
             part.backward()  # type: ignore[no-untyped-call, unused-ignore]
             value += part.detach().item()
-        before_step(step)
         norm = float(clip_grad_norm_(model.parameters(), schedule.CLIP_NORM))
         smooth = value if math.isnan(smooth) else _SMOOTHING * smooth + (1 - _SMOOTHING) * value
         if not (math.isfinite(value) and math.isfinite(norm)) or (step > _SETTLED and smooth > ceiling):
             return Fitted(step=step, diverged=True, smooth=smooth), optimiser
+        before_step(step)
         optimiser.step()
         if on_step(step + 1, value):
             return Fitted(step=step + 1, diverged=False, smooth=smooth), optimiser

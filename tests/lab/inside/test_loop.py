@@ -138,6 +138,18 @@ def test_what_is_asked_before_a_step_sees_its_gradients_and_may_end_the_training
     assert seen == [(step, True) for step in range(4)]
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_step_that_diverged_is_no_step_to_be_asked_about(loss: float) -> None:
+    """Or an honest mixer that ran into infinity at a checked step would be accused of false gradients."""
+    model, seen = a_model(), []
+
+    def loss_at(step: int) -> torch.Tensor:
+        return model(torch.ones(1, 4)).sum() * (loss if step == 3 else 1.0)
+
+    fitted, _ = run(model, 0, 10, loss_at=loss_at, before_step=seen.append)
+    assert fitted.diverged and fitted.step == 3 and seen == [0, 1, 2]
+
+
 def test_a_streak_needs_enough_right_answers_in_a_row() -> None:
     streak = _Streak(0.9)
     right = torch.tensor([[1, NO_ANSWER]])
