@@ -21,6 +21,7 @@ _FILES = (
     "lab/records.py",
     "lab/scale.py",
     "lab/training/__init__.py",
+    "lab/training/carried.py",
     "lab/training/contract.py",
     "lab/training/schedule.py",
     "lab/training/sizes.py",

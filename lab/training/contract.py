@@ -14,10 +14,10 @@ import os
 import sys
 import tokenize
 import types
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from move37.lab.training.carried import MAX_PACKED_BYTES, data_bytes, docstrings, packed_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +31,6 @@ MAX_DATA_BYTES = 4_000  # of constants; docstrings are removed and not counted (
 MAX_DEPTH = 100  # levels of the syntax tree; the baselines have 14
 DECLARATION = "custom_backward"
 LONGEST_DECLARATION = 200
-LONGEST_NAME = 60  # of a variable; what is longer counts as data
-MOST_NAME_BYTES = 4_000  # of different names; what is beyond counts as data (the baselines have 214 to 355)
 OWN_SEEDS = ("Generator", "default_generator", "fork_rng", "set_rng_state")  # of torch: their draws ignore the seed
 REGISTER = "keep what __init__ draws in a parameter or with register_buffer, so that it is saved and counted"
 
@@ -44,7 +42,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
   batch >= 1 and any time >= 1, in float32, float64 and bfloat16.
 - It may import torch, einops, math and kernels. Nothing else.
 - Causal: output t depends on inputs 0..t of its own row alone, and not on how long the sequence is.
-- No state between calls, no change to `x`, no randomness in `eval()`.
+- No state between calls, no change to `x`, no randomness in `eval()`. It is called with gradients, under `no_grad` and
+  in inference mode: an inner gradient is taken with `torch.func.grad`, which works in all of them.
 - What is drawn is drawn in `__init__` by torch's default generator, seeded by nobody here, and kept in a parameter or
   with register_buffer: under equal parameters and buffers, mixers of two seeds give equal outputs.
 - Every parameter is used. Not more than 1.05 times the parameters of the largest baseline mixer; persistent buffers of
@@ -54,8 +53,8 @@ A candidate is one Python file that defines `class Mixer(torch.nn.Module)`:
   straight-through estimator, a surrogate gradient, a hard choice among many such as top-k, whose jumps no gradient
   tells), the class says so in a line of its own,
   `custom_backward = "straight-through: why"`; every table then says that its gradients were not checked.
-- At most 30,000 characters, of which 4,000 bytes in numbers and strings: a mixer carries no data. Comments and
-  docstrings are for readers: the running mixer has none.
+- At most 30,000 characters, of which 4,000 bytes in numbers and strings, and 8,000 bytes compressed: a mixer carries no
+  data. Comments and docstrings are for readers: the running mixer has none.
 
 Norms, MLPs, embedding, head, optimiser and data are fixed by the task: candidates differ in their mixer alone.
 """
@@ -68,8 +67,20 @@ class ContractError(Exception):
 def check_source(source: str) -> ast.Module:
     """Parse `source` and check what can be known without running it.
 
-    Raises `ContractError`: not Python, too long, a forbidden import, a generator of its own, no class `Mixer`.
+    Raises `ContractError`: not Python, too long, data in it, a forbidden import, a generator of its own, no class
+    `Mixer`.
     """
+    tree = _parsed(source)
+    if (size := packed_bytes(bare_source(source))) > MAX_PACKED_BYTES:
+        raise ContractError(
+            f"the program takes {size} bytes when it is compressed, {MAX_PACKED_BYTES} are allowed: a mixer carries no "
+            "data, and a long one repeats itself"
+        )
+    return tree
+
+
+def _parsed(source: str) -> ast.Module:
+    """`check_source`, but for what is slow and was asked outside."""
     if len(source) > MAX_SOURCE_CHARACTERS:
         raise ContractError(f"the file has {len(source)} characters; {MAX_SOURCE_CHARACTERS} is the most that is read")
     try:
@@ -84,7 +95,7 @@ def check_source(source: str) -> ast.Module:
     for node in nodes:
         _check_import(node)
         _check_generator(node)
-    if (size := _data_bytes(nodes, source)) > MAX_DATA_BYTES:
+    if (size := data_bytes(nodes, source)) > MAX_DATA_BYTES:
         raise ContractError(
             f"numbers, strings and names hold {size} bytes, {MAX_DATA_BYTES} are allowed: a mixer carries no data"
         )
@@ -117,41 +128,6 @@ def custom_backward(tree: ast.Module) -> str:
     return ""
 
 
-def _data_bytes(nodes: Sequence[ast.AST], source: str) -> int:
-    """Bytes of constants less docstrings, of names that hold as much, of letters that Python reads as ASCII ones."""
-    docstrings = {id(text) for text in _docstrings(nodes)}
-    constants = sum(_size(n) for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings)
-    names = {name for node in nodes for name in _names(node)}
-    long = sum(max(0, len(name) - LONGEST_NAME) for name in names)
-    odd = [c for c in source if not c.isascii() and unicodedata.normalize("NFKC", c).isascii()]
-    return constants + 3 * len(odd) + max(long, sum(len(name.encode()) for name in names) - MOST_NAME_BYTES)
-
-
-def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
-    for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                yield first.value
-
-
-def _size(node: ast.Constant) -> int:
-    """Bytes; of a number no fewer than it is written with, because a mixer can read its own text."""
-    value = node.value
-    written = (node.end_col_offset or 0) - node.col_offset if isinstance(value, int | float | complex) else 0
-    if type(value) is int:  # in hexadecimal digits it may be too long for decimal ones
-        return max(written, 1 + value.bit_length() // 3)
-    return max(written, len(repr(value).encode("utf-8", "surrogatepass")))
-
-
-def _names(node: ast.AST) -> Iterator[str]:
-    """Whatever of a node is a name: of a variable, an attribute, an argument, a module, a pattern."""
-    for _, value in ast.iter_fields(node) if not isinstance(node, ast.Constant) else ():
-        for name in value if isinstance(value, list) else [value]:
-            if isinstance(name, str):
-                yield name
-
-
 @lru_cache(maxsize=1)
 def bare_source(source: str) -> str:
     """`source` without comments and docstrings, each line where it was: what the running mixer can read of itself.
@@ -160,7 +136,7 @@ def bare_source(source: str) -> str:
     """
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.encode().split(b"\n")  # columns of a syntax tree count bytes
-    for docstring in _docstrings(ast.walk(ast.parse(text, FILE_NAME))):
+    for docstring in docstrings(ast.walk(ast.parse(text, FILE_NAME))):
         first, last = docstring.lineno - 1, (docstring.end_lineno or docstring.lineno) - 1
         head, tail = lines[first][: docstring.col_offset], lines[last][docstring.end_col_offset :]
         if first == last:
@@ -205,7 +181,7 @@ def load_mixer(source: str) -> type[nn.Module]:
 @lru_cache(maxsize=1)
 def _compiled(source: str) -> types.CodeType:
     """Checked and compiled once: gates execute the same file a hundred times."""
-    return compile(check_source(source), FILE_NAME, "exec")
+    return compile(_parsed(source), FILE_NAME, "exec")
 
 
 def _check_import(node: ast.AST) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -51,6 +53,35 @@ LINES = [
 def test_a_file_that_breaks_the_contract_is_refused_unexecuted(source: str, words: str) -> None:
     with pytest.raises(ContractError, match=words.replace("(", r"\(")):
         check_source(source)
+
+
+def _drawn(pieces: Sequence[str], count: int, line: int) -> str:
+    """Lines that are all different: `count` pieces, `line` of them in each."""
+    drawn = random.Random(0).choices(pieces, k=count)
+    return "\n".join("    a" + "".join(drawn[i : i + line]) for i in range(0, count, line))
+
+
+HIDING_PLACES = {
+    "one of a thousand letters at each place": ([f"+{chr(0x4E00 + i)}" for i in range(1_250)], 11_000),
+    "the order of operations": ([f"{sign}{name}" for sign in "+-*/%@|&^<>" for name in "abcdefgh"], 11_000),
+    "the order of statements": ([f"{name}{sign}={name};" for sign in "+-*/%@|&^" for name in "bcdefghijklm"], 5_500),
+}
+
+
+@pytest.mark.parametrize("place", HIDING_PLACES)
+def test_data_is_refused_wherever_it_hides(place: str) -> None:
+    pieces, count = HIDING_PLACES[place]
+    lines = _drawn(pieces, count, 40).replace("    a", "    ") if ";" in pieces[0] else _drawn(pieces, count, 40)
+    text = f"{CLEAN}\ndef hidden():\n{lines}\n"
+    with pytest.raises(ContractError, match="compressed"):
+        check_source(text)
+
+
+def test_a_long_program_that_holds_no_data_is_read() -> None:
+    """All baselines one behind the other, and comments of any size."""
+    text = "\n".join(source(name).replace("from __future__ import annotations", "") for name in NAMES)
+    words = random.Random(0).choices("abcdefghijklmnopqrstuvwxyz ", k=12_000)
+    check_source(text + "\n# " + "".join(words))
 
 
 @pytest.mark.parametrize("name", NAMES)
