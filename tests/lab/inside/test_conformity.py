@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from move37.lab import baselines
 from move37.lab.inside.building import build_model
-from move37.lab.inside.conformity import check_conformity, looks_random
+from move37.lab.inside.conformity import check_conformity, has_one_start, looks_random
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start
@@ -65,6 +67,15 @@ OTHERS = {
             BUILT, "nn.init.normal_(self.now.weight, generator=getattr(torch, 'Gener' + 'ator')().manual_seed(5))"
         ),
         "looks random and is the same",
+    ),
+    "a start of its own with noise on it": (
+        HONEST.replace(
+            BUILT,
+            "i = torch.arange(4096, dtype=torch.float64).view(64, 64)\n"
+            "        start = (torch.sin(12.9898 * i) * 43758.5453 % 1 - 0.5) / 4\n"
+            "        self.now.weight.data.copy_(start + 0.01 * torch.randn(64, 64))",
+        ),
+        "now.weight is one start under two seeds",
     ),
     "a start that was drawn while the file was loaded": (
         HONEST.replace("class Mixer", "START = torch.randn(64, 64)\n\nclass Mixer").replace(
@@ -126,3 +137,52 @@ STARTS = {
 def test_a_designed_start_is_told_from_a_drawn_one(name: str) -> None:
     value, drawn = STARTS[name]
     assert looks_random(value) is drawn
+
+
+def _draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape)
+
+
+CHOSEN = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+BASIS = torch.cos(torch.pi * (2 * torch.arange(64.0) + 1) * torch.arange(64.0)[:, None] / 128)
+HIDDEN: dict[str, Callable[[], torch.Tensor]] = {
+    "a little noise": lambda: CHOSEN + 1e-6 * _draw(64, 64),
+    "a tenth of noise": lambda: CHOSEN * (1 + 0.1 * _draw(64, 64)),
+    "signs of rows": lambda: CHOSEN * _draw(64, 1).sign(),
+    "signs of columns": lambda: CHOSEN * _draw(64).sign(),
+    "another order of rows": lambda: CHOSEN[torch.randperm(64)],
+    "another order of columns": lambda: CHOSEN[:, torch.randperm(64)],
+    "another size": lambda: CHOSEN * (1 + torch.rand(())),
+    "taps with noise": lambda: (CHOSEN[:, :4] + 0.1 * _draw(64, 4))[:, None],
+    "a shift of all": lambda: CHOSEN + torch.rand(()) + 1e-3 * _draw(64, 64),
+}
+FREE_STARTS: dict[str, Callable[[], torch.Tensor]] = {
+    "a draw": lambda: _draw(64, 64),
+    "a draw of another shape": lambda: _draw(300, 16),
+    "rotations": lambda: torch.linalg.qr(_draw(64, 64))[0],
+    "complex numbers": lambda: torch.view_as_complex(_draw(16, 16, 2)),
+    "a kernel": lambda: _draw(64, 1, 4),
+    "single numbers": lambda: 1 + 1e-3 * torch.rand(()),
+    "designed rates and noise": lambda: torch.linspace(1, 2, 64) + 1e-3 * _draw(64),
+    **{
+        f"{name} and noise": lambda value=value: value + 0.02 * _draw(*value.shape)  # type: ignore[misc]
+        for name, value in {
+            "ones": torch.ones(64, 64), "an identity": torch.eye(64), "a shift": torch.eye(64).roll(1, 0),
+            "ramps": torch.outer(torch.linspace(0.1, 3, 64), torch.linspace(1, 16, 16)), "cosines": BASIS,
+            "HiPPO": torch.tril(torch.outer(ROOTS, ROOTS)), "the last of four taps": torch.eye(4)[-1].expand(64, 4),
+            "blocks": torch.block_diag(*[torch.ones(16, 16)] * 4),
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+def test_one_start_is_known_again_however_it_is_hidden(way: str) -> None:
+    torch.manual_seed(0)
+    assert all(has_one_start(HIDDEN[way](), HIDDEN[way]()) for _ in range(5))
+
+
+@pytest.mark.parametrize("start", FREE_STARTS)
+def test_two_draws_and_what_is_designed_are_no_chosen_start(start: str) -> None:
+    torch.manual_seed(0)
+    assert not any(has_one_start(FREE_STARTS[start](), FREE_STARTS[start]()) for _ in range(20))
