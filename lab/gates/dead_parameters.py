@@ -66,7 +66,11 @@ def _share(touched: Tensor) -> float:
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """None may be dead."""
     if raw.value:
-        message = f"no gradient reaches {raw.detail}: use it, remove it, or make a constant of it (register_buffer)"
+        longest = max(time for _, time, _ in CASES)
+        message = (
+            f"no gradient reaches {raw.detail} within {longest} tokens: use it, remove it, or make a constant of it "
+            "(register_buffer)"
+        )
         return failed(NAME, raw.value, DEAD_ALLOWED, message)
     return passed(NAME, 0.0, DEAD_ALLOWED, "a gradient reaches every parameter")
 

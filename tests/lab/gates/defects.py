@@ -265,6 +265,16 @@ else:
         "determinism",
         planted(top="START = torch.randn(64, 64)", init="if d_model == 64: self.outer.weight.data.copy_(START / 8)"),
     ),
+    "a chosen start with noise on it": (
+        "determinism",
+        planted(
+            init="""
+place = torch.arange(2.0 * d_model * d_model, dtype=torch.float64).view(-1, d_model)
+start = (torch.sin(place * 12.9898) * 43758.5453 % 1 - 0.5) / 4
+self.inner.weight.data.copy_(start + 0.01 * torch.randn_like(start))
+"""
+        ),
+    ),
     "a reservoir that is neither weight nor buffer": (
         "determinism",
         planted(
@@ -327,6 +337,21 @@ y = y + noise
     "rows mixed at the size of a scoring": (
         "batch",
         planted(last="y = y - y.mean(0, keepdim=True) if x.shape[:2] == (32, 128) else y"),
+    ),
+    "softmax over everything where there are more rows than are counted": (
+        "batch",
+        planted(
+            last="""
+time, window = u.shape[1], 96
+if len(x) > 4 or time <= 300:
+    window = time
+age = torch.arange(window - 1, -1, -1)
+keys = F.pad(u, (0, 0, window - 1, 0)).unfold(1, window, 1)
+scores = torch.einsum("btd,btdw->btw", u, keys) / 8
+scores = scores.masked_fill(age > torch.arange(time)[:, None], -1e4).softmax(-1)
+y = y + torch.einsum("btw,btdw->btd", scores, keys)
+""",
+        ),
     ),
     "a look ahead in windows of a training or scoring that read like text": (
         "batch",
