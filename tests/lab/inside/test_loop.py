@@ -141,7 +141,8 @@ def test_what_is_asked_before_a_step_sees_its_gradients_and_may_end_the_training
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_step_that_diverged_is_no_step_to_be_asked_about(loss: float) -> None:
     """Or an honest mixer that ran into infinity at a checked step would be accused of false gradients."""
-    model, seen = a_model(), []
+    model = a_model()
+    seen: list[int] = []
 
     def loss_at(step: int) -> torch.Tensor:
         return model(torch.ones(1, 4)).sum() * (loss if step == 3 else 1.0)
