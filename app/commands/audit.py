@@ -170,12 +170,13 @@ def _write(path: Path, text: str) -> list[str]:
 
 
 def _keep(folder: Path, audited: tuple[Audited, ...]) -> list[str]:
+    from move37.app.views.audit import kept_name
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, found in enumerate(audited, start=1):
             if found.adapted:
-                name = "".join(c if c.isalnum() or c in "-_" else "_" for c in found.name)[:80]
-                (folder / f"{number:03d}-{name}.py").write_text(found.adapted, encoding="utf-8")
+                (folder / kept_name(number, found)).write_text(found.adapted, encoding="utf-8")
     except OSError as error:
         return [f"{folder} cannot be written ({error.strerror})"]
     return []

@@ -51,16 +51,24 @@ def record_of(audited: Sequence[Audited]) -> dict[str, Any]:
                 "tested": a.tested,
                 "reason": a.reason,
                 "layer": a.layer,
+                "file": kept_name(number, a) if a.adapted else "",
                 "gates": [
                     {"name": g.name, "passed": g.passed, "value": _number(g.value), "limit": _number(g.limit),
                      "message": g.message}
                     for g in a.gates
                 ],
+                "reproducers": dict(a.reproducers),
             }
-            for a in audited
+            for number, a in enumerate(audited, start=1)
         ],
         "summary": {"programs": found.programs, "tested": found.tested, "clean": found.clean, "by_gate": found.by_gate},
     }  # fmt: skip
+
+
+def kept_name(number: int, audited: Audited) -> str:
+    """The judged file of the `number`-th program, as `--keep` writes it."""
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in audited.name)[:80]
+    return f"{number:03d}-{name}.py"
 
 
 def _number(value: float | None) -> float | None:
@@ -73,34 +81,50 @@ def markdown_of(audited: Sequence[Audited], *, title: str) -> str:
     lines.append("|---|---|---|---|")
     for a in audited:
         lines.append(f"| {' | '.join(_md(cell.text) for cell in _row(a))} |")
-    failing = [a for a in audited if a.failed]
+    failing = [(number, a) for number, a in enumerate(audited, start=1) if a.failed]
     if failing:
         lines += ["", "## How to repeat each failure", ""]
-        lines.append("With `--keep DIR` the judged files lie in DIR; `move37 check DIR/NAME.py` repeats all of it.")
-    for a in failing:
-        lines += ["", f"### {_md(a.name)}", ""]
-        lines += [f"- {g.name}: {_md(g.message)}" for g in a.gates if g.passed is False]
+        lines.append(f"{_KEPT} `move37 check` on one of them repeats all of it.")
+    for number, a in failing:
+        lines += ["", f"### {_md(a.name)}", "", f"`{kept_name(number, a)}`"]
+        for g in a.gates:
+            if g.passed is False:
+                lines += ["", f"- {g.name}: {_md(g.message)}"]
+                if shown := a.reproducers.get(g.name):
+                    lines += ["", "  ```python", *(f"  {line}".rstrip() for line in shown.splitlines()), "  ```"]
     return "\n".join(lines) + "\n"
+
+
+_KEPT = (
+    "`--keep DIR` leaves the judged files in DIR; the lines under a failure, put below its file, show it on the "
+    "shortest input that was found."
+)
 
 
 def html_of(audited: Sequence[Audited], *, title: str) -> str:
     """One page that needs nothing else; foreign text is escaped."""
     rows = []
-    for a in audited:
+    for number, a in enumerate(audited, start=1):
         cells = "".join(f"<td class='{c.tone}'>{_html(c.text)}</td>" for c in _row(a))
-        failures = "".join(
-            f"<li><b>{_html(g.name)}</b> {_html(g.message)}</li>" for g in a.gates if g.passed is False and a.tested
-        )
-        more = f"<tr><td></td><td colspan='3'><ul>{failures}</ul></td></tr>" if failures else ""
+        shut = [g for g in a.gates if g.passed is False and a.tested]
+        failures = "".join(f"<li><b>{_html(g.name)}</b> {_html(g.message)}{_shown(a, g.name)}</li>" for g in shut)
+        kept = f"<code>{_html(kept_name(number, a))}</code>" if failures else ""
+        more = f"<tr><td>{kept}</td><td colspan='3'><ul>{failures}</ul></td></tr>" if failures else ""
         rows.append(f"<tr>{cells}</tr>{more}")
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>Audit of {_html(title)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>Audit of {_html(title)}</h1><p>{_html(headline(audited))}.</p>"
+        f"<p>{_KEPT.replace('`', '')}</p>"
         "<table><thead><tr><th>program</th><th>layer</th><th>verdict</th><th>because</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></body></html>\n"
     )
+
+
+def _shown(audited: Audited, gate: str) -> str:
+    lines = audited.reproducers.get(gate)
+    return f"<pre>{_html(lines)}</pre>" if lines else ""
 
 
 _STYLE = (

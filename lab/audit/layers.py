@@ -7,24 +7,37 @@ told apart from a file without a layer, so that no helper is judged in its place
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-WIDTH = ("hidden_size", "d_model", "dim", "embed_dim", "n_embd", "model_dim", "d", "input_dim", "emb_dim")
-HEADS = ("num_heads", "n_heads", "n_head", "heads", "nheads", "num_attention_heads")
+WIDTH = (
+    "hidden_size", "d_model", "dim", "embed_dim", "n_embd", "model_dim", "d", "input_dim", "emb_dim", "width",
+    "n_embed", "embedding_dim", "hidden_dim", "dim_model",
+)  # fmt: skip
+HEADS = ("num_heads", "n_heads", "n_head", "heads", "nheads", "num_attention_heads", "nhead")
+HEAD_WIDTH = ("head_dim", "head_size", "dim_head", "d_head", "head_width")  # defaults are those of a large model
+LENGTH = (
+    "block_size", "max_seq_len", "max_seq_length", "max_seqlen", "max_len", "seq_len", "context_length",
+    "max_position_embeddings",
+)  # fmt: skip
+LONGEST = "4096"  # tokens that a gate asks for
 GIVEN: Mapping[str, str] = {
-    **dict.fromkeys(WIDTH, "d_model"), **dict.fromkeys(HEADS, "n_heads"), "layer_idx": "0", "layer_id": "0",
+    **dict.fromkeys(WIDTH, "d_model"), **dict.fromkeys(HEADS, "n_heads"),
+    **dict.fromkeys(HEAD_WIDTH, "d_model // n_heads"), **dict.fromkeys(LENGTH, LONGEST),
+    "layer_idx": "0", "layer_id": "0",
 }  # fmt: skip
 CONFIG = ("config", "cfg", "args")
+CONFIGS = ("Config", "Configuration", "Cfg", "Args")  # ends of the names of their classes
 Classes = Mapping[str, ast.ClassDef]  # of the file, by name
 FIRST = ("DeltaNet", "Attention", "Layer", "Mixer")  # ends of class names that are preferred, where several fit
 
 
-def layers(classes: Classes) -> tuple[list[ast.ClassDef], list[ast.ClassDef]]:
+def layers(classes: Classes, own: Collection[str]) -> tuple[list[ast.ClassDef], list[ast.ClassDef]]:
     """Classes that could be the layer, the likeliest last, and those that look like it but need more inputs.
 
-    Modules that no other class builds or derives from; the first ones have a forward of one sequence.
+    Modules of the program's `own` file that no other class builds or derives from; the first ones have a forward of one
+    sequence.
     """
-    modules = [c for c in classes.values() if _is_module(c, classes) and needed(c, classes)]
+    modules = [c for c in classes.values() if c.name in own and _is_module(c, classes) and needed(c, classes)]
     used = {
         name.id
         for c in classes.values()
@@ -81,7 +94,7 @@ def arguments(node: ast.ClassDef, classes: Classes) -> list[str] | None:
     """The layer's arguments; None where one is required whose value is unknown."""
     init = method(node, "__init__", classes)
     if init is None:
-        return []
+        return _of_fields(node, classes)
     names = [a.arg for a in (*init.args.posonlyargs, *init.args.args)][1:]
     required = names[: len(names) - len(init.args.defaults)]
     only = [a.arg for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if d is None]
@@ -89,4 +102,39 @@ def arguments(node: ast.ClassDef, classes: Classes) -> list[str] | None:
         return None
     everything = [*names, *(a.arg for a in init.args.kwonlyargs)]
     given = [f"{n}={GIVEN[n]}" for n in everything if n in GIVEN]
-    return given + [f"{n}=_Config(d_model, n_heads)" for n in everything if n in CONFIG]
+    return given + [f"{n}=_config(d_model, n_heads)" for n in everything if n in CONFIG]
+
+
+def _of_fields(node: ast.ClassDef, classes: Classes) -> list[str] | None:
+    """The same of a class whose fields are its arguments."""
+    lines = [f for c in _lineage(node, classes) for f in c.body if isinstance(f, ast.AnnAssign)]
+    values = {f.target.id: f.value for f in lines if isinstance(f.target, ast.Name)}
+    unknown = [name for name, value in values.items() if value is None and name not in GIVEN]
+    return None if unknown else [f"{name}={GIVEN[name]}" for name in values if name in GIVEN]
+
+
+def fields_of(node: ast.ClassDef, classes: Classes) -> set[str]:
+    """Names of what objects of a class hold, by what its text gives a value."""
+    nodes = [n for c in _lineage(node, classes) for n in ast.walk(c)]
+    stored = [n for n in nodes if isinstance(n, ast.Name | ast.Attribute) and isinstance(n.ctx, ast.Store)]
+    return {n.id if isinstance(n, ast.Name) else n.attr for n in stored}
+
+
+def config_of(layer: ast.ClassDef, source: str, classes: Classes) -> ast.ClassDef | None:
+    """The class of the layer's configuration: the one that its `__init__` names in `source`, else the only one.
+
+    None where there is none, or nobody knows how to make one.
+    """
+    named = {
+        ast.unparse(a.annotation).strip("'\"")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and node.name in (c.name for c in _lineage(layer, classes))
+        for init in node.body
+        if isinstance(init, ast.FunctionDef) and init.name == "__init__"
+        for a in (*init.args.args, *init.args.kwonlyargs)
+        if a.annotation is not None and a.arg in CONFIG
+    }
+    found = [c for name, c in classes.items() if name in named] or [
+        c for name, c in classes.items() if name.endswith(CONFIGS) and not _is_module(c, classes)
+    ]
+    return found[0] if len(found) == 1 and arguments(found[0], classes) is not None else None

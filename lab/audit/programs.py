@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from move37.lab.archive.codec import storable
+from move37.lab.audit.imports import Folder
 from move37.lab.errors import BadCandidate
 from move37.lab.tasks.program_folder import decoded
 
@@ -16,6 +18,7 @@ SOURCES = ("program", "code", "source")  # of a record, as loops that write arch
 LARGEST_ARCHIVE = 256 * 2**20  # bytes
 LARGEST_PROGRAM = 2**20  # bytes of one Python file; longer ones are not read
 MOST_PROGRAMS = 5_000
+MOST_BESIDE = 500  # files beside a single one that are read, because it may import them
 _TOO_LARGE = f"over {LARGEST_PROGRAM // 2**20} MiB"
 
 
@@ -26,6 +29,8 @@ class Program:
     name: str
     source: str | None  # None: it is no text
     reason: str = ""  # why not
+    place: str = field(default="", compare=False)  # in `folder`
+    folder: Folder = field(default_factory=Folder, compare=False)  # files that it may import
 
 
 def read_programs(path: Path) -> tuple[Program, ...]:
@@ -35,12 +40,26 @@ def read_programs(path: Path) -> tuple[Program, ...]:
         if not files:
             raise BadCandidate(f"{path} holds no Python file: name a folder of programs, or an archive in JSON")
         _count(len(files), path)
-        return tuple(_from_file(f, storable(f.relative_to(path).with_suffix("").as_posix())) for f in files)
+        return _beside_each_other(path, files)
     if not path.is_file():
         raise BadCandidate(f"there is no {path}: name a folder of Python files, or an archive in JSON")
     if path.suffix == ".py":
-        return (_from_file(path, storable(path.stem)),)
+        near = islice(chain(path.parent.glob("*.py"), path.parent.glob("*/*.py")), MOST_BESIDE)
+        beside = [path, *sorted(f for f in near if f.is_file() and f != path)]
+        return _beside_each_other(path.parent, beside)[:1]
     return _from_archive(path)
+
+
+def _beside_each_other(root: Path, files: list[Path]) -> tuple[Program, ...]:
+    """Each file as a program that knows the others, and packages' `__init__.py`, which are none themselves."""
+    places = [f.relative_to(root).with_suffix("").as_posix() for f in files]
+    found = [_from_file(f, storable(place)) for f, place in zip(files, places, strict=True)]
+    texts = {place: p.source for place, p in zip(places, found, strict=True) if p.source is not None}
+    for init in {f.parent / "__init__.py" for f in files} | {root / "__init__.py"}:
+        if init.is_file() and (source := _from_file(init, "").source) is not None:
+            texts[init.relative_to(root).with_suffix("").as_posix()] = source
+    folder = Folder(name=root.resolve().name, files=texts)
+    return tuple(replace(p, place=place, folder=folder) for p, place in zip(found, places, strict=True))
 
 
 def _from_file(path: Path, name: str) -> Program:

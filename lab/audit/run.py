@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from move37.lab.audit.adapt import adapted
 from move37.lab.audit.programs import Program
+from move37.lab.audit.reproducer import reproducers
 from move37.lab.errors import MeasurementBroken
 from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate, GateResult
 from move37.sandbox.sandbox import Sandbox
 
 SECONDS = 120.0  # wall clock for one program
-FIRST = ("import", "shape")  # where one of these fails, nothing else was tested
+FIRST = ("import", "shape")  # where one of these gives no answer, nothing else was tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Audited:
     layer: str = ""  # the class that was judged
     gates: tuple[GateResult, ...] = ()
     adapted: str = ""  # the file that was judged: `move37 check` on it repeats each failure
+    reproducers: Mapping[str, str] = field(default_factory=dict)  # failing gate -> lines that show it below that file
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -85,31 +87,35 @@ def summary_of(audited: Sequence[Audited]) -> AuditSummary:
 async def _judged(program: Program, trust: str, sandbox: Sandbox, seconds: float) -> Audited:
     if program.source is None:
         return Audited(name=program.name, tested=False, reason=program.reason)
-    found = await asyncio.to_thread(adapted, program.source)
+    found = await asyncio.to_thread(adapted, program.source, place=program.place, folder=program.folder)
     if found.reason:
         return Audited(name=program.name, tested=False, reason=found.reason)
     candidate = Candidate(source=found.source, author="audited")
+    judged = Audited(name=program.name, tested=False, layer=found.layer, adapted=found.source)
     try:
         async with asyncio.timeout(seconds):
             checked = await run_gates(candidate, trust=trust, sandbox=sandbox)
+        judged = replace(judged, gates=checked.results, reason=_untestable(checked.results))
+        judged = replace(judged, tested=not judged.reason)
+        if judged.failed:
+            shown = await reproducers(found.source, checked.results, trust=trust, sandbox=sandbox)
+            judged = replace(judged, reproducers=shown)
+        return judged
     except TimeoutError:
-        reason = f"it was still running after {seconds:g} s"
-        return Audited(name=program.name, tested=False, reason=reason, layer=found.layer, adapted=found.source)
+        return replace(judged, reason=f"it was still running after {seconds:g} s")
     except MeasurementBroken as error:
-        return Audited(name=program.name, tested=False, reason=str(error), layer=found.layer, adapted=found.source)
+        return replace(judged, reason=str(error))
     finally:
         await sandbox.release(trust)
-    shut = next((g for g in checked.results if g.name in FIRST and g.passed is not True), None)
-    reason = ""
-    if shut is not None and shut.name == "import":
-        reason = f"it does not build: {shut.message}"
-    elif shut is not None and shut.passed is None:
-        reason = f"it could not be run: {shut.message}"
-    return Audited(
-        name=program.name,
-        tested=not reason,
-        reason=reason,
-        layer=found.layer,
-        gates=checked.results,
-        adapted=found.source,
-    )
+
+
+def _untestable(gates: Sequence[GateResult]) -> str:
+    """Why nothing was learned about the architecture; empty where something was."""
+    shut = next((g for g in gates if g.name in FIRST and g.passed is not True), None)
+    if shut is None:
+        return ""
+    if shut.name == "import":
+        return f"it does not build: {shut.message}"
+    if shut.passed is None or shut.value is None:
+        return f"it does not run here: {shut.message}"  # at our sizes, on what stands for its modules: no fault of it
+    return ""

@@ -28,27 +28,35 @@ SIZES = (
 
 
 def measure(bench: Bench) -> RawMeasurement:
-    """Count the sizes at which the output has another shape."""
-    from move37.lab.inside.remote import CandidateFault
+    """Count the sizes at which the output has another shape; of an exception, those that went well before it."""
+    from move37.lab.inside.remote import CandidateDied, CandidateFault
 
     wrong = []
-    for batch, time, d_model, n_heads in SIZES:
+    for went_well, (batch, time, d_model, n_heads) in enumerate(SIZES):
         module = bench.build(d_model=d_model, n_heads=n_heads)
         x = bench.inputs(batch, time, d_model=d_model).to(bench.dtype)
         try:
             y = module(x)
         except CandidateFault as fault:
             fault.line += f" (while x was [batch={batch}, time={time}, d_model={d_model}] with n_heads={n_heads})"
-            raise
+            if isinstance(fault, CandidateDied) or not went_well:
+                raise
+            return RawMeasurement(value=float(went_well), crash=fault.line, traceback=fault.traceback)
         if y.shape != x.shape:
             wrong.append(f"{list(x.shape)} became {list(y.shape)}")
     return RawMeasurement(value=float(len(wrong)), detail="; ".join(wrong))
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
-    """No size may fail."""
+    """No size may fail. The value is None where no size went well, so that nobody knows what the mixer computes."""
     if raw.crash:
-        return failed(NAME, None, FAILURES_ALLOWED, f"forward failed: {raw.crash}", raw.traceback)
+        return failed(
+            NAME,
+            raw.value and float(len(SIZES)) - raw.value,
+            FAILURES_ALLOWED,
+            f"forward failed: {raw.crash}",
+            raw.traceback,
+        )
     if raw.value:
         message = f"the output must have the shape of the input, but {raw.detail}"
         return failed(NAME, raw.value, FAILURES_ALLOWED, message)

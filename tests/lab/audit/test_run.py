@@ -77,9 +77,24 @@ async def test_hostile_programs_are_survived() -> None:
     assert all(not found[name].tested or found[name].failed for name in ("hangs", "hangs at import", "ends"))
 
 
+async def test_a_program_that_we_cannot_run_is_not_accused_and_one_that_fails_at_some_sizes_is() -> None:
+    """On our kernels and at our sizes an exception says nothing of it, unless it computed at other sizes."""
+    head, own = "import torch\nfrom fla.layers.utils import pad_input\n", OWN.replace("import torch\n", "")
+    always = "return {'out': self.proj(x)}", "return pad_input(x)", "return self.proj(x @ torch.ones(256, 256))"
+    odd = "assert x.shape[1] % 2 == 0; return self.proj(x)"
+    sources = [head + own.replace("return self.proj(x)", line) for line in (*always, odd)]
+    programs = [Program(name=str(n), source=source) for n, source in enumerate(sources)]
+    async with ProcessSandbox(1) as sandbox:
+        *never, sometimes = await audit(programs, sandbox, workers=1)
+    assert [(a.tested, a.failed) for a in never] == [(False, ())] * 3
+    assert all("does not run here" in a.reason for a in never)
+    assert sometimes.tested and sometimes.failed == ("shape",) and list(sometimes.reproducers) == ["shape"]
+
+
 LEAK = a_gate(name="causality", passed=False, message="</td>")
 AUDITED = (
-    Audited(name="<b>one</b>|", tested=True, layer="DeltaNet", gates=(LEAK,)),
+    Audited(name="<b>one</b>|", tested=True, layer="DeltaNet", gates=(LEAK,), adapted="x = 1",
+            reproducers={"causality": "print(1 < 2)\n"}),
     Audited(name="two", tested=True, gates=(a_gate(),)),
     Audited(name="three", tested=False, reason="it imports pandas, which is not served"),
 )  # fmt: skip
@@ -97,5 +112,11 @@ def test_an_audit_as_json_markdown_and_html() -> None:
     assert [p["tested"] for p in record["programs"]] == [True, True, False]
     assert all({"name", "tested", "gates"} <= set(p) for p in record["programs"])
     assert set(record["programs"][0]["gates"][0]) == {"name", "passed", "value", "limit", "message"}
+    first = record["programs"][0]
+    assert (first["file"], first["reproducers"]) == ("001-_b_one__b__.py", {"causality": "print(1 < 2)\n"})
+    for page in (markdown_of(AUDITED, title="x"), html_of(AUDITED, title="x")):
+        assert "001-_b_one__b__.py" in page, "the file that --keep leaves"
+    assert "  print(1 < 2)\n" in markdown_of(AUDITED, title="x")
+    assert "<pre>print(1 &lt; 2)" in html_of(AUDITED, title="x")
     assert "<b>one" not in html_of(AUDITED, title="x") and "</td></b>" not in html_of(AUDITED, title="x")
     assert "&lt;b>one&lt;/b>\\|" in markdown_of(AUDITED, title="x")
