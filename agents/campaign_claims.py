@@ -22,7 +22,7 @@ from move37.agents.promotion import OpenExperiment
 from move37.agents.results import MemoryResult
 from move37.agents.roles import LAB
 from move37.lab.archive.message import Message
-from move37.lab.claims import QUESTIONS, WORDS, against, asking_seconds, claim_text, run_seconds, unasked
+from move37.lab.claims import QUESTIONS, against, asking_seconds, claim_text, run_seconds, unasked, words_of
 from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus, MeasurementBroken
 from move37.lab.measuring import MeasuringContext
@@ -171,7 +171,7 @@ def _watch(campaign: CampaignContext, ident: str) -> ClaimWatch:
 
     def answers(c: Comparison, metric: Metric) -> None:
         sign = "Holds" if c.holds else "Fails"
-        _say(campaign, ident, f"{sign}: it {WORDS[c.question]} ({against(c, metric)}).")
+        _say(campaign, ident, f"{sign}: it {words_of(c)} ({against(c, metric)}).")
 
     return ClaimWatch(
         begins=begins, run=lambda name, seed, kept: None, answers=answers,

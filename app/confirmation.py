@@ -51,11 +51,7 @@ async def confirm_experiment(
         settings, task = _opened(settings, campaign)
         settings = _where_it_ran(settings, campaign, watch)
         _check_text(task, campaign, experiment)
-        before = experiment.environment.get("machine")
-        if before is not None and before != machine.kind():
-            watch.notice(
-                f"{experiment.id} was measured on {before}, this is {machine.kind()}: everything is measured anew here"
-            )
+        _say_machine(experiment, watch, "everything is measured anew here")
         if refusal := task.schedule("quick").refusal:
             raise BadInput(refusal)
         task = task.drawn(campaign.facts.get(SECRET))
@@ -107,6 +103,7 @@ async def reproduce_claim(
         campaign = archive.campaign(experiment.campaign)
         settings, task = _opened(settings, campaign)
         _check_text(task, campaign, experiment)
+        _say_machine(experiment, watch, "old and new gains are compared all the same, each between runs of one kind")
         task.check_sealed()
         known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
@@ -174,6 +171,13 @@ def _check_text(task: QuestionedTask, campaign: Campaign, experiment: Experiment
             f"the text of campaign {campaign.id} changed since {experiment.id} was measured, so that nothing would "
             "compare: put it back, or measure the candidate in a new campaign"
         )
+
+
+def _say_machine(experiment: Experiment, watch: ClaimWatch, then: str) -> None:
+    """A sentence where the experiment was measured on another kind of machine."""
+    before = experiment.environment.get("machine")
+    if before is not None and before != machine.kind():
+        watch.notice(f"{experiment.id} was measured on {before}, this is {machine.kind()}: {then}")
 
 
 def _where_it_ran(settings: Settings, campaign: Campaign, watch: ClaimWatch) -> Settings:

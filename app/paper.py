@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from move37.app.text import one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Campaign
-from move37.lab.claims import WORDS, against, claim_text, rates_of, refusal
+from move37.lab.claims import WORDS, against, claim_text, rates_of, refusal, words_of
 from move37.lab.numbers import signed
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.tasks.registry import TaskKind, kind_of
@@ -98,7 +98,7 @@ def _table(claim: Claim, metric: Metric) -> str:
         told += "; gradients unchecked" if c.custom_backward else ""
         told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
         cells = (
-            WORDS.get(c.question, c.question), _line(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),
+            words_of(c), _line(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),
             str(c.steps), str(c.width), c.text.replace("_", " "),
         )  # fmt: skip
         rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
@@ -113,8 +113,9 @@ def _ablation(claim: Claim, metric: Metric, candidate: str) -> str:
             + next((m for m in claim.missing if m.startswith(WORDS["ablation"])), "it does not apply")
             + "."
         )
-    lost = f"{signed(found[0].effect, '.4f')} {metric.unit}"
-    return f"Without {_line(claim.part)} the same {candidate} loses {lost}: {_holds(found[0])}."
+    effect = found[0].effect
+    lost = f"{abs(effect):.4f} {metric.unit} {'better' if effect < 0 else 'worse'}"
+    return f"Without {_line(claim.part)} the same {candidate} is {lost}: {_holds(found[0])}."
 
 
 def _holds(comparison: Comparison) -> str:

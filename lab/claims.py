@@ -28,6 +28,8 @@ WORDS = {
     WIDER: "holds at twice the width",
     LONGER: "holds at four times the steps",
 }
+# Which families a comparison was made with stands beside it: those of older claims were fewer.
+_MADE = WORDS | {FAMILY: "beats the best of a family, tuned as hard"}
 RUN_SECONDS = 30.0  # of one whole training with its scoring on one core, measured on the seven baselines
 # Cost of a question for each seed, in such runs: the candidate's own at 500 steps are trained once for all of them, a
 # family's also pays for its tuning (of a second family as well, where the home has not kept it), an ablation's for both
@@ -116,13 +118,18 @@ def claim_text(claim: Claim, metric: Metric) -> str:
     least = min(claim.comparisons, key=lambda c: c.low if c.low is not None else 0.0)
     return (
         f"A discovery at this scale: {claim.part}. It holds in all {len(claim.comparisons)} comparisons, least clearly "
-        f"where it {WORDS[least.question]} ({against(least, metric)}).{reported}"
+        f"where it {words_of(least)} ({against(least, metric)}).{reported}"
     )
+
+
+def words_of(comparison: Comparison) -> str:
+    """What a comparison that was made shows where it holds; its rival stands beside it."""
+    return _MADE.get(comparison.question, comparison.question)
 
 
 def refusal(comparison: Comparison) -> str:
     """A comparison that does not hold, in words: an interval below zero shows the opposite, one around zero nothing."""
-    words = WORDS.get(comparison.question, comparison.question)
+    words = words_of(comparison)
     if comparison.high is not None and comparison.high < 0:
         return f"it loses where it was to be shown that it {words}"
     return f"it is not shown that it {words}"
@@ -131,7 +138,7 @@ def refusal(comparison: Comparison) -> str:
 def claim_lesson(claim: Claim, metric: Metric) -> str:
     """The lesson of a claim: what decided it, and what was shown before that."""
     failed = {c.question for c in claim.comparisons if not c.holds}
-    shown = dict.fromkeys(WORDS[c.question] for c in claim.comparisons if c.question not in failed)
+    shown = dict.fromkeys(words_of(c) for c in claim.comparisons if c.question not in failed)
     decided = claim_text(claim, metric)
     return f"{decided} Shown: it {', '.join(shown)}." if shown and (failed or claim.missing) else decided
 

@@ -145,5 +145,5 @@ def _note(pairs: Pairs, name: str, *, known: bool) -> str:
         seeds = ", ".join(map(str, pairs.left_out))
         notes.append(f"{name} diverged on fresh seed {seeds}, which is left out.")
     if known and pairs.calibration is None:
-        notes.append("The noise of this text was never calibrated: the interval rests on these seeds alone.")
+        notes.append("The noise there was never calibrated: the interval rests on these seeds alone.")
     return " ".join(notes)

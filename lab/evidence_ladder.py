@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from move37.lab.claims import BASELINE, QUESTIONS, SEEDS, WORDS, against, asking_seconds, run_seconds
+from move37.lab.claims import BASELINE, QUESTIONS, SEEDS, WORDS, against, asking_seconds, run_seconds, words_of
 from move37.lab.numbers import scale_of
 from move37.lab.records import Comparison, Experiment, ExperimentStatus, Measurement, Metric
 
@@ -78,7 +78,7 @@ def _question(experiment: Experiment, question: str, metric: Metric, gone: bool)
     held = bool(found) and all(c.holds for c in found)
     detail = "; ".join(against(c, metric) for c in found)
     return _step(
-        question, WORDS[question], held, (bool(found) and not held) or gone, detail,
+        question, words_of(found[0]) if found else WORDS[question], held, (bool(found) and not held) or gone, detail,
         asking_seconds(question, seeds=SEEDS, run_seconds=run_seconds(experiment, metric)),
     )  # fmt: skip
 

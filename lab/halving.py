@@ -158,7 +158,7 @@ def resolution(
     if found <= smallest:
         return Resolution(seeds=seeds, floor=found)
     refusal = (
-        f"{metric.name} scatters by {noise.sd:.3g} {metric.unit} between seeds: with {seeds} of them confirmation "
+        f"differences by seed scatter by {noise.sd:.3g} {metric.unit}: with {seeds} seeds confirmation "
         f"{confirmation} of this home finds {found:.3g} or more, and {smallest:.3g} is of interest, so none is begun"
     )
     return Resolution(seeds=seeds, floor=found, refusal=refusal)

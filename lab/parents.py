@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from move37.lab.claims import WORDS, shortfall
+from move37.lab.claims import shortfall, words_of
 from move37.lab.halving import best_baseline, standing
 from move37.lab.numbers import signed
 from move37.lab.records import Experiment, ExperimentStatus, Metric, Role
@@ -194,7 +194,7 @@ def _told(experiment: Experiment, field: _Field) -> str:
         return "itself the best baseline"
     if failed is None or effect < failed.effect:
         return f"{signed(effect)} against the best baseline"
-    return f"{signed(effect)} against {failed.name} on fresh seeds, not shown that it {WORDS[failed.question]}"
+    return f"{signed(effect)} against {failed.name} on fresh seeds, not shown that it {words_of(failed)}"
 
 
 def _or_last(effect: float | None) -> float:

@@ -58,7 +58,7 @@ def measure(
     if seed is not None and seeds is not None:
         raise BadInput("choose either --seed S or --seeds K")
     if seed is not None and not 0 <= seed < 2**31:
-        raise BadInput(f"--seed {seed} is none: use 0 or more")
+        raise BadInput(f"--seed {seed} is none: use 0 to {2**31 - 1}")
     if seeds is not None and not 1 <= seeds <= 100:
         raise BadInput(f"--seeds {seeds} cannot be run: use 1 to 100")
     source = read_source(file)

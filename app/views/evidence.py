@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from move37.app.views.shapes import Cell, Column, Section, Table, Tone
-from move37.lab.claims import BASELINE, QUESTIONS, WORDS, claim_lesson, claim_text, rates_of
+from move37.lab.claims import BASELINE, QUESTIONS, claim_lesson, claim_text, rates_of, words_of
 from move37.lab.evidence_ladder import ladder_of, position
 from move37.lab.numbers import scale_of
 from move37.lab.records import Experiment, Metric, Role
@@ -105,7 +105,7 @@ def claims_section(experiments: Sequence[Experiment], metric: Metric) -> Section
     for e, c in asked:
         tone: Tone = "good" if c.holds else "bad"
         rates = f" (rates: {rates_of(c)})" if c.rates else ""
-        cells = (e.id, WORDS.get(c.question, c.question) + rates, c.name)
+        cells = (e.id, words_of(c) + rates, c.name)
         bounds = scale.bounds(c.low, c.high, signed=True) or "none"
         numbers = (Cell(scale.signed(c.effect), tone), Cell(bounds, tone), Cell(str(c.seeds)))
         rows.append((*(Cell(text) for text in cells), *numbers))

@@ -78,7 +78,7 @@ def decoded(data: bytes) -> str:
 
 
 def read_log(text: str) -> tuple[LoggedRun, ...]:
-    """The runs of a table with a head, separated by tabs, commas or semicolons, or of objects, one a line.
+    """The runs of a table with a head, separated by tabs, commas, semicolons or bars, or of objects, one a line.
 
     Raises `BadCandidate` in one line.
     """
@@ -106,14 +106,25 @@ def read_log(text: str) -> tuple[LoggedRun, ...]:
 
 
 def _table(text: str) -> list[dict[str, str]]:
-    first = text.lstrip("\n\r ").splitlines()[0] if text.strip() else ""
-    delimiter = max("\t,;", key=first.count)
-    reader = csv.DictReader(io.StringIO(text.lstrip("\n\r ")), delimiter=delimiter)
+    text = text.lstrip("\n\r ")
+    first = text.splitlines()[0] if text.strip() else ""
+    delimiter = max("\t,;|", key=first.count)
+    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    if any(_swallows(cell, delimiter, first.count(delimiter)) for row in rows for cell in row):
+        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    head, *lines = ([cell.strip() for cell in row] for row in rows if row) if rows else [[]]
+    names = [name.lower() for name in head]
     found = [
-        {(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
-        for row in reader
+        {**dict.fromkeys(names, ""), **dict(zip(names, line, strict=False))}
+        for line in lines
+        if any(cell.strip("-: ") for cell in line)  # not the rule below a Markdown table's head
     ]
-    return found or [{(n or "").strip().lower(): "" for n in reader.fieldnames or ()}]
+    return found or [dict.fromkeys(names, "")]
+
+
+def _swallows(cell: str, delimiter: str, most: int) -> bool:
+    """Whether a cell holds whole rows, because a quotation mark in a description was never closed."""
+    return any(line.count(delimiter) >= max(1, most - 1) for line in cell.split("\n")[1:])
 
 
 def _objects(text: str) -> list[dict[str, str]]:

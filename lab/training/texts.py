@@ -82,7 +82,7 @@ def own_files(path: Path) -> tuple[list[Source], tuple[str, ...]]:
             found = [path]
         else:  # a pipe or a device cannot be read again by `resume`, and may have no end
             what = f"the corpus {path} is no plain file" if path.exists() else f"no such corpus: {path}"
-            raise BadCorpus(f"{what}; give --corpus a text file or a folder of text files")
+            raise BadCorpus(f"{what}; name a text file or a folder of text files")
         size = sum(p.stat().st_size for p in found)
     except OSError as error:
         raise BadCorpus(f"cannot read the corpus {path}: {error.strerror}") from error

@@ -57,7 +57,8 @@ def a_home(home: Path) -> None:
         hypothesis = a_hypothesis(family="linear", base="linear", plan=genome.to_json())
         archive.finish_stage(ident, Stage.HYPOTHESIS, {"hypothesis": hypothesis}, name="skip", family="linear")
         mine = a_candidate(source=emit(genome, name="skip"), family="linear")
-        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": mine})
+        elsewhere = {"machine": "another machine"}
+        archive.finish_stage(ident, Stage.CANDIDATE, {"candidate": mine}, environment=elsewhere)
         _measured(archive, ident, 3.4)
 
 
@@ -78,6 +79,7 @@ def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move
     options = ("--sandbox", "process", "--second-corpus", str(second), "--json")
     first = move37("--home", str(home), "confirm", "1", "--seeds", "2", "--trials", "3", "--all", *options)
     assert first.status in (0, 1), first.err
+    assert "measured on another machine, this is" in first.err and "measured anew" in first.err
     claim = json.loads(first.out)
     asked = [c["question"] for c in claim["comparisons"]]
     assert asked[:2] == ["baseline", "baseline"] and {"family", "ablation", "held_out", "second_corpus", "longer"} <= {
@@ -97,6 +99,7 @@ def test_every_question_is_asked_stored_and_can_be_repeated(tmp_path: Path, move
     assert again.status == 2 and "was confirmed once" in again.err
     repeated = move37("--home", str(home), "reproduce", "1", *options)
     assert repeated.status in (0, 1), repeated.err
+    assert "measured on another machine, this is" in repeated.err and "old and new gains" in repeated.err
     pairs = json.loads(repeated.out)
     assert [p["question"] for p in pairs] == asked and all(p["new"]["seeds"] == seeds(p["new"]) for p in pairs)
     with Archive.open(home, readonly=True) as archive:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from move37.app import paper
 from move37.lab.archive.store import Archive
 from move37.lab.claims import ABLATION, BASELINE, settled
-from move37.lab.records import Comparison
+from move37.lab.records import BITS_PER_BYTE, Comparison
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -59,3 +62,27 @@ def test_without_a_claim_there_is_no_paper(tmp_path: Path, move37: Move37) -> No
     a_whole_campaign(tmp_path / "home")
     answer = move37("--home", str(tmp_path / "home"), "paper", "2")
     assert answer.status == 2 and "no claim to write up" in answer.err
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+WRITTEN = sorted(path for path in RESULTS.glob("*/c*.md") if (path.parent / "archive.sqlite").exists())
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda path: path.parent.name)
+def test_a_published_write_up_is_what_the_command_prints_of_its_archive(
+    written: Path, tmp_path: Path, move37: Move37
+) -> None:
+    shutil.copy(written.parent / "archive.sqlite", tmp_path)
+    told = move37("--home", str(tmp_path), "paper", written.stem)
+    assert told.status == 0 and told.out == written.read_text(encoding="utf-8")
+    assert len(WRITTEN) >= 4
+
+
+def test_what_an_ablation_does_better_is_said_so(tmp_path: Path, move37: Move37) -> None:
+    a_home(tmp_path)
+    with Archive.open(tmp_path) as archive:
+        found = archive.experiment("c1-001").claim
+        assert found is not None
+        worse = tuple(replace(c, effect=-0.0123) if c.question == ABLATION else c for c in found.comparisons)
+    texts = [paper._ablation(claim, BITS_PER_BYTE, "mixer") for claim in (found, replace(found, comparisons=worse))]
+    assert "is 0.0512 bits/byte worse" in texts[0] and "is 0.0123 bits/byte better" in texts[1]

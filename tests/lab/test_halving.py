@@ -181,5 +181,5 @@ def test_noise_that_was_never_measured_is_read_off_repeated_seeds() -> None:
         return resolution(arms, metric=COMBINED_SCORE, wanted=5, smallest=0.1, confirmation=1)
 
     assert not asked([arm(0.0)]).refusal and not asked([arm(0.01), arm(0.02)]).refusal
-    assert "scatters by" in asked([arm(1.0), arm(2.0)]).refusal
+    assert "scatter by" in asked([arm(1.0), arm(2.0)]).refusal
     assert asked([arm(1.0)[:1]]) == Resolution(seeds=5, floor=None)

@@ -126,8 +126,8 @@ def test_a_file_beside_it_stands_before_ours_of_the_same_name(tmp_path: Path) ->
     [
         ({"a.py": "from b import no\n" + LAYER, "b.py": "yes = 1\n"}, "imports no from b"),
         ({"a.py": "from ..b import no\n" + LAYER}, "imports no from ..b"),
-        ({"a.py": "from b import f\nfrom c import g\n" + LAYER, "b.py": "def h():\n    return 1\ndef f():\n    return h()",
-          "c.py": "def h():\n    return 2\ndef g():\n    return h()"}, "both define h"),
+        ({"a.py": "from b import f\nfrom c import g\n" + LAYER, "b.py": "def h():\n    return 1\ndef f():\n    h()",
+          "c.py": "def h():\n    return 2\ndef g():\n    h()"}, "both define h"),
         ({"a.py": "from b import f\n" + LAYER, "b.py": "def f(:\n"}, "not Python"),
         ({"a.py": "from b import f\n" + LAYER, "b.py": "import pandas\ndef f():\n    pandas"}, "imports pandas"),
         ({"a.py": "import b.c\n" + LAYER, "b/c.py": "x = 1\n"}, "imports b.c"),

@@ -112,6 +112,8 @@ def table(delimiter: str) -> str:
         table("\t"),
         table(","),
         table(";"),
+        table(" | "),
+        "| " + table(" | ").replace("\n", " |\n|---|---|---|\n| ", 1).replace("\n", " |\n| ").replace("| |", "|"),
         "\n\n" + table("\t").replace("\n", "\r\n"),
         json.dumps(ROWS),
         "\n".join(map(json.dumps, ROWS)) + '\n{"cut',
@@ -120,6 +122,17 @@ def table(delimiter: str) -> str:
 def test_a_log_is_read_in_every_form(text: str) -> None:
     assert [(r.name, r.value, r.kept) for r in read_log(text) if r.kept] == [("a", 1.0, True), ("c", 0.5, True)]
     assert len(read_log(text)) == 3
+
+
+@pytest.mark.parametrize("delimiter", "\t,;")
+@pytest.mark.parametrize("place", range(1, 4))
+def test_a_quotation_mark_that_nobody_closed_swallows_no_runs(delimiter: str, place: int) -> None:
+    rows = [["commit", "val_bpb", "status", "description"]]
+    rows += [[f"c{n}", f"{1 - n / 100}", "keep", f'"wide{n}' if n == place else "more"] for n in range(6)]
+    log = "\n".join(map(delimiter.join, rows))
+    assert [r.value for r in read_log(log)] == [1 - n / 100 for n in range(6)]
+    real = log.replace(f'"wide{place}', f'"two lines{delimiter} of\none description"')
+    assert len(read_log(real)) == 6, "what is quoted may hold line ends"
 
 
 @given(st.text(alphabet='{}[]",:\t\n;val_bpbstatus0.1', max_size=120))
