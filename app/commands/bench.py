@@ -27,6 +27,9 @@ _HELP = """Run a benchmark: `python -m benchmarks.NAME`, with whatever options f
 """
 
 
+_STARTS = 'if __name__ == "__main__":'
+
+
 def bench(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one; without it they are listed.")] = None,
@@ -47,10 +50,11 @@ def bench(
 
 
 def benchmarks() -> list[str]:
-    """The names, from the files."""
+    """The names, from the files that can be started: the others are parts of these, and would say nothing."""
     from importlib.util import find_spec
     from pathlib import Path
 
     spec = find_spec("move37.benchmarks")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    return sorted(f.stem for folder in folders for f in Path(folder).glob("[a-z]*.py"))
+    files = (f for folder in folders for f in Path(folder).glob("[a-z]*.py"))
+    return sorted(f.stem for f in files if _STARTS in f.read_text(encoding="utf-8"))

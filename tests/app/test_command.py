@@ -101,6 +101,7 @@ def test_reading_commands_load_neither_torch_nor_autogen(finished: Path) -> None
         ("show c1-001", "no campaign"),
         ("report", "no campaign"),
         ("bench nothing", "nothing"),
+        ("bench json_lines", "no benchmark"),  # a part of others
     ],
 )
 def test_bad_input_gets_one_line_and_creates_nothing(move37: Move37, tmp_path: Path, line: str, says: str) -> None:
