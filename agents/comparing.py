@@ -209,11 +209,12 @@ def summarise(outcomes: Sequence[ArmOutcome]) -> tuple[ArmSummary, ...]:
 
 
 def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
-    """Arm -> what its campaigns, on the last one's corpus and in as many rounds, say of the best effect on fresh seeds
-    against compute. Of an arm, seed and budget the newest counts; one whose best could not be measured has no effect.
-    """
-    last = [(k.corpus, k.rounds) for k in kept][-1:]
-    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in kept if [(k.corpus, k.rounds)] == last}
+    """Arm -> what its campaigns on the last one's corpus and scale, in as many rounds, say of the best effect on fresh
+    seeds against compute. Of an arm, seed and budget the newest counts; unmeasured ones have no effect."""
+    alike = [k for k in kept if (k.corpus, k.rounds) == (kept[-1].corpus, kept[-1].rounds)]
+    scale = next((c.scale for k in reversed(alike) if (c := k.outcome.comparison) is not None), "")
+    alike = [k for k in alike if k.outcome.comparison is None or k.outcome.comparison.scale == scale]
+    here = {(k.outcome.arm, k.outcome.seed, k.budget): k.outcome for k in alike}
     found = {}
     for arm in dict.fromkeys(arm for arm, _, _ in here):
         traces = [
@@ -221,8 +222,7 @@ def laws(kept: Sequence[StoredOutcome]) -> dict[str, GrowthLaw]:
             for (whose, seed, budget), o in here.items()
             if whose == arm and o.comparison is not None
         ]
-        law = compare_laws(traces)
-        if law is not None:
+        if (law := compare_laws(traces)) is not None:
             found[arm] = law
     return found
 

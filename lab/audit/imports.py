@@ -220,7 +220,7 @@ def _binds(statement: ast.stmt) -> Iterator[str]:
         for node in ast.iter_child_nodes(statement):
             if isinstance(node, ast.stmt):
                 yield from _binds(node)
-            elif isinstance(node, ast.excepthandler):
+            elif isinstance(node, ast.ExceptHandler):
                 yield from (name for inner in node.body for name in _binds(inner))
             else:
                 yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))

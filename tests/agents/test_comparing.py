@@ -141,7 +141,11 @@ def test_a_law_is_of_one_corpus_and_of_the_newest_campaign_of_each_seed_and_budg
         ]
     assert laws(()) == {}
     earlier = replace(an_ending("random", 0, 2, 9.9), rounds=3)  # climbed in another way
-    found = laws([earlier, *kept, an_ending("designer", 9, 6, None)])
+    small = an_ending("random", 7, 6, 9.9)
+    assert small.outcome.comparison is not None
+    of_another_scale = replace(small.outcome.comparison, scale="1x32h2-4x32")
+    other = replace(small, outcome=replace(small.outcome, comparison=of_another_scale))
+    found = laws([earlier, other, *kept, an_ending("designer", 9, 6, None)])
     assert found["random"].campaigns == found["designer"].campaigns == 25
     assert found["designer"].supported == "linear" and found["random"].supported in ("", "flat")
 
