@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -188,7 +189,7 @@ def test_a_layer_is_built_from_its_own_configuration_at_our_sizes(kind: str, ann
     source = BY_CONFIG.replace("CONFIG", CONFIGS[kind])
     found = adapted(source if annotated else source.replace("config: MyConfig", "config"))
     assert output(found, torch.randn(2, 5, 64)).shape == (2, 5, 64)
-    layer = load_mixer(found.source)(64, 4).layer
+    layer: Any = load_mixer(found.source)(64, 4).layer
     assert (layer.a.weight.shape, layer.n_head, layer.drop.p) == ((6, 64), 4, 0.0)
 
 
