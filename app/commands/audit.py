@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +60,7 @@ def audit(
     if log:
         _audit_log(path, noise, as_json)
         return
-    from move37.app.views.audit import html_of, markdown_of, record_of
+    from move37.app.views.audit import html_of, kept_files, markdown_of, record_of
     from move37.lab.audit.programs import read_programs
 
     programs = read_programs(path)
@@ -68,7 +68,7 @@ def audit(
     audited = asyncio.run(_audit(settings, programs, timeout))
     failed = [] if markdown is None else _write(markdown, markdown_of(audited, title=path.name))
     failed += [] if html is None else _write(html, html_of(audited, title=path.name))
-    failed += [] if keep is None else _keep(keep, audited)
+    failed += [] if keep is None else _keep(keep, kept_files(audited))
     failed += [] if as_json is None else _write(as_json, _json(record_of(audited)))
     if as_json is None or str(as_json) != "-":
         _print(audited)
@@ -169,14 +169,11 @@ def _write(path: Path, text: str) -> list[str]:
     return []
 
 
-def _keep(folder: Path, audited: tuple[Audited, ...]) -> list[str]:
-    from move37.app.views.audit import kept_name
-
+def _keep(folder: Path, files: Mapping[str, str]) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, found in enumerate(audited, start=1):
-            if found.adapted:
-                (folder / kept_name(number, found)).write_text(found.adapted, encoding="utf-8")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         return [f"{folder} cannot be written ({error.strerror})"]
     return []

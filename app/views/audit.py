@@ -71,6 +71,11 @@ def kept_name(number: int, audited: Audited) -> str:
     return f"{number:03d}-{name}.py"
 
 
+def kept_files(audited: Sequence[Audited]) -> dict[str, str]:
+    """Name -> text of each judged file."""
+    return {kept_name(n, a): a.adapted for n, a in enumerate(audited, start=1) if a.adapted}
+
+
 def _number(value: float | None) -> float | None:
     return value if value is not None and abs(value) <= 1e300 else None
 
