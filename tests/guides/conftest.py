@@ -93,6 +93,8 @@ def answer_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         for name, value in surroundings().items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(folder)
+        # Whoever runs the tests may have fetched a model.
+        monkeypatch.setattr("move37.agents.models.local.catalogue.FOLDER", folder / "models")
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         status = run(words)
         said = capsys.readouterr()
