@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from move37.agents.models import SEARCH, SEAT, Assignment, ModelOptions, assigned, open_model, options_for, parse
+from move37.agents.models.assignment import HYBRID
+from move37.agents.models.local.catalogue import located
 from move37.agents.models.price import FREE, Price, price_of
 from move37.app.exits import BadInput
 from move37.app.settings import Settings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
 TRIAL_SECONDS = 600.0  # that a server may take to start
+SMALL = 4 * 2**30  # bytes of a model's file: 1.1 GB wrote no mixer in an hour (docs/figures/society.md)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,21 @@ def checked(settings: Settings) -> Assignment:
                     f'write its price into move37.toml under [prices."{asked.uri}"]'
                 )
     return assignment
+
+
+def too_small(assignment: Assignment, task: str) -> str:
+    """A sentence where a small model on this machine would have to write mixers; else empty. Raises `BadModel`."""
+    uri = assignment.models["Engineer"]
+    model = parse(uri)
+    if model.provider != "local" or kind_of(task).writes != "grammar":
+        return ""
+    path, _ = located(model.name)
+    if path.stat().st_size >= SMALL:
+        return ""
+    return (
+        f"A model of {path.stat().st_size / 2**30:.1f} GB seldom writes a mixer that passes: with --model "
+        f"{HYBRID}{uri} it proposes plans, and the search writes them."
+    )
 
 
 def asked_by_role(

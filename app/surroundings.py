@@ -29,7 +29,7 @@ from move37.agents.scientists import scientist
 from move37.agents.search import operators_of
 from move37.app.campaign_facts import environment_of
 from move37.app.home_memory import memory_of
-from move37.app.models import OpenedModels
+from move37.app.models import OpenedModels, too_small
 from move37.app.outside import Outside, open_outside, tell, workers_of
 from move37.app.settings import Settings
 from move37.lab.archive.store import Archive, Campaign
@@ -68,6 +68,7 @@ async def open_context(
         clients = _recorded(settings, campaign, outside.models)
         sandbox = RetryingSandbox(outside.sandbox, on_wait=partial(tell, on_event))
         tell(on_event, f"Candidates run in the {sandbox.name} sandbox.")
+        tell(on_event, too_small(assigned(brief.model), brief.task))
         memory = memory_of(settings)
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from move37.agents.errors import BadModel, ModelUnavailable
+from move37.agents.models import assigned
 from move37.app import models
 from move37.app.exits import BadInput
 from move37.app.settings import load
@@ -82,3 +83,24 @@ def test_a_missing_key_is_found_when_it_is_opened() -> None:
     asked = models.asked_by_role(load({"model": "openai:gpt-4o"}), models.checked(load({"model": "openai:gpt-4o"})))
     with pytest.raises(BadModel, match="OPENAI_API_KEY"):
         open_model("openai:gpt-4o", asked["Critic"].options)
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "size", "said"),
+    [
+        ("local:tiny.gguf", "mixers", 1 << 20, "--model hybrid:local:tiny.gguf"),
+        ("hybrid:local:tiny.gguf", "mixers", 1 << 20, ""),
+        ("researcher=openai:x,default=local:tiny.gguf", "mixers", 1 << 20, "--model hybrid:local:tiny.gguf"),
+        ("engineer=openai:x,default=local:tiny.gguf", "mixers", 1 << 20, ""),
+        ("local:tiny.gguf", "mixers", models.SMALL, ""),
+        ("local:tiny.gguf", "program:folder", 1 << 20, ""),  # plans are for mixers
+        ("designer", "mixers", 0, ""),
+    ],
+)
+def test_who_asks_a_small_model_to_write_mixers_hears_what_would_do_better(
+    model: str, task: str, size: int, said: str
+) -> None:
+    with Path("tiny.gguf").open("wb") as file:
+        file.truncate(size)  # a hole: nothing is written
+    sentence = models.too_small(assigned(model), task)
+    assert bool(sentence) == bool(said) and said in sentence
