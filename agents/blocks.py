@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from move37.agents.research_context import LeaderboardRow, LedgerRow, ParentFacts, ResearchContext
 from move37.agents.search.plans import plan_of_file
@@ -165,10 +165,12 @@ def _head(p: ParentFacts) -> str:
 
 
 def recollections(context: ResearchContext) -> list[ContextBlock]:
-    """Whole or not at all, in memory's own order."""
+    """Whole or not at all, in memory's own order; less what the newest rows of the ledger, which stand whole, say."""
+    said = {row.experiment: row.lesson for row in context.ledger[-NEW:]}
+    items = [replace(r, lesson="", evidence=None) if r.lesson == said.get(r.key) else r for r in context.recollections]
     return [
         ContextBlock(text=f"- [{r.key}] {line(remembered.recollection(r), ' | ')}", rank=15 + place)
-        for place, r in enumerate(context.recollections)
+        for place, r in enumerate(items)
     ]
 
 

@@ -165,6 +165,17 @@ def test_no_field_of_a_recollection_is_dropped(key: str) -> None:
     )
 
 
+@pytest.mark.parametrize("role", ["Researcher", "Critic"])
+@pytest.mark.parametrize(("place", "times"), [(4, 1), (2, 2)])
+def test_a_lesson_that_its_row_of_the_ledger_tells_is_not_told_again(role: str, place: int, times: int) -> None:
+    """Rows that are not of the newest may be folded: memory says it, too."""
+    rows = [row(n) for n in range(1, 9)]
+    rows[place] = row(4, lesson=LESSON.lesson)
+    text = shown(role, ledger=tuple(rows), recollections=(LESSON, PAPER))
+    assert text.count("unit keys help") == times
+    assert all(f in text for f in ("the loss fell by .04", "keys of length one", "try a short convolution"))
+
+
 def test_the_front_is_the_same_for_all_and_holds_the_contract_and_the_kernels_once() -> None:
     text = front(TASK)
     assert text.count("class Mixer(torch.nn.Module)") == 1 and "- width: 64" in text and "chunk_gla(q, k, v, g" in text
