@@ -179,11 +179,13 @@ def test_a_gain_that_a_claim_saw_vanish_makes_no_best_parent(question: str) -> N
     best, *others = sorted(CROWD[1:], key=lambda e: e.measurements[0].value)
     assert draw_parents(CROWD, metric=BITS_PER_BYTE, seed=0, number=1)[0].experiment == best.id
     refuted = asked(best, **{claims.BASELINE: 0.09, question: -0.02})
+    assert refuted.claim is not None
+    (failed,) = [c for c in refuted.claim.comparisons if c.question == question]
     assert effect_of(refuted, [BASELINE], BITS_PER_BYTE) == -0.02
     (first, _) = draw_parents([BASELINE, refuted, *others], metric=BITS_PER_BYTE, seed=0, number=1)
     assert first.experiment == others[0].id
     (pinned,) = draw_parents([BASELINE, refuted], metric=BITS_PER_BYTE, seed=0, number=1, count=1, banned=["c1-gla"])
-    assert pinned.effect == -0.02 and claims.WORDS[question] in pinned.why
+    assert pinned.effect == -0.02 and claims.words_of(failed) in pinned.why
 
 
 def test_what_held_on_fresh_seeds_stays_the_best_parent() -> None:

@@ -24,8 +24,8 @@ def log_linear_attention(
 ) -> Tensor:
     """Log-linear attention: each bucket of a Fenwick tree over the past has a state, read with a weight of its own.
 
-    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; level_scales [B, T, HV, L] with L >= 1 + bit_length(T - 1); g, beta
-    [B, T, HV] -> o like v.
+    Shapes: q, k [B, T, H, K]; v [B, T, HV, V]; level_scales [B, T, HV, L > bit_length(T - 1)]; g, beta [B, T, HV] ->
+    o like v.
 
     Guo et al., arXiv 2506.04761: o_t = scale * sum_l level_scales_t^l q_t S_t^l. Level 0 is the token itself, level l
     the bucket of 2^(l-1) tokens that a Fenwick tree has there; T tokens have 1 + bit_length(T - 1) levels, more are
