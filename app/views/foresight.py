@@ -33,7 +33,7 @@ def foresight_section(
     columns = (
         Column("who predicted"),
         *(Column(name, True) for name in ("experiments", f"CRPS, {metric.unit}", "skill against no effect")),
-        *(Column(name, True) for name in ("against the past mean", "within the 80 % interval", "rank correlation")),
+        *(Column(name, True) for name in ("past mean", "in the 80 % range", "rank corr.")),
     )
     rows = tuple(
         (

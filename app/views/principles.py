@@ -22,5 +22,5 @@ def principles_section(held: Sequence[Principle]) -> Section:
     )
     return Section(
         title="What the laboratory holds to be so", table=Table(columns=columns, rows=rows, stacks=True),
-        text="Of the whole home; `move37 principles --history` has every revision." if rows else "",
+        text="Of the whole home; every revision: move37 principles --history" if rows else "",
     )  # fmt: skip
