@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from move37.lab import baselines
 from tests.guides.pages import PAGES, ROOT
 
 RECORDS = ROOT / "docs" / "results"
+CACHE = str(Path(tempfile.gettempdir()) / "move37-guides-cache")
 A_RUN, A_CLAIM = "2026-11-29-make-run", "2026-11-29-input-shift"
 COMPARED = "2026-11-29-search-in-rounds"
 LAYER = '''import torch
@@ -67,7 +69,9 @@ def surroundings(**more: str) -> dict[str, str]:
     """Nothing of this machine's settings and keys; a browser that opens nothing."""
     private = ("MOVE37_", "OPENAI_", "ANTHROPIC_", "QDRANT_", "OLLAMA_", "PYTEST_", "NICEGUI_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(private)}
-    return kept | {"BROWSER": "true", "OMP_NUM_THREADS": "1", "MOVE37_SANDBOX": "process"} | more
+    # Whoever runs the tests may have fetched a model: a cache of the tests' own has none.
+    ours = {"BROWSER": "true", "OMP_NUM_THREADS": "1", "MOVE37_SANDBOX": "process", "XDG_CACHE_HOME": CACHE}
+    return kept | ours | more
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +97,6 @@ def answer_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         for name, value in surroundings().items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(folder)
-        # Whoever runs the tests may have fetched a model.
-        monkeypatch.setattr("move37.agents.models.local.catalogue.FOLDER", folder / "models")
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         status = run(words)
         said = capsys.readouterr()

