@@ -62,7 +62,7 @@ def carried(name: str) -> CarriedModel:
 
 
 def place(model: CarriedModel) -> Path:
-    """Where `move37 models get` puts it: in the user's cache, beside the sandbox's wheels."""
+    """Where `move37 models get` puts it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "move37" / "models" / f"{model.name}.gguf"
 
