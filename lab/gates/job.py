@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from move37.lab.gates.gate import RawMeasurement
 from move37.lab.gates.registry import GATES
-from move37.lab.inside import process_locks
 from move37.lab.inside.bench import Bench
-from move37.lab.inside.job import TRAVELLED, load_kernels
+from move37.lab.inside.bench_job import Order, with_bench
 from move37.lab.inside.remote import CandidateDied, CandidateFault
-from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError
 
 FATAL = ("import", "shape")  # nothing else is worth running when the process dies in these
@@ -31,11 +25,10 @@ MOST_DEATHS = 3  # deaths of processes after which no further gate is run
 
 def main() -> None:
     """Do what order.json says."""
-    torch.set_num_threads(1)
-    load_kernels()
-    spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
-    order: dict[str, Any] = json.loads(Path("order.json").read_text())
-    bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
+    with_bench(_all)
+
+
+def _all(bench: Bench, order: Order) -> None:
     bench.width, bench.heads = order["width"], order["heads"]
     bench.layers, bench.parameters = order["layers"], order["parameters"]
     report({"missing": list(bench.process().missing)})
@@ -49,9 +42,6 @@ def main() -> None:
         deaths += died
         if deaths == MOST_DEATHS or (died and gate.name in FATAL):
             break
-    bench.close()
-    spawner.close()
-    os._exit(0)
 
 
 def measured(bench: Bench, measure: Callable[[], RawMeasurement]) -> tuple[dict[str, Any], bool]:

@@ -50,13 +50,8 @@ def measure(bench: Bench) -> RawMeasurement:
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """No size may fail. The value is None where no size went well, so that nobody knows what the mixer computes."""
     if raw.crash:
-        return failed(
-            NAME,
-            raw.value and float(len(SIZES)) - raw.value,
-            FAILURES_ALLOWED,
-            f"forward failed: {raw.crash}",
-            raw.traceback,
-        )
+        wrong = None if raw.value is None else len(SIZES) - raw.value
+        return failed(NAME, wrong, FAILURES_ALLOWED, f"forward failed: {raw.crash}", raw.traceback)
     if raw.value:
         message = f"the output must have the shape of the input, but {raw.detail}"
         return failed(NAME, raw.value, FAILURES_ALLOWED, message)

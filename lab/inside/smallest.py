@@ -7,19 +7,14 @@ at the sizes of the default scale; what shows at none of them, or only in traini
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from move37.lab.inside import process_locks
 from move37.lab.inside.bench import Bench
-from move37.lab.inside.job import TRAVELLED, load_kernels
+from move37.lab.inside.bench_job import Order, with_bench
 from move37.lab.inside.remote import CandidateFault
-from move37.lab.inside.spawner import Spawner
 from move37.lab.training.contract import ContractError
 
 LONGEST = 130  # tokens; just over a training window
@@ -28,17 +23,13 @@ LOUD = 4.0  # scale of what is changed, against 1
 
 def main() -> None:
     """Do what order.json says."""
-    torch.set_num_threads(1)
-    load_kernels()
-    spawner = Spawner(process_locks.job_files(keep=TRAVELLED))
-    order: dict[str, Any] = json.loads(Path("order.json").read_text())
-    bench = Bench(spawner, Path("candidate.py").read_text(), seconds=order["seconds"])
+    with_bench(_all)
+
+
+def _all(bench: Bench, order: Order) -> None:
     for gate, limit in order["gates"].items():
         sys.stdout.write(json.dumps({"gate": gate, "time": shortest(bench, gate, limit)}) + "\n")
         sys.stdout.flush()
-    bench.close()
-    spawner.close()
-    os._exit(0)
 
 
 def shortest(bench: Bench, gate: str, limit: float) -> int | None:
