@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from move37.app.exits import Exit
+from move37.lab.user_cache import user_cache
 from move37.sandbox.errors import SandboxError
 from move37.sandbox.gpus import list_gpus
 
@@ -28,11 +27,6 @@ def register(app: typer.Typer) -> None:
     group.command("status", help=_STATUS)(status)
     group.command("clean", help=_CLEAN)(clean)
     app.add_typer(group, name="sandbox")
-
-
-def wheel_cache() -> Path:
-    """Where downloaded wheels are kept between builds, beside models and whatever else the user's cache holds of us."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "move37"
 
 
 _BUILD = """Build the image, unless it is up to date.
@@ -66,11 +60,11 @@ def build(
     engine = Engine.connect_now()
     try:
         image = building.build(
-            engine, base=base, variant="cuda" if cuda else "cpu", cache=wheel_cache(), force=force, say=say
+            engine, base=base, variant="cuda" if cuda else "cpu", cache=user_cache(), force=force, say=say
         )
         typer.echo(f"{image.name} {image.id}")
         if services:
-            for name, digest in build_services(engine, base=base, cache=wheel_cache(), say=say).items():
+            for name, digest in build_services(engine, base=base, cache=user_cache(), say=say).items():
                 typer.echo(f"{name} {digest}")
     finally:
         engine.close()
@@ -186,4 +180,4 @@ def clean(
         engine.close()
     typer.echo(f"removed {containers} container(s), {images} image(s)")
     if everything:
-        reap.remove_wheels(wheel_cache())
+        reap.remove_wheels(user_cache())

@@ -6,12 +6,12 @@ a path is taken as it is.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from move37.agents.errors import BadModel
+from move37.lab.user_cache import user_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,7 @@ def carried(name: str) -> CarriedModel:
 
 def place(model: CarriedModel) -> Path:
     """Where `move37 models get` puts it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "move37" / "models" / f"{model.name}.gguf"
+    return user_cache() / "models" / f"{model.name}.gguf"
 
 
 def found(model: CarriedModel) -> Path | None:
