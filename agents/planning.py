@@ -92,12 +92,13 @@ def proposals_form(context: ResearchContext, *, held: bool = False) -> type[Prop
     if context.plans == "no" and not held:
         return Proposals
     must = context.plans == "must"
+    listed = must or held
     plan: Any = (Literal[""], "")
     if context.plans != "no":
         told = "the whole mixer in the grammar; it is turned into code as it stands"
         plan = (plan_form(), Field(description=told)) if must else (plan_form() | None, Field(None, description=told))
     changes: dict[str, Any] = {"plan": plan}
-    if must or held:
+    if listed:
         changes |= {name: (str, _ending(f)) for name, f in Proposal.model_fields.items() if _is_endless(name, f)}
         if must:
             changes["family"] = (str, Field("", max_length=20, description="leave empty: the plan says it"))
@@ -114,7 +115,7 @@ def proposals_form(context: ResearchContext, *, held: bool = False) -> type[Prop
         __base__=Proposals if context.plans == "no" else _Shown,
         __doc__=Proposals.__doc__,
         ideas=ideas,
-        to_person=(str, Field("", max_length=LONGEST_WORDS if must or held else None)),
+        to_person=(str, Field("", max_length=LONGEST_WORDS if listed else None)),
     )
     return form
 

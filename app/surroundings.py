@@ -68,7 +68,8 @@ async def open_context(
         clients = _recorded(settings, campaign, outside.models)
         sandbox = RetryingSandbox(outside.sandbox, on_wait=partial(tell, on_event))
         tell(on_event, f"Candidates run in the {sandbox.name} sandbox.")
-        tell(on_event, too_small(assigned(brief.model), brief.task))
+        assignment = assigned(brief.model)
+        tell(on_event, too_small(assignment, brief.task))
         memory = memory_of(settings)
         stack.push_async_callback(memory.close)
         await _load_papers(memory, on_event)
@@ -110,7 +111,7 @@ async def open_context(
             limits=settings.conversation,
             recalled=settings.memory.kinds,
             workers=workers,
-            places=places(scientists, workers, [provider_of(uri) for uri in assigned(brief.model).uris]),
+            places=places(scientists, workers, [provider_of(uri) for uri in assignment.uris]),
             job_slots=asyncio.Semaphore(workers),
             environment=environment_of(sandbox.name),
         )

@@ -25,6 +25,7 @@ from move37.agents.models.local.process import LocalServer
 from move37.agents.models.repair import StructuredOutputClient
 from move37.agents.planning import PlanningClient
 from move37.agents.replies import Critique, Proposals
+from move37.agents.research_context import Plans
 from move37.agents.search.plans import problem_of_plan
 from move37.lab.archive.store import Archive
 from move37.lab.records import ExperimentStatus, Role
@@ -131,27 +132,29 @@ async def test_a_grammar_holds_the_reply_to_its_form_and_a_dead_process_is_start
     assert server._process is None
 
 
+async def proposed(*, plans: Plans, reply_tokens: int) -> Proposals:
+    """What a small model proposes in the form that is asked of it."""
+    async with small_local(reply_tokens=reply_tokens) as (client, _):
+        planning = PlanningClient(client)
+        planning.read(opening(plans=plans).context)
+        result = await planning.create(ASKED, json_output=Proposals)
+    return Proposals.model_validate_json(str(result.content))
+
+
+PARENTS = {p.id for p in opening().context.parents}
+
+
 @pytest.mark.llm
 async def test_a_model_that_writes_no_mixer_gives_a_plan_of_one() -> None:
-    context = opening(plans="must").context
-    async with small_local(reply_tokens=1_000) as (client, _):
-        planning = PlanningClient(client)
-        planning.read(context)
-        result = await planning.create(ASKED, json_output=Proposals)
-    (idea,) = Proposals.model_validate_json(str(result.content)).ideas
-    assert idea.base in {p.id for p in context.parents}
+    (idea,) = (await proposed(plans="must", reply_tokens=1_000)).ideas
+    assert idea.base in PARENTS
     assert idea.plan and problem_of_plan(idea.plan) in ("", "two paths of one family")
 
 
 @pytest.mark.llm
 async def test_without_plans_too_it_names_a_base_that_there_is() -> None:
-    context = opening(plans="no").context
-    async with small_local(reply_tokens=700) as (client, _):
-        planning = PlanningClient(client)
-        planning.read(context)
-        result = await planning.create(ASKED, json_output=Proposals)
-    ideas = Proposals.model_validate_json(str(result.content)).ideas
-    assert ideas and {idea.base for idea in ideas} <= {p.id for p in context.parents}
+    ideas = (await proposed(plans="no", reply_tokens=700)).ideas
+    assert ideas and {idea.base for idea in ideas} <= PARENTS
     assert not any(idea.plan or idea.second for idea in ideas)
 
 

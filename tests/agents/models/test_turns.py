@@ -9,7 +9,7 @@ import pytest
 from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
-from move37.agents.models import ModelOptions, parse, provider_of
+from move37.agents.models import ModelOptions, provider_of
 from move37.agents.models.provider import reply_seconds
 from move37.agents.models.repair import RetryPolicy, StructuredOutputClient
 
@@ -83,5 +83,5 @@ def test_a_model_on_this_machine_may_take_longer(uri: str, base_url: str | None,
 
 
 def test_our_own_process_is_asked_one_call_at_a_time() -> None:
-    provider = provider_of(str(parse("local:smollm2-135m")))
+    provider = provider_of("local:smollm2-135m")
     assert provider is not None and provider.at_once == 1
