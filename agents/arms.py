@@ -1,10 +1,11 @@
-"""Ways to search the grammar, side by side: what `move37 compare` gives equal compute. Pure but for Optuna's own state.
+"""Ways to search the grammar, side by side: what `move37 compare` gives equal compute. Pure but for the optimisers.
 
     designer        the lab's evolutionary search with its record of operators
     no-memory       the same, without the record
     random          uniform over families and moves
     keep-if-lower   one champion, one random move, kept if a single run is lower
     tpe             Optuna's TPE over the family and every operator
+    cma-es          CMA-ES with a margin over the same, as numbers
 
 Each proposes the next genome from the baselines and its own history. Dialogues and papers are parts of campaigns only.
 """
@@ -15,8 +16,9 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
+from move37.agents.optimisers import CmaEs, Tpe
 from move37.agents.record import operator_facts
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
 from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
@@ -144,58 +146,23 @@ class Designer:
         return None
 
 
-class Tpe:
-    """Optuna's TPE over the family and every operator, with the baselines as its first trials."""
+class Optimiser:
+    """An optimiser from outside, which knows nothing but genomes and their values."""
 
-    def __init__(self, seed: int) -> None:
-        import optuna  # brings SQLAlchemy, which nobody else needs to wait for
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._optuna: Any = optuna
-        self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
-        self._asked: list[tuple[Genome, Any]] = []
+    def __init__(self, optimiser: Tpe | CmaEs) -> None:
+        self._optimiser = optimiser
 
     def propose(self, tried: Sequence[Tried], rng: Random) -> Proposed | None:
         """See `SearchArm`."""
-        self._tell(tried)
-        for _ in range(TRIES):
-            trial = self._study.ask()
-            family = trial.suggest_categorical("family", tuple(BASELINES))
-            wanted = {name for name in OPERATORS if trial.suggest_categorical(name, (False, True))}
-            genome = _with(BASELINES[family], wanted)
-            if _new(genome, tried):
-                self._asked.append((genome, trial))
-                return Proposed(genome=genome)
-            same = next((t.value for t in tried if t.genome == genome), None)
-            self._finish(trial, same)
-        return None
-
-    def _tell(self, tried: Sequence[Tried]) -> None:
-        known = {t.genome: t.value for t in tried}
-        if not self._study.trials:
-            for family, genome in BASELINES.items():
-                if (value := known.get(genome)) is not None:
-                    self._add(family, genome, value)
-        for genome, trial in self._asked:
-            self._finish(trial, known.get(genome))
-        self._asked.clear()
-
-    def _add(self, family: str, genome: Genome, value: float) -> None:
-        choice = self._optuna.distributions.CategoricalDistribution
-        names = operators_in(genome)
-        params: dict[str, Any] = {"family": family} | {name: name in names for name in OPERATORS}
-        kinds = {"family": choice(tuple(BASELINES))} | {name: choice((False, True)) for name in OPERATORS}
-        self._study.add_trial(self._optuna.trial.create_trial(params=params, distributions=kinds, value=value))
-
-    def _finish(self, trial: Any, value: float | None) -> None:
-        state = None if value is not None else self._optuna.trial.TrialState.FAIL
-        self._study.tell(trial, value, state=state)
+        genome = self._optimiser.next({t.genome: t.value for t in tried})
+        return Proposed(genome=genome) if genome is not None else None
 
 
 ARMS: dict[str, Callable[[int], SearchArm]] = {
     "designer": lambda seed: Designer(with_record=True),
     "random": lambda seed: RandomArm(),
-    "tpe": Tpe,
+    "tpe": lambda seed: Optimiser(Tpe(seed)),
+    "cma-es": lambda seed: Optimiser(CmaEs(seed)),
     "keep-if-lower": lambda seed: KeepIfLower(),
     "no-memory": lambda seed: Designer(with_record=False),
 }
@@ -234,15 +201,6 @@ def _moved(genome: Genome, rng: Random, carried: Collection[str] = ()) -> Genome
         return take(name, genome, rng)
     moved = put(name, genome, rng)
     return moved and without_unasked(moved, {name, *operators_in(genome)}, carried)
-
-
-def _with(genome: Genome, wanted: set[str]) -> Genome:
-    """The family's baseline with the operators asked for, as far as each applies in turn."""
-    for name in OPERATORS:
-        has = name in operators_in(genome)
-        if has != (name in wanted):
-            genome = (take(name, genome, Random(0)) if has else put(name, genome, Random(0))) or genome
-    return genome
 
 
 def _new(genome: Genome, tried: Sequence[Tried]) -> bool:

@@ -124,6 +124,7 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first", type=int, default=0, help="the first campaign's seed")
     parser.add_argument("--candidates", type=int, default=60)
     parser.add_argument("--arms", default="designer,random", help=f"by comma, the last one is compared with: {[*ARMS]}")
     parser.add_argument("--cache", type=Path, help="JSON lines; what stands in it is not trained again")
@@ -135,7 +136,7 @@ def main() -> None:
     torch.set_num_threads(1)
     trainings = CachedTrainings(given.cache, STEPS, None)
     found: dict[str, dict[int, ArmFound]] = {arm: {} for arm in arms}
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         for arm in arms:
             found[arm][seed] = campaign(arm, seed, given.candidates, trainings.value, finalists=given.finalists)
             gain = found[arm][seed].gain

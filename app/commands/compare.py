@@ -48,7 +48,8 @@ and `move37 mcp`.
 def compare(
     settings: Settings,
     arms: Annotated[
-        str, typer.Option(help="Which, by comma: designer, no-memory, random, keep-if-lower, tpe.", metavar="ARMS")
+        str,
+        typer.Option(help="Which, by comma: designer, no-memory, random, keep-if-lower, tpe, cma-es.", metavar="ARMS"),
     ] = "designer,random,tpe,keep-if-lower,no-memory",
     seeds: Annotated[int, typer.Option(help="Campaigns an arm.", metavar="K", min=1, max=100)] = 5,
     first: Annotated[int, typer.Option(help="The first campaign's seed.", metavar="S", min=0, max=10_000)] = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from move37.agents.arms import ARMS
+from move37.agents.optimisers import CmaEs, Tpe
 from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.benchmarks.search_arms import FRESH, SECOND, SHARES, ArmFound, campaign, table
 
@@ -14,13 +15,27 @@ def landscape(genome: Genome, seed: int) -> float | None:
     return 3.0 - 0.01 * len(operators_in(genome)) + (0.1 if seed >= 1000 else 0.0)
 
 
-@pytest.mark.parametrize("arm", ["designer", "random"])
+@pytest.mark.parametrize("arm", ["designer", "random", "cma-es"])
 def test_the_best_is_measured_against_baselines_of_the_same_seeds(arm: str) -> None:
     found = campaign(arm, 0, 12, landscape)
     assert found.genome is not None and found.gain is not None and len(found.bests) == len(SHARES)
     most = max(len(operators_in(g)) for g in BASELINES.values())
     assert found.gain == pytest.approx(0.01 * (len(operators_in(found.genome)) - most))
     assert found.bests[-1] == pytest.approx(found.gain) and list(found.bests) == sorted(found.bests)
+
+
+@pytest.mark.parametrize("kind", [Tpe, CmaEs])
+def test_an_optimiser_from_outside_gets_better_and_survives_what_failed(kind: type[Tpe | CmaEs]) -> None:
+    known: dict[Genome, float | None] = {genome: landscape(genome, 0) for genome in BASELINES.values()}
+    optimiser, values = kind(0), list[float]()
+    for number in range(96):
+        genome = optimiser.next(known)
+        assert genome is not None and genome not in known
+        value = landscape(genome, 0)
+        assert value is not None
+        known[genome] = None if number % 9 == 4 else value
+        values.append(value)
+    assert sum(values[-32:]) < sum(values[:32]) - 32 * 0.01  # an operator more each, on average
 
 
 def test_of_the_finalists_the_best_on_both_seeds_is_chosen() -> None:
