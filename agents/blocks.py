@@ -146,10 +146,12 @@ def parents(context: ResearchContext) -> list[ContextBlock]:
 
 
 def base_source(context: ResearchContext) -> list[ContextBlock]:
-    """The file that the hypothesis changes; edits are applied to it."""
+    """The file that the hypothesis changes; edits are applied to it. Below it what it is crossed with, or repairs."""
     wanted = context.hypothesis.base if context.hypothesis else ""
-    found = next((p for p in context.parents if p.id == wanted), None) or next(iter(context.parents), None)
-    return [ContextBlock(text=f"{_head(found)}\n{fence(found.source)}", rank=1, must=True)] if found else []
+    base = next((p for p in context.parents if p.id == wanted), None) or next(iter(context.parents), None)
+    ranked = [*([base] if base else []), *(p for p in context.parents if p is not base)]
+    texts = [f"{_head(p)}\n{fence(p.source)}" for p in ranked]
+    return [ContextBlock(text=text, rank=1 + n, must=n == 0) for n, text in enumerate(texts)]
 
 
 def _head(p: ParentFacts) -> str:

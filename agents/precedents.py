@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from textwrap import shorten
 
 import structlog
 
@@ -17,7 +18,9 @@ from move37.agents.planning import complaint
 from move37.agents.replies import MOST_LISTED, Proposal, Proposals
 from move37.agents.research_memory import ResearchMemory
 from move37.agents.search.plans import operators_of_plan
-from move37.lab.records import Experiment, Role
+from move37.lab.effects import base_of
+from move37.lab.parents import may_be_parent
+from move37.lab.records import Experiment, ExperimentStatus, Role
 from move37.memory.errors import MemoryFault
 from move37.memory.records import DeadEnd, Newness
 
@@ -27,8 +30,32 @@ _EXPERIMENT = re.compile(r"c\d+-\w+")
 
 def resolved(experiments: Sequence[Experiment]) -> dict[str, str]:
     """Every name that a proposal may use for its base -> experiment id; a baseline's name is its newest experiment."""
-    named = {e.name: e.id for e in experiments if e.role is Role.BASELINE}
-    return named | {e.id: e.id for e in experiments if e.candidate is not None}
+    able = [e for e in experiments if may_be_parent(e)]
+    named = {e.name: e.id for e in able if e.role is Role.BASELINE}
+    return named | {e.id: e.id for e in able if e.candidate is not None}
+
+
+def unfit(base: str, experiments: Sequence[Experiment]) -> str:
+    """Why nothing may be built on `base`, and what to name instead; "" when it may. Pure."""
+    if base in resolved(experiments):
+        return ""
+    known = ", ".join(sorted({e.name for e in experiments if e.role is Role.BASELINE and may_be_parent(e)}))
+    others = f"give an experiment's id from the ledger or one of {known}"
+    found = next((e for e in reversed(experiments) if base and base in (e.id, e.name)), None)
+    if not base:
+        return f"it names no base: {others}"
+    if found is None or (found.candidate is None and found.status is not ExperimentStatus.RUNNING):
+        return f"its base {shorten(base, 60)!r} does not exist or has no file: {others}"
+    if found.name == base and found.role is Role.CANDIDATE:
+        return f"its base {base!r} is the name of {found.id}: an experiment is named by its id"
+    if found.status is ExperimentStatus.RUNNING:
+        return f"its base {base} is still being tried, and no gain over it can be told yet: name another one"
+    made_from: Experiment | None = found
+    for _ in experiments:
+        if made_from is not None and not may_be_parent(made_from):
+            made_from = base_of(made_from, experiments)
+    why = f"its base {base} has no number to compare with ({shorten(found.reason or found.status.value, 120)})"
+    return f"{why}: " + (f"to repair its file name what it was made from, {made_from.id}" if made_from else others)
 
 
 async def answer(
@@ -63,17 +90,15 @@ def complaints(
 ) -> list[str]:
     """Sentences for the Researcher: what does not exist, is a repetition, or was ruled out by the user. Pure."""
     bases, ids = resolved(experiments), {e.id for e in experiments}
-    known = ", ".join(sorted({e.name for e in experiments if e.role is Role.BASELINE}))  # of all campaigns
-    found = []
-    if idea.base not in bases:
-        what = f"its base {idea.base!r} does not exist or has no file" if idea.base else "it names no base"
-        found.append(f"{idea.name}: {what}: give an experiment's id from the ledger or one of {known}.")
+    found = [f"{idea.name}: {why}." for why in [unfit(idea.base, experiments)] if why]
     for named in (idea.base, idea.second):
-        if bases.get(named) in banned:
+        if bases.get(named, named) in banned:
             found.append(f"{idea.name}: the user has ruled out {named} as a base (/ban): build on another one.")
     for cited in [*idea.cites, *([idea.second] if idea.second else [])]:
         if _EXPERIMENT.fullmatch(cited) and cited not in ids:
             found.append(f"{idea.name}: it cites {cited}, which does not exist: leave it out.")
+    if idea.second in {e.id for e in experiments if e.candidate is None}:
+        found.append(f"{idea.name}: {idea.second} has no file to be shown beside the base: leave `second` empty.")
     if idea.idea and idea.idea not in pool:
         there = f", or name one of {', '.join(pool[:MOST_LISTED])}" if pool else ""
         found.append(f"{idea.name}: the pool holds no idea {idea.idea!r}: leave `idea` empty{there}.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from move37.agents import blocks, kernels_card, prompts
 from move37.agents.blocks import ContextBlock
+from move37.agents.replies import BASES
 from move37.agents.research_context import ResearchContext, TaskCard
 
 Count = Callable[[str], int]  # tokens of a text, by the model that will read it
@@ -100,6 +101,7 @@ def request(context: ResearchContext, role: str) -> str:
         role.lower(),
         experiment=context.experiment,
         ideas=str(context.ideas_wanted),
+        bases=BASES,
         plans=prompts.text(f"plans_{context.plans}").strip(),
     )
 

@@ -27,6 +27,10 @@ from move37.lab.records import LARGEST_VALUE, Analysis, Candidate, Forecast, Hyp
 LONGEST_FILE = 120_000  # characters of a candidate: what is longer is refused with a sentence
 LONGEST_WORDS = 8_000  # of any other text: whoever comes later reads it, and it is cut at a word (models/fitting.py)
 MOST_IDEAS, MOST_LISTED = 8, 40
+BASES = (  # the rule of precedents.unfit, in the words that everybody hears who proposes
+    "A base is a baseline or an experiment that was measured, for gains and predictions are told against it; to repair "
+    "a file that was refused or failed, name what it was made from."
+)
 
 
 # A number that can be scored: no NaN, no infinity, and nothing so large that its score is one.
@@ -88,7 +92,7 @@ class Proposal(BoundedReply):
     )
     idea: str = Field(default="", description="the id of an idea of the pool that this takes up")
     plan: str = Field(default="", description="leave empty unless you were asked for a plan of the grammar")
-    second: str = Field(default="", description="a second experiment's id, where two are crossed")
+    second: str = Field(default="", description="a second experiment's id: to cross with, or whose file is repaired")
 
     def hypothesis(self, *, base: str, author: str) -> Hypothesis:
         """As the lab's record; `base` is the id that its own base was resolved to."""

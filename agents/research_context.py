@@ -151,12 +151,3 @@ class ResearchContext:
     in_flight: tuple[InFlight, ...] = ()
     budget: BudgetFacts = field(default_factory=BudgetFacts)
     hypothesis: Hypothesis | None = None  # once it is accepted
-
-    @property
-    def known_bases(self) -> Mapping[str, str]:
-        """What a proposal may name as its base -> experiment id."""
-        rows = [row for rows in self.leaderboard.values() for row in rows]
-        named = {row.name: row.experiment for row in rows if row.is_baseline}
-        named |= {p.name: p.id for p in self.parents if p.is_baseline}
-        ids = [*(r.experiment for r in rows), *(r.experiment for r in self.ledger), *(p.id for p in self.parents)]
-        return named | {ident: ident for ident in ids}

@@ -91,9 +91,9 @@ def draw_parents(
     """Up to `count` parents for a campaign's experiment `number`: pinned ones first, banned ones never, none twice."""
     stands = standing_for(experiments)  # each campaign of a home trains the same baselines
     ruled_out, wanted = ({stands.get(ident, ident) for ident in named} for named in (banned, pinned))
-    alive = [e for e in experiments if stands.get(e.id) == e.id and e.id not in ruled_out and _may_be_parent(e)]
+    alive = [e for e in experiments if stands.get(e.id) == e.id and e.id not in ruled_out and may_be_parent(e)]
     # A baseline that may not be built on is still what gains are measured against.
-    baselines = [e for e in experiments if e.role is Role.BASELINE and _may_be_parent(e)]
+    baselines = [e for e in experiments if e.role is Role.BASELINE and may_be_parent(e)]
     effects = {e.id: effect_of(e, baselines, metric) for e in alive}
     field = _Field(
         ranked=sorted(alive, key=lambda e: _or_last(effects[e.id]), reverse=True),
@@ -112,7 +112,7 @@ def standing_for(experiments: Sequence[Experiment]) -> Mapping[str, str]:
     """Whoever has a file -> who stands for it: of equal baselines the newest that was measured, else itself."""
     newest: dict[tuple[str, str], str] = {}
     for e in sorted(experiments, key=lambda e: (bool(e.measurements), e.campaign)):
-        if e.role is Role.BASELINE and e.candidate is not None and _may_be_parent(e):
+        if e.role is Role.BASELINE and e.candidate is not None and may_be_parent(e):
             newest[e.family, e.candidate.source] = e.id
     return {
         e.id: newest.get((e.family, e.candidate.source), e.id) if e.role is Role.BASELINE else e.id
@@ -201,8 +201,11 @@ def _or_last(effect: float | None) -> float:
     return -math.inf if effect is None else effect
 
 
-def _may_be_parent(experiment: Experiment) -> bool:
-    # Baselines that are not measured yet count: the first experiments start while baselines are trained.
+def may_be_parent(experiment: Experiment) -> bool:
+    """Whether a gain over it can be told: a candidate that was measured, or a baseline that did not fail.
+
+    Baselines that are not measured yet count: the first experiments start while baselines are trained.
+    """
     return experiment.status in ALIVE or (
         experiment.role is Role.BASELINE and experiment.status is ExperimentStatus.RUNNING
     )

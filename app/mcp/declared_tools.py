@@ -14,6 +14,7 @@ from mcp.server.mcpserver.exceptions import ResourceError
 from mcp_types import CallToolResult, TextContent
 
 from move37.agents.errors import AgentError
+from move37.agents.replies import BASES
 from move37.app.mcp.refusals import CallRefused
 from move37.app.mcp.tools import Tools
 from move37.lab.errors import LabError
@@ -21,6 +22,10 @@ from move37.memory.errors import MemoryFault
 from move37.sandbox.errors import SandboxError
 
 Answer = dict[str, Any]
+PROPOSE = (
+    f"Begin an experiment. base: an experiment's id or a baseline's name. {BASES} predicted_effect: the gain over the "
+    'base that you expect and its 80 % interval, as "+0.03 [0.00, 0.06]", positive is better; it is scored.'
+)
 
 
 def declare(server: MCPServer, tools: Tools) -> None:
@@ -46,10 +51,8 @@ def declare(server: MCPServer, tools: Tools) -> None:
         """One experiment or baseline whole: hypothesis, source, gates, numbers, effects, analysis."""
         return await _told(tools, tools.read_experiment(id))
 
-    @server.tool()
+    @server.tool(description=PROPOSE)
     async def propose(name: str, base: str, motivation: str, change: str, predicted_effect: str) -> Answer:
-        """Begin an experiment. base: an experiment's id or a baseline's name. predicted_effect: the gain over the base
-        that you expect and its 80 % interval, as "+0.03 [0.00, 0.06]", positive is better; it is scored."""
         return await _told(tools, tools.propose(name, base, motivation, change, predicted_effect))
 
     @server.tool()

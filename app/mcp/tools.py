@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from move37.agents import execution
+from move37.agents import execution, precedents
 from move37.agents.edits import EditRefused, written
 from move37.agents.experiment_context import comparable
 from move37.agents.external.turns import Turn
@@ -51,10 +51,10 @@ class Tools(ReadingTools):
         )
         if turn is None:
             raise CallRefused(self._lab.why_not("propose"))
-        known = self._bases(turn)
-        if base not in known:
-            raise CallRefused(f"there is no base {base[:60]!r}: name one of {', '.join(sorted(known)[:20])}")
-        family = self._experiment(known[base]).family
+        everybody = [e for e in comparable(self._lab.context) if e.id != turn.experiment]
+        if why := precedents.unfit(base, everybody):
+            raise CallRefused(why)
+        family = self._experiment(precedents.resolved(everybody)[base]).family
         proposal = _form(
             Proposal,
             name=name,
@@ -142,12 +142,6 @@ class Tools(ReadingTools):
         """End the campaign softly; it can be taken up again."""
         self._lab.inbox.stop()
         return self._answer(stopped=True, why="what is finished is kept; the next session goes on")
-
-    def _bases(self, turn: Turn) -> dict[str, str]:
-        everybody = comparable(self._lab.context)
-        return dict(turn.context.known_bases) | {
-            e.id: e.id for e in everybody if e.candidate is not None and e.id != turn.experiment
-        }
 
     def _unsubmittable(self, proposal: str) -> str:
         """Why a proposal takes no file; "" when it does, or will."""

@@ -189,4 +189,4 @@ async def test_nobody_is_offered_plans_who_did_not_ask(tmp_path: Path) -> None:
         await campaign.run(context)
     researcher = next(r for r in requests if role_of(r)[0] == "Researcher")
     assert schema_of(researcher)["title"] == "Proposals"
-    assert "Leave `plan` and `second` empty." in text_of(researcher)
+    assert "Leave `plan` empty." in text_of(researcher)

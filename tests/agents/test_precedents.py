@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from move37.agents import precedents
 from move37.agents.messages import Opening, Precedents
+from move37.agents.rendering import render, request
+from move37.agents.replies import BASES
+from move37.agents.research_context import ParentFacts
 from move37.agents.search.codegen import emit, operators_of
 from move37.agents.search.grammar import BASELINES
 from move37.agents.search.operators import put
+from move37.app.mcp.declared_tools import PROPOSE
 from move37.lab.records import Candidate, Experiment, ExperimentStatus, Hypothesis, Role
 from move37.memory.errors import MemoryUnavailable
 from move37.memory.records import DeadEnd
@@ -47,6 +52,7 @@ KNOWN = [BASELINE, TRIED, UNWRITTEN]
         ({"base": "c1-003"}, "has no file"),
         ({"cites": ["2312.06635", "c1-404"]}, "cites c1-404, which does not exist"),
         ({"second": "c1-404"}, "cites c1-404"),
+        ({"second": "c1-003"}, "c1-003 has no file"),
         ({"idea": "c1-001.9"}, "no idea 'c1-001.9'"),
         ({"change": "a LEARNED floor"}, "c1-001 (floor_on_decay) proposed the same change"),
     ],
@@ -54,6 +60,44 @@ KNOWN = [BASELINE, TRIED, UNWRITTEN]
 def test_what_cannot_be_judged_gets_a_sentence(changes: Any, word: str) -> None:
     idea = a_proposal(**({"base": "gla", "change": "something new"} | changes))
     assert any(word in problem for problem in precedents.complaints(idea, KNOWN, pool=()))
+
+
+DEAD = dict.fromkeys((ExperimentStatus.FAILED, ExperimentStatus.REJECTED), "name what it was made from, c1-gla")
+SAYS = dict.fromkeys(ExperimentStatus, "") | DEAD | {ExperimentStatus.RUNNING: "still being tried"}
+
+
+@pytest.mark.parametrize("status", ExperimentStatus)
+def test_a_base_has_a_number_or_the_proposer_hears_what_to_name_instead(status: ExperimentStatus) -> None:
+    """Also where a repair of a repair is built on: what has no number is followed to what has one."""
+    one = an_experiment("c1-004", status=status, reason="gate shape: no", hypothesis=HYPOTHESIS)
+    other = an_experiment("c1-005", status=status, hypothesis=replace(HYPOTHESIS, base="c1-004", change="a repair"))
+    for base in ("c1-004", "c1-005"):
+        idea = a_proposal(base=base, change="something new")
+        problems = precedents.complaints(idea, [*KNOWN, one, other], pool=())
+        assert [SAYS[status] in p for p in problems] == [True] * bool(SAYS[status]), problems
+        assert (base in precedents.resolved([*KNOWN, one, other])) is not bool(problems)
+
+
+@pytest.mark.parametrize("status", ExperimentStatus)
+def test_a_baseline_that_failed_is_no_base_and_an_earlier_campaigns_stands_for_it(status: ExperimentStatus) -> None:
+    newest = replace(BASELINE, id="c2-gla", campaign=2, status=status)
+    failed = status in DEAD
+    assert precedents.resolved([BASELINE, newest])["gla"] == ("c1-gla" if failed else "c2-gla")
+    assert bool(precedents.unfit("gla", [newest])) is failed
+    assert precedents.unfit("gla", [BASELINE, newest]) == ""
+
+
+def test_whoever_proposes_reads_the_rule_in_the_same_words() -> None:
+    """A language model and the seat in the Researcher's prompt, an MCP client in the tool and in its page."""
+    page = (Path(__file__).parents[2] / "docs/mcp.md").read_text()
+    for words in (request(opening().context, "Researcher"), PROPOSE, page):
+        assert BASES in words
+
+
+def test_the_engineer_is_shown_the_file_that_is_repaired_or_crossed_with() -> None:
+    context = replace(opening().context, parents=(facts("c1-gla", "a = 1"), facts("c1-004", "a = 'refused'")))
+    rendered = render(context, "Engineer", budget=6_000, count=len)
+    assert "a = 'refused'" in rendered.text
 
 
 def test_bases_of_several_campaigns_are_listed_once() -> None:
@@ -66,6 +110,10 @@ def test_a_base_may_be_called_by_its_id_or_a_baselines_name() -> None:
     for base in ("gla", "c1-gla", "c1-001"):
         idea = a_proposal(base=base, change="something new", cites=["2312.06635", "c1-001"])
         assert precedents.complaints(idea, KNOWN, pool=()) == []
+
+
+def facts(ident: str, source: str) -> ParentFacts:
+    return ParentFacts(id=ident, name="x", family="gla", is_baseline=False, source=source)
 
 
 class Asked(Remembered):
