@@ -78,7 +78,8 @@ def _usage(prompt: int, completion: int, began: float, facts: CallFacts) -> Call
     return CallUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        seconds=time.monotonic() - began,
+        seconds=max(0.0, time.monotonic() - began - facts.waited),
+        waited=facts.waited,
         cached_tokens=facts.cached_tokens,
         attempts=max(1, facts.attempts),
     )

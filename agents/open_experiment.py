@@ -123,6 +123,7 @@ def count(campaign: CampaignContext, experiment: str | None, member: Member, use
         completion_tokens=used.completion_tokens,
         cost=cost,
         seconds=used.seconds,
+        waited=used.waited,
         cached_tokens=used.cached_tokens,
         attempts=used.attempts,
     )

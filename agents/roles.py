@@ -54,7 +54,8 @@ class CallUsage:
 
     prompt_tokens: int
     completion_tokens: int
-    seconds: float
+    seconds: float  # while the model worked on it
+    waited: float = 0.0  # seconds before, for a turn at its server and while that was away
     cached_tokens: int = 0  # of the prompt tokens, as far as the provider says
     attempts: int = 1  # answers; invalid ones were paid for too
 

@@ -133,7 +133,8 @@ def open_model(
 
     policy = RetryPolicy(replies=wanted.retries, call_seconds=seconds, at_once=provider.at_once)
     asks = partial(provider.window, inner, model.name) if provider.window is not None else None
-    client = StructuredOutputClient(inner, signature=str(model), policy=policy, ask_window=asks)
+    turns = getattr(inner, "turns", None)  # of a server that this client does not have to itself
+    client = StructuredOutputClient(inner, signature=str(model), policy=policy, ask_window=asks, turns=turns)
     if on_wait is not None:
         client.on_wait = on_wait
     return client

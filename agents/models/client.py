@@ -45,6 +45,7 @@ class CallFacts:
 
     cached_tokens: int = 0  # of the prompts, as far as the provider says
     attempts: int = 0  # answers, invalid ones included
+    waited: float = 0.0  # seconds, for a turn at the server and while it was away: not the call's own
 
 
 FACTS: ContextVar[CallFacts | None] = ContextVar("call_facts", default=None)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -75,6 +75,7 @@ class StructuredOutputClient(ClientWrapper):
         on_wait: Callable[[str], None] = lambda text: None,
         shorter: Shorter = shorter,
         ask_window: Callable[[], Awaitable[int | None]] | None = None,
+        turns: asyncio.Semaphore | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
@@ -89,7 +90,8 @@ class StructuredOutputClient(ClientWrapper):
         self._answered = False  # it has served a call
         self._lost = 0  # calls, since the last answer
         limit = self._policy.at_once
-        self._turns: AbstractAsyncContextManager[Any] = asyncio.Semaphore(limit) if limit else nullcontext()
+        own = asyncio.Semaphore(limit) if limit else nullcontext()
+        self._turns: AbstractAsyncContextManager[Any] = turns or own  # given: of a server that other clients ask too
 
     async def create(
         self, messages: Sequence[LLMMessage], *, json_output: JsonOutput = None, **arguments: Any
@@ -169,9 +171,8 @@ class StructuredOutputClient(ClientWrapper):
         tries = _Tries()
         while True:
             seen = Exchange()
-            began = time.monotonic()
             try:
-                result = await self._once(messages, form, json_output, arguments, seen, tries.reply_cap)
+                result = await self._once(messages, form, json_output, arguments, seen, tries)
             except AgentError:
                 raise
             except Exception as error:
@@ -193,7 +194,8 @@ class StructuredOutputClient(ClientWrapper):
                 elif fault.kind is Kind.HICCUP and tries.hiccups < policy.hiccups:
                     tries.hiccups += 1
                     seconds = pause(fault, tries.hiccups - 1, first=policy.first_pause, longest=20.0)
-                    await self._sleep(min(seconds, policy.longest_pause))  # whatever it asks for: nobody is told of it
+                    with waiting(tries):  # not longer, whatever it asks for: nobody is told of it
+                        await self._sleep(min(seconds, policy.longest_pause))
                 elif fault.kind is Kind.HICCUP and messages is not SMALL and not tries.serves_others:
                     tries.serves_others = await self._serves_others()
                     if not tries.serves_others:  # else it is asked once more: the trouble may have ended just now
@@ -201,14 +203,14 @@ class StructuredOutputClient(ClientWrapper):
                 else:
                     self._give_up(fault, error)
                 continue
-            self._back(result, seen, role_of(form), time.monotonic() - began)
+            self._back(result, seen, role_of(form), tries)
             return result.model_copy(update={"cached": False})
 
     async def _serves_others(self) -> bool:
         """Whether the server answers something small: then its trouble is with one request, and not its own."""
         seen = Exchange()
         try:
-            await self._once(SMALL, Ready, None, {}, seen, None)
+            await self._once(SMALL, Ready, None, {}, seen, _Tries())
         except Exception as error:  # of any SDK, as in `_asked`
             return diagnose(error, seen).kind not in (Kind.HICCUP, Kind.OUTAGE)
         return True
@@ -220,18 +222,22 @@ class StructuredOutputClient(ClientWrapper):
         json_output: JsonOutput,
         arguments: Arguments,
         seen: Exchange,
-        reply_cap: int | None,
+        tries: _Tries,
     ) -> CreateResult:
         extra = dict(arguments.get("extra_create_args", {}))
         if form is not None:
             messages = instructed(messages, form, tools=bool(arguments.get("tools")))
             if not arguments.get("tools"):  # decoding that is held to the form could not call a tool
                 extra, json_output = self._constrained(extra, form)
-        exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(reply_cap)
+        exchange, cap = EXCHANGE.set(seen), REPLY_CAP.set(tries.reply_cap)
         try:
-            async with self._turns, asyncio.timeout(self._policy.call_seconds):  # a wait for one's turn is not counted
-                changed = {"json_output": json_output, "extra_create_args": extra}
-                return await self.inner.create(messages, **{**arguments, **changed})
+            async with AsyncExitStack() as turn:
+                with waiting(tries):  # for one's turn: it is not the call's
+                    await turn.enter_async_context(self._turns)
+                tries.asked_at = time.monotonic()
+                async with asyncio.timeout(self._policy.call_seconds):
+                    changed = {"json_output": json_output, "extra_create_args": extra}
+                    return await self.inner.create(messages, **{**arguments, **changed})
         finally:
             EXCHANGE.reset(exchange)
             REPLY_CAP.reset(cap)
@@ -267,7 +273,8 @@ class StructuredOutputClient(ClientWrapper):
             self.on_wait(
                 f"{sentence(self.signature, fault)}. It is asked again, next in {max(1, round(seconds))} s{limit}."
             )
-        await self._sleep(seconds)
+        with waiting(tries):
+            await self._sleep(seconds)
 
     def _too_long_away(self, policy: RetryPolicy, fault: Fault) -> bool:
         """Whether an outage has lasted too long, or will by what the server says."""
@@ -284,7 +291,7 @@ class StructuredOutputClient(ClientWrapper):
         tries.refused_since = now if tries.refused_since is None else tries.refused_since
         return self._answered and now - tries.refused_since < policy.refused_seconds
 
-    def _back(self, result: CreateResult, seen: Exchange, role: str, seconds: float) -> None:
+    def _back(self, result: CreateResult, seen: Exchange, role: str, tries: _Tries) -> None:
         if self._away_since is not None:
             away = time.monotonic() - self._away_since
             self._away_since = None
@@ -298,7 +305,8 @@ class StructuredOutputClient(ClientWrapper):
             "model_answered",
             model=self.signature,
             role=role,
-            seconds=round(seconds, 3),
+            seconds=round(time.monotonic() - tries.asked_at, 3),
+            waited=round(tries.waited, 3),
             prompt_tokens=result.usage.prompt_tokens,
             completion_tokens=result.usage.completion_tokens,
             cached_tokens=seen.cached_tokens,
@@ -330,6 +338,21 @@ class _Tries:
     refused_since: float | None = None  # monotonic
     reply_cap: int | None = None  # tokens, for this call only
     told: bool = False
+    waited: float = 0.0  # seconds, for its turn and for a server that was away
+    asked_at: float = 0.0  # monotonic: when the last attempt had its turn
+
+
+@contextmanager
+def waiting(tries: _Tries) -> Iterator[None]:
+    """Count what passes inside as a wait, however it ends: no model works on the call meanwhile."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = time.monotonic() - began
+        tries.waited += seconds
+        if (facts := FACTS.get()) is not None:
+            facts.waited += seconds
 
 
 # Pure ----------------------------------------------------------------------------------------------------------

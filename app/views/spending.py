@@ -11,7 +11,10 @@ from move37.app.views.shapes import Cell, Column, Section, Table
 from move37.lab.archive.message import TOOLS, Message
 from move37.lab.archive.store import ModelCall
 
-NOTE = "Cached: the share of prompt tokens that the provider had kept, where it says so; “–” where it never does."
+NOTE = (
+    "Cached: the share of prompt tokens that the provider had kept, where it says so; “–” where it never does. "
+    "Waited: seconds before the calls, for a turn at the server or while it was away."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class RoleUsage:
     replies: int  # tokens, all together
     cached: float | None  # share of the prompt tokens; None: no provider said anything
     hits: float | None  # share of calls with any; likewise
-    seconds: float
+    seconds: float  # that models worked
+    waited: float  # seconds, for a turn at a server and while it was away
     cost: float  # US dollars
     tool_calls: int = 0  # tools that it called, those that do not exist among them
 
@@ -57,6 +61,7 @@ def _usage(role: str, found: Sequence[ModelCall], asked: Mapping[str, int]) -> R
         cached=cached / prompts if cached and prompts else None,
         hits=sum(c.cached_tokens > 0 for c in found) / len(found) if cached else None,
         seconds=sum(c.seconds for c in found),
+        waited=sum(c.waited for c in found),
         cost=sum(c.cost for c in found),
         tool_calls=asked.get(role, 0),
     )
@@ -65,7 +70,7 @@ def _usage(role: str, found: Sequence[ModelCall], asked: Mapping[str, int]) -> R
 def spending_section(calls: Sequence[ModelCall], lines: Iterable[Message] = ()) -> Section:
     """One row a role, and all of them together; empty where no language model was asked. `lines`: what was said."""
     names = ("calls", "tool calls", "asked again", "tokens a prompt", "prompt tokens", "cached", "calls with a hit")
-    spent = ("reply tokens", "seconds", "dollars")
+    spent = ("reply tokens", "seconds", "waited", "dollars")
     columns = (Column("role"), *(Column(n, True) for n in (*names, *spent)), Column("model"))
     rows = list(usage_by_role(calls, lines))
     if len(rows) > 1:
@@ -88,6 +93,7 @@ def _row(usage: RoleUsage) -> tuple[Cell, ...]:
         _share(usage.hits),
         f"{usage.replies:,}",
         f"{usage.seconds:,.0f}",
+        f"{usage.waited:,.0f}" if usage.waited >= 0.5 else "–",
         f"{usage.cost:.4f}" if usage.cost else "–",
     )
     who = ", ".join(usage.models)

@@ -53,9 +53,10 @@ class ModelCall:
     prompt_tokens: int
     completion_tokens: int
     cost: float  # US dollars; 0 where no price is known
-    seconds: float
+    seconds: float  # of the call itself
     cached_tokens: int = 0  # of the prompt tokens, as far as the provider said
     attempts: int = 1  # answers, invalid ones included
+    waited: float = 0.0  # seconds, for a turn at the model's server and while it was away
     experiment: str | None = None  # that it was made for; None: for none. Filled in by the archive
 
 
@@ -149,7 +150,9 @@ class ArchiveReader:
     def calls(self, campaign: int) -> tuple[ModelCall, ...]:
         """Every model call of a campaign, oldest first."""
         rows = self.read("SELECT * FROM calls WHERE campaign = ? ORDER BY id", (campaign,))
-        return tuple(ModelCall(**{f.name: row[f.name] for f in fields(ModelCall)}) for row in rows)
+        stored = set(rows[0].keys()) if rows else set()  # an older file, which is only read, has fewer
+        known = [f.name for f in fields(ModelCall) if f.name in stored]
+        return tuple(ModelCall(**{name: row[name] for name in known}) for row in rows)
 
     def _stages(self, numbers: Sequence[int]) -> list[StageRecord]:
         rows = self.read(

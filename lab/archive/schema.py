@@ -112,6 +112,10 @@ def _cached_calls(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE calls ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1")
 
 
+def _waits_of_calls(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE calls ADD COLUMN waited REAL NOT NULL DEFAULT 0")
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first,
     _principles,
@@ -119,4 +123,5 @@ STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _openings,
     _messages,
     _cached_calls,
+    _waits_of_calls,
 )

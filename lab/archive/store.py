@@ -197,8 +197,8 @@ class Archive(ArchiveReader):
         with self.write(synced=False) as db:
             db.execute(
                 "INSERT INTO calls (campaign, experiment, role, model, prompt_version, prompt_tokens,"
-                " completion_tokens, cost, seconds, at, cached_tokens, attempts)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " completion_tokens, cost, seconds, at, cached_tokens, attempts,"
+                " waited) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     campaign,
                     experiment,
@@ -212,6 +212,7 @@ class Archive(ArchiveReader):
                     now(),
                     call.cached_tokens,
                     call.attempts,
+                    call.waited,
                 ),
             )
 
