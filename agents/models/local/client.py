@@ -17,7 +17,7 @@ CHARACTERS_A_TOKEN = 3.5
 
 
 class LocalModel(NamedClient):
-    """A model file as a chat client; its process lives as long as this."""
+    """A model file as a chat client, by the process that serves it; others may use the same one in other ways."""
 
     def __init__(self, name: str, server: LocalServer, options: ModelOptions, *, context_tokens: int) -> None:
         self.signature = f"local:{name}"
@@ -27,6 +27,8 @@ class LocalModel(NamedClient):
         self.context_tokens = context_tokens  # of the window
         self._inner: ChatCompletionClient | None = None
         self._address = ""
+        self._closed = False
+        self.turns = server.turns
 
     async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:
         """One reply; a process that died is started again first."""
@@ -39,7 +41,10 @@ class LocalModel(NamedClient):
         return result
 
     async def close(self) -> None:
-        """End the process."""
+        """Let go of the process, which ends with its last user."""
+        if self._closed:
+            return
+        self._closed = True
         if self._inner is not None:
             await self._inner.close()
         await self._server.close()

@@ -12,10 +12,13 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
 from move37.agents.errors import ModelUnavailable
+from move37.agents.models.local import AT_ONCE
 
 log = structlog.get_logger()
 
@@ -23,11 +26,29 @@ START_SECONDS = 300.0  # to read a large file from a slow disk
 MOST_DEATHS = 3  # in a row, without one answer between them
 
 
+_open: WeakValueDictionary[tuple[Any, ...], LocalServer] = WeakValueDictionary()
+
+
+def server_of(path: Path, options: Sequence[str] = ()) -> LocalServer:
+    """The server of a file and its options: whoever holds one already shares it, within one event loop."""
+    try:
+        loop = id(asyncio.get_running_loop())
+    except RuntimeError:
+        loop = None
+    key = (path.resolve(), tuple(options), loop)
+    if (server := _open.get(key)) is None:
+        server = _open[key] = LocalServer(path, options)
+    server.users += 1
+    return server
+
+
 class LocalServer:
-    """One server process for one model file."""
+    """One server process for one model file. `users` close it: it ends with the last of them."""
 
     def __init__(self, path: Path, options: Sequence[str] = ()) -> None:
         self.path = path
+        self.users = 0
+        self.turns = asyncio.Semaphore(AT_ONCE)  # of all users: a call that waits for the slot is not timed yet
         self._options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
         self._address = ""
@@ -83,9 +104,11 @@ class LocalServer:
         return next((line for line in reversed(self._complaints) if line), "it said nothing")[:200]
 
     async def close(self) -> None:
-        """End the process."""
+        """One user is done with it; end the process after the last."""
+        self.users -= 1
         async with self._lock:
-            await self._end()
+            if self.users <= 0:
+                await self._end()
 
     async def _end(self) -> None:
         process = self._process

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from move37.agents.errors import BadModel
+from move37.agents.models.local import AT_ONCE
 from move37.agents.models.provider import SMALL_CONTEXT_TOKENS, ModelOptions, Provider
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
         raise BadModel("local: needs llama.cpp: pip install 'move37[local]'")
     from move37.agents.models.local.catalogue import located
     from move37.agents.models.local.client import LocalModel
-    from move37.agents.models.local.process import LocalServer
+    from move37.agents.models.local.process import server_of
 
     path, known = located(name)
     window = options.context_tokens or known or CONTEXT_TOKENS
     bounded = replace(options, reply_tokens=min(options.reply_tokens, REPLY_TOKENS), base_url=None, key=None)
-    return LocalModel(name, LocalServer(path, ("--context", str(window))), bounded, context_tokens=window)
+    return LocalModel(name, server_of(path, ("--context", str(window))), bounded, context_tokens=window)
 
 
 async def _window(client: Any, name: str) -> int | None:
@@ -40,7 +41,7 @@ PROVIDER = Provider(
     open=_open,
     form="NAME-or-PATH",
     local=True,
-    at_once=1,  # models/local/serve.py: one slot, whose cache holds the front that all prompts share
+    at_once=AT_ONCE,
     window=_window,
     context_tokens=SMALL_CONTEXT_TOKENS,
 )

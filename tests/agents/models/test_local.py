@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -130,6 +131,18 @@ async def test_a_grammar_holds_the_reply_to_its_form_and_a_dead_process_is_start
         assert (await client.create(ASKED, json_output=Critique)).usage.completion_tokens > 0
         assert server._process is not None and server._process.pid != first
     assert server._process is None
+
+
+@pytest.mark.llm
+async def test_one_process_answers_roles_that_ask_it_in_different_ways() -> None:
+    """The options of each travel with its requests; the process ends with the last who uses it."""
+    async with small_local(reply_tokens=4) as (short, server), small_local(reply_tokens=24) as (long, same):
+        assert server is same
+        results = await asyncio.gather(*(client.create(ASKED) for client in (short, long, short)))
+        assert [r.usage.completion_tokens <= 4 for r in results] == [True, False, True]
+        assert server._process is not None
+        first = server._process
+    assert first.returncode is not None
 
 
 async def proposed(*, plans: Plans, reply_tokens: int) -> Proposals:
