@@ -33,6 +33,7 @@ MOST_REWRITES = 2  # answers of the Debugger that make no file, after the first
 async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateReport:
     """All gates; while one refuses, the Debugger changes the file, at most `debug_attempts` times."""
     attempts: list[Attempt] = []
+    repairs = ctx.campaign.limits.debug_attempts if ctx.campaign.scientists["Debugger"].repairs else 0
     diagnosis = learned = ""
     while True:
         checked = await _checked(ctx, candidate)
@@ -46,7 +47,7 @@ async def gate_and_debug(ctx: ExperimentContext, candidate: Candidate) -> GateRe
             facts=checked.facts,
             attempts=tuple(attempts),
         )
-        if checked.passed or candidate.attempt > ctx.campaign.limits.debug_attempts:
+        if checked.passed or candidate.attempt > repairs:
             return gated
         fix, reason = await _fixed(ctx, candidate, attempts)
         if fix is None:

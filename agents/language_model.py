@@ -48,6 +48,7 @@ class LanguageModel:
     """Fills any of the five roles with one client, which it shares with other experiments."""
 
     uses_language = True
+    repairs = True
 
     def __init__(self, client: ChatCompletionClient, *, signature: str) -> None:
         self.client = client

@@ -90,6 +90,11 @@ class Scientist(Protocol):
         """Whether a language model speaks: then several ideas are asked for at once."""
         ...
 
+    @property
+    def repairs(self) -> bool:
+        """Whether it is asked as the Debugger: else the gates' first word on a file is their last."""
+        ...
+
     def agent_factory(self, role: RoleContext) -> Callable[[], BaseChatAgent]:
         """A function that makes a new agent for this role and experiment; called once a stage."""
         ...

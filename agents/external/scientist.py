@@ -1,8 +1,8 @@
 """Roles that an external agent fills: each turn waits in `PendingTurns` until it is answered.
 
 Researcher, Engineer and Analyst are asked. For the others there are fixed answers: the Critic accepts (gates and
-numbers judge), the Debugger gives up (the agent can check a file before it submits), and after a promotion the first
-analysis is kept. With `every_role` all five are asked: that is `--model seat`.
+numbers judge), and after a promotion the first analysis is kept; no Debugger is asked (the agent can check a file
+before it submits). With `every_role` all five are asked: that is `--model seat`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from move37.agents.errors import ModelReplyInvalid
 from move37.agents.external.turns import PendingTurns, Turn
 from move37.agents.messages import Opening, Results
-from move37.agents.replies import Critique, Fix, Principles, Report
+from move37.agents.replies import Critique, Principles, Report
 from move37.agents.roles import RoleContext
 from move37.lab.records import Analysis, Stage
 
@@ -35,6 +35,7 @@ class ExternalScientist:
         self.signature = signature
         self._earlier = earlier
         self._every_role = every_role
+        self.repairs = every_role  # over MCP a file can be checked before it is submitted, and is judged once
 
     def agent_factory(self, role: RoleContext) -> Callable[[], ExternalAgent]:
         """What makes a fresh agent for each stage."""
@@ -98,8 +99,6 @@ class ExternalAgent(BaseChatAgent):
             return None
         if self.name == "Critic":
             return Critique(accept=True, ground="none", reason="proposed from outside: the gates and numbers judge it")
-        if self.name == "Debugger":
-            return Fix(diagnosis="a gate refused the submitted file", give_up=True)
         return None
 
     def _again(self) -> Report | None:

@@ -35,6 +35,7 @@ class Search:
 
     signature = SIGNATURE
     uses_language = False
+    repairs = True
 
     def agent_factory(self, role: RoleContext) -> Callable[[], SearchAgent]:
         """A function that makes a new agent; called once a stage."""

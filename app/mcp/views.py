@@ -18,6 +18,10 @@ from move37.lab.records import (
 from move37.memory.records import Entry, Recollection
 
 LONGEST = 1_500  # characters of a text
+ADVICE = (
+    "refused by {}: it is not trained and takes no second file. Analyse it; to mend it, propose again from what it was "
+    "made from, and check(source) before you submit"
+)
 
 
 def cut(text: str, length: int = LONGEST) -> str:
@@ -55,6 +59,8 @@ def whole(experiment: Experiment, effects: Effects, *, source: bool = True) -> d
         "measurements": screened(experiment),
         "effects": effects_record(effects),
     }
+    if refused := [g.name for g in experiment.gates if g.passed is False]:
+        found["advice"] = ADVICE.format(" and ".join(refused))
     if (h := experiment.hypothesis) is not None:
         found["hypothesis"] = {"base": h.base, "change": cut(h.change), "predicted_effect": cut(h.predicted_effect)}
     if experiment.verdict is not None:

@@ -202,6 +202,18 @@ async def test_a_file_that_fails_a_gate_is_seen_before_and_after_it_counts(tmp_p
         await agent("submit", proposal=ident, source=bad)
         waited = await agent("wait", experiment=ident, seconds=45)
         assert waited["state"] == "failed" and waited["needs"] == "analyse" and waited["gates"]
+        (row,) = (await agent("status"))["experiments"]
+        for told in (waited, row, await agent("read_experiment", id=ident)):  # which gate, and nobody who took no part
+            assert told["reason"] == "gate shape: the output has another shape"
+            assert "refused by shape" in told.get("advice", "refused by shape")
+        assert "propose again" in waited["advice"] and waited["next"] == [f"analyse(experiment={ident!r}, ...)"]
+        await agent("analyse", experiment=ident, **LESSON)
+        said = await agent.refused("propose", name="mended", base=ident, change="the same, mended", **WORDS)
+        assert "what it was made from, c1-gated_delta" in said
+        said = await agent.refused("submit", proposal=ident, source=source(1))
+        assert "submitted already" in said
+    with Archive.open(tmp_path, readonly=True) as archive:
+        assert not [m for m in archive.lines(ident) if "Debugger" in (m.source, m.to)]
 
 
 @pytest.mark.parametrize(
