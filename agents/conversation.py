@@ -55,6 +55,7 @@ class Conversation:
         self._answer = answer
         self._failure: Exception | None = None
         self.stage = ""
+        self.replies: tuple[BaseModel, ...] = ()  # of the stage that was held last, up to its end or its failure
 
     def join(self, maker: Callable[[], BaseChatAgent]) -> None:
         """Add a role; `maker` makes a new agent of it for every stage."""
@@ -102,7 +103,9 @@ class Conversation:
             raise
         except Exception as error:
             raise self._cause(error) from error
-        return tuple(stage.replies)
+        finally:
+            self.replies = tuple(stage.replies)
+        return self.replies
 
     async def _run(self, stage: _Stage, task: list[StructuredMessage[Any]], token: CancellationToken) -> None:
         async for item in self._team(stage).run_stream(task=task, cancellation_token=token):

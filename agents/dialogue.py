@@ -17,7 +17,7 @@ from move37.agents.edits import EditRefused, written
 from move37.agents.errors import BudgetSpent, ModelReplyInvalid
 from move37.agents.events import Notice
 from move37.agents.experiment_context import ExperimentContext, baselines_of, comparable, last
-from move37.agents.messages import Opening, Refused, Results
+from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.precedents import changed, resolved
 from move37.agents.replies import Code, Proposals, Report
 from move37.agents.research_context import ResearchContext
@@ -38,7 +38,8 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
     try:
         replies = await ctx.talk.hold([Opening(context=known)], negotiation(campaign.limits.negotiation_rounds))
     except ModelReplyInvalid as error:
-        return NegotiationResult(hypothesis=None, accepted=False, malformed=True, reason=str(error))
+        kept = _unjudged(ctx)
+        return NegotiationResult(hypothesis=None, accepted=False, malformed=True, reason=str(error), ideas=kept)
     if not any(isinstance(r, Proposals) and r.ideas for r in replies):
         return NegotiationResult(hypothesis=None, accepted=False, reason="the Researcher proposed nothing")
     end = settled(replies)
@@ -69,6 +70,19 @@ async def negotiate(ctx: ExperimentContext, known: ResearchContext) -> Negotiati
         idea=end.proposal.idea,
         recollected=tuple(r.key for r in known.recollections),
         toss_up=toss_up,
+    )
+
+
+def _unjudged(ctx: ExperimentContext) -> tuple[Idea, ...]:
+    """What was proposed where no valid reply came to it: the lab found nothing wrong with it, and others may try it."""
+    *said, last = (Proposals(), *ctx.talk.replies)
+    offer = next((r for r in reversed(said) if isinstance(r, Proposals)), Proposals())
+    if not isinstance(last, Precedents) or last.problems:
+        return ()
+    bases, why = resolved(comparable(ctx.campaign)), "nobody judged it: no valid reply came to it"
+    return tuple(
+        Idea(hypothesis=idea.hypothesis(base=bases.get(idea.base, ""), author="Researcher"), reason=why)
+        for idea in offer.ideas
     )
 
 

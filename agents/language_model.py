@@ -28,6 +28,7 @@ from move37.agents import blocks, prompts
 from move37.agents.formatting import readable
 from move37.agents.messages import Opening, Precedents, Refused, Results
 from move37.agents.metering import Metered
+from move37.agents.models.calls import CUT, LONGEST_CALL
 from move37.agents.models.client import ClientWrapper
 from move37.agents.models.provider import CONTEXT_TOKENS
 from move37.agents.models.providers import PROVIDERS
@@ -156,6 +157,8 @@ def not_called(call: FunctionCall, tools: Sequence[ToolSchema]) -> str:
     if tool is None:
         names = ", ".join(t["name"] for t in tools)
         return f"There is no tool {call.name[:60]!r}: there are {names}. Call one of these, or give your answer."
+    if CUT in call.arguments[-80:]:
+        return f"The arguments of {call.name} are too long{call.arguments.partition(CUT)[2]}: at most {LONGEST_CALL}."
     wanted = dict(tool.get("parameters", {}).get("properties", {}))
     named = ", ".join(f"{name} ({facts.get('type', 'any')})" for name, facts in wanted.items())
     return f"{call.name} takes one JSON object with {named}, not {call.arguments[:60]!r}: call it again, or answer."

@@ -42,10 +42,8 @@ def unfit(base: str, experiments: Sequence[Experiment]) -> str:
     known = ", ".join(sorted({e.name for e in experiments if e.role is Role.BASELINE and may_be_parent(e)}))
     others = f"give an experiment's id from the ledger or one of {known}"
     found = next((e for e in reversed(experiments) if base and base in (e.id, e.name)), None)
-    if not base:
-        return f"it names no base: {others}"
-    if found is None or (found.candidate is None and found.status is not ExperimentStatus.RUNNING):
-        return f"its base {shorten(base, 60)!r} does not exist or has no file: {others}"
+    if found is None:
+        return f"its base {shorten(base, 60)!r} does not exist: {others}" if base else f"it names no base: {others}"
     if found.name == base and found.role is Role.CANDIDATE:
         return f"its base {base!r} is the name of {found.id}: an experiment is named by its id"
     if found.status is ExperimentStatus.RUNNING:
@@ -54,8 +52,12 @@ def unfit(base: str, experiments: Sequence[Experiment]) -> str:
     for _ in experiments:
         if made_from is not None and not may_be_parent(made_from):
             made_from = base_of(made_from, experiments)
-    why = f"its base {base} has no number to compare with ({shorten(found.reason or found.status.value, 120)})"
-    return f"{why}: " + (f"to repair its file name what it was made from, {made_from.id}" if made_from else others)
+    lacks = "number to compare with" if found.candidate else "file"
+    why = f"its base {base} has no {lacks} ({shorten(found.reason or found.status.value, 120)})"
+    able = made_from is not None and made_from.candidate is not None
+    return f"{why}: " + (
+        f"to try it again name what it was made from, {made_from.id}" if made_from and able else others
+    )
 
 
 async def answer(

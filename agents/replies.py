@@ -129,7 +129,9 @@ class RankedIdea(BoundedReply):
     @classmethod
     def _named(cls, value: Any) -> Any:
         """A place without a reason is still a place."""
-        return {"name": value, "reason": ""} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"name": value, "reason": ""}
+        return {"reason": "", **value} if isinstance(value, dict) else value
 
 
 class Critique(BoundedReply):

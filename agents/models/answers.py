@@ -13,10 +13,8 @@ import html
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from typing import Any
 
-from autogen_core import FunctionCall
 from autogen_core.models import CreateResult
 from pydantic import BaseModel, ValidationError
 
@@ -24,10 +22,7 @@ from move37.agents.models.calls import marks_calls
 from move37.agents.models.fences import edits_in, file_in, is_python, plain_source
 from move37.agents.models.fitting import fitted, names_in
 from move37.agents.models.lenient import read, strict, unescaped
-from move37.agents.replies import LONGEST_FILE
 
-LONGEST_CALL = 2 * LONGEST_FILE  # characters of one call's arguments: a file in quotes
-LONGEST_SHOWN = 100  # of one that is longer
 MOST_STARTS = 200  # brackets in a reply at which an object is looked for
 MOST_BROKEN = 10  # of them that are no value, after which nothing is repaired any more: each costs a walk to the end
 _END_OF_THINKING = re.compile(
@@ -67,11 +62,6 @@ def answered(
     if found[1] is None and not tools and (calls or marks_calls(said)):
         return said, None, f"no tool can be called now ({found[2]})"
     return found
-
-
-def bounded(calls: Any) -> list[FunctionCall]:
-    """Calls whose arguments a conversation can carry: longer ones are cut, are no JSON any more, and get a sentence."""
-    return [replace(c, arguments=c.arguments[:LONGEST_SHOWN]) if len(c.arguments) > LONGEST_CALL else c for c in calls]
 
 
 def validated(text: str, form: type[BaseModel], *, cut: bool = False) -> tuple[BaseModel | None, str]:

@@ -8,6 +8,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autogen_core import FunctionCall
+
+from move37.agents.replies import LONGEST_FILE
+
+LONGEST_CALL = 2 * LONGEST_FILE  # characters of one call's arguments: a file in quotes
+LONGEST_SHOWN = 100  # of one that is longer
+CUT = " ... [cut by the lab]"  # behind it
+MOST_CALLS = 24  # of one reply that are answered: a role may make half as many in a stage (agents/tools.py)
 UNNAMED = "unnamed"  # what a call without a name is called: servers refuse an empty one in what was said before
 _ARGUMENTS = ("arguments", "input", "parameters", "args")
 _CALL_MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=|<\|tool_call|<｜tool")
@@ -83,3 +91,17 @@ def calls_in(text: str, tools: Collection[str]) -> list[ToolCall]:
         if given and not found:
             found.append(ToolCall(id=f"call_{len(found)}", name=name, arguments=json.dumps(given)))
     return found
+
+
+def bounded(calls: Any) -> list[FunctionCall]:
+    """What of a reply's calls a conversation can carry: the first of them, and of too long arguments the beginning.
+
+    What is cut is no JSON any more: its tool is not called, and the model hears why (language_model.not_called).
+    """
+    kept = calls[:MOST_CALLS]
+    return [replace(c, arguments=cut_call(c.arguments)) if len(c.arguments) > LONGEST_CALL else c for c in kept]
+
+
+def cut_call(arguments: str) -> str:
+    """The beginning of arguments that are too long, and how long they were."""
+    return f"{arguments[:LONGEST_SHOWN]}{CUT} ({len(arguments)} characters)"

@@ -32,8 +32,9 @@ from autogen_core.models import (
 from pydantic import BaseModel
 
 from move37.agents.errors import AgentError, ModelReplyInvalid, ModelUnavailable
-from move37.agents.models.answers import answered, bounded
+from move37.agents.models.answers import answered
 from move37.agents.models.asking import SMALL, Ready, asked_again, instructed, spoken
+from move37.agents.models.calls import bounded
 from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
 from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
 from move37.agents.models.shrink import Shorter, shorter, size, window_of

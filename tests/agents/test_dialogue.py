@@ -10,6 +10,8 @@ import pytest
 
 from move37.agents import campaign
 from move37.agents.dialogue import grounded
+from move37.agents.errors import ModelReplyInvalid
+from move37.agents.ledger import unchosen
 from move37.agents.limits import ConversationLimits
 from move37.agents.replies import Prediction
 from move37.lab.records import ExperimentStatus, Forecast, Role
@@ -81,3 +83,18 @@ def test_what_failed_before_a_number_says_so_first_and_keeps_what_was_seen_of_it
     assert (told.seen, told.lesson) == (f"{fact}. row 3 changed by 0.2", f"{fact}. It looks ahead.")
     assert (told.why, told.next, told.author) == (seen.why, seen.next, "tiny")
     assert grounded(seen, replace(failed, measurements=(a_measurement(),))) == seen
+
+
+@pytest.mark.parametrize("lost", ["Critic", "Researcher"])
+async def test_ideas_that_found_nothing_wrong_are_kept_where_no_valid_judgement_came(lost: str, tmp_path: Path) -> None:
+    """The experiment is lost and says why; what was proposed in it stays in the pool for whoever comes next."""
+    never = ModelReplyInvalid(f"never a valid {lost}")
+    proposal = [never, a_proposal(name="later")] if lost == "Researcher" else a_proposal()
+    critique = [never, accepted()] if lost == "Critic" else accepted()
+    context, _ = a_context(tmp_path, a_script(Proposal=proposal, Critique=critique), budget=2, workers=1)
+    await campaign.run(context)
+    first = context.archive.experiment("c1-001")
+    assert first.status is ExperimentStatus.FAILED and lost in first.reason
+    ideas = unchosen(first)
+    assert [i.hypothesis.name for i in ideas] == (["floor_on_decay"] if lost == "Critic" else [])
+    assert all("nobody judged it" in i.reason and i.hypothesis.base == "c1-linear" for i in ideas)

@@ -16,6 +16,8 @@ from move37.agents.context import CampaignContext
 from move37.agents.dialogue import results_of
 from move37.agents.language_model import LanguageModel
 from move37.agents.lookups import _curve
+from move37.agents.models.calls import LONGEST_CALL
+from move37.agents.models.calls import MOST_CALLS as MOST_IN_A_REPLY
 from move37.agents.open_experiment import open_experiment
 from move37.agents.roles import MEMBERS
 from move37.agents.tools import MOST_CALLS, for_role
@@ -279,14 +281,14 @@ async def test_a_hundred_calls_in_one_reply_and_tools_that_do_not_exist_cost_a_t
         assert (await campaign.run(context)).status == "finished"
     heard = [answers_in(r) for r in requests if role_of(r) == ("Researcher", 2)]
     hundred, three, one = (after[len(before) :] for before, after in pairwise(heard))
-    assert len(hundred) == 100 and sum("answer now" in a for a in hundred) == 100 - MOST_CALLS
+    assert len(hundred) == MOST_IN_A_REPLY and sum("answer now" in a for a in hundred) == MOST_IN_A_REPLY - MOST_CALLS
     assert [a.partition(":")[0] for a in (*three, *one)] == [
         f"There is no tool {name!r}" for name in ("invented", "rm_-rf", "unnamed", "web_search")
     ]
     assert all("there are recall, read_paper, " in a for a in (*three, *one))
     assert [e.name for e in candidates(context)] == ["floor_1", "floor_2"]
     spent = usage_by_role(context.archive.calls(1), context.archive.lines(campaign=1))
-    assert {u.role: u.tool_calls for u in spent if u.tool_calls} == {"Researcher": 2 * (100 + 3 + 1)}
+    assert {u.role: u.tool_calls for u in spent if u.tool_calls} == {"Researcher": 2 * (MOST_IN_A_REPLY + 3 + 1)}
     assert all(e.measurements and e.analysis for e in candidates(context))
 
 
@@ -306,6 +308,24 @@ async def test_beside_a_tool_that_exists_one_that_does_not_gets_a_sentence_and_s
     assert "1. " in results and "There is no tool 'leaderbord': there are recall, " in results
     assert results.count("leaderboard takes one JSON object with steps (integer), not") == 6
     assert "pydantic" not in results and "workbench" not in results
+
+
+@pytest.mark.parametrize("size", [LONGEST_CALL - 20, LONGEST_CALL, 10 * LONGEST_CALL])
+async def test_arguments_without_end_are_called_too_long_and_do_not_travel_on(size: int, tmp_path: Path) -> None:
+    calls = [
+        {"id": "t", "type": "function", "function": {"name": "recall", "arguments": f'{{"query": "{"x" * size}"}}'}}
+    ]
+
+    def researcher(number: int, times: int, request: dict[str, Any]) -> Any:
+        return completion(None, tool_calls=calls) if times == 1 else Script.usual("Researcher", number)
+
+    with a_run(tmp_path, Script(Researcher=researcher), budget=1) as (context, requests):
+        await campaign.run(context)
+    second = [r for r in requests if role_of(r)[0] == "Researcher"][1]
+    (heard,), too_long = answers_in(second), size + 13 > LONGEST_CALL
+    told = f"The arguments of recall are too long ({size + 13} characters): at most {LONGEST_CALL}."
+    assert (heard == told) is too_long, heard
+    assert (len(str(second["messages"][-2])) < 500) is too_long
 
 
 async def test_calls_of_one_reply_that_a_server_gave_one_id_are_told_apart(tmp_path: Path) -> None:
