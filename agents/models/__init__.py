@@ -14,6 +14,7 @@ To add one: a file in providers/ and its line there. Which role has which model:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
 
 SEAT = "seat"  # an external agent answers (agents/external)
+LONGEST_NAME = 500  # characters of a model's name
+LONGEST_SHOWN = 100  # of a wrong one
 
 __all__ = [
     "REPLY_TOKENS",
@@ -66,14 +69,35 @@ def known() -> str:
 
 def parse(uri: str) -> ModelName:
     """Take `uri` apart. Raises `BadModel`. Cheap: for checking a command line."""
-    provider, _, name = uri.strip().partition(":")
-    if provider in (SEARCH, SEAT) and not name:
-        return ModelName(provider=provider)
-    if any(p.name == provider for p in PROVIDERS):
-        if name:
-            return ModelName(provider=provider, name=name)
+    provider, colon, name = uri.strip().partition(":")
+    if provider in (SEARCH, SEAT):
+        if not colon:
+            return ModelName(provider=provider)
+        raise BadModel(f"{provider} takes no name: write {provider}")
+    found = next((p for p in PROVIDERS if p.name == provider), None)
+    if found is None:
+        raise BadModel(f"unknown model {_shown(uri)!r}: use one of {known()}")
+    if not name.strip():
         raise BadModel(f"{provider}: needs a name after the colon; models are {known()}")
-    raise BadModel(f"unknown model {uri!r}: use one of {known()}")
+    if why := "" if found.names_files else _no_name(name):
+        raise BadModel(f"{provider}: there is no model {_shown(name)!r}: {why}")
+    return ModelName(provider=provider, name=name)
+
+
+def _no_name(name: str) -> str:
+    """What is wrong with the name of a model that is no file; "" where nothing is."""
+    if len(name) > LONGEST_NAME:
+        return f"a name has at most {LONGEST_NAME} characters"
+    if not name.isprintable():
+        return "a name has no line ends, and no signs that cannot be printed"
+    if name.endswith(",") or re.search(rf",({'|'.join([SEARCH, SEAT, *(f'{p.name}:' for p in PROVIDERS)])})", name):
+        return "one role has one model: write researcher=openai:NAME,default=designer to name several"
+    return ""
+
+
+def _shown(text: str) -> str:
+    """The beginning of what somebody wrote, as much as a message needs."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def provider_of(uri: str) -> Provider | None:
@@ -126,7 +150,7 @@ def open_model(
         raise
     except Exception as error:  # of an SDK: an address, a key or a proxy of the environment that it cannot use
         said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadModel(f"{model} cannot be opened: {said}") from error
+        raise BadModel(f"{_shown(str(model))} cannot be opened: {said}") from error
     if provider.name == "replay":
         return inner
     from move37.agents.models.repair import RetryPolicy, StructuredOutputClient

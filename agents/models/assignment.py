@@ -18,8 +18,10 @@ ROLES = tuple(member.name for member in MEMBERS)
 DEFAULT = "default"
 SEARCH = "designer"
 HYBRID = "hybrid:"
+SHOWN = "researcher=openai:NAME,default=designer"
 _WORDS = "|".join([*(role.lower() for role in ROLES), DEFAULT])
 _ENTRY = re.compile(rf"(?:^|,)\s*({_WORDS})\s*=", re.I)
+_NO_COMMA = re.compile(rf"[\s;|&]+({_WORDS})\s*=", re.I)
 _LIKE_ENTRY = re.compile(r"(?:^|,)\s*([A-Za-z_]+)\s*=")
 
 
@@ -46,6 +48,8 @@ def _proposing(text: str) -> str:
 
 def assigned(text: str) -> Assignment:
     """Take a `--model` apart. Roles that it does not name have its default, else the search. Raises `BadModel`."""
+    if (odd := _NO_COMMA.search(text.strip())) and not text[: odd.start()].rstrip().endswith(","):
+        raise BadModel(f"commas part the roles in --model: write one before {odd[1]}=, as in {SHOWN}")
     if text.strip().startswith(HYBRID):
         return Assignment(models=dict.fromkeys(ROLES, SEARCH) | {ROLES[0]: _proposing(text.strip())})
     places = list(_ENTRY.finditer(text))

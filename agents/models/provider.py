@@ -49,6 +49,7 @@ class Provider:
     key_variable: str = ""  # of the environment
     address_variable: str = ""  # of the environment: where its server is, unless the user names one
     local: bool = False  # costs nothing
+    names_files: bool = False  # what stands after the colon may be a path
     at_once: int | None = None  # calls that its server takes side by side; None: it sees to that itself
     context_tokens: int = CONTEXT_TOKENS  # of a role's context where the window is not known
     # The client that `open` gave, and the model's name -> tokens of its window, or None. May ask the server; may raise.

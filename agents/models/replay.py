@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from move37.agents.errors import BadModel, ModelReplyInvalid, ModelUnavailable
 from move37.agents.models.client import CALL, NOTHING, ClientWrapper, JsonOutput, LocalClient
 
+WRITTEN = "name a file that `move37 run` wrote, HOME/recordings/cN.jsonl"
 Key = tuple[int, str, str, int]  # experiment number, stage, role, turn
 
 
@@ -52,8 +53,9 @@ class Replay(LocalClient):
         """Read a recording. Raises `BadModel`: it cannot be read, or a line is no recorded reply."""
         try:
             rows = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # JSON may hold other line ends
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadModel(f"cannot read the recording {path}: {error}") from error
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text, or its name no path"
+            raise BadModel(f"cannot read the recording {str(path)[:200]} ({why}): {WRITTEN}") from error
         lines: dict[Key, RecordedLine] = {}
         for place, row in enumerate(rows, start=1):
             try:
@@ -64,7 +66,7 @@ class Replay(LocalClient):
                 raise BadModel(f"line {place} of {path} is no recorded reply: {error.errors()[0]['msg']}") from error
             lines[line.number, line.stage, line.role, line.turn] = line
         if not lines:
-            raise BadModel(f"{path} holds no recorded reply")
+            raise BadModel(f"{path} holds no recorded reply: {WRITTEN}")
         return cls(lines, name=path.name)
 
     async def create(self, messages: Sequence[LLMMessage], **arguments: Any) -> CreateResult:

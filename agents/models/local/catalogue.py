@@ -6,6 +6,7 @@ a path is taken as it is.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,8 +83,9 @@ def located(name: str) -> tuple[Path, int | None]:
         if (path := found(model)) is None:
             raise BadModel(f"{name} is not on this machine: fetch it with `move37 models get {name}`")
         return path, model.context_tokens
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path.absolute(), None
-    names = ", ".join(m.name for m in CARRIED)
+    with suppress(OSError, RuntimeError, ValueError):  # too long, of nobody's home, or with a sign that no path has
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path.absolute(), None
+    names, name = ", ".join(m.name for m in CARRIED), name if len(name) <= 200 else f"{name[:200]}..."
     raise BadModel(f"local:{name} is neither a file nor one of {names}: name a GGUF file, or see `move37 models list`")

@@ -41,6 +41,7 @@ PROVIDER = Provider(
     open=_open,
     form="NAME-or-PATH",
     local=True,
+    names_files=True,
     at_once=AT_ONCE,
     window=_window,
     context_tokens=SMALL_CONTEXT_TOKENS,

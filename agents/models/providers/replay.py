@@ -17,4 +17,4 @@ def _open(name: str, options: ModelOptions) -> ChatCompletionClient:
     return Replay.open(Path(name))
 
 
-PROVIDER = Provider(name="replay", open=_open, form="FILE", local=True)
+PROVIDER = Provider(name="replay", open=_open, form="FILE", local=True, names_files=True)

@@ -26,6 +26,43 @@ def test_an_unknown_name_is_refused_in_one_line(uri: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("designer:", "write designer"),
+        ("seat:", "write seat"),
+        ("seat:me", "write seat"),
+        ("openai: ", "needs a name"),
+        ("openai:x,", "one role has one model"),
+        ("openai:x,openai:y", "one role has one model"),
+        ("researcher=openai:x,,", "one role has one model"),
+        ("researcher=openai:x critic=openai:y", "one before critic="),
+        ("openai:x; critic=openai:y", "one before critic="),
+        ("openai:x\x00y", "line ends"),
+        ("openai:x\ny", "line ends"),
+        ("openai:" + "x" * 5_000, "at most"),
+        ("x" * 5_000, "use one of"),
+        ("local:" + "x" * 5_000, "name a GGUF file"),
+        ("local:\x00", "name a GGUF file"),
+        ("local:~nobodyatall/x", "name a GGUF file"),
+        ("replay:" + "x" * 5_000, "HOME/recordings"),
+        ("replay:\x00", "HOME/recordings"),
+        ("replay:/nowhere/at/all", "HOME/recordings"),
+    ],
+)
+def test_whatever_no_model_is_called_gets_a_short_sentence_that_says_what_to_write(model: str, says: str) -> None:
+    with pytest.raises(BadModel, match=says) as caught:
+        for uri in assigned(model).uris:
+            open_model(uri, ModelOptions(key="k"))
+    assert len(str(caught.value)) < 600 and "Errno" not in str(caught.value) and "agents/" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["/models/my model.gguf", "a,b", "org/model:q4@v1", "模型", "x" * 300])
+def test_a_servers_own_name_of_a_model_is_taken_as_it_is(name: str) -> None:
+    assert assigned(f"openai:{name}").uris == (f"openai:{name}",) and parse(f"openai:{name}").name == name
+    assert assigned(f"researcher=openai:{name}, critic=openai:x").models["Critic"] == "openai:x"
+
+
 def test_a_local_model_that_is_not_there_says_how_to_get_one() -> None:
     with pytest.raises(BadModel, match="move37 models list"):
         open_model("local:/nowhere/at/all.gguf")
