@@ -11,12 +11,13 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError
-from mcp_types import CallToolResult, TextContent
 
 from move37.agents.errors import AgentError
 from move37.agents.replies import BASES
+from move37.app.mcp.misuse import refused, sendable
 from move37.app.mcp.refusals import CallRefused
 from move37.app.mcp.tools import Tools
+from move37.lab.archive.codec import storable
 from move37.lab.errors import LabError
 from move37.memory.errors import MemoryFault
 from move37.sandbox.errors import SandboxError
@@ -109,18 +110,16 @@ def declare(server: MCPServer, tools: Tools) -> None:
 async def _told(tools: Tools, answer: Awaitable[Answer]) -> Answer:
     """The answer, or an error result that says in a sentence what to do, and what is allowed."""
     try:
-        return await answer
+        return sendable(await answer)
     except CallRefused as error:
         sentence = str(error)
     except (AgentError, LabError, SandboxError, MemoryFault) as error:
         sentence = f"the laboratory failed at this: {error}"
-    return CallToolResult(  # type: ignore[return-value]  # the SDK passes a result on as it is
-        content=[TextContent(type="text", text=sentence)], structured_content=tools.refusal(sentence), is_error=True
-    )
+    return refused(tools, sentence)  # type: ignore[return-value]  # the SDK passes a result on as it is
 
 
 async def _read(answer: Awaitable[Answer]) -> Answer:
     try:
-        return await answer
+        return sendable(await answer)
     except CallRefused as error:
-        raise ResourceError(str(error)) from None
+        raise ResourceError(storable(str(error))) from None

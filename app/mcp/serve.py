@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 
+from move37.app.mcp.incoming import mend_stdin
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.server import build
 from move37.app.secret_file import secret
@@ -21,6 +22,7 @@ def serve(settings: Settings, *, port: int | None) -> None:
     """Serve until the client leaves (stdio) or the process is ended (HTTP)."""
     lab = Laboratory(settings)
     if port is None:
+        mend_stdin()
         asyncio.run(build(lab).run_stdio_async())  # the SDK keeps stdout for the protocol
         return
     token = secret(settings.home, TOKEN_FILE)

@@ -15,6 +15,7 @@ from pydantic import AnyHttpUrl
 
 from move37.app.mcp.declared_tools import declare
 from move37.app.mcp.laboratory import Laboratory
+from move37.app.mcp.misuse import LaboratoryServer
 from move37.app.mcp.tools import Tools
 
 INSTRUCTIONS = """\
@@ -41,7 +42,7 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
             yield
 
     auth = AuthSettings(issuer_url=AnyHttpUrl(url), resource_server_url=None) if token else None
-    server: MCPServer = MCPServer(
+    server = LaboratoryServer(
         "move37",
         version=_version(),
         instructions=INSTRUCTIONS,
@@ -50,7 +51,8 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
         auth=auth,
         token_verifier=_OneToken(token) if token else None,
     )
-    declare(server, Tools(lab))
+    server.tools = Tools(lab)
+    declare(server, server.tools)
     return server
 
 

@@ -16,6 +16,7 @@ import pytest
 from mcp.client.client import Client
 
 from move37.app.mcp.laboratory import Laboratory
+from move37.app.mcp.refusals import CallRefused
 from move37.app.mcp.server import build
 from move37.app.settings import load
 from move37.lab.archive.store import Archive
@@ -244,6 +245,74 @@ async def test_what_cannot_be_used_is_a_sentence_and_nothing_is_lost(
         except Exception as error:  # an unknown tool is refused by the protocol itself
             said = str(error)
         assert said and "Traceback" not in said and len(said) < 3_000
+        assert await agent.whole(1) == "c1-001"
+
+
+ODD: dict[str, Any] = {
+    "nothing": None, "a number": 5, "less than nothing": -1, "huge": 10**30, "no number": float("nan"),
+    "without end": float("inf"), "yes": True, "empty": "", "space": " \n", "signs": "\u202e\x00\x1b[31m", "list": [1],
+    "object": {"a": 1}, "word": "soon", "fraction": 1.5,
+}  # fmt: skip
+
+
+async def test_every_argument_of_every_tool_in_every_wrong_form_is_a_sentence_with_what_may_be_done(
+    tmp_path: Path,
+) -> None:
+    async with an_agent(tmp_path) as agent:
+        ident = await agent.propose(1)
+        named = dict.fromkeys(("id", "experiment", "proposal"), ident)
+        usual = {
+            **named,
+            "source": "x = 1",
+            "query": "gates",
+            "seconds": 0,
+            "name": "again",
+            "base": "x",
+            **WORDS,
+            **LESSON,
+        }
+        for tool in (await agent.client.list_tools()).tools:
+            fields = tool.input_schema["properties"]
+            given = {n: usual.get(n, "a different idea") for n in tool.input_schema.get("required", [])}
+            cases = [given | {name: odd} for name in fields for odd in ODD.values()]
+            cases += [given | {"seed": 3}, given | {"x" * 500: "y" * 500}, *({} for _ in given)]
+            for case in cases if tool.name != "propose" else [c for c in cases if c.get("base") == "x"]:
+                result = await agent.client.call_tool(tool.name, case)
+                said = "".join(getattr(part, "text", "") for part in result.content)
+                assert result.structured_content is not None and result.structured_content["next"], (tool.name, case)
+                if result.is_error:
+                    assert len(said) < 700 and "\n" not in said and "pydantic" not in said, (tool.name, case, said)
+                    assert "Error executing" not in said and "input_value" not in said
+                if "seed" in case or not {*tool.input_schema.get("required", [])} <= case.keys():
+                    assert result.is_error and ("it takes" in said), (tool.name, case, said)
+        assert "there are brief, context" in await agent.refused("train", seed=3)
+        assert (await agent("context", max_tokens=None))["context"] and (await agent("recall", query="x", kind=None))
+
+
+async def test_a_fault_of_ours_in_a_tool_is_a_sentence_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("move37.app.mcp.tools.Tools.recall", broken)
+    async with an_agent(tmp_path) as agent:
+        said = await agent.refused("recall", query="gates")
+        assert "a fault of move37 itself in recall (ZeroDivisionError)" in said and "secret" not in said
+        assert await agent.whole(1) == "c1-001"
+
+
+@pytest.mark.parametrize("where", ["an answer", "a refusal"])
+async def test_half_a_surrogate_in_what_a_candidate_says_costs_a_letter_and_no_server(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def said(*_: Any) -> Any:
+        if where == "a refusal":
+            raise CallRefused("it says \ud800")
+        return {"found": ["it says \ud800"], "next": [], "budget": {}}
+
+    monkeypatch.setattr("move37.app.mcp.tools.Tools.recall", said)
+    async with an_agent(tmp_path) as agent:
+        result = await agent.client.call_tool("recall", {"query": "gates"})
+        assert "it says ?" in json.dumps(result.structured_content)
         assert await agent.whole(1) == "c1-001"
 
 
