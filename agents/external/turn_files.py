@@ -21,8 +21,10 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from move37.agents.edits import EditRefused, written
 from move37.agents.errors import AgentError
 from move37.agents.external.turns import PendingTurns, Turn
+from move37.agents.replies import Code, Fix, Proposals
 from move37.agents.roles import member
 
 if os.name == "posix":
@@ -167,14 +169,30 @@ def _reply(turn: Waiting, file: Path) -> BaseModel:
     try:
         if turn.role in FILE_ROLES and not text.lstrip().startswith("{"):
             extra = {"diagnosis": "answered from outside"} if "diagnosis" in form.model_fields else {}
-            return form.model_validate({FILE_ROLES[turn.role]: text, **extra})
-        return form.model_validate_json(text)
+            reply = form.model_validate({FILE_ROLES[turn.role]: text, **extra})
+        else:
+            reply = form.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the answer"
         raise BadAnswer(
             f"{file} is no {form.__name__} ({where}: {first['msg']}): its form is in {turn.file}"
         ) from error
+    if why := lacking(reply):
+        raise BadAnswer(f"{file} cannot be used: {why}")
+    return reply
+
+
+def lacking(reply: BaseModel) -> str:
+    """What an answer that has the form would be sent back for at once; "" where nothing is. Pure."""
+    if isinstance(reply, Proposals) and not (reply.ideas or reply.drop):
+        return "there is no idea in `ideas`: propose one, or set `drop`"
+    if isinstance(reply, Code | Fix) and not (reply.edits or getattr(reply, "give_up", False)):
+        try:
+            written(reply.source, (), "")
+        except EditRefused as error:
+            return str(error)
+    return ""
 
 
 def _as_record(turn: Turn, prompt: str) -> dict[str, Any]:

@@ -95,6 +95,8 @@ async def test_one_experiment_by_files_with_a_proposal_that_has_to_be_made_again
         ("[]", "is no Proposals"),
         ('{"ideas": [{"name": "x"}]}', "ideas.0"),
         ("class Mixer: ...", "is no Proposals"),
+        ("{}", "propose one, or set `drop`"),
+        ('{"ideas": []}', "propose one, or set `drop`"),
     ],
 )
 async def test_an_answer_that_cannot_be_used_is_a_sentence_and_the_turn_still_waits(
@@ -108,6 +110,35 @@ async def test_an_answer_that_cannot_be_used_is_a_sentence_and_the_turn_still_wa
         with pytest.raises(turn_files.NoSuchTurn, match="Researcher"):
             turn_files.answer(tmp_path, "c9-009", written(tmp_path, "good", offered(a_proposal())))
         assert (await turn(tmp_path, "Researcher")).file == asked.file
+
+
+@pytest.mark.parametrize("role", ["Engineer", "Debugger"])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("", "neither a file"),
+        (" \n", "neither a file"),
+        ("{}", "neither a file"),
+        ("```\n```", "neither a file"),
+        ('{"source": "", "edits": []}', "neither a file"),
+        (b"x = '\x00'\n", "no Python file can"),
+        ("x" * 200_000, "write a smaller file"),
+    ],
+)
+async def test_a_file_that_is_none_is_told_at_once_and_spends_no_turn(
+    role: str, content: Any, word: str, tmp_path: Path
+) -> None:
+    """Sent back by the stage it would have spent one of three answers, and after them the experiment."""
+    told = '"diagnosis": "it was empty", ' if role == "Debugger" else ""
+    if isinstance(content, str) and content.startswith("{"):
+        content = content.replace("{", "{" + told, 1).replace(", }", "}")
+    waiting = turn_files.Waiting(experiment="c1-001", role=role, stage="", prompt="", file=tmp_path / "turn.json")
+    with pytest.raises(turn_files.BadAnswer, match=word) as refused:
+        turn_files._reply(waiting, written(tmp_path, "bad", content))
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 1_000
+    given_up = '{"diagnosis": "it cannot pass", "give_up": true}'
+    good = given_up if role == "Debugger" else '{"edits": [{"search": "a", "replace": "b"}]}'
+    assert turn_files._reply(waiting, written(tmp_path, "good", good))
 
 
 async def test_of_several_who_answer_one_turn_at_once_one_is_heard_and_each_other_is_told(
