@@ -22,7 +22,7 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "autogen_core", "qdra
 LONGEST_FILE = 344
 FILLED = {
     *("contract", "kernels", "facts", "metric", "direction", "unit"),
-    *("experiment", "ideas", "plans", "principles", "lessons"),
+    *("experiment", "ideas", "bases", "plans", "principles", "lessons"),
 }
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -38,6 +38,7 @@ from move37.agents.models.calls import bounded
 from move37.agents.models.client import FACTS, ClientWrapper, JsonOutput, role_of
 from move37.agents.models.faults import Fault, Kind, diagnose, pause, sentence
 from move37.agents.models.shrink import Shorter, shorter, size, window_of
+from move37.agents.models.tries import Tries, waiting
 from move37.agents.models.wire import EXCHANGE, REPLY_CAP, Exchange
 
 log = structlog.get_logger()
@@ -169,7 +170,7 @@ class StructuredOutputClient(ClientWrapper):
         policy: RetryPolicy,
     ) -> CreateResult:
         """One answer. Outages, failures and prompts that are too long are dealt with here."""
-        tries = _Tries()
+        tries = Tries()
         while True:
             seen = Exchange()
             try:
@@ -211,7 +212,7 @@ class StructuredOutputClient(ClientWrapper):
         """Whether the server answers something small: then its trouble is with one request, and not its own."""
         seen = Exchange()
         try:
-            await self._once(SMALL, Ready, None, {}, seen, _Tries())
+            await self._once(SMALL, Ready, None, {}, seen, Tries())
         except Exception as error:  # of any SDK, as in `_asked`
             return diagnose(error, seen).kind not in (Kind.HICCUP, Kind.OUTAGE)
         return True
@@ -223,7 +224,7 @@ class StructuredOutputClient(ClientWrapper):
         json_output: JsonOutput,
         arguments: Arguments,
         seen: Exchange,
-        tries: _Tries,
+        tries: Tries,
     ) -> CreateResult:
         extra = dict(arguments.get("extra_create_args", {}))
         if form is not None:
@@ -252,7 +253,7 @@ class StructuredOutputClient(ClientWrapper):
         info = self.inner.model_info
         return extra, form if info.get("structured_output") else True if info["json_output"] else None
 
-    def _smaller(self, messages: Sequence[LLMMessage], fault: Fault, tries: _Tries) -> Sequence[LLMMessage]:
+    def _smaller(self, messages: Sequence[LLMMessage], fault: Fault, tries: Tries) -> Sequence[LLMMessage]:
         tries.shrinks += 1
         window, prompt = window_of(fault.words)
         self._window = min(window, self._window or window) if window else self._window
@@ -263,7 +264,7 @@ class StructuredOutputClient(ClientWrapper):
         share = min(0.75, 0.8 * window / prompt) if window and prompt and prompt > window else 0.75
         return list(self._shorter(messages, int(now * share)))
 
-    async def _wait(self, fault: Fault, tries: _Tries, policy: RetryPolicy) -> None:
+    async def _wait(self, fault: Fault, tries: Tries, policy: RetryPolicy) -> None:
         seconds = pause(fault, tries.outages, first=self._policy.first_pause, longest=self._policy.longest_pause)
         tries.outages += 1
         if self._away_since is None:
@@ -286,13 +287,13 @@ class StructuredOutputClient(ClientWrapper):
             return True
         return self._away_since is not None and away >= policy.outage_seconds
 
-    def _may_be_lifted(self, policy: RetryPolicy, tries: _Tries) -> bool:
+    def _may_be_lifted(self, policy: RetryPolicy, tries: Tries) -> bool:
         """Whether a refusal may be the provider's mistake: this key and this name have worked, not long ago."""
         now = time.monotonic()
         tries.refused_since = now if tries.refused_since is None else tries.refused_since
         return self._answered and now - tries.refused_since < policy.refused_seconds
 
-    def _back(self, result: CreateResult, seen: Exchange, role: str, tries: _Tries) -> None:
+    def _back(self, result: CreateResult, seen: Exchange, role: str, tries: Tries) -> None:
         if self._away_since is not None:
             away = time.monotonic() - self._away_since
             self._away_since = None
@@ -326,34 +327,6 @@ class StructuredOutputClient(ClientWrapper):
     def model_info(self) -> ModelInfo:
         """Of the inner client, with structured replies: this wrapper is what makes them."""
         return ModelInfo(**{**self.inner.model_info, "structured_output": True, "json_output": True})
-
-
-@dataclass(slots=True)
-class _Tries:
-    """What one answer has cost so far."""
-
-    hiccups: int = 0
-    outages: int = 0
-    shrinks: int = 0
-    serves_others: bool = False  # it answered something small after it had failed at this
-    refused_since: float | None = None  # monotonic
-    reply_cap: int | None = None  # tokens, for this call only
-    told: bool = False
-    waited: float = 0.0  # seconds, for its turn and for a server that was away
-    asked_at: float = 0.0  # monotonic: when the last attempt had its turn
-
-
-@contextmanager
-def waiting(tries: _Tries) -> Iterator[None]:
-    """Count what passes inside as a wait, however it ends: no model works on the call meanwhile."""
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        seconds = time.monotonic() - began
-        tries.waited += seconds
-        if (facts := FACTS.get()) is not None:
-            facts.waited += seconds
 
 
 # Pure ----------------------------------------------------------------------------------------------------------
