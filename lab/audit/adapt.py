@@ -45,6 +45,7 @@ def adapted(source: str, *, place: str = "", folder: Folder | None = None) -> Ad
     try:
         imports = Imports(folder or Folder(), _cleaned)
         body = imports.of(_cleaned(source), place)
+        imports.check_helpers()
         classes = {node.name: node for node in imports.statements if isinstance(node, ast.ClassDef)}
         fitting, wider = layers(classes, {node.name for node in body if isinstance(node, ast.ClassDef)})
         if wider and not (fitting and looks_like_a_layer(fitting[-1], classes)):

@@ -10,119 +10,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from move37 import kernels
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, hidden_size: int, elementwise_affine: bool = True, eps: float = 1e-5, **_: Any) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(hidden_size)) if elementwise_affine else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps)
-        return y if self.weight is None else y * self.weight
-
-
-class FusedRMSNormGated(nn.Module):
-    def __init__(
-        self, hidden_size: int, elementwise_affine: bool = True, eps: float = 1e-5, activation: str = "swish", **_: Any
-    ) -> None:
-        super().__init__()
-        self.eps, self.activation = eps, activation
-        self.weight = nn.Parameter(torch.ones(hidden_size)) if elementwise_affine else None
-
-    def forward(self, x: Tensor, g: Tensor) -> Tensor:
-        return kernels.rms_norm_gated(x, g, self.weight, activation=self.activation, eps=self.eps)
-
-
-FusedRMSNormSwishGate = FusedRMSNormGated
-RMSNormGated = FusedRMSNormGated
-
-
-class LayerNorm(nn.LayerNorm):
-    def __init__(
-        self, hidden_size: int, elementwise_affine: bool = True, bias: bool = False, eps: float = 1e-5
-    ) -> None:
-        super().__init__(hidden_size, eps=eps, elementwise_affine=elementwise_affine, bias=bias)
-
-
-class ShortConvolution(nn.Conv1d):
-    def __init__(
-        self,
-        hidden_size: int,
-        kernel_size: int = 4,
-        bias: bool = False,
-        activation: str | None = "silu",
-        **_: Any,
-    ) -> None:
-        super().__init__(hidden_size, hidden_size, kernel_size, groups=hidden_size, bias=bias, padding=kernel_size - 1)
-        self.activation = activation
-
-    def forward(  # type: ignore[override]
-        self, x: Tensor, mask: Tensor | None = None, cache: Any = None, cu_seqlens: Any = None, **_: Any
-    ) -> Any:
-        if any(given is not None for given in (mask, cache, cu_seqlens)):
-            _absent()
-        y = kernels.causal_conv1d(x, self.weight.squeeze(1), self.bias, activation=self.activation)
-        return y[0] if isinstance(y, tuple) else y, None
-
-
-def l2norm(x: Tensor, eps: float = 1e-6, **_: Any) -> Tensor:
-    return kernels.l2norm(x, eps=eps)
-
-
-l2_norm = l2norm
-
-
-class L2Norm(nn.Module):
-    def __init__(self, eps: float = 1e-6, **_: Any) -> None:
-        super().__init__()
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return kernels.l2norm(x, eps=self.eps)
-
-
-class RotaryEmbedding(nn.Module):
-    def __init__(self, dim: int, base: float = 10000.0, **_: Any) -> None:
-        super().__init__()
-        self.register_buffer("inverse", base ** (-torch.arange(0, dim, 2) / dim), persistent=False)
-        self.inverse: Tensor
-
-    def forward(self, q: Tensor, k: Tensor, cu_seqlens: Any = None, **_: Any) -> tuple[Tensor, Tensor]:
-        if cu_seqlens is not None:
-            _absent()
-        angle = torch.arange(q.shape[1], device=q.device)[:, None] * self.inverse
-        return _rotated(q, angle), _rotated(k, angle)
-
-
-def _rotated(x: Tensor, angle: Tensor) -> Tensor:
-    one, two = x.chunk(2, -1)
-    cos, sin = (f(angle)[None, :, None, :].to(x.dtype) for f in (torch.cos, torch.sin))
-    return torch.cat((one * cos - two * sin, two * cos + one * sin), -1)
-
-
-class GatedMLP(nn.Module):
-    def __init__(
-        self, hidden_size: int, hidden_ratio: int | None = None, intermediate_size: int | None = None, **_: Any
-    ):
-        super().__init__()
-        size = intermediate_size or int(hidden_size * (hidden_ratio or 4) * 2 / 3)
-        self.gate_proj = nn.Linear(hidden_size, size, bias=False)
-        self.up_proj = nn.Linear(hidden_size, size, bias=False)
-        self.down_proj = nn.Linear(size, hidden_size, bias=False)
-
-    def forward(self, x: Tensor, **_: Any) -> Tensor:
-        y: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
-        return y
+from move37.lab.audit.ecosystem_modules import _absent, _plain
 
 
 def swiglu(x: Tensor, y: Tensor) -> Tensor:
     return F.silu(x) * y
+
+
+def elu_p1(x: Tensor) -> Tensor:
+    return F.elu(x) + 1.0
+
+
+def swish(x: Tensor) -> Tensor:
+    return F.silu(x)
 
 
 ACT2FN = {
@@ -158,11 +62,30 @@ class warnings:
     filterwarnings = simplefilter = warn
 
 
-def _absent(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("variable lengths, masks and caches are not served in an audit")
-
-
 get_unpad_data = index_first_axis = pad_input = unpad_input = prepare_lens_from_mask = _absent
+causal_conv1d_update = attn_decoding_one_step = _absent
+
+
+def get_layer_cache(module: Any, past_key_values: Any) -> None:
+    if past_key_values is not None:
+        _absent()
+
+
+def update_layer_cache(module: Any, past_key_values: Any, **_: Any) -> None:
+    if past_key_values is not None:
+        _absent()
+
+
+def unpad_hidden_states(hidden_states: Tensor, cu_seqlens: Any, attention_mask: Any, q_len: int) -> Any:
+    if cu_seqlens is not None or attention_mask is not None:
+        _absent()
+    return hidden_states, None, None
+
+
+def repad_hidden_states(hidden_states: Tensor, indices: Any, batch_size: int, q_len: int) -> Tensor:
+    if indices is not None:
+        _absent()
+    return hidden_states
 
 
 def _served(rule: Any) -> Any:
@@ -198,11 +121,25 @@ chunk_gla = _served(kernels.chunk_gla)
 fused_chunk_gla = chunk_gla
 fused_recurrent_gla = _served(kernels.fused_recurrent_gla)
 chunk_kda = _served(kernels.chunk_kda)
+fused_recurrent_kda = _served(kernels.fused_recurrent_kda)
 chunk_dplr_delta_rule = _served(kernels.chunk_dplr_delta_rule)
 chunk_rwkv7 = _served(kernels.chunk_rwkv7)
 fused_recurrent_rwkv7 = _served(kernels.fused_recurrent_rwkv7)
 chunk_gated_delta_product = _served(kernels.chunk_gated_delta_product)
-causal_conv1d_fn = kernels.causal_conv1d
+
+
+def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None = None, **options: Any) -> Any:
+    return kernels.causal_conv1d(x, weight, bias, **{k: v for k, v in options.items() if k != "backend"})
+
+
+def causal_conv1d_fn(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *more: Any, activation: str | None = None, **options: Any
+) -> Tensor:
+    if any(given is not None for given in more):
+        _absent()
+    _plain(options)
+    y, _ = kernels.causal_conv1d(x.transpose(1, 2), weight, bias, activation=activation)
+    return y.transpose(1, 2)  # of that package, which has time last
 
 
 def _linear_attention(
@@ -239,11 +176,3 @@ def _retention(
 
 chunk_retention = _served(_retention)
 fused_chunk_retention = parallel_retention = fused_recurrent_retention = chunk_retention
-
-
-def rms_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, **_: Any
-) -> Tensor:
-    y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias

@@ -77,10 +77,20 @@ class HedgehogFeatureMap(nn.Module):
 
 
 class T2RFeatureMap(nn.Module):
-    def __init__(self, head_dim: int, dot_dim: int | None = None, bias: bool | None = True) -> None:
+    def __init__(self, head_dim: int, dot_dim: int | None = None, bias: bool | None = False) -> None:
         super().__init__()
         self.layer = nn.Linear(head_dim, dot_dim or head_dim, bias=bool(bias))
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layer(x)
         return y.relu()
+
+
+class ReLUFeatureMap(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
+class SwishFeatureMap(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.silu(x)

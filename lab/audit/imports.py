@@ -10,12 +10,15 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from move37.lab.audit.served import names_served
+from move37.lab.audit.served import names_served, needed_for
 from move37.lab.training.contract import is_kernels
 
 KEPT = ("torch", "einops", "math", "kernels", "__future__", "typing")
-THROUGH_TORCH = {"functools": "torch.functools", "inspect": "torch.inspect", "warnings": ""}
-OF_ECOSYSTEM = ("fla", "transformers", "causal_conv1d", "dataclasses", *THROUGH_TORCH)  # no file here stands for these
+THROUGH_TORCH = {"functools": "torch.functools", "inspect": "torch.inspect"}
+ECOSYSTEM = ("fla", "transformers", "causal_conv1d", "mamba_ssm", "flash_attn")  # whose names `served.py` knows
+# Modules of Python itself that are served as a whole, and what may be taken out of them.
+PYTHON = {"dataclasses": ("dataclass", "field"), "logging": ("getLogger",), "warnings": ("warn",)}
+ABSENT = (*ECOSYSTEM, *PYTHON, *THROUGH_TORCH)  # no file of a folder stands for these
 
 
 class Unserved(Exception):
@@ -79,6 +82,12 @@ class Imports:
         if owner != place and known != text:
             raise Unserved(f"{owner or 'it'} and {place} both define {name}, and one file is made of them")
 
+    def check_helpers(self) -> None:
+        """Raises `Unserved` where the program gives another value to what definitions of ours use under that name."""
+        helpers = {name for name in needed_for(self.served) if name.startswith("_")}
+        if taken := sorted(helpers & {name for statement in self.statements for name in _binds(statement)}):
+            raise Unserved(f"it defines {taken[0]}, as do the definitions that stand for its imports")
+
     def take(self, path: str, names: Iterable[str]) -> None:
         """Put what the file at `path` defines under `names`, with all that it uses, before what comes."""
         body, wanted = self._body(path), set(names)
@@ -125,14 +134,11 @@ class Imports:
         whole = ast.Import(names=[alias])
         if root in KEPT or is_kernels(whole, alias.name):
             return [whole]
-        path = None if root in OF_ECOSYSTEM else self._folder.find(alias.name, 0, place)
+        path = None if root in ABSENT else self._folder.find(alias.name, 0, place)
         if path is not None and (alias.asname or "." not in alias.name):
             return self._namespace(bound, path, body)
-        if root == "dataclasses" and bound == alias.name:
-            self.served.append(root)
-            return []
-        if root in THROUGH_TORCH or alias.name in names_served():
-            return self._named(bound, THROUGH_TORCH.get(root) or root)
+        if alias.name in PYTHON or root in THROUGH_TORCH:
+            return self._named(bound, THROUGH_TORCH.get(root, root))
         raise Unserved(f"it imports {alias.name}, which is not served")
 
     def some(self, node: ast.ImportFrom, place: str, body: Iterable[ast.stmt]) -> list[ast.stmt]:
@@ -143,7 +149,8 @@ class Imports:
             return []
         if node.level == 0 and (root in KEPT or is_kernels(node, module)):
             return [node]
-        beside = root not in OF_ECOSYSTEM or node.level > 0
+        beside = root not in ABSENT or node.level > 0
+        served = names_served() if root in ECOSYSTEM else frozenset[str]()
         path = self._folder.find(node.module or "", node.level, place) if beside else None
         found: list[ast.stmt] = []
         for alias in node.names:
@@ -156,12 +163,16 @@ class Imports:
                 found += _alias(bound, alias.name)
             elif beside and inner is not None:
                 found += self._namespace(bound, inner, body)
-            elif THROUGH_TORCH.get(root):
+            elif root in THROUGH_TORCH:
                 found += self._named(bound, f"{THROUGH_TORCH[root]}.{alias.name}")
-            elif alias.name in names_served():
+            elif alias.name in PYTHON.get(root, ()):
+                self.served.append(root)
+                found += _alias(bound, f"{root}.{alias.name}")
+            elif alias.name in served:
                 found += self._named(bound, alias.name)
             else:
-                raise Unserved(f"it imports {alias.name} from {module}, which is not served")
+                why = "which no file beside it defines" if node.level else "which is not served"
+                raise Unserved(f"it imports {alias.name} from {module}, {why}")
         return found
 
     def _named(self, bound: str, value: str) -> list[ast.stmt]:

@@ -1,4 +1,4 @@
-"""What stands for the ecosystem's modules: definitions of `ecosystem.py` and `ecosystem_config.py`, as texts."""
+"""What stands for the ecosystem's modules: definitions of the files `ecosystem*.py`, as texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-FILES = ("ecosystem.py", "ecosystem_config.py")
+FILES = ("ecosystem_modules.py", "ecosystem.py", "ecosystem_config.py")
 
 
 @cache
@@ -29,14 +29,20 @@ def names_served() -> frozenset[str]:
     return frozenset(name for name in _ecosystem() if not name.startswith("_"))
 
 
-def definitions(names: Iterable[str]) -> list[str]:
-    """The texts behind served `names`, with all that they use, in the order of their files."""
-    known, wanted, queue = _ecosystem(), set(), list(names)
+def needed_for(names: Iterable[str]) -> set[str]:
+    """Served `names`, and those of all that their definitions use."""
+    known, wanted, queue = _ecosystem(), set[str](), list(names)
     while queue:
         name = queue.pop()
         if name in wanted:
             continue
         wanted.add(name)
         queue += [n.id for n in ast.walk(known[name]) if isinstance(n, ast.Name) and n.id in known]
+    return wanted
+
+
+def definitions(names: Iterable[str]) -> list[str]:
+    """The texts behind served `names`, with all that they use, in the order of their files."""
+    known, wanted = _ecosystem(), needed_for(names)
     nodes = [node for node in dict.fromkeys(known.values()) if any(known[n] is node for n in wanted)]
     return [ast.unparse(node) for node in nodes]

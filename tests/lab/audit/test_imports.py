@@ -213,3 +213,36 @@ def test_two_names_of_one_line_come_when_each_is_asked_for(tmp_path: Path) -> No
     written(tmp_path, {"layer.py": layer, **files})
     x = torch.randn(1, 3, 8)
     assert torch.equal(output(of(tmp_path, "layer"), x), 2 * x)
+
+
+STRANGERS = ("from somewhere import NAME", "from somewhere.fla import NAME", "from utils.norms import NAME",
+             "from numpy import NAME", "from .fla import NAME", "from ..modules import NAME", "import NAME",
+             "from dataclasses import NAME", "from logging import NAME", "from warnings import NAME")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ("RMSNorm", "l2norm", "chunk_delta_rule", "Cache", "causal_conv1d_fn"))
+@pytest.mark.parametrize("line", STRANGERS)
+def test_a_name_is_the_ecosystems_only_where_it_comes_from_there(line: str, name: str) -> None:
+    """A stranger's module may mean another function by it."""
+    layer = LAYER.replace("CALL", "").replace("self.norm = Norm(hidden_size)", "self.norm = torch.nn.Identity()")
+    reason = adapted(layer.replace("IMPORT", line.replace("NAME", name))).reason
+    module = line.split()[1].replace("NAME", name)
+    assert "it imports" in reason and module in reason
+    for root in ("fla", "fla.modules", "fla.ops.anything", "mamba_ssm.ops", "flash_attn", "transformers"):
+        assert adapted(layer.replace("IMPORT", f"from {root} import {name}")).reason == ""
+
+
+@pytest.mark.parametrize("line", ("import logging", "from logging import getLogger", "import warnings as w",
+                                  "from warnings import warn", "from functools import partial", "import inspect",
+                                  "from dataclasses import dataclass, field", "import dataclasses as d"))  # fmt: skip
+def test_of_python_itself_a_few_modules_are_served(line: str) -> None:
+    layer = LAYER.replace("CALL", "").replace("self.norm = Norm(hidden_size)", "self.norm = torch.nn.Identity()")
+    assert output(adapted(layer.replace("IMPORT", line)), torch.randn(1, 3, 8)).shape == (1, 3, 8)
+
+
+def test_a_program_that_names_its_own_as_what_stands_for_its_imports_is_told() -> None:
+    """Our definitions would compute with its function."""
+    layer = LAYER.replace("CALL", "").replace("Norm(", "RMSNorm(")
+    source = layer.replace("IMPORT", "from fla.modules import RMSNorm\ndef _normed(x, eps):\n    return 0 * x")
+    assert "it defines _normed" in adapted(source).reason
+    assert adapted(source.replace("_normed", "rms_norm")).reason == ""
