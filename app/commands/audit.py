@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("audit", help=_HELP, short_help="Judge somebody else's architectures, or a log.")(audit)
 
 
-_HELP = """Judge architectures that somebody else published: every gate, in the sandbox, a time limit for each program.
+_HELP = """Judge architectures that somebody else published: every gate, in the sandbox, a limit of CPU time each.
 
 PATH is a folder of Python files, one file, or an archive in JSON (a list of objects with name and program). Layers in
 the style of flash-linear-attention are adapted, and its modules served by our kernels. What cannot be tested is called
@@ -54,7 +54,9 @@ def audit(
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here.", metavar="OUT")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the judged files here.", metavar="DIR")] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one program.", metavar="S", min=1.0)] = 120.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="CPU seconds for one program.", metavar="S", min=1.0)
+    ] = 120.0,
 ) -> None:
     """Read, judge, write what was asked for, print the table."""
     if log:

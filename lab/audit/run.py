@@ -1,4 +1,4 @@
-"""Every gate on every program, each in the sandbox and under a time limit of its own. Pure but for the sandbox.
+"""Every gate on every program, each in the sandbox and under a limit of CPU time of its own. Pure but for the sandbox.
 
 Read `audit`. Where a program could not be tested (it cannot be adapted, does not build here, or exceeds its time),
 `tested` is false and `reason` says why; that is no verdict about its architecture.
@@ -15,11 +15,12 @@ from move37.lab.audit.adapt import adapted
 from move37.lab.audit.programs import Program
 from move37.lab.audit.reproducer import reproducers
 from move37.lab.errors import MeasurementBroken
+from move37.lab.judging.checked import Checked
 from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate, GateResult
 from move37.sandbox.sandbox import Sandbox
 
-SECONDS = 120.0  # wall clock for one program
+SECONDS = 120.0  # of CPU time for one program; a busy machine makes none untestable
 FIRST = ("import", "shape")  # where one of these gives no answer, nothing else was tested
 
 
@@ -93,25 +94,25 @@ async def _judged(program: Program, trust: str, sandbox: Sandbox, seconds: float
     candidate = Candidate(source=found.source, author="audited")
     judged = Audited(name=program.name, tested=False, layer=found.layer, adapted=found.source)
     try:
-        async with asyncio.timeout(seconds):
-            checked = await run_gates(candidate, trust=trust, sandbox=sandbox)
-        judged = replace(judged, gates=checked.results, reason=_untestable(checked.results))
+        checked = await run_gates(candidate, trust=trust, sandbox=sandbox, seconds=seconds)
+        judged = replace(judged, gates=checked.results, reason=_untestable(checked))
         judged = replace(judged, tested=not judged.reason)
         if judged.failed:
             shown = await reproducers(found.source, checked.results, trust=trust, sandbox=sandbox)
             judged = replace(judged, reproducers=shown)
         return judged
-    except TimeoutError:
-        return replace(judged, reason=f"it was still running after {seconds:g} s")
     except MeasurementBroken as error:
         return replace(judged, reason=str(error))
     finally:
         await sandbox.release(trust)
 
 
-def _untestable(gates: Sequence[GateResult]) -> str:
+def _untestable(checked: Checked) -> str:
     """Why nothing was learned about the architecture; empty where something was."""
-    shut = next((g for g in gates if g.name in FIRST and g.passed is not True), None)
+    if checked.exhausted:
+        last = next((g for g in checked.results if g.passed is False and g.value is None), None)
+        return f"its time ended before every gate had answered: {last.message if last else 'nothing failed'}"
+    shut = next((g for g in checked.results if g.name in FIRST and g.passed is not True), None)
     if shut is None:
         return ""
     if shut.name == "import":

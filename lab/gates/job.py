@@ -30,7 +30,7 @@ def main() -> None:
 
 def _all(bench: Bench, order: Order) -> None:
     bench.width, bench.heads = order["width"], order["heads"]
-    bench.layers, bench.parameters = order["layers"], order["parameters"]
+    bench.layers, bench.parameters, bench.budget = order["layers"], order["parameters"], order["budget"]
     report({"missing": list(bench.process().missing)})
     deaths = 0
     for gate in GATES:
@@ -40,6 +40,9 @@ def _all(bench: Bench, order: Order) -> None:
         line, died = measured(bench, lambda gate=gate: gate.measure(bench))  # type: ignore[misc]
         report({"gate": gate.name, **line})
         deaths += died
+        if died and bench.exhausted:
+            report({"exhausted": True})
+            break
         if deaths == MOST_DEATHS or (died and gate.name in FATAL):
             break
 

@@ -11,6 +11,7 @@ generator. Each gate measures another one of the layers.
 from __future__ import annotations
 
 import random
+import time
 from functools import cached_property
 
 import torch
@@ -19,8 +20,8 @@ from torch import Tensor
 from move37.lab.inside.building import around_mixers
 from move37.lab.inside.built_mixer import BuiltMixer
 from move37.lab.inside.conformity import started_alike
-from move37.lab.inside.remote import CandidateFault, Remote
-from move37.lab.inside.spawner import Spawner
+from move37.lab.inside.remote import CandidateDied, CandidateFault, Remote
+from move37.lab.inside.spawner import Spawner, cpu_seconds_of
 from move37.lab.inside.tensors import difference, perturb, slopes_apart
 from move37.lab.training.contract import ContractError
 from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, fit_mlp_width
@@ -40,6 +41,7 @@ class Bench:
         self.source = source
         self.seconds = seconds  # CPU seconds that a process may take for one request
         self.draw = random.Random(draw)  # None: the inputs cannot be foreseen
+        self.budget: float | None = None  # CPU seconds that all of it may take (None: without end)
         self.width, self.heads = D_MODEL, N_HEADS  # at which a mixer is asked, where a gate asks for no other
         self.layers, self.parameters = N_LAYERS, TARGET_PARAMETERS  # of the network that a training puts it into
         self._spawner = spawner
@@ -47,9 +49,15 @@ class Bench:
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
         self._states: dict[tuple[int, ...], Tensor] = {}  # of the generator before the layers draw
         self._salt, self._zero, self._number = 0, True, 0
+        self._ended_seconds = 0.0  # of processes that have ended
 
     def process(self, name: str = "first") -> Remote:
-        """The candidate's process of that name; started where it does not exist."""
+        """The candidate's process of that name; started where it does not exist.
+
+        Raises `CandidateDied` where the budget is spent.
+        """
+        if self.exhausted:
+            raise CandidateDied(f"all of it took over {self.budget:.0f} s of CPU time")
         if name not in self._processes:
             self._processes[name] = Remote(self._spawner, None, seconds=self.seconds)
         return self._processes[name]
@@ -60,7 +68,16 @@ class Bench:
         if remote is None:
             return 0.0
         remote.end()
+        self._ended_seconds += remote.cpu_seconds
         return remote.cpu_seconds
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether its budget of CPU time is spent, by this process or by the candidate's."""
+        if self.budget is None:
+            return False
+        running = sum(cpu_seconds_of(remote.process.pid) for remote in self._processes.values())
+        return time.process_time() + self._ended_seconds + running > self.budget
 
     def close(self) -> None:
         """End every process."""

@@ -119,7 +119,7 @@ def wait(process: Process, seconds: float) -> None:
     began = time.monotonic()
     used: float | None = None
     while not select.select([process.channel.line], [], [], 0.25)[0]:
-        now = _cpu_seconds(process.pid)  # not before: most requests are answered at once
+        now = cpu_seconds_of(process.pid)  # not before: most requests are answered at once
         used = now if used is None else used
         if now - used > seconds or time.monotonic() - began > IDLE * seconds:
             raise TimeoutError
@@ -140,8 +140,8 @@ def where_it_hangs(process: Process) -> str:
     return "\n".join([line for line in lines if f'"{FILE_NAME}"' in line][:20])
 
 
-def _cpu_seconds(pid: int) -> float:
-    """0 where the system does not tell."""
+def cpu_seconds_of(pid: int) -> float:
+    """CPU seconds of a running process; 0 where the system does not tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -23,6 +23,7 @@ class Checked:
 
     results: tuple[GateResult, ...]
     fingerprint: Fingerprint | None = None  # None when the file could not even be parsed
+    exhausted: bool = False  # time ended it before every gate had answered
     facts: Mapping[str, float] = field(default_factory=dict)  # e.g. parameters, mlp_width; for measure()
 
     @property

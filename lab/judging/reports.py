@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from move37.lab.gates.gate import RawMeasurement
+from move37.lab.training.outcomes import fault
 from move37.sandbox.job import MIB, Outcome, Status
 
 LONGEST_SENTENCE, LONGEST_TRACEBACK = 300, 4000
@@ -30,6 +31,7 @@ class Reports:
     deaths: Mapping[str, Death] = field(default_factory=dict)
     started: bool = False
     whole: bool = False  # the job ended by itself
+    exhausted: bool = False  # its time ended it: that of all processors, or of the wall on a busy machine
     missing: tuple[str, ...] = ()  # locks that the system does not have: the candidate could have touched these reports
 
 
@@ -38,12 +40,13 @@ def read_reports(outcome: Outcome) -> Reports:
     raws: dict[str, RawMeasurement] = {}
     deaths: dict[str, Death] = {}
     missing: tuple[str, ...] = ()
-    running, started = "", False
+    running, started, exhausted = "", False, outcome.status is Status.TIMED_OUT
     for line in outcome.stdout.splitlines():
         report = _parse(line)
         name = str(report.get("gate", ""))
         if isinstance(report.get("missing"), list):
             missing = tuple(str(lock) for lock in report["missing"])
+        exhausted = exhausted or report.get("exhausted") is True
         if report.get("starts"):
             running, started = name, True
         elif name and name == running and "died" in report:
@@ -59,7 +62,7 @@ def read_reports(outcome: Outcome) -> Reports:
     if running:
         deaths[running] = _death(running, outcome)
     whole = outcome.status is Status.DONE
-    return Reports(raws=raws, deaths=deaths, started=started, whole=whole, missing=missing)
+    return Reports(raws=raws, deaths=deaths, started=started, whole=whole, exhausted=exhausted, missing=missing)
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def _death(gate: str, outcome: Outcome) -> Death:
     """A death of the whole job, the trusted process included: by its time or its memory."""
     errors = outcome.stderr.decode("utf-8", "replace").strip()
     if outcome.status is Status.TIMED_OUT:
-        sentence = f"it did not end within {outcome.wall_seconds:.0f} s"
+        sentence = fault(outcome, doing="it")[0]
     elif outcome.status is Status.OUT_OF_MEMORY:
         sentence = f"it ran out of memory (peak {outcome.peak_memory_bytes // MIB} MiB)"
     else:

@@ -32,7 +32,9 @@ from move37.sandbox.sandbox import Sandbox
 log = structlog.get_logger()
 
 SECONDS = 20.0  # CPU seconds for one request to a candidate's process; all gates take a few in a usual one
-JOB_SECONDS = 240.0  # wall clock for one job
+ALL_SECONDS = 240.0  # CPU seconds of a candidate's gates
+IDLE = 4.0  # seconds of wall clock allowed for one of them, as for a request (lab/inside/spawner.py)
+BEGIN = 30.0  # seconds of wall clock in which a job begins on a busy machine
 MEMORY_BYTES = 3072 * MIB
 MOST_LAYERS = 4  # that are built each time, as a training builds them; more would cost seconds at a large scale
 MOST_DEATHS = 3  # deaths of processes after which no further gate is run
@@ -47,11 +49,13 @@ async def run_gates(
     sandbox: Sandbox,
     known: Sequence[Fingerprint] = (),
     scale: Scale = CPU,
+    seconds: float = ALL_SECONDS,
 ) -> Checked:
     """All gates on a mixer. `trust` is the sandbox's key of isolation; with `known` empty, novelty is null.
 
     They are asked at the width and heads of `scale`, as the training is to use it. The softmax baseline, by its very
-    source, may be quadratic.
+    source, may be quadratic. `seconds` are of CPU time, so that a busy machine fails no candidate; `IDLE` times that of
+    wall clock ends what sleeps.
     Raises `SandboxError`, and `MeasurementBroken` when a job fails before the candidate has begun.
     """
     source, exempt_quadratic = candidate.source, baselines.is_quadratic_baseline(candidate.source)
@@ -59,7 +63,7 @@ async def run_gates(
         tree = ast_hash(check_source(source))
     except ContractError as error:
         return Checked(results=refused(str(error)))
-    jobs = _Jobs(source, trust, sandbox, scale)
+    jobs = _Jobs(source, trust, sandbox, scale, seconds)
     raws, deaths, missing = await jobs.measure()
     evidence = GateEvidence(
         baseline_parameters=baselines.largest(scale.width, scale.heads),
@@ -73,8 +77,9 @@ async def run_gates(
     outputs = tuple(raws["novelty"].outputs) if "novelty" in raws else ()
     fingerprint = Fingerprint(experiment=trust, tree=tree, outputs=outputs)
     return Checked(
-        results=results, fingerprint=fingerprint, facts=_facts(raws, scale) | {"locks_missing": float(len(missing))}
-    )
+        results=results, fingerprint=fingerprint, exhausted=jobs.exhausted,
+        facts=_facts(raws, scale) | {"locks_missing": float(len(missing))},
+    )  # fmt: skip
 
 
 def _facts(raws: Mapping[str, RawMeasurement], scale: Scale) -> dict[str, float]:
@@ -91,13 +96,14 @@ def _facts(raws: Mapping[str, RawMeasurement], scale: Scale) -> dict[str, float]
 class _Jobs:
     """The jobs of one candidate, one after another."""
 
-    def __init__(self, source: str, trust: str, sandbox: Sandbox, scale: Scale) -> None:
-        self._scale = scale
+    def __init__(self, source: str, trust: str, sandbox: Sandbox, scale: Scale, seconds: float) -> None:
+        self._scale, self._seconds = scale, seconds
         self._files = {**inside(), **main_file("move37.lab.gates.job"), FILE_NAME: source.encode()}
         self._trust = trust
         self._sandbox = sandbox
         self.jobs = 0
         self.cpu_seconds = 0.0
+        self.exhausted = False
 
     async def measure(self) -> tuple[dict[str, RawMeasurement], dict[str, Death], set[str]]:
         """Every gate's measurement, the gates in which a process died, and the locks that were missing."""
@@ -114,7 +120,8 @@ class _Jobs:
             found = {name: death for name, death in reports.deaths.items() if name in left}
             deaths |= found
             missing |= set(reports.missing)
-            if reports.whole or not found:
+            self.exhausted = reports.exhausted or self.cpu_seconds >= self._seconds
+            if reports.whole or not found or self.exhausted:
                 break
             left = left[max(left.index(name) for name in found) + 1 :]
         return raws, deaths, missing
@@ -124,13 +131,14 @@ class _Jobs:
         order = {
             "gates": list(gates), "seconds": SECONDS, "width": sizes.width, "heads": sizes.heads,
             "layers": min(sizes.layers, MOST_LAYERS), "parameters": sizes.parameters,
+            "budget": self._seconds - self.cpu_seconds,
         }  # fmt: skip
         job = Job(
             id=f"{self._trust}-gates-{next(_serial)}",
             trust=self._trust,
             argv=("python", "main.py"),
             files=self._files | {"order.json": json.dumps(order).encode()},
-            limits=Limits(wall_seconds=JOB_SECONDS, memory_bytes=MEMORY_BYTES, threads=1),
+            limits=Limits(wall_seconds=BEGIN + IDLE * self._seconds, memory_bytes=MEMORY_BYTES, threads=1),
         )
         outcome = await self._sandbox.run(job)
         self.jobs += 1

@@ -64,6 +64,15 @@ def test_a_convolution_refuses_what_it_would_not_read(option: str) -> None:
         layer(x, **{option: torch.ones(B, T)})
 
 
+@pytest.mark.parametrize("name", (*RULES, *ALIASES))
+def test_how_a_state_lies_is_no_matter_where_there_is_none_and_refused_where_there_is(name: str) -> None:
+    given, rule = inputs(name), getattr(ecosystem, name)
+    assert torch.equal(rule(**given, state_v_first=True)[0], rule(**given)[0])
+    for option in ({"initial_state": torch.randn(B, H, D, D)}, {"output_final_state": True}):
+        with pytest.raises(NotImplementedError):
+            rule(**given, **option, state_v_first=True)
+
+
 BUILT: dict[str, tuple[Any, ...]] = {
     "RMSNorm": (D,), "FusedRMSNormGated": (D,), "RMSNormGated": (D,), "LayerNorm": (D,), "GroupNorm": (2, D),
     "ShortConvolution": (D,), "RotaryEmbedding": (D,), "GatedMLP": (D,),

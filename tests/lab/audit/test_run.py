@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from move37.lab.audit.programs import Program, read_programs
 from move37.lab.audit.run import Audited, audit, summary_of
 from move37.lab.errors import BadCandidate
 from move37.sandbox import ProcessSandbox
+from move37.sandbox.job import Job, Outcome
 from tests.builders import a_gate
 from tests.lab.audit.programs import HONEST, HOSTILE, LEAKY, OWN, RANDOM_CALLS, UNTESTABLE
 
@@ -89,6 +91,32 @@ async def test_a_program_that_we_cannot_run_is_not_accused_and_one_that_fails_at
     assert [(a.tested, a.failed) for a in never] == [(False, ())] * 3
     assert all("does not run here" in a.reason for a in never)
     assert sometimes.tested and sometimes.failed == ("shape",) and list(sometimes.reproducers) == ["shape"]
+
+
+class Recording:
+    """The sandbox, and which jobs it was given."""
+
+    def __init__(self, sandbox: ProcessSandbox) -> None:
+        self.sandbox, self.asked = sandbox, list[Job]()
+
+    async def run(self, job: Job) -> Outcome:
+        self.asked.append(job)
+        return await self.sandbox.run(job)
+
+    async def release(self, trust: str) -> None:
+        await self.sandbox.release(trust)
+
+
+@pytest.mark.parametrize("seconds, tested", [(0.5, False), (60.0, True)])
+async def test_a_programs_time_is_its_own_and_a_busy_machine_makes_none_untestable(
+    seconds: float, tested: bool
+) -> None:
+    async with ProcessSandbox(1) as sandbox:
+        given: Any = Recording(sandbox)
+        (found,) = await audit([Program(name="own", source=OWN)], given, workers=1, seconds=seconds)
+    assert found.tested is tested
+    assert tested or ("CPU time" in found.reason and found.failed == ())
+    assert given.asked[0].limits.wall_seconds >= 4 * seconds + 20, "a wall that only what sleeps would meet"
 
 
 LEAK = a_gate(name="causality", passed=False, message="</td>")
