@@ -7,7 +7,6 @@ import platform
 import secrets
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib import metadata
 
 from move37.app import places
 from move37.app.exits import BadInput
@@ -58,13 +57,7 @@ def environment_of(sandbox: str) -> dict[str, str]:
 
 def _versions() -> dict[str, str]:
     names = ("move37", "torch", "autogen-agentchat", "qdrant-edge-py", "sentence-transformers", "numpy", "sympy")
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return {name: machine.version_of(name) or machine.ABSENT for name in names}
 
 
 def brief_of(settings: Settings, schedule: Schedule, text: str) -> Brief:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from copy import copy
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from move37.lab.machine import version_of
 
 COMMANDS = (
     "run",
@@ -127,7 +128,7 @@ def everywhere(
     ] = None,
     show_version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=lambda v: _version(v)),
+        typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=lambda v: _tell(v)),
     ] = False,
 ) -> None:
     """Read the settings once; every command finds them in `context.obj`."""
@@ -142,10 +143,8 @@ def everywhere(
     context.obj = settings
 
 
-def _version(wanted: bool) -> None:
+def _tell(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"move37 {version('move37')}")
-        except PackageNotFoundError:
-            typer.echo("move37, not installed")
+        known = version_of("move37")
+        typer.echo(f"move37 {known}" if known else "move37, not installed")
         raise typer.Exit

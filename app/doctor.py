@@ -12,11 +12,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from move37.app.settings import Settings
+from move37.lab.machine import version_of
 from move37.memory.errors import MemoryFault, NotFound
 from move37.memory.schema import COGNITION
 from move37.sandbox.errors import SandboxError
@@ -134,29 +134,28 @@ def _docker(settings: Settings) -> Iterator[Finding]:
     from move37.sandbox.docker.engine import Engine
     from move37.sandbox.docker.image import judge_image, recipe, tag
 
-    async def look() -> tuple[str, str]:
+    async def look() -> tuple[str, str, str]:
         engine = await Engine.connect()
         try:
             version = str((await engine.info()).get("ServerVersion", "unknown version"))
             wanted = settings.sandbox.image or tag("cpu")
             try:
-                return version, judge_image(wanted, await engine.image(wanted), recipe()).name
+                return version, judge_image(wanted, await engine.image(wanted), recipe()).name, ""
             except SandboxError as error:
-                return version, f"!{error}"
+                return version, "", str(error)
         finally:
             engine.close()
 
     try:
-        version, image = asyncio.run(asyncio.wait_for(look(), timeout=10.0))
+        version, image, missing = asyncio.run(asyncio.wait_for(look(), timeout=10.0))
     except (SandboxError, TimeoutError) as error:
         remedy = "start the Docker daemon; without it candidates run in the process sandbox"
         detail = str(error) or "the daemon does not answer"
         yield Finding(group="docker", name="daemon", ok=False, detail=detail, remedy=remedy)
         return
     yield Finding(group="docker", name="daemon", ok=True, detail=version)
-    missing = image.startswith("!")
     remedy = "move37 sandbox build" if missing else ""
-    yield Finding(group="docker", name="image", ok=not missing, detail=image.removeprefix("!"), remedy=remedy)
+    yield Finding(group="docker", name="image", ok=not missing, detail=image or missing, remedy=remedy)
 
 
 def _process(_: Settings) -> Iterator[Finding]:
@@ -257,10 +256,7 @@ CHECKS: tuple[Check, ...] = (
 
 def _version(package: str) -> str | None:
     name = {"qdrant-edge-py": "qdrant_edge", "qdrant-client": "qdrant_client"}.get(package, package)
-    try:
-        return metadata.version(package) if find_spec(name) else None
-    except metadata.PackageNotFoundError:
-        return None
+    return version_of(package) or None if find_spec(name) else None
 
 
 def _memory_bytes() -> tuple[int, int]:

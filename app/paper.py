@@ -10,10 +10,11 @@ import html
 import re
 from collections.abc import Sequence
 
+from move37.agents.models.assignment import OVER_MCP
 from move37.app.text import one_line
 from move37.app.views.campaign import metric_of
 from move37.lab.archive.store import Campaign
-from move37.lab.claims import WORDS, against, claim_text, rates_of, refusal, words_of
+from move37.lab.claims import ABLATION, WORDS, against, claim_text, missing_texts, rates_of, refusal, words_of
 from move37.lab.numbers import signed
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.tasks.registry import TaskKind, kind_of
@@ -106,13 +107,11 @@ def _table(claim: Claim, metric: Metric) -> str:
 
 
 def _ablation(claim: Claim, metric: Metric, candidate: str) -> str:
-    found = [c for c in claim.comparisons if c.question == "ablation"]
+    found = [c for c in claim.comparisons if c.question == ABLATION]
     if not found:
-        return (
-            "Not asked: "
-            + next((m for m in claim.missing if m.startswith(WORDS["ablation"])), "it does not apply")
-            + "."
-        )
+        if not claim.missing.keys() <= WORDS.keys():
+            return "Not asked, or it does not apply: this archive is older than the record of which, see below."
+        return f"Not asked: {_line(claim.missing.get(ABLATION, 'it does not apply'))}."
     effect = found[0].effect
     lost = f"{abs(effect):.4f} {metric.unit} {'better' if effect < 0 else 'worse'}"
     return f"Without {_line(claim.part)} the same {candidate} is {lost}: {_holds(found[0])}."
@@ -125,7 +124,7 @@ def _holds(comparison: Comparison) -> str:
 def _failures(claim: Claim, others: Sequence[Experiment], metric: Metric) -> str:
     refuted = [c for c in claim.comparisons if not c.holds]
     lines = [f"- {refusal(c)} ({_line(against(c, metric))})." for c in refuted]
-    lines += [f"- {_line(m)}." for m in claim.missing]
+    lines += [f"- {_line(m)}." for m in missing_texts(claim)]
     ended = [e for e in others if e.role is Role.CANDIDATE and e.status in _ENDED]
     lines += [f"- {e.id} {_line(e.name)}: {_line(e.reason, 160)}" for e in ended[:10]]
     if len(ended) > 10:
@@ -151,7 +150,7 @@ def _again(experiment: Experiment, campaign: Campaign) -> str:
     machine = experiment.environment.get("machine", "a machine that the archive does not name")
     brief = campaign.brief
     search = f"--preset {brief.preset} --budget {brief.budget} --seed {brief.seed}"
-    if experiment.candidate is not None and "over MCP" in experiment.candidate.author:
+    if experiment.candidate is not None and experiment.candidate.author == OVER_MCP:
         found = f"It came from a client of `move37 mcp {search}`, whose proposals no seed repeats."
     else:
         found = f"The search that found it: `move37 run {search} --model {_line(brief.model)}`."

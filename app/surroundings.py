@@ -21,6 +21,7 @@ from move37.agents.external.turn_files import exchange
 from move37.agents.external.turns import PendingTurns
 from move37.agents.inbox import Inbox
 from move37.agents.models import SEAT, assigned, provider_of
+from move37.agents.models.assignment import OVER_MCP
 from move37.agents.models.price import cost
 from move37.agents.models.provider import Provider
 from move37.agents.models.replay import RecordingClient, Replay
@@ -138,7 +139,7 @@ async def _scientists(
     found: dict[str, Scientist] = {role: scientist(clients.get(role)) for role in models_of}
     external = [role for role, uri in models_of.items() if uri == SEAT]
     if external and outside.pending is not None:
-        over_mcp = ExternalScientist(outside.pending, signature="seat (over MCP)", earlier=earlier)
+        over_mcp = ExternalScientist(outside.pending, signature=OVER_MCP, earlier=earlier)
         found |= dict.fromkeys(external, over_mcp)
     elif external:
         pending = PendingTurns()

@@ -99,7 +99,7 @@ def settled(
         part=part,
         comparisons=tuple(comparisons),
         confirmation=confirmation,
-        missing=tuple(f"{WORDS[q]}: {missing.get(q, 'not asked')}" for q in unanswered),
+        missing={q: missing.get(q, "not asked") for q in unanswered},
         core_seconds=core_seconds,
         family=family,
     )
@@ -114,12 +114,17 @@ def claim_text(claim: Claim, metric: Metric) -> str:
         first = failed[0]
         return f"Not a discovery: {refusal(first)} ({against(first, metric)}).{reported}"
     if claim.missing:
-        return f"Not a discovery yet: {'; '.join(claim.missing)}.{reported}"
+        return f"Not a discovery yet: {'; '.join(missing_texts(claim))}.{reported}"
     least = min(claim.comparisons, key=lambda c: c.low if c.low is not None else 0.0)
     return (
         f"A discovery at this scale: {claim.part}. It holds in all {len(claim.comparisons)} comparisons, least clearly "
         f"where it {words_of(least)} ({against(least, metric)}).{reported}"
     )
+
+
+def missing_texts(claim: Claim) -> tuple[str, ...]:
+    """The questions that could not be asked, in words, each with its reason."""
+    return tuple(": ".join(filter(None, (WORDS.get(q, q), why))) for q, why in claim.missing.items())
 
 
 def words_of(comparison: Comparison) -> str:

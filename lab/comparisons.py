@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import Conditions, conditions_of
-from move37.lab.records import Comparison, Measurement, Metric
+from move37.lab.records import DIVERGED, NO_NUMBER, Comparison, Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import NOISE, Calibration, noise_of
 from move37.lab.statistics.paired import Interval, interval
@@ -79,6 +79,7 @@ def compare(
             self_reported=pairs.self_reported,
             custom_backward=pairs.custom_backward,
             note=_note(pairs, rival.name, known=metric.name in NOISE),
+            undecided=DIVERGED if pairs.diverged else NO_NUMBER if pairs.lost else "",
         ),
         told,
     )

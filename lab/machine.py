@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LEVELS = ("avx512f", "avx2")  # instruction sets that change which kernels run, and with them the last digits
 
+ABSENT = "absent"  # in place of a version, as records hold it
 PACKAGES = ("move37", "torch")  # whose version changes numbers
 
 
@@ -21,15 +22,16 @@ def kind(flags: str | None = None) -> str:
 
 def conditions(sandbox: str) -> str:
     """A short digest of what numbers depend on beside their own settings: machine, kind of sandbox, versions."""
-    versions = "-".join(f"{name}{_version(name)}" for name in PACKAGES)
+    versions = "-".join(f"{name}{version_of(name) or ABSENT}" for name in PACKAGES)
     return hashlib.sha256(f"{kind()} {sandbox} {versions}".encode()).hexdigest()[:12]
 
 
-def _version(name: str) -> str:
+def version_of(package: str) -> str:
+    """Of an installed package; empty where it is absent (we ourselves, run from a checkout)."""
     try:
-        return metadata.version(name)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "absent"
+        return ""
 
 
 def _flags() -> str:

@@ -18,7 +18,7 @@ from move37.lab.comparisons import Rival, compare, declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.numbers import DigitScale, scale_of
 from move37.lab.rates import best_rate
-from move37.lab.records import Comparison, Experiment, Measurement, Metric, Verdict
+from move37.lab.records import DIVERGED, NO_NUMBER, Comparison, Experiment, Measurement, Metric, Verdict
 from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
 from move37.lab.statistics.paired import Interval
@@ -158,9 +158,7 @@ def _confirm_text(
 
 
 def _undecided(weakest: Comparison) -> str:
-    if weakest.note.startswith("training diverged"):
-        return "Rejected: "
-    return "Undecided: " if weakest.note.startswith("no number") else ""
+    return {DIVERGED: "Rejected: ", NO_NUMBER: "Undecided: "}.get(weakest.undecided, "")
 
 
 def _bounds(comparison: Comparison, scale: DigitScale) -> str:

@@ -17,6 +17,7 @@ from move37.agents.roles import MEMBERS
 ROLES = tuple(member.name for member in MEMBERS)
 DEFAULT = "default"
 SEARCH = "designer"
+OVER_MCP = "seat (over MCP)"  # how a client of `move37 mcp` signs
 HYBRID = "hybrid:"
 SHOWN = "researcher=openai:NAME,default=designer"
 _WORDS = "|".join([*(role.lower() for role in ROLES), DEFAULT])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mcp.server.auth.provider import AccessToken
@@ -17,6 +16,7 @@ from move37.app.mcp.declared_tools import declare
 from move37.app.mcp.laboratory import Laboratory
 from move37.app.mcp.misuse import LaboratoryServer
 from move37.app.mcp.tools import Tools
+from move37.lab.machine import version_of
 
 INSTRUCTIONS = """\
 You are the scientist of this laboratory. Read brief() and context(), then repeat: propose one change \
@@ -44,7 +44,7 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
     auth = AuthSettings(issuer_url=AnyHttpUrl(url), resource_server_url=None) if token else None
     server = LaboratoryServer(
         "move37",
-        version=_version(),
+        version=version_of("move37"),
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
         log_level="WARNING",
@@ -54,13 +54,6 @@ def build(lab: Laboratory, *, token: str | None = None, url: str = "", own: bool
     server.tools = Tools(lab)
     declare(server, server.tools)
     return server
-
-
-def _version() -> str:
-    try:
-        return version("move37")
-    except PackageNotFoundError:  # run from its folder
-        return ""
 
 
 class _OneToken:

@@ -9,13 +9,17 @@ from typing import Any
 from move37.app.text import harmless, one_line
 from move37.app.views.shapes import Cell, Column, Table
 from move37.lab.audit.run import Audited, summary_of
+from move37.lab.gates.registry import BUDGETS
 
 
 def headline(audited: Sequence[Audited]) -> str:
     """The audit in a sentence."""
     found = summary_of(audited)
     refused = ", ".join(f"{name} {count}" for name, count in found.by_gate.items())
-    told = f"{found.programs} programs, {found.tested} tested: {found.clean} pass every gate"
+    told = (
+        f"{found.programs} programs, {found.tested} tested: {found.clean} pass every gate, "
+        f"{found.faulty} have a fault, {found.over_budget} are only too large or too slow"
+    )
     return f"{told}; refused by {refused}" if refused else told
 
 
@@ -29,7 +33,7 @@ def _row(audited: Audited) -> tuple[Cell, ...]:
     if not audited.tested:
         verdict = Cell("could not test", "quiet")
     elif audited.failed:
-        verdict = Cell(f"fails {', '.join(audited.failed)}", "bad")
+        verdict = Cell(f"fails {', '.join(audited.failed)}", "bad" if set(audited.failed) - BUDGETS else "quiet")
     else:
         verdict = Cell("passes", "good")
     return Cell(audited.name), Cell(audited.layer), verdict, Cell(_because(audited), "quiet")
@@ -61,7 +65,8 @@ def record_of(audited: Sequence[Audited]) -> dict[str, Any]:
             }
             for number, a in enumerate(audited, start=1)
         ],
-        "summary": {"programs": found.programs, "tested": found.tested, "clean": found.clean, "by_gate": found.by_gate},
+        "summary": {"programs": found.programs, "tested": found.tested, "clean": found.clean,
+                    "faulty": found.faulty, "over_budget": found.over_budget, "by_gate": found.by_gate},
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
 
-from move37.lab.records import BITS_PER_BYTE, DECIDE, Measurement
+from move37.lab.records import BITS_PER_BYTE, DECIDE, Claim, Measurement
 from move37.lab.scale import CPU
 
 R = TypeVar("R")
@@ -61,6 +61,8 @@ def _decode(kind: Any, data: Any) -> Any:
             named |= _before_conditions(named)
         if kind is Measurement and "scale" not in named and named.get("width"):
             named |= {"scale": replace(CPU, width=int(named["width"])).key}  # the width was all that could be chosen
+        if kind is Claim and isinstance(named.get("missing"), list):
+            named |= {"missing": dict.fromkeys(named["missing"], "")}  # older archives: a sentence a question
         return typing.cast(type, kind)(**{k: _decode(hints[k], v) for k, v in named.items() if k in known})
     if origin is tuple:
         return tuple(_decode(typing.get_args(kind)[0], v) for v in data)

@@ -15,6 +15,7 @@ from move37.lab.audit.adapt import adapted
 from move37.lab.audit.programs import Program
 from move37.lab.audit.reproducer import reproducers
 from move37.lab.errors import MeasurementBroken
+from move37.lab.gates.registry import BUDGETS
 from move37.lab.judging.checked import Checked
 from move37.lab.judging.run import run_gates
 from move37.lab.records import Candidate, GateResult
@@ -49,6 +50,8 @@ class AuditSummary:
     programs: int
     tested: int
     clean: int  # tested, and no gate refuses
+    faulty: int  # tested, and a gate refuses what it computes
+    over_budget: int  # tested, and refused for its size or cost alone: it may be sound
     by_gate: dict[str, int]  # gate -> programs that it refuses
 
 
@@ -81,6 +84,8 @@ def summary_of(audited: Sequence[Audited]) -> AuditSummary:
         programs=len(audited),
         tested=sum(a.tested for a in audited),
         clean=sum(a.tested and not a.failed for a in audited),
+        faulty=sum(bool(set(a.failed) - BUDGETS) for a in audited),
+        over_budget=sum(bool(a.failed) and set(a.failed) <= BUDGETS for a in audited),
         by_gate=dict(refused.most_common()),
     )
 

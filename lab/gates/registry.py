@@ -35,3 +35,4 @@ GATES: tuple[Gate, ...] = (
     novelty.GATE,
 )
 NAMES: tuple[str, ...] = tuple(gate.name for gate in GATES)
+BUDGETS = frozenset({parameters.GATE.name, complexity.GATE.name})  # they bound size and cost; the others find faults

@@ -30,7 +30,9 @@ def test_an_archive_is_judged_and_written_in_every_form(tmp_path: Path, move37: 
 def test_json_on_stdout_is_all_there_is(tmp_path: Path, move37: Move37) -> None:
     (tmp_path / "x.py").write_text(UNTESTABLE["syntax"][0])
     answer = move37("audit", str(tmp_path / "x.py"), "--sandbox", "process", "--json", "-")
-    assert json.loads(answer.out)["summary"] == {"programs": 1, "tested": 0, "clean": 0, "by_gate": {}}
+    assert json.loads(answer.out)["summary"] == {
+        "programs": 1, "tested": 0, "clean": 0, "faulty": 0, "over_budget": 0, "by_gate": {},
+    }  # fmt: skip
 
 
 def test_a_log_is_audited(tmp_path: Path, move37: Move37) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from move37.app import paper
+from move37.lab.archive.codec import decode, encode
 from move37.lab.archive.store import Archive
-from move37.lab.claims import ABLATION, BASELINE, settled
-from move37.lab.records import BITS_PER_BYTE, Comparison
+from move37.lab.claims import ABLATION, BASELINE, QUESTIONS, WORDS, claim_text, settled
+from move37.lab.records import BITS_PER_BYTE, Claim, Comparison
 from tests.app.campaigns import a_whole_campaign
 from tests.app.conftest import Move37
 
@@ -76,6 +77,21 @@ def test_a_published_write_up_is_what_the_command_prints_of_its_archive(
     told = move37("--home", str(tmp_path), "paper", written.stem)
     assert told.status == 0 and told.out == written.read_text(encoding="utf-8")
     assert len(WRITTEN) >= 4
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_why_a_question_was_not_asked_is_found_by_the_question_and_not_by_its_words(question: str) -> None:
+    """Words change, and an older archive keeps those that it was written with."""
+    claim = settled("c1-001", "a skip", [], confirmation=1, missing={question: "no such thing"}, core_seconds=1.0)
+    assert claim.missing[question] == "no such thing"
+    told = paper._ablation(claim, BITS_PER_BYTE, "mixer")
+    assert told == ("Not asked: no such thing." if question == ABLATION else "Not asked: not asked.")
+    assert f"{WORDS[question]}: no such thing" in claim_text(claim, BITS_PER_BYTE)
+    older = decode(Claim, encode(claim) | {"missing": ["in other words: no such thing"]})
+    assert older.missing and not older.stands and "in other words: no such thing" in claim_text(older, BITS_PER_BYTE)
+    assert "older" in paper._ablation(older, BITS_PER_BYTE, "mixer")
+    applies = replace(claim, missing={})
+    assert paper._ablation(applies, BITS_PER_BYTE, "mixer") == "Not asked: it does not apply."
 
 
 def test_what_an_ablation_does_better_is_said_so(tmp_path: Path, move37: Move37) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from move37.lab.comparisons import Rival
-from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Measurement
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, DIVERGED, NO_NUMBER, Comparison, Measurement
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.summary import summarise
-from move37.lab.verdicts import confirm_verdict, screen_verdict
+from move37.lab.verdicts import _undecided, confirm_verdict, screen_verdict
 from tests.builders import a_measurement
 
 
@@ -88,6 +89,15 @@ def test_one_divergence_on_a_fresh_seed_rejects_the_best_mean() -> None:
     verdict = confirm(ours, fresh([2.5] * 5))
     assert verdict.text.startswith("Rejected") and "1004" in verdict.text
     assert verdict.low is None
+
+
+@pytest.mark.parametrize("name", ["gla", "no number on", "training diverged"])
+def test_what_ends_a_comparison_is_read_from_the_record_and_not_from_its_note(name: str) -> None:
+    base = Comparison(
+        question="baseline", rival="x", name=name, effect=0.1, low=None, high=None, confidence=0.95, seeds=1
+    )
+    told = {why: _undecided(replace(base, undecided=why, note=name)) for why in ("", DIVERGED, NO_NUMBER)}
+    assert told == {"": "", DIVERGED: "Rejected: ", NO_NUMBER: "Undecided: "}
 
 
 def test_a_divergence_while_screening_rejects() -> None:

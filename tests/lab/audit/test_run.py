@@ -13,6 +13,7 @@ from move37.app.views.audit import headline, html_of, markdown_of, record_of, ta
 from move37.lab.audit.programs import Program, read_programs
 from move37.lab.audit.run import Audited, audit, summary_of
 from move37.lab.errors import BadCandidate
+from move37.lab.gates.registry import NAMES
 from move37.sandbox import ProcessSandbox
 from move37.sandbox.job import Job, Outcome
 from tests.builders import a_gate
@@ -131,8 +132,21 @@ AUDITED = (
 def test_untested_is_neither_clean_nor_refused() -> None:
     found = summary_of(AUDITED)
     assert (found.programs, found.tested, found.clean, found.by_gate) == (3, 2, 1, {"causality": 1})
-    assert headline(AUDITED) == "3 programs, 2 tested: 1 pass every gate; refused by causality 1"
+    assert headline(AUDITED) == (
+        "3 programs, 2 tested: 1 pass every gate, 1 have a fault, 0 are only too large or too slow; "
+        "refused by causality 1"
+    )
     assert [row[2].text for row in table_of(AUDITED).rows] == ["fails causality", "passes", "could not test"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_that_is_merely_larger_is_not_called_faulty(name: str) -> None:
+    of_budget = name in ("parameters", "complexity")
+    one = Audited(name="one", tested=True, gates=(a_gate(name=name, passed=False),))
+    with_leak = Audited(name="two", tested=True, gates=(a_gate(name=name, passed=False), LEAK))
+    found = summary_of((one, with_leak))
+    assert (found.faulty, found.over_budget, found.clean) == ((1, 1, 0) if of_budget else (2, 0, 0))
+    assert record_of((one,))["summary"]["over_budget"] == of_budget
 
 
 def test_an_audit_as_json_markdown_and_html() -> None:
