@@ -105,7 +105,8 @@ async def _audit(settings: Settings, programs: tuple[object, ...], seconds: floa
 
 
 def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
-    from move37.lab.audit.logs import as_record, audit_log, decoded, log_text, read_log
+    from move37.lab.audit.log_tables import decoded, read_log
+    from move37.lab.audit.logs import as_record, audit_log, log_text
 
     if noise is not None and not noise > 0.0:
         raise BadInput(f"--noise {noise} is no standard deviation: it has to be above zero")

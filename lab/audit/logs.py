@@ -7,9 +7,6 @@ bounded from above by the scatter of discarded runs: then what does not survive 
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,26 +14,11 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from move37.lab.archive.codec import storable
-from move37.lab.audit.programs import json_lines, text_of
-from move37.lab.errors import BadCandidate
+from move37.lab.audit.log_tables import LoggedRun
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
 
-VALUES = ("val_bpb", "bpb", "val_loss", "loss", "metric", "value", "score")
-RISING = ("score", "accuracy", "acc")  # higher is better
-KEPT = ("keep", "kept", "baseline", "best", "accepted", "accept", "yes", "true", "1")
-LARGEST = 1e100  # of a run that did not explode
 LEAST_DISCARDED = 5  # runs from which a scatter may be read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedRun:
-    """One line of the log."""
-
-    name: str
-    value: float  # NaN where it crashed
-    kept: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +36,9 @@ class LogAudit:
     """What the log supports."""
 
     runs: int
-    crashed: int
+    crashed: int  # or without a number that can be read
+    unread: tuple[str, ...]  # what stands in place of numbers, of runs that did not crash
+    unknown: tuple[str, ...]  # statuses that mean neither kept nor discarded nor crashed
     kept: int
     expected_by_luck: float  # runs that the rule keeps of as many worthless ones
     luck: float  # gain that the best of them would show
@@ -67,78 +51,6 @@ class LogAudit:
     def survive(self) -> int:
         """Kept gains that a correction for all runs leaves."""
         return sum(g.survives for g in self.gains)
-
-
-def decoded(data: bytes) -> str:
-    """A log's text: UTF-8, UTF-16 with a byte order mark, or else Latin-1."""
-    try:
-        return text_of(data)
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def read_log(text: str) -> tuple[LoggedRun, ...]:
-    """The runs of a table with a head, separated by tabs, commas, semicolons or bars, or of objects, one a line.
-
-    Raises `BadCandidate` in one line.
-    """
-    try:
-        rows = _objects(text) if text.lstrip()[:1] in ("{", "[") else _table(text)
-    except csv.Error as error:
-        raise BadCandidate(f"the log is no table ({error}): give one with a head, a run a line") from error
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    column = next((n for n in VALUES if n in names), None)
-    if column is None or "status" not in names:
-        raise BadCandidate(
-            f"the log needs a head with `status` and one of {', '.join(VALUES)}: found {', '.join(names) or 'nothing'}"
-        )
-    sign = -1.0 if column in RISING else 1.0
-    runs = []
-    for number, cells in enumerate(rows, start=1):
-        status = cells.get("status", "").lower()
-        crashed = "crash" in status or "fail" in status
-        value = math.nan if crashed else sign * _number(cells.get(column, ""))
-        name = cells.get("description") or cells.get("commit") or f"run {number}"
-        runs.append(LoggedRun(name=storable(name[:120]), value=value, kept=status in KEPT and math.isfinite(value)))
-    if not any(math.isfinite(r.value) for r in runs):
-        raise BadCandidate(f"the log holds no run with a number under `{column}`")
-    return tuple(runs)
-
-
-def _table(text: str) -> list[dict[str, str]]:
-    text = text.lstrip("\n\r ")
-    first = text.splitlines()[0] if text.strip() else ""
-    delimiter = max("\t,;|", key=first.count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    if any(_swallows(cell, delimiter, first.count(delimiter)) for row in rows for cell in row):
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, quoting=csv.QUOTE_NONE))
-    head, *lines = ([cell.strip() for cell in row] for row in rows if row) if rows else [[]]
-    names = [name.lower() for name in head]
-    found = [
-        {**dict.fromkeys(names, ""), **dict(zip(names, line, strict=False))}
-        for line in lines
-        if any(cell.strip("-: ") for cell in line)  # not the rule below a Markdown table's head
-    ]
-    return found or [dict.fromkeys(names, "")]
-
-
-def _swallows(cell: str, delimiter: str, most: int) -> bool:
-    """Whether a cell holds whole rows, because a quotation mark in a description was never closed."""
-    return any(line.count(delimiter) >= max(1, most - 1) for line in cell.split("\n")[1:])
-
-
-def _objects(text: str) -> list[dict[str, str]]:
-    """Rows as JSON: a list of objects, or one a line."""
-    try:
-        whole = json.loads(text)
-        values = whole if isinstance(whole, list) else [whole]
-    except (ValueError, RecursionError):
-        values = list(json_lines(text))
-    return [
-        {str(k).strip().lower(): "" if v is None else str(v).strip() for k, v in value.items()}
-        for value in values
-        if isinstance(value, dict)
-    ]
 
 
 def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAudit:
@@ -163,6 +75,8 @@ def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAu
     return LogAudit(
         runs=len(runs),
         crashed=len(runs) - len(sound),
+        unread=tuple(r.unread for r in runs if r.unread),
+        unknown=tuple(dict.fromkeys(r.unknown for r in runs if r.unknown)),
         kept=sum(r.kept for r in sound[1:]),
         expected_by_luck=expected_records(len(sound)) - 1.0,
         luck=luck(len(sound), sd) if sd else 0.0,
@@ -178,6 +92,10 @@ def log_text(found: LogAudit) -> str:
     told = (
         f"{found.runs} runs, {found.crashed} crashed, {found.kept} kept after the first; the gain is {found.gain:.4g}."
     )
+    if found.unread:
+        told += f" Of {len(found.unread)} of these crashed the number cannot be read ({_named(found.unread)})."
+    if found.unknown:
+        told += f" No status that this reads, so counted as discarded: {_named(found.unknown)}."
     told += f" Of as many worthless ideas the rule would keep {found.expected_by_luck:.1f}."
     if found.noise is None:
         return (
@@ -204,22 +122,19 @@ def _scatter(runs: Sequence[LoggedRun]) -> float | None:
     if len(distances) < LEAST_DISCARDED:
         return None
     middle = statistics.median(distances)
-    return 1.4826 * statistics.median(abs(d - middle) for d in distances) / math.sqrt(2)
+    return 1.4826 * statistics.median(abs(d - middle) for d in distances) / math.sqrt(2) or None
 
 
-def _number(text: str) -> float:
-    """NaN also for what no loss is: differences of such numbers would be infinite."""
-    try:
-        found = float(text)
-    except ValueError:
-        return math.nan
-    return found if abs(found) < LARGEST else math.nan
+def _named(words: Sequence[str]) -> str:
+    shown = [f"'{word}'" for word in dict.fromkeys(words)]
+    return ", ".join(shown[:3]) + (", ..." if len(shown) > 3 else "")
 
 
 def as_record(found: LogAudit) -> Mapping[str, object]:
     """The JSON that other programs rely on."""
     return {
         "runs": found.runs, "crashed": found.crashed, "kept": found.kept, "survive": found.survive,
+        "unread": list(found.unread), "unknown_status": list(found.unknown),
         "expected_by_luck": found.expected_by_luck, "luck": found.luck, "gain": found.gain, "noise": found.noise,
         "noise_estimated": found.estimated,
         "gains": [{"name": g.name, "gain": g.gain, "p": g.p, "survives": g.survives} for g in found.gains],

@@ -87,11 +87,12 @@ async def trained(
             experiment=experiment, sandbox=sandbox, wall_seconds=_patience(task.scale, 0),
         )  # fmt: skip
         if scored.failure:
-            return Measured(measurements=(), failure=scored.failure, sandbox=where)
+            return Measured(measurements=(), failure=scored.failure, starved=scored.starved, sandbox=where)
     known = task.calibrated and (
         task.measured_by_the_lab if task.calibration is None else task.calibration.scale == task.scale.key
     )
-    bits = scored.sums.mean_nats / math.log(2) if scored and scored.sums is not None else UNIFORM_BITS
+    lost = scored is None or scored.sums is None
+    bits = UNIFORM_BITS if scored is None or scored.sums is None else scored.sums.mean_nats / math.log(2)
     measurement = Measurement(
         metric=task.metric.name,
         value=min(bits, UNIFORM_BITS),
@@ -107,7 +108,7 @@ async def trained(
         fresh=fresh,
         self_reported=run.spent.self_reported or bool(scored and scored.self_reported),
         custom_backward=run.spent.custom_backward,
-        diverged=bits >= UNIFORM_BITS,
+        diverged=lost or (bits >= UNIFORM_BITS and rung.steps > task.scale.warmup),
         calibrated=known and task.total_steps == task.scale.steps,
         noise=task.calibration.noise if task.calibration and known else None,
         train_seconds=run.spent.wall_seconds,

@@ -27,7 +27,9 @@ from move37.sandbox.job import MIB, Job, Limits
 CHECKPOINT, SCORES = "checkpoint.safetensors", "scores.safetensors"
 LARGEST_CHECKPOINT = 32 * MIB
 BYTES_A_NUMBER = 4
-TENSORS_A_LAYER = 40  # of [rows, time, width] that a layer of both processes may keep for its backward pass: a guess
+# Of [rows, time, width], that a layer may keep in all three processes: trusted, candidate's, a check's. Gated DeltaNet,
+# whose graph is the largest of the baselines', kept 70 at `paper` (docs/figures/lab.md).
+TENSORS_A_LAYER = 90
 GPU_THREADS = 4  # of the trusted process, which feeds the card
 GPU_GIGABYTES = 6  # of host memory for the driver in three processes: trusted, candidate's, a check's; a guess
 SEGMENT_TOKENS = 16 * MIB  # tokens of one training job's batches, three bytes each

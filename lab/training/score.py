@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from move37.lab.records import Candidate
 from move37.lab.training.jobs import SCORES, Network, Tokens, score_job
-from move37.lab.training.outcomes import fault, read_report
+from move37.lab.training.outcomes import fault, read_report, starved
 from move37.sandbox.job import Status
 from move37.sandbox.sandbox import Sandbox
 
@@ -56,6 +56,7 @@ class Scored:
     self_reported: bool = False  # a lock was missing: the candidate could have touched the number
     failure: str = ""  # the candidate's fault
     diverged: bool = False  # answers that are not finite
+    starved: bool = False  # it failed for want of processor time
 
 
 def clean_weights(checkpoint: bytes, *, most_parameters: int) -> tuple[bytes | None, str]:
@@ -102,6 +103,7 @@ async def score(
         self_reported=report is None or report.self_reported,
         failure=failure,
         diverged=diverged,
+        starved=starved(outcome),
     )
 
 

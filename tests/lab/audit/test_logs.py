@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.audit.logs import LoggedRun, as_record, audit_log, log_text, read_log
+from move37.lab.audit.log_tables import CRASHED, DISCARDED, KEPT, RISING, VALUES, LoggedRun, decoded, read_log
+from move37.lab.audit.logs import as_record, audit_log, log_text
 from move37.lab.errors import BadCandidate
 
 HEAD = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
@@ -85,3 +86,45 @@ def test_any_log_has_a_finite_answer(lines: list[tuple[float, bool]], noise: flo
         return
     record = as_record(audit_log(runs, noise=noise))
     assert 0 <= record["survive"] <= record["kept"]  # type: ignore[operator]
+
+
+FIVE = "".join(f"{0.99 + n / 1000}\tdiscard\n" for n in range(5))
+
+
+@pytest.mark.parametrize("status", [*CRASHED, "crashed", "failed: CUDA", "OOM", "", "???"])
+@pytest.mark.parametrize("column", VALUES)
+def test_a_zero_where_a_loss_is_due_is_no_perfect_run(status: str, column: str) -> None:
+    found = audit_log(read_log(f"{column}\tstatus\n1.0\tkeep\n0.000000\t{status}\n{FIVE}"))
+    fell = column not in RISING
+    assert found.gain <= 0.02 or not fell
+    assert found.crashed == (1 if fell or any(word in status.lower() for word in CRASHED) else 0)
+
+
+@pytest.mark.parametrize("written", ["99.3%", "1,234.5", "0,99", "n/a", "better", "", "0.9 (best)"])
+def test_a_number_that_cannot_be_read_is_told_and_not_called_a_crash(written: str) -> None:
+    text = log_text(audit_log(read_log(f"val_bpb\tstatus\n1.0\tkeep\n{written}\tkeep\n{FIVE}")))
+    assert not written or f"cannot be read ('{written}')" in text
+    for said in ("nan", "inf", "-inf", "1e300"):
+        assert "cannot be read" not in log_text(
+            audit_log(read_log(f"val_bpb\tstatus\n1.0\tkeep\n{said}\tdiscard\n{FIVE}"))
+        )
+
+
+@pytest.mark.parametrize("status", ["keep (merged)", "maybe", "", "running"])
+def test_a_status_that_means_nothing_here_is_told(status: str) -> None:
+    text = log_text(audit_log(read_log(f"val_bpb\tstatus\n1.0\tkeep\n0.9\t{status}\n{FIVE}")))
+    assert f"counted as discarded: '{status or 'none'}'" in text
+    for known in (*KEPT, *DISCARDED, *CRASHED):
+        assert "counted as" not in log_text(audit_log(read_log(f"val_bpb\tstatus\n1.0\tkeep\n0.9\t{known}\n{FIVE}")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lines_may_end_as_on_any_system(end: str, encoding: str) -> None:
+    plain = f"val_bpb\tstatus\n1.0\tkeep\n0.9\tkeep\n{FIVE}"
+    assert read_log(decoded(plain.replace("\n", end).encode(encoding))) == read_log(plain)
+
+
+def test_discarded_runs_that_are_all_alike_say_nothing_about_noise() -> None:
+    found = audit_log(read_log("val_bpb\tstatus\n1.0\tkeep\n0.9\tkeep\n" + "1.0\tdiscard\n" * 9))
+    assert found.noise is None and "not known" in log_text(found) and as_record(found)["noise"] is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.audit.logs import read_log
+from move37.lab.audit.log_tables import read_log
 from move37.lab.audit.programs import LARGEST_PROGRAM, read_programs
 from move37.lab.errors import BadCandidate
 
