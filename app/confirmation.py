@@ -23,7 +23,7 @@ from move37.app import places, resuming
 from move37.app.exits import BadInput
 from move37.app.home_memory import memory_of
 from move37.app.measuring import open_context
-from move37.app.reading import pick_experiment
+from move37.app.reading import pick_experiment, reading
 from move37.lab import machine
 from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
@@ -44,8 +44,9 @@ async def confirm_experiment(
 
     Raises `BadInput` or `NotConfirmable` before anything runs.
     """
+    ident = _found(settings.home, ident)
     with Archive.open(settings.home) as archive:
-        experiment = pick_experiment(archive, ident)
+        experiment = archive.experiment(ident)
         campaign = archive.campaign(experiment.campaign)
         discovery_claim.check(experiment, campaign)
         settings, task = _opened(settings, campaign)
@@ -95,8 +96,9 @@ async def reproduce_claim(
     Raises `BadInput` where there is no claim.
     """
     cache = settings.home / "cache"
+    ident = _found(settings.home, ident)
     with Archive.open(settings.home) as archive:
-        experiment = pick_experiment(archive, ident)
+        experiment = archive.experiment(ident)
         old, stored = experiment.claim, archive.stage(experiment.id, discovery_claim.SETTLED)
         if old is None or stored is None:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
@@ -155,6 +157,12 @@ def fresh_seeds(begun: Path, watch: ClaimWatch) -> Iterator[int]:
         watch.notice("taken up where it was cut short: its runs are kept")
     yield base
     begun.unlink(missing_ok=True)
+
+
+def _found(home: Path, ident: str) -> str:
+    """The experiment's id, looked up before anything is opened to be written: a mistyped home is not made."""
+    with reading(home) as archive:
+        return pick_experiment(archive, ident).id
 
 
 def _opened(settings: Settings, campaign: Campaign) -> tuple[Settings, QuestionedTask]:

@@ -20,6 +20,7 @@ from move37.lab.claims import BASELINE, settled
 from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus
 from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus, Role, Stage
+from move37.lab.scale import FACT, PAPER, SMALL, Scale, as_fact
 from move37.lab.tasks.task import QuestionedTask
 from move37.lab.training.corpus import check_held_out, open_corpus, open_held_out
 from move37.memory.recall import open_memory
@@ -59,6 +60,28 @@ def test_a_baseline_or_a_stranger_cannot_be_confirmed(home: Path, move37: Move37
     for ident, word in (("gla", "is a baseline"), ("c9-001", "no experiment")):
         answer = move37("--home", str(home), "confirm", ident)
         assert answer.status == 2 and word in answer.err
+
+
+@pytest.mark.parametrize("command", ["confirm", "reproduce", "paper", "show"])
+def test_a_home_that_does_not_exist_is_told_and_not_made(tmp_path: Path, move37: Move37, command: str) -> None:
+    answer = move37("--home", str(tmp_path / "mistyped"), command, "c1-001")
+    assert answer.status == 2 and "no campaign has run in" in answer.err and answer.err.count("\n") == 1
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize("scale", [SMALL, PAPER])
+def test_at_a_scale_that_nobody_measured_a_confirmation_says_what_to_run(
+    home: Path, move37: Move37, scale: Scale
+) -> None:
+    with Archive.open(home) as archive:
+        archive.update_campaign(1, **{FACT: as_fact(scale)})
+        ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
+    answer = move37("--home", str(home), "confirm", ident, "--sandbox", "process")
+    assert (
+        answer.status == 2
+        and f"`move37 calibrate --scale {scale.name}`" in answer.err
+        and "Traceback" not in answer.err
+    )
 
 
 async def test_what_a_claim_taught_is_remembered_with_the_lesson(home: Path) -> None:
