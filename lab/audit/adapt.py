@@ -59,7 +59,8 @@ def adapted(source: str, *, place: str = "", folder: Folder | None = None) -> Ad
     except Unserved as error:
         return Adapted(reason=str(error))
     except SyntaxError as error:
-        return Adapted(reason=f"not Python: line {error.lineno}: {error.msg}")
+        where = f"line {error.lineno}: " if error.lineno else ""
+        return Adapted(reason=f"not Python: {where}{error.msg}")
     except (ValueError, RecursionError, MemoryError) as error:
         return Adapted(reason=f"not Python: {error or 'nested too deeply'}")
     text = "\n\n".join(parts)

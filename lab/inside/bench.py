@@ -87,13 +87,8 @@ class Bench:
     @cached_property
     def dtype(self) -> torch.dtype:
         """float32, or the first dtype in which the candidate runs; only the gate `dtype` reports that as a failure."""
-        for dtype in DTYPES.values():
-            try:
-                self.build(dtype=dtype)(self.inputs(2, 64).to(dtype))
-                return dtype
-            except (CandidateFault, ContractError):
-                continue
-        return torch.float32
+        x = self.inputs(2, 64)
+        return next((dtype for dtype in DTYPES.values() if self._takes(x.to(dtype))), torch.float32)
 
     def build(
         self,
@@ -136,9 +131,7 @@ class Bench:
         remote.load(self.source)
         remote.build(layers=1, d_model=self.width, n_heads=self.heads)
         cast = None if self.dtype is torch.float32 else self.dtype
-        (layer,) = remote.build(
-            layers=1, d_model=self.width, n_heads=self.heads, state=other.drawn_from, dtype=cast
-        )  # fmt: skip
+        (layer,) = remote.build(layers=1, d_model=self.width, n_heads=self.heads, state=other.drawn_from, dtype=cast)
         return BuiltMixer(remote, layer, 0, other.drawn_from, [value.clone() for value in other.values])
 
     def difference(self, one: Tensor, two: Tensor, *, scale: Tensor | None = None) -> float:
@@ -250,5 +243,7 @@ class Bench:
         try:
             self.run(x, dtype=x.dtype)
             return True
+        except CandidateDied:
+            raise  # or the next request would find no process, and say that it had left by itself
         except (CandidateFault, ContractError):
             return False

@@ -14,7 +14,7 @@ import torch
 
 from move37.lab.inside.bench import Bench
 from move37.lab.inside.bench_job import Order, with_bench
-from move37.lab.inside.remote import CandidateFault
+from move37.lab.inside.remote import CandidateDied, CandidateFault
 from move37.lab.training.contract import ContractError
 
 LONGEST = 130  # tokens; just over a training window
@@ -40,6 +40,9 @@ def shortest(bench: Bench, gate: str, limit: float) -> int | None:
     bench.reseed(known=True)
     try:
         return next((time for time in range(1, LONGEST + 1) if APART[gate](bench, time) > limit), None)
+    except CandidateDied:
+        bench.close()  # the next gate starts a process of its own
+        return None
     except (CandidateFault, ContractError):
         return None
 

@@ -49,6 +49,22 @@ async def test_a_gate_that_hangs_fails_by_itself_and_the_others_go_on(
     assert result(found, "determinism").passed
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("while True:\n    pass", "did not end within 3 s"), ("__import__('os')._exit(7)", "exit status 7"),
+     ("__import__('time').sleep(600)", "did not end within 3 s")],
+)  # fmt: skip
+async def test_what_never_computes_once_is_told_as_what_it_does(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
+    """The first request of all is the one that looks for a dtype in which the candidate runs."""
+    monkeypatch.setattr(run, "SECONDS", 3.0)
+    found = await checked(planted(last=line), sandbox)
+
+    assert failing(found) == ["shape"]
+    assert said in result(found, "shape").message
+
+
 async def test_a_gate_that_ends_the_process_fails_by_itself(sandbox: Sandbox) -> None:
     leave = "y = __import__('os')._exit(7) if self.training and x.shape[1] == 1 else y"
     found = await checked(planted(last=leave), sandbox)
