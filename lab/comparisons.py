@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from move37.lab.effects import Conditions, conditions_of
-from move37.lab.records import DIVERGED, NO_NUMBER, Comparison, Measurement, Metric
+from move37.lab.records import Comparison, Measurement, Metric
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import NOISE, Calibration, noise_of
 from move37.lab.statistics.paired import Interval, interval
+
+DIVERGED, NO_NUMBER = "diverged", "no number"  # what leaves a comparison undecided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

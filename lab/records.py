@@ -26,7 +26,6 @@ class Metric:
 BITS_PER_BYTE = Metric(name="bits_per_byte", unit="bits/byte", higher_is_better=False)
 COMBINED_SCORE = Metric(name="combined_score", unit="score", higher_is_better=True)
 SCREEN, DECIDE, HELD_OUT = "screen", "decide", "held_out"  # texts (or seeds) to select, to decide; sealed ones
-DIVERGED, NO_NUMBER = "diverged", "no number"  # what leaves a comparison undecided
 LARGEST_VALUE = 1e100  # of a measurement: beyond it, it counts as no number
 
 
@@ -211,7 +210,7 @@ class Comparison:
     self_reported: bool = False  # one of its numbers was within reach of the code that it judges
     custom_backward: str = ""  # what the candidate declares: its gradients were not checked
     note: str = ""  # why there is no interval, or what was left out
-    undecided: str = ""  # DIVERGED or NO_NUMBER, where a fresh run of the candidate's own ends the comparison
+    undecided: str = ""  # DIVERGED or NO_NUMBER (lab/comparisons.py), where one of its own runs ends the comparison
     rates: tuple[float, ...] = ()  # learning rates of candidate and rival, where the question chose them anew
 
     @property

@@ -14,11 +14,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from move37.lab.comparisons import Rival, compare, declared_backward, unchecked
+from move37.lab.comparisons import DIVERGED, NO_NUMBER, Rival, compare, declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.numbers import DigitScale, scale_of
 from move37.lab.rates import best_rate
-from move37.lab.records import DIVERGED, NO_NUMBER, Comparison, Experiment, Measurement, Metric, Verdict
+from move37.lab.records import Comparison, Experiment, Measurement, Metric, Verdict
 from move37.lab.statistics.many import luck
 from move37.lab.statistics.noise import Noise, noise_of
 from move37.lab.statistics.paired import Interval

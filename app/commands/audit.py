@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -79,8 +80,6 @@ def audit(
 
 
 async def _audit(settings: Settings, programs: tuple[object, ...], seconds: float) -> tuple[Audited, ...]:
-    import os
-
     from move37.lab.audit import run
     from move37.sandbox.factory import open_sandbox
 
@@ -105,8 +104,7 @@ async def _audit(settings: Settings, programs: tuple[object, ...], seconds: floa
 
 
 def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
-    from move37.lab.audit.log_tables import decoded, read_log
-    from move37.lab.audit.logs import as_record, audit_log, log_text
+    from move37.lab.audit.logs import as_record, audit_file, log_text
 
     if noise is not None and not noise > 0.0:
         raise BadInput(f"--noise {noise} is no standard deviation: it has to be above zero")
@@ -118,7 +116,7 @@ def _audit_log(path: Path, noise: float | None, as_json: Path | None) -> None:
     if len(data) > LARGEST_LOG:
         raise BadInput(f"{path} is over {LARGEST_LOG // 2**20} MiB: give a part of it")
     _check_outputs([as_json], None)
-    found = audit_log(read_log(decoded(data)), noise=noise)
+    found = audit_file(data, noise=noise)
     failed = [] if as_json is None else _write(as_json, _json(as_record(found)))
     if as_json is None or str(as_json) != "-":
         for gain in found.gains:

@@ -76,14 +76,12 @@ get_unpad_data = index_first_axis = pad_input = unpad_input = prepare_lens_from_
 causal_conv1d_update = attn_decoding_one_step = _absent
 
 
-def get_layer_cache(module: Any, past_key_values: Any) -> None:
-    if past_key_values is not None:
-        _absent()
+def get_layer_cache(module: Any, past_key_values: Any) -> Any:
+    return None if past_key_values is None else _absent()
 
 
-def update_layer_cache(module: Any, past_key_values: Any, **_: Any) -> None:
-    if past_key_values is not None:
-        _absent()
+def update_layer_cache(module: Any, past_key_values: Any, **_: Any) -> Any:
+    return None if past_key_values is None else _absent()
 
 
 def unpad_hidden_states(hidden_states: Tensor, cu_seqlens: Any, attention_mask: Any, q_len: int) -> Any:

@@ -93,7 +93,7 @@ class RMSNormGated(nn.Module):
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         gate = 1.0 if z is None else F.silu(z)
         inner = x if self.norm_first else x * gate
-        y = _normed(inner.unflatten(-1, (self.groups, -1)), self.eps).flatten(-2) * self.weight
+        y = _normed(inner.reshape(*inner.shape[:-1], self.groups, -1), self.eps).flatten(-2) * self.weight
         return y * gate if self.norm_first else y
 
 
@@ -123,7 +123,7 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(hidden_size)) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        groups = x.unflatten(-1, (self.num_groups, -1))
+        groups = x.reshape(*x.shape[:-1], self.num_groups, -1)
         centred = groups if self.is_rms_norm else groups - groups.mean(-1, keepdim=True)
         return _affine(_normed(centred, self.eps).flatten(-2), self.weight, self.bias)
 
@@ -141,7 +141,7 @@ class ShortConvolution(nn.Conv1d):
         _plain(options)
         self.hidden_size, self.activation, self.backend = hidden_size, activation, "triton"
 
-    def forward(self, x: Tensor, *more: Any, **options: Any) -> Any:
+    def forward(self, x: Tensor, *more: Any, **options: Any) -> Any:  # type: ignore[override]
         given = [*more, *(options.pop(name, None) for name in ("residual", "mask", "cache", "cu_seqlens"))]
         if any(g is not None for g in given):
             _absent()

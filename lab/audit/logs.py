@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from move37.lab.audit.log_tables import LoggedRun
+from move37.lab.audit.log_tables import LoggedRun, decoded, read_log
 from move37.lab.statistics.many import expected_records, luck
 from move37.lab.statistics.summaries import survivors
 
@@ -51,6 +51,11 @@ class LogAudit:
     def survive(self) -> int:
         """Kept gains that a correction for all runs leaves."""
         return sum(g.survives for g in self.gains)
+
+
+def audit_file(data: bytes, *, noise: float | None = None) -> LogAudit:
+    """The same of a log as it stands in its file. Raises `BadCandidate` in one line."""
+    return audit_log(read_log(decoded(data)), noise=noise)
 
 
 def audit_log(runs: Sequence[LoggedRun], *, noise: float | None = None) -> LogAudit:

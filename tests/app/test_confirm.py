@@ -20,7 +20,7 @@ from move37.lab.claims import BASELINE, settled
 from move37.lab.confirming import ConfirmationPlan
 from move37.lab.errors import BadCorpus
 from move37.lab.records import BITS_PER_BYTE, Comparison, ExperimentStatus, Role, Stage
-from move37.lab.scale import FACT, PAPER, SMALL, Scale, as_fact
+from move37.lab.scale import PAPER, SMALL, Scale, as_fact
 from move37.lab.tasks.task import QuestionedTask
 from move37.lab.training.corpus import check_held_out, open_corpus, open_held_out
 from move37.memory.recall import open_memory
@@ -74,7 +74,7 @@ def test_at_a_scale_that_nobody_measured_a_confirmation_says_what_to_run(
     home: Path, move37: Move37, scale: Scale
 ) -> None:
     with Archive.open(home) as archive:
-        archive.update_campaign(1, **{FACT: as_fact(scale)})
+        archive.update_campaign(1, scale=as_fact(scale))
         ident = an_id(home, ExperimentStatus.MEASURED, ExperimentStatus.PROMOTED)
     answer = move37("--home", str(home), "confirm", ident, "--sandbox", "process")
     assert (

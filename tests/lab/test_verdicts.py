@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from move37.lab.comparisons import Rival
-from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, DIVERGED, NO_NUMBER, Comparison, Measurement
+from move37.lab.comparisons import DIVERGED, NO_NUMBER, Rival
+from move37.lab.records import BITS_PER_BYTE, COMBINED_SCORE, Comparison, Measurement
 from move37.lab.statistics.many import confirmation_error
 from move37.lab.summary import summarise
 from move37.lab.verdicts import _undecided, confirm_verdict, screen_verdict
