@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from move37.lab.audit.served import names_served, needed_for
 from move37.lab.training.contract import is_kernels
@@ -204,13 +205,20 @@ class _Resolver(ast.NodeTransformer):
         return self._imports.some(node, self._place, self._body) or [ast.Pass()]
 
     def visit_Try(self, node: ast.Try) -> ast.AST | list[ast.stmt]:
-        """Of an import with a fallback, the branch that can be served."""
-        if not all(isinstance(n, ast.Import | ast.ImportFrom) for n in node.body):
+        """Of an import with a fallback, the branch that can be served: without its module Python takes the fallback."""
+        lead = list(takewhile(lambda n: isinstance(n, ast.Import | ast.ImportFrom), node.body))
+        if not lead or not node.handlers:
             return self.generic_visit(node)
         try:
-            return self._all([*node.body, *node.orelse, *node.finalbody])
+            found = self._all(lead)
         except Unserved:
-            return self._all([*(s for handler in node.handlers for s in handler.body), *node.finalbody])
+            instead = [*(s for handler in node.handlers for s in handler.body), *node.finalbody]
+            return self._all(instead) or [ast.Pass()]
+        node.body = node.body[len(lead) :]
+        if not node.body:
+            return [*found, *self._all([*node.orelse, *node.finalbody])] or [ast.Pass()]
+        self.generic_visit(node)
+        return [*found, node]
 
     def _all(self, body: list[ast.stmt]) -> list[ast.stmt]:
         found = [self.visit(node) for node in body]

@@ -215,6 +215,20 @@ def test_two_names_of_one_line_come_when_each_is_asked_for(tmp_path: Path) -> No
     assert torch.equal(output(of(tmp_path, "layer"), x), 2 * x)
 
 
+@pytest.mark.parametrize("served", (True, False))
+@pytest.mark.parametrize("inside", (True, False))
+@pytest.mark.parametrize("more", ("", "    flag = 1.0\n"))
+def test_without_a_module_the_fallback_runs_as_in_python(served: bool, inside: bool, more: str) -> None:
+    name = "l2norm" if served else "nothing_like_it"
+    lines = f"try:\n    from fla.modules.l2norm import {name} as f\n{more}except ImportError:\n    f = None\n"
+    body = "return x * 3 if f is None else x * 5"
+    indented = "".join(f"        {line}\n" for line in lines.splitlines())
+    forward = f"    def forward(self, x):\n{indented if inside else ''}        {body}\n"
+    source = f"import torch\n{'' if inside else lines}class Attention(torch.nn.Module):\n{forward}"
+    x = torch.randn(1, 3, 8)
+    assert torch.equal(output(adapted(source), x), x * (5 if served else 3))
+
+
 STRANGERS = ("from somewhere import NAME", "from somewhere.fla import NAME", "from utils.norms import NAME",
              "from numpy import NAME", "from .fla import NAME", "from ..modules import NAME", "import NAME",
              "from dataclasses import NAME", "from logging import NAME", "from warnings import NAME")  # fmt: skip
