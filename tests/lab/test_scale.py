@@ -63,6 +63,9 @@ def test_a_job_asks_for_no_more_than_its_scale_needs_and_the_default_for_nothing
     paper = jobs.Network(kind="bytes", scale=PAPER, gpus=1).limits
     assert paper.gpus == 1 and paper.threads > 1 and paper.memory_bytes > Limits().memory_bytes
     assert jobs.Network(kind="bytes", scale=SMALL).limits.gpus == 0
+    measured = {SMALL: 0.84e9, PAPER: 11.51e9}  # bytes of Gated DeltaNet's three processes, docs/figures/lab.md
+    for scale, peak in measured.items():
+        assert 1.15 * peak < jobs.Network(kind="bytes", scale=scale).limits.memory_bytes < 4 * peak
 
 
 @pytest.mark.parametrize("wrong", [{"micro_batch": 3}, {"heads": 5}, {"width": 0}, {"steps": 0}, {"heads": 64}])
@@ -77,14 +80,27 @@ def test_no_segment_carries_more_tokens_than_a_job_may() -> None:
         assert network.segment_steps * scale.batch * scale.context <= jobs.SEGMENT_TOKENS
 
 
-async def trained(cell: ProcessSandbox, task: MixersTask, folder: Path, steps: int = 12) -> Measurement:
+async def trained(
+    cell: ProcessSandbox, task: MixersTask, folder: Path, steps: int = 12, rate: float = 1e-2
+) -> Measurement:
     rung = Rung(number=2, name=f"lm@{steps}", steps=steps)
     got = await task.measure(
-        Candidate(source=HONEST, author="test"), experiment="scaled", rung=rung, seed=1, learning_rate=1e-2,
+        Candidate(source=HONEST, author="test"), experiment="scaled", rung=rung, seed=1, learning_rate=rate,
         fresh=True, sandbox=cell, workdir=folder,
     )  # fmt: skip
     assert not got.failure, got.failure
     return got.measurements[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("steps, diverged", [(1, False), (12, True)])
+async def test_who_has_not_begun_to_learn_has_not_diverged(
+    cell: ProcessSandbox, tmp_path: Path, steps: int, diverged: bool
+) -> None:
+    """At its start a network is worse than a uniform guess; behind the warm-up that is a divergence."""
+    task = replace(a_task(), scale=TINY, total_steps=TINY.steps)
+    assert 1 <= TINY.warmup < 12
+    assert (await trained(cell, task, tmp_path, steps=steps, rate=1e-9)).diverged is diverged
 
 
 @pytest.mark.asyncio(loop_scope="module")
