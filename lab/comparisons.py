@@ -18,6 +18,7 @@ from move37.lab.statistics.many import confirmation_error
 from move37.lab.statistics.noise import NOISE, Calibration, noise_of
 from move37.lab.statistics.paired import Interval, interval
 
+UNCALIBRATED = "The noise there was never calibrated: the interval rests on these seeds alone."
 DIVERGED, NO_NUMBER = "diverged", "no number"  # what leaves a comparison undecided
 
 
@@ -148,5 +149,5 @@ def _note(pairs: Pairs, name: str, *, known: bool) -> str:
         seeds = ", ".join(map(str, pairs.left_out))
         notes.append(f"{name} diverged on fresh seed {seeds}, which is left out.")
     if known and pairs.calibration is None:
-        notes.append("The noise there was never calibrated: the interval rests on these seeds alone.")
+        notes.append(UNCALIBRATED)
     return " ".join(notes)

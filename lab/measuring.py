@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from move37.lab.comparisons import declared_backward, unchecked
+from move37.lab.comparisons import UNCALIBRATED, declared_backward, unchecked
 from move37.lab.effects import Conditions, conditions_of
 from move37.lab.errors import MeasurementBroken
 from move37.lab.judging.checked import Checked
 from move37.lab.numbers import signed
 from move37.lab.records import Candidate, GateResult, Measurement, Metric, Verdict
 from move37.lab.standings import RivalStanding, Standings, digest
-from move37.lab.statistics.noise import noise_of
+from move37.lab.statistics.noise import NOISE, noise_of
 from move37.lab.statistics.paired import interval
 from move37.lab.tasks.task import OnProgress, Rung, Task
 from move37.lab.verdicts import SELF_REPORTED
@@ -143,6 +143,7 @@ def verdict(metric: Metric, ours: MeasuredArm, theirs: MeasuredArm, *, tried: in
         high=found.high if found else None,
         tried=tried,
         text=_text(metric, theirs.name, gains, found.low if found else None, found.high if found else None)
+        + (f" {UNCALIBRATED}" if found and known is None and metric.name in NOISE else "")
         + (SELF_REPORTED if told else "")
         + unchecked(declared_backward(ours.measurements)),
         self_reported=told,

@@ -149,3 +149,18 @@ def test_a_key_holds_all_that_a_number_depends_on() -> None:
     ]  # fmt: skip
     keys = {Key.of(source, a_measurement(**({"total_steps": 500, "width": 64} | change))) for source, change in changes}
     assert len(keys) == 9 and Key.of("x", base) in keys
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_nobody_measured_the_noise_a_comparison_says_so(calibrated: bool, seeds: int) -> None:
+    """At such a scale the interval rests on the seeds at hand; with one seed there is none to speak of."""
+    arms = [
+        MeasuredArm(
+            name=name, candidate=a_candidate(),
+            measurements=tuple(a_measurement(value=v + s / 100, seed=s, calibrated=calibrated) for s in range(seeds)),
+        )
+        for name, v in (("ours", 2.4), ("gla", 2.5))
+    ]  # fmt: skip
+    found = verdict(BITS_PER_BYTE, *arms)
+    assert found is not None and ("never calibrated" in found.text) == (not calibrated and seeds > 1)
