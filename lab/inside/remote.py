@@ -27,6 +27,7 @@ from move37.lab.training.contract import ContractError, bare_source
 
 FREE_CONSTANTS = 256  # numbers in a mixer's persistent buffers; more count as weights, drawn or not
 LARGEST_LAYER = 16 * 2**20  # bytes of one mixer's weights and buffers
+TAKEN = frozenset(dir(nn.Module()))  # names that torch itself gives to no weight
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 
@@ -203,7 +204,7 @@ def _described(layer: Mapping[str, Any]) -> dict[str, Any]:
     names = tuple(tuple(str(name) for name in aliases) for aliases in layer["parameters"])
     buffers = tuple(str(name) for name in layer["buffers"])
     flat = [name for aliases in names for name in aliases] + list(buffers)
-    bad = next((name for name in flat if not _NAME.fullmatch(name) or len(name) > 200), None)
+    bad = next((n for n in flat if not _NAME.fullmatch(n) or len(n) > 200 or TAKEN.intersection(n.split("."))), None)
     if bad is not None or len(set(flat)) < len(flat) or not all(names):
         raise ValueError(f"odd names of parameters: {bad!r}")
     trained = tuple(bool(t) for t in layer["trained"])
@@ -214,6 +215,15 @@ def _described(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 class RemoteMixer(nn.Module):
     """A mixer whose weights are here and whose arithmetic is in `remote`. `remote` may be exchanged for a fresh one."""
+
+    OWN = frozenset(("remote", "number", "seed", "mode", "records", "_count", "_names"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is this class's own stays so where the candidate has a weight of that name."""
+        if name in self.OWN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def __init__(self, remote: Remote, layer: Layer, number: int) -> None:
         super().__init__()

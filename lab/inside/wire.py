@@ -20,6 +20,7 @@ from torch import Tensor
 
 LARGEST_HEAD = 4 * 2**20  # bytes of JSON; one holds the source of a candidate
 MOST_TENSORS = 4096
+MOST_DIMENSIONS = 16  # of a tensor; torch itself handles some more, and not everywhere
 _ALIGNED = 64
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -92,6 +93,8 @@ class Channel:
             kind = str(tensor.dtype).removeprefix("torch.")
             if kind not in DTYPES or tensor.layout is not torch.strided:
                 raise BadMessage(f"a tensor of {tensor.dtype} with layout {tensor.layout} cannot travel")
+            if tensor.dim() > MOST_DIMENSIONS:
+                raise BadMessage(f"a tensor of more than {MOST_DIMENSIONS} dimensions cannot travel")
             size = tensor.numel() * tensor.element_size()
             if at + size > len(self.region):
                 raise BadMessage(f"tensors of more than {len(self.region)} bytes cannot travel")
@@ -107,10 +110,12 @@ class Channel:
         at, tensors = 0, []
         for kind, shape in kinds:
             dtype = DTYPES[kind]
-            if not all(type(n) is int and n >= 0 for n in shape):
+            if len(shape) > MOST_DIMENSIONS or not all(type(n) is int and 0 <= n <= len(self.region) for n in shape):
                 raise ValueError("no shape")
             numbers = math.prod(shape)
             size = numbers * dtype.itemsize
+            if numbers == 0 and math.prod(n for n in shape if n) > len(self.region):  # torch multiplies these too
+                raise ValueError("no shape")
             if at + size > len(self.region):
                 raise ValueError("outside the region")
             tensors.append(

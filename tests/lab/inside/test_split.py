@@ -7,7 +7,7 @@ import torch
 
 from move37.lab import baselines
 from move37.lab.inside.building import around_mixers, build_model
-from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote
+from move37.lab.inside.remote import CandidateDied, CandidateFault, Forward, Remote, RemoteMixer
 from move37.lab.training.contract import ContractError
 from move37.lab.training.jobs import Network
 from tests.lab.inside.conftest import Start
@@ -68,6 +68,27 @@ def test_shared_frozen_unused_and_oddly_named_weights_train_as_in_one_process(st
     two, remote_weights = fitted(build_model(start(SHARED), NETWORK, seed=0).model, 6)
     assert one == two and weights.keys() == remote_weights.keys()
     assert all(torch.equal(weights[name], remote_weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("own", sorted(RemoteMixer.OWN))
+def test_a_weight_may_have_the_name_of_something_of_ours(start: Start, own: str) -> None:
+    for source in (HONEST.replace("self.now", f"self.{own}"), HONEST.replace('"taps"', f'"{own}"')):
+        model = build_model(start(source), NETWORK, seed=0)
+        mixer, names = model.mixers[0], set(model.model.state_dict())
+        mixer.seed, mixer.records, mixer.mode, mixer.remote = 3, [], "inference", mixer.remote
+        assert (mixer.seed, mixer.records, mixer.mode, mixer.number) == (3, [], "inference", 0)
+        mixer(torch.randn(2, 5, 64)).sum().backward()
+        assert set(model.model.state_dict()) == names and any(f".mixer.{own}" in name for name in names)
+
+
+def test_a_name_that_torch_gives_to_no_weight_is_refused(start: Start) -> None:
+    for taken in ("training", "_parameters", "forward", "inner.training"):
+        listed = f"""
+    def named_parameters(self, *args, **kwargs):
+        return [("{taken}", self.now.weight), ("before", self.before.weight)]
+"""
+        with pytest.raises(CandidateFault, match="odd names"):
+            build_model(start(HONEST + listed), NETWORK, seed=0)
 
 
 def built(start: Start, source: str) -> Remote:
