@@ -69,7 +69,7 @@ def _from_file(path: Path, name: str) -> Program:
         return Program(name=name, source=decoded(path.read_bytes()))
     except OSError as error:
         return Program(name=name, source=None, reason=f"cannot be read: {error.strerror}")
-    except (UnicodeDecodeError, SyntaxError, LookupError):
+    except (UnicodeError, SyntaxError, LookupError):
         return Program(name=name, source=None, reason="no text in the encoding that it declares, or UTF-8")
 
 

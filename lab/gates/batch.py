@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import (
+    NOT_FINITE,
+    SCORED,
+    TRAINED,
+    WINDOW,
+    Gate,
+    GateEvidence,
+    RawMeasurement,
+    failed,
+    passed,
+    rounding_limit,
+    unjudged,
+)
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
     from move37.lab.inside.bench import Bench
 
 NAME = "batch"
-WINDOW = 128  # of which a training has 16, a scoring 32; these are asked with inputs that repeat, as text does
-CASES = ((1, (2, 3, 4, 16)), (97, (2, 3, 4)), (WINDOW, (16, 32)))  # length, rows
+# Length, rows; whole windows are asked with inputs that repeat, as text does.
+CASES = ((1, (2, 3, 4, 16)), (97, (2, 3, 4)), (WINDOW, (TRAINED.rows, SCORED.rows)))
 DRAWN = (2, 256), (2, 40)  # least and most of a length and of rows that are drawn anew
 FAR = (300, 1024), (8, 16)  # likewise of one look beyond, where a mixer could be another one than `complexity` counted
 OTHERS = 4.0  # scale of the other rows, against 1
 BEHIND = "moving it behind other rows"
-NOT_FINITE = RawMeasurement(detail="outputs are not finite; see finite", see="finite")
 
 
 def measure(bench: Bench) -> RawMeasurement:
@@ -31,26 +42,30 @@ def measure(bench: Bench) -> RawMeasurement:
     length, count = (bench.draw.randint(*between) for between in DRAWN)
     for time, sizes in (*CASES, (length, (count,))):
         draw = bench.tokens if time == WINDOW else bench.noise
-        x = draw(1, time)
+        windows = draw(max(sizes), time)  # at once, so that they are of one text, as a batch is
+        x = windows[:1]
         alone = {mode: bench.run(x, mode=mode, train=train) for mode, train in modes}
         if not all(y.isfinite().all() for y in alone.values()):
             return NOT_FINITE
         for rows in sizes:
-            others = draw(rows - 1, time)
-            for mode, train in modes if rows == sizes[-1] else modes[:1]:
+            others, at = windows[1:rows], bench.draw.randrange(rows)
+            training = rows == (TRAINED.rows if time == WINDOW else sizes[-1])
+            for mode, train in modes if training else modes[:1]:
                 cases = {
-                    f"adding {rows - 1} other rows": torch.cat([x, others]),
-                    BEHIND: torch.cat([OTHERS * others.flip(0), x]),
+                    f"adding {rows - 1} other rows": (torch.cat([others[:at], x, others[at:]]), at),
+                    BEHIND: (torch.cat([OTHERS * others.flip(0), x]), rows - 1),
                 }
-                for case, rows_in in cases.items():
+                for case, (rows_in, place) in cases.items():
                     y = bench.run(rows_in, mode=mode, train=train, process="company")
-                    moved = bench.difference(y[:1] if rows_in[0].equal(x[0]) else y[-1:], alone[mode])
+                    moved = bench.difference(y[place : place + 1], alone[mode])
                     if moved > worst:
                         worst, detail = moved, f"{case} changes a row's output"
-    if (far := _far(bench)) is None:
-        return NOT_FINITE
-    if far > worst:
-        worst, detail = far, f"{BEHIND} changes a row's output"
+    looks = [(_far(bench), BEHIND), *([(_trained(bench), "exchanging the other rows")] if len(modes) == 1 else [])]
+    for moved_here, case in looks:
+        if moved_here is None:
+            return NOT_FINITE
+        if moved_here > worst:
+            worst, detail = moved_here, f"{case} changes a row's output"
     return RawMeasurement(value=worst, detail=detail, numbers=bench.rounding)
 
 
@@ -68,6 +83,20 @@ def _far(bench: Bench) -> float | None:
         return None
     rows = torch.cat([OTHERS * bench.noise(count - 1, length).flip(0), x])
     return bench.difference(bench.run(rows, mode="inference", train=False, process="company")[-1:], alone)
+
+
+def _trained(bench: Bench) -> float | None:
+    """How far the other rows move one in training mode, where mixers draw: by one draw in equally large batches."""
+    import torch
+
+    one, others = bench.tokens(2 * TRAINED.rows, WINDOW).chunk(2)
+    at = bench.draw.randrange(TRAINED.rows)
+    two = torch.cat([others[:at], one[at : at + 1], others[at + 1 :]])
+    y, exchanged = (
+        bench.run(rows, mode=TRAINED.mode, train=True, process=process)[at]
+        for rows, process in ((one, "first"), (two, "company"))
+    )
+    return bench.difference(exchanged, y) if y.isfinite().all() else None
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:

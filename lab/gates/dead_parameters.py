@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
+from move37.lab.gates.gate import NOT_FINITE, Gate, GateEvidence, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ def measure(bench: Bench) -> RawMeasurement:
     sizes: dict[str, int] = {}
     sees_input = False
     for batch, time, seed in CASES:
-        gradients, of_input = _gradients(bench, batch, time, seed)
+        found = _gradients(bench, batch, time, seed)
+        if found is None:
+            return NOT_FINITE
+        gradients, of_input = found
         sees_input |= of_input
         for name, (size, touched) in gradients.items():
             sizes[name] = size
@@ -43,8 +46,8 @@ def measure(bench: Bench) -> RawMeasurement:
     return RawMeasurement(value=float(round(sum(dead.values()))), detail=", ".join(named[:6]))
 
 
-def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str, tuple[int, Tensor]], bool]:
-    """For every parameter its size and which of its rows got a gradient; and whether x got one."""
+def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str, tuple[int, Tensor]], bool] | None:
+    """For every parameter its size and which of its rows got a gradient; and whether x got one. None: no numbers."""
     import torch
 
     module = bench.build(seed=seed)
@@ -55,7 +58,9 @@ def _gradients(bench: Bench, batch: int, time: int, seed: int) -> tuple[dict[str
         gradient = gradients.get(name)
         gradient = torch.zeros_like(parameter) if gradient is None else gradient
         rows = gradient.flatten(1) if gradient.dim() > 1 else gradient.reshape(1, -1)
-        found[name] = parameter.numel(), (rows != 0).any(dim=1)  # NaN counts as reached: `finite` reports it
+        found[name] = parameter.numel(), (rows != 0).any(dim=1)
+        if not gradient.isfinite().all():
+            return None
     return found, of_x is not None and bool((of_x != 0).any())
 
 
@@ -65,6 +70,8 @@ def _share(touched: Tensor) -> float:
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """None may be dead."""
+    if raw.value is None:
+        return unjudged(NAME, raw.detail, DEAD_ALLOWED)
     if raw.value:
         longest = max(time for _, time, _ in CASES)
         message = (

@@ -10,7 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import (
+    NOT_FINITE,
+    TRAINED,
+    WINDOW,
+    Form,
+    Gate,
+    GateEvidence,
+    RawMeasurement,
+    failed,
+    passed,
+    rounding_limit,
+    unjudged,
+)
 from move37.lab.records import GateResult
 from move37.lab.training.contract import REGISTER
 
@@ -21,6 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "determinism"
 SEED, OTHER = 7, 8
+EVALUATED = Form(mode="no_grad", train=False, rows=2)
 
 
 def measure(bench: Bench) -> RawMeasurement:
@@ -30,18 +43,22 @@ def measure(bench: Bench) -> RawMeasurement:
     if bench.random:
         return RawMeasurement(detail="eval mode draws random numbers; see purity", see="purity")
     first, second = _once(bench, "first"), _once(bench, "second")
+    if not all(value.isfinite().all() for value in first.values()):
+        return NOT_FINITE
     worst, detail = 0.0, ""
     for name in first:
         if name not in second:
             return RawMeasurement(value=1.0, detail=f"{name} is there only once")
         a, b = first[name], second[name]
-        if torch.equal(a, b) or not (a.isfinite().all() and b.isfinite().all()):
+        if torch.equal(a, b):
             continue
         moved = bench.difference(b, a)
         if moved > worst:
             worst, detail = moved, name
     fixed = [] if worst else _seeded_by_itself(bench)
     hidden = 0.0 if worst or fixed else _unregistered(bench)
+    if hidden is None:
+        return NOT_FINITE
     return RawMeasurement(
         value=min(worst, 1e9), detail=detail or "; ".join(fixed),
         numbers=(bench.rounding if worst or hidden else {}) | {"fixed": float(len(fixed)), "hidden": hidden},
@@ -64,16 +81,19 @@ def _seeded_by_itself(bench: Bench) -> list[str]:
     return bench.started_alike(one, two)
 
 
-def _unregistered(bench: Bench) -> float:
-    """How far outputs of two seeds differ under the weights and buffers of the first."""
-    x = bench.inputs(2, 97).to(bench.dtype)
+def _unregistered(bench: Bench) -> float | None:
+    """How far outputs of two seeds differ under the weights and buffers of the first. None: they are no numbers."""
     one = bench.build(seed=SEED)
     other = bench.build(seed=OTHER, process="second")
     if [a.shape for a in one.values] != [b.shape for b in other.values]:
         return 1.0
-    y = one(x, draw=SEED)
-    other.values = [value.clone() for value in one.values]
-    return min(bench.difference(other(x, draw=SEED), y), 1e9) if y.isfinite().all() else 0.0  # else `finite` fails
+    other.values, worst = [value.clone() for value in one.values], 0.0
+    for x, form in ((bench.inputs(2, 97), EVALUATED), (bench.tokens(TRAINED.rows, WINDOW), TRAINED)):
+        y, again = (mixer(x.to(bench.dtype), draw=SEED, mode=form.mode, train=form.train) for mixer in (one, other))
+        if not y.isfinite().all():
+            return None
+        worst = max(worst, bench.difference(again, y))
+    return min(worst, 1e9)
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:

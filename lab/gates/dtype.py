@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed
+from move37.lab.gates.gate import NOT_FINITE, Gate, GateEvidence, RawMeasurement, failed, passed, unjudged
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "dtype"
 FAILURES_ALLOWED = 0.0
+NO_NUMBERS = "gives numbers that are not finite"
 
 
 def measure(bench: Bench) -> RawMeasurement:
@@ -27,6 +28,8 @@ def measure(bench: Bench) -> RawMeasurement:
     wrong, traceback = [], ""
     for name, dtype in DTYPES.items():
         complaint, frames = _try(bench, name, dtype)
+        if complaint and complaint.endswith(NO_NUMBERS) and dtype is bench.dtype:
+            return NOT_FINITE
         if complaint:
             wrong.append(complaint)
             traceback = traceback or frames
@@ -52,13 +55,15 @@ def _try(bench: Bench, name: str, dtype: torch.dtype) -> tuple[str, str]:
         return f"{name} fails: {fault.line}", fault.traceback
     if y.dtype != dtype:
         return f"{name} in is {str(y.dtype).removeprefix('torch.')} out", ""
-    if not y.isfinite().all() and bench.run(x).isfinite().all():
-        return f"{name} gives numbers that are not finite", ""
+    if not y.isfinite().all():
+        return f"{name} {NO_NUMBERS}", ""
     return "", ""
 
 
 def judge(raw: RawMeasurement, evidence: GateEvidence) -> GateResult:
     """No dtype may fail."""
+    if raw.value is None:
+        return unjudged(NAME, raw.detail, FAILURES_ALLOWED)
     if raw.value:
         message = f"{raw.detail}: take dtype and device from x, and cast up only to accumulate"
         return failed(NAME, raw.value, FAILURES_ALLOWED, message, raw.traceback)

@@ -1,4 +1,4 @@
-"""Gate `finite`: outputs, loss and gradients are finite at initialisation, also where tokens repeat.
+"""Gate `finite`: weights, outputs, loss and gradients are finite at initialisation, also where tokens repeat.
 
 A run of equal tokens gives equal keys: the case in which a badly solved delta rule explodes.
 """
@@ -30,6 +30,8 @@ def measure(bench: Bench) -> RawMeasurement:
         where = f"with {time} token{'s' * (time > 1)}{' that are all equal' * repeated}"
         if not y.isfinite().all():
             wrong.append(f"the output is not finite {where}")
+        if name := next((name for name, value in module.parameters.items() if not value.isfinite().all()), None):
+            return RawMeasurement(value=1.0, detail=f"the initial {name} is not finite")
         bad = [name for name, gradient in gradients.items() if gradient is not None and not gradient.isfinite().all()]
         if of_x is not None and not of_x.isfinite().all():
             bad.append("x")

@@ -49,6 +49,21 @@ class RawMeasurement:
         )
 
 
+WINDOW = 128  # tokens of a row, where a mixer is trained and scored at the default scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a mixer is asked for a whole batch."""
+
+    mode: str
+    train: bool
+    rows: int
+
+
+SCORED, TRAINED = Form(mode="inference", train=False, rows=32), Form(mode="grad", train=True, rows=16)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """CPU seconds of the candidate's processes, as the system counted them."""
@@ -97,6 +112,9 @@ class Gate:
     measure: Callable[[Bench], RawMeasurement]  # inside the sandbox
     judge: Callable[[RawMeasurement, GateEvidence], GateResult]  # outside
     after: tuple[str, ...] = ()
+
+
+NOT_FINITE = RawMeasurement(detail="outputs are not finite; see finite", see="finite")  # a gate had nothing to compare
 
 
 def passed(name: str, value: float | None, limit: float | None, message: str) -> GateResult:

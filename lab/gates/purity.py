@@ -12,7 +12,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import (
+    NOT_FINITE,
+    SCORED,
+    TRAINED,
+    WINDOW,
+    Gate,
+    GateEvidence,
+    RawMeasurement,
+    failed,
+    passed,
+    rounding_limit,
+    unjudged,
+)
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -27,9 +39,14 @@ TRAINING_CALLS = 32
 
 def measure(bench: Bench) -> RawMeasurement:
     """The largest relative difference between equal calls; infinite is reported as 1 with what was left behind."""
+    try:
+        found = [*_repeated(bench), *_as_it_is_used(bench), *_same_everywhere(bench)]
+    except NotFiniteError:
+        return NOT_FINITE
     # Other gates skip mixers that draw; one that draws in their calls only must not pass by that.
-    found = [(1.0, "a call in eval mode, or the file while it is loaded, draws random numbers")] if bench.random else []
-    found += [*_repeated(bench), *_same_everywhere(bench), *_left_behind(bench), *_trained(bench)]
+    if bench.random:
+        found.insert(0, (1.0, "a call in eval mode, or the file while it is loaded, draws random numbers"))
+    found += [*_left_behind(bench), *_trained(bench)]
     worst = max((value for value, _ in found), default=0.0)
     return RawMeasurement(
         value=min(worst, 1e9),
@@ -38,13 +55,22 @@ def measure(bench: Bench) -> RawMeasurement:
     )
 
 
+class NotFiniteError(Exception):
+    """There is nothing to compare."""
+
+
+def _number(y: Tensor) -> Tensor:
+    """`y`, if it is a number everywhere. Raises `NotFiniteError`."""
+    if not y.isfinite().all():
+        raise NotFiniteError
+    return y
+
+
 def _repeated(bench: Bench) -> list[tuple[float, str]]:
     """Calls on one module that should agree."""
     x, short = bench.inputs(2, 97).to(bench.dtype), bench.inputs(1, 33).to(bench.dtype)
     module = bench.build()
-    first = module(x, draw=1)
-    if not first.isfinite().all():
-        return []  # for `finite` to say
+    first = _number(module(x, draw=1))
     found = [(bench.difference(module(x, draw=2), first), "the same call twice gives two outputs")]
     fresh = bench.build(process="second")(short)
     found.append((bench.difference(module(short), fresh), "an earlier call changes the output for another input"))
@@ -54,20 +80,27 @@ def _repeated(bench: Bench) -> list[tuple[float, str]]:
             (bench.difference(module(x, draw=1, mode=mode), first), f"{words} the same call gives another output")
         )
     module = bench.build()
-    first = module(x, draw=3, train=True)
+    first = _number(module(x, draw=3, train=True))
     found.append((bench.difference(module(x, draw=3, train=True), first), "in training mode, the same call counts"))
     apart = bench.build(process="second")(x, draw=3, train=True, mode="grad")
     found.append((bench.difference(apart, first), "in training mode, another process gives another output"))
     return found
 
 
+def _as_it_is_used(bench: Bench) -> list[tuple[float, str]]:
+    """The same of a batch as a scoring or a training has it, and what other windows left behind there."""
+    form = bench.draw.choice((SCORED, TRAINED))
+    module = bench.build()
+    x, other = (bench.tokens(form.rows, WINDOW).to(bench.dtype) for _ in range(2))
+    first, _, again = (_number(module(rows, draw=1, mode=form.mode, train=form.train)) for rows in (x, other, x))
+    return [(bench.difference(again, first), f"{form.rows} other windows in between change the output")]
+
+
 def _same_everywhere(bench: Bench) -> list[tuple[float, str]]:
     """The last layer of a network against a first layer of the same draws and weights."""
     x = bench.inputs(2, 97).to(bench.dtype)
     last = bench.build(number=bench.layers - 1)
-    y = last(x, draw=1)
-    if not y.isfinite().all():
-        return []  # for `finite` to say
+    y = _number(last(x, draw=1))
     return [
         (bench.difference(bench.as_first(last)(x, draw=1), y), "the last mixer of a network is another than the first")
     ]

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from move37.lab.gates.gate import Gate, GateEvidence, RawMeasurement, failed, passed, rounding_limit, unjudged
+from move37.lab.gates.gate import (
+    NOT_FINITE,
+    Gate,
+    GateEvidence,
+    RawMeasurement,
+    failed,
+    passed,
+    rounding_limit,
+    unjudged,
+)
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ def measure(bench: Bench) -> RawMeasurement:
         x = bench.noise(1, time)
         y = bench.run(x)
         if not y.isfinite().all():
-            return RawMeasurement(detail="outputs are not finite; see finite", see="finite")
+            return NOT_FINITE
         module = bench.build(process="prefixes")
         for prefix in sorted(bench.draw.sample(range(1, time), count)):
             moved = bench.difference(module(x[:, :prefix].to(bench.dtype)), y[:, :prefix], scale=y)

@@ -10,6 +10,7 @@ generator. Each gate measures another one of the layers.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from functools import cached_property
@@ -32,6 +33,7 @@ STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, 
 MISMATCH = 0.5  # of two derivatives, relative
 DIRECTIONS = 3
 TOKENS = 12  # different vectors in token-like inputs
+DRAWN = (64, 128)  # tokens, where rounding is measured
 
 
 class Bench:
@@ -48,7 +50,7 @@ class Bench:
         self._processes: dict[str, Remote] = {}
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
         self._states: dict[tuple[int, ...], Tensor] = {}  # of the generator before the layers draw
-        self._salt, self._zero, self._number = 0, True, 0
+        self._salt, self._secret, self._zero, self._number = 0, 0, True, 0
         self._ended_seconds = 0.0  # of processes that have ended
 
     def process(self, name: str = "first") -> Remote:
@@ -122,8 +124,8 @@ class Bench:
             fits = [a.shape for a in kept] == [b.shape for b in values]
             values = [v.clone() for v in (kept if fits else values)]
         if perturbed:
-            perturb(values[: len(layer.names)], seed)
-        return BuiltMixer(remote, layer, number, drawn_from, values)
+            perturb(values[: len(layer.names)], self._secret + seed)
+        return BuiltMixer(remote, layer, number, drawn_from, values, self._secret)
 
     def as_first(self, other: BuiltMixer) -> BuiltMixer:
         """`other` once more, of the same draws and at the same weights, as the first mixer of a network."""
@@ -132,7 +134,7 @@ class Bench:
         remote.build(layers=1, d_model=self.width, n_heads=self.heads)
         cast = None if self.dtype is torch.float32 else self.dtype
         (layer,) = remote.build(layers=1, d_model=self.width, n_heads=self.heads, state=other.drawn_from, dtype=cast)
-        return BuiltMixer(remote, layer, 0, other.drawn_from, [value.clone() for value in other.values])
+        return BuiltMixer(remote, layer, 0, other.drawn_from, [value.clone() for value in other.values], self._secret)
 
     def difference(self, one: Tensor, two: Tensor, *, scale: Tensor | None = None) -> float:
         """Largest, in units of the rms of `scale` (default `two`)."""
@@ -157,9 +159,11 @@ class Bench:
     def reseed(self, *, known: bool = False) -> None:
         """Before each gate: 0 is a screen's seed 0 or one that nobody knows, as in a confirmation; others are unknown.
 
-        Which layer is measured is drawn too. `known`: all are as they are called, for who compares with other files.
+        Which layer is measured is drawn too, and inputs and passes have seeds of this gate's. `known`: all are as they
+        are called, for who compares with other files.
         """
-        self._salt = 0 if known else self.draw.randrange(2**30, 2**31)
+        # Two, because a constructor reads from torch's generator what seeded it.
+        self._salt, self._secret = (0 if known else self.draw.randrange(2**30, 2**31) for _ in range(2))
         self._zero = known or self.draw.random() < 0.5
         self._number = 0 if known else self.draw.randrange(self.layers)
         self._weights.clear()
@@ -177,8 +181,8 @@ class Bench:
         return module(x.to(dtype), draw=draw, mode=mode, train=train)
 
     def inputs(self, batch: int, time: int, *, seed: int = 0, d_model: int | None = None) -> Tensor:
-        """Standard normal [batch, time, d_model] of float32, as a norm in front of the mixer would give them."""
-        generator = torch.Generator().manual_seed(1000 * seed + 7 * time + batch)
+        """Standard normal [batch, time, d_model], as a norm in front of the mixer would give them; this gate's own."""
+        generator = torch.Generator().manual_seed(self._secret + 1000 * seed + 7 * time + batch)
         return torch.randn(batch, time, d_model or self.width, generator=generator)
 
     def tokens(self, batch: int, time: int) -> Tensor:
@@ -199,11 +203,18 @@ class Bench:
 
     @cached_property
     def roundoff(self) -> float:
-        """How far outputs change when inputs change by rounding: the unit of every comparison."""
-        x = self.inputs(2, 97)
-        y = self.run(x)
-        jitters = [1 + JITTER * self.inputs(2, 97, seed=seed).clamp(-1, 1) for seed in (1, 2, 3)]
-        return max(difference(self.run(x * jitter), y) for jitter in jitters)
+        """How far outputs change when inputs change by rounding: the unit of every comparison.
+
+        The lesser of two shapes of a drawn length: one that is rough at a shape of its choice gains nothing by it.
+        """
+        found = []
+        for rows in (1, 3):
+            x = self.noise(rows, self.draw.randint(*DRAWN))
+            y = self.run(x)
+            jitters = [1 + JITTER * self.noise(*x.shape[:2]).clamp(-1, 1) for _ in range(2)]
+            found.append(max(difference(self.run(x * jitter), y) for jitter in jitters))
+        least = min(found)
+        return least if math.isfinite(least) else 0.0
 
     @cached_property
     def random(self) -> bool:
@@ -226,15 +237,15 @@ class Bench:
             return True
         if self.random:
             return False
-        x = self.inputs(2, 65).double()
+        x = self.noise(2, self.draw.randint(*DRAWN)).double()
         dtypes = [self.dtype, *([torch.float64] if self._takes(x) else [])]
         return any(self._mismatch(x, dtype) > MISMATCH for dtype in dtypes)
 
     def _mismatch(self, x: Tensor, dtype: torch.dtype) -> float:
         y = self.run(x, dtype=dtype).double()
         best = float("inf")
-        for seed in range(DIRECTIONS):
-            u = x * self.inputs(2, 65, seed=20 + seed).double().clamp(-1, 1)
+        for _ in range(DIRECTIONS):
+            u = x * self.noise(*x.shape[:2]).double().clamp(-1, 1)
             small, large = ((self.run(x + step * u, dtype=dtype).double() - y) / step for step in STEPS)
             best = min(best, slopes_apart(small, large))
         return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -19,6 +20,7 @@ class BuiltMixer:
     number: int  # of the layer, among those that were built
     drawn_from: Tensor  # state of torch's generator before it drew
     values: list[Tensor]  # of its parameters and buffers, as the next pass is to have them
+    secret: int = 0  # so that what seeds a pass does not tell who asks; 0: whoever asks may be known
     names: list[str] = field(init=False)
     sent: bool = False
 
@@ -26,9 +28,15 @@ class BuiltMixer:
         self.names = [*(names[0] for names in self.layer.names), *self.layer.buffers]
 
     def __call__(self, x: Tensor, *, draw: int = 0, train: bool = False, mode: str = "no_grad") -> Tensor:
-        """One pass; `draw` seeds whatever it draws itself. Raises `CandidateFault`."""
+        """One pass; `draw` decides whatever it draws itself. Raises `CandidateFault`."""
         values, self.sent = ([] if self.sent else self.values), True
-        return self.remote.forward(self.number, x, Forward(train=train, mode=mode, seed=draw), values)
+        return self.remote.forward(self.number, x, Forward(train=train, mode=mode, seed=self.seed(draw)), values)
+
+    def seed(self, draw: int) -> int:
+        """As large as a training's, and as little to be foreseen."""
+        if not self.secret:
+            return draw
+        return int.from_bytes(hashlib.sha256(f"{self.secret} {draw}".encode()).digest()[:7], "big")
 
     def backward(self, of_y: Tensor) -> tuple[Tensor | None, dict[str, Tensor | None]]:
         """Gradients of x and, by name, of every parameter, after a pass in mode "grad"."""

@@ -8,6 +8,7 @@ Reading ahead and dependence on other rows are found by the scoring, false gradi
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from move37.lab.inside.building import Built, around_mixers, rebuild
 from move37.lab.inside.remote import Forward, Layer, Remote
-from move37.lab.inside.tensors import difference, real
+from move37.lab.inside.tensors import difference, real, same_numbers
 from move37.lab.training.contract import REGISTER, ContractError
 
 DISTINCT = 0.9  # share of different numbers above which a matrix may have been drawn
@@ -29,6 +30,10 @@ APART = 2e-2  # of the outputs' rms; equal layers at equal weights do not differ
 
 def check_conformity(fresh: Callable[[], Remote], built: Built, network: Mapping[str, Any], *, seed: int) -> None:
     """`fresh` makes a process with the file loaded, `seed` is another than the training's. Raises `ContractError`."""
+    for layer in built.layers:
+        for names, value in zip(layer.names, layer.values, strict=False):
+            if not value.isfinite().all():
+                raise ContractError(f"the initial {names[0]} is not finite: no gradient moves what is no number")
     shapes = [[value.shape for value in layer.values] for layer in built.layers]
     if any(layer != shapes[0] for layer in shapes):
         raise ContractError("a layer's mixer holds other weights than the first one's: all are one mixer")
@@ -103,22 +108,28 @@ def _rows_return(a: Tensor, b: Tensor) -> bool:
 
 
 def _compare(fresh: Callable[[], Remote], built: Built, remote: Remote, layers: list[Layer]) -> None:
-    """The last layer, and the same weights in a process where it is the first: of the same draws, and of others."""
-    x, last = torch.randn(*SHAPE, built.d_model), layers[-1]
-    y = remote.forward(len(layers) - 1, x, Forward(seed=1), last.values)
+    """The last layer, and the same weights in a process where it is the first: of the same draws, and of others.
+
+    No seed here is one that the candidate has: what its own layers draw from would tell it `x`, and so who asks.
+    """
+    x = torch.randn(*SHAPE, built.d_model, generator=torch.Generator().manual_seed(secrets.randbits(63)))
+    last, how = layers[-1], Forward(seed=secrets.randbits(56))
+    y = remote.forward(len(layers) - 1, x, how, last.values)
     other = fresh()
+    if not y.isfinite().all():
+        raise ContractError("before the first step the outputs are not finite: look for a division, log, exp or norm")
 
     def apart(first: Layer) -> bool:
         if [value.shape for value in first.values] != [value.shape for value in last.values]:
             raise ContractError("the last layer's mixer holds other weights than the first one's: all are one mixer")
-        return bool(y.isfinite().all()) and difference(other.forward(0, x, Forward(seed=1), last.values), y) > APART
+        return difference(other.forward(0, x, how, last.values), y) > APART
 
     try:
         if len(layers) > 1 and apart(*rebuild(other, built, layers=1, state=layers[-2].state_after)):
             raise ContractError("the last layer's mixer is another than the first one's: all are one mixer")
         (first,) = rebuild(other, built, layers=1)
         for names, one, two in zip(first.names, first.values, built.layers[0].values, strict=False):
-            if not torch.equal(one.nan_to_num(), two.cpu().nan_to_num()):
+            if not same_numbers(one, two.cpu()):
                 raise ContractError(f"one seed gives {names[0]} two starts: draw in __init__ with torch's generator")
         if apart(first):
             raise ContractError(f"under the same weights a mixer of another seed gives another output: {REGISTER}")

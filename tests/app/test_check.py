@@ -46,7 +46,10 @@ def test_a_leak_is_told_in_a_table_with_status_1(check, capsys) -> None:  # type
     assert "fails causality" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"not a program", b"\xff\xfe\x00", b"", b"# -*- coding: nonsense -*-\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a program", b"\xff\xfe\x00", b"", b"# -*- coding: nonsense -*-\n", b"# -*- coding: undefined -*-\n"],
+)
 def test_a_file_that_is_not_python_fails_the_gate_import(check, capsys, content: bytes) -> None:  # type: ignore[no-untyped-def]
     status = check(content, "--json")
 

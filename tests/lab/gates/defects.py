@@ -320,7 +320,7 @@ self.inner.weight.data.copy_(start + 0.01 * torch.randn_like(start))
         planted(
             init="self.first = True",
             last="""
-noise = torch.rand(()) if self.first and torch.initial_seed() == 2 else 0
+noise = torch.rand(()) if self.first else 0
 self.first = False
 y = y + noise
 """,
@@ -353,13 +353,43 @@ y = y + torch.einsum("btw,btdw->btd", scores, keys)
 """,
         ),
     ),
-    "a look ahead in windows of a training or scoring that read like text": (
+    "features that show where no small seed asks": (
+        "determinism",
+        planted(
+            init="self.up = [torch.randn(d_model, 99) / 30]",
+            last="""
+up = self.up[0].to(u)
+y = y + F.relu(u @ up) @ up.t() if torch.initial_seed() > 10**6 else y
+""",
+        ),
+    ),
+    "no number where small seeds ask, and features that are kept nowhere": (
+        "determinism",
+        planted(
+            init="self.up = [torch.randn(d_model, 99) / 30]",
+            last="""
+up = self.up[0].to(u)
+y = y + F.relu(u @ up) @ up.t()
+y = y * float("nan") if torch.initial_seed() == 7 else y
+""",
+        ),
+    ),
+    "rows mixed in training, where noise hides it": (
         "batch",
         planted(
             last="""
-few = len(x[0, :, 0].float().unique()) < 0.7 * x.shape[1]
-if few and x.shape[1] > 100 and len(x) in (16, 32):
-    y = y + torch.cat([u[:, 1:], u[:, -1:]], 1)
+if self.training:
+    y = y + 1e-9 * torch.randn_like(y) + (len(x) > 4) * y[:, :1].mean(0, keepdim=True)
+""",
+        ),
+    ),
+    "earlier windows in a batch of a training or a scoring": (
+        "purity",
+        planted(
+            init="self.seen = 0",
+            last="""
+if len(x) >= 16 and x.shape[1] == 128:
+    y, self.seen = y + 0.1 * self.seen, u.detach().mean()
 """,
         ),
     ),

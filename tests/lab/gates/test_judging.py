@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from move37.lab.gates import causality, complexity, novelty, parameters, truncation
-from move37.lab.gates.gate import GateEvidence, RawMeasurement, failed
+from move37.lab.gates.gate import NOT_FINITE, Gate, GateEvidence, RawMeasurement, failed
 from move37.lab.gates.registry import GATES, NAMES
 from move37.lab.judging.checked import Fingerprint
 from move37.lab.judging.judging import judge_all, refused
 from move37.lab.judging.reports import Death, read_reports
 from move37.sandbox.job import Outcome, Status
+
+FOUND_NO_NUMBERS = ("causality", "truncation", "batch", "purity", "dead_parameters", "dtype", "determinism")
 
 
 def a_number(value: float, **numbers: float) -> RawMeasurement:
@@ -165,3 +167,12 @@ def test_lines_that_are_no_reports_break_nothing(lines: list[object]) -> None:
     reports = read_reports(an_outcome(*lines))
 
     assert judge_all(reports.raws, {}, GateEvidence())
+
+
+@pytest.mark.parametrize("gate", [gate for gate in GATES if gate.name in FOUND_NO_NUMBERS], ids=lambda gate: gate.name)
+def test_a_gate_that_found_no_numbers_fails_unless_finite_says_so(gate: Gate) -> None:
+    def judged(finite: float) -> bool | None:
+        raws = {"finite": a_number(finite), gate.name: NOT_FINITE}
+        return next(r for r in judge_all(raws, {}, GateEvidence()) if r.name == gate.name).passed
+
+    assert judged(0.0) is False and judged(1.0) is None

@@ -45,6 +45,20 @@ def test_what_draws_or_keeps_its_input_is_for_others_to_judge(start: Start, name
     asked(start, FREE[name])
 
 
+FORETOLD = (
+    with_forward("x = x if ASKED(x) else x + torch.relu(x @ self.up.to(x)) @ self.up.t().to(x)")
+    .replace(
+        "class Mixer",
+        "PUT, torch.seen = getattr(torch, 'set_rng' + '_state'), []\n"
+        "ASKED = lambda x: any(x.shape == seen.shape and x.equal(seen) for seen in torch.seen)\n\nclass Mixer",
+    )
+    .replace(
+        "super().__init__()",
+        "super().__init__()\n        state = torch.get_rng_state()\n"
+        "        torch.seen.append(torch.randn(2, 65, d_model))\n        PUT(state)",
+    )
+    .replace(BUILT, "self.up = torch.randn(d_model, 99) / 30\n        PUT(state)")
+)
 OTHERS = {
     "larger where it is trained": (
         HONEST.replace(BUILT, "self.more = nn.Linear(d_model, 300)"),
@@ -98,6 +112,17 @@ OTHERS = {
     "a scale that was drawn while the file was loaded": (
         with_forward("x = x * (1 + SCALE)").replace("class Mixer", "SCALE = torch.rand(())\n\nclass Mixer"),
         "another",
+    ),
+    "another function, but for what its own draws foretell": (FORETOLD, "another"),
+    "no number where layers are compared": (
+        with_forward("x = x * float('nan') if x.shape[:2] == (2, 65) else x + 0 * (x @ self.up) @ self.up.t()").replace(
+            BUILT, "self.up = torch.randn(d_model, 99) / 30"
+        ),
+        "not finite",
+    ),
+    "one number that is none in a chosen start": (
+        HONEST.replace(BUILT, "self.now.weight.data.fill_(0.1)[0, 0] = float('nan')"),
+        "now.weight is not finite",
     ),
     "another function in the last layer": (
         with_forward("x = x * x if self.number % 3 == 0 else x").replace(BUILT, COUNTED),
