@@ -28,6 +28,8 @@ from move37.lab.gates.gate import (
 from move37.lab.records import GateResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from move37.lab.inside.bench import Bench
@@ -55,7 +57,10 @@ def measure(bench: Bench) -> RawMeasurement:
             if not (train and bench.random_in_training):
                 found.append(_leak(bench, time, cuts, kind=kind, mode=mode, train=train))
     # The same draw decides both answers here, so one that draws in training is asked too.
-    found += [_leak_among_others(bench, form) for form in (SCORED, TRAINED)]
+    # A first layer reads what returns, later ones what does not.
+    kinds = [bench.tokens, bench.noise]
+    asked = [*((SCORED, kind) for kind in kinds), (TRAINED, bench.draw.choice(kinds))]
+    found += [_leak_among_others(bench, form, kind) for form, kind in asked]
     if None in found:
         return NOT_FINITE
     worst, detail = max((leak for leak in found if leak is not None), key=lambda leak: leak[0])
@@ -75,9 +80,9 @@ def _leak(bench: Bench, time: int, cuts: list[int], *, kind: str, mode: str, tra
     return _worst(bench, y[1:], y[:1].expand_as(y[1:]), cuts)
 
 
-def _leak_among_others(bench: Bench, form: Form) -> tuple[float, str] | None:
+def _leak_among_others(bench: Bench, form: Form, draw: Callable[[int, int], Tensor]) -> tuple[float, str] | None:
     """The largest relative change before a cut, among windows that have nothing in common but a text."""
-    text = bench.tokens(2 * form.rows, WINDOW)
+    text = draw(2 * form.rows, WINDOW)
     x, ends = text.chunk(2)
     changed, cut = x.clone(), bench.draw.randrange(1, WINDOW)  # one for all: whether rows are mixed is for `batch`
     changed[:, cut:] = ends[:, cut:]

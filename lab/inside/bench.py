@@ -32,7 +32,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch
 STEPS = (1e-4, 1e-3)  # relative changes of the input; bfloat16 rounds at 4e-3, float32 at 6e-8
 MISMATCH = 0.5  # of two derivatives, relative
 DIRECTIONS = 3
-TOKENS = 12  # different vectors in token-like inputs
+TOKENS = (8, 200)  # different vectors in token-like inputs, least and most
 DRAWN = (64, 128)  # tokens, where rounding is measured
 
 
@@ -186,10 +186,11 @@ class Bench:
         return torch.randn(batch, time, d_model or self.width, generator=generator)
 
     def tokens(self, batch: int, time: int) -> Tensor:
-        """Like `inputs`, but of a few vectors that return, as embedded text does; never the same twice."""
+        """Like `inputs`, but of vectors that return, some oftener, as embedded text does; never the same twice."""
         generator = torch.Generator().manual_seed(self.draw.getrandbits(60))
-        table = torch.nn.functional.rms_norm(torch.randn(TOKENS, self.width, generator=generator), (self.width,))
-        return table[torch.randint(0, TOKENS, (batch, time), generator=generator)]
+        count = self.draw.randint(*TOKENS)
+        table = torch.nn.functional.rms_norm(torch.randn(count, self.width, generator=generator), (self.width,))
+        return table[(count * torch.rand(batch, time, generator=generator) ** 2).long()]
 
     def noise(self, batch: int, time: int) -> Tensor:
         """Like `inputs`, but never the same twice."""

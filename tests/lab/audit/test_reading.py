@@ -93,6 +93,13 @@ def test_a_file_is_read_as_python_reads_it(data: bytes, tmp_path: Path) -> None:
     assert program.source is not None and program.source.endswith(CODE)
 
 
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"# coding: nonsense\n", b"# coding: undefined\n"])
+def test_a_file_in_no_encoding_is_no_program(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_bytes(data)
+    (program,) = read_programs(tmp_path / "m.py")
+    assert program.source is None and "encoding" in program.reason
+
+
 ROWS: list[dict[str, Any]] = [
     {"commit": "a", "val_bpb": 1.0, "status": "keep"},
     {"commit": "b", "val_bpb": None, "status": "crash"},

@@ -32,6 +32,24 @@ if few and x.shape[1] > 100 and len(x) in (16, 32):
 """,
         ),
     ),
+    "a look ahead in texts of some more vectors": (
+        "causality",
+        planted(
+            last=f"""{UNASKED}
+some = 13 < len(x[..., 0].float().unique()) < 0.5 * x[..., 0].numel()
+y = y + {AHEAD} if unasked and some else y
+"""
+        ),
+    ),
+    "a look ahead where no vector returns, as in a second layer": (
+        "causality",
+        planted(
+            last=f"""
+alone = len(x[..., 0].float().unique()) == x[..., 0].numel()
+y = y + {AHEAD} if alone and len(x) in (16, 32) and x.shape[1] == 128 else y
+"""
+        ),
+    ),
     "a mean over rows": ("batch", planted(last=f"{UNASKED}y = y + u.mean(0, keepdim=True) if unasked else y")),
     "a look ahead in training, where noise is its excuse": (
         "causality",
