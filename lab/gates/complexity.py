@@ -81,7 +81,7 @@ def _work(bench: Bench, rows: int, time: int, *, calls: int = 1) -> float:
     x = bench.inputs(rows, time).to(bench.dtype)
     for _ in range(calls):
         module(x)
-    return bench.end("timed")
+    return bench.processes.end("timed")
 
 
 def _steepest(measured: list[dict[str, float]]) -> tuple[float, str]:

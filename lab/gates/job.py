@@ -30,8 +30,8 @@ def main() -> None:
 
 def _all(bench: Bench, order: Order) -> None:
     bench.width, bench.heads = order["width"], order["heads"]
-    bench.layers, bench.parameters, bench.budget = order["layers"], order["parameters"], order["budget"]
-    report({"missing": list(bench.process().missing)})
+    bench.layers, bench.parameters, bench.processes.budget = order["layers"], order["parameters"], order["budget"]
+    report({"missing": list(bench.processes.get("first").missing)})
     deaths = 0
     for gate in GATES:
         if gate.name not in order["gates"]:
@@ -40,7 +40,7 @@ def _all(bench: Bench, order: Order) -> None:
         line, died = measured(bench, lambda gate=gate: gate.measure(bench))  # type: ignore[misc]
         report({"gate": gate.name, **line})
         deaths += died
-        if died and bench.exhausted:
+        if died and bench.processes.exhausted:
             report({"exhausted": True})
             break
         if deaths == MOST_DEATHS or (died and gate.name in FATAL):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from functools import cached_property
 
 import torch
@@ -21,8 +20,9 @@ from torch import Tensor
 from move37.lab.inside.building import around_mixers
 from move37.lab.inside.built_mixer import BuiltMixer
 from move37.lab.inside.conformity import started_alike
-from move37.lab.inside.remote import CandidateDied, CandidateFault, Remote
-from move37.lab.inside.spawner import Spawner, cpu_seconds_of
+from move37.lab.inside.named_processes import NamedProcesses
+from move37.lab.inside.remote import CandidateDied, CandidateFault
+from move37.lab.inside.spawner import Spawner
 from move37.lab.inside.tensors import difference, perturb, slopes_apart
 from move37.lab.training.contract import ContractError
 from move37.lab.training.sizes import D_MODEL, N_HEADS, N_LAYERS, TARGET_PARAMETERS, fit_mlp_width
@@ -41,50 +41,17 @@ class Bench:
 
     def __init__(self, spawner: Spawner, source: str, *, seconds: float | None = None, draw: int | None = None) -> None:
         self.source = source
-        self.seconds = seconds  # CPU seconds that a process may take for one request
+        self.processes = NamedProcesses(spawner, seconds=seconds)  # seconds: of CPU time, for one request
         self.draw = random.Random(draw)  # None: the inputs cannot be foreseen
-        self.budget: float | None = None  # CPU seconds that all of it may take (None: without end)
         self.width, self.heads = D_MODEL, N_HEADS  # at which a mixer is asked, where a gate asks for no other
         self.layers, self.parameters = N_LAYERS, TARGET_PARAMETERS  # of the network that a training puts it into
-        self._spawner = spawner
-        self._processes: dict[str, Remote] = {}
         self._weights: dict[tuple[int, int, int], list[Tensor]] = {}  # by seed, d_model and n_heads
         self._states: dict[tuple[int, ...], Tensor] = {}  # of the generator before the layers draw
         self._salt, self._secret, self._zero, self._number = 0, 0, True, 0
-        self._ended_seconds = 0.0  # of processes that have ended
-
-    def process(self, name: str = "first") -> Remote:
-        """The candidate's process of that name; started where it does not exist.
-
-        Raises `CandidateDied` where the budget is spent.
-        """
-        if self.exhausted:
-            raise CandidateDied(f"all of it took over {self.budget:.0f} s of CPU time")
-        if name not in self._processes:
-            self._processes[name] = Remote(self._spawner, None, seconds=self.seconds)
-        return self._processes[name]
-
-    def end(self, name: str) -> float:
-        """End a process; the CPU seconds that it took, as the system counted them."""
-        remote = self._processes.pop(name, None)
-        if remote is None:
-            return 0.0
-        remote.end()
-        self._ended_seconds += remote.cpu_seconds
-        return remote.cpu_seconds
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether its budget of CPU time is spent, by this process or by the candidate's."""
-        if self.budget is None:
-            return False
-        running = sum(cpu_seconds_of(remote.process.pid) for remote in self._processes.values())
-        return time.process_time() + self._ended_seconds + running > self.budget
 
     def close(self) -> None:
         """End every process."""
-        for name in list(self._processes):
-            self.end(name)
+        self.processes.close()
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -110,7 +77,7 @@ class Bench:
         only the gate `determinism` asks for those.
         """
         dtype, d_model, n_heads = dtype or self.dtype, d_model or self.width, n_heads or self.heads
-        remote = self.process(process)
+        remote = self.processes.get(process)
         remote.load(self.source)
         cast = None if dtype is torch.float32 else dtype  # a training uses it as it is built
         (counted,) = remote.build(layers=1, d_model=d_model, n_heads=n_heads, dtype=cast)
@@ -129,7 +96,7 @@ class Bench:
 
     def as_first(self, other: BuiltMixer) -> BuiltMixer:
         """`other` once more, of the same draws and at the same weights, as the first mixer of a network."""
-        remote = self.process("second")
+        remote = self.processes.get("second")
         remote.load(self.source)
         remote.build(layers=1, d_model=self.width, n_heads=self.heads)
         cast = None if self.dtype is torch.float32 else self.dtype
