@@ -93,9 +93,10 @@ async def trained(
     )
     lost = scored is None or scored.sums is None
     bits = UNIFORM_BITS if scored is None or scored.sums is None else scored.sums.mean_nats / math.log(2)
+    diverged = lost or (bits >= UNIFORM_BITS and rung.steps > task.scale.warmup)  # a start may lie above a guess
     measurement = Measurement(
         metric=task.metric.name,
-        value=min(bits, UNIFORM_BITS),
+        value=UNIFORM_BITS if diverged else bits,
         rung=rung.number,
         seed=seed,
         steps=rung.steps,
@@ -108,7 +109,7 @@ async def trained(
         fresh=fresh,
         self_reported=run.spent.self_reported or bool(scored and scored.self_reported),
         custom_backward=run.spent.custom_backward,
-        diverged=lost or (bits >= UNIFORM_BITS and rung.steps > task.scale.warmup),
+        diverged=diverged,
         calibrated=known and task.total_steps == task.scale.steps,
         noise=task.calibration.noise if task.calibration and known else None,
         train_seconds=run.spent.wall_seconds,

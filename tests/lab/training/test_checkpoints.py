@@ -67,7 +67,7 @@ def test_whatever_changes_numbers_has_a_checkpoint_of_its_own(
     if other == "machine":
         monkeypatch.setattr(machine, "kind", lambda: "aarch64")
     if other == "version":
-        monkeypatch.setattr(machine, "_version", lambda name: f"of {name}, the next one")
+        monkeypatch.setattr(machine, "version_of", lambda name: f"of {name}, the next one")
     assert store(**changed.get(other, {})).latest(100) == (RunCost(), None)
     monkeypatch.undo()
     assert store().latest(100) == (RunCost(steps=100), b"w")
