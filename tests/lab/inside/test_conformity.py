@@ -110,7 +110,7 @@ OTHERS = {
         "register_buffer",
     ),
     "a scale that was drawn while the file was loaded": (
-        with_forward("x = x * (1 + SCALE)").replace("class Mixer", "SCALE = torch.rand(())\n\nclass Mixer"),
+        with_forward("x = x * (1 + SCALE)").replace("class Mixer", "SCALE = torch.rand(64)\n\nclass Mixer"),
         "another",
     ),
     "another function, but for what its own draws foretell": (FORETOLD, "another"),
