@@ -10,16 +10,26 @@ import html
 import re
 from collections.abc import Sequence
 
+from move37.agents.discovery_claim import SETTLED
 from move37.agents.models.assignment import OVER_MCP
+from move37.app.paper_rivals import rivals_code, rivals_met, rivals_text
 from move37.app.text import one_line
 from move37.app.views.campaign import metric_of
-from move37.lab.archive.store import Campaign
+from move37.lab.archive.codec import decode
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, WORDS, against, claim_text, missing_texts, rates_of, refusal, words_of
+from move37.lab.confirming import Contender
 from move37.lab.numbers import signed
 from move37.lab.records import Claim, Comparison, Experiment, ExperimentStatus, Metric, Role
 from move37.lab.tasks.registry import TaskKind, kind_of
 
 _ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
+
+
+def contenders_of(archive: Archive, ident: str) -> tuple[Contender, ...]:
+    """Those that were stored with the claim of an experiment; none where another version kept none."""
+    stored = archive.stage(ident, SETTLED) or {}
+    return tuple(decode(Contender, data) for data in stored.get("contenders", ()))
 
 
 def blocks_of(
@@ -28,11 +38,13 @@ def blocks_of(
     campaign: Campaign,
     others: Sequence[Experiment],
     *,
+    contenders: Sequence[Contender],
     tokens: int,
     dollars: float,
 ) -> tuple[str, ...]:
-    """The write-up, block by block in Markdown. `others` are the campaign's experiments."""
+    """The write-up, block by block in Markdown. `others` are the campaign's experiments, `contenders` the claim's."""
     metric, kind = metric_of(campaign), kind_of(campaign.brief.task)
+    met = rivals_met(claim, contenders)
     return (
         f"# {_line(experiment.name or experiment.id)}",
         f"*{experiment.id}, by {_line(experiment.candidate.author) if experiment.candidate else 'nobody'}.*",
@@ -43,6 +55,8 @@ def blocks_of(
         _method(claim, campaign, kind),
         "## Results",
         _table(claim, metric),
+        "## Rivals",
+        rivals_text(met),
         "## Ablation",
         _ablation(claim, metric, kind.candidate),
         "## What failed",
@@ -53,6 +67,7 @@ def blocks_of(
         _again(experiment, campaign),
         f"## The {kind.candidate}",
         f"```python\n{experiment.candidate.source.rstrip()}\n```" if experiment.candidate else "There is no code.",
+        *rivals_code(met),
     )
 
 

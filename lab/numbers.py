@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from move37.lab.records import Effect
 from move37.lab.statistics.noise import NOISE
@@ -16,6 +16,7 @@ from move37.lab.statistics.noise import NOISE
 STEPS = 50  # parts of the spread that are told apart
 MANY = 8  # numbers from which on the quartiles say what the spread is
 ROUNDING = 1e-12  # of a number: what lies nearer together differs by rounding alone
+SIDES = 3  # more places at most, to see on which side of zero a bound lies
 ALONE = 4  # significant digits of a number without a group
 NONE = "–"
 
@@ -50,11 +51,21 @@ class DigitScale:
         return self._write(value, "+")
 
     def bounds(self, low: float | None, high: float | None, *, signed: bool = False) -> str:
-        """An interval, [2.501, 2.529], or nothing."""
+        """An interval, [2.501, 2.529], or nothing; of a difference as fine as it takes to see on which side a bound is.
+
+        >>> DigitScale(places=3).bounds(-0.00049, 0.0635, signed=True)
+        '[-0.0005, +0.0635]'
+        """
         if low is None or high is None:
             return ""
-        write = self.signed if signed else self.text
+        finer = self
+        while signed and finer.places < self.places + SIDES and any(finer._hides_side(b) for b in (low, high)):
+            finer = replace(finer, places=finer.places + 1)
+        write = finer.signed if signed else finer.text
         return f"[{write(low)}, {write(high)}]"
+
+    def _hides_side(self, bound: float) -> bool:
+        return bound != 0.0 and self.signed(bound)[:1] not in ("+", "-", NONE)
 
     def _write(self, value: float | None, sign: str) -> str:
         if value is None or not math.isfinite(value):

@@ -90,7 +90,7 @@ def test_its_claims_are_told_where_its_record_says_that_they_can_be_asked(
     with Archive.open(tmp_path) as archive:
         campaign = archive.begin_campaign(Brief(task="mixers-wide"))
     claim = settled("x", "a skip", (), confirmation=1, missing={}, core_seconds=1.0)
-    text = "".join(blocks_of(tried, claim, campaign, (), tokens=0, dollars=0.0))
+    text = "".join(blocks_of(tried, claim, campaign, (), contenders=(), tokens=0, dollars=0.0))
     assert "gain, times" in text and "A model of speed on" in text and "bits" not in text
 
 

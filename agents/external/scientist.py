@@ -109,7 +109,8 @@ class ExternalAgent(BaseChatAgent):
             return None
         results = next((m for m in self._heard if isinstance(m, Results)), None)
         numbers = [f"{m.metric} {m.value:.4g} at {m.steps} steps" for m in results.measurements[-6:]] if results else []
-        seen = f"{first.seen} Measured further: {'; '.join(numbers)}." if numbers else first.seen
+        new = [number for number in numbers if number not in first.seen]  # the earlier ones were told last time
+        seen = f"{first.seen} Measured further: {'; '.join(new)}." if new else first.seen
         return Report(
             expected=first.expected,
             seen=seen,

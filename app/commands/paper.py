@@ -33,7 +33,7 @@ def paper(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
 ) -> None:
     """Read, write."""
-    from move37.app.paper import blocks_of, html_of, markdown_of
+    from move37.app.paper import blocks_of, contenders_of, html_of, markdown_of
 
     with reading(context.obj.home) as archive:
         experiment = pick_experiment(archive, ident)
@@ -42,8 +42,9 @@ def paper(
         campaign = archive.campaign(experiment.campaign)
         tokens, dollars = archive.spent(campaign.id)
         blocks = blocks_of(
-            experiment, experiment.claim, campaign, archive.experiments(campaign.id), tokens=tokens, dollars=dollars
-        )
+            experiment, experiment.claim, campaign, archive.experiments(campaign.id),
+            contenders=contenders_of(archive, experiment.id), tokens=tokens, dollars=dollars,
+        )  # fmt: skip
     text = markdown_of(blocks)
     outputs = [(markdown, text), (html, html_of(blocks, title=experiment.name or experiment.id))]
     for path, content in outputs:

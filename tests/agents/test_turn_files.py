@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -81,6 +82,9 @@ async def test_one_experiment_by_files_with_a_proposal_that_has_to_be_made_again
             await asyncio.shield(running)  # a promotion's analysis too: its Analyst is not asked again
         (found,) = [e for e in archive.experiments() if e.role is Role.CANDIDATE]
         assert found.hypothesis and found.candidate and found.measurements and found.candidate.author == "seat"
+        assert found.analysis is not None
+        further = re.findall(r"\S+ [\d.]+ at \d+ steps", found.analysis.seen)
+        assert further and len(further) == len(set(further))  # each number once, however often it was analysed
     waited = [line.split(":")[0].split()[-1] for line in told]
     assert waited == ["Researcher", "Researcher", "Critic", "Engineer", "Analyst"]
 

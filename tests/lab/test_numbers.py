@@ -58,12 +58,24 @@ def test_differences_carry_their_sign_and_intervals_their_bounds() -> None:
     assert scale.bounds(None, 1.0) == "" and scale.text(None) == "–"
 
 
+@given(st.floats(0.001, 1.0), st.integers(1, 6), st.sampled_from([0, -6]), st.sampled_from([-1, 1]))
+def test_a_bound_of_a_difference_shows_on_which_side_of_zero_it_lies(
+    share: float, places: int, power: int, side: int
+) -> None:
+    scale = DigitScale(places, power=power)
+    bound = side * share * 10.0 ** (power - places)
+    low, high = sorted((bound, bound * 7))
+    told = scale.bounds(low, high, signed=True).strip("[]").split(", ")
+    assert [word[0] for word in told] == ["-" if side < 0 else "+"] * 2
+    assert scale.bounds(0.0, 0.25, signed=True).startswith("[0.0")  # of nothing there is no side
+
+
 @given(st.floats(-0.0499, 0.0499), st.integers(1, 6))
 def test_what_is_rounded_to_zero_has_no_sign(share: float, places: int) -> None:
     nothing = share * 10.0 ** (1 - places)  # rounds to zero at so many places
     for scale in (DigitScale(places), DigitScale(places, power=-6)):
         for value in (nothing * 10.0**scale.power, 0.0, -0.0):
-            for said in (scale.text(value), scale.signed(value), scale.bounds(value, value, signed=True)):
+            for said in (scale.text(value), scale.signed(value), scale.bounds(value, value)):
                 assert not re.search(r"[-+]0\.", said)
     assert signed(nothing, f".{places}f") == f"{0:.{places}f}" and signed(-0.0) == signed(0.0) == "0.000"
     assert number(-0.0) == "0" and signed(-0.004, ".0%") == "0%"

@@ -217,7 +217,7 @@ async def test_an_exception_of_the_candidate_is_its_failure_in_one_sentence(
 
 async def test_a_training_that_explodes_is_a_divergence(cell: ProcessSandbox, tmp_path: Path) -> None:
     wild = HONEST.replace("return self.now(x)", "return 1e30 * self.now(x) * self.now(x)")
-    beyond = Rung(number=2, name="lm@30", steps=30)  # the warm-up, within which a start may score no better than a guess
+    beyond = Rung(number=2, name="lm@30", steps=30)  # the warm-up, where a start may be worse than a guess
     (m,) = (await measured(cell, tmp_path, wild, beyond)).measurements
     assert m.diverged and m.value == 8.0 and math.isfinite(m.value)
 
