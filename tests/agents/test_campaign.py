@@ -198,7 +198,8 @@ async def test_one_baseline_that_cannot_be_measured_ends_no_campaign(tmp_path: P
                 return Measured(measurements=(), failure="the evaluator raised ValueError")
             return await super().measure(candidate, **how)
 
-    context, _ = a_context(tmp_path, task=Lame(), budget=1)
+    script = a_script(Proposals=offered(a_proposal(base="gated_delta")))
+    context, _ = a_context(tmp_path, script, task=Lame(), budget=1)
     assert (await campaign.run(context)).status == "finished"
     (experiment,) = candidates(context.archive)
     assert experiment.measurements and experiment.verdict and experiment.verdict.baseline == "c1-gated_delta"
