@@ -348,5 +348,7 @@ async def test_a_call_with_a_megabyte_of_arguments_is_not_carried_through_the_tu
         await campaign.run(context)
     second = [r for r in requests if role_of(r)[0] == "Researcher"][1]
     assert len(json.dumps(second)) < 60_000
-    assert "The arguments of read_experiment are too long (1000010 characters)" in str(second["messages"][-1]["content"])
+    assert "The arguments of read_experiment are too long (1000010 characters)" in str(
+        second["messages"][-1]["content"]
+    )
     assert all(e.measurements for e in candidates(context))
