@@ -100,10 +100,10 @@ async def _judged(program: Program, trust: str, sandbox: Sandbox, seconds: float
     judged = Audited(name=program.name, tested=False, layer=found.layer, adapted=found.source)
     try:
         checked = await run_gates(candidate, trust=trust, sandbox=sandbox, seconds=seconds)
-        judged = replace(judged, gates=checked.results, reason=_untestable(checked))
+        judged = replace(judged, gates=answered(checked), reason=untestable(checked))
         judged = replace(judged, tested=not judged.reason)
         if judged.failed:
-            shown = await reproducers(found.source, checked.results, trust=trust, sandbox=sandbox)
+            shown = await reproducers(found.source, judged.gates, trust=trust, sandbox=sandbox)
             judged = replace(judged, reproducers=shown)
         return judged
     except MeasurementBroken as error:
@@ -112,9 +112,16 @@ async def _judged(program: Program, trust: str, sandbox: Sandbox, seconds: float
         await sandbox.release(trust)
 
 
-def _untestable(checked: Checked) -> str:
-    """Why nothing was learned about the architecture; empty where something was."""
-    if checked.exhausted:
+def answered(checked: Checked) -> tuple[GateResult, ...]:
+    """What the gates say; of a program whose time ended, a gate that had no time for a number says nothing. Pure."""
+    if not checked.exhausted:
+        return checked.results
+    return tuple(replace(g, passed=None) if g.passed is False and g.value is None else g for g in checked.results)
+
+
+def untestable(checked: Checked) -> str:
+    """Why nothing was learned about the architecture; empty where something was: a fault, if only one. Pure."""
+    if checked.exhausted and not any(g.passed is False for g in answered(checked)):
         last = next((g for g in checked.results if g.passed is False and g.value is None), None)
         return f"its time ended before every gate had answered: {last.message if last else 'nothing failed'}"
     shut = next((g for g in checked.results if g.name in FIRST and g.passed is not True), None)

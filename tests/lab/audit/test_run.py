@@ -11,9 +11,10 @@ import pytest
 
 from move37.app.views.audit import headline, html_of, markdown_of, record_of, table_of
 from move37.lab.audit.programs import Program, read_programs
-from move37.lab.audit.run import Audited, audit, summary_of
+from move37.lab.audit.run import Audited, answered, audit, summary_of, untestable
 from move37.lab.errors import BadCandidate
 from move37.lab.gates.registry import NAMES
+from move37.lab.judging.checked import Checked
 from move37.sandbox import ProcessSandbox
 from move37.sandbox.job import Job, Outcome
 from tests.builders import a_gate
@@ -162,3 +163,15 @@ def test_an_audit_as_json_markdown_and_html() -> None:
     assert "<pre>print(1 &lt; 2)" in html_of(AUDITED, title="x")
     assert "<b>one" not in html_of(AUDITED, title="x") and "</td></b>" not in html_of(AUDITED, title="x")
     assert "&lt;b>one&lt;/b>\\|" in markdown_of(AUDITED, title="x")
+
+
+def test_what_a_gate_found_before_the_time_ended_is_a_fault_and_what_had_no_time_is_none() -> None:
+    built, leak = a_gate(name="import"), a_gate(name="causality", passed=False, value=0.9)
+    late = a_gate(name="complexity", passed=False, value=None, message="complexity says")
+    found = Checked(results=(built, leak, late), exhausted=True)
+    assert untestable(found) == ""
+    assert [g.passed for g in answered(found)] == [True, False, None]
+    nothing = Checked(results=(built, late), exhausted=True)
+    assert untestable(nothing).endswith("complexity says") and "time ended" in untestable(nothing)
+    whole = Checked(results=(built, leak, late))
+    assert answered(whole) == whole.results
