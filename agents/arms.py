@@ -18,19 +18,17 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
-from move37.agents.optimisers import CmaEs, Tpe
+from move37.agents.optimisers import TRIES, CmaEs, Tpe, is_new
 from move37.agents.record import operator_facts
 from move37.agents.search.evolution import Knowledge, SearchParent, draw
-from move37.agents.search.grammar import BASELINES, Genome, faults, operators_in
+from move37.agents.search.grammar import BASELINES, Genome, operators_in
 from move37.agents.search.operators import OPERATORS, put, take
-from move37.agents.search.size import fit
 from move37.lab.parents import TEMPERATURE
 from move37.lab.principles import OperatorRecord, Trial
 from move37.lab.statistics.noise import effect_noise
 from move37.lab.tasks.registry import DEFAULT, kind_of
 
 MOST_MOVES = 6  # of a random genome
-TRIES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,4 +202,4 @@ def _moved(genome: Genome, rng: Random, carried: Collection[str] = ()) -> Genome
 
 
 def _new(genome: Genome, tried: Sequence[Tried]) -> bool:
-    return not faults(genome) and fit(genome) == genome and all(t.genome != genome for t in tried)
+    return is_new(genome, [t.genome for t in tried])

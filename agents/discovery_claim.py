@@ -18,9 +18,18 @@ from move37.agents.claim_rivals import ClaimRivals
 from move37.agents.errors import NotConfirmable
 from move37.lab import halving
 from move37.lab.archive.codec import decode
-from move37.lab.archive.store import Campaign
+from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import SEEDS
-from move37.lab.confirming import ConfirmationPlan, GoOn, Setup, always, confirm_while, contenders, runs_planned
+from move37.lab.confirming import (
+    ConfirmationPlan,
+    Contender,
+    GoOn,
+    Setup,
+    always,
+    confirm_while,
+    contenders,
+    runs_planned,
+)
 from move37.lab.measuring import MeasuringContext
 from move37.lab.records import Claim, Experiment, ExperimentStatus, Role
 from move37.lab.standings import Standings
@@ -47,6 +56,12 @@ async def ask(
         payload = {"claim": claim, "contenders": contenders(setup)}
         ground.archive.finish_stage(experiment.id, SETTLED, payload, status=status)
     return claim
+
+
+def contenders_of(archive: Archive, ident: str) -> tuple[Contender, ...]:
+    """Those that were stored with the claim of an experiment; none where there is no claim, or an older one."""
+    stored = archive.stage(ident, SETTLED) or {}
+    return tuple(decode(Contender, data) for data in stored.get("contenders", ()))
 
 
 def check(experiment: Experiment, campaign: Campaign) -> None:

@@ -49,7 +49,7 @@ class Tpe:
         for _ in range(TRIES):
             trial = self._study.ask(dict(self._kinds))
             genome = of(trial.params["family"], {name for name in OPERATORS if trial.params[name]})
-            if _new(genome, known):
+            if is_new(genome, known):
                 self._asked.append((genome, trial))
                 return genome
             self._finish(trial, known.get(genome))
@@ -87,7 +87,7 @@ class CmaEs:
             point, told = self._optimiser.ask()
             genome = self._genome(point)
             self._drawn.append((told, genome))
-            if _new(genome, known):
+            if is_new(genome, known):
                 return genome
         return None
 
@@ -125,5 +125,6 @@ def of(family: str, wanted: Collection[str]) -> Genome:
     return genome
 
 
-def _new(genome: Genome, known: Known) -> bool:
+def is_new(genome: Genome, known: Collection[Genome]) -> bool:
+    """Whether a genome is valid as it stands and none of `known`."""
     return genome not in known and not faults(genome) and fit(genome) == genome

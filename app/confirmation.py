@@ -25,10 +25,9 @@ from move37.app.home_memory import memory_of
 from move37.app.measuring import open_context
 from move37.app.reading import pick_experiment, reading
 from move37.lab import machine
-from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import MORE_SEEDS, QUESTIONS, SECOND_CORPUS, SEEDS, against
-from move37.lab.confirming import ConfirmationPlan, Contender, Setup, confirm, runs_planned
+from move37.lab.confirming import ConfirmationPlan, Setup, confirm, runs_planned
 from move37.lab.records import Claim, Comparison, Experiment, Metric
 from move37.lab.tasks.task import SECRET, QuestionedTask
 from move37.memory.errors import MemoryFault
@@ -99,15 +98,15 @@ async def reproduce_claim(
     ident = _found(settings.home, ident)
     with Archive.open(settings.home) as archive:
         experiment = archive.experiment(ident)
-        old, stored = experiment.claim, archive.stage(experiment.id, discovery_claim.SETTLED)
-        if old is None or stored is None:
+        old = experiment.claim
+        known = {c.id: c for c in discovery_claim.contenders_of(archive, experiment.id)}
+        if old is None or not known:
             raise BadInput(f"{experiment.id} has no claim to reproduce: `move37 confirm {experiment.id}` makes one")
         campaign = archive.campaign(experiment.campaign)
         settings, task = _opened(settings, campaign)
         _check_text(task, campaign, experiment)
         _say_machine(experiment, watch, "old and new gains are compared all the same, each between runs of one kind")
         task.check_sealed()
-        known = {c.id: c for c in (decode(Contender, data) for data in stored["contenders"])}
         asked = {q: tuple(known[c.rival] for c in old.comparisons if c.question == q) for q in QUESTIONS}
         missing = {q: "" for q in QUESTIONS if not asked[q]}
         second = None

@@ -10,12 +10,11 @@ import html
 import re
 from collections.abc import Sequence
 
-from move37.agents.discovery_claim import SETTLED
+from move37.agents.discovery_claim import contenders_of
 from move37.agents.models.assignment import OVER_MCP
 from move37.app.paper_rivals import rivals_code, rivals_met, rivals_text
-from move37.app.text import one_line
+from move37.app.text import in_markdown, one_line
 from move37.app.views.campaign import metric_of
-from move37.lab.archive.codec import decode
 from move37.lab.archive.store import Archive, Campaign
 from move37.lab.claims import ABLATION, WORDS, against, claim_text, missing_texts, rates_of, refusal, words_of
 from move37.lab.confirming import Contender
@@ -26,10 +25,14 @@ from move37.lab.tasks.registry import TaskKind, kind_of
 _ENDED = (ExperimentStatus.FAILED, ExperimentStatus.REJECTED)
 
 
-def contenders_of(archive: Archive, ident: str) -> tuple[Contender, ...]:
-    """Those that were stored with the claim of an experiment; none where another version kept none."""
-    stored = archive.stage(ident, SETTLED) or {}
-    return tuple(decode(Contender, data) for data in stored.get("contenders", ()))
+def write_up(archive: Archive, experiment: Experiment, claim: Claim) -> tuple[str, ...]:
+    """The write-up of a claim that the archive holds, as `blocks_of` gives it."""
+    campaign = archive.campaign(experiment.campaign)
+    tokens, dollars = archive.spent(campaign.id)
+    return blocks_of(
+        experiment, claim, campaign, archive.experiments(campaign.id),
+        contenders=contenders_of(archive, experiment.id), tokens=tokens, dollars=dollars,
+    )  # fmt: skip
 
 
 def blocks_of(
@@ -46,8 +49,8 @@ def blocks_of(
     metric, kind = metric_of(campaign), kind_of(campaign.brief.task)
     met = rivals_met(claim, contenders)
     return (
-        f"# {_line(experiment.name or experiment.id)}",
-        f"*{experiment.id}, by {_line(experiment.candidate.author) if experiment.candidate else 'nobody'}.*",
+        f"# {in_markdown(experiment.name or experiment.id)}",
+        f"*{experiment.id}, by {in_markdown(experiment.candidate.author) if experiment.candidate else 'nobody'}.*",
         claim_text(claim, metric),
         "## Question",
         _question(experiment, claim),
@@ -78,19 +81,19 @@ def markdown_of(blocks: Sequence[str]) -> str:
 
 def _question(experiment: Experiment, claim: Claim) -> str:
     hypothesis = experiment.hypothesis
-    told = [f"What is new: {_line(claim.part)}."]
+    told = [f"What is new: {in_markdown(claim.part)}."]
     if hypothesis is not None:
-        told.append(_line(hypothesis.motivation))
-        told.append(f"Predicted before it was run: {_line(hypothesis.predicted_effect).rstrip('.')}.")
+        told.append(in_markdown(hypothesis.motivation))
+        told.append(f"Predicted before it was run: {in_markdown(hypothesis.predicted_effect).rstrip('.')}.")
         if hypothesis.cites:
-            told.append(f"It rests on {_line(', '.join(hypothesis.cites))}.")
+            told.append(f"It rests on {in_markdown(', '.join(hypothesis.cites))}.")
     return " ".join(told)
 
 
 def _method(claim: Claim, campaign: Campaign, kind: TaskKind) -> str:
     first = claim.comparisons[0] if claim.comparisons else None
     size = f"{first.steps} steps at width {first.width}" if first else "nothing"
-    corpus = _line(campaign.brief.corpus or "the default corpus")
+    corpus = in_markdown(campaign.brief.corpus or "the default corpus")
     return (
         f"{kind.subject} on {corpus}, {size} unless the table says otherwise; every arm at its own tuned "
         "learning rate, equal parameters in total, the same data for both arms of a pair. Fresh seeds were drawn after "
@@ -112,9 +115,9 @@ def _table(claim: Claim, metric: Metric) -> str:
         )
         told = "; self-reported" if c.self_reported else ""
         told += "; gradients unchecked" if c.custom_backward else ""
-        told += f"; rates: {_line(rates_of(c))}" if c.rates else ""
+        told += f"; rates: {in_markdown(rates_of(c))}" if c.rates else ""
         cells = (
-            words_of(c), _line(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),
+            words_of(c), in_markdown(c.name), signed(c.effect, '.4f'), f"{bounds}{told}", str(c.seeds),
             str(c.steps), str(c.width), c.text.replace("_", " "),
         )  # fmt: skip
         rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
@@ -126,10 +129,10 @@ def _ablation(claim: Claim, metric: Metric, candidate: str) -> str:
     if not found:
         if not claim.missing.keys() <= WORDS.keys():
             return "Not asked, or it does not apply: this archive is older than the record of which, see below."
-        return f"Not asked: {_line(claim.missing.get(ABLATION, 'it does not apply'))}."
+        return f"Not asked: {in_markdown(claim.missing.get(ABLATION, 'it does not apply'))}."
     effect = found[0].effect
     lost = f"{abs(effect):.4f} {metric.unit} {'better' if effect < 0 else 'worse'}"
-    return f"Without {_line(claim.part)} the same {candidate} is {lost}: {_holds(found[0])}."
+    return f"Without {in_markdown(claim.part)} the same {candidate} is {lost}: {_holds(found[0])}."
 
 
 def _holds(comparison: Comparison) -> str:
@@ -138,10 +141,10 @@ def _holds(comparison: Comparison) -> str:
 
 def _failures(claim: Claim, others: Sequence[Experiment], metric: Metric) -> str:
     refuted = [c for c in claim.comparisons if not c.holds]
-    lines = [f"- {refusal(c)} ({_line(against(c, metric))})." for c in refuted]
-    lines += [f"- {_line(m)}." for m in missing_texts(claim)]
+    lines = [f"- {refusal(c)} ({in_markdown(against(c, metric))})." for c in refuted]
+    lines += [f"- {in_markdown(m)}." for m in missing_texts(claim)]
     ended = [e for e in others if e.role is Role.CANDIDATE and e.status in _ENDED]
-    lines += [f"- {e.id} {_line(e.name)}: {_line(e.reason, 160)}" for e in ended[:10]]
+    lines += [f"- {e.id} {in_markdown(e.name)}: {in_markdown(e.reason, 160)}" for e in ended[:10]]
     if len(ended) > 10:
         lines.append(f"- and {len(ended) - 10} more candidates of the campaign that ended early.")
     return "\n".join(lines) if lines else "Nothing in this campaign."
@@ -168,15 +171,11 @@ def _again(experiment: Experiment, campaign: Campaign) -> str:
     if experiment.candidate is not None and experiment.candidate.author == OVER_MCP:
         found = f"It came from a client of `move37 mcp {search}`, whose proposals no seed repeats."
     else:
-        found = f"The search that found it: `move37 run {search} --model {_line(brief.model)}`."
+        found = f"The search that found it: `move37 run {search} --model {in_markdown(brief.model)}`."
     return (
         f"From the archive alone: `move37 reproduce {experiment.id}`. {found} "
-        f"Measured on {_line(machine)}, {_line(versions or 'versions not recorded')}."
+        f"Measured on {in_markdown(machine)}, {in_markdown(versions or 'versions not recorded')}."
     )
-
-
-def _line(text: str, most: int = 600) -> str:
-    return one_line(text, most).replace("<", "&lt;").replace("`", "'")
 
 
 def html_of(blocks: Sequence[str], *, title: str) -> str:

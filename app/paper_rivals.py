@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from move37.agents.search.codegen import genome_of
 from move37.agents.search.grammar import BASELINES, operators_in
-from move37.app.text import one_line
+from move37.app.text import in_markdown
 from move37.lab.confirming import Contender
 from move37.lab.records import Claim
+
+NAME = 200  # characters of a rival's name
 
 
 def rivals_met(claim: Claim, contenders: Sequence[Contender]) -> tuple[Contender, ...]:
@@ -21,8 +23,8 @@ def rivals_text(met: Sequence[Contender]) -> str:
     """A line of Markdown for each rival."""
     lines = []
     for contender in met:
-        changed = _changed(contender)
-        lines.append(f"- {_line(contender.name)}: learning rate {contender.rate:g}{f'; {changed}' if changed else ''}.")
+        name, changed = in_markdown(contender.name, NAME), _changed(contender)
+        lines.append(f"- {name}: learning rate {contender.rate:g}{f'; {changed}' if changed else ''}.")
     return "\n".join(lines) if lines else "The archive does not hold them."
 
 
@@ -32,7 +34,8 @@ def rivals_code(met: Sequence[Contender]) -> tuple[str, ...]:
     for contender in met:
         if genome_of(contender.candidate.source) is not None or contender.candidate.author != "baseline":
             source = contender.candidate.source.rstrip()
-            blocks += [f"## {_line(contender.name[:1].upper() + contender.name[1:])}", f"```python\n{source}\n```"]
+            heading = in_markdown(contender.name[:1].upper() + contender.name[1:], NAME)
+            blocks += [f"## {heading}", f"```python\n{source}\n```"]
     return tuple(blocks)
 
 
@@ -45,7 +48,3 @@ def _changed(contender: Contender) -> str:
     more, less = [o for o in own if o not in base], [o for o in base if o not in own]
     told = [f"{word} {', '.join(names)}" for word, names in (("with", more), ("without", less)) if names]
     return f"the baseline of {genome.family} {' and '.join(told) or 'as it comes'}"
-
-
-def _line(text: str) -> str:
-    return one_line(text, 200).replace("<", "&lt;").replace("`", "'")

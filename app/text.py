@@ -52,6 +52,11 @@ def one_line(text: str, width: int | None = None) -> str:
     return flat[: max(0, width - 1)].rstrip() + "…"
 
 
+def in_markdown(text: str, width: int = 600) -> str:
+    """One line that Markdown takes for text: no tag and no code."""
+    return one_line(text, width).replace("<", "&lt;").replace("`", "'")
+
+
 def counted(number: int, noun: str) -> str:
     """1 candidate, 2 candidates."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -33,18 +33,13 @@ def paper(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page here.", metavar="OUT")] = None,
 ) -> None:
     """Read, write."""
-    from move37.app.paper import blocks_of, contenders_of, html_of, markdown_of
+    from move37.app.paper import html_of, markdown_of, write_up
 
     with reading(context.obj.home) as archive:
         experiment = pick_experiment(archive, ident)
         if experiment.claim is None:
             raise BadInput(f"{experiment.id} has no claim to write up: `move37 confirm {experiment.id}` makes one")
-        campaign = archive.campaign(experiment.campaign)
-        tokens, dollars = archive.spent(campaign.id)
-        blocks = blocks_of(
-            experiment, experiment.claim, campaign, archive.experiments(campaign.id),
-            contenders=contenders_of(archive, experiment.id), tokens=tokens, dollars=dollars,
-        )  # fmt: skip
+        blocks = write_up(archive, experiment, experiment.claim)
     text = markdown_of(blocks)
     outputs = [(markdown, text), (html, html_of(blocks, title=experiment.name or experiment.id))]
     for path, content in outputs:

@@ -91,9 +91,10 @@ async def trained(
     known = task.calibrated and (
         task.measured_by_the_lab if task.calibration is None else task.calibration.scale == task.scale.key
     )
-    lost = scored is None or scored.sums is None
-    bits = UNIFORM_BITS if scored is None or scored.sums is None else scored.sums.mean_nats / math.log(2)
-    diverged = lost or (bits >= UNIFORM_BITS and rung.steps > task.scale.warmup)  # a start may lie above a guess
+    sums = scored.sums if scored is not None else None
+    bits = sums.mean_nats / math.log(2) if sums is not None else UNIFORM_BITS
+    # Within the warm-up a start may lie above a guess.
+    diverged = sums is None or (bits >= UNIFORM_BITS and rung.steps > task.scale.warmup)
     measurement = Measurement(
         metric=task.metric.name,
         value=UNIFORM_BITS if diverged else bits,
